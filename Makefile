@@ -1,0 +1,69 @@
+# Mammo Pipelines. `make help` lists the targets.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+UV_VERSION := 0.13.9
+MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
+# An installed uv is used; else one is put into a private place.
+UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
+PYTHON := .venv/bin/python
+SETUP := .venv/.installed
+PHANTOM := data/phantom
+RECIPE := recipes/phantom.yaml
+
+.PHONY: help setup run test test-fast lint types minio compile requirements clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
+
+setup: $(SETUP) ## Make .venv from the pins, with the command mammo in it
+
+run: $(SETUP) ## Make the phantom, train, evaluate and push a model of it
+	.venv/bin/mammo phantom create $(PHANTOM) --patients 180 --seed 1 --layout original --size 576x448
+	@# MAMMO_FOLLOW: a killed make takes the run with it.
+	MAMMO_FOLLOW=$$PPID:$$(sed 's/.*) //' /proc/$$PPID/stat | cut -d' ' -f20) \
+	  .venv/bin/mammo pipeline run --local --recipe $(RECIPE) $(ARGS)
+
+test: .venv/.test-installed ## Run all tests
+	$(PYTHON) -m pytest $(ARGS)
+
+test-fast: .venv/.test-installed ## Run the tests that are not marked slow
+	$(PYTHON) -m pytest -m "not slow" $(ARGS)
+
+lint: .venv/.test-installed ## Check style
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+types: .venv/.test-installed ## Check types (strict)
+	.venv/bin/mypy
+
+minio: .tools/bin/minio ## Build the MinIO server for the S3 tests (needs Go; minutes)
+
+compile: $(SETUP) ## Compile the pipelines to YAML under build/
+	.venv/bin/mammo pipeline compile build/train.yaml
+
+requirements: $(UV) ## Resolve pyproject.toml anew into requirements/*.txt
+	scripts/compile-requirements $(UV)
+
+clean: ## Remove what the targets made, the phantom, store and runs included
+	rm -rf .venv .tools build data store runs .mypy_cache .pytest_cache .ruff_cache *.egg-info
+
+.tools/uv/bin/uv:
+	python3.11 -m venv .tools/uv
+	.tools/uv/bin/python -m pip install --quiet uv==$(UV_VERSION)
+
+$(SETUP): requirements/train.txt pyproject.toml | $(UV)
+	test -x $(PYTHON) || $(UV) venv --quiet --python python3.11 .venv
+	$(UV) pip install --quiet --python $(PYTHON) --require-hashes -r requirements/train.txt
+	$(UV) pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation -e .
+	touch $@
+
+.venv/.test-installed: $(SETUP) requirements/test.txt
+	$(UV) pip install --quiet --python $(PYTHON) --require-hashes -r requirements/test.txt
+	touch $@
+
+.tools/bin/minio:
+	CGO_ENABLED=0 GOBIN=$(CURDIR)/.tools/bin go install -trimpath -ldflags='-s -w' \
+	  github.com/minio/minio@$(MINIO_VERSION)

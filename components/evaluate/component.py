@@ -1,0 +1,54 @@
+"""Component `evaluate`."""
+
+from kfp import dsl
+
+from pipelines.platform import TRAIN_IMAGE
+
+
+@dsl.component(base_image=TRAIN_IMAGE, install_kfp_package=False)
+def evaluate(
+    store: str,
+    run_id: str,
+    recipe: str,
+    images: dsl.Input[dsl.Dataset],
+    patches: dsl.Input[dsl.Dataset],
+    frame: dsl.Input[dsl.Dataset],
+    patch_training: dsl.Input[dsl.Model],
+    image_training: dsl.Input[dsl.Model],
+    evaluation: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+    roc: dsl.Output[dsl.ClassificationMetrics],
+    report: dsl.Output[dsl.HTML],
+) -> None:
+    """Evaluate both classifiers on the test split and write the report.
+
+    Args:
+        store: URI of the object store.
+        run_id: Id of the run.
+        recipe: Name or URI of the recipe.
+        images: The image dataset.
+        patches: The patch dataset.
+        frame: The frame.
+        patch_training: The patch classifier.
+        image_training: The whole-image classifier.
+        evaluation: Predictions and numbers.
+        metrics: The numbers that runs are compared by.
+        roc: ROC curve on the test split.
+        report: The report as one HTML page.
+    """
+    from mammo_core import steps
+
+    evaluation.metadata.update(
+        steps.evaluate(
+            store=store,
+            run_id=run_id,
+            recipe=recipe,
+            images=images.path,
+            patches=patches.path,
+            frame=frame.path,
+            patch_training=patch_training.path,
+            image_training=image_training.path,
+            out=evaluation.path,
+        )
+    )
+    steps.show_evaluation(store, evaluation.path, metrics, roc, report.path)

@@ -1,0 +1,48 @@
+"""Component `gate`."""
+
+from kfp import dsl
+
+from pipelines.platform import TRAIN_IMAGE
+
+
+@dsl.component(base_image=TRAIN_IMAGE, install_kfp_package=False)
+def gate(
+    store: str,
+    run_id: str,
+    recipe: str,
+    images: dsl.Input[dsl.Dataset],
+    frame: dsl.Input[dsl.Dataset],
+    image_training: dsl.Input[dsl.Model],
+    evaluation: dsl.Input[dsl.Artifact],
+    decision: dsl.Output[dsl.Artifact],
+) -> bool:
+    """Decide whether the model may be pushed: good enough, and no worse than the champion.
+
+    Args:
+        store: URI of the object store.
+        run_id: Id of the run.
+        recipe: Name or URI of the recipe.
+        images: The image dataset.
+        frame: The frame.
+        image_training: The whole-image classifier.
+        evaluation: Its evaluation.
+        decision: What was decided, and why.
+
+    Returns:
+        Whether to push.
+    """
+    from mammo_core import steps
+
+    decision.metadata.update(
+        steps.gate(
+            store=store,
+            run_id=run_id,
+            recipe=recipe,
+            images=images.path,
+            frame=frame.path,
+            image_training=image_training.path,
+            evaluation=evaluation.path,
+            out=decision.path,
+        )
+    )
+    return steps.passed(decision.path)

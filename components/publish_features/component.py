@@ -1,0 +1,38 @@
+"""Component `publish-features`."""
+
+from kfp import dsl
+
+from pipelines.platform import DATA_IMAGE
+
+
+@dsl.component(base_image=DATA_IMAGE, install_kfp_package=False)
+def publish_features(
+    store: str,
+    run_id: str,
+    recipe: str,
+    tables: dsl.Input[dsl.Dataset],
+    images: dsl.Input[dsl.Dataset],
+    frame: dsl.Output[dsl.Dataset],
+) -> None:
+    """Publish labels, splits and statistics to the feature store, and the frame of this run (Feast).
+
+    Args:
+        store: URI of the object store.
+        run_id: Id of the run.
+        recipe: Name or URI of the recipe.
+        tables: Tables from `index`.
+        images: The image dataset.
+        frame: Which image or lesion, which label, which split.
+    """
+    from mammo_core import steps
+
+    frame.metadata.update(
+        steps.publish_features(
+            store=store,
+            run_id=run_id,
+            recipe=recipe,
+            tables=tables.path,
+            images=images.path,
+            out=frame.path,
+        )
+    )

@@ -1,0 +1,20 @@
+"""Component `summarize`."""
+
+from kfp import dsl
+
+from pipelines.platform import DATA_IMAGE
+
+
+@dsl.component(base_image=DATA_IMAGE, install_kfp_package=False)
+def summarize(store: str, run_id: str, recipe: str, status: dsl.PipelineTaskFinalStatus) -> None:
+    """Assemble the run's summary from what its steps left in the store, whatever happened.
+
+    Args:
+        store: URI of the object store.
+        run_id: Id of the run.
+        recipe: Name or URI of the recipe.
+        status: What the pipeline says of the run.
+    """
+    from mammo_core import steps
+
+    steps.summarize(store=store, run_id=run_id, recipe=recipe, state=status.state)

@@ -1,0 +1,41 @@
+"""Component `train-image`."""
+
+from kfp import dsl
+
+from pipelines.platform import TRAIN_IMAGE
+
+
+@dsl.component(base_image=TRAIN_IMAGE, install_kfp_package=False)
+def train_image(
+    store: str,
+    run_id: str,
+    recipe: str,
+    images: dsl.Input[dsl.Dataset],
+    frame: dsl.Input[dsl.Dataset],
+    patch_training: dsl.Input[dsl.Model],
+    image_training: dsl.Output[dsl.Model],
+) -> None:
+    """Convert the patch classifier to a whole-image classifier and train it end to end.
+
+    Args:
+        store: URI of the object store.
+        run_id: Id of the run.
+        recipe: Name or URI of the recipe.
+        images: The image dataset.
+        frame: The frame.
+        patch_training: The patch classifier.
+        image_training: The trained whole-image classifier.
+    """
+    from mammo_core import steps
+
+    image_training.metadata.update(
+        steps.train_image(
+            store=store,
+            run_id=run_id,
+            recipe=recipe,
+            images=images.path,
+            frame=frame.path,
+            patch_training=patch_training.path,
+            out=image_training.path,
+        )
+    )

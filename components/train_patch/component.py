@@ -1,0 +1,38 @@
+"""Component `train-patch`."""
+
+from kfp import dsl
+
+from pipelines.platform import TRAIN_IMAGE
+
+
+@dsl.component(base_image=TRAIN_IMAGE, install_kfp_package=False)
+def train_patch(
+    store: str,
+    run_id: str,
+    recipe: str,
+    patches: dsl.Input[dsl.Dataset],
+    frame: dsl.Input[dsl.Dataset],
+    patch_training: dsl.Output[dsl.Model],
+) -> None:
+    """Train the patch classifier.
+
+    Args:
+        store: URI of the object store.
+        run_id: Id of the run.
+        recipe: Name or URI of the recipe.
+        patches: The patch dataset.
+        frame: The frame.
+        patch_training: The trained patch classifier.
+    """
+    from mammo_core import steps
+
+    patch_training.metadata.update(
+        steps.train_patch(
+            store=store,
+            run_id=run_id,
+            recipe=recipe,
+            patches=patches.path,
+            frame=frame.path,
+            out=patch_training.path,
+        )
+    )

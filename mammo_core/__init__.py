@@ -1,0 +1,1 @@
+"""Mammograms in, an evaluated and versioned breast-cancer classifier out."""

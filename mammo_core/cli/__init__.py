@@ -1,0 +1,78 @@
+"""The command `mammo`."""
+
+import errno
+import os
+import sys
+from importlib.metadata import entry_points
+
+import typer
+
+from mammo_core.cli import dicom, models, phantom, score, sources
+from mammo_core.errors import MammoError
+
+_DEBUG = "MAMMO_DEBUG"
+
+
+def _app() -> typer.Typer:
+    app = typer.Typer(
+        name="mammo",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help="Mammograms in, an evaluated and versioned breast-cancer classifier out. "
+        "Research use only; not a medical device.",
+    )
+    app.add_typer(phantom.app, name="phantom", help="Synthetic mammograms.")
+    app.add_typer(dicom.app, name="dicom", help="Look at DICOM files.")
+    app.add_typer(sources.app, name="sources", help="Case tables and image trees.")
+    app.add_typer(models.app, name="models", help="Published model packages.")
+    app.command("score")(score.score)
+    # `mammo pipeline` needs KFP, which the library never imports; it joins by name.
+    for entry in entry_points(group="mammo.commands"):
+        app.add_typer(entry.load(), name=entry.name)
+    return app
+
+
+def main() -> None:
+    """Run the command line: exit code 2 for wrong usage, 1 for a failure.
+
+    Faults are one line without traceback; `--debug` anywhere shows the traceback.
+    """
+    import click
+
+    if "--debug" in sys.argv:
+        sys.argv.remove("--debug")
+        os.environ[_DEBUG] = "1"
+    try:
+        code = _app()(standalone_mode=False)
+    except MammoError as error:
+        _fail(str(error), error.exit_code)
+    except click.exceptions.Abort:
+        _fail("stopped", 130)
+    except click.ClickException as error:
+        if os.environ.get(_DEBUG) == "1":
+            raise
+        error.show()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _fail("stopped", 130)
+    except OSError as error:
+        _fail(_told(error), 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> None:
+    if os.environ.get(_DEBUG) == "1" and sys.exc_info()[0] is not None:
+        raise
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _told(error: OSError) -> str:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    where = f" {error.filename}" if error.filename else ""
+    return (
+        f"Reading or writing{where} failed. Expected "
+        f"{'space on the disk' if full else 'a file or folder that can be used'}. "
+        f"Received {error.strerror or error}."
+    )

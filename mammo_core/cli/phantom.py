@@ -1,0 +1,111 @@
+"""`mammo phantom`: synthetic mammograms, to try everything without a download."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_SECONDS_BETWEEN_LINES = 5.0
+
+app = typer.Typer(no_args_is_help=True, help="Synthetic mammograms as a CBIS-DDSM tree.")
+
+
+@app.callback()
+def _phantom() -> None:
+    """Synthetic mammograms as a CBIS-DDSM tree."""
+
+
+@app.command()
+def create(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="New, empty, or to be resumed.")],
+    patients: Annotated[int, typer.Option(help="Number of patients.")] = 60,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    layout: Annotated[
+        str, typer.Option(help="original (paths of the tables) or nbia (renamed folders).")
+    ] = "original",
+    size: Annotated[
+        str, typer.Option(metavar="HxW", help="Rows x columns, at least 96x72.")
+    ] = "576x448",
+    difficulty: Annotated[
+        float, typer.Option(help="0: plain, 1: benign and malignant look nearly alike.")
+    ] = 0.5,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes.", show_default="one per processor")
+    ] = None,
+) -> None:
+    """Make a synthetic CBIS-DDSM tree: DICOM files, masks, crops, four case tables.
+
+    The same command on a whole tree does nothing, and on an unfinished one goes on.
+    """
+    from mammo_core.errors import RecipeError
+    from mammo_core.phantom import PhantomConfig
+    from mammo_core.phantom import create as create_tree
+    from mammo_core.phantom.config import parse_layout, parse_size
+
+    height, width = parse_size(size)
+    if workers is not None and workers < 1:
+        raise RecipeError(
+            "--workers cannot be used", expected="at least 1 process", received=f"{workers}"
+        )
+    config = PhantomConfig(
+        patients=patients,
+        seed=seed,
+        layout=parse_layout(layout),
+        height=height,
+        width=width,
+        difficulty=difficulty,
+    )
+    with _shown() as progress:
+        summary = create_tree(folder, config, workers=workers, progress=progress)
+    counts = summary.counts
+    what = (
+        f"{counts['patients']} patients, {counts['views']} views, "
+        f"{counts['mammograms']} mammograms, {counts['files']} files, "
+        f"{counts['bytes'] / 1e6:.0f} MB"
+    )
+    if summary.already_there:
+        typer.echo(f"{folder}: already there ({what})")
+    else:
+        rate = summary.drawn / max(summary.seconds, 1e-9)
+        typer.echo(f"{folder}: {what}, {summary.seconds:.1f} s, {rate:.1f} images/s")
+
+
+@contextmanager
+def _shown() -> Iterator[Callable[[int, int], None]]:
+    """Show progress: a bar on a terminal, a plain line now and then elsewhere."""
+    import sys
+    import time
+
+    started = time.monotonic()
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            *Progress.get_default_columns()[:2],
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]:.1f} images/s"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("phantom", total=None, rate=0.0)
+
+            def on_terminal(done: int, total: int) -> None:
+                rate = done / (time.monotonic() - started)
+                bar.update(task, completed=done, total=total, rate=rate)
+
+            yield on_terminal
+        return
+
+    said = started
+
+    def plain(done: int, total: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said >= _SECONDS_BETWEEN_LINES:
+            said = now
+            typer.echo(f"{done}/{total} images, {done / (now - started):.1f} images/s", err=True)
+
+    yield plain

@@ -1,0 +1,187 @@
+"""Manifests: what a step published, by content address.
+
+A manifest names the files of one output with their digests. It is written last, after the
+files were read back, so whoever follows manifests never sees half an output.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mammo_core.errors import RecordError
+from mammo_core.store import Store
+from mammo_core.store.base import file_sha256
+
+SCHEMA_VERSION = 1
+
+
+class StoredFile(BaseModel):
+    """A file of an output.
+
+    Attributes:
+        name: What it is to the output, for instance `shard-00003` or `model.keras`.
+        key: Where it lies in the store.
+        sha256: Digest of its bytes, hex.
+        size: Bytes.
+        count: Records in it, where it holds records.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    key: str
+    sha256: str
+    size: int
+    count: int | None = None
+
+
+class Manifest(BaseModel):
+    """What one step published.
+
+    Attributes:
+        kind: The folder of such outputs, for instance `datasets/images`.
+        id: Content address: what went in, not when or where.
+        schema_version: Version of this format.
+        revision: The step's revision constant, raised when its bytes change.
+        config: The step's whole configuration.
+        files: The files, sorted by name.
+        counts: How many records, rejects, … there are.
+        facts: What readers need to know: geometry, bit depth, class names, …
+        lineage: Ids of what this was made from.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    id: str
+    schema_version: int = SCHEMA_VERSION
+    revision: int
+    config: dict[str, Any]
+    files: tuple[StoredFile, ...]
+    counts: dict[str, int] = {}
+    facts: dict[str, Any] = {}
+    lineage: dict[str, str] = {}
+
+    @property
+    def folder(self) -> str:
+        """The output's folder in the store."""
+        return f"{self.kind}/{self.id}"
+
+    @property
+    def key(self) -> str:
+        """Where the manifest lies in the store."""
+        return f"{self.folder}/manifest.json"
+
+    def file(self, name: str) -> StoredFile:
+        """Return a file by name; RecordError when there is none."""
+        for file in self.files:
+            if file.name == name:
+                return file
+        raise RecordError(
+            f"The manifest {self.key} has no file {name!r}",
+            expected=f"one of {[file.name for file in self.files]}",
+            received=name,
+        )
+
+    def files_like(self, prefix: str) -> list[StoredFile]:
+        """Return the files whose names start with `prefix`, sorted by name."""
+        return [file for file in self.files if file.name.startswith(prefix)]
+
+    def to_json(self) -> str:
+        """The manifest as it is stored: sorted keys, so the same manifest is the same bytes."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=1) + "\n"
+
+
+def content_id(
+    kind: str,
+    revision: int,
+    config: Mapping[str, Any],
+    inputs: Iterable[tuple[str, str]] = (),
+) -> str:
+    """Return the content address of an output.
+
+    Args:
+        kind: The kind of output.
+        revision: The step's revision constant.
+        config: The step's configuration, JSON values only.
+        inputs: (id, digest) of everything that goes in, in any order.
+    """
+    digest = hashlib.sha256()
+    head = {"kind": kind, "revision": revision, "config": dict(config)}
+    digest.update(json.dumps(head, sort_keys=True, separators=(",", ":")).encode())
+    for item, source in sorted(inputs):
+        digest.update(f"\n{item}\t{source}".encode())
+    return digest.hexdigest()[:32]
+
+
+def parse(text: str | bytes, origin: str) -> Manifest:
+    """Read a manifest; RecordError names `origin` when it is damaged or of another version."""
+    try:
+        found = Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RecordError(
+            f"The manifest {origin} cannot be read",
+            expected=f"a manifest of schema version {SCHEMA_VERSION}",
+            received=f"{first['msg']} at {'.'.join(map(str, first['loc'])) or 'the start'}",
+        ) from error
+    if found.schema_version != SCHEMA_VERSION:
+        raise RecordError(
+            f"The manifest {origin} is of another schema version",
+            expected=str(SCHEMA_VERSION),
+            received=str(found.schema_version),
+        )
+    return found
+
+
+def find(store: Store, kind: str, id: str) -> Manifest | None:
+    """Return the published manifest of an output, or None."""
+    key = f"{kind}/{id}/manifest.json"
+    return parse(store.read(key), key) if store.exists(key) else None
+
+
+def verify_file(store: Store, file: StoredFile) -> None:
+    """Read a stored file back; RecordError when its bytes are not the manifest's."""
+    path = store.fetch(file.key)
+    size = path.stat().st_size
+    digest = file_sha256(path) if size == file.size else ""
+    if digest != file.sha256:
+        raise RecordError(
+            f"The stored file {file.key} is damaged",
+            expected=f"{file.size} bytes with SHA-256 {file.sha256}",
+            received=f"{size} bytes" + (f" with SHA-256 {digest}" if digest else ""),
+            hint="remove the output's folder and run again",
+        )
+
+
+def publish(store: Store, manifest: Manifest) -> Manifest:
+    """Verify every file of an output and make it visible by writing its manifest.
+
+    Raises:
+        RecordError: When a file is damaged or two files share a name.
+        StoreError: When the store fails.
+    """
+    names = [file.name for file in manifest.files]
+    if len(set(names)) != len(names):
+        raise RecordError(
+            f"The output {manifest.folder} has two files of one name",
+            expected="distinct names",
+            received=", ".join(sorted(name for name in set(names) if names.count(name) > 1)),
+        )
+    ordered = manifest.model_copy(
+        update={"files": tuple(sorted(manifest.files, key=lambda file: file.name))}
+    )
+    for file in ordered.files:
+        verify_file(store, file)
+    store.write(ordered.key, ordered.to_json().encode())
+    return ordered
+
+
+def put_bytes(store: Store, folder: str, name: str, data: bytes) -> StoredFile:
+    """Write bytes as a file of an output."""
+    key = f"{folder}/{name}"
+    store.write(key, data)
+    return StoredFile(name=name, key=key, sha256=hashlib.sha256(data).hexdigest(), size=len(data))

@@ -1,0 +1,114 @@
+"""Shards: TFRecord files, planned before the work and written whole."""
+
+import itertools
+import struct
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import google_crc32c
+
+from mammo_core.datasets.manifests import StoredFile
+from mammo_core.errors import RecordError
+from mammo_core.store import Store
+from mammo_core.store.base import file_sha256
+
+_Item = TypeVar("_Item")
+
+
+def plan(items: Sequence[_Item], sizes: Sequence[int], target_size: int) -> list[list[_Item]]:
+    """Divide items, in order, into shards of about `target_size` bytes.
+
+    Args:
+        items: What the records will be made of, sorted by id.
+        sizes: The records' sizes (bytes), known beforehand.
+        target_size: Bytes of a shard; no shard is empty, a single record may exceed it.
+    """
+    shards: list[list[_Item]] = []
+    filled = target_size
+    for item, size in zip(items, sizes, strict=True):
+        if filled + size > target_size and filled > 0:
+            shards.append([])
+            filled = 0
+        shards[-1].append(item)
+        filled += size
+    return shards
+
+
+def shard_name(index: int) -> str:
+    """The name of a shard in its dataset."""
+    return f"shard-{index:05d}"
+
+
+def write_shard(store: Store, folder: str, index: int, records: Iterable[bytes]) -> StoredFile:
+    """Write records, in the order given, as one TFRecord file of a dataset.
+
+    The file is made aside and read back (framing, CRCs, count) before it enters the store.
+    """
+    name = shard_name(index)
+    key = f"{folder}/{name}.tfrecord"
+    with tempfile.TemporaryDirectory(prefix="mammo-shard-") as aside:
+        path = Path(aside) / name
+        count = 0
+        with path.open("wb") as file:
+            for record in records:
+                file.write(_framed(record))
+                count += 1
+        read = sum(1 for _ in read_records(path))
+        if read != count:
+            raise RecordError(
+                f"The shard {key} was not written whole",
+                expected=f"{count} records",
+                received=f"{read}",
+            )
+        store.put_file(key, path)
+        return StoredFile(
+            name=name,
+            key=key,
+            sha256=file_sha256(path),
+            size=path.stat().st_size,
+            count=count,
+        )
+
+
+def read_records(path: Path) -> Iterator[bytes]:
+    """Yield the records of a TFRecord file; RecordError names the file when it is damaged."""
+    with path.open("rb") as file:
+        for number in itertools.count():
+            head = file.read(_HEAD.size)
+            if not head:
+                return
+            try:
+                length, told = _HEAD.unpack(head)
+                if _masked_crc(head[:8]) != told:
+                    raise ValueError("the CRC-32C of its length is wrong")
+                record = file.read(length)
+                (told,) = _TAIL.unpack(file.read(_TAIL.size))
+                if len(record) != length or _masked_crc(record) != told:
+                    raise ValueError("the CRC-32C of its data is wrong")
+            except (ValueError, struct.error) as error:
+                raise RecordError(
+                    f"The shard {path.name} is damaged at record {number}",
+                    expected="a whole TFRecord with matching CRC-32C",
+                    received=str(error),
+                ) from error
+            yield record
+
+
+# TFRecord framing (tensorflow/core/lib/io/record_writer.h): length, masked CRC of the length,
+# data, masked CRC of the data; all little endian.
+_HEAD = struct.Struct("<QI")
+_TAIL = struct.Struct("<I")
+
+
+def _framed(record: bytes) -> bytes:
+    length = struct.pack("<Q", len(record))
+    return b"".join(
+        [length, _TAIL.pack(_masked_crc(length)), record, _TAIL.pack(_masked_crc(record))]
+    )
+
+
+def _masked_crc(data: bytes) -> int:
+    crc: int = google_crc32c.value(data)
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF

@@ -1,0 +1,31 @@
+"""Tables as Parquet in the store."""
+
+import io
+
+import pandas as pd
+
+from mammo_core.datasets.manifests import Manifest, StoredFile, put_bytes
+from mammo_core.store import Store
+
+
+def to_parquet(table: pd.DataFrame) -> bytes:
+    """Return a table as Parquet: the same rows give the same bytes."""
+    buffer = io.BytesIO()
+    # No pandas metadata: it holds library versions.
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    arrow = pa.Table.from_pandas(table.reset_index(drop=True), preserve_index=False)
+    pq.write_table(arrow.replace_schema_metadata(None), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def put_table(store: Store, folder: str, name: str, table: pd.DataFrame) -> StoredFile:
+    """Write a table as a Parquet file of an output."""
+    stored = put_bytes(store, folder, name, to_parquet(table))
+    return stored.model_copy(update={"count": len(table)})
+
+
+def read_table(store: Store, manifest: Manifest, name: str) -> pd.DataFrame:
+    """Read a table of an output."""
+    return pd.read_parquet(store.fetch(manifest.file(name).key))

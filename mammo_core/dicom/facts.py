@@ -1,0 +1,51 @@
+"""What is known of an image file: facts that hold nothing of the patient."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+
+class ImageFacts(BaseModel):
+    """Facts of one image file, from an allow-list of header fields.
+
+    Args:
+        transfer_syntax: Transfer syntax UID; `PNG` or `TIFF` for such files.
+        photometric: Photometric interpretation as stored; pixels are always handed out
+            with black as 0.
+        modality: Modality (0008,0060); `unknown` for a word that is no term of DICOM; or None.
+        rows: Rows in pixels.
+        columns: Columns in pixels.
+        bits_stored: Bits of the gray range of the pixels handed out.
+        laterality: LEFT, RIGHT or None.
+        view: CC, MLO or None (unknown, or neither of both).
+        spacing_mm: Distance of pixel centres in mm; None when unknown or not square.
+        spacing_source: The header field that the spacing was taken from.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    transfer_syntax: str
+    photometric: str
+    modality: str | None = None
+    rows: int
+    columns: int
+    bits_stored: int
+    laterality: Literal["LEFT", "RIGHT"] | None = None
+    view: Literal["CC", "MLO"] | None = None
+    spacing_mm: float | None = None
+    spacing_source: str | None = None
+
+
+@dataclass(frozen=True)
+class Mammogram:
+    """One decoded image.
+
+    Args:
+        pixels: (h, w) uint16, [0, 2**bits_stored - 1], black is 0.
+        facts: What the header says.
+    """
+
+    pixels: np.ndarray[Any, np.dtype[np.uint16]]
+    facts: ImageFacts

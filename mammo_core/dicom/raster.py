@@ -1,0 +1,140 @@
+"""Gray PNG and TIFF files of 8 or 16 bits."""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from mammo_core.dicom.facts import ImageFacts, Mammogram
+from mammo_core.dicom.header import MAXIMUM_PIXELS, raise_unless_missing
+from mammo_core.errors import DicomError
+
+PNG: Final = b"\x89PNG\r\n\x1a\n"
+TIFF: Final = (b"II*\x00", b"MM\x00*")
+
+
+def raster_kind(start: bytes) -> str | None:
+    """Return PNG or TIFF when the first bytes of a file say so.
+
+    Args:
+        start: At least 132 bytes, or all there are.
+    """
+    if start[128:132] == b"DICM":
+        return None  # A DICOM file may carry a TIFF header in its preamble (PS3.10 7.1).
+    if start.startswith(PNG):
+        return "PNG"
+    return "TIFF" if start[:4] in TIFF else None
+
+
+def read_raster_facts(path: Path, name: str) -> ImageFacts:
+    """Read size and depth of a PNG or TIFF file, pixels left alone.
+
+    Args:
+        path: The file.
+        name: The file, for messages.
+
+    Returns:
+        The facts; modality, side and view are unknown.
+
+    Raises:
+        DicomError: Broken, colour, of another depth than 8 or 16 bits, or too big.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(33)
+            kind = raster_kind(start) or ""
+            if kind == "PNG":
+                # IHDR is the first chunk (PNG 11.2.1): columns, rows, depth, colour type.
+                columns, rows = (
+                    int.from_bytes(start[place : place + 4], "big") for place in (16, 20)
+                )
+                bits, gray, photometric = start[24], start[25] == 0, "MONOCHROME2"
+            else:
+                rows, columns, bits, gray, photometric = _tiff(path)
+    except OSError as error:
+        if error.errno is not None:
+            raise_unless_missing(error, name)
+        raise DicomError(
+            f"{name} is a broken image file", expected="PNG or TIFF", received=str(error)
+        ) from error
+    except (IndexError, ValueError, KeyError) as error:
+        raise DicomError(
+            f"{name} is a broken image file",
+            expected="a whole PNG or TIFF header",
+            received=type(error).__name__,
+        ) from error
+    if not gray or bits not in (8, 16):
+        raise DicomError(
+            f"{name} is not a gray image",
+            expected="one channel of 8 or 16 bits",
+            received=f"{kind}, {bits} bits, {'gray' if gray else 'colour, palette or alpha'}",
+        )
+    if not 0 < rows * columns <= MAXIMUM_PIXELS:
+        raise DicomError(
+            f"{name} claims too many pixels, or none",
+            expected=f"1 to {MAXIMUM_PIXELS} pixels",
+            received=f"{rows}x{columns}",
+        )
+    return ImageFacts(
+        transfer_syntax=kind, photometric=photometric, rows=rows, columns=columns, bits_stored=bits
+    )
+
+
+def read_raster(path: Path, name: str) -> Mammogram:
+    """Read a gray PNG or TIFF file.
+
+    Args:
+        path: The file.
+        name: The file, for messages.
+
+    Returns:
+        Pixels (h, w) uint16, [0, 255] or [0, 65535], and facts.
+
+    Raises:
+        DicomError: As `read_raster_facts`, or the pixels cannot be decoded.
+    """
+    import cv2
+
+    facts = read_raster_facts(path, name)
+    held = path.read_bytes()
+    # OpenCV fills up a PNG that is cut off: ask for the last chunk first.
+    whole = facts.transfer_syntax != "PNG" or b"IEND" in held[-64:]
+    pixels = None
+    if whole:
+        try:
+            pixels = cv2.imdecode(np.frombuffer(held, np.uint8), cv2.IMREAD_UNCHANGED)
+        except cv2.error as error:
+            raise _undecodable(name, facts, "an error of the codec") from error
+    if pixels is None or pixels.shape != (facts.rows, facts.columns):
+        raise _undecodable(name, facts, "truncated or broken pixels")
+    gray = np.asarray(pixels).astype(np.uint16)
+    return Mammogram(pixels=gray, facts=facts)
+
+
+def _undecodable(name: str, facts: ImageFacts, received: str) -> DicomError:
+    return DicomError(
+        f"{name} has pixels that cannot be decoded",
+        expected=f"{facts.rows}x{facts.columns} pixels as {facts.transfer_syntax}",
+        received=received,
+    )
+
+
+def _tiff(path: Path) -> tuple[int, int, int, bool, str]:
+    """Return rows, columns, bits, whether gray, and photometric of the first image."""
+    with path.open("rb") as file:
+        order = "little" if file.read(4) == TIFF[0] else "big"
+
+        def number(size: int) -> int:
+            return int.from_bytes(file.read(size), order)  # type: ignore[arg-type]
+
+        file.seek(number(4))
+        # TIFF 6.0: tag, type, count, value; SHORT values sit in the first two bytes.
+        tags: dict[int, int] = {}
+        for _ in range(number(2)):
+            tag, kind, count = number(2), number(2), number(4)
+            value = file.read(4)
+            if count == 1 and kind in (3, 4):
+                tags[tag] = int.from_bytes(value[: 2 if kind == 3 else 4], order)  # type: ignore[arg-type]
+    photometric = {0: "MONOCHROME1", 1: "MONOCHROME2"}.get(tags.get(262, -1), "")
+    gray = tags.get(277, 1) == 1 and bool(photometric)
+    return tags[257], tags[256], tags.get(258, 1), gray, photometric or "colour"

@@ -1,0 +1,60 @@
+"""Laterality and view of a mammogram, from their many spellings."""
+
+from typing import Final, Literal
+
+Laterality = Literal["LEFT", "RIGHT"]
+View = Literal["CC", "MLO"]
+
+#: The two classes of views of the original system (its metadata manager).
+_CC: Final = frozenset({"CC", "CCID", "FB", "LM", "ML", "MLID", "XCCL", "XCCM"})
+_MLO: Final = frozenset({"MLO", "LMO", "MLOID", "SIO"})
+
+#: DICOM PS3.16 CID 4014 "View for Mammography": SNOMED RT and CT codes → acronym.
+_CODES: Final = {
+    "R-10224": "ML",
+    "399260004": "ML",
+    "R-10226": "MLO",
+    "399368009": "MLO",
+    "R-10228": "LM",
+    "399352003": "LM",
+    "R-10230": "LMO",
+    "399099002": "LMO",
+    "R-10242": "CC",
+    "399162004": "CC",
+    "R-10244": "FB",
+    "399196006": "FB",
+    "R-102D0": "SIO",
+    "399188001": "SIO",
+    "R-1024A": "XCCL",
+    "399192008": "XCCL",
+    "R-1024B": "XCCM",
+    "399101009": "XCCM",
+}
+
+
+def laterality_of(text: str | None) -> Laterality | None:
+    """Return the side a word names.
+
+    Args:
+        text: L, R, LEFT or RIGHT in any case; anything else names no side.
+    """
+    word = (text or "").strip().upper()
+    if word in ("L", "LEFT"):
+        return "LEFT"
+    return "RIGHT" if word in ("R", "RIGHT") else None
+
+
+def view_of(text: str | None) -> View | None:
+    """Return which of the two views a view position or view code belongs to.
+
+    Args:
+        text: View Position (0018,5101), or a code value of CID 4014.
+
+    Returns:
+        CC, MLO, or None for a view of neither kind (AT, CV, RL, RM …).
+    """
+    word = (text or "").strip().upper()
+    word = _CODES.get(word, word)
+    if word in _CC:
+        return "CC"
+    return "MLO" if word in _MLO else None

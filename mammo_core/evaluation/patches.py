@@ -1,0 +1,66 @@
+"""Evaluation of the patch classifier."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from mammo_core.errors import RecordError
+from mammo_core.metrics import accuracy, confusion_matrix, one_against_rest_auc
+
+
+class PatchEvaluation(BaseModel):
+    """What the patch classifier gave on patches it was not fitted to.
+
+    Attributes:
+        accuracy: Share of patches whose most probable class is right.
+        class_names: In the order of the label map.
+        class_counts: Patches of each true class.
+        class_auc: AUC of each class against all others; None for a class that does not occur.
+        confusion: Counts, rows = true class, columns = predicted class.
+        n_patches: Patches in all.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    accuracy: float
+    class_names: tuple[str, ...]
+    class_counts: tuple[int, ...]
+    class_auc: tuple[float | None, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    n_patches: int
+
+
+def patch_evaluation(
+    labels: npt.ArrayLike, probabilities: npt.ArrayLike, class_names: Sequence[str]
+) -> PatchEvaluation:
+    """Evaluate patch predictions.
+
+    Args:
+        labels: `(n,)` class indices.
+        probabilities: `(n, classes)` float, [0, 1].
+        class_names: In the order of the label map.
+
+    Raises:
+        RecordError: The shapes do not belong together.
+        ModelError: A probability is not finite.
+    """
+    scores = np.asarray(probabilities, dtype=np.float64)
+    if scores.ndim != 2 or scores.shape[1] != len(class_names):
+        raise RecordError(
+            "Patch probabilities do not fit the label map",
+            expected=f"shape (n, {len(class_names)})",
+            received=f"shape {scores.shape}",
+        )
+    class_auc = one_against_rest_auc(labels, scores)
+    predicted = scores.argmax(axis=1)
+    matrix = confusion_matrix(labels, predicted, len(class_names))
+    return PatchEvaluation(
+        accuracy=accuracy(labels, predicted),
+        class_names=tuple(class_names),
+        class_counts=tuple(int(count) for count in matrix.sum(axis=1)),
+        class_auc=class_auc,
+        confusion=tuple(tuple(int(count) for count in row) for row in matrix),
+        n_patches=int(matrix.sum()),
+    )

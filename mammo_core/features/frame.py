@@ -1,0 +1,103 @@
+"""Frames: which image or lesion, which label, which split, and the training statistics."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from mammo_core.datasets import Manifest, find
+from mammo_core.datasets.tables import read_table
+from mammo_core.errors import RecordError
+from mammo_core.store import Store
+
+FRAME_KIND = "frames"
+#: Raised by hand when the rows or facts of frames change.
+FRAME_REVISION = 1
+
+#: Classes of patches, in the order of the networks' outputs.
+PATCH_CLASSES = ("background", "calc_ben", "calc_mal", "mass_ben", "mass_mal")
+#: Classes of images: index 1 is malignant.
+IMAGE_CLASSES = ("neg", "pos")
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A published frame.
+
+    Attributes:
+        id: Content address of its rows.
+        images: image_id, view_id, patient_key, laterality, view, source, breast_density,
+            lesion_types, label (0 or 1), split.
+        lesions: lesion_id, image_id, patient_key, patch_class, split.
+        mean: Mean pixel of the rescaled training images, [0, 255].
+        rescale_factor: What pixels in [0, 65535] are multiplied with.
+        shuffled_labels: Whether the labels were permuted over patients (a check; no model
+            of it is pushed).
+        facts: Counts, leaking patients and the split's configuration.
+    """
+
+    id: str
+    images: pd.DataFrame
+    lesions: pd.DataFrame
+    mean: float
+    rescale_factor: float
+    shuffled_labels: bool
+    facts: dict[str, Any]
+
+    def split(self, name: str) -> pd.DataFrame:
+        """The images of a split, sorted by id."""
+        chosen: pd.DataFrame = self.images[self.images["split"] == name]
+        return chosen.sort_values("image_id").reset_index(drop=True)
+
+    def patch_labels(self, patches: pd.DataFrame, split: str) -> dict[str, int]:
+        """Return patch id → class index for the patches of a split's images.
+
+        Args:
+            patches: The table of a patch dataset.
+            split: Name of the split.
+
+        Raises:
+            RecordError: When a lesion of a patch is not in the frame.
+        """
+        inside = set(self.images.loc[self.images["split"] == split, "image_id"])
+        classes = dict(zip(self.lesions["lesion_id"], self.lesions["patch_class"], strict=True))
+        chosen = patches[patches["image_id"].isin(inside)]
+        labels = {}
+        for row in chosen.itertuples():
+            if row.kind != "lesion":
+                labels[row.patch_id] = 0
+            elif row.lesion_id in classes:
+                labels[row.patch_id] = PATCH_CLASSES.index(classes[row.lesion_id])
+            else:
+                raise RecordError(
+                    f"The lesion {row.lesion_id} of a patch is not in the frame {self.id}",
+                    expected="a frame made from the same tables as the patches",
+                    received=f"a frame of {len(classes)} other lesions",
+                )
+        return labels
+
+
+def read_frame(store: Store, id: str) -> Frame:
+    """Read a published frame; RecordError when there is none."""
+    manifest = find(store, FRAME_KIND, id)
+    if manifest is None:
+        raise RecordError(
+            f"There is no frame {id} in {store.uri}",
+            expected="the id of a published frame",
+            received=id,
+        )
+    return from_manifest(store, manifest)
+
+
+def from_manifest(store: Store, manifest: Manifest) -> Frame:
+    """Read the frame of a manifest."""
+    return Frame(
+        id=manifest.id,
+        images=read_table(store, manifest, "images.parquet"),
+        lesions=read_table(store, manifest, "lesions.parquet"),
+        mean=float(manifest.facts["mean"]),
+        rescale_factor=float(manifest.facts["rescale_factor"]),
+        shuffled_labels=bool(manifest.facts["shuffled_labels"]),
+        facts=manifest.facts,
+    )

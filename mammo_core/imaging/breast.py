@@ -1,0 +1,97 @@
+"""Tell the breast from film labels and background."""
+
+from typing import Any
+
+import numpy as np
+
+from mammo_core.errors import RecipeError
+from mammo_core.imaging.intensity import FULL_RANGE
+
+Pixels = np.ndarray[tuple[int, ...], np.dtype[Any]]
+Mask = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+Box = tuple[int, int, int, int]
+
+
+def segment_breast(
+    img: Pixels, low_int_threshold: float = 0.05, crop: bool = True
+) -> tuple[Pixels, Box]:
+    """Keep the largest bright object of a mammogram and blacken the rest.
+
+    Computes what segment_breast of the original system computes (8-bit copy by the
+    image's maximum, threshold, contour of the largest area, filled): film labels and
+    markers outside the breast vanish.
+
+    Args:
+        img: (h, w) uint8, uint16 or float32, at least 0.
+        low_int_threshold: Share of the maximum that the breast exceeds; from 1 on, an
+            absolute level of the 8-bit copy.
+        crop: Whether to crop to the breast's bounding box.
+
+    Returns:
+        The image, dtype kept, and the box (x, y, width, height) in pixels of `img`.
+
+    Raises:
+        RecipeError: No object above the threshold.
+    """
+    mask, box = breast_mask(img, low_int_threshold)
+    kept = np.where(mask, img, np.zeros((), img.dtype))
+    if crop:
+        x, y, width, height = box
+        kept = kept[y : y + height, x : x + width]
+    return kept, box
+
+
+def breast_mask(img: Pixels, low_int_threshold: float = 0.05) -> tuple[Mask, Box]:
+    """Return where the breast is: the filled contour of the largest bright object.
+
+    Args:
+        img: (h, w) uint8, uint16 or float32, at least 0.
+        low_int_threshold: As in `segment_breast`.
+
+    Returns:
+        (h, w) bool and the box (x, y, width, height) in pixels.
+
+    Raises:
+        RecipeError: No object above the threshold.
+    """
+    import cv2
+
+    top = float(img.max()) if img.size else 0.0
+    contours: Any = ()
+    if img.ndim == 2 and top > 0:
+        # float64 and a cut, not a rounding: the boxes of the original depend on it.
+        small = (img.astype(np.float64) / top * 255).astype(np.uint8)
+        level = (
+            int(low_int_threshold)
+            if low_int_threshold >= 1
+            else int(int(small.max()) * low_int_threshold)
+        )
+        _, binary = cv2.threshold(small, level, 255, cv2.THRESH_BINARY)
+        contours, _ = cv2.findContours(binary, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
+    if not contours:
+        raise RecipeError(
+            "No breast was found",
+            expected=f"a gray image with an object above the threshold {low_int_threshold}",
+            received=f"shape {img.shape}, maximum {top:g}",
+        )
+    largest = max(contours, key=cv2.contourArea)
+    filled = np.zeros(img.shape, np.uint8)
+    cv2.drawContours(filled, [largest], -1, 255, -1)
+    x, y, width, height = cv2.boundingRect(largest)
+    return filled > 0, (int(x), int(y), int(width), int(height))
+
+
+def breast_share(patch: Pixels, threshold: float = 0.05) -> float:
+    """Return the share of a patch that is tissue rather than black background.
+
+    Args:
+        patch: (h, w) uint16, [0, 65535]; or bool, a crop of `breast_mask`.
+        threshold: Share of the full range that tissue exceeds; not used for a mask.
+
+    Returns:
+        A share, [0, 1]; 0 for an empty patch.
+    """
+    if patch.size == 0:
+        return 0.0
+    tissue = patch if patch.dtype == np.bool_ else patch > threshold * FULL_RANGE
+    return float(np.count_nonzero(tissue) / patch.size)

@@ -1,0 +1,137 @@
+"""`sample`: image records to patch records."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from mammo_core.datasets import ImageRecord, Manifest, StoredFile, content_id, publish
+from mammo_core.datasets.shards import read_records, write_shard
+from mammo_core.datasets.tables import put_table
+from mammo_core.ingest.runner import RunnerConfig, guarded, run
+from mammo_core.sampling import SamplingConfig, sample_view
+from mammo_core.store import Store, open_store
+
+#: Raised by hand when the bytes of patch records change; a golden-bytes test watches.
+SAMPLE_REVISION = 1
+KIND = "datasets/patches"
+
+
+@dataclass(frozen=True)
+class _ShardResult:
+    file: StoredFile | None
+    patches: list[dict[str, Any]]
+    rejects: list[dict[str, str]]
+
+
+def _settings(config: SamplingConfig, seed: int) -> dict[str, Any]:
+    return {**config.model_dump(mode="json"), "seed": seed}
+
+
+def sample_id(config: SamplingConfig, seed: int, images: Manifest) -> str:
+    """Return the id that the patches of an image dataset have, before any work."""
+    settings = _settings(config, seed)
+    return content_id(KIND, SAMPLE_REVISION, settings, [(images.kind, images.id)])
+
+
+def sample(
+    store: Store, images: Manifest, config: SamplingConfig, seed: int, runner: RunnerConfig
+) -> Manifest:
+    """Sample the patches of an image dataset and publish them.
+
+    Each shard of images gives one shard of patches, sorted by patch id. A lesion that gives
+    fewer patches than asked is listed in the rejects table, and its patches are kept.
+
+    Args:
+        store: Where both datasets are.
+        images: The image dataset.
+        config: The sampler's numbers.
+        seed: The run's seed.
+        runner: Where the work is done.
+    """
+    from mammo_core.ingest.convert import _published
+
+    dataset = Manifest(
+        kind=KIND,
+        id=sample_id(config, seed, images),
+        revision=SAMPLE_REVISION,
+        config=_settings(config, seed),
+        files=(),
+        facts={**images.facts, "patch_size": config.patch_size},
+        lineage={**images.lineage, "images": images.id},
+    )
+    shards = list(enumerate(images.files_like("shard-")))
+    work = partial(
+        _sample_shard, store_uri=store.uri, folder=dataset.folder, config=config, seed=seed
+    )
+    finish = partial(_publish, store_uri=store.uri, dataset=dataset)
+
+    def build(pipeline: Any) -> None:
+        import apache_beam as beam
+
+        _ = (
+            pipeline
+            | "plan" >> beam.Create(shards)
+            | "spread" >> beam.Reshuffle()
+            | "sample" >> beam.Map(guarded(work))
+            | "collect" >> beam.combiners.ToList()
+            | "publish" >> beam.Map(guarded(finish))
+        )
+
+    run(build, runner)
+    return _published(store, dataset)
+
+
+def _sample_shard(
+    shard: tuple[int, StoredFile], store_uri: str, folder: str, config: SamplingConfig, seed: int
+) -> _ShardResult:
+    index, file = shard
+    store = open_store(store_uri)
+    rows: list[dict[str, Any]] = []
+    rejects: list[dict[str, str]] = []
+
+    def records() -> Iterator[bytes]:
+        # Images are sorted by id and patch ids start with it: the patches come sorted too.
+        for data in read_records(store.fetch(file.key)):
+            view = sample_view(ImageRecord.from_bytes(data), config, seed)
+            for item, reason in view.failures:
+                rejects.append({"item": item, "kind": "lesion", "reason": reason, "step": "sample"})
+            for patch in view.patches:
+                rows.append(
+                    {
+                        "patch_id": patch.patch_id,
+                        "image_id": patch.image_id,
+                        "lesion_id": patch.lesion_id,
+                        "kind": patch.kind,
+                        "row": patch.row,
+                        "column": patch.column,
+                        "overlap": patch.overlap,
+                        "cutoff": patch.cutoff,
+                    }
+                )
+                yield patch.to_bytes()
+
+    written = write_shard(store, folder, index, records())
+    return _ShardResult(written if rows else None, rows, rejects)
+
+
+def _publish(results: list[_ShardResult], store_uri: str, dataset: Manifest) -> None:
+    store = open_store(store_uri)
+    rows = sorted((row for r in results for row in r.patches), key=lambda row: row["patch_id"])
+    rejects = sorted((row for r in results for row in r.rejects), key=lambda row: row["item"])
+    files = [r.file for r in results if r.file is not None]
+    files.append(put_table(store, dataset.folder, "patches.parquet", pd.DataFrame(rows)))
+    files.append(
+        put_table(
+            store,
+            dataset.folder,
+            "rejects.parquet",
+            pd.DataFrame(rejects, columns=["item", "kind", "reason", "step"]),
+        )
+    )
+    counts = {"patches": len(rows), "rejected_lesions": len(rejects)}
+    counts.update(Counter(row["kind"] for row in rows))
+    publish(store, dataset.model_copy(update={"files": tuple(files), "counts": counts}))

@@ -1,0 +1,88 @@
+"""What every measure asks of its arrays before it computes anything."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from mammo_core.errors import ModelError, RecordError
+
+Labels = npt.NDArray[np.int64]
+Scores = npt.NDArray[np.float64]
+
+
+def binary(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[Labels, Scores]:
+    """Return labels and scores as flat arrays, or say what is wrong with them.
+
+    Args:
+        labels: `(n,)`, 0 or 1 (1 = malignant), both present.
+        scores: `(n,)` finite numbers, higher = more likely malignant.
+
+    Returns:
+        `(n,) int64` and `(n,) float64`.
+
+    Raises:
+        RecordError: Lengths differ, or the labels are not of two classes.
+        ModelError: A score is not a finite number.
+    """
+    label_array = np.asarray(labels)
+    score_array = finite(scores)
+    if label_array.ndim != 1 or score_array.shape != label_array.shape:
+        raise RecordError(
+            "Labels and scores do not belong together",
+            expected="one label and one score per record, in flat arrays",
+            received=f"labels of shape {label_array.shape}, scores of shape {score_array.shape}",
+        )
+    present = sorted({_plain(value) for value in label_array.tolist()}, key=str)
+    if present != [0, 1]:
+        raise RecordError(
+            "This measure needs both classes",
+            expected="labels 0 and 1, each at least once",
+            received=f"{len(label_array)} records with labels {present}",
+            hint="A split this small may hold one class only; take more patients into it.",
+        )
+    return label_array.astype(np.int64), score_array
+
+
+def finite(scores: npt.ArrayLike) -> Scores:
+    """Return scores as float64, refusing NaN and infinity.
+
+    Raises:
+        ModelError: A score is not a finite number.
+    """
+    array = np.asarray(scores, dtype=np.float64)
+    wrong = np.flatnonzero(~np.isfinite(array.reshape(-1)))
+    if len(wrong):
+        raise ModelError(
+            "The network returned scores that are not numbers",
+            expected="finite scores",
+            received=f"{len(wrong)} of {array.size} not finite, first at position {wrong[0]}",
+            hint="The training may have diverged: lower the learning rate.",
+        )
+    return array
+
+
+def unique(ids: Iterable[str], what: str) -> None:
+    """Refuse ids that occur twice.
+
+    Args:
+        ids: Record ids.
+        what: Their name in the message ("image_id").
+
+    Raises:
+        RecordError: An id occurs more than once.
+    """
+    twice = sorted(name for name, count in Counter(ids).items() if count > 1)
+    if twice:
+        shown = ", ".join(str(name) for name in twice[:3])
+        raise RecordError(
+            f"Duplicated {what}",
+            expected="every record once",
+            received=f"{len(twice)} ids more than once: {shown}",
+        )
+
+
+def _plain(value: object) -> object:
+    """True, 1 and 1.0 are the same label."""
+    return int(value) if isinstance(value, bool | float) and value in (0, 1) else value

@@ -1,0 +1,190 @@
+"""How well a score orders benign before malignant: AUC, ROC curve, operating points."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mammo_core.errors import RecordError
+from mammo_core.metrics.checks import binary, finite
+
+
+@dataclass(frozen=True)
+class RocCurve:
+    """A receiver operating characteristic, every number finite.
+
+    Attributes:
+        false_positive_rate: 1 - specificity, rising from 0 to 1.
+        true_positive_rate: Sensitivity, rising from 0 to 1.
+        thresholds: Falling; a record is called malignant when its score >= threshold.
+    """
+
+    false_positive_rate: tuple[float, ...]
+    true_positive_rate: tuple[float, ...]
+    thresholds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A threshold, and what it gave on the set it was chosen on.
+
+    Attributes:
+        threshold: Call malignant when score >= threshold.
+        sensitivity: On the set it was chosen on.
+        specificity: On the set it was chosen on.
+    """
+
+    threshold: float
+    sensitivity: float
+    specificity: float
+
+
+@dataclass(frozen=True)
+class BinaryCounts:
+    """The confusion of a binary decision (counts of records)."""
+
+    true_positives: int
+    false_positives: int
+    true_negatives: int
+    false_negatives: int
+
+    @property
+    def sensitivity(self) -> float:
+        """Share of malignant records called malignant; NaN when there are none."""
+        return _share(self.true_positives, self.true_positives + self.false_negatives)
+
+    @property
+    def specificity(self) -> float:
+        """Share of benign records called benign; NaN when there are none."""
+        return _share(self.true_negatives, self.true_negatives + self.false_positives)
+
+
+def auc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
+    """Return the area under the ROC curve (ties count one half).
+
+    Args:
+        labels: `(n,)`, 0 or 1, both present.
+        scores: `(n,)` finite numbers, higher = more likely malignant.
+
+    Raises:
+        RecordError: Lengths differ or one class is missing.
+        ModelError: A score is not finite.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    label_array, score_array = binary(labels, scores)
+    return float(roc_auc_score(label_array, score_array))
+
+
+def roc_curve(labels: npt.ArrayLike, scores: npt.ArrayLike, points: int = 200) -> RocCurve:
+    """Return the ROC curve, thinned.
+
+    scikit-learn's first threshold is infinite, which JSON cannot hold: here it is the next
+    float above the highest score.
+
+    Args:
+        labels: `(n,)`, 0 or 1, both present.
+        scores: `(n,)` finite numbers.
+        points: The most points to keep; both ends are always among them.
+
+    Raises:
+        RecordError: Lengths differ, one class is missing, or fewer than 2 points are asked for.
+        ModelError: A score is not finite.
+    """
+    if points < 2:
+        raise RecordError(
+            "A curve has two ends", expected="at least 2 points", received=f"points={points}"
+        )
+    false_rate, true_rate, thresholds = _full_curve(*binary(labels, scores))
+    if len(thresholds) > points:
+        keep = np.unique(np.linspace(0, len(thresholds) - 1, points).round().astype(int))
+        false_rate, true_rate, thresholds = false_rate[keep], true_rate[keep], thresholds[keep]
+    return RocCurve(
+        tuple(false_rate.tolist()), tuple(true_rate.tolist()), tuple(thresholds.tolist())
+    )
+
+
+def operating_point(
+    labels: npt.ArrayLike, scores: npt.ArrayLike, specificity: float
+) -> OperatingPoint:
+    """Choose the most sensitive threshold that keeps a specificity.
+
+    Choose it on the validation set; the test set then only measures it.
+
+    Args:
+        labels: `(n,)`, 0 or 1, both present.
+        scores: `(n,)` finite numbers.
+        specificity: The least specificity, [0, 1].
+
+    Raises:
+        RecordError: Lengths differ, one class is missing, or the specificity is no share.
+        ModelError: A score is not finite.
+    """
+    if not 0 <= specificity <= 1:
+        raise RecordError(
+            "Not a specificity", expected="a number in [0, 1]", received=str(specificity)
+        )
+    false_rate, true_rate, thresholds = _full_curve(*binary(labels, scores))
+    # The tolerance forgives the rounding of 1 - 0.8 and of the rates themselves.
+    allowed = np.flatnonzero(false_rate <= 1 - specificity + 1e-12)
+    # Both rates rise along the curve; among equally sensitive points take the most specific.
+    best = allowed[np.argmax(true_rate[allowed])]
+    return OperatingPoint(
+        threshold=float(thresholds[best]),
+        sensitivity=float(true_rate[best]),
+        specificity=float(1 - false_rate[best]),
+    )
+
+
+def sensitivity_at_specificity(
+    labels: npt.ArrayLike, scores: npt.ArrayLike, specificity: float
+) -> float:
+    """Return the highest sensitivity at a specificity of at least the one given.
+
+    The threshold is chosen on the same set, so the number describes that set's curve and
+    promises nothing for another: see `operating_point`.
+    """
+    return operating_point(labels, scores, specificity).sensitivity
+
+
+def counts_at(labels: npt.ArrayLike, scores: npt.ArrayLike, threshold: float) -> BinaryCounts:
+    """Count the decisions at a threshold (score >= threshold is malignant).
+
+    Args:
+        labels: `(n,)`, 0 or 1; one class alone is fine here.
+        scores: `(n,)` finite numbers.
+        threshold: From `operating_point`.
+
+    Raises:
+        RecordError: Lengths differ.
+        ModelError: A score is not finite.
+    """
+    truth = np.asarray(labels).astype(bool)
+    called = finite(scores) >= threshold
+    if truth.shape != called.shape:
+        raise RecordError(
+            "Labels and scores do not belong together",
+            expected="one label and one score per record",
+            received=f"labels of shape {truth.shape}, scores of shape {called.shape}",
+        )
+    return BinaryCounts(
+        true_positives=int((truth & called).sum()),
+        false_positives=int((~truth & called).sum()),
+        true_negatives=int((~truth & ~called).sum()),
+        false_negatives=int((truth & ~called).sum()),
+    )
+
+
+def _full_curve(
+    labels: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    from sklearn.metrics import roc_curve as sklearn_curve
+
+    false_rate, true_rate, thresholds = sklearn_curve(labels, scores)
+    thresholds = np.asarray(thresholds, dtype=np.float64)
+    thresholds[0] = np.nextafter(scores.max(), np.inf)
+    return np.asarray(false_rate), np.asarray(true_rate), thresholds
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")

@@ -1,0 +1,52 @@
+"""Networks: patch classifiers, their conversion to whole images, and heatmaps.
+
+Keras is imported on first use, so that reading a recipe stays fast.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mammo_core.models.config import HeadConfig, NetworkConfig
+from mammo_core.models.registry import NETWORKS, Network, network_of
+
+if TYPE_CHECKING:
+    from mammo_core.models.description import describe
+    from mammo_core.models.heatmaps import coordinates, fully_convolutional, heatmap
+    from mammo_core.models.networks import blocks, build_patch_network
+    from mammo_core.models.storage import load_model, save_model
+    from mammo_core.models.whole_image import to_whole_image
+
+__all__ = [
+    "NETWORKS",
+    "HeadConfig",
+    "Network",
+    "NetworkConfig",
+    "blocks",
+    "build_patch_network",
+    "coordinates",
+    "describe",
+    "fully_convolutional",
+    "heatmap",
+    "load_model",
+    "network_of",
+    "save_model",
+    "to_whole_image",
+]
+
+_HOMES = {
+    "blocks": "networks",
+    "build_patch_network": "networks",
+    "coordinates": "heatmaps",
+    "describe": "description",
+    "fully_convolutional": "heatmaps",
+    "heatmap": "heatmaps",
+    "load_model": "storage",
+    "save_model": "storage",
+    "to_whole_image": "whole_image",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,64 @@
+"""What a recipe says about a network and its whole-image head."""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+NetworkName = Literal["compact", "yaroslav", "resnet50", "vgg16"]
+
+
+class NetworkConfig(BaseModel):
+    """A patch network.
+
+    Attributes:
+        name: Network of the registry.
+        weights: `"none"` (random from the seed), `"imagenet"`, or a file: `.keras` (a patch
+            model of the same network) or `.h5` (the network without its head).
+        dropout: Rate before the last dense layer; 0 adds no layer.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: NetworkName
+    weights: str = "none"
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+class HeadConfig(BaseModel):
+    """The blocks put on a patch network's features to classify a whole image.
+
+    `"[512-512-1024]x2"` of the paper is residual, depths 512, enlarge 2, repetitions 2;
+    `"512x1"` is vgg, depths 512, repetitions 1 (original-system.md §6.1).
+
+    Attributes:
+        kind: Bottleneck blocks (`residual`) or plain convolutions (`vgg`).
+        depths: Filters of each block.
+        repetitions: Units of each block; one number per depth.
+        enlarge: Filters of a bottleneck's last convolution, as a multiple of its depth.
+        dropout: Rate after every activation and before the last dense layer; 0 adds no layer.
+        momentum: Of the blocks' batch normalisation. The original's 0.99 needs several
+            hundred steps to settle; short runs want 0.9.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["residual", "vgg"] = "residual"
+    depths: tuple[int, ...] = (512, 512)
+    repetitions: tuple[int, ...] = (2, 2)
+    enlarge: int = Field(default=2, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    momentum: float = Field(default=0.99, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _blocks_are_whole(self) -> Self:
+        if not self.depths or len(self.depths) != len(self.repetitions):
+            raise ValueError(
+                "Depths and repetitions name the same blocks. Expected as many of one as of "
+                f"the other, at least one. Received {self.depths} and {self.repetitions}."
+            )
+        if min(*self.depths, *self.repetitions) < 1:
+            raise ValueError(
+                "Expected positive depths and repetitions. "
+                f"Received {self.depths} and {self.repetitions}."
+            )
+        return self

@@ -1,0 +1,46 @@
+"""Model packages: a trained classifier with everything it takes to use it, and where they live.
+
+`python -m mammo_core.packaging.selfcheck FOLDER` runs `selfcheck` in a process of its own.
+"""
+
+from mammo_core.packaging.build import build
+from mammo_core.packaging.gate import GateConfig, GateResult, decide
+from mammo_core.packaging.package import (
+    Package,
+    PackageManifest,
+    SelfCheck,
+    load,
+    selfcheck,
+    verify,
+)
+from mammo_core.packaging.registry import (
+    ChampionRef,
+    PushResult,
+    VersionRef,
+    champion,
+    models,
+    push,
+    resolve,
+    versions,
+)
+
+__all__ = [
+    "ChampionRef",
+    "GateConfig",
+    "GateResult",
+    "Package",
+    "PackageManifest",
+    "PushResult",
+    "SelfCheck",
+    "VersionRef",
+    "build",
+    "champion",
+    "decide",
+    "load",
+    "models",
+    "push",
+    "resolve",
+    "selfcheck",
+    "verify",
+    "versions",
+]

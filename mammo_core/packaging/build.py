@@ -1,0 +1,183 @@
+"""Building a model package: written aside, checked, then moved to its place in one step."""
+
+import json
+import platform
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mammo_core.errors import ModelError
+from mammo_core.packaging.card import INTENDED_USE, LIMITATIONS, card, markdown
+from mammo_core.packaging.checksums import digest, write_sums
+from mammo_core.packaging.keras_file import write_model
+from mammo_core.packaging.package import (
+    FORMAT,
+    MODEL,
+    PATCH_MODEL,
+    POSITIVE,
+    LabelMap,
+    PackageManifest,
+    model_id,
+    predict,
+)
+from mammo_core.preprocessing import Preprocessing
+
+_SAMPLES = 16
+"""The most samples a package carries; it is a check, not a data set."""
+
+
+def build(
+    folder: Path,
+    *,
+    name: str,
+    image_model: Any,
+    preprocessing: Preprocessing,
+    label_map: Mapping[str, int],
+    metrics: Mapping[str, Any],
+    lineage: Mapping[str, Any],
+    samples: npt.NDArray[np.uint16],
+    patch_model: Any = None,
+    patch_classes: Sequence[str] = (),
+    intended_use: str = INTENDED_USE,
+    limitations: Sequence[str] = LIMITATIONS,
+) -> PackageManifest:
+    """Write a model package.
+
+    The same model, preprocessing, classes and data give the same `model_id`, whatever the
+    time, the machine and the run.
+
+    Args:
+        folder: Where to; must not exist, or be empty.
+        name: Of the model.
+        image_model: The whole-image classifier, a `keras.Model`.
+        preprocessing: The way pixels reach it.
+        label_map: Its classes; `pos` is malignant, for instance `{"neg": 0, "pos": 1}`.
+        metrics: What was measured, as plain JSON (no NaN).
+        lineage: Where it comes from, as plain JSON: `image_dataset_id`, `frame_id`, `run_id`,
+            recipe, git sha, … Keys that end in `_id` or `_ids` (but the run's) are part of
+            the model's id.
+        samples: `(n, H, W) uint16, [0, 65535]` after `preprocessing.to_geometry`; stored with
+            their probabilities (at most 16).
+        patch_model: The patch classifier for heatmaps, or None.
+        patch_classes: Its classes, in the order of its outputs.
+        intended_use: Of the model card.
+        limitations: Of the model card.
+
+    Returns:
+        The manifest (package.json).
+
+    Raises:
+        ModelError: The folder is in use, or something does not fit the network.
+    """
+    labels = _labels(image_model, label_map, patch_model, patch_classes)
+    if not 1 <= len(samples) <= _SAMPLES:
+        raise ModelError(
+            "A package needs samples to prove itself by",
+            expected=f"1 to {_SAMPLES} images",
+            received=str(len(samples)),
+        )
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ModelError(
+            f"The folder {folder.name} is in use",
+            expected="a new or an empty folder",
+            received="one that holds something",
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        write_model(image_model, aside / MODEL)
+        if patch_model is not None:
+            write_model(patch_model, aside / PATCH_MODEL)
+        _write_json(aside / "lineage.json", lineage)
+        _write_json(aside / "metrics.json", metrics)
+        networks = {path.name: digest(path) for path in sorted(aside.iterdir())}
+        identity = model_id(networks, preprocessing, labels, lineage)
+        manifest = PackageManifest(
+            format=FORMAT, name=name, model_id=identity, versions=_versions()
+        )
+        content = card(
+            name=name,
+            model_id=identity,
+            preprocessing=preprocessing,
+            label_map=label_map,
+            metrics=metrics,
+            lineage=lineage,
+            intended_use=intended_use,
+            limitations=limitations,
+        )
+        for file, value in (
+            ("preprocessing.json", preprocessing.model_dump(mode="json")),
+            ("label_map.json", labels.model_dump(mode="json")),
+            ("card.json", content),
+            ("package.json", manifest.model_dump(mode="json")),
+        ):
+            _write_json(aside / file, value)
+        (aside / "MODEL_CARD.md").write_text(markdown(content), encoding="utf-8", newline="\n")
+        # The probabilities are those of the file that is shipped, not of the network in memory.
+        from mammo_core.models.storage import load_model
+
+        shipped = load_model(aside / MODEL)
+        expected = predict(shipped, preprocessing, label_map, samples, batch_size=8)
+        np.savez_compressed(aside / "expected.npz", pixels=samples, probabilities=expected)
+        write_sums(aside)
+        aside.chmod(0o755)  # mkdtemp's folder is the owner's alone
+        aside.replace(folder)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    return manifest
+
+
+def _labels(
+    image_model: Any, label_map: Mapping[str, int], patch_model: Any, patch_classes: Sequence[str]
+) -> LabelMap:
+    if POSITIVE not in label_map or sorted(label_map.values()) != list(range(len(label_map))):
+        raise ModelError(
+            "This label map cannot be packaged",
+            expected=f"indices from 0 on, one of them {POSITIVE!r} (malignant)",
+            received=str(dict(label_map)),
+        )
+    for what, network, classes in (
+        ("whole-image classifier", image_model, len(label_map)),
+        ("patch classifier", patch_model, len(patch_classes)),
+    ):
+        # One sigmoid tells two classes apart as well.
+        allowed = (1, 2) if classes == 2 else (classes,)
+        if network is not None and network.output_shape[-1] not in allowed:
+            raise ModelError(
+                f"The {what} does not fit its classes",
+                expected=f"{classes} outputs",
+                received=f"{network.output_shape[-1]}",
+            )
+    patch = {name: index for index, name in enumerate(patch_classes)}
+    return LabelMap(image=dict(label_map), patch=patch if patch_model is not None else {})
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    try:
+        text = json.dumps(
+            dict(value), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False
+        )
+    except (TypeError, ValueError) as error:
+        raise ModelError(
+            f"{path.name} of a model package cannot be written",
+            expected="plain JSON: text, finite numbers, lists and mappings",
+            received=str(error),
+        ) from error
+    path.write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("mammo-pipelines", "keras", "tensorflow", "tensorflow-cpu", "numpy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,115 @@
+"""The model card: what a package is for, what it takes and gives, and what it was tested on.
+
+Fields follow MONAI's bundle metadata (version, intended use, network data format).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mammo_core.preprocessing import Preprocessing
+
+INTENDED_USE = (
+    "Research on computer-aided detection in screening mammography. "
+    "Research use only. Not a medical device: not for diagnosis, triage or any decision "
+    "about a patient."
+)
+
+LIMITATIONS = (
+    "Performance on other vendors, detectors, populations and image processing is unknown "
+    "until it is measured there; it usually falls.",
+    "The probability is not calibrated unless the metrics say so.",
+    "Takes cranio-caudal and medio-lateral oblique views; special views, implants and "
+    "For Processing images were not studied.",
+)
+
+
+def card(
+    *,
+    name: str,
+    model_id: str,
+    preprocessing: Preprocessing,
+    label_map: Mapping[str, int],
+    metrics: Mapping[str, Any],
+    lineage: Mapping[str, Any],
+    intended_use: str,
+    limitations: Sequence[str],
+) -> dict[str, Any]:
+    """Return the card as plain data (card.json)."""
+    geometry = preprocessing.geometry
+    rows_columns: list[Any] = [geometry.height, geometry.width]
+    if geometry.resize == "height":
+        rows_columns[1] = "any"
+    return {
+        "schema": "mammo-pipelines/model-card/1",
+        "name": name,
+        "model_id": model_id,
+        "intended_use": intended_use,
+        "limitations": list(limitations),
+        "network_data_format": {
+            "inputs": {
+                "image": {
+                    "type": "mammogram, one view",
+                    "format": "grey, background dark (MONOCHROME2), MONOCHROME1 inverted first",
+                    "spatial_shape": rows_columns,
+                    "num_channels": preprocessing.channels,
+                    "dtype": "uint16",
+                    "value_range": [0, 65535],
+                    "normalisation": f"pixel × {preprocessing.rescale_factor:g} "
+                    f"− {preprocessing.mean:g}",
+                }
+            },
+            "outputs": {
+                "malignant_probability": {"dtype": "float32", "value_range": [0, 1]},
+            },
+        },
+        "classes": dict(label_map),
+        "metrics": dict(metrics),
+        "lineage": dict(lineage),
+    }
+
+
+def markdown(content: Mapping[str, Any]) -> str:
+    """Return the card as Markdown (MODEL_CARD.md)."""
+    image = content["network_data_format"]["inputs"]["image"]
+    height, width = image["spatial_shape"]
+    lines = [
+        f"# {content['name']}",
+        "",
+        "**Research use only. Not a medical device.**",
+        "",
+        f"Model id: `{content['model_id']}`",
+        "",
+        "## Intended use",
+        "",
+        content["intended_use"],
+        "",
+        "## Input and output",
+        "",
+        f"One mammogram (one view), {image['format']}, {height} × {width} pixels, "
+        f"{image['num_channels']} channel(s), stored as 16 bits [0, 65535]; the package "
+        f"normalises it ({image['normalisation']}). The output is the probability that the "
+        "view shows a malignant lesion.",
+        "",
+        "## Metrics",
+        "",
+        *_list(content["metrics"]),
+        "",
+        "## Limitations",
+        "",
+        *[f"- {limitation}" for limitation in content["limitations"]],
+        "",
+        "## Lineage",
+        "",
+        *_list(content["lineage"]),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _list(values: Mapping[str, Any]) -> list[str]:
+    return [
+        f"- {name}: {value:.4f}" if isinstance(value, float) else f"- {name}: {value}"
+        for name, value in values.items()
+        # Curves and tables are in metrics.json; a card stays readable.
+        if not (isinstance(value, Mapping | list) and len(str(value)) > 200)
+    ] or ["- none given"]

@@ -1,0 +1,331 @@
+"""The registry of models, on the object store.
+
+    models/<name>/<n>/claim            who publishes version n (written first)
+    models/<name>/<n>/package/…        the package
+    models/<name>/<n>/published.json   written when the package was read back: version n exists
+    models/<name>/champion             {"version": n, "model_id": …}, moved last
+
+A killed push leaves a claim and perhaps files, and no version: nobody lists, resolves or
+compares with what has no published.json.
+"""
+
+import atexit
+import json
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import unquote, urlsplit
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mammo_core.errors import ModelError, StoreError
+from mammo_core.packaging.checksums import SUMS, digest, read_sums
+from mammo_core.packaging.package import verify
+from mammo_core.store import Store, open_store, split_model_uri
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_Kind = TypeVar("_Kind", bound=BaseModel)
+_KEY = re.compile(r"models/([^/]+)(?:/([1-9][0-9]*))?")
+
+
+class _Published(BaseModel):
+    """published.json of a version; its digest of SHA256SUMS covers every file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model_id: str
+    sums: str
+
+
+class _Pointer(BaseModel):
+    """The champion file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int
+    model_id: str
+
+
+class VersionRef(BaseModel):
+    """A published version.
+
+    Attributes:
+        name: Of the model.
+        version: From 1 on.
+        model_id: Content hash.
+        uri: For `resolve`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    version: int
+    model_id: str
+    uri: str
+
+
+class ChampionRef(VersionRef):
+    """The version that `models/<name>` stands for."""
+
+
+class PushResult(BaseModel):
+    """What a push did.
+
+    Attributes:
+        version: Of the model in the registry.
+        uri: Of that version.
+        new: False when this very model was there before.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int
+    uri: str
+    new: bool
+
+
+def push(store: Store, folder: Path, name: str) -> PushResult:
+    """Publish a package as the next version of a model, and as its champion.
+
+    Pushing a model that is a version already changes no version. The champion only moves
+    forward, so of two pushes at once the later version stays.
+
+    Args:
+        store: Where the registry is.
+        folder: Of the package.
+        name: Of the model.
+
+    Raises:
+        ModelError: The package does not verify, or the name cannot be used.
+        StoreError: The store fails, or what was written does not read back.
+    """
+    _checked(name)
+    model_id = verify(folder).model_id
+    mine = _Published(model_id=model_id, sums=digest(folder / SUMS))
+    # Nobody else publishes meanwhile; should the lease be lost, the claim still keeps two apart.
+    with store.lease(f"models/{name}") as lease:
+        known = [ref.version for ref in versions(store, name) if ref.model_id == model_id]
+        number = known[0] if known else _claim(store, name, mine)
+        new = False
+        if not known:
+            _copy(store, folder, _place(name, number))
+            lease.check()
+            marker = f"{_place(name, number)}/published.json"
+            new = store.write_if(marker, _json(mine), None)
+        _advance(store, name, _Pointer(version=number, model_id=model_id))
+    return PushResult(version=number, uri=_uri(store, name, number), new=new)
+
+
+def versions(store: Store, name: str) -> list[VersionRef]:
+    """Return the published versions of a model, first to last.
+
+    Raises:
+        ModelError: The name cannot be used, or a version's marker is damaged.
+    """
+    found = []
+    for key in store.list(f"models/{_checked(name)}/"):
+        parts = key.split("/")
+        if len(parts) == 4 and parts[3] == "published.json" and parts[2].isdecimal():
+            published = _parse(_Published, store.read(key), key)
+            number = int(parts[2])
+            found.append(
+                VersionRef(
+                    name=name,
+                    version=number,
+                    model_id=published.model_id,
+                    uri=_uri(store, name, number),
+                )
+            )
+    return sorted(found, key=lambda ref: ref.version)
+
+
+def models(store: Store) -> list[str]:
+    """Return the names of the models that have a published version, sorted."""
+    parts = (key.split("/") for key in store.list("models/"))
+    return sorted({part[1] for part in parts if len(part) == 4 and part[3] == "published.json"})
+
+
+def champion(store: Store, name: str) -> ChampionRef | None:
+    """Return the champion of a model, or None when nothing was published yet.
+
+    Raises:
+        ModelError: The pointer is damaged, or points to what is not published. That must not
+            pass for "no champion": a gate would then compare with nothing.
+    """
+    key = f"models/{_checked(name)}/champion"
+    if not store.exists(key):
+        return None
+    pointer = _parse(_Pointer, store.read(key), key)
+    published = _published(store, name, pointer.version)
+    if published.model_id != pointer.model_id:
+        raise ModelError(
+            f"The champion of {name} is not the model it names",
+            expected=f"model id {pointer.model_id} as version {pointer.version}",
+            received=f"model id {published.model_id}",
+        )
+    uri = _uri(store, name, pointer.version)
+    return ChampionRef(name=name, version=pointer.version, model_id=pointer.model_id, uri=uri)
+
+
+def resolve(uri: str) -> Path:
+    """Return a local folder with the package a URI names; `load` then verifies it.
+
+    Args:
+        uri: A package folder; or `…/models/<name>/<n>`, or `…/models/<name>` for its champion,
+            in a store (`file://…`, `s3://…`, or a plain path).
+
+    Raises:
+        ModelError: There is no such model or version.
+        StoreError: The store fails.
+    """
+    path = _local(uri)
+    if path is not None and (path / SUMS).is_file():
+        return path
+    try:
+        root, key = split_model_uri(path.absolute().as_uri() if path is not None else uri)
+    except StoreError as error:
+        raise _unknown(uri) from error
+    named = _KEY.fullmatch(key)
+    if named is None or _NAME.fullmatch(named[1]) is None:
+        raise _unknown(uri)
+    store, name = open_store(root), named[1]
+    if named[2] is not None:
+        version = int(named[2])
+    else:
+        reference = champion(store, name)
+        if reference is None:
+            raise _unknown(uri)
+        version = reference.version
+    published = _published(store, name, version)
+    place = f"{_place(name, version)}/package"
+    folder = _fetch(store, place)
+    if digest(folder / SUMS) != published.sums:
+        raise ModelError(
+            f"Version {version} of {name} is not what was published",
+            expected=f"{SUMS} of SHA-256 {published.sums}",
+            received=f"SHA-256 {digest(folder / SUMS)}",
+            hint="Somebody changed files in the store.",
+        )
+    return folder
+
+
+def _local(uri: str) -> Path | None:
+    parts = urlsplit(uri)
+    if parts.scheme == "file":
+        return Path(unquote(parts.netloc + parts.path))
+    return Path(uri) if "://" not in uri else None
+
+
+def _fetch(store: Store, place: str) -> Path:
+    """Return a folder of the fetched files: the store's own where it has one."""
+    sums = store.fetch(f"{place}/{SUMS}")
+    names = sorted(read_sums(sums.parent))
+    fetched = [sums, *(store.fetch(f"{place}/{name}") for name in names)]
+    if {path.parent for path in fetched} == {sums.parent}:
+        return sums.parent
+    folder = Path(tempfile.mkdtemp(prefix="mammo-model-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for path in fetched:
+        shutil.copyfile(path, folder / path.name)
+    return folder
+
+
+def _claim(store: Store, name: str, mine: _Published) -> int:
+    """Take the next free version number; a dead push of the same package is taken up again."""
+    keys = [key.split("/") for key in store.list(f"models/{name}/")]
+    taken = {int(parts[2]) for parts in keys if len(parts) > 3 and parts[2].isdecimal()}
+    for number in sorted(taken):
+        claim, marker = (f"{_place(name, number)}/{file}" for file in ("claim", "published.json"))
+        unpublished = not store.exists(marker) and store.exists(claim)
+        if unpublished and store.read(claim) == _json(mine):
+            return number
+    number = max(taken, default=0) + 1
+    while not store.write_if(f"{_place(name, number)}/claim", _json(mine), None):
+        number += 1
+    return number
+
+
+def _copy(store: Store, folder: Path, place: str) -> None:
+    listed = read_sums(folder) | {SUMS: digest(folder / SUMS)}
+    # What a dead push left here does not belong to the package.
+    for key in list(store.list(f"{place}/package/")):
+        if key.rpartition("/")[2] not in listed:
+            store.delete(key)
+    for name in listed:
+        store.put_file(f"{place}/package/{name}", folder / name)
+    for name, expected in listed.items():
+        received = digest(store.fetch(f"{place}/package/{name}"))
+        if received != expected:
+            raise StoreError(
+                f"{name} does not read back as it was written to {place}",
+                expected=f"SHA-256 {expected}",
+                received=f"SHA-256 {received}",
+                hint="Push again; nothing was published.",
+            )
+
+
+def _advance(store: Store, name: str, pointer: _Pointer) -> None:
+    """Move the champion to a version unless it stands on a later one."""
+    key = f"models/{name}/champion"
+    while True:
+        current = store.read(key) if store.exists(key) else None
+        if current is not None and _parse(_Pointer, current, key).version >= pointer.version:
+            return
+        if store.write_if(key, _json(pointer), current):
+            return
+
+
+def _published(store: Store, name: str, version: int) -> _Published:
+    key = f"{_place(name, version)}/published.json"
+    if not store.exists(key):
+        known = ", ".join(str(ref.version) for ref in versions(store, name))
+        raise ModelError(
+            f"No version {version} of the model {name} in {store.uri}",
+            expected=f"a published version: {known or 'there is none yet'}",
+            received=str(version),
+        )
+    return _parse(_Published, store.read(key), key)
+
+
+def _parse(kind: type[_Kind], data: bytes, key: str) -> _Kind:
+    try:
+        return kind.model_validate_json(data)
+    except ValidationError as error:
+        raise ModelError(
+            f"{key} of the registry cannot be read",
+            expected="the JSON object this version writes",
+            received=str(error.errors()[0]["msg"]),
+        ) from error
+
+
+def _json(value: BaseModel) -> bytes:
+    return (json.dumps(value.model_dump(mode="json"), sort_keys=True) + "\n").encode()
+
+
+def _place(name: str, version: int) -> str:
+    return f"models/{name}/{version}"
+
+
+def _uri(store: Store, name: str, version: int) -> str:
+    return f"{store.uri}/{_place(name, version)}"
+
+
+def _checked(name: str) -> str:
+    if _NAME.fullmatch(name) is None:
+        raise ModelError(
+            "This model name cannot be used",
+            expected="letters, digits, '.', '_' and '-', a letter or digit first",
+            received=repr(name),
+        )
+    return name
+
+
+def _unknown(uri: str) -> ModelError:
+    return ModelError(
+        "There is no such model",
+        expected="a package folder, …/models/<name>/<version>, or …/models/<name> with a champion",
+        received=uri,
+        hint="`mammo models list --store URI` shows what there is.",
+    )

@@ -1,0 +1,125 @@
+"""What a phantom is made from, and what was made."""
+
+from pathlib import Path
+from typing import Literal, Self, cast, get_args
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from mammo_core.errors import RecipeError
+
+NOTICE = "SYNTHETIC PHANTOM - NOT A PATIENT"
+MINIMUM_HEIGHT = 96
+MINIMUM_WIDTH = 72
+MAXIMUM_SIDE = 8192
+MAXIMUM_PATIENTS = 20_000  # the pseudonyms have five digits and leave gaps, as CBIS-DDSM does
+
+Layout = Literal["original", "nbia"]
+
+
+class PhantomConfig(BaseModel):
+    """The parameters of a synthetic CBIS-DDSM tree; the same parameters give the same bytes.
+
+    Args:
+        patients: Number of patients.
+        seed: Seed of every draw.
+        layout: `original` (the paths of the case tables) or `nbia` (the renamed folders of a
+            download by the NBIA Data Retriever).
+        height: Rows of every mammogram.
+        width: Columns of every mammogram.
+        difficulty: 0 (benign and malignant are plainly different) to 1 (nearly the same); see
+            `mammo_core.phantom.latent`.
+
+    Raises:
+        RecipeError: If a parameter is out of its range.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    patients: int = 60
+    seed: int = 0
+    layout: Layout = "original"
+    height: int = 576
+    width: int = 448
+    difficulty: float = 0.5
+
+    @model_validator(mode="after")
+    def _in_range(self) -> Self:
+        _between("patients", self.patients, 1, MAXIMUM_PATIENTS)
+        _between("height", self.height, MINIMUM_HEIGHT, MAXIMUM_SIDE)
+        _between("width", self.width, MINIMUM_WIDTH, MAXIMUM_SIDE)
+        _between("difficulty", self.difficulty, 0, 1)
+        if not 0.4 <= self.width / self.height <= 1.25:
+            raise RecipeError(
+                "A phantom of this size would not look like a mammogram",
+                expected="a width between 0.4 and 1.25 times the height",
+                received=f"height {self.height}, width {self.width}",
+                hint="CBIS-DDSM images are about 0.5 to 0.8 times as wide as high: try 576x448.",
+            )
+        return self
+
+
+class PhantomSummary(BaseModel):
+    """What a phantom tree holds, and what this run did for it.
+
+    Args:
+        root: The folder.
+        already_there: Whether the whole tree was found and nothing was drawn.
+        drawn: Views drawn by this run (a resumed run draws the missing ones only).
+        seconds: Wall time of this run.
+        counts: patients, views, mammograms (files), lesions (rows of the tables), files, bytes,
+            views and patients per official split and class.
+        digest: sha256 over the sorted (path, size, sha256) of every file, hexadecimal.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    root: Path
+    already_there: bool
+    drawn: int
+    seconds: float
+    counts: dict[str, int]
+    digest: str
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read a size as the command line gives it.
+
+    Args:
+        text: HxW, as in 576x448.
+
+    Returns:
+        (height, width).
+
+    Raises:
+        RecipeError: If the text is not a size.
+    """
+    height, _, width = text.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
+        raise RecipeError(
+            "--size cannot be used", expected="HxW, such as 576x448", received=repr(text)
+        )
+    return int(height), int(width)
+
+
+def parse_layout(text: str) -> Layout:
+    """Read a layout as the command line gives it.
+
+    Args:
+        text: original or nbia.
+
+    Raises:
+        RecipeError: If it is neither.
+    """
+    for layout in get_args(Layout):
+        if text == layout:
+            return cast(Layout, layout)
+    raise RecipeError("--layout cannot be used", expected="original or nbia", received=repr(text))
+
+
+def _between(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:  # also false for nan
+        raise RecipeError(
+            f"The phantom's {name} cannot be used",
+            expected=f"{name} from {low} to {high}",
+            received=f"{value}",
+        )

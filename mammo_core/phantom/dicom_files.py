@@ -1,0 +1,157 @@
+"""Pixels to DICOM files: Explicit VR Little Endian, uncompressed, marked as synthetic."""
+
+import io
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filewriter import dcmwrite
+from pydicom.sequence import Sequence
+from pydicom.uid import ExplicitVRLittleEndian
+
+from mammo_core.phantom.config import NOTICE
+from mammo_core.phantom.files import FULL, PlannedFile
+
+PATIENT_NAME = "PHANTOM^SYNTHETIC"
+FILM_HEIGHT_MM = 240.0  # 18 x 24 cm film
+_MAMMOGRAM = "1.2.840.10008.5.1.4.1.1.1.2"  # Digital Mammography X-Ray Image - For Presentation
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # what CBIS-DDSM's masks and crops are
+_IMPLEMENTATION = "2.25.241557935921893447163170183049906218497"
+_DATE, _TIME = "20160720", "000000"  # fictitious
+# CID 4014 of DICOM PS3.16, SNOMED CT codes.
+_VIEW_CODE = {"CC": ("399162004", "cranio-caudal"), "MLO": ("399368009", "medio-lateral oblique")}
+# Direction of rows and columns: anterior or posterior, then right, left, or foot and side.
+_ORIENTATION = {
+    ("LEFT", "CC"): ["A", "R"],
+    ("RIGHT", "CC"): ["P", "L"],
+    ("LEFT", "MLO"): ["A", "FR"],
+    ("RIGHT", "MLO"): ["P", "FL"],
+}
+
+
+def dicom_bytes(
+    pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16],
+    file: PlannedFile,
+    *,
+    laterality: str,
+    view: str,
+    bits_stored: int,
+    photometric: str,
+    spacing_mm: float,
+) -> bytes:
+    """Write one DICOM file of the tree: a mammogram, a crop or a mask.
+
+    Args:
+        pixels: (h, w) uint8 or uint16, [0, 2**bits_stored - 1], as stored.
+        file: Its identifiers, and by its description what it is.
+        laterality: LEFT or RIGHT.
+        view: CC or MLO.
+        bits_stored: 8, 12 or 16.
+        photometric: MONOCHROME1 or MONOCHROME2.
+        spacing_mm: Distance of pixels on the film, in millimetres.
+
+    Returns:
+        A DICOM file (PS3.10) with preamble and file meta information: a mammogram is a Digital
+        Mammography X-Ray Image For Presentation (PS3.3 A.27), crop and mask are Secondary
+        Captures of modality MG, as in CBIS-DDSM.
+    """
+    full = file.description == FULL
+    data = Dataset()
+    data.SOPClassUID = _MAMMOGRAM if full else _SECONDARY_CAPTURE
+    data.SOPInstanceUID = file.sop_uid
+    _identify(data, file)
+    data.Modality = "MG"
+    data.BodyPartExamined = "BREAST"
+    data.PatientOrientation = _ORIENTATION[laterality, view]
+    if full:
+        data.ImageType = ["DERIVED", "PRIMARY"]
+        data.ImageLaterality = laterality[0]
+        _mammogram(data, view, bits_stored, photometric, spacing_mm)
+    else:
+        data.ImageType = ["DERIVED", "SECONDARY"]
+        data.ConversionType = "SYN"  # synthetic image
+        data.Laterality = laterality[0]
+    data.BurnedInAnnotation = "NO"  # the labels name side and view, nobody
+    data.LossyImageCompression = "00"
+    _pixels(data, pixels, bits_stored, photometric)
+
+    meta = FileMetaDataset()
+    meta.FileMetaInformationVersion = b"\x00\x01"
+    meta.MediaStorageSOPClassUID = data.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = _IMPLEMENTATION
+    meta.ImplementationVersionName = "MAMMO_PHANTOM"
+    data.file_meta = meta
+    written = io.BytesIO()
+    dcmwrite(written, data, enforce_file_format=True)
+    return written.getvalue()
+
+
+def _identify(data: Dataset, file: PlannedFile) -> None:
+    data.PatientName = PATIENT_NAME
+    data.PatientID = file.folder
+    data.PatientBirthDate = ""
+    data.PatientSex = ""
+    data.PatientIdentityRemoved = "YES"
+    data.DeidentificationMethod = NOTICE
+    data.StudyInstanceUID = file.study_uid
+    data.StudyDate = data.ContentDate = _DATE
+    data.StudyTime = data.ContentTime = _TIME
+    data.StudyID = "DDSM"
+    data.AccessionNumber = ""
+    data.ReferringPhysicianName = ""
+    data.StudyDescription = NOTICE
+    data.SeriesInstanceUID = file.series_uid
+    data.SeriesNumber = 1
+    data.SeriesDescription = file.description
+    data.InstanceNumber = file.instance
+    data.Manufacturer = "Mammo Pipelines"
+    data.ManufacturerModelName = "mammo phantom"
+    data.InstitutionName = NOTICE
+    data.ImageComments = f"{NOTICE}. Drawn by a program from random numbers."
+    data.DerivationDescription = f"{NOTICE}: {file.description}"
+
+
+def _mammogram(
+    data: Dataset, view: str, bits_stored: int, photometric: str, spacing_mm: float
+) -> None:
+    data.ViewPosition = view
+    data.PresentationIntentType = "FOR PRESENTATION"
+    data.ImagerPixelSpacing = [f"{spacing_mm:.6f}"] * 2
+    data.PositionerType = "MAMMOGRAPHIC"
+    data.DetectorType = "FILM"
+    data.OrganExposed = "BREAST"
+    data.PixelIntensityRelationship = "LOG"
+    data.PixelIntensityRelationshipSign = 1 if photometric == "MONOCHROME1" else -1
+    data.RescaleIntercept, data.RescaleSlope, data.RescaleType = "0", "1", "US"
+    data.PresentationLUTShape = "INVERSE" if photometric == "MONOCHROME1" else "IDENTITY"
+    data.WindowCenter, data.WindowWidth = str(1 << (bits_stored - 1)), str(1 << bits_stored)
+    data.AcquisitionContextSequence = Sequence()
+    data.AnatomicRegionSequence = _code("76752008", "Breast")
+    data.ViewCodeSequence = _code(*_VIEW_CODE[view])
+
+
+def _code(value: str, meaning: str) -> Sequence:
+    item = Dataset()
+    item.CodeValue = value
+    item.CodingSchemeDesignator = "SCT"
+    item.CodeMeaning = meaning
+    return Sequence([item])
+
+
+def _pixels(
+    data: Dataset,
+    pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16],
+    bits_stored: int,
+    photometric: str,
+) -> None:
+    data.Rows, data.Columns = pixels.shape
+    data.SamplesPerPixel = 1
+    data.PhotometricInterpretation = photometric
+    data.PixelRepresentation = 0
+    data.BitsAllocated = pixels.dtype.itemsize * 8
+    data.BitsStored = bits_stored
+    data.HighBit = bits_stored - 1
+    raw = pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes()
+    data.PixelData = raw + b"\x00" * (len(raw) % 2)

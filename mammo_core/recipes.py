@@ -1,0 +1,157 @@
+"""The schema of a run: each room's own configuration, put together."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mammo_core.errors import RecipeError
+from mammo_core.evaluation import EvaluationConfig
+from mammo_core.ingest.convert import ConvertConfig
+from mammo_core.ingest.runner import RunnerConfig
+from mammo_core.packaging import GateConfig
+from mammo_core.sampling import SamplingConfig
+from mammo_core.sources import SourceConfig, SplitConfig
+from mammo_core.store import open_store
+from mammo_core.training.config import ImageTrainingConfig, PatchTrainingConfig
+
+#: Named recipes lie here; MAMMO_RECIPES names another folder (the images set it).
+_FOLDER = Path(__file__).parent.parent / "recipes"
+
+
+class Recipe(BaseModel):
+    """A whole run, from the source to the pushed model.
+
+    Attributes:
+        name: Name of the recipe.
+        command: The command that runs it.
+        expected_time: What it takes, and on what machine.
+        expected_result: The result to expect, and where that number comes from.
+        model_name: Name under which the model is pushed.
+        seed: Seed of everything random.
+        max_reject_share: A step fails when more than this share of its inputs is rejected.
+        shuffle_labels: Permute the labels over patients: a check that must give AUC 0.5.
+        source: Where the mammograms and their tables are.
+        convert: Geometry of the image records.
+        split: How patients are divided.
+        sampling: Which patches are cut.
+        patch_training: Network and stages of the patch classifier.
+        image_training: Head and stages of the whole-image classifier.
+        evaluation: What is measured.
+        gate: What a model must reach to be pushed.
+        runner: Where Beam pipelines run; no part of any output's id.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    command: str
+    expected_time: str
+    expected_result: str
+    model_name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    seed: int = Field(ge=0)
+    max_reject_share: float = Field(0.05, ge=0, le=1)
+    shuffle_labels: bool = False
+    source: SourceConfig
+    convert: ConvertConfig
+    split: SplitConfig
+    sampling: SamplingConfig
+    patch_training: PatchTrainingConfig
+    image_training: ImageTrainingConfig
+    evaluation: EvaluationConfig = EvaluationConfig()
+    gate: GateConfig
+    runner: RunnerConfig = RunnerConfig()
+
+    def to_json(self) -> str:
+        """The resolved recipe as it stands in a run's record."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=1) + "\n"
+
+
+def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply overrides.
+
+    Args:
+        reference: A file, the name of a recipe of the project (`phantom`), or the URI of a
+            stored one (`s3://bucket/prefix/runs/<id>/recipe.json`).
+        overrides: `key.key=value`, the value as YAML, applied in order.
+
+    Raises:
+        RecipeError: When it is absent, cannot be parsed, or a key or value is wrong.
+    """
+    text, origin = _read(reference)
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(
+            f"The recipe {origin} cannot be parsed",
+            expected="YAML",
+            received=" ".join(str(error).split()),
+        ) from error
+    if not isinstance(values, dict):
+        raise RecipeError(
+            f"The recipe {origin} cannot be used",
+            expected="keys and values",
+            received=f"{type(values).__name__}",
+        )
+    for override in overrides:
+        _apply(values, override)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise _invalid(origin, error) from error
+
+
+def _read(reference: str) -> tuple[str, str]:
+    if "://" in reference:
+        head, _, tail = reference.rpartition("/runs/")
+        store = open_store(head or reference)
+        return store.read(f"runs/{tail}").decode(), reference
+    folder = Path(os.environ.get("MAMMO_RECIPES", _FOLDER))
+    for path in (Path(reference), folder / f"{reference}.yaml"):
+        if path.is_file():
+            return path.read_text(), str(path)
+    names = sorted(path.stem for path in folder.glob("*.yaml"))
+    raise RecipeError(
+        "The recipe cannot be found",
+        expected=f"a file, or one of the project's recipes: {', '.join(names) or 'none'}",
+        received=reference,
+    )
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    if not equals or not all(path.split(".")):
+        raise RecipeError(
+            "An override cannot be used",
+            expected="key=value or key.key=value, for instance gate.min_auc=0.7",
+            received=override,
+        )
+    *parents, last = path.split(".")
+    place = values
+    for name in parents:
+        found = place.setdefault(name, {})
+        if not isinstance(found, dict):
+            raise RecipeError(
+                f"The override {override} cannot be applied",
+                expected=f"{name} to hold further keys",
+                received=f"{type(found).__name__}",
+            )
+        place = found
+    place[last] = yaml.safe_load(text)
+
+
+def _invalid(origin: str, error: ValidationError) -> RecipeError:
+    faults = error.errors()
+    where = ".".join(map(str, faults[0]["loc"])) or "the whole recipe"
+    more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
+    unknown = faults[0]["type"] == "extra_forbidden"
+    return RecipeError(
+        f"The recipe {origin} is wrong at {where}{more}",
+        expected="a key of the schema" if unknown else faults[0]["msg"],
+        received="an unknown key" if unknown else repr(faults[0]["input"])[:200],
+        hint="docs/recipes.md lists the keys",
+    )

@@ -1,0 +1,16 @@
+"""HTML and plots: everything a step shows. Plain data in, PNG bytes or one HTML text out."""
+
+from mammo_core.reporting.page import Page, Table
+from mammo_core.reporting.pictures import Overlay, contact_sheet, overlay
+from mammo_core.reporting.plots import confusion_plot, roc_plot, training_plot
+
+__all__ = [
+    "Overlay",
+    "Page",
+    "Table",
+    "confusion_plot",
+    "contact_sheet",
+    "overlay",
+    "roc_plot",
+    "training_plot",
+]

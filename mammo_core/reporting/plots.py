@@ -1,0 +1,148 @@
+"""Curves and matrices as PNG."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mammo_core.errors import RecordError
+from mammo_core.reporting.figures import BLUE, COLOURS, GREY, ORANGE, figure, png, style
+
+
+def roc_plot(
+    false_positive_rate: Sequence[float],
+    true_positive_rate: Sequence[float],
+    *,
+    label: str,
+    points: Mapping[str, tuple[float, float]] | None = None,
+) -> bytes:
+    """Draw a ROC curve.
+
+    Args:
+        false_positive_rate: Rising from 0 to 1.
+        true_positive_rate: Rising from 0 to 1.
+        label: Of the curve, for instance its AUC with interval.
+        points: Named operating points, each (false positive rate, true positive rate).
+
+    Returns:
+        PNG bytes.
+    """
+    drawn = figure(5.2, 4.8)
+    axes = drawn.add_subplot()
+    style(axes, "ROC curve", "1 − specificity", "Sensitivity")
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", label="Chance")
+    axes.plot(false_positive_rate, true_positive_rate, color=BLUE, linewidth=2, label=label)
+    for name, (x, y) in (points or {}).items():
+        axes.plot([x], [y], "o", color=ORANGE, markersize=7, label=name)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    axes.legend(loc="lower right", fontsize=8, frameon=False)
+    return png(drawn)
+
+
+def training_plot(history: Sequence[Mapping[str, Any]], title: str) -> bytes:
+    """Draw what a training logged: losses, accuracies and AUC, learning rate.
+
+    Args:
+        history: One mapping per epoch, in order. Read are `stage`, `loss`, `val_loss`,
+            `accuracy`, `val_accuracy`, `val_auc`, `learning_rate`; any may be missing.
+        title: Above the curves.
+
+    Returns:
+        PNG bytes.
+
+    Raises:
+        RecordError: The history is empty.
+    """
+    if not history:
+        raise RecordError(
+            "There is no training to draw", expected="at least one epoch", received="none"
+        )
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = np.arange(1, len(history) + 1)
+    panels = (
+        ("Loss", {"loss": "training", "val_loss": "validation"}),
+        (
+            "Accuracy and AUC",
+            {
+                "accuracy": "training accuracy",
+                "val_accuracy": "validation accuracy",
+                "val_auc": "validation AUC",
+            },
+        ),
+        ("Learning rate", {"learning_rate": "learning rate"}),
+    )
+    drawn = figure(10.5, 3.2)
+    drawn.suptitle(title, fontsize=11, fontweight="bold", x=0.01, ha="left")
+    starts = _stage_starts(history)
+    for place, (name, series) in enumerate(panels):
+        axes = drawn.add_subplot(1, len(panels), place + 1)
+        style(axes, name, "epoch")
+        for colour, (key, label) in zip(COLOURS, series.items(), strict=False):
+            values = np.array([_number(epoch.get(key)) for epoch in history])
+            if np.isfinite(values).any():
+                axes.plot(epochs, values, color=colour, marker=".", linewidth=1.6, label=label)
+        if name == "Learning rate" and any(_number(e.get("learning_rate")) > 0 for e in history):
+            axes.set_yscale("log")
+        axes.set_xlim(0.5, len(history) + 0.5)
+        axes.margins(y=0.12)
+        for epoch, stage in starts:
+            if epoch > 1:
+                axes.axvline(epoch - 0.5, color=GREY, linewidth=0.8, linestyle="--")
+            if place == 2:
+                across = axes.get_xaxis_transform()
+                axes.text(epoch - 0.4, 0.01, stage, transform=across, fontsize=7, color=GREY)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
+        if axes.get_legend_handles_labels()[0] and place < 2:
+            axes.legend(fontsize=7, frameon=False)
+    return png(drawn)
+
+
+def confusion_plot(matrix: npt.NDArray[np.int64], names: Sequence[str], title: str) -> bytes:
+    """Draw a confusion matrix: counts as text, shares of the true class as shade.
+
+    Args:
+        matrix: `(c, c) int64`, rows = true class.
+        names: The c classes.
+        title: Above the matrix.
+
+    Returns:
+        PNG bytes.
+    """
+    matrix = np.asarray(matrix)
+    size = 1.6 + 0.75 * len(names)
+    drawn = figure(size + 0.9, size)
+    axes = drawn.add_subplot()
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_title(title, fontsize=10, loc="left", fontweight="bold")
+    axes.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize=8)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set_xlabel("Predicted", fontsize=9)
+    axes.set_ylabel("True", fontsize=9)
+    for (row, column), count in np.ndenumerate(matrix):
+        colour = "white" if shares[row, column] > 0.55 else "#111827"
+        axes.text(column, row, f"{count:,}", ha="center", va="center", fontsize=9, color=colour)
+    axes.spines[:].set_visible(False)
+    return png(drawn)
+
+
+def _stage_starts(history: Sequence[Mapping[str, Any]]) -> list[tuple[int, str]]:
+    """First epoch (from 1) of every stage, with its name."""
+    starts: list[tuple[int, str]] = []
+    before: object = None
+    for number, epoch in enumerate(history, start=1):
+        stage = epoch.get("stage")
+        if stage is not None and stage != before:
+            starts.append((number, f"stage {stage}" if isinstance(stage, int) else str(stage)))
+        before = stage
+    return starts
+
+
+def _number(value: Any) -> float:
+    """Missing and non-numeric entries leave a gap in the curve."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return float("nan")

@@ -1,0 +1,64 @@
+"""How many patches of what kind, and what counts as overlap."""
+
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+#: Sampling of the paper (S1, S10, S30 at 1152x896) and of the code's defaults (height 4096).
+PRESETS = MappingProxyType(
+    {
+        "S1": {"lesion_patches": 1, "background_patches": 1},
+        "S10": {"lesion_patches": 10, "background_patches": 10},
+        "S30": {"lesion_patches": 30, "background_patches": 30},
+        "first-generation": {
+            "patch_size": 256,
+            "lesion_patches": 30,
+            "background_patches": 30,
+            "hard_negatives": 15,
+            "lesion_overlap": 0.75,
+        },
+    }
+)
+
+
+class SamplingConfig(BaseModel):
+    """Numbers of the sampler; a preset gives defaults, every one can be overridden.
+
+    Attributes:
+        preset: Name in PRESETS; the numbers not given are taken from it.
+        patch_size: Side of a patch (pixels of the image record).
+        lesion_patches: Patches of each lesion; 1 means its centroid, without overlap test.
+        background_patches: Patches without lesion of each image, hard negatives included.
+        hard_negatives: At most so many of them around bright blobs.
+        near_lesion: Patches beside each lesion, without enough of it.
+        lesion_overlap: A lesion patch shares more than this with its lesion, as a share of
+            the lesion's area or of the patch's, (0, 1).
+        background_overlap: A patch without lesion shares at most this with all lesions of the
+            image together, by both shares, [0, 1).
+        breast_share: At least this share of a background patch is breast, [0, 1].
+
+    Source: original-system sampler; Shen et al., Sci Rep 9:12495, Methods.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preset: str = "S10"
+    patch_size: int = Field(224, ge=8)
+    lesion_patches: int = Field(10, ge=1)
+    background_patches: int = Field(10, ge=0)
+    hard_negatives: int = Field(0, ge=0)
+    near_lesion: int = Field(0, ge=0)
+    lesion_overlap: float = Field(0.9, gt=0, lt=1)
+    background_overlap: float = Field(0.35, ge=0, lt=1)
+    breast_share: float = Field(0.5, ge=0, le=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        name = values.get("preset", "S10")
+        if name not in PRESETS:
+            raise ValueError(f"unknown preset {name!r}: one of {', '.join(PRESETS)}")
+        return {**PRESETS[name], **values}

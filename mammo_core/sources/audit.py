@@ -1,0 +1,87 @@
+"""What a source and a split hold, counted for the report."""
+
+from typing import Any
+
+import pandas as pd
+
+from mammo_core.sources.splits import SplitResult, official_sides
+
+
+def audit(
+    images: pd.DataFrame,
+    lesions: pd.DataFrame,
+    rejects: pd.DataFrame,
+    split: SplitResult | None = None,
+) -> dict[str, Any]:
+    """Count images, views, patients and lesions, in all and per split.
+
+    Args:
+        images: Table of images of a source.
+        lesions: Table of its lesions.
+        rejects: Table of its rejects.
+        split: Who is where; None counts by the official split.
+
+    Returns:
+        A plain dict (JSON-able): images, views, patients, lesions, rejects by kind,
+        leaking patients, sizes, and under splits, for each split that has images: images,
+        views, patients, malignant and other images and views, and images by lesion type,
+        view, laterality, density and bits stored, lesions by type and pathology.
+    """
+    by_image = (
+        images.set_index("image_id")["official_split"]
+        if split is None
+        else split.images.set_index("image_id")["split"]
+    )
+    sides = images["image_id"].map(by_image)
+    lesion_sides = lesions["image_id"].map(by_image)
+    order = [name for name in ("train", "validation", "test", "excluded") if (sides == name).any()]
+    leaking = sorted(key for key, names in official_sides(images).items() if len(names) > 1)
+    return {
+        **_totals(images, lesions),
+        "views_with_several_images": int((images.groupby("view_id").size() > 1).sum()),
+        "rejects": _by(rejects, "kind"),
+        "leaking_patients": leaking,
+        "splits": {
+            name: {
+                **_totals(images[sides == name], lesions[lesion_sides == name]),
+                **_shares(images[sides == name], lesions[lesion_sides == name]),
+            }
+            for name in order
+        },
+    }
+
+
+def _totals(images: pd.DataFrame, lesions: pd.DataFrame) -> dict[str, int]:
+    return {
+        "images": len(images),
+        "views": int(images["view_id"].nunique()),
+        "patients": int(images["patient_key"].nunique()),
+        "lesions": len(lesions),
+    }
+
+
+def _shares(images: pd.DataFrame, lesions: pd.DataFrame) -> dict[str, Any]:
+    views = images.groupby("view_id")["malignant"].max()
+    return {
+        "label": {
+            "malignant_images": int(images["malignant"].sum()),
+            "other_images": int((images["malignant"] == 0).sum()),
+            "malignant_views": int(views.sum()),
+            "other_views": int((views == 0).sum()),
+            "malignant_patients": int(images[images["malignant"] == 1]["patient_key"].nunique()),
+        },
+        "lesion_types": _by(images, "lesion_types"),
+        "view": _by(images, "view"),
+        "laterality": _by(images, "laterality"),
+        "breast_density": _by(images, "breast_density"),
+        "bits_stored": _by(images, "bits_stored"),
+        "lesions_by_type": _by(lesions, "lesion_type"),
+        "lesions_by_pathology": _by(lesions, "pathology"),
+    }
+
+
+def _by(table: pd.DataFrame, column: str) -> dict[str, int]:
+    counts = table[column].value_counts()
+    return {
+        str(value): int(count) for value, count in sorted(counts.items(), key=lambda x: str(x[0]))
+    }

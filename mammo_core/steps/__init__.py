@@ -1,0 +1,27 @@
+"""The steps of the pipelines: each finds its output in the store, or makes and publishes it.
+
+A step takes the URI of the store, the run's id, the recipe and the paths of its inputs'
+manifests; it writes the manifest of its output, and its status into the run's record.
+Nothing heavy is imported before the output was looked up.
+"""
+
+from mammo_core.steps.artifacts import passed, show_evaluation
+from mammo_core.steps.data import convert, index, publish_features, sample
+from mammo_core.steps.release import gate, push
+from mammo_core.steps.summary import summarize
+from mammo_core.steps.train import evaluate, train_image, train_patch
+
+__all__ = [
+    "convert",
+    "evaluate",
+    "gate",
+    "index",
+    "passed",
+    "publish_features",
+    "push",
+    "sample",
+    "show_evaluation",
+    "summarize",
+    "train_image",
+    "train_patch",
+]

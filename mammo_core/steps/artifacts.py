@@ -1,0 +1,47 @@
+"""What the KFP UI shows of an evaluation. The artifacts are KFP's; nothing of KFP is imported."""
+
+import json
+from pathlib import Path
+from typing import Any, Protocol
+
+from mammo_core.datasets import parse
+from mammo_core.store import open_store
+
+
+class _Metrics(Protocol):
+    def log_metric(self, metric: str, value: float) -> None: ...
+
+
+class _Curve(Protocol):
+    def log_roc_curve(self, fpr: list[float], tpr: list[float], threshold: list[float]) -> None: ...
+
+
+def passed(path: str) -> bool:
+    """Whether the gate whose manifest lies at `path` let the model through."""
+    return bool(parse(Path(path).read_bytes(), path).facts["passed"])
+
+
+def show_evaluation(store: str, path: str, metrics: _Metrics, roc: _Curve, report: str) -> None:
+    """Fill KFP's artifacts from a published evaluation.
+
+    Args:
+        store: URI of the object store.
+        path: Where the evaluation's manifest lies locally.
+        metrics: Gets the scalar numbers.
+        roc: Gets the ROC curve, all thresholds finite.
+        report: Where the HTML page goes.
+    """
+    place = open_store(store)
+    manifest = parse(Path(path).read_bytes(), path)
+    summary: dict[str, Any] = manifest.facts["summary"]
+    low, high = summary["auc_ci95"]
+    shown = {**summary, "auc_ci95_low": low, "auc_ci95_high": high}
+    for name, value in shown.items():
+        if isinstance(value, (int, float)):
+            metrics.log_metric(name, float(value))
+    curve = json.loads(place.read(manifest.file("metrics.json").key))["image"]["roc"]
+    roc.log_roc_curve(
+        curve["false_positive_rate"], curve["true_positive_rate"], curve["thresholds"]
+    )
+    Path(report).parent.mkdir(parents=True, exist_ok=True)
+    Path(report).write_bytes(place.read(manifest.file("report.html").key))

@@ -1,0 +1,166 @@
+"""What all steps share: the run's record, finding what was made before, telling faults."""
+
+import functools
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mammo_core.datasets import Manifest, find, parse
+from mammo_core.errors import MammoError, SourceError
+from mammo_core.recipes import Recipe, load_recipe
+from mammo_core.steps.processes import follow_parent
+from mammo_core.store import Store, open_store
+
+#: Set to 1 to see tracebacks of faults.
+DEBUG = "MAMMO_DEBUG"
+
+
+@dataclass
+class StepContext:
+    """What a step works with.
+
+    Attributes:
+        name: The step.
+        run_id: The run it belongs to.
+        store: The object store.
+        recipe: The resolved recipe.
+        found: Whether the output was there already.
+        rejects: Inputs that this step rejected.
+        facts: What the run's summary should tell of this step.
+    """
+
+    name: str
+    run_id: str
+    store: Store
+    recipe: Recipe
+    found: bool = False
+    rejects: int = 0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def find_or_make(self, kind: str, id: str, make: Callable[[], Manifest]) -> Manifest:
+        """Return the published output of this id, making it if there is none.
+
+        A lease keeps a second run from making the same output at the same time; `make` holds
+        every heavy import.
+        """
+        present = find(self.store, kind, id)
+        if present is None:
+            with self.store.lease(f"{kind}/{id}"):
+                present = find(self.store, kind, id)  # made while we waited
+                if present is None:
+                    self.say(f"making {kind}/{id}")
+                    return make()
+        self.found = True
+        self.say(f"found {kind}/{id}")
+        return present
+
+    def check_rejects(self, rejected: int, total: int, what: str, where: str) -> None:
+        """Count rejects, and fail the step when their share is too large.
+
+        Args:
+            rejected: Rejected inputs.
+            total: All inputs.
+            what: Plural name of the inputs.
+            where: Where the rejects table lies.
+
+        Raises:
+            SourceError: When more than the recipe's share was rejected.
+        """
+        self.rejects += rejected
+        if rejected > self.recipe.max_reject_share * max(total, 1):
+            raise SourceError(
+                f"{rejected} of {total} {what} were rejected",
+                expected=f"at most {self.recipe.max_reject_share:.0%} (max_reject_share)",
+                received=f"{rejected / max(total, 1):.1%}",
+                hint=f"the reasons are in {where}",
+            )
+
+    def say(self, text: str) -> None:
+        """Print a line of this step."""
+        print(f"[{self.name}] {text}", flush=True)
+
+    def record(self, state: str, started: float, **more: Any) -> None:
+        """Write the step's status into the run's record."""
+        status = {
+            "step": self.name,
+            "state": state,
+            "seconds": round(time.time() - started, 2),
+            "found": self.found,
+            "rejects": self.rejects,
+            "facts": self.facts,
+            **more,
+        }
+        key = f"runs/{self.run_id}/steps/{self.name}.json"
+        self.store.write(key, (json.dumps(status, sort_keys=True, indent=1) + "\n").encode())
+
+
+def run_id_of(told: str) -> str:
+    """Return the run's id from `<run id>@<KFP's id>`: the first, or KFP's where it is empty."""
+    mine, _, theirs = told.partition("@")
+    return mine or theirs
+
+
+Body = Callable[..., Manifest]
+
+
+def step(name: str) -> Callable[[Body], Callable[..., dict[str, Any]]]:
+    """Make a step of a function.
+
+    The function gets a StepContext and the manifests of its inputs, and returns the manifest
+    of its output. The step takes the paths of the input manifests instead, and writes its own
+    to `out`.
+
+    Args:
+        name: Name of the step in records and lines.
+    """
+
+    def decorate(body: Body) -> Callable[..., dict[str, Any]]:
+        @functools.wraps(body)
+        def run(*, store: str, run_id: str, recipe: str, out: str, **inputs: str) -> dict[str, Any]:
+            started = time.time()
+            context: StepContext | None = None
+            try:
+                follow_parent()
+                context = StepContext(
+                    name, run_id_of(run_id), open_store(store), load_recipe(recipe)
+                )
+                context.record("running", started)
+                manifests = {
+                    key: parse(Path(path).read_bytes(), path) for key, path in inputs.items()
+                }
+                manifest = body(context, **manifests)
+                Path(out).parent.mkdir(parents=True, exist_ok=True)
+                Path(out).write_text(manifest.to_json())
+                context.record("succeeded", started, output=manifest.key, counts=manifest.counts)
+            except Exception as error:
+                _tell(name, error, context, started)
+                sys.exit(1)
+            return {"id": manifest.id, "found": context.found, **manifest.counts}
+
+        return run
+
+    return decorate
+
+
+def _tell(name: str, error: Exception, context: StepContext | None, started: float) -> None:
+    message = str(error) if isinstance(error, MammoError) else _foreign(error)
+    if os.environ.get(DEBUG) == "1" or not isinstance(error, (MammoError, OSError)):
+        traceback.print_exc(file=sys.stdout)
+    print(f"[{name}] error: {message}", flush=True)
+    if context is not None:
+        try:
+            context.record("failed", started, error=message)
+        except MammoError as second:
+            print(f"[{name}] the run's record cannot be written: {second}", flush=True)
+
+
+def _foreign(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "Out of memory. Expected more free memory. Received less than was asked for."
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,219 @@
+"""The steps from files to patches and frames."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from mammo_core.datasets import Manifest, content_id, find, publish
+from mammo_core.datasets.tables import put_table, read_table, to_parquet
+from mammo_core.errors import RecipeError
+from mammo_core.steps.base import StepContext, step
+
+#: Raised by hand when the tables that `index` writes change.
+INDEX_REVISION = 1
+TABLES = "tables"
+
+
+@step("index")
+def index(context: StepContext) -> Manifest:
+    """Find and describe the mammograms of the recipe's source: tables of images and lesions."""
+    source = context.recipe.source
+    root = source.root_path
+    if not root.is_dir():
+        raise RecipeError(
+            "The source's folder cannot be read",
+            expected="an existing folder (source.root)",
+            received=source.root,
+            hint="make the phantom first with `mammo phantom create`, or give --source DIR",
+        )
+    memo = f"{TABLES}/memos/{_listing(root, source.tables_path, source.adapter)}.json"
+    if context.store.exists(memo):
+        found = find(context.store, TABLES, json.loads(context.store.read(memo))["tables"])
+        if found is not None:
+            context.found = True
+            context.say(f"found {found.folder}")
+            _check_index(context, found)
+            return found
+    manifest = _index(context)
+    context.store.write(memo, json.dumps({"tables": manifest.id}).encode())
+    _check_index(context, manifest)
+    return manifest
+
+
+def _check_index(context: StepContext, manifest: Manifest) -> None:
+    counts = manifest.counts
+    context.facts = {"leaking_patients": manifest.facts["leaking_patients"]}
+    if counts["leaking_patients"]:
+        context.say(
+            f"{counts['leaking_patients']} patients are in the official training and test "
+            f"tables: {', '.join(manifest.facts['leaking_patients'][:5])} …"
+        )
+    context.check_rejects(
+        counts["rejects"],
+        counts["images"] + counts["lesions"] + counts["rejects"],
+        "inputs",
+        f"{manifest.folder}/rejects.parquet",
+    )
+
+
+def _index(context: StepContext) -> Manifest:
+    from mammo_core.progress import Progress
+    from mammo_core.sources import index as read_source
+
+    shown: dict[str, Progress] = {}
+
+    def told(what: str, done: int, total: int) -> None:
+        if what not in shown:
+            shown[what] = Progress(f"index {what}", total, what.rsplit(maxsplit=1)[-1])
+        shown[what].advance(done - shown[what].done)
+
+    tables = read_source(context.recipe.source, told)
+    for bar in shown.values():
+        bar.close()
+    sides = tables.images.groupby("patient_key")["official_splits"].agg("+".join)
+    leaking = sorted(key for key, text in sides.items() if len(set(text.split("+"))) > 1)
+    named = {
+        "images.parquet": tables.images,
+        "lesions.parquet": tables.lesions,
+        "rejects.parquet": tables.rejects,
+    }
+    digests = [(n, hashlib.sha256(to_parquet(table)).hexdigest()) for n, table in named.items()]
+    config = {"adapter": context.recipe.source.adapter}
+    manifest = Manifest(
+        kind=TABLES,
+        id=content_id(TABLES, INDEX_REVISION, config, digests),
+        revision=INDEX_REVISION,
+        config=config,
+        files=(),
+        counts={
+            "images": len(tables.images),
+            "views": int(tables.images["view_id"].nunique()),
+            "patients": int(tables.images["patient_key"].nunique()),
+            "lesions": len(tables.lesions),
+            "rejects": len(tables.rejects),
+            "leaking_patients": len(leaking),
+        },
+        facts={"leaking_patients": leaking, "source": tables.facts},
+    )
+    files = [put_table(context.store, manifest.folder, n, table) for n, table in named.items()]
+    return publish(context.store, manifest.model_copy(update={"files": tuple(files)}))
+
+
+def _listing(root: Path, tables: Path, adapter: str) -> str:
+    """Digest of the names, sizes and times under a tree: as long as it is equal, so is the tree."""
+    digest = hashlib.sha256(f"{INDEX_REVISION}\n{adapter}\n{root.resolve()}\n".encode())
+    for top in sorted({root, tables}):
+        for folder, names, files in os.walk(top):
+            names.sort()
+            for name in sorted(files):
+                path = Path(folder) / name
+                facts = path.stat()
+                digest.update(f"{path}\t{facts.st_size}\t{facts.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+@step("convert")
+def convert(context: StepContext, tables: Manifest) -> Manifest:
+    """Convert the mammograms to image records."""
+    from mammo_core.ingest.convert import KIND, convert_id
+
+    recipe = context.recipe
+    images = read_table(context.store, tables, "images.parquet")
+    lesions = read_table(context.store, tables, "lesions.parquet")
+
+    def make() -> Manifest:
+        from mammo_core.ingest.convert import convert as run
+
+        return run(
+            context.store,
+            images,
+            lesions,
+            root=recipe.source.root_path.resolve(),
+            config=recipe.convert,
+            runner=recipe.runner,
+            lineage={"tables": tables.id},
+        )
+
+    id = convert_id(recipe.convert, images, lesions)
+    manifest = context.find_or_make(KIND, id, make)
+    rejected = manifest.counts["rejected_images"] + manifest.counts["rejected_lesions"]
+    context.check_rejects(
+        rejected,
+        manifest.counts["planned"] + manifest.counts["lesions"],
+        "images and lesions",
+        f"{manifest.folder}/rejects.parquet",
+    )
+    return manifest
+
+
+@step("publish-features")
+def publish_features(context: StepContext, tables: Manifest, images: Manifest) -> Manifest:
+    """Publish labels, splits and statistics to the feature store, and the frame of this run."""
+    from mammo_core.features.publish import FeatureTables, find_frame, publish_frame
+    from mammo_core.sources import assign
+
+    recipe = context.recipe
+    split = recipe.split.model_dump(mode="json")
+    assignment = content_id("splits", 1, split, [(tables.kind, tables.id)])
+    table = read_table(context.store, tables, "images.parquet")
+    statistics = read_table(context.store, images, "statistics.parquet")
+    # Patients with a rejected image stay where they are; the rejected image has no record.
+    result = assign(table, recipe.split)
+    features = FeatureTables(
+        images=table[table["image_id"].isin(set(statistics["image_id"]))],
+        lesions=read_table(context.store, tables, "lesions.parquet"),
+        statistics=statistics,
+        splits=dict(zip(result.images["image_id"], result.images["split"], strict=True)),
+        assignment_id=assignment,
+        dataset_id=images.id,
+        facts={"split": split, "leaking_patients": result.leaking},
+        shuffle_labels=recipe.shuffle_labels,
+        seed=recipe.seed,
+        inputs={
+            "tables": tables.id,
+            "images": images.id,
+            "assignment": assignment,
+            "shuffled_labels": str(recipe.seed) if recipe.shuffle_labels else "no",
+        },
+    )
+    found = find_frame(context.store, features.folder, features.inputs)
+    if found is not None:
+        context.found = True
+        context.say(f"found {found.folder}")
+    else:
+        context.say("publishing features")
+        found = publish_frame(context.store, features)
+    context.facts = {"splits": found.facts["splits"], "mean": found.facts["mean"]}
+    return found
+
+
+@step("sample")
+def sample(context: StepContext, images: Manifest) -> Manifest:
+    """Cut the patches of the image records."""
+    from mammo_core.ingest.sample import KIND, sample_id
+
+    recipe = context.recipe
+
+    def make() -> Manifest:
+        from mammo_core.ingest.sample import sample as run
+
+        return run(context.store, images, recipe.sampling, recipe.seed, recipe.runner)
+
+    id = sample_id(recipe.sampling, recipe.seed, images)
+    manifest = context.find_or_make(KIND, id, make)
+    # Fewer patches of a lesion than asked is worth a row in the table, not a failed step.
+    context.rejects += manifest.counts["rejected_lesions"]
+    return manifest
+
+
+def rejects_of(context: StepContext, *manifests: Manifest) -> list[dict[str, Any]]:
+    """The rows of the rejects tables of several outputs, in their order."""
+    rows: list[dict[str, Any]] = []
+    for manifest in manifests:
+        table = read_table(context.store, manifest, "rejects.parquet")
+        rows += [
+            {str(key): value for key, value in row.items()} for row in table.to_dict("records")
+        ]
+    return rows

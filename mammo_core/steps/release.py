@@ -1,0 +1,272 @@
+"""The steps that decide about a model and publish it."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mammo_core.datasets import ImageRecord, Manifest, content_id, publish
+from mammo_core.datasets.manifests import put_bytes
+from mammo_core.datasets.tables import read_table
+from mammo_core.errors import ModelError
+from mammo_core.features.frame import IMAGE_CLASSES, PATCH_CLASSES, from_manifest
+from mammo_core.packaging import GateResult
+from mammo_core.packaging.registry import VersionRef, champion, versions
+from mammo_core.steps.base import StepContext, step
+from mammo_core.steps.train import load_network, prepare_keras, training_preprocessing
+from mammo_core.store import Store
+
+#: Raised by hand when the decision of the gate changes.
+GATE_REVISION = 1
+GATE = "gates"
+PUSH = "pushes"
+_SAMPLES = 8
+
+
+@step("gate")
+def gate(
+    context: StepContext,
+    images: Manifest,
+    frame: Manifest,
+    image_training: Manifest,
+    evaluation: Manifest,
+) -> Manifest:
+    """Decide whether the model may be pushed: good enough, and no worse than the champion."""
+    recipe = context.recipe
+    rival = champion(context.store, recipe.model_name)
+    same = rival is not None and _trained_as(context.store, rival, image_training, evaluation)
+    config = recipe.gate.model_dump(mode="json")
+    rival_id = rival.model_id if rival is not None else ""
+    id = content_id(
+        GATE,
+        GATE_REVISION,
+        {**config, "seed": recipe.seed, "champion": rival_id, "same": same},
+        [(m.kind, m.id) for m in (frame, image_training, evaluation)],
+    )
+
+    def make() -> Manifest:
+        result = _decide(context, rival, same, images, frame, evaluation)
+        data = json.dumps(result.model_dump(mode="json"), sort_keys=True, indent=1).encode()
+        file = put_bytes(context.store, f"{GATE}/{id}", "gate.json", data)
+        return publish(
+            context.store,
+            Manifest(
+                kind=GATE,
+                id=id,
+                revision=GATE_REVISION,
+                config=config,
+                files=(file,),
+                facts={"passed": result.passed, "reasons": result.reasons},
+                lineage={"evaluation": evaluation.id, "champion": rival_id},
+            ),
+        )
+
+    manifest = context.find_or_make(GATE, id, make)
+    context.facts = {
+        "gate": json.loads(context.store.read(manifest.file("gate.json").key)),
+    }
+    for reason in manifest.facts["reasons"]:
+        context.say(reason)
+    return manifest
+
+
+def _decide(
+    context: StepContext,
+    rival: VersionRef | None,
+    same: bool,
+    images: Manifest,
+    frame: Manifest,
+    evaluation: Manifest,
+) -> GateResult:
+    from mammo_core.packaging import decide
+
+    recipe = context.recipe
+    ours = read_table(context.store, evaluation, "test.parquet")
+    auc = float(evaluation.facts["summary"]["auc"])
+    if evaluation.facts["shuffled_labels"]:
+        return GateResult(passed=False, reasons=["labels were permuted: never pushed"], auc=auc)
+    if same:
+        return GateResult(passed=True, reasons=["already the champion"], auc=auc, champion_auc=auc)
+    if rival is None:
+        return decide(ours, None, recipe.gate, recipe.seed)
+    theirs, obstacle = _champion_predictions(context, rival, images, frame)
+    if theirs is None:
+        floor = decide(ours, None, recipe.gate, recipe.seed)
+        return floor.model_copy(update={"passed": False, "reasons": [*floor.reasons, obstacle]})
+    return decide(ours, theirs, recipe.gate, recipe.seed, champion_id=rival.model_id)
+
+
+def _champion_predictions(
+    context: StepContext, rival: VersionRef, images: Manifest, frame: Manifest
+) -> tuple[Any, str]:
+    """The champion's predictions on this frame's test split, or why there are none."""
+    prepare_keras()
+    from mammo_core.datasets.readers import RecordSource
+    from mammo_core.packaging import load, resolve
+
+    package = load(resolve(rival.uri))
+    theirs = package.preprocessing.geometry.model_dump(mode="json")
+    ours = images.facts["geometry"]
+    if theirs != ours:
+        return None, f"the champion takes images of another geometry: {theirs}, not {ours}"
+    data = from_manifest(context.store, frame)
+    rows = data.split("test")
+    labels = dict(zip(rows["image_id"], rows["label"].astype(int), strict=True))
+    source = RecordSource(context.store, images, labels, classes=len(IMAGE_CLASSES), batch_size=8)
+    scores: dict[str, float] = {}
+    for batch in source.batches(0):
+        scores.update(zip(batch.ids, map(float, package.predict(batch.pixels)), strict=True))
+    columns = ["image_id", "patient_key", "view_id", "laterality", "view", "label"]
+    return rows[columns].assign(probability=rows["image_id"].map(scores)), ""
+
+
+def _trained_as(
+    store: Store, version: VersionRef, training: Manifest, evaluation: Manifest
+) -> bool:
+    """Whether a version in the registry came from this very training and evaluation."""
+    key = f"models/{version.name}/{version.version}/package/lineage.json"
+    if not store.exists(key):
+        return False
+    lineage = json.loads(store.read(key))
+    told = (lineage.get("image_training_id"), lineage.get("evaluation_id"))
+    return told == (training.id, evaluation.id)
+
+
+@step("push")
+def push(
+    context: StepContext,
+    images: Manifest,
+    frame: Manifest,
+    patch_training: Manifest,
+    image_training: Manifest,
+    evaluation: Manifest,
+    decision: Manifest,
+) -> Manifest:
+    """Build the model package, check it in a fresh process, publish it as champion."""
+    if not decision.facts["passed"]:
+        raise ModelError(
+            "A model that did not pass the gate is not pushed",
+            expected="a gate that passed",
+            received="; ".join(decision.facts["reasons"]),
+        )
+    recipe, store = context.recipe, context.store
+    rival = champion(store, recipe.model_name)
+    known = [
+        version
+        for version in versions(store, recipe.model_name)
+        if _trained_as(store, version, image_training, evaluation)
+    ]
+    if known and rival is not None and rival.version == known[-1].version:
+        uri, number, model_id = known[-1].uri, known[-1].version, known[-1].model_id
+        context.found = True
+        context.say(f"found {uri}")
+    else:
+        uri, number, model_id = _build_and_push(
+            context, images, frame, patch_training, image_training, evaluation
+        )
+    context.facts = {"model_uri": uri, "version": number, "model_id": model_id}
+    return Manifest(
+        kind=PUSH,
+        id=model_id,
+        revision=1,
+        config={},
+        files=(),
+        facts=context.facts,
+        lineage={"evaluation": evaluation.id, "image_training": image_training.id},
+    )
+
+
+def _build_and_push(
+    context: StepContext,
+    images: Manifest,
+    frame: Manifest,
+    patch_training: Manifest,
+    image_training: Manifest,
+    evaluation: Manifest,
+) -> tuple[str, int, str]:
+    prepare_keras()
+    from mammo_core import packaging
+
+    recipe, store = context.recipe, context.store
+    lineage = {
+        "recipe": recipe.name,
+        "run_id": context.run_id,
+        "git_sha": git_sha(),
+        "tables_id": images.lineage["tables"],
+        "image_dataset_id": images.id,
+        "patch_dataset_id": evaluation.lineage["patches"],
+        "frame_id": frame.id,
+        "patch_training_id": patch_training.id,
+        "image_training_id": image_training.id,
+        "evaluation_id": evaluation.id,
+    }
+    with tempfile.TemporaryDirectory(prefix="mammo-package-") as aside:
+        folder = Path(aside) / "package"
+        built = packaging.build(
+            folder,
+            name=recipe.model_name,
+            image_model=load_network(context, image_training),
+            patch_model=load_network(context, patch_training),
+            patch_classes=PATCH_CLASSES,
+            preprocessing=training_preprocessing(image_training),
+            label_map={name: index for index, name in enumerate(IMAGE_CLASSES)},
+            metrics=json.loads(store.read(evaluation.file("metrics.json").key)),
+            lineage=lineage,
+            samples=_samples(store, images, frame),
+        )
+        _check_in_fresh_process(folder)
+        pushed = packaging.push(store, folder, recipe.model_name)
+    context.say(f"{'pushed' if pushed.new else 'found'} {pushed.uri}")
+    return pushed.uri, pushed.version, built.model_id
+
+
+def _samples(store: Store, images: Manifest, frame: Manifest) -> Any:
+    """A few validation images: the package keeps them with their probabilities."""
+    from mammo_core.datasets.shards import read_records
+
+    wanted = set(from_manifest(store, frame).split("validation")["image_id"][:_SAMPLES])
+    found = []
+    for file in images.files_like("shard-"):
+        for record in map(ImageRecord.from_bytes, read_records(store.fetch(file.key))):
+            if record.image_id in wanted:
+                found.append(record.pixels)
+    return np.stack(found)
+
+
+def _check_in_fresh_process(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mammo_core.packaging.selfcheck", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        lines = (done.stderr or done.stdout).strip().splitlines()
+        raise ModelError(
+            "The package does not reproduce its own expected outputs in a fresh process",
+            expected="the probabilities in expected.npz",
+            received=lines[-1] if lines else f"exit code {done.returncode}",
+        )
+
+
+def git_sha() -> str:
+    """The commit of this source tree, or MAMMO_GIT_SHA (the images set it), or `unknown`."""
+    import os
+
+    told = os.environ.get("MAMMO_GIT_SHA")
+    if told:
+        return told
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return "unknown"
+    return done.stdout.strip() or "unknown"

@@ -1,0 +1,88 @@
+"""The protocol every store keeps."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from mammo_core.errors import StoreError
+
+#: How long a second writer waits for the first one of the same output (seconds).
+LEASE_WAIT_S = 6 * 3600.0
+
+
+class Lease(Protocol):
+    """The right to write one output, held by one process at a time."""
+
+    def check(self) -> None:
+        """Raise StoreError when the lease was lost (another process took it over)."""
+
+
+class Store(Protocol):
+    """A flat space of keys (`/`-separated names) that hold bytes.
+
+    A write is whole or not at all: a reader sees the old bytes or the new ones. Every
+    method raises StoreError when the store cannot be reached, read or written, after
+    transient faults were retried.
+    """
+
+    @property
+    def uri(self) -> str:
+        """Where the store's root is: `file:///absolute/folder` or `s3://bucket/prefix`."""
+
+    def read(self, key: str) -> bytes:
+        """Return the bytes of a key; StoreError when there is none."""
+
+    def write(self, key: str, data: bytes) -> None:
+        """Write the bytes of a key atomically."""
+
+    def write_if(self, key: str, data: bytes, previous: bytes | None) -> bool:
+        """Write only if the key still holds `previous` (None: only if it does not exist).
+
+        Returns:
+            Whether it was written; False means that somebody else was faster.
+        """
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Copy a local file into the store atomically."""
+
+    def fetch(self, key: str) -> Path:
+        """Return a local file with the key's bytes, to be read only."""
+
+    def exists(self, key: str) -> bool:
+        """Whether the key holds bytes."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield the keys under a folder (`prefix` ends at a `/` or is empty), sorted."""
+
+    def delete(self, key: str) -> None:
+        """Remove a key; no error when there is none."""
+
+    def lease(self, key: str, wait_s: float = LEASE_WAIT_S) -> AbstractContextManager[Lease]:
+        """Hold the only right to write what `key` names; waits while another holds it.
+
+        A process that dies loses its leases. Raises StoreError after `wait_s` seconds.
+        """
+
+
+def check_key(key: str) -> str:
+    """Return the key when it is a plain relative name; refuse anything else.
+
+    Raises:
+        StoreError: On empty keys, absolute ones and ones with `.`, `..` or empty parts.
+    """
+    parts = key.split("/")
+    if not key or "\\" in key or "\0" in key or any(part in ("", ".", "..") for part in parts):
+        raise StoreError(
+            "A store key cannot be used",
+            expected="a relative name with parts divided by '/', none of them '.', '..' or empty",
+            received=repr(key),
+        )
+    return key
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hex, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

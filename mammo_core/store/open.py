@@ -1,0 +1,55 @@
+"""From a URI to a store."""
+
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from mammo_core.errors import StoreError
+from mammo_core.store.base import Store
+from mammo_core.store.file import FileStore
+
+
+def open_store(uri: str) -> Store:
+    """Open the store at a URI; nothing is read or written yet.
+
+    Args:
+        uri: `file:///folder`, `file://folder` (relative to the working directory), a plain
+            path, or `s3://bucket/prefix` (server and credentials come from the
+            environment: MAMMO_S3_ENDPOINT, MAMMO_S3_ACCESS_KEY, MAMMO_S3_SECRET_KEY, or
+            the AWS_* names).
+
+    Raises:
+        StoreError: When the URI names no store.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme == "s3" and parts.netloc:
+        from mammo_core.store.s3 import S3Settings, S3Store
+
+        settings = S3Settings.from_environment(os.environ)
+        return S3Store(settings, parts.netloc, parts.path.strip("/"))
+    if parts.scheme in ("", "file") and (parts.netloc or parts.path):
+        return FileStore(Path(unquote(parts.netloc + parts.path)))
+    raise StoreError(
+        "The store cannot be opened",
+        expected="a URI like file:///data/store, or s3://bucket/prefix",
+        received=repr(uri),
+    )
+
+
+def split_model_uri(uri: str) -> tuple[str, str]:
+    """Divide the URI of something stored into its store and its key.
+
+    `s3://bucket/prefix/models/x/3` → (`s3://bucket/prefix`, `models/x/3`): a key starts at
+    the last `models` part.
+
+    Raises:
+        StoreError: When the URI has no such part.
+    """
+    head, found, tail = uri.rstrip("/").rpartition("/models/")
+    if not found or not head:
+        raise StoreError(
+            "The URI names no model in a store",
+            expected="…/models/<name> or …/models/<name>/<version>",
+            received=repr(uri),
+        )
+    return head, f"models/{tail}"

@@ -1,0 +1,147 @@
+"""Augmentation of a batch on the device, from parameters drawn per record on the host."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from keras import ops
+
+from mammo_core.seeds import generator
+from mammo_core.training.config import AugmentationConfig
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What was drawn for n images.
+
+    Attributes:
+        rotation: `(n,)`, degrees.
+        shear: `(n,)`, radians.
+        zoom_rows: `(n,)`, factor along rows; below 1 enlarges.
+        zoom_columns: `(n,)`, factor along columns.
+        shift: `(n, 1 or channels)`, on the 0..255 scale.
+        flip_rows: `(n,)`, top and bottom swapped.
+        flip_columns: `(n,)`, left and right swapped.
+    """
+
+    rotation: Floats
+    shear: Floats
+    zoom_rows: Floats
+    zoom_columns: Floats
+    shift: Floats
+    flip_rows: Flags
+    flip_columns: Flags
+
+
+def draw(
+    config: AugmentationConfig, seed: int, ids: Sequence[str], epoch: int, channels: int
+) -> Parameters:
+    """Draw the parameters of some records.
+
+    Each record has its own generator, so what it gets does not depend on the batch it is
+    in; and every number is drawn whether it is used or not, so that turning one kind of
+    change off leaves the others as they were.
+
+    Args:
+        config: The ranges.
+        seed: The run's seed.
+        ids: The n record ids.
+        epoch: Number of the epoch.
+        channels: Channels of the images.
+    """
+    uniform = np.empty((len(ids), 6 + channels))
+    for row, record in zip(uniform, ids, strict=True):
+        generator(seed, "augment", record, epoch).random(out=row)
+    signed = 2 * uniform - 1
+    low, high = config.zoom
+    return Parameters(
+        rotation=config.rotation_degrees * signed[:, 0],
+        shear=config.shear * signed[:, 1],
+        zoom_rows=low + (high - low) * uniform[:, 2],
+        zoom_columns=low + (high - low) * uniform[:, 3],
+        flip_rows=config.flip_rows & (uniform[:, 4] < 0.5),
+        flip_columns=config.flip_columns & (uniform[:, 5] < 0.5),
+        shift=config.intensity_shift * signed[:, 6 : 6 + (channels if config.per_channel else 1)],
+    )
+
+
+def augment(images: Any, parameters: Parameters, config: AugmentationConfig) -> Any:
+    """Change a batch as drawn.
+
+    The order is the original's: rotation, shear and zoom in one affine transform; shift,
+    clipped to the changed image's own range; flips (they commute with the shift, so they
+    are part of the transform here). The original subtracts the mean after all that: a
+    constant, which commutes with everything.
+
+    Args:
+        images: `(n, h, w, c) float32` on the network's scale (0..255 less the mean).
+        parameters: Of the n images.
+        config: Which interpolation.
+
+    Returns:
+        A tensor of the same shape, float32.
+    """
+    images = ops.convert_to_tensor(images, dtype="float32")
+    height, width = images.shape[1:3]
+    if config.affine:
+        images = ops.image.affine_transform(
+            images,
+            _matrices(parameters, height, width),
+            interpolation=config.interpolation,
+            fill_mode="nearest",
+            data_format="channels_last",
+        )
+    else:
+        for flip, axis in ((parameters.flip_rows, 1), (parameters.flip_columns, 2)):
+            if flip.any():
+                images = ops.where(flip[:, None, None, None], ops.flip(images, axis=axis), images)
+    if parameters.shift.any():
+        low = ops.amin(images, axis=(1, 2, 3), keepdims=True)
+        high = ops.amax(images, axis=(1, 2, 3), keepdims=True)
+        shift = ops.cast(parameters.shift[:, None, None, :], "float32")
+        images = ops.clip(images + shift, low, high)
+    return images
+
+
+def _matrices(parameters: Parameters, height: int, width: int) -> npt.NDArray[np.float32]:
+    """Return `(n, 8)` transforms from output to input pixels, (x, y) = (column, row).
+
+    Keras 2.0.8 composes rotation, shear and zoom on (row, column) about
+    (h / 2 + 0.5, w / 2 + 0.5).
+    """
+    count = len(parameters.rotation)
+    angle = np.deg2rad(parameters.rotation)
+    cos, sin = np.cos(angle), np.sin(angle)
+    rotation = np.stack([cos, -sin, sin, cos], axis=1).reshape(count, 2, 2)
+    shear = np.zeros((count, 2, 2))
+    shear[:, 0, 0], shear[:, 0, 1] = 1, -np.sin(parameters.shear)
+    shear[:, 1, 1] = np.cos(parameters.shear)
+    zoom = np.zeros((count, 2, 2))
+    zoom[:, 0, 0], zoom[:, 1, 1] = parameters.zoom_rows, parameters.zoom_columns
+    linear = rotation @ shear @ zoom
+    centre = np.array([height / 2 + 0.5, width / 2 + 0.5])
+    offset = centre - linear @ centre
+    # A flip after the transform: output row r shows what row h - 1 - r would have shown.
+    for axis, (flip, side) in enumerate(
+        ((parameters.flip_rows, height), (parameters.flip_columns, width))
+    ):
+        offset += np.where(flip, side - 1, 0)[:, None] * linear[:, :, axis]
+        linear[:, :, axis] *= np.where(flip, -1, 1)[:, None]
+    return np.stack(
+        [
+            linear[:, 1, 1],
+            linear[:, 1, 0],
+            offset[:, 1],
+            linear[:, 0, 1],
+            linear[:, 0, 0],
+            offset[:, 0],
+            np.zeros(count),
+            np.zeros(count),
+        ],
+        axis=1,
+    ).astype(np.float32)

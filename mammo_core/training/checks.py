@@ -1,0 +1,83 @@
+"""What training asks of its sets before it starts."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from mammo_core.datasets.batches import Batch, BatchSource
+from mammo_core.errors import ModelError
+from mammo_core.training.config import Selection, StageConfig
+
+
+def check(
+    model: keras.Model,
+    stages: Sequence[StageConfig],
+    train: BatchSource,
+    validation: BatchSource,
+    selection: Selection,
+    class_names: Sequence[str],
+) -> None:
+    """Refuse sets and stages that cannot be trained on, with a ModelError."""
+    if not sum(stage.epochs for stage in stages):
+        raise ModelError(
+            "There is nothing to train", expected="a stage with 1 epoch or more", received="none"
+        )
+    outputs = model.output_shape[-1]
+    for set_name, source in (("training", train), ("validation", validation)):
+        if not source.size:
+            raise empty_set(set_name, source.size)
+        if not len(class_names) == outputs == len(source.class_counts):
+            raise ModelError(
+                f"The classes of the {set_name} set are not those of {model.name}",
+                expected=f"{outputs} classes, the model's outputs",
+                received=f"{len(source.class_counts)} in the set, {len(class_names)} names",
+            )
+        counts = dict(zip(class_names, source.class_counts, strict=True))
+        missing = [name for name, count in counts.items() if not count]
+        if missing and (set_name == "training" or selection == "auc"):
+            raise ModelError(
+                f"The {set_name} set has no record of class {', '.join(missing)}",
+                expected="records of every class"
+                + (" (the AUC needs them)" if set_name == "validation" else ""),
+                received=", ".join(f"{name} {count}" for name, count in counts.items()),
+                hint="Take more patients into the split, or leave the class out of the label map",
+            )
+
+
+def warnings_of(
+    stages: Sequence[StageConfig],
+    validation: BatchSource,
+    class_names: Sequence[str],
+    from_scratch: bool,
+) -> list[str]:
+    """Return what a reader of the result should know, in sentences."""
+    warnings = []
+    if from_scratch and stages[0].train != "all":
+        warnings.append(
+            f"The network starts from random weights, yet the first stage trains "
+            f"{stages[0].train!r} only: its frozen layers stay random until a later stage."
+        )
+    absent = [n for n, c in zip(class_names, validation.class_counts, strict=True) if not c]
+    if absent:
+        warnings.append(f"The validation set has no record of class {', '.join(absent)}.")
+    return warnings
+
+
+def check_labels(batch: Batch, classes: int) -> None:
+    """Refuse a batch with a label that is no class, naming the record."""
+    wrong = (batch.labels < 0) | (batch.labels >= classes)
+    if wrong.any():
+        at = int(np.flatnonzero(wrong)[0])
+        raise ModelError(
+            f"Record {batch.ids[at]} has a label that is no class",
+            expected=f"0 to {classes - 1}",
+            received=str(batch.labels[at]),
+        )
+
+
+def empty_set(name: str, size: int) -> ModelError:
+    """Return the error for a set without records."""
+    return ModelError(
+        f"The {name} set is empty", expected="1 record or more", received=f"{size} records"
+    )

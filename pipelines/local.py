@@ -1,0 +1,94 @@
+"""Running a compiled pipeline on this machine, by KFP's own local runner."""
+
+import contextlib
+import io
+import logging
+import os
+import re
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+
+def compile_pipeline(pipeline: Any, path: Path) -> Path:
+    """Compile a pipeline to YAML.
+
+    Args:
+        pipeline: A `dsl.pipeline` function.
+        path: Where the YAML goes.
+    """
+    from kfp import compiler
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    compiler.Compiler().compile(pipeline, str(path))
+    return path
+
+
+def run_compiled(package: Path, arguments: dict[str, Any], folder: Path) -> bool:
+    """Run a compiled pipeline with SubprocessRunner in this environment.
+
+    Args:
+        package: The compiled YAML.
+        arguments: Parameters of the pipeline.
+        folder: Where KFP's local artifacts go.
+
+    Returns:
+        Whether every task succeeded. What the steps printed is in `steps.log` beside the
+        folder; the steps' own lines are shown as well.
+    """
+    from kfp import components, local
+
+    # Resources are for the cluster, and our image's name is not `python`: both are known.
+    warnings.filterwarnings("ignore", module=r"kfp\.local")
+    local.init(
+        runner=local.SubprocessRunner(use_venv=False),
+        pipeline_root=str(folder),
+        raise_on_error=True,
+        enable_caching=False,
+    )
+    pipeline = components.load_component_from_file(str(package))
+    logging.disable(logging.WARNING)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with (
+            (folder.parent / "steps.log").open("w") as log,
+            contextlib.redirect_stdout(_Lines(log)),
+        ):
+            pipeline(**arguments)
+    except RuntimeError as error:
+        # KFP says only which task failed; the step's own words are in the run's record.
+        if "finished with status" not in str(error):
+            raise
+        return False
+    finally:
+        logging.disable(logging.NOTSET)
+    return True
+
+
+class _Lines(io.TextIOBase):
+    """Shows the steps' own lines, and writes everything to a log.
+
+    KFP's executor and TensorFlow say a lot that only matters when something is wrong.
+    """
+
+    _OWN = re.compile(r"^\s*(\[[a-z][a-z -]*\] .*)$")
+
+    def __init__(self, log: io.TextIOBase) -> None:
+        self._log = log
+        self._shown = sys.stdout
+        self._all = os.environ.get("MAMMO_DEBUG") == "1"
+        self._line = ""
+
+    def write(self, text: str) -> int:
+        self._log.write(text)
+        self._line += text
+        *lines, self._line = self._line.split("\n")
+        for line in lines:
+            own = self._OWN.match(line)
+            if self._all or own:
+                print(own[1] if own else line, file=self._shown, flush=True)
+        return len(text)
+
+    def flush(self) -> None:
+        self._log.flush()

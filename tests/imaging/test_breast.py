@@ -1,0 +1,74 @@
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mammo_core.errors import RecipeError
+from mammo_core.imaging import breast_mask, breast_share, segment_breast
+
+REAL = Path(
+    os.environ.get("MAMMO_REAL_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")
+)
+GOLDEN = REAL / "original_golden"
+
+
+def golden_cases():
+    file = GOLDEN / "preprocess_segment_breast.json"
+    return json.loads(file.read_text())["cases"] if file.exists() else []
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("case", golden_cases(), ids=lambda case: case["out"])
+def test_equals_the_original_system(case):
+    # Recorded by running the original (OpenCV 3.4): shared/data/original_golden.
+    vectors = np.load(GOLDEN / "preprocess_segment_breast.npz")
+    image, box = segment_breast(vectors[case["inp"]], case["low_int_threshold"], case["crop"])
+    expected = vectors[case["out"]]
+    assert list(box) == case["bbox_xywh"]
+    assert image.dtype == expected.dtype
+    assert image.shape == expected.shape
+    assert np.abs(image.astype(np.float64) - expected.astype(np.float64)).max() <= 1
+
+
+@pytest.mark.real
+def test_golden_vectors_are_there():
+    if not GOLDEN.exists():
+        pytest.skip(f"no real data in {REAL}")
+    assert len(golden_cases()) == 48  # 8 inputs x 3 thresholds x crop
+
+
+def test_keeps_the_largest_object_and_blackens_the_label():
+    image = np.zeros((60, 40), np.uint16)
+    image[10:50, 0:20] = 30000  # the breast
+    image[2:6, 30:38] = 65535  # a film label, brighter but smaller
+    kept, box = segment_breast(image)
+    assert box == (0, 10, 20, 40)
+    assert kept.shape == (40, 20)
+    assert (kept == 30000).all()
+    whole, _ = segment_breast(image, crop=False)
+    assert whole.shape == image.shape
+    assert whole[3, 33] == 0
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((20, 20), np.uint16),
+        np.zeros((0, 20), np.uint16),
+        np.zeros((4, 4, 3), np.uint16),
+    ],
+)
+def test_no_breast_is_a_plain_error(image):
+    with pytest.raises(RecipeError, match="No breast was found"):
+        breast_mask(image)
+
+
+def test_breast_share():
+    patch = np.zeros((10, 10), np.uint16)
+    patch[:, :4] = 20000
+    patch[:, 4:] = 3000  # below 5 % of the full range
+    assert breast_share(patch) == pytest.approx(0.4)
+    assert breast_share(patch > 0) == 1.0
+    assert breast_share(patch[:0]) == 0.0

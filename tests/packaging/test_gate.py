@@ -1,0 +1,87 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from mammo_core.errors import RecordError
+from mammo_core.packaging import GateConfig, decide
+
+CONFIG = GateConfig(min_auc=0.6, bootstrap_replicates=300)
+
+
+def predictions(quality, seed=0, patients=120):
+    """Test predictions; the labels are the same whatever the quality."""
+    labels = np.repeat(np.random.default_rng(0).random(patients) < 0.4, 2).astype(int)
+    noise = np.random.default_rng(seed).normal(size=2 * patients)
+    keys = np.repeat([f"P_{n:05d}" for n in range(patients)], 2)
+    views = np.tile(["CC", "MLO"], patients)
+    view_ids = [f"{key}_LEFT_{view}" for key, view in zip(keys, views, strict=True)]
+    return pd.DataFrame(
+        {
+            "image_id": view_ids,
+            "patient_key": keys,
+            "view_id": view_ids,
+            "laterality": "LEFT",
+            "view": views,
+            "label": labels,
+            "probability": 1 / (1 + np.exp(-(quality * labels + noise))),
+        }
+    )
+
+
+def test_the_first_model_needs_the_floor_only():
+    result = decide(predictions(1.5), None, CONFIG, 0)
+    assert result.passed and result.champion_auc is None
+    assert "no champion" in result.reasons[1]
+    assert not decide(predictions(0.0), None, CONFIG, 0).passed
+
+
+def test_a_better_model_passes_and_a_worse_one_does_not():
+    good, bad = predictions(2.5, seed=1), predictions(1.0, seed=2)
+    up, down = decide(good, bad, CONFIG, 0), decide(bad, good, CONFIG, 0)
+    assert up.passed and up.difference > 0
+    assert not down.passed and down.auc > CONFIG.min_auc and "margin" in down.reasons[1]
+    assert up.difference == pytest.approx(-down.difference)
+    assert up.difference == pytest.approx(up.auc - up.champion_auc)
+    assert up.difference_ci95[0] <= up.difference <= up.difference_ci95[1]
+
+
+def test_better_than_a_bad_champion_is_not_enough():
+    result = decide(predictions(0.2, seed=1), predictions(-1.0), CONFIG, 0)
+    assert not result.passed and "floor" in result.reasons[0]
+
+
+def test_equal_predictions_pass_and_no_worse_must_be_shown():
+    same = predictions(1.5)
+    assert decide(same, same, CONFIG, 0).passed
+    # A little worse on few patients: nothing is shown, though the difference is small.
+    few, slightly = predictions(1.5, patients=40), predictions(1.5, seed=3, patients=40)
+    shown = decide(slightly, few, CONFIG, 0)
+    assert not shown.passed and shown.difference_ci95[0] < -CONFIG.margin
+    lenient = CONFIG.model_copy(update={"non_inferiority": "point", "margin": 0.2})
+    assert decide(slightly, few, lenient, 0).passed
+
+
+def test_the_champion_itself_passes_at_once():
+    bad = predictions(0.0)
+    result = decide(bad, None, CONFIG, 0, challenger_id="x", champion_id="x")
+    assert result.passed and result.reasons == ["already the champion"]
+    assert not decide(bad, None, CONFIG, 0).passed
+
+
+def test_order_of_rows_changes_nothing():
+    ours, theirs = predictions(2.0, seed=1), predictions(1.9, seed=2)
+    shuffled = theirs.sample(frac=1, random_state=5)
+    assert decide(ours, shuffled, CONFIG, 0) == decide(ours, theirs, CONFIG, 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: t[1:],
+        lambda t: t.assign(label=1 - t["label"]),
+        lambda t: t.assign(image_id=t["image_id"] + "x"),
+    ],
+)
+def test_other_records_are_refused(change):
+    with pytest.raises(RecordError, match="same records"):
+        decide(predictions(1.5), change(predictions(1.5)), CONFIG, 0)

@@ -1,0 +1,249 @@
+import json
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from mammo_core.errors import ModelError, StoreError
+from mammo_core.packaging import champion, load, models, push, resolve, verify, versions
+from mammo_core.packaging import registry as registry_module
+from mammo_core.store import open_store
+
+
+@pytest.fixture
+def store(tmp_path):
+    return open_store(f"file://{tmp_path}/store")
+
+
+def test_an_empty_registry(store):
+    assert champion(store, "m") is None
+    assert versions(store, "m") == [] and models(store) == []
+    for uri in (f"{store.uri}/models/m", f"{store.uri}/models/m/1"):
+        with pytest.raises(ModelError):
+            resolve(uri)
+
+
+def test_push_and_load_back(store, built):
+    pushed = push(store, built[0], "m")
+    assert (pushed.version, pushed.new) == (1, True)
+    assert pushed.uri == f"{store.uri}/models/m/1"
+    best = champion(store, "m")
+    assert best.model_id == verify(built[0]).model_id and best.uri == pushed.uri
+    assert load(resolve(pushed.uri)).model_id == best.model_id
+    assert models(store) == ["m"]
+
+
+def test_pushing_twice_is_pushing_once(store, light_package):
+    first = push(store, light_package("a"), "m")
+    before = {key: store.read(key) for key in store.list("")}
+    # The same model with other metrics is the same model.
+    again = push(store, light_package("a", metrics=0.9), "m")
+    assert (again.version, again.uri, again.new) == (first.version, first.uri, False)
+    assert {key: store.read(key) for key in store.list("")} == before
+
+
+def test_two_versions_and_the_champion(store, light_package):
+    a, b = light_package("a"), light_package("b")
+    assert [push(store, folder, "m").version for folder in (a, b)] == [1, 2]
+    assert [ref.version for ref in versions(store, "m")] == [1, 2]
+    assert champion(store, "m").version == 2
+    # Pushing the older one again does not take the place back.
+    assert push(store, a, "m").version == 1
+    assert champion(store, "m").version == 2
+    assert push(store, a, "other").version == 1
+    assert models(store) == ["m", "other"]
+
+
+def test_every_spelling_of_a_model_resolves(store, light_package, tmp_path, monkeypatch):
+    a, b = light_package("a"), light_package("b")
+    push(store, a, "m")
+    push(store, b, "m")
+    ids = {name: verify(folder).model_id for name, folder in (("a", a), ("b", b))}
+    for uri, expected in (
+        (str(a), "a"),
+        (a.as_uri(), "a"),
+        (f"{store.uri}/models/m/1", "a"),
+        (f"{store.uri}/models/m/1/", "a"),
+        (f"{store.uri}/models/m", "b"),
+        (str(tmp_path / "store/models/m"), "b"),
+        (str(tmp_path / "store/models/m/1"), "a"),
+    ):
+        assert verify(resolve(uri)).model_id == ids[expected], uri
+    monkeypatch.chdir(tmp_path)
+    assert verify(resolve("store/models/m/1")).model_id == ids["a"]
+
+
+@pytest.mark.parametrize(
+    "tail", ["models/x", "models/m/3", "models/m/0", "models/m/1/package/x", "models/../m", "m"]
+)
+def test_what_is_not_there_is_told(store, light_package, tail):
+    push(store, light_package("a"), "m")
+    with pytest.raises(ModelError):
+        resolve(f"{store.uri}/{tail}")
+
+
+def test_the_versions_there_are_told(store, light_package):
+    push(store, light_package("a"), "m")
+    with pytest.raises(ModelError, match="published version: 1"):
+        resolve(f"{store.uri}/models/m/7")
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "-x", "a b", "x" * 101])
+def test_names_that_are_no_names(store, light_package, name):
+    with pytest.raises(ModelError, match="name cannot be used"):
+        push(store, light_package("a"), name)
+    assert list(store.list("")) == []
+
+
+def test_a_damaged_package_is_not_pushed(store, light_package):
+    folder = light_package("a")
+    (folder / "model.keras").write_text("b")
+    with pytest.raises(ModelError, match="was changed"):
+        push(store, folder, "m")
+    assert list(store.list("")) == []
+
+
+class Killed(BaseException):
+    pass
+
+
+class DyingStore:
+    """Passes everything on and dies at the n-th write, like a killed process."""
+
+    def __init__(self, store, writes):
+        self._store, self._left = store, writes
+
+    def __getattr__(self, name):
+        real = getattr(self._store, name)
+        if name not in ("write", "write_if", "put_file"):
+            return real
+
+        def counted(*arguments):
+            if self._left == 0:
+                raise Killed
+            self._left -= 1
+            return real(*arguments)
+
+        return counted
+
+
+@pytest.mark.parametrize("writes", range(14))
+def test_a_push_killed_anywhere_leaves_nothing_visible_and_can_be_repeated(
+    store, light_package, writes
+):
+    a, b = light_package("a"), light_package("b")
+    push(store, a, "m")
+    try:
+        push(DyingStore(store, writes), b, "m")
+    except Killed:
+        assert champion(store, "m").version == 1
+        # Claim, 10 files; the 12th write is the marker, the 13th moves the champion.
+        assert [ref.version for ref in versions(store, "m")] == ([1, 2] if writes == 12 else [1])
+    else:
+        assert writes == 13
+    assert push(store, b, "m").version == 2
+    assert champion(store, "m").version == 2
+    assert verify(resolve(f"{store.uri}/models/m")) == verify(b)
+
+
+def test_a_dead_claim_of_another_package_is_passed_over(store, light_package):
+    a, b = light_package("a"), light_package("b")
+    with pytest.raises(Killed):
+        push(DyingStore(store, 5), a, "m")
+    assert push(store, b, "m").version == 2
+    assert [ref.version for ref in versions(store, "m")] == [2]
+    assert push(store, a, "m").version == 1
+    assert champion(store, "m").version == 2
+
+
+def test_files_of_a_dead_push_do_not_get_into_the_package(store, light_package):
+    a = light_package("a")
+    with pytest.raises(Killed):
+        push(DyingStore(store, 5), a, "m")
+    store.write("models/m/1/package/patch_classifier.keras", b"left over")
+    assert push(store, a, "m").version == 1
+    assert verify(resolve(f"{store.uri}/models/m")) == verify(a)
+
+
+def test_pushes_at_once(store, light_package):
+    folders = [light_package(content) for content in "abcd"] * 2
+    start = threading.Barrier(len(folders))
+
+    def one(folder):
+        start.wait()
+        return push(open_store(store.uri), folder, "m")
+
+    with ThreadPoolExecutor(len(folders)) as pool:
+        results = list(pool.map(one, folders))
+    assert sorted(result.version for result in results if result.new) == [1, 2, 3, 4]
+    assert sum(not result.new for result in results) == 4
+    assert [ref.version for ref in versions(store, "m")] == [1, 2, 3, 4]
+    assert champion(store, "m").version == 4
+
+
+def test_claims_at_once_without_the_lease(store, light_package):
+    published = [
+        registry_module._Published(model_id=str(number), sums=str(number)) for number in range(6)
+    ]
+    start = threading.Barrier(len(published))
+
+    def one(mine):
+        start.wait()
+        return registry_module._claim(open_store(store.uri), "m", mine)
+
+    with ThreadPoolExecutor(len(published)) as pool:
+        assert sorted(pool.map(one, published)) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_write_that_does_not_read_back_publishes_nothing(store, light_package):
+    class Lossy(DyingStore):
+        def __getattr__(self, name):
+            if name == "put_file":
+                return lambda key, path: self._store.write(key, path.read_bytes()[:-1])
+            return getattr(self._store, name)
+
+    with pytest.raises(StoreError, match="does not read back"):
+        push(Lossy(store, 0), light_package("a"), "m")
+    assert champion(store, "m") is None and versions(store, "m") == []
+
+
+def test_a_champion_that_is_not_published_is_no_missing_champion(store, light_package):
+    push(store, light_package("a"), "m")
+    store.delete("models/m/1/published.json")
+    with pytest.raises(ModelError, match="No version 1"):
+        champion(store, "m")
+    store.write("models/m/champion", b"{")
+    with pytest.raises(ModelError, match="cannot be read"):
+        champion(store, "m")
+
+
+def test_a_package_exchanged_in_the_store_is_refused(store, light_package):
+    a, b = light_package("a"), light_package("b")
+    push(store, a, "m")
+    for path in b.iterdir():
+        store.put_file(f"models/m/1/package/{path.name}", path)
+    with pytest.raises(ModelError, match="not what was published"):
+        resolve(f"{store.uri}/models/m/1")
+
+
+def test_a_store_whose_files_are_fetched_one_by_one(store, light_package, tmp_path, monkeypatch):
+    folder = light_package("a")
+    push(store, folder, "m")
+
+    class Remote(DyingStore):
+        def fetch(self, key):
+            place = tmp_path / "fetched" / key.replace("/", "+")
+            place.mkdir(parents=True, exist_ok=True)
+            return shutil.copyfile(self._store.fetch(key), place / key.rpartition("/")[2])
+
+    monkeypatch.setattr(registry_module, "open_store", lambda uri: Remote(store, 0))
+    found = resolve("s3://bucket/prefix/models/m")
+    assert verify(found) == verify(folder)
+    assert not found.is_relative_to(tmp_path / "store")
+
+
+def test_pointer_is_plain_json(store, light_package):
+    push(store, light_package("a"), "m")
+    pointer = json.loads(store.read("models/m/champion"))
+    assert pointer["version"] == 1 and len(pointer["model_id"]) == 64

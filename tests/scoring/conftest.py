@@ -1,0 +1,91 @@
+import struct
+import zlib
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
+
+# Planted where a real file names a patient; no output may hold it.
+PATIENT = "PLANTED^PATIENT"
+
+
+def write_dicom(path, pixels, *, bits=12, laterality="L", view="CC", modality="MG"):
+    """A For Presentation mammogram (PS3.3 A.26) with an uncompressed frame."""
+    dataset = Dataset()
+    dataset.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
+    dataset.SOPInstanceUID = "1.2.826.0.1.3680043.8.498.1"
+    dataset.PatientName, dataset.PatientID = PATIENT, PATIENT
+    dataset.Modality = modality
+    dataset.ImageLaterality, dataset.ViewPosition = laterality, view
+    dataset.PresentationIntentType = "FOR PRESENTATION"
+    dataset.Rows, dataset.Columns = pixels.shape
+    dataset.SamplesPerPixel, dataset.PixelRepresentation = 1, 0
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, bits, bits - 1
+    dataset.PixelData = pixels.astype("<u2").tobytes()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def write_png(path, pixels):
+    """A grey PNG of 8 or 16 bits, by the specification (chunks IHDR, IDAT, IEND)."""
+    depth = pixels.dtype.itemsize * 8
+    rows = b"".join(b"\0" + row.astype(f">u{depth // 8}").tobytes() for row in pixels)
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], depth, 0, 0, 0, 0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        for kind, data in ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
+            file.write(struct.pack(">I", len(data)) + kind + data)
+            file.write(struct.pack(">I", zlib.crc32(kind + data)))
+    return path
+
+
+def breast(seed=0, bits=12, shape=(96, 72)):
+    random = np.random.default_rng(seed)
+    return random.integers(0, 2**bits, shape).astype(np.uint8 if bits == 8 else np.uint16)
+
+
+@pytest.fixture(scope="session")
+def write():
+    return SimpleNamespace(dicom=write_dicom, png=write_png, breast=breast, patient=PATIENT)
+
+
+@pytest.fixture(scope="session")
+def package_folder(tmp_path_factory):
+    """A package of an untrained network whose probability depends on the pixels."""
+    from mammo_core.packaging import build
+    from mammo_core.packaging.keras_file import import_keras
+    from mammo_core.preprocessing import Geometry, Preprocessing
+
+    keras = import_keras()
+    keras.utils.set_random_seed(3)
+    image = keras.Input((48, 36, 1))
+    x = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(image)
+    x = keras.layers.GlobalMaxPooling2D()(x)
+    x = keras.layers.LayerNormalization()(x)
+    model = keras.Model(image, keras.layers.Dense(2, activation="softmax")(x))
+    folder = tmp_path_factory.mktemp("model") / "package"
+    build(
+        folder,
+        name="scoring-test",
+        image_model=model,
+        preprocessing=Preprocessing(geometry=Geometry(height=48, width=36), mean=100.0),
+        label_map={"neg": 0, "pos": 1},
+        metrics={},
+        lineage={},
+        samples=np.random.default_rng(0).integers(0, 65536, (2, 48, 36)).astype(np.uint16),
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def package(package_folder):
+    from mammo_core.packaging import load
+
+    return load(package_folder)

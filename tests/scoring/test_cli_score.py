@@ -1,0 +1,85 @@
+import json
+import shutil
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from mammo_core.cli import models as models_cli
+from mammo_core.cli.score import score as score_command
+from mammo_core.errors import ModelError, RecipeError
+from mammo_core.packaging import push
+from mammo_core.store import open_store
+
+# The commands as the root registers them, so that they are tested before and without it.
+app = typer.Typer()
+app.command("score")(score_command)
+app.add_typer(models_cli.app, name="models")
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def store(tmp_path, package_folder):
+    opened = open_store(f"file://{tmp_path}/store")
+    push(opened, package_folder, "whole-image")
+    return opened
+
+
+def test_score_by_the_champion(store, package, tmp_path, write):
+    write.dicom(tmp_path / "in/x.dcm", write.breast())
+    (tmp_path / "in/y.txt").write_text("y")
+    out = tmp_path / "scores.csv"
+    result = run(
+        "score", "--model", f"{store.uri}/models/whole-image", tmp_path / "in", "--out", out
+    )
+    assert result.exit_code == 0, result.output
+    assert "1 scored, 1 rejected of 2 files" in result.output
+    assert "images/s" in result.output and str(out) in result.output
+    assert package.model_id in out.read_text()
+
+
+def test_all_rejected_is_exit_code_1_with_files_written(package_folder, tmp_path):
+    (tmp_path / "y.txt").write_text("y")
+    out = tmp_path / "scores.csv"
+    result = run("score", "--model", package_folder, tmp_path / "y.txt", "--out", out)
+    assert result.exit_code == 1
+    assert "No file could be scored" in result.output
+    assert out.exists() and "y.txt" in (tmp_path / "scores.rejects.csv").read_text()
+
+
+def test_wrong_arguments(package_folder, tmp_path, write):
+    missing = run("score", "--model", "no-such-model", tmp_path / "nowhere")
+    assert isinstance(missing.exception, RecipeError) and missing.exception.exit_code == 2
+    path = write.dicom(tmp_path / "x.dcm", write.breast())
+    unknown = run("score", "--model", tmp_path / "no-such-model", path)
+    assert isinstance(unknown.exception, ModelError)
+    assert run("score", path).exit_code == 2  # no --model
+
+
+def test_models_list_show_verify(store, package, package_folder, tmp_path):
+    listed = run("models", "list", "--store", store.uri)
+    assert listed.exit_code == 0
+    assert listed.output.startswith("* whole-image   1") and package.model_id[:12] in listed.output
+    [row] = json.loads(run("models", "list", "--store", store.uri, "--json").output)
+    assert row["champion"] is True and row["model_id"] == package.model_id
+
+    shown = run("models", "show", row["uri"])
+    assert "Research use only. Not a medical device." in shown.output
+    assert json.loads(run("models", "show", row["uri"], "--json").output)["name"] == "scoring-test"
+
+    verified = run("models", "verify", row["uri"])
+    assert verified.exit_code == 0 and "2 samples reproduced" in verified.output
+
+    broken = tmp_path / "broken"
+    shutil.copytree(package_folder, broken)
+    (broken / "card.json").write_text("{}")
+    for command in ("show", "verify"):
+        refused = run("models", command, broken)
+        assert isinstance(refused.exception, ModelError)
+
+
+def test_an_empty_registry_says_so(tmp_path):
+    assert "No model is published" in run("models", "list", "--store", tmp_path).output

@@ -1,0 +1,147 @@
+"""The real case tables and the real pictures of CBIS-DDSM."""
+
+import hashlib
+import importlib.util
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from mammo_core.sources import (
+    SourceConfig,
+    SplitConfig,
+    assign,
+    audit,
+    case_facts,
+    index,
+    leaking_patients,
+    read_cases,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+REAL = Path(os.environ.get("MAMMO_REAL_DATA", ROOT.parent / "shared" / "data"))
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(not REAL.is_dir(), reason=f"no real data in {REAL}"),
+]
+
+
+def build(*args, **options):
+    spec = importlib.util.spec_from_file_location(
+        "cbis_tree", ROOT / "tests" / "real" / "cbis_tree.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.build(*args, **options)
+
+
+@pytest.fixture(scope="module")
+def cases():
+    return read_cases(REAL / "cbis_ddsm_csv")
+
+
+def test_facts_of_the_official_tables(cases):
+    # Computed once by hand from the byte-exact tables: shared/data/SOURCES.md.
+    assert case_facts(cases) == {
+        "rows": 3568,
+        "views": 3032,
+        "patients": 1566,
+        "splits": {
+            "train": {"rows": 1318 + 1546, "views": 2420, "malignant": 1097, "patients": 1248},
+            "test": {"rows": 378 + 326, "views": 641, "malignant": 262, "patients": 349},
+        },
+        "leaking_patients": 31,
+        "test_without_leak": {"views": 591, "malignant": 244, "patients": 318},
+    }
+    assert len(leaking_patients(cases)) == 31
+    assert cases["image_path"].nunique() == 3103
+
+
+def test_cells_are_normalised(cases):
+    words = cases.select_dtypes("object")
+    assert not words.apply(lambda column: column.str.contains(r"\s$|^N/A$", regex=True)).any().any()
+    assert (cases["assessment"] == 0).sum() == 238  # anchors.md A2
+    assert (cases["breast_density"] == 0).sum() == 2
+    assert cases["calc_type"].replace("", None).nunique() in (47, 48)
+    assert set(cases.loc[cases["lesion_type"] == "mass", "calc_type"]) == {""}
+
+
+def official_images(cases):
+    """A table of images as an index would give it, without any file."""
+    images = (
+        cases.groupby(["view_id", "official_split"], as_index=False)
+        .agg(
+            patient_key=("patient_key", "first"),
+            malignant=("malignant", "max"),
+            lesion_types=("lesion_type", lambda types: "+".join(sorted(set(types)))),
+        )
+        .rename(columns={"official_split": "official_splits"})
+    )
+    images["image_id"] = images["view_id"] + images["official_splits"]
+    return images
+
+
+def test_split_without_leak_has_the_known_size(cases):
+    images = official_images(cases)
+    result = assign(images, SplitConfig(name="official-without-leak"))
+    assert len(result.leaking) == 31
+    sides = images.merge(result.images[["image_id", "split"]], on="image_id")
+    test = sides[sides["split"] == "test"]
+    assert (len(test), test["malignant"].sum(), test["patient_key"].nunique()) == (591, 244, 318)
+    assert len(sides[sides["split"].isin(["train", "validation"])]) == 2420
+    assert len(sides[sides["split"] == "excluded"]) == 641 - 591
+    other = assign(images, SplitConfig(name="official-without-leak", leak="drop_from_train"))
+    assert (other.images["split"] == "test").sum() == 641
+    assert (other.patients["split"] == "test").sum() == 349
+
+
+def test_stratified_split_keeps_the_shares(cases):
+    images = official_images(cases)
+    result = assign(images, SplitConfig(name="stratified"))
+    sizes = result.patients["split"].value_counts()
+    assert sizes["test"] == pytest.approx(0.15 * 1566, abs=2)
+    assert sizes["validation"] == pytest.approx(0.1 * 0.85 * 1566, abs=2)
+    malignant = images.groupby("patient_key")["malignant"].max()
+    share = result.patients.set_index("patient_key")["split"].to_frame().join(malignant)
+    means = share.groupby("split")["malignant"].mean()
+    assert means.max() - means.min() < 0.01
+
+
+def test_tables_are_checked_in_five_seconds():
+    start = time.process_time()
+    case_facts(read_cases(REAL / "cbis_ddsm_csv"))
+    assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize("distinct", [False, True])
+def test_tree_of_real_pictures(tmp_path, distinct):
+    build(tmp_path, REAL, distinct=distinct)
+    tables = index(SourceConfig(root=str(tmp_path), partial=True))
+    assert tables.rejects.empty
+    assert tables.images["view_id"].nunique() == 6
+    # P_00041 and P_00202 have each view in two directories.
+    assert len(tables.images) == (10 if distinct else 6)
+    assert len(tables.lesions) == 10
+    assert tables.facts["leaking_patients"] == 1
+    malignant = tables.images.groupby("patient_key")["malignant"].max()
+    assert malignant.to_dict() == {"P_00041": 0, "P_00127": 1, "P_00202": 1}  # SOURCES.md
+    leak = tables.images[tables.images["patient_key"] == "P_00041"]
+    assert set(leak["official_splits"]) == ({"test", "train"} if distinct else {"test+train"})
+    result = assign(tables.images, SplitConfig(name="official-without-leak"))
+    assert result.leaking == ["P_00041"]
+    counted = audit(tables.images, tables.lesions, tables.rejects, result)
+    assert counted["leaking_patients"] == ["P_00041"]
+    assert counted["splits"]["test"]["views"] == 4
+    json.dumps([counted, tables.facts])
+    for image in tables.images.itertuples():
+        file = tmp_path / image.path
+        assert hashlib.sha256(file.read_bytes()).hexdigest() == image.image_id
+        assert (image.rows, image.columns, image.bits_stored) == (1152, 896, 16)
+    kinds = tables.lesions.set_index("lesion_id")
+    assert "P_00202_RIGHT_CC_mass_1" in kinds.index
+    assert "P_00202_RIGHT_CC_calc_2" in kinds.index
+    if not distinct:
+        same = kinds.loc[["P_00202_RIGHT_CC_mass_1", "P_00202_RIGHT_CC_calc_2"], "image_id"]
+        assert same.nunique() == 1

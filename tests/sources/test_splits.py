@@ -1,0 +1,122 @@
+import pandas as pd
+import pytest
+
+from mammo_core.errors import SourceError
+from mammo_core.sources import SplitConfig, assign, audit
+
+
+def images(rows):
+    """Rows of (patient, malignant, lesion types, official splits), one view each."""
+    table = pd.DataFrame(
+        rows, columns=["patient_key", "malignant", "lesion_types", "official_splits"]
+    )
+    table["image_id"] = [f"{place:064x}" for place in range(len(table))]
+    return table
+
+
+def many(count):
+    types = ("mass", "calc", "calc+mass")
+    return images(
+        [
+            (f"P_{k}", k % 3 == 0, types[k % 5 % 3], "train" if k % 4 else "test")
+            for k in range(count)
+        ]
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("count", [3, 4, 5, 6, 7, 10, 23, 200])
+def test_stratified_fills_three_splits(count, seed):
+    table = many(count)
+    result = assign(table, SplitConfig(name="stratified", seed=seed))
+    assert set(result.patients["split"]) == {"train", "validation", "test"}
+    assert len(result.patients) == count
+    again = assign(table.sample(frac=1, random_state=1), SplitConfig(name="stratified", seed=seed))
+    pd.testing.assert_frame_equal(result.patients, again.patients)
+
+
+def test_a_class_of_three_patients_is_in_every_split():
+    table = images([(f"P_{k}", k < 3, "mass", "train") for k in range(30)])
+    result = assign(table, SplitConfig(name="stratified"))
+    malignant = result.patients[result.patients["patient_key"].isin(["P_0", "P_1", "P_2"])]
+    assert sorted(malignant["split"]) == ["test", "train", "validation"]
+
+
+def test_another_seed_draws_others():
+    table = many(200)
+    drawn = {
+        seed: assign(table, SplitConfig(name="stratified", seed=seed)).patients["split"].tolist()
+        for seed in (1, 2)
+    }
+    assert drawn[1] != drawn[2]
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, {"train"}), (2, {"train", "test"})])
+def test_fewer_than_three_patients(count, expected):
+    result = assign(many(count), SplitConfig(name="stratified"))
+    assert set(result.patients["split"]) == expected
+
+
+LEAK = images(
+    [
+        ("P_1", 1, "mass", "train"),
+        ("P_1", 0, "calc", "test"),
+        ("P_2", 1, "mass", "train"),
+        ("P_3", 0, "mass", "train"),
+        ("P_4", 1, "calc", "test"),
+        ("P_5", 0, "calc", "test+train"),
+    ]
+)
+
+
+def test_official_refuses_a_leak_and_says_what_to_choose():
+    with pytest.raises(SourceError, match="2 patients in train and in test") as caught:
+        assign(LEAK, SplitConfig(name="official"))
+    assert "official-without-leak" in str(caught.value)
+
+
+def test_official():
+    table = LEAK[LEAK["patient_key"].isin(["P_2", "P_3", "P_4"])]
+    result = assign(table, SplitConfig(name="official", validation=0))
+    splits = dict(result.patients.itertuples(index=False))
+    assert splits == {"P_2": "train", "P_3": "train", "P_4": "test"}
+    assert result.leaking == []
+
+
+@pytest.mark.parametrize(
+    ("leak", "kept", "excluded"), [("drop_from_test", "train", 1), ("drop_from_train", "test", 0)]
+)
+def test_without_leak(leak, kept, excluded):
+    config = SplitConfig(name="official-without-leak", leak=leak, validation=0)
+    result = assign(LEAK, config)
+    splits = dict(result.patients.itertuples(index=False))
+    assert splits["P_1"] == splits["P_5"] == kept
+    assert result.leaking == ["P_1", "P_5"]
+    assert result.images["split"].tolist()[excluded] == "excluded"
+    assert (result.images["split"] == "excluded").sum() == 1
+
+
+def test_one_sided_sources_are_refused():
+    for side in ("train", "test"):
+        with pytest.raises(SourceError, match="Choose stratified"):
+            assign(images([("P_1", 1, "mass", side)]), SplitConfig(name="official"))
+    with pytest.raises(SourceError, match="no image"):
+        assign(images([]), SplitConfig(name="stratified"))
+
+
+def test_audit_counts():
+    table = LEAK.assign(
+        view_id=[f"v{place}" for place in range(6)], view="CC", laterality="LEFT",
+        breast_density=3, bits_stored=16, official_split="train",
+    )  # fmt: skip
+    lesions = pd.DataFrame(
+        {"image_id": table["image_id"][:2], "lesion_type": "mass", "pathology": "BENIGN"}
+    )
+    rejects = pd.DataFrame({"kind": ["image", "lesion", "lesion"]})
+    split = assign(table, SplitConfig(name="official-without-leak", validation=0))
+    counted = audit(table, lesions, rejects, split)
+    assert counted["rejects"] == {"image": 1, "lesion": 2}
+    assert counted["leaking_patients"] == ["P_1", "P_5"]
+    assert counted["splits"]["excluded"]["images"] == 1
+    assert counted["splits"]["train"]["label"]["malignant_views"] == 2
+    assert sum(side["images"] for side in counted["splits"].values()) == 6

@@ -1,0 +1,400 @@
+"""The training loop on tiny real networks: what it learns, keeps, refuses."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from mammo_core.datasets.batches import Batch
+from mammo_core.errors import ModelError
+from mammo_core.models import (
+    HeadConfig,
+    NetworkConfig,
+    build_patch_network,
+    load_model,
+    save_model,
+    to_whole_image,
+)
+from mammo_core.training import AugmentationConfig, StageConfig, predict, train
+
+NAMES = ["dark", "bright"]
+
+
+class Records:
+    """Squares on noise: class 1 is brighter. In memory, shuffled by epoch if asked."""
+
+    def __init__(
+        self, counts: tuple[int, ...], batch: int = 8, seed: int = 0, shuffle: bool = True
+    ) -> None:
+        self.labels = np.repeat(np.arange(len(counts)), counts).astype(np.int32)
+        rng = np.random.default_rng(seed)
+        self.pixels = rng.integers(0, 20000, (len(self.labels), 16, 16)).astype(np.uint16)
+        self.pixels[:, 4:12, 4:12] += (9000 * self.labels).astype(np.uint16)[:, None, None]
+        self.class_counts = counts
+        self.batch, self.shuffle = batch, shuffle
+        self.asked: list[int] = []
+
+    @property
+    def size(self) -> int:
+        return len(self.labels)
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        self.asked.append(epoch)
+        order = np.arange(self.size)
+        if self.shuffle:
+            np.random.default_rng(epoch).shuffle(order)
+        for start in range(0, self.size, self.batch):
+            chosen = order[start : start + self.batch]
+            ids = [f"record-{number}" for number in chosen]
+            yield Batch(ids, self.pixels[chosen], self.labels[chosen])
+
+
+def to_network(pixels: np.ndarray) -> np.ndarray:
+    scaled: np.ndarray = pixels.astype(np.float32) * np.float32(255 / 65535) - np.float32(40)
+    return scaled[..., None]
+
+
+def network(classes: int = 2, dropout: float = 0.0) -> keras.Model:
+    return build_patch_network(NetworkConfig(name="compact", dropout=dropout), (16, 16), classes, 1)
+
+
+def fit(model: keras.Model, stages: list[StageConfig], **given: Any) -> Any:
+    options: dict[str, Any] = {
+        "to_network": to_network,
+        "augmentation": None,
+        "balance": None,
+        "selection": "accuracy",
+        "seed": 0,
+        "class_names": NAMES,
+    }
+    sets = {
+        "train": Records((20, 13)),
+        "validation": Records((7, 6), seed=1, shuffle=False),
+    }
+    return train(model, stages, **{**sets, **options, **given})
+
+
+def stage(**given: Any) -> StageConfig:
+    return StageConfig(**{"learning_rate": 1e-3, "epochs": 1, **given})
+
+
+def weights(model: keras.Model) -> dict[str, list[np.ndarray]]:
+    return {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
+
+
+def equal(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_it_learns_and_says_how(tmp_path: Path) -> None:
+    model = network()
+    rows: list[dict[str, Any]] = []
+    result = fit(
+        model,
+        [stage(epochs=4), stage(train="head", epochs=2, learning_rate=1e-4)],
+        balance="batch_weights",
+        on_epoch=rows.append,
+        validation=(validation := Records((7, 6), seed=1, shuffle=False)),
+    )
+    assert rows == result.history
+    assert [(row["stage"], row["epoch"]) for row in rows] == [
+        (1, 1), (1, 2), (1, 3), (1, 4), (2, 5), (2, 6),
+    ]  # fmt: skip
+    assert rows[3]["loss"] < rows[0]["loss"]
+    assert rows[0]["class_share"] == {"dark": 0.6061, "bright": 0.3939}
+    assert rows[0]["learning_rate"] == pytest.approx(1e-3)
+    assert rows[4]["trained"] == ["head"]
+    assert json.loads(json.dumps(result.to_dict()))["best_epoch"] == result.best_epoch
+    # The model has the best epoch's weights, scored on all 13 records (8 + 5).
+    ids, probabilities, labels = predict(model, validation, to_network)
+    best = rows[result.best_epoch - 1]
+    assert len(ids) == 13
+    assert (probabilities.argmax(1) == labels).mean() == pytest.approx(best["val_accuracy"])
+    assert best["val_accuracy"] == result.best_value == max(r["val_accuracy"] for r in rows) > 0.9
+    own = probabilities[np.arange(13), labels]
+    assert -np.log(own).mean() == pytest.approx(best["val_loss"], rel=1e-5)
+    # No frozen layer, no optimizer in what is saved; and it loads in safe mode.
+    assert all(layer.trainable for layer in model.layers)
+    save_model(model, tmp_path / "m.keras")
+    assert not load_model(tmp_path / "m.keras").compiled
+    assert not model.compiled
+
+
+def test_the_same_run_gives_the_same_bits() -> None:
+    def run() -> list[np.ndarray]:
+        model = network(dropout=0.3)
+        fit(
+            model,
+            [stage(epochs=2), stage(train="top", optimizer="sgd")],
+            augmentation=AugmentationConfig(),
+            balance="batch_weights",
+        )
+        values: list[np.ndarray] = model.get_weights()
+        return values
+
+    one = run()
+    np.random.default_rng()  # another state of the world in between
+    keras.utils.set_random_seed(99)
+    assert equal(one, run())
+
+
+@pytest.mark.parametrize(
+    ("opened", "learning"),
+    [
+        ("head", {"predictions"}),
+        ("top", {"block4", "predictions"}),
+        (("block1", "block3"), {"block1", "block3", "predictions"}),
+        ("all", {"block1", "block2", "block3", "block4", "predictions"}),
+    ],
+)
+def test_a_stage_trains_its_layers_only(opened: Any, learning: set[str]) -> None:
+    model = network()
+    before = weights(model)
+    # Epochs of no gain would be undone by keeping the best weights: one epoch always counts.
+    fit(model, [stage(train=opened)])
+    after = weights(model)
+    changed = {name.split("_")[0] for name in after if not equal(before[name], after[name])}
+    assert changed == learning
+
+
+def test_frozen_batch_normalisation_only_infers() -> None:
+    model = network()
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([rng.uniform(0.5, 2, w.shape) for w in layer.get_weights()])
+    before = weights(model)
+    # Head frozen too in effect (no learning): the training loss is then the inference loss.
+    source = Records((8, 8), batch=16, shuffle=False)
+    result = fit(model, [stage(train="head", learning_rate=1e-12)], train=source)
+    assert all(equal(before[n], weights(model)[n]) for n in before if n != "predictions")
+    _, probabilities, labels = predict(model, source, to_network)
+    expected = -np.log(probabilities[np.arange(16), labels]).mean()
+    assert result.history[0]["loss"] == pytest.approx(expected, rel=1e-4)
+    # And the switch that keeps it so while the kernels learn.
+    fit(model, [stage(train="all", batch_norm="frozen")], train=source)
+    after = weights(model)
+    assert equal(before["block2_bn1"], after["block2_bn1"])
+    assert not equal(before["block2_conv1"], after["block2_conv1"])
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_weight_decay_acts_on_kernels(optimizer: str) -> None:
+    results = {}
+    for decay in (0.0, 0.5):
+        model = network()
+        model.get_layer("predictions").set_weights([np.ones((96, 2)), np.ones(2)])
+        # Decoupled decay takes learning_rate x decay of a kernel at each of 5 steps.
+        fit(model, [stage(learning_rate=1e-2, weight_decay=decay, optimizer=optimizer)])
+        results[decay] = weights(model)
+    plain, decayed = (results[decay]["predictions"] for decay in (0.0, 0.5))
+    assert np.abs(decayed[0]).mean() == pytest.approx(
+        np.abs(plain[0]).mean() * (1 - 0.005) ** 5, rel=0.01
+    )
+    assert np.abs(decayed[0]).mean() < 0.99 * np.abs(plain[0]).mean()
+
+
+@pytest.mark.parametrize("optimizer", ["rmsprop", "adagrad", "adadelta", "adamax", "nadam"])
+def test_every_optimizer_runs(optimizer: str) -> None:
+    result = fit(network(), [stage(train="head", optimizer=optimizer)], train=Records((4, 4)))
+    assert np.isfinite(result.history[0]["loss"])
+
+
+def test_the_partial_batch_is_a_mean_over_its_records() -> None:
+    """12 records in batches of 8 + 4 (filled up to 8), nothing learned: the plain mean."""
+    model = network()
+    source = Records((6, 6), batch=8, shuffle=False)
+    result = fit(model, [stage(train="head", learning_rate=1e-12)], train=source)
+    _, probabilities, labels = predict(model, source, to_network)
+    own = probabilities[np.arange(12), labels]
+    assert result.history[0]["loss"] == pytest.approx(-np.log(own).mean(), rel=1e-4)
+    assert result.history[0]["accuracy"] == pytest.approx(
+        (probabilities.argmax(1) == labels).mean()
+    )
+    assert result.history[0]["class_share"] == {"dark": 0.5, "bright": 0.5}
+
+
+def test_one_graph_for_whole_and_partial_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second shape would trace the step again; what reaches Keras has one shape."""
+    shapes = set()
+    original = keras.Model.train_on_batch
+
+    def watched(self: keras.Model, x: Any, *args: Any, **kwargs: Any) -> Any:
+        shapes.add(tuple(x.shape))
+        return original(self, x, *args, **kwargs)
+
+    monkeypatch.setattr(keras.Model, "train_on_batch", watched)
+    fit(network(), [stage()], train=Records((10, 9)))
+    assert shapes == {(8, 16, 16, 1)}
+
+
+def test_only_training_images_are_augmented() -> None:
+    model = network()
+    validation = Records((7, 6), seed=1, shuffle=False)
+    still = stage(train="head", learning_rate=1e-12)
+    plain = fit(model, [still], validation=validation).history[0]
+    changed = fit(model, [still], validation=validation, augmentation=AugmentationConfig()).history[
+        0
+    ]
+    assert plain["val_loss"] == pytest.approx(changed["val_loss"], rel=1e-6)
+    assert plain["loss"] != pytest.approx(changed["loss"], rel=1e-3)
+
+
+def test_epochs_count_over_stages() -> None:
+    source, validation = Records((8, 8)), Records((4, 4), shuffle=False)
+    fit(network(), [stage(epochs=2), stage()], train=source, validation=validation)
+    assert source.asked == [0, 1, 2]
+
+
+def test_early_stopping_ends_the_stage_only() -> None:
+    result = fit(
+        network(),
+        # So high a rate that the validation loss soon rises.
+        [
+            stage(epochs=30, learning_rate=3.0, optimizer="sgd", early_stopping=2, train="head"),
+            stage(train="head"),
+        ],
+    )
+    stages = [row["stage"] for row in result.history]
+    assert stages.count(1) < 30
+    assert stages[-1] == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "at", "rate"),
+    [
+        ({}, 1.7, 1.0),
+        ({"cosine": True}, 0.0, 1.0),
+        ({"cosine": True}, 2.0, 0.5),
+        ({"cosine": True}, 4.0, 0.0),
+        ({"warmup_epochs": 2}, 0.5, 0.25),
+        ({"warmup_epochs": 2}, 3.0, 1.0),
+        ({"warmup_epochs": 2, "cosine": True}, 3.0, 0.5),
+    ],
+)
+def test_learning_rates(given: dict[str, Any], at: float, rate: float) -> None:
+    from mammo_core.training.stages import learning_rate_at
+
+    config = StageConfig(learning_rate=1.0, epochs=4, **given)
+    assert learning_rate_at(config, at) == pytest.approx(rate, abs=1e-12)
+
+
+def test_the_schedule_reaches_the_optimizer() -> None:
+    model = network()
+    before = weights(model)["predictions"]
+    # Warm-up over 1000 epochs: the first epoch's rate is a thousandth at most.
+    result = fit(
+        model, [stage(train="head", warmup_epochs=1000, optimizer="sgd", learning_rate=1e-3)]
+    )
+    assert result.history[0]["learning_rate"] < 1e-6
+    assert np.abs(weights(model)["predictions"][0] - before[0]).max() < 1e-4
+
+
+def test_a_loss_that_is_no_number_stops_at_once_and_names_the_batch() -> None:
+    source = Records((8, 8), batch=4, shuffle=False)
+
+    def poisoned(pixels: np.ndarray) -> np.ndarray:
+        x = to_network(pixels)
+        x[(pixels == source.pixels[9]).all(axis=(1, 2))] = np.nan
+        return x
+
+    model = network()
+    with pytest.raises(ModelError, match="record-8, record-9, record-10, record-11") as caught:
+        fit(model, [stage(train="head")], train=source, to_network=poisoned)
+    assert "no longer a number" in str(caught.value)
+    assert all(layer.trainable for layer in model.layers)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"train": Records((9, 0))}, "training set has no record of class bright"),
+        ({"train": Records((0, 0))}, "training set is empty"),
+        ({"validation": Records((0, 0))}, "validation set is empty"),
+        (
+            {"validation": Records((0, 5)), "selection": "auc"},
+            "validation set has no record of class dark",
+        ),
+        ({"train": Records((4, 4, 4))}, "classes of the training set are not those of compact"),
+        ({"class_names": ["a", "b", "c"]}, "classes of the training set"),
+        ({"stages": [stage(epochs=0)]}, "nothing to train"),
+        ({"stages": [stage(train=("block9",))]}, "no block 'block9'"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(given: dict[str, Any], message: str) -> None:
+    given = dict(given)
+    with pytest.raises(ModelError, match=message):
+        fit(network(), given.pop("stages", [stage()]), **given)
+
+
+def test_a_wrong_label_names_its_record() -> None:
+    source = Records((4, 4), shuffle=False)
+    source.labels[5] = 7
+    with pytest.raises(ModelError, match="record-5 has a label that is no class"):
+        fit(network(), [stage()], train=source)
+
+
+def test_a_class_missing_from_validation_is_a_warning_for_accuracy() -> None:
+    result = fit(network(), [stage(train="head")], validation=Records((5, 0)))
+    assert result.warnings == ["The validation set has no record of class bright."]
+    assert result.history[0]["val_auc"] is None
+    assert list(result.history[0]["val_recall"]) == ["dark"]
+
+
+def test_training_from_scratch_with_frozen_layers_is_a_warning() -> None:
+    result = fit(network(), [stage(train="head")], from_scratch=True)
+    assert "starts from random weights" in result.warnings[0]
+    assert not fit(network(), [stage()], from_scratch=True).warnings
+
+
+def test_a_whole_image_network_selected_by_auc() -> None:
+    whole = to_whole_image(
+        network(classes=5), HeadConfig(depths=(4,), repetitions=(1,), momentum=0.9), (32, 32)
+    )
+
+    def doubled(pixels: np.ndarray) -> np.ndarray:
+        return to_network(pixels.repeat(2, axis=1).repeat(2, axis=2))
+
+    before = weights(whole)
+    result = fit(
+        whole,
+        [stage(train="head", epochs=3, learning_rate=1e-2), stage(learning_rate=1e-4)],
+        to_network=doubled,
+        selection="auc",
+        balance="batch_weights",
+    )
+    assert result.best_value == max(row["val_auc"] for row in result.history)
+    assert result.best_value > 0.9
+    assert not equal(before["head_block1_unit1_1_conv"], weights(whole)["head_block1_unit1_1_conv"])
+
+
+def test_auc_of_several_classes_is_the_mean_of_each_against_the_rest() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    model = network(classes=3)
+    source = Records((5, 5, 6), shuffle=False)
+    row = fit(
+        model, [stage()], train=source, validation=source, class_names=["a", "b", "c"]
+    ).history[0]
+    _, probabilities, labels = predict(model, source, to_network)
+    expected = roc_auc_score(labels, probabilities, multi_class="ovr", average="macro")
+    assert row["val_auc"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_predict_with_flips_is_the_mean_of_four() -> None:
+    model = network()
+    source = Records((6, 5), shuffle=False)
+    ids, probabilities, labels = predict(model, source, to_network, flips=True)
+    x = to_network(source.pixels)
+    views = [x, x[:, :, ::-1], x[:, ::-1], x[:, ::-1, ::-1]]
+    expected = np.mean([model.predict_on_batch(view) for view in views], axis=0)
+    np.testing.assert_allclose(probabilities, expected, rtol=0, atol=1e-5)
+    assert ids == [f"record-{number}" for number in range(11)]
+    assert labels.tolist() == source.labels.tolist()
+    assert probabilities.dtype == np.float32
+    with pytest.raises(ModelError, match="nothing to predict"):
+        predict(model, Records((0, 0)), to_network)
