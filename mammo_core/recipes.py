@@ -54,7 +54,7 @@ class Recipe(BaseModel):
     expected_result: str
     model_name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     seed: int = Field(ge=0)
-    max_reject_share: float = Field(0.05, ge=0, le=1)
+    max_reject_share: float = Field(default=0.05, ge=0, le=1)
     shuffle_labels: bool = False
     source: SourceConfig
     convert: ConvertConfig

@@ -98,7 +98,7 @@ def _check_source(root: Path, told: str) -> None:
 def _run_local(place: Any, identity: str, folder: Path) -> None:
     import time
 
-    from mammo_core.steps.processes import follow_me, follow_parent
+    from mammo_core.processes import follow_me, follow_parent
     from pipelines.local import compile_pipeline, run_compiled
     from pipelines.show import failure, show
     from pipelines.train import train

@@ -39,7 +39,7 @@ def show(store: Store, run_id: str, folder: Path, seconds: float) -> dict[str, A
 def failure(summary: dict[str, Any]) -> MammoError:
     """The error of a failed run, in the words of the step that failed."""
     for name, message in summary["errors"].items():
-        return _Told(f"step {name}: {message}")
+        return _ToldError(f"step {name}: {message}")
     unfinished = [name for name, state in summary["states"].items() if state == "running"]
     return ModelError(
         f"The run {summary['run_id']} did not finish",
@@ -49,7 +49,7 @@ def failure(summary: dict[str, Any]) -> MammoError:
     )
 
 
-class _Told(MammoError):
+class _ToldError(MammoError):
     """Carries a message that has its three parts already."""
 
     def __init__(self, message: str) -> None:

@@ -14,7 +14,7 @@ def publish_features(
     images: dsl.Input[dsl.Dataset],
     frame: dsl.Output[dsl.Dataset],
 ) -> None:
-    """Publish labels, splits and statistics to the feature store, and the frame of this run (Feast).
+    """Publish labels, splits and statistics to the feature store, and the frame of this run.
 
     Args:
         store: URI of the object store.

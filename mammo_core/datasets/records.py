@@ -16,7 +16,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from mammo_core.errors import RecordError
 
-Value = bytes | str | int | float | Sequence[int] | Sequence[float] | Sequence[bytes]
+Scalar = bytes | str | int | float
+Value = Scalar | Sequence[int] | Sequence[float] | Sequence[bytes]
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def encode(fields: Mapping[str, Value]) -> bytes:
     example = _example_class()()
     for name in sorted(fields):
         value = fields[name]
-        values = value if isinstance(value, (list, tuple)) else [value]
+        values: list[Any] = list(value) if isinstance(value, (list, tuple)) else [value]
         feature = example.features.feature[name]
         kinds = {type(item) for item in values}
         if kinds <= {str, bytes}:

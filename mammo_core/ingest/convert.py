@@ -42,7 +42,7 @@ class ConvertConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     geometry: Geometry
-    shard_mb: int = Field(128, ge=1)
+    shard_mb: int = Field(default=128, ge=1)
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,11 @@ class RunnerConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     runner: str = "DirectRunner"
-    workers: int = Field(0, ge=0)
+    workers: int = Field(default=0, ge=0)
     options: tuple[str, ...] = ()
 
 
-class Fault(Exception):
+class FaultError(Exception):
     """Carries a MammoError through a runner as text: runners keep the text of errors only."""
 
 
@@ -41,10 +41,10 @@ def guarded(work: Callable[..., Any]) -> Callable[..., Any]:
             return work(*args)
         except MammoError as error:
             parts = [type(error).__name__, error.problem, error.expected, error.received]
-            raise Fault(f"{_MARK}{json.dumps([*parts, error.hint])}") from error
+            raise FaultError(f"{_MARK}{json.dumps([*parts, error.hint])}") from error
         except OSError as error:
             parts = ["StoreError", "Reading or writing failed", "a disk that works"]
-            raise Fault(f"{_MARK}{json.dumps([*parts, str(error), None])}") from error
+            raise FaultError(f"{_MARK}{json.dumps([*parts, str(error), None])}") from error
 
     return wrapped
 
@@ -82,5 +82,5 @@ def _unwrapped(error: Exception) -> Exception:
         kind, problem, expected, received, hint = json.JSONDecoder().raw_decode(text[start:])[0]
     except ValueError:
         return error
-    found = getattr(errors, kind, StoreError)
-    return found(problem, expected=expected, received=received, hint=hint)  # type: ignore[no-any-return]
+    found: type[MammoError] = getattr(errors, kind, StoreError)
+    return found(problem, expected=expected, received=received, hint=hint)

@@ -1,5 +1,7 @@
 """Bright blobs: what a network easily takes for a lesion."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -21,13 +23,14 @@ def blob_centres(
     """
     import cv2
 
-    settings = cv2.SimpleBlobDetector_Params()
+    detectors: Any = cv2  # its stubs lack the detector
+    settings = detectors.SimpleBlobDetector_Params()
     settings.filterByArea = True
     settings.minArea, settings.maxArea = 3, patch_size**2
     settings.filterByCircularity = settings.filterByColor = False
     settings.filterByConvexity = settings.filterByInertia = False
     settings.minThreshold, settings.maxThreshold, settings.thresholdStep = 127, 242, 10
     scaled = (pixels * (255.0 / max(int(pixels.max()), 1))).astype(np.uint8)
-    points = cv2.SimpleBlobDetector_create(settings).detect(scaled)
+    points = detectors.SimpleBlobDetector_create(settings).detect(scaled)
     centres = np.array([[int(p.pt[1]), int(p.pt[0])] for p in points], np.int64).reshape(-1, 2)
     return centres[draw.permutation(len(centres))]

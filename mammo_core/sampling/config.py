@@ -1,12 +1,13 @@
 """How many patches of what kind, and what counts as overlap."""
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 #: Sampling of the paper (S1, S10, S30 at 1152x896) and of the code's defaults (height 4096).
-PRESETS = MappingProxyType(
+PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "S1": {"lesion_patches": 1, "background_patches": 1},
         "S10": {"lesion_patches": 10, "background_patches": 10},
@@ -44,14 +45,14 @@ class SamplingConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     preset: str = "S10"
-    patch_size: int = Field(224, ge=8)
-    lesion_patches: int = Field(10, ge=1)
-    background_patches: int = Field(10, ge=0)
-    hard_negatives: int = Field(0, ge=0)
-    near_lesion: int = Field(0, ge=0)
-    lesion_overlap: float = Field(0.9, gt=0, lt=1)
-    background_overlap: float = Field(0.35, ge=0, lt=1)
-    breast_share: float = Field(0.5, ge=0, le=1)
+    patch_size: int = Field(default=224, ge=8)
+    lesion_patches: int = Field(default=10, ge=1)
+    background_patches: int = Field(default=10, ge=0)
+    hard_negatives: int = Field(default=0, ge=0)
+    near_lesion: int = Field(default=0, ge=0)
+    lesion_overlap: float = Field(default=0.9, gt=0, lt=1)
+    background_overlap: float = Field(default=0.35, ge=0, lt=1)
+    breast_share: float = Field(default=0.5, ge=0, le=1)
 
     @model_validator(mode="before")
     @classmethod

@@ -13,8 +13,8 @@ from typing import Any
 
 from mammo_core.datasets import Manifest, find, parse
 from mammo_core.errors import MammoError, SourceError
+from mammo_core.processes import follow_parent
 from mammo_core.recipes import Recipe, load_recipe
-from mammo_core.steps.processes import follow_parent
 from mammo_core.store import Store, open_store
 
 #: Set to 1 to see tracebacks of faults.

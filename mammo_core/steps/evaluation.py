@@ -210,8 +210,12 @@ def _overlays(
     positive, negative = ordered[ordered["label"] == 1], ordered[ordered["label"] == 0]
     half = (count + 1) // 2
     picked = pd.concat(
-        [positive.tail(half - half // 3), positive.head(half // 3)]
-        + [negative.head(count - half - (count - half) // 3), negative.tail((count - half) // 3)]
+        [
+            positive.tail(half - half // 3),
+            positive.head(half // 3),
+            negative.head(count - half - (count - half) // 3),
+            negative.tail((count - half) // 3),
+        ]
     ).drop_duplicates("image_id")
     wanted = {row.image_id: row for row in picked.itertuples()}
     records: dict[str, ImageRecord] = {}

@@ -6,11 +6,11 @@ import socket
 import threading
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
 from mammo_core.errors import StoreError
+from mammo_core.processes import started
 
 #: A lease that was not renewed for this long is anybody's (seconds).
 TIME_TO_LIVE_S = 60.0
@@ -37,7 +37,7 @@ class ObjectLease:
         self._owner = {
             "host": socket.gethostname(),
             "pid": os.getpid(),
-            "started": _started(os.getpid()),
+            "started": started(os.getpid()),
             "token": uuid4().hex,
         }
         self._etag: str | None = None
@@ -121,12 +121,5 @@ class ObjectLease:
         with suppress(ValueError, TypeError, KeyError):
             owner = json.loads(data)
             if owner["host"] == self._owner["host"]:
-                return _started(int(owner["pid"])) != owner["started"]
+                return bool(started(int(owner["pid"])) != owner["started"])
         return False
-
-
-def _started(pid: int) -> str | None:
-    """When a process of this machine started (clock ticks), or None when there is none."""
-    with suppress(OSError, IndexError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    return None

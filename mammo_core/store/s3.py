@@ -120,7 +120,7 @@ class S3Store:
         def get() -> bytes:
             response = self._client.get_object(self._bucket, self._name(key))
             try:
-                data = response.read()
+                data = bytes(response.read())
                 told = response.headers.get(f"x-amz-meta-{_SHA256}")
             finally:
                 response.close()

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -20,6 +20,9 @@ from mammo_core.models import (
     to_whole_image,
 )
 from mammo_core.training import AugmentationConfig, StageConfig, predict, train
+from mammo_core.training.checks import warnings_of
+from mammo_core.training.config import Optimizer
+from mammo_core.training.stages import learning_rate_at, make_optimizer
 
 NAMES = ["dark", "bright"]
 
@@ -33,7 +36,7 @@ class Records:
         self.labels = np.repeat(np.arange(len(counts)), counts).astype(np.int32)
         rng = np.random.default_rng(seed)
         self.pixels = rng.integers(0, 20000, (len(self.labels), 16, 16)).astype(np.uint16)
-        self.pixels[:, 4:12, 4:12] += (9000 * self.labels).astype(np.uint16)[:, None, None]
+        self.pixels[:, 4:12, 4:12] += (25000 * self.labels).astype(np.uint16)[:, None, None]
         self.class_counts = counts
         self.batch, self.shuffle = batch, shuffle
         self.asked: list[int] = []
@@ -145,10 +148,8 @@ def test_the_same_run_gives_the_same_bits() -> None:
 @pytest.mark.parametrize(
     ("opened", "learning"),
     [
-        ("head", {"predictions"}),
         ("top", {"block4", "predictions"}),
         (("block1", "block3"), {"block1", "block3", "predictions"}),
-        ("all", {"block1", "block2", "block3", "block4", "predictions"}),
     ],
 )
 def test_a_stage_trains_its_layers_only(opened: Any, learning: set[str]) -> None:
@@ -167,8 +168,11 @@ def test_frozen_batch_normalisation_only_infers() -> None:
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.set_weights([rng.uniform(0.5, 2, w.shape) for w in layer.get_weights()])
+    # Small logits: predict clips probabilities that the loss, which has the logits, does not.
+    head = model.get_layer("predictions")
+    head.set_weights([weight / 100 for weight in head.get_weights()])
     before = weights(model)
-    # Head frozen too in effect (no learning): the training loss is then the inference loss.
+    # At a learning rate of nothing the training loss is the inference loss.
     source = Records((8, 8), batch=16, shuffle=False)
     result = fit(model, [stage(train="head", learning_rate=1e-12)], train=source)
     assert all(equal(before[n], weights(model)[n]) for n in before if n != "predictions")
@@ -182,54 +186,40 @@ def test_frozen_batch_normalisation_only_infers() -> None:
     assert not equal(before["block2_conv1"], after["block2_conv1"])
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
-def test_weight_decay_acts_on_kernels(optimizer: str) -> None:
-    results = {}
-    for decay in (0.0, 0.5):
-        model = network()
-        model.get_layer("predictions").set_weights([np.ones((96, 2)), np.ones(2)])
-        # Decoupled decay takes learning_rate x decay of a kernel at each of 5 steps.
-        fit(model, [stage(learning_rate=1e-2, weight_decay=decay, optimizer=optimizer)])
-        results[decay] = weights(model)
-    plain, decayed = (results[decay]["predictions"] for decay in (0.0, 0.5))
-    assert np.abs(decayed[0]).mean() == pytest.approx(
-        np.abs(plain[0]).mean() * (1 - 0.005) ** 5, rel=0.01
-    )
-    assert np.abs(decayed[0]).mean() < 0.99 * np.abs(plain[0]).mean()
-
-
-@pytest.mark.parametrize("optimizer", ["rmsprop", "adagrad", "adadelta", "adamax", "nadam"])
-def test_every_optimizer_runs(optimizer: str) -> None:
-    result = fit(network(), [stage(train="head", optimizer=optimizer)], train=Records((4, 4)))
-    assert np.isfinite(result.history[0]["loss"])
-
-
-def test_the_partial_batch_is_a_mean_over_its_records() -> None:
-    """12 records in batches of 8 + 4 (filled up to 8), nothing learned: the plain mean."""
+@pytest.mark.parametrize("name", get_args(Optimizer))
+def test_weight_decay_acts_on_kernels_alone(name: str) -> None:
     model = network()
-    source = Records((6, 6), batch=8, shuffle=False)
-    result = fit(model, [stage(train="head", learning_rate=1e-12)], train=source)
-    _, probabilities, labels = predict(model, source, to_network)
-    own = probabilities[np.arange(12), labels]
-    assert result.history[0]["loss"] == pytest.approx(-np.log(own).mean(), rel=1e-4)
-    assert result.history[0]["accuracy"] == pytest.approx(
-        (probabilities.argmax(1) == labels).mean()
-    )
-    assert result.history[0]["class_share"] == {"dark": 0.5, "bright": 0.5}
+    optimizer = make_optimizer(stage(learning_rate=0.1, weight_decay=0.5, optimizer=name), model)
+    variables = model.trainable_variables
+    before = [np.array(variable) for variable in variables]
+    optimizer.apply([np.zeros(v.shape, np.float32) for v in variables], variables)
+    for variable, value in zip(variables, before, strict=True):
+        left = 1 - 0.1 * 0.5 if variable.name == "kernel" else 1
+        np.testing.assert_allclose(np.array(variable), left * value, rtol=1e-5)
 
 
-def test_one_graph_for_whole_and_partial_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second shape would trace the step again; what reaches Keras has one shape."""
-    shapes = set()
+def test_the_partial_batch_counts_as_its_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    """12 records in batches of 8 + 4, nothing learned: the plain means, and one shape.
+
+    A second shape would trace the training step again.
+    """
+    shapes = []
     original = keras.Model.train_on_batch
 
     def watched(self: keras.Model, x: Any, *args: Any, **kwargs: Any) -> Any:
-        shapes.add(tuple(x.shape))
+        shapes.append(tuple(x.shape))
         return original(self, x, *args, **kwargs)
 
     monkeypatch.setattr(keras.Model, "train_on_batch", watched)
-    fit(network(), [stage()], train=Records((10, 9)))
-    assert shapes == {(8, 16, 16, 1)}
+    model = network()
+    source = Records((6, 6), batch=8, shuffle=False)
+    row = fit(model, [stage(train="head", learning_rate=1e-12)], train=source).history[0]
+    assert shapes == [(8, 16, 16, 1)] * 2
+    _, probabilities, labels = predict(model, source, to_network)
+    own = probabilities[np.arange(12), labels]
+    assert row["loss"] == pytest.approx(-np.log(own).mean(), rel=1e-4)
+    assert row["accuracy"] == pytest.approx((probabilities.argmax(1) == labels).mean())
+    assert row["class_share"] == {"dark": 0.5, "bright": 0.5}
 
 
 def test_only_training_images_are_augmented() -> None:
@@ -244,12 +234,6 @@ def test_only_training_images_are_augmented() -> None:
     assert plain["loss"] != pytest.approx(changed["loss"], rel=1e-3)
 
 
-def test_epochs_count_over_stages() -> None:
-    source, validation = Records((8, 8)), Records((4, 4), shuffle=False)
-    fit(network(), [stage(epochs=2), stage()], train=source, validation=validation)
-    assert source.asked == [0, 1, 2]
-
-
 def test_early_stopping_ends_the_stage_only() -> None:
     result = fit(
         network(),
@@ -258,7 +242,10 @@ def test_early_stopping_ends_the_stage_only() -> None:
             stage(epochs=30, learning_rate=3.0, optimizer="sgd", early_stopping=2, train="head"),
             stage(train="head"),
         ],
+        train=(source := Records((8, 8))),
     )
+    # The epochs that a source and the augmentation are asked for go on over the stages.
+    assert source.asked == list(range(len(result.history)))
     stages = [row["stage"] for row in result.history]
     assert stages.count(1) < 30
     assert stages[-1] == 2
@@ -277,8 +264,6 @@ def test_early_stopping_ends_the_stage_only() -> None:
     ],
 )
 def test_learning_rates(given: dict[str, Any], at: float, rate: float) -> None:
-    from mammo_core.training.stages import learning_rate_at
-
     config = StageConfig(learning_rate=1.0, epochs=4, **given)
     assert learning_rate_at(config, at) == pytest.approx(rate, abs=1e-12)
 
@@ -288,24 +273,21 @@ def test_the_schedule_reaches_the_optimizer() -> None:
     before = weights(model)["predictions"]
     # Warm-up over 1000 epochs: the first epoch's rate is a thousandth at most.
     result = fit(
-        model, [stage(train="head", warmup_epochs=1000, optimizer="sgd", learning_rate=1e-3)]
+        model, [stage(train="head", warmup_epochs=1000, optimizer="sgd", learning_rate=1.0)]
     )
-    assert result.history[0]["learning_rate"] < 1e-6
-    assert np.abs(weights(model)["predictions"][0] - before[0]).max() < 1e-4
+    assert result.history[0]["learning_rate"] < 1e-3
+    assert 0 < np.abs(weights(model)["predictions"][0] - before[0]).max() < 1e-2
 
 
 def test_a_loss_that_is_no_number_stops_at_once_and_names_the_batch() -> None:
-    source = Records((8, 8), batch=4, shuffle=False)
-
-    def poisoned(pixels: np.ndarray) -> np.ndarray:
-        x = to_network(pixels)
-        x[(pixels == source.pixels[9]).all(axis=(1, 2))] = np.nan
-        return x
-
     model = network()
-    with pytest.raises(ModelError, match="record-8, record-9, record-10, record-11") as caught:
-        fit(model, [stage(train="head")], train=source, to_network=poisoned)
+    # The first step throws the weights out of all bounds; the second batch shows it.
+    wild = stage(train="head", learning_rate=1e38, optimizer="sgd", weight_decay=0, epochs=3)
+    source = Records((8, 8), batch=4, shuffle=False)
+    with pytest.raises(ModelError, match="record-4, record-5, record-6, record-7") as caught:
+        fit(model, [wild], train=source)
     assert "no longer a number" in str(caught.value)
+    assert source.asked == [0]
     assert all(layer.trainable for layer in model.layers)
 
 
@@ -346,9 +328,11 @@ def test_a_class_missing_from_validation_is_a_warning_for_accuracy() -> None:
 
 
 def test_training_from_scratch_with_frozen_layers_is_a_warning() -> None:
-    result = fit(network(), [stage(train="head")], from_scratch=True)
-    assert "starts from random weights" in result.warnings[0]
-    assert not fit(network(), [stage()], from_scratch=True).warnings
+    validation = Records((2, 2))
+    frozen = warnings_of([stage(train="head")], validation, NAMES, from_scratch=True)
+    assert "starts from random weights" in frozen[0]
+    assert not warnings_of([stage()], validation, NAMES, from_scratch=True)
+    assert not warnings_of([stage(train="head")], validation, NAMES, from_scratch=False)
 
 
 def test_a_whole_image_network_selected_by_auc() -> None:
@@ -362,7 +346,7 @@ def test_a_whole_image_network_selected_by_auc() -> None:
     before = weights(whole)
     result = fit(
         whole,
-        [stage(train="head", epochs=3, learning_rate=1e-2), stage(learning_rate=1e-4)],
+        [stage(train="head", epochs=3, learning_rate=1e-2)],
         to_network=doubled,
         selection="auc",
         balance="batch_weights",

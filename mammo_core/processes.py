@@ -1,4 +1,4 @@
-"""Steps die with the command that started them."""
+"""Which processes live, and how steps die with the command that started them."""
 
 import os
 import select
