@@ -10,6 +10,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 
 def compile_pipeline(pipeline: Any, path: Path) -> Path:
     """Compile a pipeline to YAML.
@@ -47,7 +49,7 @@ def run_compiled(package: Path, arguments: dict[str, Any], folder: Path) -> bool
         raise_on_error=True,
         enable_caching=False,
     )
-    pipeline = components.load_component_from_file(str(package))
+    pipeline = components.load_component_from_text(_without_retries(package.read_text()))
     logging.disable(logging.WARNING)
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -64,6 +66,21 @@ def run_compiled(package: Path, arguments: dict[str, Any], folder: Path) -> bool
     finally:
         logging.disable(logging.NOTSET)
     return True
+
+
+def _without_retries(compiled: str) -> str:
+    """Take the retries out of a compiled pipeline: they are for pods that vanish.
+
+    Here they would only run a step with wrong input three times; transient faults are retried
+    within the steps.
+    """
+
+    def stripped(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: stripped(item) for key, item in value.items() if key != "retryPolicy"}
+        return [stripped(item) for item in value] if isinstance(value, list) else value
+
+    return yaml.safe_dump_all([stripped(part) for part in yaml.safe_load_all(compiled)])
 
 
 class _Lines(io.TextIOBase):

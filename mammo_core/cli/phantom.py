@@ -30,7 +30,7 @@ def create(
     ] = "576x448",
     difficulty: Annotated[
         float, typer.Option(help="0: plain, 1: benign and malignant look nearly alike.")
-    ] = 0.5,
+    ] = 0.62,
     workers: Annotated[
         int | None, typer.Option(help="Processes.", show_default="one per processor")
     ] = None,

@@ -208,13 +208,13 @@ def _convert_one(
 ) -> tuple[ImageRecord, list[dict[str, str]]]:
     path = root / item.path
     _unchanged(path, item.path, item.image_id)
-    image = read_any(path)
+    image = read_any(path, item.path, mammogram=True)
     full = to_full_range(image.pixels, image.facts.bits_stored)
     lesions, rejects = [], []
     for lesion_id, mask_path, digest in item.lesions:
         try:
             _unchanged(root / mask_path, mask_path, digest)
-            mask = read_any(root / mask_path).pixels
+            mask = read_any(root / mask_path, mask_path).pixels
             lesions.append(LesionMask(lesion_id, _mask(mask, geometry)))
         except DicomError as error:
             rejects.append(_reject(lesion_id, "lesion", str(error)))

@@ -40,7 +40,7 @@ class PhantomConfig(BaseModel):
     layout: Layout = "original"
     height: int = 576
     width: int = 448
-    difficulty: float = 0.5
+    difficulty: float = 0.62
 
     @model_validator(mode="after")
     def _in_range(self) -> Self:

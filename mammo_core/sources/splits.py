@@ -22,21 +22,24 @@ class SplitConfig(BaseModel):
 
     Args:
         name: `official` (as the case tables; refused while patients are on both sides),
-            `official-without-leak`, or `stratified` (the tables' sides are not used).
+            `official-without-leak`, `stratified` (the tables' sides are not used), or
+            `given` (as `patients` says).
         leak: On which side `official-without-leak` drops the leaking patients; the images
             of the side that lost are excluded.
         validation: Share of the patients that are not in test; 0 for none.
         test: Share of all patients; `stratified` only.
         seed: Seed of the draw.
+        patients: patient_key → split; `given` only. Patients not named are excluded.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Literal["official", "official-without-leak", "stratified"]
+    name: Literal["official", "official-without-leak", "stratified", "given"]
     leak: Literal["drop_from_test", "drop_from_train"] = "drop_from_test"
     validation: float = Field(default=0.1, ge=0, lt=1)
     test: float = Field(default=0.15, gt=0, lt=1)
     seed: int = 12345
+    patients: dict[str, Literal["train", "validation", "test"]] = {}
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ def assign(images: pd.DataFrame, config: SplitConfig) -> SplitResult:
     strata = _strata(images)
     if config.name == "stratified":
         patients = _stratified(strata, config)
+    elif config.name == "given":
+        patients = _given(strata, config)
     else:
         patients = _official(strata, sides, config)
     table = pd.DataFrame(
@@ -142,6 +147,19 @@ def _official(
     train = [key for key, side in patients.items() if side == "train"]
     drawn = _draw(train, strata, config.validation, config.seed, "validation", remain=1)
     return {**patients, **dict.fromkeys(drawn, "validation")}
+
+
+def _given(strata: dict[str, tuple[int, str]], config: SplitConfig) -> dict[str, str]:
+    unknown = sorted(set(config.patients) - set(strata))
+    if unknown or not config.patients:
+        raise SourceError(
+            "The given split names patients that have no image here"
+            if unknown
+            else "The given split names no patient",
+            expected="patient keys of the source under split.patients",
+            received=", ".join(unknown[:5]) or "none",
+        )
+    return {key: config.patients.get(key, "excluded") for key in strata}
 
 
 def _stratified(strata: dict[str, tuple[int, str]], config: SplitConfig) -> dict[str, str]:

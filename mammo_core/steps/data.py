@@ -48,7 +48,7 @@ def _check_index(context: StepContext, manifest: Manifest) -> None:
     if counts["leaking_patients"]:
         context.say(
             f"{counts['leaking_patients']} patients are in the official training and test "
-            f"tables: {', '.join(manifest.facts['leaking_patients'][:5])} …"
+            f"tables: {_listed(manifest.facts['leaking_patients'])}"
         )
     context.check_rejects(
         counts["rejects"],
@@ -58,9 +58,14 @@ def _check_index(context: StepContext, manifest: Manifest) -> None:
     )
 
 
+def _listed(keys: list[str]) -> str:
+    return ", ".join(keys[:5]) + (" …" if len(keys) > 5 else "")
+
+
 def _index(context: StepContext) -> Manifest:
     from mammo_core.progress import Progress
     from mammo_core.sources import index as read_source
+    from mammo_core.sources.splits import official_sides
 
     shown: dict[str, Progress] = {}
 
@@ -72,8 +77,8 @@ def _index(context: StepContext) -> Manifest:
     tables = read_source(context.recipe.source, told)
     for bar in shown.values():
         bar.close()
-    sides = tables.images.groupby("patient_key")["official_splits"].agg("+".join)
-    leaking = sorted(key for key, text in sides.items() if len(set(text.split("+"))) > 1)
+    sides = official_sides(tables.images)
+    leaking = sorted(key for key, names in sides.items() if len(names) > 1)
     named = {
         "images.parquet": tables.images,
         "lesions.parquet": tables.lesions,

@@ -14,7 +14,7 @@ from mammo_core.datasets.readers import RecordSource
 from mammo_core.datasets.shards import read_records
 from mammo_core.datasets.tables import put_table, read_table
 from mammo_core.evaluation import evaluate, patch_evaluation, report
-from mammo_core.features.frame import IMAGE_CLASSES, PATCH_CLASSES, Frame, from_manifest
+from mammo_core.features.frame import IMAGE_CLASSES, PATCH_CLASSES, SPLITS, Frame, from_manifest
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.reporting import Overlay
 from mammo_core.seeds import generator
@@ -82,7 +82,7 @@ def evaluate_and_report(
         },
         result=result,
         dataset_counts=[
-            {"split": split, **counts} for split, counts in data.facts["splits"].items()
+            {"split": split, **data.facts["splits"][split]} for split in SPLITS
         ],
         patches=patch_result,
         histories={

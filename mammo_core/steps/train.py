@@ -104,6 +104,7 @@ def train_patch(context: StepContext, patches: Manifest, frame: Manifest) -> Man
             seed=recipe.seed,
             class_names=PATCH_CLASSES,
             on_epoch=lambda row: context.say(_epoch_line(row)),
+            from_scratch=config.from_scratch,
         )
         return _publish_training(
             context,
@@ -259,6 +260,8 @@ def _publish_training(
     from mammo_core.packaging.keras_file import write_model
 
     store, folder = context.store, f"{kind}/{id}"
+    for warning in result.warnings:
+        context.say(f"warning: {warning}")
     with tempfile.TemporaryDirectory(prefix="mammo-model-") as aside:
         path = Path(aside) / "model.keras"
         write_model(model, path)
@@ -277,6 +280,7 @@ def _publish_training(
             facts={
                 **facts,
                 "preprocessing": preprocessing.model_dump(mode="json"),
+                "warnings": result.warnings,
                 "best_epoch": result.best_epoch,
                 "best_value": result.best_value,
             },

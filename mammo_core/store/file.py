@@ -2,17 +2,22 @@
 
 import errno
 import fcntl
+import hashlib
+import io
 import os
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
 
 from mammo_core.errors import StoreError
 from mammo_core.store.base import LEASE_WAIT_S, check_key
 
+#: What the system says when there is no room (EFBIG: a limit on the size of files).
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Names that start with a dot are the store's own and never listed.
 _LEASES = ".leases"
 _PART = ".part-"
@@ -41,12 +46,12 @@ class FileStore:
     def write(self, key: str, data: bytes) -> None:
         """See Store.write."""
         with self._faults("write", key), self._aside(key) as part:
-            part.write_bytes(data)
+            _durably(part, io.BytesIO(data))
 
     def write_if(self, key: str, data: bytes, previous: bytes | None) -> bool:
         """See Store.write_if."""
         # One lock for all conditional writes: they are rare and take microseconds.
-        with self._locked("conditional-writes", wait_s=60.0):
+        with self._locked("/conditional-writes", wait_s=60.0):
             current = self.read(key) if self.exists(key) else None
             if current != previous:
                 return False
@@ -55,8 +60,8 @@ class FileStore:
 
     def put_file(self, key: str, path: Path) -> None:
         """See Store.put_file."""
-        with self._faults("write", key), self._aside(key) as part:
-            shutil.copyfile(path, part)
+        with self._faults("write", key), self._aside(key) as part, path.open("rb") as source:
+            _durably(part, source)
 
     def fetch(self, key: str) -> Path:
         """See Store.fetch: the stored file itself."""
@@ -72,22 +77,24 @@ class FileStore:
     def list(self, prefix: str) -> Iterator[str]:
         """See Store.list."""
         top = self.root / check_key(prefix.rstrip("/")) if prefix else self.root
-        for folder, names, files in os.walk(top):
-            names[:] = sorted(name for name in names if not name.startswith("."))
-            base = Path(folder)
-            for name in sorted(files):
-                if not name.startswith("."):
-                    yield (base / name).relative_to(self.root).as_posix()
+        keys = []
+        with self._faults("list", prefix or "/"):
+            for folder, names, files in os.walk(top, onerror=_unless_absent):
+                names[:] = [name for name in names if not name.startswith(".")]
+                base = Path(folder).relative_to(self.root)
+                keys += [(base / name).as_posix() for name in files if not name.startswith(".")]
+        # By whole keys, as S3 does: "a-b/x" comes before "a/x".
+        yield from sorted(keys)
 
     def delete(self, key: str) -> None:
         """See Store.delete."""
-        with self._faults("delete", key):
+        with self._faults("delete", key), suppress(NotADirectoryError):
             self._path(key).unlink(missing_ok=True)
 
     @contextmanager
     def lease(self, key: str, wait_s: float = LEASE_WAIT_S) -> Iterator["FileStore"]:
         """See Store.lease: a lock that the kernel drops when the process dies."""
-        with self._locked(check_key(key).replace("/", "+"), wait_s):
+        with self._locked(check_key(key), wait_s):
             yield self
 
     def check(self) -> None:
@@ -109,14 +116,16 @@ class FileStore:
 
     @contextmanager
     def _locked(self, name: str, wait_s: float) -> Iterator[None]:
-        path = self.root / _LEASES / name
+        # A digest: keys hold slashes and may be longer than a file's name.
+        path = self.root / _LEASES / hashlib.sha256(name.encode()).hexdigest()[:32]
         with self._faults("lease", name):
             path.parent.mkdir(parents=True, exist_ok=True)
             file = path.open("ab")
         with file:
             deadline = time.monotonic() + wait_s
+            pause = 0.005
             while True:
-                with suppress(BlockingIOError):
+                with self._faults("lease", name), suppress(BlockingIOError):
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 if time.monotonic() > deadline:
@@ -126,14 +135,15 @@ class FileStore:
                         received=f"a lease that is still held in {self.uri}",
                         hint="wait for the other run, or stop it",
                     )
-                time.sleep(0.2)
+                time.sleep(pause)
+                pause = min(2 * pause, 0.2)
             yield
 
     @contextmanager
     def _faults(self, verb: str, key: str) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError as error:
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             if verb == "read":
                 raise _missing(self.uri, key) from error
             raise self._fault(verb, key, error) from error
@@ -141,7 +151,7 @@ class FileStore:
             raise self._fault(verb, key, error) from error
 
     def _fault(self, verb: str, key: str, error: OSError) -> StoreError:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = error.errno in FULL
         return StoreError(
             f"Cannot {verb} {key!r} in the store {self.uri}",
             expected="space on the disk" if full else "a folder that can be read and written",
@@ -150,6 +160,19 @@ class FileStore:
             if full
             else "choose another place with --store",
         )
+
+
+def _durably(part: Path, source: BinaryIO) -> None:
+    """Copy to a new file that a power cut after its renaming leaves whole."""
+    with part.open("wb") as file:
+        shutil.copyfileobj(source, file, 2**20)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _unless_absent(error: OSError) -> None:
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        raise error
 
 
 def _missing(uri: str, key: str) -> StoreError:

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -20,7 +21,7 @@ class _Objects(Protocol):
     uri: str
 
     def state(self, key: str) -> tuple[bytes, str] | None: ...
-    def put_if(self, key: str, data: bytes, etag: str | None) -> bool: ...
+    def put_if(self, key: str, data: bytes, etag: str | None) -> str | None: ...
     def delete(self, key: str) -> None: ...
 
 
@@ -35,7 +36,7 @@ class ObjectLease:
         self._store: _Objects = store
         self._key = key
         self._owner = {
-            "host": socket.gethostname(),
+            "host": _host(),
             "pid": os.getpid(),
             "started": started(os.getpid()),
             "token": uuid4().hex,
@@ -57,13 +58,13 @@ class ObjectLease:
             if state is None:
                 if self._take(None):
                     return
-                continue
-            data, etag = state
-            if seen is None or seen[0] != etag:
-                seen = (etag, time.monotonic())
-            expired = time.monotonic() - seen[1] > TIME_TO_LIVE_S
-            if (expired or self._dead(data)) and self._take(etag):
-                return
+            else:
+                data, etag = state
+                if seen is None or seen[0] != etag:
+                    seen = (etag, time.monotonic())
+                expired = time.monotonic() - seen[1] > TIME_TO_LIVE_S
+                if (expired or self._dead(data)) and self._take(etag):
+                    return
             if time.monotonic() > deadline:
                 raise StoreError(
                     f"Another process has been writing {self._key} for more than {wait_s:.0f} s",
@@ -75,8 +76,7 @@ class ObjectLease:
 
     def check(self) -> None:
         """See Lease.check."""
-        state = self._store.state(self._key)
-        if state is None or json.loads(state[0]).get("token") != self._owner["token"]:
+        if self._held() is None:
             raise StoreError(
                 f"The lease {self._key} was lost",
                 expected="to be the only writer until the end",
@@ -95,12 +95,9 @@ class ObjectLease:
             self._store.delete(self._key)
 
     def _take(self, etag: str | None) -> bool:
-        if not self._store.put_if(self._key, self._body(), etag):
+        self._etag = self._store.put_if(self._key, self._body(), etag)
+        if self._etag is None:
             return False
-        state = self._store.state(self._key)
-        if state is None or json.loads(state[0]).get("token") != self._owner["token"]:
-            return False
-        self._etag = state[1]
         self._thread = threading.Thread(target=self._renew, daemon=True)
         self._thread.start()
         return True
@@ -108,10 +105,20 @@ class ObjectLease:
     def _renew(self) -> None:
         while not self._stop.wait(TIME_TO_LIVE_S / 4):
             with suppress(StoreError):
-                if not self._store.put_if(self._key, self._body(), self._etag):
+                # (An answer may have been lost: then the tag changed, the lease is still ours.)
+                renewed = self._store.put_if(self._key, self._body(), self._etag)
+                self._etag = renewed or self._held()
+                if self._etag is None:  # taken over, or removed: never written anew
                     return
-                state = self._store.state(self._key)
-                self._etag = state[1] if state else None
+
+    def _held(self) -> str | None:
+        """The lease's entity tag if it is ours."""
+        state = self._store.state(self._key)
+        if state is not None:
+            with suppress(ValueError, TypeError, KeyError):
+                if json.loads(state[0])["token"] == self._owner["token"]:
+                    return state[1]
+        return None
 
     def _body(self) -> bytes:
         # The time makes each renewal another object, so that its entity tag changes.
@@ -123,3 +130,12 @@ class ObjectLease:
             if owner["host"] == self._owner["host"]:
                 return bool(started(int(owner["pid"])) != owner["started"])
         return False
+
+
+def _host() -> str:
+    """Names what process ids count in: containers may share a host's name, but not this."""
+    parts = [socket.gethostname()]
+    with suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+        parts.append(Path("/proc/self/ns/pid").readlink().name)
+    return " ".join(parts)

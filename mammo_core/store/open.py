@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from mammo_core.errors import StoreError
 from mammo_core.store.base import Store
@@ -13,22 +13,36 @@ def open_store(uri: str) -> Store:
     """Open the store at a URI; nothing is read or written yet.
 
     Args:
-        uri: `file:///folder`, `file://folder` (relative to the working directory), a plain
-            path, or `s3://bucket/prefix` (server and credentials come from the
+        uri: `file:///folder`, `file://folder` (relative to the working directory), a plain path
+            (taken as it is), or `s3://bucket/prefix` (server and credentials come from the
             environment: MAMMO_S3_ENDPOINT, MAMMO_S3_ACCESS_KEY, MAMMO_S3_SECRET_KEY, or
             the AWS_* names).
 
     Raises:
         StoreError: When the URI names no store.
     """
-    parts = urlsplit(uri)
-    if parts.scheme == "s3" and parts.netloc:
-        from mammo_core.store.s3 import S3Settings, S3Store
+    # Not by urlsplit: `?` and `#` are letters of a folder's name here.
+    scheme, colon, rest = uri.partition(":")
+    if not colon or (scheme not in ("file", "s3") and not rest.startswith("//")):
+        scheme, rest = "", uri
+    place = rest.removeprefix("//")
+    if scheme == "s3" and rest.startswith("//"):
+        bucket, _, prefix = place.partition("/")
+        if "@" in bucket:
+            raise StoreError(
+                "A store's URI holds credentials",
+                expected="s3://bucket/prefix, and credentials in the environment or a Secret",
+                received="a URI with '@' before its path",
+            )
+        if bucket:
+            from mammo_core.store.s3 import S3Settings, S3Store
 
-        settings = S3Settings.from_environment(os.environ)
-        return S3Store(settings, parts.netloc, parts.path.strip("/"))
-    if parts.scheme in ("", "file") and (parts.netloc or parts.path):
-        return FileStore(Path(unquote(parts.netloc + parts.path)))
+            settings = S3Settings.from_environment(os.environ)
+            return S3Store(settings, bucket, prefix.strip("/"))
+    if scheme == "file" and place:
+        return FileStore(Path(unquote(place)))
+    if not scheme and uri.strip() and "\0" not in uri:
+        return FileStore(Path(uri))
     raise StoreError(
         "The store cannot be opened",
         expected="a URI like file:///data/store, or s3://bucket/prefix",

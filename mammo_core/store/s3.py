@@ -2,12 +2,9 @@
 
 import hashlib
 import io
-import os
-import shutil
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,18 +13,29 @@ from urllib.parse import urlsplit
 import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_after_delay,
+    stop_all,
+    wait_exponential_jitter,
+)
 
 from mammo_core.errors import StoreError
+from mammo_core.store import scratch
 from mammo_core.store.base import LEASE_WAIT_S, check_key, file_sha256
+from mammo_core.store.file import FULL
 from mammo_core.store.lease import ObjectLease
 
 _Result = TypeVar("_Result")
 
 _SHA256 = "sha256"
-#: Size of the local cache of fetched objects (bytes).
-_SCRATCH_BYTES = 20 * 2**30
+#: How long a connection and an answer may take, and how long faults are retried (seconds).
+_CONNECT_S, _ANSWER_S, _RETRY_S = 4.0, 60.0, 10.0
 _ABSENT = ("NoSuchKey", "NoSuchObject", "NoSuchBucket")
+_LOST = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
+_BUSY = ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout")
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,8 @@ class S3Store:
     def __init__(self, settings: S3Settings, bucket: str, prefix: str = "") -> None:
         self._settings = settings
         self._bucket = bucket
+        if prefix:
+            check_key(prefix)
         self._prefix = f"{prefix}/" if prefix else ""
         parts = urlsplit(settings.endpoint)
         if parts.scheme not in ("http", "https") or not parts.netloc:
@@ -103,11 +113,12 @@ class S3Store:
             secure=parts.scheme == "https",
             # Our own retries see every fault; the client's would hide them.
             http_client=urllib3.PoolManager(
-                timeout=urllib3.Timeout(connect=5, read=60), retries=False, maxsize=16
+                timeout=urllib3.Timeout(connect=_CONNECT_S, read=_ANSWER_S),
+                retries=False,
+                maxsize=16,
             ),
         )
         self._conditional: Any = None
-        self._bucket_seen = False
 
     @property
     def uri(self) -> str:
@@ -155,17 +166,24 @@ class S3Store:
             # The bytes were read before the tag: read again, so that both are of one write.
             if etag is None or self.read(key) != previous:
                 return False
-        return self.put_if(key, data, etag)
+        return self.put_if(key, data, etag) is not None
 
-    def put_if(self, key: str, data: bytes, etag: str | None) -> bool:
-        """Write if the object has this entity tag (None: if there is no object)."""
+    def put_if(self, key: str, data: bytes, etag: str | None) -> str | None:
+        """Write if the object has this entity tag (None: if there is no object).
+
+        Returns:
+            The new entity tag; None when the condition did not hold.
+        """
         from botocore.exceptions import ClientError
 
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        tried = 0
 
-        def put() -> bool:
+        def put() -> str | None:
+            nonlocal tried
+            tried += 1
             try:
-                self._conditional_client().put_object(
+                answer = self._conditional_client().put_object(
                     Bucket=self._bucket,
                     Key=self._name(key),
                     Body=data,
@@ -173,26 +191,26 @@ class S3Store:
                     **condition,
                 )
             except ClientError as error:
-                status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-                code = error.response.get("Error", {}).get("Code")
-                lost = code in ("PreconditionFailed", "ConditionalRequestConflict", *_ABSENT)
-                if lost or status in (404, 409, 412):
-                    return False
-                raise
-            return True
+                code, status = _code(error)
+                if code == "NoSuchBucket" or (code not in _LOST and status not in (404, 409, 412)):
+                    raise
+                # The first try may have written, and only its answer been lost.
+                state = self.state(key) if tried > 1 else None
+                return state[1] if state is not None and state[0] == data else None
+            return str(answer["ETag"]).strip('"')
 
         return self._call("write", key, put)
 
     def put_file(self, key: str, path: Path) -> None:
         """See Store.put_file; large files go in parts."""
-        digest = file_sha256(path)
-        self._call(
-            "write",
-            key,
-            lambda: self._client.fput_object(
+
+        def put() -> None:
+            digest = file_sha256(path)
+            self._client.fput_object(
                 self._bucket, self._name(key), str(path), metadata={_SHA256: digest}
-            ),
-        )
+            )
+
+        self._call("write", key, put)
 
     def fetch(self, key: str) -> Path:
         """See Store.fetch: a file of the scratch cache, made anew when the object changed."""
@@ -200,14 +218,13 @@ class S3Store:
         if etag is None:
             raise self._missing(key)
         name = hashlib.sha256(f"{self._settings.endpoint}{self.uri}/{key}{etag}".encode())
-        final = scratch_folder() / name.hexdigest() / Path(key).name
+        final = scratch.folder() / name.hexdigest() / Path(key).name
+        scratch.use(final)
         if final.is_file():
-            with suppress(OSError):
-                os.utime(final)
             return final
-        final.parent.mkdir(parents=True, exist_ok=True)
 
         def get() -> None:
+            final.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=final.parent) as aside:
                 part = Path(aside) / "part"
                 stored = self._client.fget_object(self._bucket, self._name(key), str(part))
@@ -216,7 +233,7 @@ class S3Store:
                 part.replace(final)
 
         self._call("read", key, get)
-        _prune(scratch_folder(), keep=final)
+        scratch.prune()
         return final
 
     def exists(self, key: str) -> bool:
@@ -229,7 +246,12 @@ class S3Store:
 
         def names() -> list[str]:
             found = self._client.list_objects(self._bucket, prefix=top, recursive=True)
-            return sorted(item.object_name[len(self._prefix) :] for item in found)
+            try:
+                return sorted(item.object_name[len(self._prefix) :] for item in found)
+            except S3Error as error:
+                if error.code in _ABSENT:
+                    return []
+                raise
 
         for name in self._call("list", prefix or "/", names):
             if not any(part.startswith(".") for part in name.split("/")):
@@ -237,9 +259,15 @@ class S3Store:
 
     def delete(self, key: str) -> None:
         """See Store.delete."""
-        self._call(
-            "delete", key, lambda: self._client.remove_object(self._bucket, self._name(key))
-        )
+
+        def remove() -> None:
+            try:
+                self._client.remove_object(self._bucket, self._name(key))
+            except S3Error as error:
+                if error.code not in _ABSENT:
+                    raise
+
+        self._call("delete", key, remove)
 
     @contextmanager
     def lease(self, key: str, wait_s: float = LEASE_WAIT_S) -> Iterator[ObjectLease]:
@@ -293,37 +321,55 @@ class S3Store:
                 aws_access_key_id=self._settings.access_key,
                 aws_secret_access_key=self._settings.secret_key,
                 region_name=self._settings.region,
-                config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
+                config=Config(
+                    s3={"addressing_style": "path"},
+                    connect_timeout=_CONNECT_S,
+                    read_timeout=_ANSWER_S,
+                    retries={"total_max_attempts": 1},
+                    # Newer default checksums are unknown to many S3 servers.
+                    request_checksum_calculation="when_required",
+                    response_checksum_validation="when_required",
+                ),
             )
         return self._conditional
 
     def _make_bucket(self) -> None:
-        if not self._bucket_seen:
-            if not self._client.bucket_exists(self._bucket):
-                self._client.make_bucket(self._bucket)
-            self._bucket_seen = True
+        try:
+            self._client.make_bucket(self._bucket)
+        except S3Error as error:
+            # Another process was faster.
+            if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                raise
 
     def _call(self, verb: str, key: str, work: Callable[[], _Result]) -> _Result:
         def attempt() -> _Result:
-            if verb == "write":
-                self._make_bucket()
+            try:
+                return work()
+            except Exception as error:
+                if verb != "write" or _code(error)[0] != "NoSuchBucket":
+                    raise
+            self._make_bucket()
             return work()
 
         try:
             return Retrying(
-                stop=stop_after_attempt(5),
-                wait=wait_exponential_jitter(initial=0.2, max=5),
+                # Both: a server that restarts is waited for, one that is away is told soon.
+                stop=stop_all(stop_after_attempt(3), stop_after_delay(_RETRY_S)),
+                wait=wait_exponential_jitter(initial=0.2, max=3, jitter=0.2),
                 retry=retry_if_exception(_transient),
                 reraise=True,
             )(attempt)
-        except S3Error as error:
-            if error.code in _ABSENT:
-                raise self._missing(key) from error
-            raise self._fault(verb, key, f"{error.code}: {error.message}") from error
         except StoreError:
             raise
         except Exception as error:
-            raise self._fault(verb, key, f"{type(error).__name__}: {error}") from error
+            if isinstance(error, OSError) and (error.filename or error.errno in FULL):  # a disk of ours
+                told = error.strerror or str(error)
+                raise self._fault(verb, key, told, error.errno) from error
+            code, _ = _code(error)
+            if code in _ABSENT:
+                raise self._missing(key) from error
+            kind, text = code or type(error).__name__, getattr(error, "message", None) or error
+            raise self._fault(verb, key, f"{kind}: {text}") from error
 
     def _missing(self, key: str) -> StoreError:
         return StoreError(
@@ -332,40 +378,15 @@ class S3Store:
             received="none of that name",
         )
 
-    def _fault(self, verb: str, key: str, received: str) -> StoreError:
+    def _fault(self, verb: str, key: str, received: str, number: int | None = None) -> StoreError:
+        expected = f"an S3 server that answers at {self._settings.endpoint}, and the right to"
+        if number is not None:  # not the server: a file of ours
+            expected = "space on the disk" if number in FULL else "a disk that can be read"
         return StoreError(
             f"Cannot {verb} {key!r} in the store {self.uri}",
-            expected=f"an S3 server that answers at {self._settings.endpoint}, and the right to",
+            expected=expected,
             received=received.replace(self._settings.secret_key, "…"),
         )
-
-
-def scratch_folder() -> Path:
-    """The local cache of fetched objects: MAMMO_SCRATCH, or a folder under the temporary one."""
-    told = os.environ.get("MAMMO_SCRATCH")
-    folder = Path(told) if told else Path(tempfile.gettempdir()) / f"mammo-scratch-{os.getuid()}"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return folder
-
-
-_PRUNING = threading.Lock()
-
-
-def _prune(folder: Path, keep: Path, bound: int = _SCRATCH_BYTES) -> None:
-    """Remove the files used longest ago until the cache fits its bound."""
-    with _PRUNING:
-        files = []
-        for path in folder.glob("*/*"):
-            with suppress(OSError):
-                if path.is_file():
-                    files.append((path.stat().st_mtime, path.stat().st_size, path))
-        total = sum(size for _, size, _ in files)
-        for _, size, path in sorted(files):
-            if total <= bound:
-                break
-            if path != keep:
-                shutil.rmtree(path.parent, ignore_errors=True)
-                total -= size
 
 
 def _check_digest(uri: str, key: str, told: str | None, found: str) -> None:
@@ -377,9 +398,23 @@ def _check_digest(uri: str, key: str, told: str | None, found: str) -> None:
         )
 
 
-def _transient(error: BaseException) -> bool:
+def _code(error: BaseException) -> tuple[str, int]:
+    """The S3 error code and HTTP status of a fault of either client; ("", 0) for others."""
     if isinstance(error, S3Error):
-        return error.code in ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout")
+        return str(error.code), int(getattr(error.response, "status", 0) or 0)
+    response = getattr(error, "response", None)
+    if isinstance(response, dict):  # botocore's ClientError
+        code = response.get("Error", {}).get("Code", "")
+        return str(code), int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    return "", 0
+
+
+def _transient(error: BaseException) -> bool:
+    code, status = _code(error)
+    if code:
+        return code in _BUSY or status >= 500
     if isinstance(error, (urllib3.exceptions.HTTPError, ServerError, InvalidResponseError)):
         return True
-    return type(error).__name__ in ("EndpointConnectionError", "ConnectionClosedError")
+    # botocore is imported by those who use it: its classes are known by name here.
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return not names.isdisjoint(("HTTPClientError", "ConnectionError"))

@@ -1,6 +1,7 @@
 """Class probabilities for a set of records."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import keras
@@ -48,10 +49,11 @@ def predict(
             missing = size - len(batch.ids)
             yield batch, np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
 
-    for batch, images in prefetch(prepared()):
-        ids.extend(batch.ids)
-        labels.append(batch.labels)
-        probabilities.append(score(model, images, flips)[: len(batch.ids)])
+    with closing(prefetch(prepared())) as batches:
+        for batch, images in batches:
+            ids.extend(batch.ids)
+            labels.append(batch.labels)
+            probabilities.append(score(model, images, flips)[: len(batch.ids)])
     if not ids:
         raise ModelError(
             "There is nothing to predict", expected="1 record or more", received="no records"

@@ -76,7 +76,9 @@ def test_coordinates(patch_model: keras.Model) -> None:
     assert set(np.diff(rows)) == {16.0}
 
 
-@pytest.mark.parametrize("name", ["compact", "yaroslav", "vgg16", "resnet50"])
+@pytest.mark.parametrize(
+    "name", ["compact", "yaroslav", "vgg16", pytest.param("resnet50", marks=pytest.mark.slow)]
+)
 def test_the_registry_knows_each_networks_geometry(name: str) -> None:
     """Follow the layers: a kernel of k at stride s with p padding before it moves a centre."""
     network = NETWORKS[name]

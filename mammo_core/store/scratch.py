@@ -1,0 +1,58 @@
+"""The local cache of fetched objects."""
+
+import os
+import shutil
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+#: Size of the cache (bytes).
+BOUND = 20 * 2**30
+#: A file that was asked for this lately may be in use by another process (seconds).
+_IN_USE_S = 6 * 3600.0
+
+_PRUNING = threading.Lock()
+# What this process was given and may still read.
+_used: set[Path] = set()
+
+
+def folder() -> Path:
+    """The cache's folder: MAMMO_SCRATCH, or one of ours under the temporary folder."""
+    told = os.environ.get("MAMMO_SCRATCH")
+    place = Path(told) if told else Path(tempfile.gettempdir()) / f"mammo-scratch-{os.getuid()}"
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return place
+
+
+def use(path: Path) -> None:
+    """Note that a file of the cache is used from now on: this process never removes it."""
+    _used.add(path)
+    with suppress(OSError):
+        os.utime(path)
+
+
+def prune(bound: int = BOUND) -> None:
+    """Remove the files used longest ago until the cache fits its bound.
+
+    Files that this process uses stay, and those that another one asked for lately.
+
+    Args:
+        bound: Size to come down to (bytes).
+    """
+    recent = time.time() - _IN_USE_S
+    with _PRUNING:
+        files = []
+        for path in folder().glob("*/*"):
+            with suppress(OSError):
+                if path.is_file():
+                    facts = path.stat()
+                    files.append((facts.st_mtime, facts.st_size, path))
+        total = sum(size for _, size, _ in files)
+        for used, size, path in sorted(files):
+            if total <= bound or used > recent:
+                break
+            if path not in _used:
+                shutil.rmtree(path.parent, ignore_errors=True)
+                total -= size

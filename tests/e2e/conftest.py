@@ -1,0 +1,73 @@
+"""A small phantom and one undisturbed run of the pipeline on it, shared by the tests here."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+RECIPE = Path(__file__).parent / "recipe.yaml"
+MAMMO = Path(sys.executable).parent / "mammo"
+
+
+@dataclass
+class Run:
+    code: int
+    output: str
+    folder: Path
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        return json.loads(next(self.folder.glob("*/summary.json")).read_text())
+
+
+class Command:
+    """`mammo pipeline run --local` over the phantom."""
+
+    def __init__(self, source: Path) -> None:
+        self.source = source
+
+    def line(self, work: Path, *more: str, runs: str = "runs") -> list[str]:
+        return [
+            str(MAMMO),
+            *("pipeline", "run", "--local", "--recipe", str(RECIPE), "--source", str(self.source)),
+            *("--store", f"file://{work}/store", "--runs", str(work / runs), *more),
+        ]
+
+    def run(self, work: Path, *more: str, runs: str = "runs") -> Run:
+        done = subprocess.run(
+            self.line(work, *more, runs=runs),
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "COLUMNS": "200"},
+        )
+        return Run(done.returncode, done.stdout + done.stderr, work / runs)
+
+
+@pytest.fixture(scope="session")
+def mammo() -> Path:
+    return MAMMO
+
+
+@pytest.fixture(scope="session")
+def phantom_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("phantom") / "tree"
+    options = ["--patients", "24", "--seed", "3", "--layout", "nbia", "--size", "192x150"]
+    subprocess.run([str(MAMMO), "phantom", "create", str(root), *options], check=True)
+    return root
+
+
+@pytest.fixture(scope="session")
+def pipeline(phantom_tree: Path) -> Command:
+    return Command(phantom_tree)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(pipeline: Command, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
+    work = tmp_path_factory.mktemp("undisturbed")
+    return work, pipeline.run(work)

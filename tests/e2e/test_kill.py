@@ -1,0 +1,76 @@
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from mammo_core.processes import started
+
+pytestmark = pytest.mark.slow
+
+
+def test_killed_anywhere_the_same_command_completes(undisturbed, pipeline, tmp_path):
+    _, whole = undisturbed
+    for number, (step, victims) in enumerate(
+        [("convert", "command"), ("sample", "step"), ("train-patch", "both")]
+    ):
+        runs = f"killed-{number}"
+        process = subprocess.Popen(
+            pipeline.line(tmp_path, "--run-id", runs, runs=runs),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        _wait_for(tmp_path / "store" / "runs" / runs / "steps" / f"{step}.json", process)
+        time.sleep(1.0)
+        followers = _followers(process.pid)
+        assert followers, "the step does not follow its command"
+        if victims in ("step", "both"):
+            for pid in followers:
+                os.kill(pid, signal.SIGKILL)
+        if victims in ("command", "both"):
+            process.kill()
+        code = process.wait(60)
+        assert code != 0
+        deadline = time.monotonic() + 10
+        while any(started(pid) for pid in followers):
+            assert time.monotonic() < deadline, "a process of the killed run lives on"
+            time.sleep(0.1)
+        unpublished = _folders_without_manifest(tmp_path / "store")
+        assert not (unpublished & _visible(tmp_path / "store"))
+    last = pipeline.run(tmp_path, runs="last")
+    assert last.code == 0, last.output
+    expected = {name: data["id"] for name, data in whole.summary["datasets"].items()}
+    assert {n: data["id"] for n, data in last.summary["datasets"].items()} == expected
+    assert last.summary["auc"] == whole.summary["auc"]
+
+
+def _wait_for(path: Path, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 240
+    while not path.exists():
+        assert process.poll() is None, "the run ended before the step began"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _followers(pid: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and int(entry.name) != pid:
+            try:
+                environment = (entry / "environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if any(item.startswith(b"MAMMO_FOLLOW=%d:" % pid) for item in environment):
+                found.append(int(entry.name))
+    return found
+
+
+def _folders_without_manifest(store: Path) -> set[Path]:
+    data = [path.parent for path in store.glob("datasets/*/*/*.tfrecord")]
+    return {folder for folder in data if not (folder / "manifest.json").exists()}
+
+
+def _visible(store: Path) -> set[Path]:
+    return {path.parent for path in store.glob("datasets/*/*/manifest.json")}

@@ -1,0 +1,100 @@
+import csv
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def test_path_ends_in_a_pushed_model(undisturbed):
+    work, done = undisturbed
+    assert done.code == 0, done.output
+    summary = done.summary
+    assert summary["state"] == "succeeded"
+    assert summary["model_uri"] == f"file://{work}/store/models/tiny/1"
+    assert summary["gate"]["passed"] is True
+    assert set(summary["datasets"]) == {"tables", "images", "patches", "frame"}
+    assert summary["datasets"]["images"]["counts"]["images"] > 24
+    low, high = summary["auc_ci95"]
+    assert 0 <= low <= summary["auc"] <= high <= 1
+    assert summary["n_test_images"] == summary["splits"]["test"]["images"]
+    report = Path(summary["report"]).read_text()
+    assert report.count("data:image/png;base64,") >= 6
+    assert "not a medical device" in report.lower()
+    assert "images/s" in done.output  # progress with its rate
+
+
+def test_second_run_finds_everything(undisturbed, pipeline):
+    work, first = undisturbed
+    again = pipeline.run(work, runs="again")
+    assert again.code == 0, again.output
+    assert all(again.summary["found"][step] for step in first.summary["found"] if step != "gate")
+    assert again.summary["model_uri"] == first.summary["model_uri"]
+    assert "already the champion" in again.output
+    assert _ids(again) == _ids(first)
+    third = pipeline.run(work, runs="third")
+    assert all(third.summary["found"].values())
+
+
+def test_training_setting_converts_and_samples_nothing(undisturbed, pipeline):
+    work, first = undisturbed
+    changed = pipeline.run(work, "--set", "image_training.batch_size=5", runs="changed")
+    assert changed.code == 0, changed.output
+    found = changed.summary["found"]
+    data = ["index", "convert", "publish-features", "sample", "train-patch"]
+    assert [found[step] for step in data] == [True] * len(data)
+    assert not found["train-image"]
+    assert not found["evaluate"]
+    assert _ids(changed) == _ids(first)
+
+
+def test_shuffled_labels_are_never_pushed(undisturbed, pipeline):
+    work, first = undisturbed
+    shuffled = pipeline.run(work, "--shuffle-labels", runs="shuffled")
+    assert shuffled.code == 0, shuffled.output
+    assert shuffled.summary["model_uri"] is None
+    assert "never pushed" in shuffled.output
+    assert shuffled.summary["datasets"]["images"]["found"]
+    assert shuffled.summary["datasets"]["patches"]["found"]
+    assert _ids(shuffled)["frame"] != _ids(first)["frame"]
+    sizes = ("images", "patients")
+    for split, counts in first.summary["splits"].items():
+        same = shuffled.summary["splits"][split]
+        assert [same[name] for name in sizes] == [counts[name] for name in sizes]
+
+
+def test_scorer_takes_the_pushed_model(undisturbed, phantom_tree, mammo, tmp_path):
+    _, done = undisturbed
+    views = sorted(phantom_tree.glob("*-Test_*"))[:2]
+    out = tmp_path / "scores.csv"
+    scored = subprocess.run(
+        [mammo, "score", "--model", done.summary["model_uri"], *views, "--out", out],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rows = list(csv.DictReader(out.open()))
+    assert rows
+    assert all(0 <= float(row["malignant_probability"]) <= 1 for row in rows)
+    assert str(out) in scored.stdout.replace("\n", "")
+    assert (tmp_path / "scores.rejects.csv").exists()
+
+
+def test_no_patient_field_in_any_output(undisturbed, pipeline):
+    # The phantom's headers carry this name in every file.
+    work, _ = undisturbed
+    for path in work.rglob("*"):
+        if path.is_file():
+            assert b"PHANTOM^SYNTHETIC" not in path.read_bytes(), path
+
+
+def _ids(done):
+    return {name: data["id"] for name, data in done.summary["datasets"].items()}
+
+
+def test_records_hold_the_resolved_recipe(undisturbed):
+    work, done = undisturbed
+    stored = work / "store" / "runs" / done.summary["run_id"] / "recipe.json"
+    assert json.loads(stored.read_text())["image_training"]["batch_size"] == 4

@@ -1,0 +1,192 @@
+"""Disks that are full, places that cannot be written, servers that are away, damaged bytes."""
+
+import io
+import os
+import resource
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from uuid import uuid4
+
+import pytest
+
+from mammo_core.errors import StoreError
+from mammo_core.store import open_store, scratch
+
+_WRITER = """
+import resource, sys
+from pathlib import Path
+from mammo_core.errors import StoreError
+from mammo_core.store import open_store
+store = open_store(sys.argv[1])
+store.write("small", b"x")
+large = Path(sys.argv[3])
+large.write_bytes(bytes(2**21))
+if sys.argv[2] == "limit":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**19, 2**19))
+for work in (lambda: store.write("large", bytes(2**21)),
+             lambda: store.put_file("large", large)):
+    try:
+        work()
+    except StoreError as error:
+        print(error)
+print(sorted(store.list("")), store.read("small"), [p.name for p in store.root.iterdir()])
+"""
+
+
+@pytest.fixture(params=["tmpfs", "limit"])
+def full_disk(request, tmp_path):
+    """A folder with room for half a megabyte."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if request.param == "limit":
+        yield place, "limit"
+        return
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "mammo-test", str(place)]
+    if os.getuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("may not mount a tmpfs here; the limit on file sizes shows the same")
+    try:
+        yield place, "tmpfs"
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_is_told_and_leaves_what_is_whole(full_disk, tmp_path):
+    place, how = full_disk
+    command = [sys.executable, "-c", _WRITER, str(place), how, str(tmp_path / "other")]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(told) == 3
+    for line in told[:2]:
+        assert line.startswith("Cannot write 'large'") and "space on the disk" in line
+    assert told[2] == "['small'] b'x' ['small']"
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_rights_is_told(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(StoreError, match="Permission denied"):
+        open_store(str(tmp_path / "store")).write("k", b"")
+
+
+def test_a_store_below_a_file_is_told(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    store = open_store(str(tmp_path / "file" / "store"))
+    works = {
+        "write": lambda: store.write("k", b""),
+        "put_file": lambda: store.put_file("k", tmp_path / "file"),
+        "write_if": lambda: store.write_if("k", b"", None),
+        "lease": lambda: store.lease("k", wait_s=1).__enter__(),
+    }
+    for name, work in works.items():
+        with pytest.raises(StoreError, match="Not a directory") as caught:
+            work()
+        assert "--store" in str(caught.value), name
+    assert not store.exists("k") and list(store.list("")) == []
+
+
+def test_parts_of_killed_writers_are_never_listed(tmp_path, start_child):
+    writer = (
+        "import sys, time\n"
+        "from mammo_core.store import open_store\n"
+        "with open_store(sys.argv[1])._aside('a/k') as part:\n"
+        "    part.write_bytes(b'half')\n"
+        "    print('writing', flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    command = [sys.executable, "-c", writer, str(tmp_path)]
+    with start_child(command, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+    assert list((tmp_path / "a").iterdir()) != []
+    store = open_store(str(tmp_path))
+    assert list(store.list("")) == [] and not store.exists("a/k")
+
+
+@pytest.mark.s3
+@pytest.mark.parametrize("work", ["read", "fetch"])
+def test_bytes_changed_behind_are_seen(s3_environment, work):
+    store = open_store(f"s3://mammo-tests/{uuid4().hex}")
+    store.write("k", b"whole")
+    store._client.put_object(
+        "mammo-tests", store._name("k"), io.BytesIO(b"other"), 5, metadata={"sha256": "0" * 64}
+    )
+    with pytest.raises(StoreError, match="are damaged"):
+        getattr(store, work)("k")
+
+
+@pytest.mark.s3
+@pytest.mark.parametrize("wrong", ["secret", "both"])
+def test_wrong_credentials_are_told_without_them(s3_environment, monkeypatch, wrong):
+    if s3_environment.kind == "moto":
+        pytest.skip("moto checks no credentials: run `make minio`")
+    secret = secrets.token_hex(20)
+    monkeypatch.setenv("MAMMO_S3_SECRET_KEY", secret)
+    if wrong == "both":
+        monkeypatch.setenv("MAMMO_S3_ACCESS_KEY", "nobody")
+    store = open_store("s3://mammo-tests/x")
+    start = time.monotonic()
+    for work in (
+        lambda: store.write("k", b"1"),
+        lambda: store.write_if("k", b"1", None),
+        lambda: store.read("k"),
+        lambda: store.exists("k"),
+        lambda: list(store.list("")),
+    ):
+        with pytest.raises(StoreError) as caught:
+            work()
+        told = str(caught.value)
+        assert secret not in told and secret not in repr(store.__dict__)
+        assert any(word in told for word in ("AccessDenied", "Signature", "AccessKeyId")), told
+    assert time.monotonic() - start < 10  # not retried: it would not help
+
+
+def _closed_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.mark.slow  # the retries are the thing
+@pytest.mark.parametrize("work", ["read", "write_if"])
+def test_a_server_that_is_away_is_told_soon(monkeypatch, work):
+    monkeypatch.setenv("MAMMO_S3_ENDPOINT", f"http://127.0.0.1:{_closed_port()}")
+    monkeypatch.setenv("MAMMO_S3_ACCESS_KEY", "who")
+    monkeypatch.setenv("MAMMO_S3_SECRET_KEY", "never-shown")
+    store = open_store("s3://bucket/x")
+    start = time.monotonic()
+    with pytest.raises(StoreError, match="127.0.0.1") as caught:
+        store.read("k") if work == "read" else store.write_if("k", b"", None)
+    assert 3 < time.monotonic() - start < 20
+    assert "never-shown" not in str(caught.value)
+
+
+@pytest.mark.s3
+def test_a_full_scratch_disk_is_told(s3_environment, tmp_path, monkeypatch):
+    store = open_store(f"s3://mammo-tests/{uuid4().hex}")
+    store.write("k", bytes(2**20))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, hard))
+    try:
+        with pytest.raises(StoreError, match="space on the disk"):
+            store.fetch("k")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert store.fetch("k").stat().st_size == 2**20
+
+
+def test_the_cache_forgets_what_nobody_used_lately(tmp_path, monkeypatch):
+    monkeypatch.setenv("MAMMO_SCRATCH", str(tmp_path))
+    monkeypatch.setattr(scratch, "_used", set())
+    paths = []
+    for number, hours in enumerate([30, 20, 10, 1]):
+        path = tmp_path / str(number) / "file"
+        path.parent.mkdir()
+        path.write_bytes(bytes(100))
+        paths.append(path)
+        if number == 0:
+            scratch.use(path)
+        os.utime(path, (time.time() - hours * 3600,) * 2)
+    scratch.prune(bound=0)
+    # The first is ours, the last was used lately by somebody.
+    assert [path.exists() for path in paths] == [True, False, False, True]
