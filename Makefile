@@ -56,12 +56,13 @@ clean: ## Remove what the targets made, the phantom, store and runs included
 
 $(SETUP): requirements/train.txt pyproject.toml | $(UV)
 	test -x $(PYTHON) || $(UV) venv --quiet --python python3.11 .venv
-	$(UV) pip install --quiet --python $(PYTHON) --require-hashes -r requirements/train.txt
+	@# Compiled once here: else every step would compile TensorFlow anew where Python may not cache.
+	$(UV) pip install --quiet --python $(PYTHON) --compile-bytecode --require-hashes -r requirements/train.txt
 	$(UV) pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation -e .
 	touch $@
 
 .venv/.test-installed: $(SETUP) requirements/test.txt
-	$(UV) pip install --quiet --python $(PYTHON) --require-hashes -r requirements/test.txt
+	$(UV) pip install --quiet --python $(PYTHON) --compile-bytecode --require-hashes -r requirements/test.txt
 	touch $@
 
 .tools/bin/minio:

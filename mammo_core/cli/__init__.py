@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+import traceback
 from importlib.metadata import entry_points
 
 import typer
@@ -38,32 +39,20 @@ def main() -> None:
 
     Faults are one line without traceback; `--debug` anywhere shows the traceback.
     """
-    import click
-
     if "--debug" in sys.argv:
         sys.argv.remove("--debug")
         os.environ[_DEBUG] = "1"
     try:
-        code = _app()(standalone_mode=False)
+        _app()()  # shows wrong usage itself, with exit code 2
     except MammoError as error:
         _fail(str(error), error.exit_code)
-    except click.exceptions.Abort:
-        _fail("stopped", 130)
-    except click.ClickException as error:
-        if os.environ.get(_DEBUG) == "1":
-            raise
-        error.show()
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        _fail("stopped", 130)
     except OSError as error:
         _fail(_told(error), 1)
-    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(message: str, code: int) -> None:
-    if os.environ.get(_DEBUG) == "1" and sys.exc_info()[0] is not None:
-        raise
+    if os.environ.get(_DEBUG) == "1":
+        traceback.print_exc()
     print(f"error: {message}", file=sys.stderr)
     sys.exit(code)
 

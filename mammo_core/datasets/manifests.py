@@ -7,6 +7,7 @@ files were read back, so whoever follows manifests never sees half an output.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -122,25 +123,42 @@ def parse(text: str | bytes, origin: str) -> Manifest:
     try:
         found = Manifest.model_validate_json(text)
     except ValidationError as error:
+        _check_version(text, origin)  # keys that are unknown here may be of a later version
         first = error.errors()[0]
         raise RecordError(
             f"The manifest {origin} cannot be read",
             expected=f"a manifest of schema version {SCHEMA_VERSION}",
             received=f"{first['msg']} at {'.'.join(map(str, first['loc'])) or 'the start'}",
         ) from error
-    if found.schema_version != SCHEMA_VERSION:
+    _check_version(text, origin)
+    return found
+
+
+def _check_version(text: str | bytes, origin: str) -> None:
+    told: Any = None
+    with suppress(ValueError, AttributeError):
+        told = json.loads(text).get("schema_version")
+    if told not in (None, SCHEMA_VERSION):
         raise RecordError(
             f"The manifest {origin} is of another schema version",
             expected=str(SCHEMA_VERSION),
-            received=str(found.schema_version),
+            received=str(told),
         )
-    return found
 
 
 def find(store: Store, kind: str, id: str) -> Manifest | None:
     """Return the published manifest of an output, or None."""
     key = f"{kind}/{id}/manifest.json"
-    return parse(store.read(key), key) if store.exists(key) else None
+    if not store.exists(key):
+        return None
+    found = parse(store.read(key), key)
+    if found.key != key:
+        raise RecordError(
+            f"The manifest {key} is not of this output",
+            expected=f"the manifest of {kind}/{id}",
+            received=f"the manifest of {found.folder}",
+        )
+    return found
 
 
 def verify_file(store: Store, file: StoredFile) -> None:

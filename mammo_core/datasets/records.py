@@ -53,6 +53,13 @@ class ImageRecord:
 
     def to_bytes(self) -> bytes:
         """The record as a serialised Example; the same record gives the same bytes."""
+        for lesion in self.lesions:
+            if lesion.mask.shape != self.pixels.shape or lesion.mask.dtype != np.bool_:
+                raise RecordError(
+                    f"The mask of {lesion.lesion_id} cannot be written to a record",
+                    expected=f"{self.pixels.shape} bool, as its image",
+                    received=f"{lesion.mask.shape} {lesion.mask.dtype}",
+                )
         return encode(
             {
                 "image_id": self.image_id,
@@ -171,11 +178,10 @@ def encode(fields: Mapping[str, Value]) -> bytes:
         value = fields[name]
         values: list[Any] = list(value) if isinstance(value, (list, tuple)) else [value]
         feature = example.features.feature[name]
-        kinds = {type(item) for item in values}
-        if kinds <= {str, bytes}:
+        if all(isinstance(item, (str, bytes)) for item in values):
             data = [item.encode() if isinstance(item, str) else item for item in values]
             feature.bytes_list.value.extend(data)
-        elif kinds <= {int, np.int64, np.int32}:
+        elif all(isinstance(item, (int, np.integer)) for item in values):
             feature.int64_list.value.extend(int(item) for item in values)
         else:
             feature.float_list.value.extend(float(item) for item in values)

@@ -26,9 +26,9 @@ def plan(items: Sequence[_Item], sizes: Sequence[int], target_size: int) -> list
         target_size: Bytes of a shard; no shard is empty, a single record may exceed it.
     """
     shards: list[list[_Item]] = []
-    filled = target_size
+    filled = 0
     for item, size in zip(items, sizes, strict=True):
-        if filled + size > target_size and filled > 0:
+        if not shards or filled + size > target_size:
             shards.append([])
             filled = 0
         shards[-1].append(item)
@@ -80,14 +80,17 @@ def read_records(path: Path) -> Iterator[bytes]:
             if not head:
                 return
             try:
+                if len(head) < _HEAD.size:
+                    raise ValueError(_CUT)
                 length, told = _HEAD.unpack(head)
                 if _masked_crc(head[:8]) != told:
                     raise ValueError("the CRC-32C of its length is wrong")
-                record = file.read(length)
-                (told,) = _TAIL.unpack(file.read(_TAIL.size))
-                if len(record) != length or _masked_crc(record) != told:
+                record, tail = file.read(length), file.read(_TAIL.size)
+                if len(tail) < _TAIL.size:
+                    raise ValueError(_CUT)
+                if _masked_crc(record) != _TAIL.unpack(tail)[0]:
                     raise ValueError("the CRC-32C of its data is wrong")
-            except (ValueError, struct.error) as error:
+            except ValueError as error:
                 raise RecordError(
                     f"The shard {path.name} is damaged at record {number}",
                     expected="a whole TFRecord with matching CRC-32C",
@@ -100,6 +103,7 @@ def read_records(path: Path) -> Iterator[bytes]:
 # data, masked CRC of the data; all little endian.
 _HEAD = struct.Struct("<QI")
 _TAIL = struct.Struct("<I")
+_CUT = "the file ends inside it"
 
 
 def _framed(record: bytes) -> bytes:

@@ -50,6 +50,13 @@ class Frame:
         chosen: pd.DataFrame = self.images[self.images["split"] == name]
         return chosen.sort_values("image_id").reset_index(drop=True)
 
+    def image_labels(self, split: str) -> dict[str, int]:
+        """Return image id → 1 for malignant, 0 for not, for the images of a split."""
+        rows = self.split(split)
+        return {
+            str(id): int(label) for id, label in zip(rows["image_id"], rows["label"], strict=True)
+        }
+
     def patch_labels(self, patches: pd.DataFrame, split: str) -> dict[str, int]:
         """Return patch id → class index for the patches of a split's images.
 

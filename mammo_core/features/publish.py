@@ -100,8 +100,9 @@ def publish_frame(store: Store, tables: FeatureTables, at: datetime | None = Non
             images, lesions = _join(workspace, tables, at or datetime.now(UTC))
             store.put_file(f"{tables.folder}/registry.db", workspace / "registry.db")
         manifest = _publish(store, tables, images, lesions)
-        memo = json.dumps({"frame": manifest.id}).encode()
-        store.write(_memo_key(store, tables.folder, tables.inputs), memo)
+        if at is None:  # what was true in the past is no answer for today
+            memo = json.dumps({"frame": manifest.id}).encode()
+            store.write(_memo_key(store, tables.folder, tables.inputs), memo)
     return manifest
 
 
@@ -127,9 +128,9 @@ def _rows(tables: FeatureTables) -> list[tuple[definitions.View, pd.DataFrame]]:
 def _with_shuffled_labels(tables: FeatureTables) -> FeatureTables:
     """Give each patient the labels of another patient of the same split.
 
-    A patient's lesions all become malignant or all benign, as one of the other patient's was
-    or was not: nothing of the picture is left in the label, and the shares of the classes
-    stay as they were.
+    A patient's images and lesions all become malignant or all benign, as one of the other
+    patient's was or was not: nothing of the picture is left in the label, and the share of
+    malignant patients in each split stays as it was.
     """
     from dataclasses import replace
 
@@ -145,6 +146,8 @@ def _with_shuffled_labels(tables: FeatureTables) -> FeatureTables:
         others = [patients[index] for index in draw.permutation(len(patients))]
         given.update({p: int(malignant[o]) for p, o in zip(patients, others, strict=True)})
     images["malignant"] = images["patient_key"].map(given)
+    # Patients all of whose images were rejected have lesions, and no label here.
+    lesions = lesions[lesions["patient_key"].isin(given)].copy()
     lesions["malignant"] = lesions["patient_key"].map(given)
     lesions["pathology"] = lesions["malignant"].map({0: "BENIGN", 1: "MALIGNANT"})
     return replace(tables, images=images, lesions=lesions)
@@ -179,7 +182,8 @@ def _join(
     )
     inside = tables.lesions[tables.lesions["image_id"].isin(set(image_ids["image_id"]))]
     if not len(inside):
-        return images, pd.DataFrame(columns=[*definitions.LESION_ANNOTATION.columns])
+        empty = [*definitions.LESION_ANNOTATION.columns, *definitions.LESION_LABEL.columns[1:]]
+        return images, pd.DataFrame(columns=empty)
     lesion_ids = pd.DataFrame(
         {"lesion_id": inside["lesion_id"], "event_timestamp": pd.Timestamp(at)}
     )

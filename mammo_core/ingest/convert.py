@@ -2,33 +2,45 @@
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from mammo_core.datasets import ImageRecord, LesionMask, Manifest, StoredFile, content_id, publish
 from mammo_core.datasets.shards import plan, write_shard
-from mammo_core.datasets.tables import put_table
 from mammo_core.dicom import read_any
-from mammo_core.errors import DicomError, SourceError
-from mammo_core.imaging import to_full_range
+from mammo_core.errors import DicomError, SourceError, StoreError
+from mammo_core.imaging import resize_mask, to_full_range
+from mammo_core.ingest.outputs import published, put_rejects, put_rows
 from mammo_core.ingest.runner import RunnerConfig, guarded, run
 from mammo_core.preprocessing import Geometry
-from mammo_core.progress import Progress
+from mammo_core.progress import Progress, progress
 from mammo_core.store import Store, open_store
 from mammo_core.store.base import file_sha256
 
 #: Raised by hand when the bytes of image records change; a golden-bytes test watches.
-CONVERT_REVISION = 1
+CONVERT_REVISION = 2
 KIND = "datasets/images"
 BIT_DEPTH = 16
+_ATTEMPTS = 3
+_STATISTICS = [
+    "image_id",
+    "mean",
+    "standard_deviation",
+    "minimum",
+    "maximum",
+    "source_rows",
+    "source_columns",
+    "lesions",
+]
 
 
 class ConvertConfig(BaseModel):
@@ -122,42 +134,21 @@ def convert(
 
     with _shown(len(items)):
         run(build, runner)
-    found = _published(store, dataset)
-    return found
+    return published(store, dataset)
 
 
+# Of the conversion that this process runs (Direct runner); a worker elsewhere shows nothing.
 _progress: Progress | None = None
 
 
-class _shown:  # noqa: N801 - a context manager that reads like a verb
-    """Shows progress of the items that this process converts (Direct runner)."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-
-    def __enter__(self) -> None:
-        global _progress
-        _progress = Progress("convert", self._total, "images")
-
-    def __exit__(self, *_: object) -> None:
-        global _progress
-        if _progress is not None:
-            _progress.close()
-        _progress = None
-
-
-def _published(store: Store, dataset: Manifest) -> Manifest:
-    from mammo_core.datasets import find
-    from mammo_core.errors import RecordError
-
-    found = find(store, dataset.kind, dataset.id)
-    if found is None:
-        raise RecordError(
-            f"The pipeline of {dataset.folder} ended without its manifest",
-            expected=f"{dataset.key} in the store",
-            received="none",
-        )
-    return found
+@contextmanager
+def _shown(total: int) -> Iterator[None]:
+    global _progress
+    with progress("convert", total, "images") as _progress:
+        try:
+            yield
+        finally:
+            _progress = None
 
 
 def _items(images: pd.DataFrame, lesions: pd.DataFrame) -> list[_Item]:
@@ -199,7 +190,10 @@ def _convert_shard(
             if _progress is not None:
                 _progress.advance()
 
-    file = write_shard(open_store(store_uri), folder, index, records())
+    store = open_store(store_uri)
+    file = write_shard(store, folder, index, records())
+    if not statistics:
+        store.delete(file.key)  # every image of it was rejected
     return _ShardResult(file if statistics else None, statistics, rejects)
 
 
@@ -209,39 +203,44 @@ def _convert_one(
     path = root / item.path
     _unchanged(path, item.path, item.image_id)
     image = read_any(path, item.path, mammogram=True)
+    rows, columns = image.pixels.shape
     full = to_full_range(image.pixels, image.facts.bits_stored)
     lesions, rejects = [], []
     for lesion_id, mask_path, digest in item.lesions:
         try:
             _unchanged(root / mask_path, mask_path, digest)
-            mask = read_any(root / mask_path, mask_path).pixels
-            lesions.append(LesionMask(lesion_id, _mask(mask, geometry)))
+            mask = read_any(root / mask_path, mask_path).pixels > 0
+            if mask.shape != image.pixels.shape:  # some masks are a smaller picture
+                mask = resize_mask(mask, rows, columns)
+            lesions.append(LesionMask(lesion_id, geometry.apply_mask(mask)))
         except DicomError as error:
             rejects.append(_reject(lesion_id, "lesion", str(error)))
-    rows, columns = image.pixels.shape
     pixels = geometry.apply(full).astype(np.uint16, copy=False)
     return ImageRecord(item.image_id, pixels, tuple(lesions), rows, columns), rejects
 
 
-def _mask(mask: npt.NDArray[np.uint16], geometry: Geometry) -> npt.NDArray[np.bool_]:
-    return np.asarray(geometry.apply_mask((mask > 0).astype(np.uint8)), bool)
-
-
 def _unchanged(path: Path, name: str, digest: str) -> None:
     """Refuse a file that changed since it was indexed; retry a disk that does not answer."""
-    for attempt in range(3):
+    found = "no such file"
+    for attempt in range(_ATTEMPTS):
         try:
-            found = file_sha256(path)
+            found = f"SHA-256 {file_sha256(path)}"
             break
-        except OSError:
-            if attempt == 2:
-                raise
+        except (FileNotFoundError, NotADirectoryError):
+            break
+        except OSError as error:
+            if attempt == _ATTEMPTS - 1:
+                raise StoreError(
+                    f"The file {name} cannot be read",
+                    expected="a disk that works, and the right to read",
+                    received=error.strerror or type(error).__name__,
+                ) from error
             time.sleep(0.5 * 2**attempt)
-    if found != digest:
+    if found != f"SHA-256 {digest}":
         raise SourceError(
             f"The file {name} changed since it was indexed",
             expected=f"SHA-256 {digest}",
-            received=f"SHA-256 {found}",
+            received=found,
             hint="run the same command again: it will be indexed anew",
         )
 
@@ -266,21 +265,18 @@ def _reject(item: str, kind: str, reason: str) -> dict[str, str]:
 
 def _publish(results: list[_ShardResult], store_uri: str, dataset: Manifest, total: int) -> None:
     store = open_store(store_uri)
-    statistics = pd.DataFrame(
-        sorted((row for r in results for row in r.statistics), key=lambda row: row["image_id"])
-    )
-    rejects = pd.DataFrame(
-        sorted((row for r in results for row in r.rejects), key=lambda row: row["item"]),
-        columns=["item", "kind", "reason", "step"],
-    )
-    files = [r.file for r in results if r.file is not None]
-    files.append(put_table(store, dataset.folder, "statistics.parquet", statistics))
-    files.append(put_table(store, dataset.folder, "rejects.parquet", rejects))
+    statistics = [row for result in results for row in result.statistics]
+    rejects = [row for result in results for row in result.rejects]
+    files = [result.file for result in results if result.file is not None]
+    folder = dataset.folder
+    files.append(put_rows(store, folder, "statistics.parquet", statistics, _STATISTICS))
+    files.append(put_rejects(store, folder, rejects))
+    kinds = Counter(row["kind"] for row in rejects)
     counts = {
         "images": len(statistics),
         "planned": total,
-        "lesions": int(statistics["lesions"].sum()) if len(statistics) else 0,
-        "rejected_images": int((rejects["kind"] == "image").sum()),
-        "rejected_lesions": int((rejects["kind"] == "lesion").sum()),
+        "lesions": sum(row["lesions"] for row in statistics),
+        "rejected_images": kinds["image"],
+        "rejected_lesions": kinds["lesion"],
     }
     publish(store, dataset.model_copy(update={"files": tuple(files), "counts": counts}))

@@ -1,14 +1,17 @@
 """How a Beam pipeline is run, and how its faults come back whole."""
 
 import json
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from mammo_core import errors
 from mammo_core.errors import MammoError, StoreError
+from mammo_core.store.file import FULL
 
 _MARK = "mammo-fault:"
 
@@ -42,9 +45,15 @@ def guarded(work: Callable[..., Any]) -> Callable[..., Any]:
         except MammoError as error:
             parts = [type(error).__name__, error.problem, error.expected, error.received]
             raise FaultError(f"{_MARK}{json.dumps([*parts, error.hint])}") from error
+        except MemoryError as error:
+            parts = ["MammoError", "Out of memory", "more free memory", "less than was asked for"]
+            hint = "give the step more memory, or fewer workers (runner.workers)"
+            raise FaultError(f"{_MARK}{json.dumps([*parts, hint])}") from error
         except OSError as error:
-            parts = ["StoreError", "Reading or writing failed", "a disk that works"]
-            raise FaultError(f"{_MARK}{json.dumps([*parts, str(error), None])}") from error
+            expected = "space on the disk" if error.errno in FULL else "a disk that works"
+            parts = ["StoreError", "Reading or writing failed", expected]
+            received = error.strerror or type(error).__name__
+            raise FaultError(f"{_MARK}{json.dumps([*parts, received, None])}") from error
 
     return wrapped
 
@@ -55,10 +64,22 @@ def run(build: Callable[[Any], None], config: RunnerConfig) -> None:
     Raises:
         MammoError: What a step of the pipeline raised.
     """
-    import logging
+    with _quiet():
+        _run(build, config)
 
-    # Its notes on optional cloud packages are no concern of our users.
-    logging.getLogger("root").setLevel(logging.ERROR)
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence Beam's notes on optional cloud packages: no concern of our users."""
+    level = logging.getLogger().level
+    logging.getLogger().setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.getLogger().setLevel(level)
+
+
+def _run(build: Callable[[Any], None], config: RunnerConfig) -> None:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 

@@ -6,18 +6,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import pandas as pd
-
 from mammo_core.datasets import ImageRecord, Manifest, StoredFile, content_id, publish
 from mammo_core.datasets.shards import read_records, write_shard
-from mammo_core.datasets.tables import put_table
+from mammo_core.ingest.outputs import published, put_rejects, put_rows
 from mammo_core.ingest.runner import RunnerConfig, guarded, run
 from mammo_core.sampling import SamplingConfig, sample_view
 from mammo_core.store import Store, open_store
 
 #: Raised by hand when the bytes of patch records change; a golden-bytes test watches.
-SAMPLE_REVISION = 1
+SAMPLE_REVISION = 2
 KIND = "datasets/patches"
+_PATCHES = ["patch_id", "image_id", "lesion_id", "kind", "row", "column", "overlap", "cutoff"]
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,8 @@ def sample(
 ) -> Manifest:
     """Sample the patches of an image dataset and publish them.
 
-    Each shard of images gives one shard of patches, sorted by patch id. A lesion that gives
-    fewer patches than asked is listed in the rejects table, and its patches are kept.
+    Each shard of images gives one shard of patches, sorted by patch id. A lesion or image that
+    gives fewer patches than asked is listed in the rejects table, and its patches are kept.
 
     Args:
         store: Where both datasets are.
@@ -52,8 +51,6 @@ def sample(
         seed: The run's seed.
         runner: Where the work is done.
     """
-    from mammo_core.ingest.convert import _published
-
     dataset = Manifest(
         kind=KIND,
         id=sample_id(config, seed, images),
@@ -82,7 +79,7 @@ def sample(
         )
 
     run(build, runner)
-    return _published(store, dataset)
+    return published(store, dataset)
 
 
 def _sample_shard(
@@ -96,42 +93,33 @@ def _sample_shard(
     def records() -> Iterator[bytes]:
         # Images are sorted by id and patch ids start with it: the patches come sorted too.
         for data in read_records(store.fetch(file.key)):
-            view = sample_view(ImageRecord.from_bytes(data), config, seed)
+            image = ImageRecord.from_bytes(data)
+            view = sample_view(image, config, seed)
             for item, reason in view.failures:
-                rejects.append({"item": item, "kind": "lesion", "reason": reason, "step": "sample"})
+                kind = "image" if item == image.image_id else "lesion"
+                rejects.append({"item": item, "kind": kind, "reason": reason, "step": "sample"})
             for patch in view.patches:
-                rows.append(
-                    {
-                        "patch_id": patch.patch_id,
-                        "image_id": patch.image_id,
-                        "lesion_id": patch.lesion_id,
-                        "kind": patch.kind,
-                        "row": patch.row,
-                        "column": patch.column,
-                        "overlap": patch.overlap,
-                        "cutoff": patch.cutoff,
-                    }
-                )
+                rows.append({name: getattr(patch, name) for name in _PATCHES})
                 yield patch.to_bytes()
 
     written = write_shard(store, folder, index, records())
+    if not rows:
+        store.delete(written.key)
     return _ShardResult(written if rows else None, rows, rejects)
 
 
 def _publish(results: list[_ShardResult], store_uri: str, dataset: Manifest) -> None:
     store = open_store(store_uri)
-    rows = sorted((row for r in results for row in r.patches), key=lambda row: row["patch_id"])
-    rejects = sorted((row for r in results for row in r.rejects), key=lambda row: row["item"])
-    files = [r.file for r in results if r.file is not None]
-    files.append(put_table(store, dataset.folder, "patches.parquet", pd.DataFrame(rows)))
-    files.append(
-        put_table(
-            store,
-            dataset.folder,
-            "rejects.parquet",
-            pd.DataFrame(rejects, columns=["item", "kind", "reason", "step"]),
-        )
-    )
-    counts = {"patches": len(rows), "rejected_lesions": len(rejects)}
-    counts.update(Counter(row["kind"] for row in rows))
+    rows = [row for result in results for row in result.patches]
+    rejects = [row for result in results for row in result.rejects]
+    files = [result.file for result in results if result.file is not None]
+    files.append(put_rows(store, dataset.folder, "patches.parquet", rows, _PATCHES))
+    files.append(put_rejects(store, dataset.folder, rejects))
+    kinds = Counter(row["kind"] for row in rejects)
+    counts = {
+        "patches": len(rows),
+        "rejected_images": kinds["image"],
+        "rejected_lesions": kinds["lesion"],
+        **Counter(row["kind"] for row in rows),
+    }
     publish(store, dataset.model_copy(update={"files": tuple(files), "counts": counts}))

@@ -7,9 +7,10 @@ Nothing heavy is imported before the output was looked up.
 
 from mammo_core.steps.artifacts import passed, show_evaluation
 from mammo_core.steps.data import convert, index, publish_features, sample
+from mammo_core.steps.evaluation import evaluate
 from mammo_core.steps.release import gate, push
 from mammo_core.steps.summary import summarize
-from mammo_core.steps.train import evaluate, train_image, train_patch
+from mammo_core.steps.train import train_image, train_patch
 
 __all__ = [
     "convert",

@@ -17,7 +17,7 @@ from mammo_core.features.frame import IMAGE_CLASSES, PATCH_CLASSES, from_manifes
 from mammo_core.packaging import GateResult
 from mammo_core.packaging.registry import VersionRef, champion, versions
 from mammo_core.steps.base import StepContext, step
-from mammo_core.steps.train import load_network, prepare_keras, training_preprocessing
+from mammo_core.steps.networks import load_network, prepare_keras, training_preprocessing
 from mammo_core.store import Store
 
 #: Raised by hand when the decision of the gate changes.
@@ -114,8 +114,7 @@ def _champion_predictions(
     if theirs != ours:
         return None, f"the champion takes images of another geometry: {theirs}, not {ours}"
     data = from_manifest(context.store, frame)
-    rows = data.split("test")
-    labels = dict(zip(rows["image_id"], rows["label"].astype(int), strict=True))
+    rows, labels = data.split("test"), data.image_labels("test")
     source = RecordSource(context.store, images, labels, classes=len(IMAGE_CLASSES), batch_size=8)
     scores: dict[str, float] = {}
     for batch in source.batches(0):

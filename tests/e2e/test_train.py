@@ -34,19 +34,22 @@ def test_second_run_finds_everything(undisturbed, pipeline):
     assert again.summary["model_uri"] == first.summary["model_uri"]
     assert "already the champion" in again.output
     assert _ids(again) == _ids(first)
-    third = pipeline.run(work, runs="third")
-    assert all(third.summary["found"].values())
 
 
 def test_training_setting_converts_and_samples_nothing(undisturbed, pipeline):
     work, first = undisturbed
-    changed = pipeline.run(work, "--set", "image_training.batch_size=5", runs="changed")
-    assert changed.code == 0, changed.output
+    changed = pipeline.run(
+        work,
+        *("--set", "patch_training.network.name=yaroslav"),  # too large for these patches
+        runs="changed",
+    )
+    # The new training is begun, and ends at once: the steps before it are what matters here.
+    assert changed.code == 1, changed.output
+    assert "step train-patch" in changed.output
     found = changed.summary["found"]
-    data = ["index", "convert", "publish-features", "sample", "train-patch"]
+    data = ["index", "convert", "publish-features", "sample"]
     assert [found[step] for step in data] == [True] * len(data)
-    assert not found["train-image"]
-    assert not found["evaluate"]
+    assert not found["train-patch"]
     assert _ids(changed) == _ids(first)
 
 

@@ -96,7 +96,7 @@ def six(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path6:
 def package(six: Path6, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from mammo_core import packaging
     from mammo_core.steps.base import StepContext
-    from mammo_core.steps.train import load_network, training_preprocessing
+    from mammo_core.steps.networks import load_network, training_preprocessing
 
     context = StepContext("test", "real", six.store, None)
     training = six.manifest("image_training")

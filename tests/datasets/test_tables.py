@@ -1,0 +1,36 @@
+"""Tables as Parquet."""
+
+import numpy as np
+import pandas as pd
+
+from mammo_core.datasets import Manifest, publish
+from mammo_core.datasets.tables import put_table, read_table, to_parquet
+
+
+def table():
+    return pd.DataFrame(
+        {"id": ["b", "a"], "n": [2, 1], "x": [0.5, np.nan], "flag": [True, False], "t": ["", "é"]}
+    )
+
+
+def test_the_same_rows_are_the_same_bytes():
+    one = table()
+    two = one.set_index(pd.Index([7, 9])).copy()
+    two.attrs["note"] = "not part of the rows"
+    assert to_parquet(one) == to_parquet(two) == to_parquet(pd.concat([one[:1], one[1:]]))
+    assert to_parquet(one) != to_parquet(one[::-1])
+    assert b"pandas" not in to_parquet(one)  # the library's versions
+
+
+def test_a_table_comes_back(store):
+    file = put_table(store, "tables/x", "t.parquet", table())
+    manifest = publish(store, Manifest(kind="tables", id="x", revision=1, config={}, files=(file,)))
+    assert file.count == 2
+    pd.testing.assert_frame_equal(read_table(store, manifest, "t.parquet"), table())
+
+
+def test_a_table_without_rows_keeps_its_columns(file_store):
+    empty = pd.DataFrame(columns=["item", "kind"])
+    file = put_table(file_store, "tables/x", "t.parquet", empty)
+    found = pd.read_parquet(file_store.fetch(file.key))
+    assert list(found.columns) == ["item", "kind"] and len(found) == 0

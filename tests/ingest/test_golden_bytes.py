@@ -1,0 +1,91 @@
+"""Bytes under a content address: they change with the revision, or not at all.
+
+When a test here fails, the step writes other bytes than before for the same input. If that is
+meant, raise CONVERT_REVISION (mammo_core/ingest/convert.py) or SAMPLE_REVISION
+(mammo_core/ingest/sample.py), and write the new revision and digest here.
+"""
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
+
+from mammo_core.ingest.convert import CONVERT_REVISION
+from mammo_core.ingest.runner import RunnerConfig
+from mammo_core.ingest.sample import SAMPLE_REVISION, sample
+from mammo_core.sampling import SamplingConfig
+
+CONVERT_GOLDEN = (2, "79089d67a37c9e86ca082f0bf44434b2c76d4d7f7667e663b2d8e91f3c64f30c")
+SAMPLE_GOLDEN = (2, "bb37039627d15781940f803a0dad1130532435e4aec2df330ba0020375d4242c")
+
+
+def _write(path, pixels, bits, number):
+    dataset = Dataset()
+    dataset.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
+    dataset.SOPInstanceUID = f"1.2.826.0.1.3680043.8.498.{number}"
+    dataset.Modality, dataset.PresentationIntentType = "MG", "FOR PRESENTATION"
+    dataset.ImageLaterality, dataset.ViewPosition = "L", "CC"
+    dataset.Rows, dataset.Columns = pixels.shape
+    dataset.SamplesPerPixel, dataset.PixelRepresentation = 1, 0
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, bits, bits - 1
+    dataset.PixelData = pixels.astype("<u2").tobytes()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    # Not the library's version: the digest of the file is the image's id.
+    dataset.file_meta.ImplementationClassUID = "1.2.826.0.1.3680043.8.498.0"
+    dataset.file_meta.ImplementationVersionName = "TEST"
+    dataset.save_as(path, enforce_file_format=True)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def dataset(file_store, tmp_path, work):
+    """Two images of 12 and 16 bits by closed formulas, one with two lesions."""
+    rows, columns = np.mgrid[:120, :90]
+    images, lesions = [], []
+    for number, bits in enumerate((12, 16)):
+        top = 2**bits - 1
+        inside = (rows - 60) ** 2 + columns**2 < 55**2
+        texture = (rows * 37 + columns * (101 + number) + rows * columns) % (top // 2)
+        pixels = np.where(inside, top // 3 + texture, 0)
+        name = f"image_{number}.dcm"
+        image_id = _write(tmp_path / name, pixels, bits, number + 1)
+        images.append({"image_id": image_id, "path": name})
+        for lesion in range(2 if number == 0 else 0):
+            mask = (rows - 40 - 30 * lesion) ** 2 + (columns - 20 - 5 * lesion) ** 2 < 81
+            name = f"mask_{number}_{lesion}.dcm"
+            digest = _write(tmp_path / name, mask * 255, 8, 10 + lesion)
+            lesions.append(
+                {
+                    "lesion_id": f"lesion_{lesion}",
+                    "image_id": image_id,
+                    "mask_path": name,
+                    "mask_sha256": digest,
+                }
+            )
+    source = work.Source(tmp_path, pd.DataFrame(images), pd.DataFrame(lesions), pd.DataFrame())
+    return work.convert(file_store, source, height=60, width=48)
+
+
+def _shard(manifest):
+    (file,) = manifest.files_like("shard-")
+    return file.sha256
+
+
+def test_image_records_keep_their_bytes(dataset):
+    assert dataset.counts["images"] == 2 and dataset.counts["lesions"] == 2
+    assert (CONVERT_REVISION, _shard(dataset)) == CONVERT_GOLDEN, __doc__
+
+
+def test_patch_records_keep_their_bytes(file_store, dataset):
+    config = SamplingConfig(
+        patch_size=16, lesion_patches=3, background_patches=4, hard_negatives=0, near_lesion=1
+    )
+    manifest = sample(file_store, dataset, config, 7, RunnerConfig(workers=1))
+    # Two lesions: 3 each and 1 beside each; two images: 4 each.
+    assert manifest.counts["patches"] == 16
+    assert (SAMPLE_REVISION, _shard(manifest)) == SAMPLE_GOLDEN, __doc__

@@ -1,0 +1,115 @@
+"""`sample`: what is published, by what id."""
+
+from collections import Counter
+
+import pytest
+
+from mammo_core.datasets import PatchRecord
+from mammo_core.datasets.shards import read_records
+from mammo_core.datasets.tables import read_table
+from mammo_core.ingest.runner import RunnerConfig
+from mammo_core.ingest.sample import sample, sample_id
+from mammo_core.sampling import SamplingConfig
+from mammo_core.store import open_store
+
+CONFIG = SamplingConfig(patch_size=24, lesion_patches=4, background_patches=3, hard_negatives=1)
+
+
+def run(store, images, config=CONFIG, seed=1, workers=1):
+    return sample(store, images, config, seed, RunnerConfig(workers=workers))
+
+
+def patches_of(store, manifest):
+    return [
+        PatchRecord.from_bytes(data)
+        for file in manifest.files_like("shard-")
+        for data in read_records(store.fetch(file.key))
+    ]
+
+
+def test_records_and_table_tell_the_same(store, phantom_tables, work):
+    images = work.convert(store, phantom_tables)
+    manifest = run(store, images)
+    table = read_table(store, manifest, "patches.parquet")
+    patches = patches_of(store, manifest)
+    ids = [patch.patch_id for patch in patches]
+    assert ids == sorted(set(ids)) == list(table["patch_id"])
+    for patch, row in zip(patches, table.itertuples(), strict=True):
+        assert (patch.image_id, patch.lesion_id, patch.kind) == (
+            row.image_id,
+            row.lesion_id,
+            row.kind,
+        )
+        assert (patch.row, patch.column) == (row.row, row.column)
+        assert patch.overlap == pytest.approx(row.overlap) and patch.pixels.shape == (24, 24)
+    assert set(table["lesion_id"]) - {""} == set(phantom_tables.lesions["lesion_id"])
+    kinds = Counter(table["kind"])
+    lesions, count = len(phantom_tables.lesions), len(phantom_tables.images)
+    assert kinds["lesion"] == 4 * lesions
+    assert kinds["background"] + kinds["hard_negative"] == 3 * count
+    assert manifest.counts == {
+        "patches": len(ids),
+        "rejected_images": 0,
+        "rejected_lesions": 0,
+        **kinds,
+    }
+    assert manifest.lineage == {"tables": "t", "images": images.id}
+    assert manifest.facts["patch_size"] == 24 and manifest.facts["bit_depth"] == 16
+
+
+def test_workers_change_no_bytes(tmp_path, phantom_tables, work):
+    told = []
+    for workers in (1, 2):
+        store = open_store(str(tmp_path / str(workers)))
+        images = work.convert(store, phantom_tables, height=432, width=324)
+        assert len(run(store, images, workers=workers).files_like("shard-")) > 2
+        told.append(work.digests(store, ""))
+    assert told[0] == told[1]
+
+
+def test_the_patches_of_an_image_do_not_depend_on_the_others(tmp_path, phantom_tables, work):
+    from dataclasses import replace
+
+    few = replace(phantom_tables, images=phantom_tables.images[:3])
+    found = []
+    for name, source in (("all", phantom_tables), ("few", few)):
+        store = open_store(str(tmp_path / name))
+        patches = patches_of(store, run(store, work.convert(store, source)))
+        chosen = set(few.images["image_id"])
+        found.append([patch.to_bytes() for patch in patches if patch.image_id in chosen])
+    assert found[0] == found[1] and found[0]
+
+
+def test_the_id_follows_numbers_seed_and_images(file_store, phantom_tables, work):
+    images = work.convert(file_store, phantom_tables)
+    other = images.model_copy(update={"id": "other"})
+    ids = {
+        sample_id(CONFIG, 1, images),
+        sample_id(CONFIG, 2, images),
+        sample_id(CONFIG.model_copy(update={"near_lesion": 1}), 1, images),
+        sample_id(CONFIG, 1, other),
+    }
+    assert len(ids) == 4
+
+
+def test_what_could_not_be_sampled_is_listed(file_store, phantom_tables, work):
+    images = work.convert(file_store, phantom_tables)
+    # A patch larger than the image: no background of which 90% is breast.
+    config = SamplingConfig(
+        patch_size=128, lesion_patches=1, background_patches=2, breast_share=0.9
+    )
+    manifest = run(file_store, images, config)
+    rejects = read_table(file_store, manifest, "rejects.parquet")
+    assert set(rejects["item"]) == set(phantom_tables.images["image_id"])
+    assert set(rejects["kind"]) == {"image"} and set(rejects["step"]) == {"sample"}
+    assert manifest.counts["rejected_images"] == len(rejects)
+    assert manifest.counts["patches"] == manifest.counts["lesion"] == len(phantom_tables.lesions)
+
+
+def test_no_patches_are_tables_without_rows(file_store, phantom_tables, work):
+    from dataclasses import replace
+
+    images = work.convert(file_store, replace(phantom_tables, lesions=phantom_tables.lesions[:0]))
+    manifest = run(file_store, images, CONFIG.model_copy(update={"background_patches": 0}))
+    assert manifest.counts["patches"] == 0 and manifest.files_like("shard-") == []
+    assert list(read_table(file_store, manifest, "patches.parquet")["patch_id"]) == []

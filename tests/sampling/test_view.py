@@ -1,0 +1,318 @@
+"""Patches of one image."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from mammo_core.datasets import ImageRecord, LesionMask
+from mammo_core.sampling import PRESETS, SamplingConfig, sample_view
+from mammo_core.sampling.blobs import blob_centres
+from mammo_core.sampling.overlap import OverlapTable
+from mammo_core.sampling.view import _largest_part
+from mammo_core.seeds import generator
+
+NONE = {"lesion_patches": 1, "background_patches": 0}
+
+
+def disc(shape, row, column, radius):
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    return (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
+
+
+def image(image_id="a" * 64, shape=(240, 180), lesions=((120, 60, 12),), seed=0):
+    """A breast on the left half of a black film, with lesions (row, column, radius)."""
+    random = np.random.default_rng(seed)
+    breast = disc(shape, shape[0] // 2, 0, shape[1] * 3 // 4)
+    pixels = np.where(breast, random.integers(9000, 30000, shape), 0).astype(np.uint16)
+    masks = []
+    for number, place in enumerate(lesions):
+        mask = disc(shape, *place)
+        pixels[mask] += 20000
+        masks.append(LesionMask(f"lesion_{number}", mask))
+    return ImageRecord(image_id, pixels, tuple(masks), *shape)
+
+
+def config(**numbers):
+    return SamplingConfig(**{"patch_size": 32, "preset": "S10", **numbers})
+
+
+def kinds(view):
+    return [patch.kind for patch in view.patches]
+
+
+def test_every_patch_is_where_it_says():
+    record = image(lesions=((120, 60, 12), (60, 30, 9)))
+    view = sample_view(record, config(near_lesion=4, hard_negatives=3), 7)
+    assert view.failures == ()
+    padded = np.pad(record.pixels, 16)
+    for patch in view.patches:
+        expected = padded[patch.row : patch.row + 32, patch.column : patch.column + 32]
+        assert np.array_equal(patch.pixels, expected)
+        assert patch.image_id == record.image_id and patch.pixels.dtype == np.uint16
+    ids = [patch.patch_id for patch in view.patches]
+    assert ids == sorted(set(ids))
+
+
+def test_as_many_as_asked_and_by_the_rules():
+    record = image(lesions=((120, 60, 12), (60, 30, 9)))
+    settings = config(near_lesion=4, hard_negatives=3, background_patches=12)
+    view = sample_view(record, settings, 7)
+    names = kinds(view)
+    assert names.count("lesion") == 20 and names.count("near_lesion") == 8
+    assert names.count("hard_negative") <= 3
+    assert names.count("hard_negative") + names.count("background") == 12
+    union = OverlapTable(record.lesions[0].mask | record.lesions[1].mask, 32)
+    for patch in view.patches:
+        centre = np.array([[patch.row, patch.column]])
+        if patch.kind == "lesion":
+            mask = record.lesions[int(patch.lesion_id[-1])].mask
+            assert patch.overlap == OverlapTable(mask, 32).share(centre)[0] > patch.cutoff
+            assert patch.cutoff == 0.9
+        else:
+            assert patch.overlap == union.share(centre)[0] <= patch.cutoff == 0.35
+            # Both shares: of all lesions together, and of the patch.
+            covered = union.covered(centre)[0]
+            assert covered / 32**2 <= 0.35 and covered / union.area <= 0.35
+
+
+def test_background_is_free_of_every_lesion():
+    # The original tests the current lesion only (original-system.md §3.5); ours tests all.
+    lesions = tuple((row, column, 10) for row in (80, 120, 160) for column in (25, 70))
+    record = image(lesions=lesions)
+    view = sample_view(record, config(background_patches=60, background_overlap=0.0), 1)
+    union = np.logical_or.reduce([lesion.mask for lesion in record.lesions])
+    table = OverlapTable(union, 32)
+    background = [patch for patch in view.patches if patch.kind == "background"]
+    assert len(background) == 60
+    for patch in background:
+        assert table.covered(np.array([[patch.row, patch.column]]))[0] == 0
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
+def test_background_shows_breast(share):
+    record = image(lesions=())
+    view = sample_view(record, config(background_patches=40, breast_share=share), 3)
+    shares = [np.count_nonzero(patch.pixels) / 32**2 for patch in view.patches]
+    assert len(shares) == 40 and min(shares) >= share
+    if share == 0.0:
+        assert min(shares) < 0.5  # there is room outside, and it is used
+
+
+def test_draws_depend_on_seed_and_image_alone():
+    record, other = image(), image("b" * 64)
+    one = sample_view(record, config(), 1)
+    sample_view(other, config(), 1)
+    again = sample_view(record, config(), 1)
+    assert [p.to_bytes() for p in one.patches] == [p.to_bytes() for p in again.patches]
+    places = {
+        tuple((p.row, p.column) for p in view.patches)
+        for view in (one, sample_view(record, config(), 2), sample_view(other, config(), 1))
+    }
+    assert len(places) == 3
+
+
+def test_a_lesions_draws_do_not_depend_on_the_other_lesions():
+    both = image(lesions=((120, 60, 12), (60, 30, 9)))
+    alone = replace(both, lesions=both.lesions[1:])
+    chosen = [
+        [(p.row, p.column) for p in sample_view(r, config(), 1).patches if p.lesion_id[-1:] == "1"]
+        for r in (both, alone)
+    ]
+    assert chosen[0] == chosen[1] and len(chosen[0]) == 10
+
+
+def test_more_patches_begin_with_the_same_ones():
+    places = [
+        [
+            (p.row, p.column)
+            for p in sample_view(image(), config(lesion_patches=n), 1).patches
+            if p.kind == "lesion"
+        ]
+        for n in (10, 30)
+    ]
+    assert places[1][:10] == places[0]
+
+
+def test_a_lesion_too_long_for_its_cutoff_lowers_it_in_steps():
+    record = image()
+    mask = np.zeros(record.pixels.shape, bool)
+    mask[20:220, 40:44] = True  # 800 pixels, of which a patch covers 128: 0.16 of the lesion
+    record = replace(record, lesions=(LesionMask("long", mask),))
+    view = sample_view(record, config(background_patches=0), 1)
+    assert kinds(view) == ["lesion"] * 10 and view.failures == ()
+    # 0.9 - 15 x 0.05: the first step below 0.16.
+    assert {patch.cutoff for patch in view.patches} == {0.15}
+    assert all(patch.overlap > 0.15 for patch in view.patches)
+
+
+def _loop(record, settings, seed):
+    """The original's loop, draw by draw (original-system.md §3.4), on our stream of draws."""
+    (lesion,) = record.lesions
+    part = _largest_part(lesion.mask)
+    draw = generator(seed, record.image_id, lesion.lesion_id, "lesion")
+    high = (part.top + part.height, part.left + part.width)
+    draws = (
+        centre
+        for _ in range(200)
+        for centre in draw.integers((part.top, part.left), high, (1000, 2))
+    )
+    table = OverlapTable(lesion.mask, settings.patch_size)
+    padded = np.pad(record.pixels, settings.patch_size)
+    found, cutoff, failures = [], settings.lesion_overlap, 0
+    for row, column in draws:
+        rows, columns = (
+            slice(at + settings.patch_size // 2, at + settings.patch_size // 2 + 32)
+            for at in (row, column)
+        )
+        constant = np.ptp(padded[rows, columns]) == 0
+        if table.share(np.array([[row, column]]))[0] > cutoff and not constant:
+            found.append((row, column, cutoff))
+            failures = 0
+        else:
+            failures += 1
+        if failures == 1000:
+            cutoff, failures = round(cutoff - 0.05, 9), 0
+        if len(found) == settings.lesion_patches or cutoff <= 0:
+            return sorted(found)
+    return None
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("overlap", [0.9, 0.42])
+def test_lesion_patches_are_those_of_the_plain_loop(seed, overlap):
+    record = image()
+    mask = disc(record.pixels.shape, 60, 40, 9)
+    mask[60:200, 40] = mask[199, 40:130] = True  # a wide box, the most of the area in a corner
+    record = replace(record, lesions=(LesionMask("x", mask),))
+    settings = config(background_patches=0, lesion_patches=25, lesion_overlap=overlap)
+    view = sample_view(record, settings, seed)
+    found = sorted((p.row, p.column, p.cutoff) for p in view.patches)
+    assert found == _loop(record, settings, seed) and len(found) == 25
+    assert min(p.cutoff for p in view.patches) < overlap or overlap == 0.42
+
+
+def test_an_empty_mask_is_a_failure_of_that_lesion_alone():
+    record = image()
+    empty = LesionMask("empty", np.zeros(record.pixels.shape, bool))
+    view = sample_view(replace(record, lesions=(empty, *record.lesions)), config(), 1)
+    assert [item for item, _ in view.failures] == ["empty"]
+    assert kinds(view).count("lesion") == 10 and kinds(view).count("background") == 10
+
+
+@pytest.mark.parametrize("preset", ["S1", "S10"])
+def test_constant_patches_are_never_taken(preset):
+    shape = (240, 180)
+    pixels = np.zeros(shape, np.uint16)
+    pixels[:, :90] = 30000  # a flat breast: only patches at its edge vary
+    flat = LesionMask("flat", disc(shape, 120, 40, 10))
+    edge = LesionMask("edge", disc(shape, 120, 90, 10))
+    record = ImageRecord("c" * 64, pixels, (edge, flat), *shape)
+    view = sample_view(record, config(preset=preset, near_lesion=3, hard_negatives=5), 1)
+    assert all(patch.pixels.min() < patch.pixels.max() for patch in view.patches)
+    assert {patch.lesion_id for patch in view.patches if patch.kind == "lesion"} == {"edge"}
+    assert "flat" in {item for item, _ in view.failures}
+
+
+def test_a_black_image_has_no_background():
+    record = ImageRecord("d" * 64, np.zeros((100, 80), np.uint16), (), 100, 80)
+    view = sample_view(record, config(hard_negatives=2), 1)
+    assert view.patches == ()
+    assert view.failures == (("d" * 64, "no breast found for background patches"),)
+
+
+@pytest.mark.parametrize("side", [8, 9, 31, 33, 57])
+def test_patches_of_any_side(side):
+    record = image(lesions=((2, 2, 8), (120, 60, 12)))  # one in the corner
+    view = sample_view(record, config(patch_size=side), 5)
+    padded = np.pad(record.pixels, side)
+    assert kinds(view).count("lesion") == 20
+    for patch in view.patches:
+        top, left = patch.row + side - side // 2, patch.column + side - side // 2
+        assert patch.pixels.shape == (side, side)
+        assert np.array_equal(patch.pixels, padded[top : top + side, left : left + side])
+
+
+@pytest.mark.parametrize("shape", [(20, 16), (240, 20), (20, 240)])
+def test_an_image_smaller_than_a_patch(shape):
+    random = np.random.default_rng(0)
+    pixels = random.integers(9000, 30000, shape).astype(np.uint16)
+    lesion = LesionMask("x", disc(shape, 10, 8, 4))
+    view = sample_view(
+        ImageRecord("e" * 64, pixels, (lesion,), *shape), config(patch_size=64, near_lesion=2), 1
+    )
+    assert kinds(view).count("lesion") == 10
+    assert all(patch.pixels.shape == (64, 64) for patch in view.patches)
+    # A patch of which half is breast does not fit: said, not taken.
+    assert kinds(view).count("background") == 0
+    assert ("e" * 64, "0 of 10 background patches found") in view.failures
+
+
+def test_near_lesion_patches_lie_around_it():
+    view = sample_view(image(), config(near_lesion=8, **NONE), 2)
+    near = [patch for patch in view.patches if patch.kind == "near_lesion"]
+    assert len(near) == 8 and {patch.lesion_id for patch in near} == {"lesion_0"}
+    # The box of the lesion, enlarged by half a patch.
+    for patch in near:
+        assert 108 - 16 <= patch.row <= 132 + 16 and 48 - 16 <= patch.column <= 72 + 16
+
+
+def test_too_few_near_lesion_patches_are_told():
+    record = image(lesions=((120, 60, 55),))
+    view = sample_view(record, config(near_lesion=900, background_overlap=0.0, **NONE), 1)
+    assert view.failures[0][0] == "lesion_0" and "of 900 near-lesion" in view.failures[0][1]
+
+
+def test_bright_spots_are_hard_negatives():
+    shape = (240, 180)
+    pixels = np.random.default_rng(0).integers(9000, 12000, shape).astype(np.uint16)
+    spots = [(60, 60), (180, 120), (120, 40)]
+    for row, column in spots:
+        pixels[disc(shape, row, column, 6)] = 60000
+    record = ImageRecord("f" * 64, pixels, (LesionMask("x", disc(shape, 120, 40, 8)),), *shape)
+    view = sample_view(record, config(hard_negatives=5), 1)
+    hard = sorted((p.row, p.column) for p in view.patches if p.kind == "hard_negative")
+    # The third spot is the lesion itself.
+    assert np.abs(np.array(hard) - spots[:2]).max() <= 1
+    assert kinds(view).count("background") == 10 - len(hard)
+
+
+def test_hard_negatives_never_exceed_what_is_asked_without_lesion():
+    view = sample_view(image(), config(hard_negatives=15, background_patches=2), 1)
+    assert kinds(view).count("hard_negative") + kinds(view).count("background") == 2
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("number", range(4))
+def test_blobs_keep_the_originals_rule(real_data, number):
+    """On the original's own inputs; its points depend on the OpenCV version."""
+    arrays = np.load(real_data / "original_golden" / "sampling.npz")
+    pixels = arrays[f"blob_in_{number}"].astype(np.uint16) * 257
+    one = blob_centres(pixels, 56, np.random.default_rng(0))
+    two = blob_centres(pixels, 56, np.random.default_rng(1))
+    assert len(one) > 0 and sorted(map(tuple, one)) == sorted(map(tuple, two))
+    assert (one >= 0).all() and (one < pixels.shape).all()
+    # Most of the original's points are near one of ours.
+    theirs = arrays[f"blob_kp_{number}"][:, 1::-1]
+    away = np.abs(theirs[:, None, :] - one[None, :, :]).max(axis=2).min(axis=1)
+    assert np.mean(away <= 8) > 0.5
+
+
+def test_presets_give_the_numbers_not_given():
+    assert SamplingConfig(preset="S30").lesion_patches == 30
+    assert SamplingConfig(preset="S30", lesion_patches=2).lesion_patches == 2
+    first = SamplingConfig(preset="first-generation")
+    assert (first.patch_size, first.hard_negatives, first.lesion_overlap) == (256, 15, 0.75)
+    # Defaults of the paper's sets (Shen et al. 2019, Methods): 224 at 1152x896, 0.9.
+    assert (SamplingConfig().patch_size, SamplingConfig().lesion_overlap) == (224, 0.9)
+    assert set(PRESETS) == {"S1", "S10", "S30", "first-generation"}
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [{"preset": "S2"}, {"patch_size": 4}, {"lesion_overlap": 0}, {"breast_share": 2}, {"x": 1}],
+)
+def test_numbers_out_of_range_are_refused(numbers):
+    with pytest.raises(ValidationError):
+        SamplingConfig(**numbers)
