@@ -40,14 +40,14 @@ def follow_parent() -> None:
     if not told:
         return
     pid_text, _, start = told.partition(":")
-    pid = int(pid_text)
+    pid = int(pid_text) if pid_text.isdecimal() else 0
     if pid == os.getpid():
         return
     if started(pid) != start:
         raise StoreError(
             "The command that this step belongs to has ended",
-            expected=f"process {pid} to be alive",
-            received="no such process",
+            expected=f"{FOLLOW} to name a living process",
+            received=f"{told!r}, which is none",
         )
     threading.Thread(target=_watch, args=(pid, start), daemon=True).start()
 

@@ -97,6 +97,13 @@ def _typed(rows: pd.DataFrame, view: View) -> pd.DataFrame:
             received=f"no {', '.join(missing)}",
         )
     table = rows[view.columns].copy()
+    unknown = [name for name in view.columns if table[name].isna().any()]
+    if unknown:
+        raise RecordError(
+            f"Rows for the feature view {view.name} lack values",
+            expected="a value in every row, an empty text where there is none",
+            received=f"none in {', '.join(unknown)}",
+        )
     kinds = {"text": "object", "integer": "int64", "number": "float64"}
     for key in view.keys:
         table[key] = table[key].astype(str)

@@ -47,8 +47,8 @@ def _check_index(context: StepContext, manifest: Manifest) -> None:
     context.facts = {"leaking_patients": manifest.facts["leaking_patients"]}
     if counts["leaking_patients"]:
         context.say(
-            f"{counts['leaking_patients']} patients are in the official training and test "
-            f"tables: {_listed(manifest.facts['leaking_patients'])}"
+            "leaking patients, in both official training and test tables: "
+            f"{counts['leaking_patients']} ({_listed(manifest.facts['leaking_patients'])})"
         )
     context.check_rejects(
         counts["rejects"],

@@ -35,11 +35,13 @@ def check(
             )
         counts = dict(zip(class_names, source.class_counts, strict=True))
         missing = [name for name, count in counts.items() if not count]
-        if missing and (set_name == "training" or selection == "auc"):
+        one_class = len(counts) - len(missing) < 2
+        if missing and (one_class if set_name == "training" else selection == "auc"):
             raise ModelError(
                 f"The {set_name} set has no record of class {', '.join(missing)}",
-                expected="records of every class"
-                + (" (the AUC needs them)" if set_name == "validation" else ""),
+                expected="records of two classes or more"
+                if set_name == "training"
+                else "records of every class (the AUC needs them)",
                 received=", ".join(f"{name} {count}" for name, count in counts.items()),
                 hint="Take more patients into the split, or leave the class out of the label map",
             )
@@ -47,6 +49,7 @@ def check(
 
 def warnings_of(
     stages: Sequence[StageConfig],
+    train: BatchSource,
     validation: BatchSource,
     class_names: Sequence[str],
     from_scratch: bool,
@@ -58,9 +61,10 @@ def warnings_of(
             f"The network starts from random weights, yet the first stage trains "
             f"{stages[0].train!r} only: its frozen layers stay random until a later stage."
         )
-    absent = [n for n, c in zip(class_names, validation.class_counts, strict=True) if not c]
-    if absent:
-        warnings.append(f"The validation set has no record of class {', '.join(absent)}.")
+    for set_name, source in (("training", train), ("validation", validation)):
+        absent = [n for n, c in zip(class_names, source.class_counts, strict=True) if not c]
+        if absent:
+            warnings.append(f"The {set_name} set has no record of class {', '.join(absent)}.")
     return warnings
 
 

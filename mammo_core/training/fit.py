@@ -98,7 +98,7 @@ def train(
             error names the batch's records).
     """
     check(model, stages, train, validation, selection, class_names)
-    warnings = warnings_of(stages, validation, class_names, from_scratch)
+    warnings = warnings_of(stages, train, validation, class_names, from_scratch)
     keras.utils.set_random_seed(seed % 2**32)
     choose_compiler(model)
     history: list[Row] = []

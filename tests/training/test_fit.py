@@ -331,12 +331,23 @@ def test_a_class_missing_from_validation_is_a_warning_for_accuracy() -> None:
     assert list(result.history[0]["val_recall"]) == ["dark"]
 
 
+def test_one_of_several_classes_missing_from_training_is_a_warning() -> None:
+    result = fit(
+        network(3),
+        [stage(train="head")],
+        train=Records((4, 4, 0)),
+        validation=Records((2, 2, 2)),
+        class_names=["dark", "bright", "other"],
+    )
+    assert result.warnings == ["The training set has no record of class other."]
+
+
 def test_training_from_scratch_with_frozen_layers_is_a_warning() -> None:
     validation = Records((2, 2))
-    frozen = warnings_of([stage(train="head")], validation, NAMES, from_scratch=True)
+    frozen = warnings_of([stage(train="head")], validation, validation, NAMES, from_scratch=True)
     assert "starts from random weights" in frozen[0]
-    assert not warnings_of([stage()], validation, NAMES, from_scratch=True)
-    assert not warnings_of([stage(train="head")], validation, NAMES, from_scratch=False)
+    assert not warnings_of([stage()], validation, validation, NAMES, from_scratch=True)
+    assert not warnings_of([stage(train="head")], validation, validation, NAMES, from_scratch=False)
 
 
 def test_a_whole_image_network_selected_by_auc() -> None:

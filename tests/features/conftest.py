@@ -1,0 +1,94 @@
+import hashlib
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+
+def make_tables(**changes):
+    """Sixteen images of eight patients (four malignant), a lesion on each MLO view."""
+    from mammo_core.features import FeatureTables
+
+    images, lesions = [], []
+    for number in range(8):
+        patient, malignant = f"P_{number:05d}", int(number % 2)
+        kind = "mass" if number < 4 else "calc"
+        for view in ("CC", "MLO"):
+            image_id = hashlib.sha256(f"{patient}{view}".encode()).hexdigest()
+            images.append(
+                {
+                    "image_id": image_id,
+                    "path": f"{patient}_{view}.dcm",
+                    "patient_key": patient,
+                    "laterality": "LEFT",
+                    "view": view,
+                    "view_id": f"{patient}_LEFT_{view}",
+                    "source": "cbis_ddsm",
+                    "official_split": "train",
+                    "official_splits": "train",
+                    "breast_density": 1 + number % 4,
+                    "malignant": malignant,
+                    "lesion_types": kind,
+                    "bits_stored": 16,
+                    "rows": 100,
+                    "columns": 80,
+                }
+            )
+        lesions.append(
+            {
+                "lesion_id": f"{patient}_LEFT_MLO_{kind}_1",
+                "image_id": image_id,
+                "view_id": f"{patient}_LEFT_MLO",
+                "patient_key": patient,
+                "abnormality_id": 1,
+                "lesion_type": kind,
+                "pathology": "MALIGNANT" if malignant else "BENIGN",
+                "malignant": malignant,
+                "assessment": 4,
+                "subtlety": 3,
+                "mass_shape": "OVAL" if kind == "mass" else "",
+                "mass_margins": "",
+                "calc_type": "",
+                "calc_distribution": "",
+            }
+        )
+    images = pd.DataFrame(images)
+    statistics = pd.DataFrame(
+        {
+            "image_id": images["image_id"],
+            "mean": [1000.0 * (1 + index) for index in range(16)],
+            "standard_deviation": 5.0,
+            "maximum": 65535,
+        }
+    )
+    # Patients 0 to 3 train, 4 and 5 validate, 6 and 7 test.
+    names = ["train"] * 4 + ["validation"] * 2 + ["test"] * 2
+    splits = {row.image_id: names[int(row.patient_key[2:])] for row in images.itertuples()}
+    tables = FeatureTables(
+        images=images,
+        lesions=pd.DataFrame(lesions),
+        statistics=statistics,
+        splits=splits,
+        assignment_id="by-number",
+        dataset_id="d1",
+        facts={"leaking_patients": []},
+        shuffle_labels=False,
+        seed=3,
+        inputs={"tables": "t1", "images": "d1"},
+    )
+    return replace(tables, **changes)
+
+
+def corrected(tables, patient="P_00000"):
+    """The tables after a benign finding turned out to be malignant."""
+    images, lesions = tables.images.copy(), tables.lesions.copy()
+    images.loc[images["patient_key"] == patient, "malignant"] = 1
+    chosen = lesions["patient_key"] == patient
+    lesions.loc[chosen, ["pathology", "malignant"]] = ["MALIGNANT", 1]
+    return replace(tables, images=images, lesions=lesions, inputs={**tables.inputs, "tables": "t2"})
+
+
+@pytest.fixture(scope="session")
+def made():
+    return SimpleNamespace(tables=make_tables, corrected=corrected)

@@ -1,0 +1,92 @@
+"""Append-only parts of feature views, without Feast."""
+
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pytest
+
+from mammo_core.errors import RecordError
+from mammo_core.features import parts
+from mammo_core.features.definitions import IMAGE_LABEL, IMAGE_STATISTICS, VIEWS
+from mammo_core.features.publish import assert_disjoint
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def labels(*rows):
+    return pd.DataFrame(rows, columns=["image_id", "malignant", "lesion_types"])
+
+
+def add(store, rows, day=0):
+    return parts.append(store, "f", IMAGE_LABEL, rows, START + timedelta(days=day))
+
+
+def known(store):
+    table = parts.latest(store, "f", IMAGE_LABEL)
+    return dict(zip(table["image_id"], table["malignant"], strict=True))
+
+
+def test_rows_are_written_once_and_again_when_they_change(store):
+    rows = labels(("a", 0, "mass"), ("b", 1, "calc"))
+    assert add(store, rows) == 2
+    assert add(store, rows[::-1], day=1) == 0
+    assert add(store, labels(("a", 1, "mass"), ("b", 1, "calc"), ("c", 0, "")), day=2) == 2
+    assert known(store) == {"a": 1, "b": 1, "c": 0}
+    assert add(store, rows, day=3) == 1  # back to what it was: that is news
+    assert known(store) == {"a": 0, "b": 1, "c": 0}
+    assert len(list(store.list("f/image_label"))) == 3
+
+
+def test_state_changes_with_each_part(file_store):
+    seen = {parts.state(file_store, "f")}
+    for day, rows in enumerate([labels(("a", 0, "")), labels(("a", 0, "")), labels(("a", 1, ""))]):
+        add(file_store, rows, day)
+        seen.add(parts.state(file_store, "f"))
+    assert len(seen) == 3
+
+
+def test_keys_of_several_columns(file_store):
+    rows = pd.DataFrame(
+        {
+            "image_id": ["a", "a"],
+            "dataset_id": ["x", "y"],
+            "mean": [1.0, 2.0],
+            "standard_deviation": 0.5,
+            "maximum": 9,
+        }
+    )
+    assert parts.append(file_store, "f", IMAGE_STATISTICS, rows, START) == 2
+    assert len(parts.latest(file_store, "f", IMAGE_STATISTICS)) == 2
+
+
+def test_a_key_twice_is_refused(file_store):
+    with pytest.raises(RecordError, match=r"got a key twice.*'a'"):
+        add(file_store, labels(("a", 0, ""), ("a", 1, "")))
+
+
+def test_lacking_columns_are_named(file_store):
+    with pytest.raises(RecordError, match="no malignant, lesion_types"):
+        add(file_store, pd.DataFrame({"image_id": ["a"]}))
+
+
+def test_a_number_that_is_none_is_refused(file_store):
+    with pytest.raises(RecordError, match=r"image_label.*malignant"):
+        add(file_store, labels(("a", None, "mass")))
+
+
+def test_the_mirror_holds_every_part(store, tmp_path):
+    add(store, labels(("a", 0, "mass")))
+    parts.mirror(store, "f", tmp_path / "mirror")
+    folders = sorted(path.name for path in (tmp_path / "mirror").iterdir())
+    assert folders == sorted(view.name for view in VIEWS)
+    (part,) = (tmp_path / "mirror" / "image_label").iterdir()
+    assert list(pd.read_parquet(part)["image_id"]) == ["a"]
+
+
+def test_disjoint_splits():
+    images = pd.DataFrame(
+        {"patient_key": list("aabb"), "split": ["train", "train", "test", "test"]}
+    )
+    assert_disjoint(images)
+    with pytest.raises(RecordError, match=r"1 patients .* the first is b"):
+        assert_disjoint(images.assign(split=["train", "train", "test", "validation"]))
