@@ -12,6 +12,8 @@ PYTHON := .venv/bin/python
 SETUP := .venv/.installed
 PHANTOM := data/phantom
 RECIPE := recipes/phantom.yaml
+# A killed make takes what it started with it: the commands follow the process named here.
+FOLLOW = MAMMO_FOLLOW=$$PPID:$$(sed 's/.*) //' /proc/$$PPID/stat | cut -d' ' -f20)
 
 .PHONY: help setup run test test-fast lint types minio compile requirements clean
 
@@ -21,10 +23,8 @@ help: ## List the targets
 setup: $(SETUP) ## Make .venv from the pins, with the command mammo in it
 
 run: $(SETUP) ## Make the phantom, train, evaluate and push a model of it
-	.venv/bin/mammo phantom create $(PHANTOM) --patients 180 --seed 1 --layout original --size 576x448
-	@# MAMMO_FOLLOW: a killed make takes the run with it.
-	MAMMO_FOLLOW=$$PPID:$$(sed 's/.*) //' /proc/$$PPID/stat | cut -d' ' -f20) \
-	  .venv/bin/mammo pipeline run --local --recipe $(RECIPE) $(ARGS)
+	$(FOLLOW) .venv/bin/mammo phantom create $(PHANTOM) --patients 180 --seed 1 --layout original --size 576x448
+	$(FOLLOW) .venv/bin/mammo pipeline run --local --recipe $(RECIPE) $(ARGS)
 
 test: .venv/.test-installed ## Run all tests
 	$(PYTHON) -m pytest $(ARGS)

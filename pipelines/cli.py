@@ -98,13 +98,12 @@ def _check_source(root: Path, told: str) -> None:
 def _run_local(place: Any, identity: str, folder: Path) -> None:
     import time
 
-    from mammo_core.processes import follow_me, follow_parent
+    from mammo_core.processes import follow_me
     from pipelines.local import compile_pipeline, run_compiled
     from pipelines.show import failure, show
     from pipelines.train import train
 
     started = time.time()
-    follow_parent()
     os.environ.update(follow_me())
     package = compile_pipeline(train, folder / "train.yaml")
     arguments = {

@@ -31,7 +31,7 @@ def show(store: Store, run_id: str, folder: Path, seconds: float) -> dict[str, A
         report = folder / "report.html"
         report.write_bytes(store.read(summary["report"]))
         summary["report"] = str(report)
-    (folder / "summary.json").write_text(json.dumps(summary, sort_keys=True, indent=1) + "\n")
+    (folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
     _print(summary, folder)
     return summary
 

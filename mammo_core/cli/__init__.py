@@ -10,6 +10,7 @@ import typer
 
 from mammo_core.cli import dicom, models, phantom, score, sources
 from mammo_core.errors import MammoError
+from mammo_core.processes import follow_parent
 
 _DEBUG = "MAMMO_DEBUG"
 
@@ -43,6 +44,7 @@ def main() -> None:
         sys.argv.remove("--debug")
         os.environ[_DEBUG] = "1"
     try:
+        follow_parent()
         _app()()  # shows wrong usage itself, with exit code 2
     except MammoError as error:
         _fail(str(error), error.exit_code)

@@ -88,7 +88,7 @@ class ImageRecord:
                         name.decode(),
                         np.unpackbits(np.frombuffer(bits, np.uint8), count=size)
                         .reshape(shape)
-                        .astype(bool),
+                        .view(np.bool_),
                     )
                     for name, bits in zip(
                         fields.get("lesion_ids", []), fields.get("masks", []), strict=True

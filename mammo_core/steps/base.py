@@ -90,6 +90,7 @@ class StepContext:
         status = {
             "step": self.name,
             "state": state,
+            "started": round(started, 3),
             "seconds": round(time.time() - started, 2),
             "found": self.found,
             "rejects": self.rejects,

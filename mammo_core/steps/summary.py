@@ -26,15 +26,16 @@ def summarize(*, store: str, run_id: str, recipe: str, state: str = "") -> dict[
     """
     place, run_id = open_store(store), run_id_of(run_id)
     summary = assemble(place, run_id, load_recipe(recipe).name, state)
-    data = (json.dumps(summary, sort_keys=True, indent=1) + "\n").encode()
+    data = (json.dumps(summary, indent=1) + "\n").encode()
     place.write(f"runs/{run_id}/summary.json", data)
     return summary
 
 
 def steps_of(store: Store, run_id: str) -> dict[str, dict[str, Any]]:
-    """Return step → its status, in no particular order."""
+    """Return step → its status, in the order in which they started."""
     keys = [key for key in store.list(f"runs/{run_id}/steps") if key.endswith(".json")]
     statuses = [json.loads(store.read(key)) for key in keys]
+    statuses.sort(key=lambda status: status["started"])
     return {str(status["step"]): status for status in statuses}
 
 

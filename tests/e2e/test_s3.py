@@ -1,0 +1,33 @@
+"""The same path on an S3 server: nothing but the store's URI differs."""
+
+import csv
+import subprocess
+from uuid import uuid4
+
+import pytest
+
+from mammo_core.store import open_store
+
+pytestmark = [pytest.mark.slow, pytest.mark.s3]
+
+
+def test_run_and_score_on_s3(undisturbed, pipeline, s3_environment, mammo, phantom_tree, tmp_path):
+    _, on_disk = undisturbed
+    uri = f"s3://mammo-tests/{uuid4().hex}"
+    done = pipeline.run(tmp_path, "--store", uri)
+    assert done.code == 0, done.output
+    summary = done.summary
+    assert summary["model_uri"] == f"{uri}/models/tiny/1"
+    ids = {name: data["id"] for name, data in summary["datasets"].items()}
+    assert ids == {name: data["id"] for name, data in on_disk.summary["datasets"].items()}
+    assert summary["auc"] == on_disk.summary["auc"]
+    assert not list((tmp_path / "runs").rglob("*.tfrecord"))
+    assert s3_environment.secret_key not in done.output
+    keys = list(open_store(uri).list(""))
+    assert "models/tiny/1/package/SHA256SUMS" in keys
+
+    out = tmp_path / "scores.csv"
+    view = next(phantom_tree.glob("*-Test_*_CC"))
+    line = [mammo, "score", "--model", summary["model_uri"], view, "--out", out]
+    subprocess.run(line, check=True, capture_output=True)
+    assert len(list(csv.DictReader(out.open()))) == 1
