@@ -23,8 +23,8 @@ help: ## List the targets
 setup: $(SETUP) ## Make .venv from the pins, with the command mammo in it
 
 run: $(SETUP) ## Make the phantom, train, evaluate and push a model of it
-	$(FOLLOW) .venv/bin/mammo phantom create $(PHANTOM) --patients 180 --seed 1 --layout original --size 576x448
-	$(FOLLOW) .venv/bin/mammo pipeline run --local --recipe $(RECIPE) $(ARGS)
+	@$(FOLLOW) .venv/bin/mammo phantom create $(PHANTOM) --patients 180 --seed 1 --layout original --size 576x448
+	@$(FOLLOW) .venv/bin/mammo pipeline run --local --recipe $(RECIPE) $(ARGS)
 
 test: .venv/.test-installed ## Run all tests
 	$(PYTHON) -m pytest $(ARGS)

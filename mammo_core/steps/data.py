@@ -209,7 +209,7 @@ def sample(context: StepContext, images: Manifest) -> Manifest:
     id = sample_id(recipe.sampling, recipe.seed, images)
     manifest = context.find_or_make(KIND, id, make)
     # Fewer patches of a lesion than asked is worth a row in the table, not a failed step.
-    context.rejects += manifest.counts["rejected_lesions"]
+    context.rejects += manifest.counts["rejected_lesions"] + manifest.counts["rejected_images"]
     return manifest
 
 
