@@ -14,7 +14,8 @@ gives two draws, and can.
 difficulty   d      best AUC
 0.00        2.40    0.9997
 0.25        1.87    0.996
-0.50        1.33    0.970   (the default)
+0.50        1.33    0.970
+0.62        1.07    0.936   (the default)
 0.75        0.80    0.870
 1.00        0.26    0.643
 """

@@ -4,7 +4,7 @@ import pytest
 
 from mammo_core.phantom import PhantomConfig, create
 
-SMALL = PhantomConfig(patients=20, seed=3, height=96, width=72)
+SMALL = PhantomConfig(patients=20, seed=3, height=96, width=72, difficulty=0.5)
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ def test_tables(original_tree: Path) -> None:
 
 
 def test_pictures() -> None:
-    config = PhantomConfig(patients=20, seed=3, height=192, width=144)
+    config = PhantomConfig(patients=20, seed=3, height=192, width=144, difficulty=0.5)
     views = {view.view_id: view for view in plan_views(config)}
     for view_id, recorded in RECORDED_THUMBNAILS.items():
         thumbnail = cv2.resize(
