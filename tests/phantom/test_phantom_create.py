@@ -12,7 +12,7 @@ from mammo_core.errors import RecipeError, SourceError
 from mammo_core.phantom import PhantomConfig, create, verify
 from mammo_core.phantom.marker import held
 
-SMALL = PhantomConfig(patients=20, seed=3, height=96, width=72)
+SMALL = PhantomConfig(patients=20, seed=3, height=96, width=72, difficulty=0.5)
 PROJECT = Path(__file__).parents[2]
 
 
