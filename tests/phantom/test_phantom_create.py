@@ -65,7 +65,7 @@ def test_finding_a_whole_tree_imports_nothing_heavy(original_tree: Path) -> None
         "import sys\n"
         "from pathlib import Path\n"
         "from mammo_core.phantom import PhantomConfig, create\n"
-        "config = PhantomConfig(patients=20, seed=3, height=96, width=72)\n"
+        "config = PhantomConfig(patients=20, seed=3, height=96, width=72, difficulty=0.5)\n"
         f"print(create(Path({str(original_tree)!r}), config).already_there)\n"
         "print({'numpy', 'cv2', 'pydicom', 'tensorflow'} & set(sys.modules))"
     )
@@ -82,7 +82,7 @@ def test_a_killed_run_is_taken_up(original_tree: Path, tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "from mammo_core.phantom import PhantomConfig, create\n"
         "if __name__ == '__main__':\n"
-        "    config = PhantomConfig(patients=20, seed=3, height=96, width=72)\n"
+        "    config = PhantomConfig(patients=20, seed=3, height=96, width=72, difficulty=0.5)\n"
         f"    create(Path({str(root)!r}), config, workers=2, progress=lambda *_: time.sleep(0.2))\n"
     )
     program = tmp_path / "program.py"
@@ -114,7 +114,7 @@ def test_a_killed_run_is_taken_up(original_tree: Path, tmp_path: Path) -> None:
 
 
 def test_lost_and_cut_files_are_made_again(tmp_path: Path) -> None:
-    config = PhantomConfig(patients=2, height=96, width=72)
+    config = PhantomConfig(patients=2, height=96, width=72, difficulty=0.5)
     create(tmp_path, config, workers=1)
     whole = contents(tmp_path)
     lost, cut, *_ = sorted(tmp_path.rglob("*.dcm"))
@@ -129,7 +129,7 @@ def test_lost_and_cut_files_are_made_again(tmp_path: Path) -> None:
 
 
 def test_verify_finds_a_changed_byte(tmp_path: Path) -> None:
-    create(tmp_path, PhantomConfig(patients=1, height=96, width=72), workers=1)
+    create(tmp_path, PhantomConfig(patients=1, height=96, width=72, difficulty=0.5), workers=1)
     victim = sorted(tmp_path.rglob("*.dcm"))[0]
     data = bytearray(victim.read_bytes())
     data[-1] ^= 1
@@ -168,7 +168,7 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
         "from mammo_core.errors import RecipeError\n"
         "from mammo_core.phantom import PhantomConfig, create\n"
         "try:\n"
-        "    config = PhantomConfig(patients=20, seed=3, height=96, width=72)\n"
+        "    config = PhantomConfig(patients=20, seed=3, height=96, width=72, difficulty=0.5)\n"
         f"    create(Path({str(tmp_path)!r}), config)\n"
         "except RecipeError as error:\n"
         "    print(error)"
@@ -190,7 +190,7 @@ def test_a_damaged_marker_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("patients", [1, 2, 3])
 def test_the_smallest_trees_are_whole(tmp_path: Path, patients: int) -> None:
-    config = PhantomConfig(patients=patients, height=96, width=72)
+    config = PhantomConfig(patients=patients, height=96, width=72, difficulty=0.5)
     summary = create(tmp_path, config, workers=1)
     assert summary.counts["patients"] == patients
     assert len(list(tmp_path.glob("*.csv"))) == 4
