@@ -1,19 +1,23 @@
 """`Preprocessing`: the one way pixels reach a network.
 
-Built once from a dataset (geometry, bit depth) and a frame (mean, rescale factor), frozen
-into the model package, used by training, evaluation, scoring and serving alike.
+Built once from a dataset (conversion, geometry, bit depth) and a frame (intensity, mean),
+frozen into the model package, used by training, evaluation, scoring and serving alike.
 """
 
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from mammo_core import imaging
 from mammo_core.errors import RecipeError
 from mammo_core.imaging import (
     FULL_RANGE,
     Interpolation,
+    Orientation,
     Resize,
+    Stretch,
     equalize_hist,
     output_size,
     resize,
@@ -23,8 +27,135 @@ from mammo_core.imaging import (
 RESCALE_FACTOR = 255 / FULL_RANGE
 """Brings the full 16-bit range to [0, 255] (original system: 0.003891)."""
 
+TARGET_SCALE = 255.0
+"""Where the brightest pixel goes under `image_max` (original system: --img-scale)."""
+
 Images = np.ndarray[Any, np.dtype[np.uint16]]
 Pixels = np.ndarray[tuple[int, ...], np.dtype[Any]]
+Intensity = Literal["rescale", "image_max"]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What of a source image is left, and which way round: masks follow it.
+
+    Attributes:
+        box: What was cut out, (x, y, width, height) in source pixels; None for all of it.
+        flipped: Whether it was mirrored left to right, after the cut.
+    """
+
+    box: tuple[int, int, int, int] | None = None
+    flipped: bool = False
+
+    def apply(self, pixels: Pixels) -> Pixels:
+        """Cut and mirror an image or a mask of the source's size; a view, no copy."""
+        if self.box is not None:
+            x, y, width, height = self.box
+            pixels = pixels[y : y + height, x : x + width]
+        return pixels[:, ::-1] if self.flipped else pixels
+
+
+class Conversion(BaseModel):
+    """How a decoded image becomes a full-range one, before it is resized.
+
+    Done in this order: stretch, median filter, artifacts, pectoral muscle, crop, orientation.
+
+    Args:
+        stretch: `bit_depth` (the stored range to the full range: equal levels stay equal
+            between images), `min_max` (each image's own range) or `none`.
+        voi: Whether the file's own window or VOI look-up table is applied when it is read.
+        for_processing: Whether For Processing images (raw detector data) are taken.
+        median_filter: Side of a median filter in pixels: 0 (none), 3 or 5.
+        suppress_artifacts: Whether everything but the largest object is blackened.
+        remove_pectoral: Whether the pectoral muscle is blackened too; experimental.
+        crop_to_breast: Whether the image is cut to the breast's bounding box and everything
+            else in it blackened; masks are cut alike.
+        orientation: `as_stored`, or the side that the chest wall of all breasts is brought
+            to (`chest_left`, `chest_right`), by the laterality or, if unknown, the tissue.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stretch: Stretch = "bit_depth"
+    voi: bool = False
+    for_processing: bool = False
+    median_filter: Literal[0, 3, 5] = 0
+    suppress_artifacts: bool = False
+    remove_pectoral: bool = False
+    crop_to_breast: bool = False
+    orientation: Orientation = "as_stored"
+
+    def apply(
+        self, pixels: Pixels, bits_stored: int, laterality: str = ""
+    ) -> tuple[Images, Placement]:
+        """Convert a decoded image, which was read with `voi` and `for_processing` as here.
+
+        Args:
+            pixels: (h, w) uint8 or uint16, [0, 2**bits_stored - 1], black is 0.
+            bits_stored: Bits of that range.
+            laterality: `LEFT`, `RIGHT`, or anything else for unknown.
+
+        Returns:
+            (h', w') uint16, [0, 65535], and where it lies in the source.
+
+        Raises:
+            RecipeError: Levels outside the stored range, or no breast to be found.
+        """
+        done: Pixels = imaging.stretch(pixels, bits_stored, self.stretch)
+        if self.median_filter:
+            done = imaging.median_filter(done, self.median_filter)
+        if self.suppress_artifacts or self.remove_pectoral:
+            clean, breast = imaging.suppress_artifacts(done)
+            done = clean if self.suppress_artifacts else done
+            if self.remove_pectoral:
+                done, _ = imaging.remove_pectoral(done, breast)
+        box = None
+        if self.crop_to_breast:
+            done, box = imaging.segment_breast(done)
+        placement = Placement(box, imaging.needs_flip(done, laterality, self.orientation))
+        return Placement(flipped=placement.flipped).apply(done), placement
+
+
+class IntensityConfig(BaseModel):
+    """How gray levels become a network's numbers; a recipe says it, a frame keeps it.
+
+    Args:
+        regime: `rescale` (every pixel times one factor, as the published models) or
+            `image_max` (each image's own maximum to `target_scale`). A patch is an image of
+            its own here, as it was in the original system.
+        target_scale: Where `image_max` brings the maximum; no meaning under `rescale`.
+        equalize: Whether each image's histogram is equalised (original system: together
+            with image_max).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    regime: Intensity = "rescale"
+    target_scale: float = Field(default=TARGET_SCALE, gt=0)
+    equalize: bool = False
+
+    @model_validator(mode="after")
+    def _one_regime(self) -> Self:
+        if self.regime == "rescale" and self.target_scale != TARGET_SCALE:
+            raise ValueError("target_scale belongs to the regime image_max")
+        return self
+
+    def mean(self, statistics: "dict[str, Any]") -> float:
+        """Return the mean pixel of images as `Preprocessing` hands them to a network.
+
+        Args:
+            statistics: Of the images, arrays (n,): `mean` and `maximum`, [0, 65535], and
+                `equalized_mean` and `equalized_image_max_mean`, [0, 255].
+        """
+        if self.equalize:
+            name = "equalized_mean" if self.regime == "rescale" else "equalized_image_max_mean"
+            values = np.asarray(statistics[name], np.float64)
+            return float(values.mean()) * (self.target_scale / TARGET_SCALE)
+        values = np.asarray(statistics["mean"], np.float64)
+        if self.regime == "rescale":
+            return float(values.mean()) * RESCALE_FACTOR
+        top = np.asarray(statistics["maximum"], np.float64)
+        return float((values / np.where(top > 0, top, 1)).mean()) * self.target_scale
 
 
 class Geometry(BaseModel):
@@ -89,9 +220,12 @@ class Preprocessing(BaseModel):
         bit_depth: Gray levels kept: 16, or 8 (256 levels, still spread over the full
             range, so the other numbers need no change).
         mean: Mean pixel of the rescaled training images, in units of the rescaled range.
-        rescale_factor: What a full-range pixel is multiplied with.
+        rescale_factor: What a full-range pixel is multiplied with; regime `rescale` only.
         equalize: Whether to equalise the histogram of each image first.
         channels: 1, or 3 equal channels.
+        intensity: `rescale`, or `image_max`: see `IntensityConfig`. They exclude each other.
+        target_scale: Where `image_max` brings the brightest pixel of each image.
+        conversion: What is done to a decoded image before it is resized.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -102,6 +236,34 @@ class Preprocessing(BaseModel):
     rescale_factor: float = Field(default=RESCALE_FACTOR, gt=0)
     equalize: bool = False
     channels: Literal[1, 3] = 1
+    intensity: Intensity = "rescale"
+    target_scale: float = Field(default=TARGET_SCALE, gt=0)
+    conversion: Conversion = Conversion()
+
+    @model_validator(mode="after")
+    def _one_regime(self) -> Self:
+        if self.intensity == "image_max" and self.rescale_factor != RESCALE_FACTOR:
+            raise ValueError("image_max takes target_scale, and no rescale_factor")
+        if self.intensity == "rescale" and self.target_scale != TARGET_SCALE:
+            raise ValueError("rescale takes rescale_factor, and no target_scale")
+        return self
+
+    def from_source(self, pixels: Pixels, bits_stored: int, laterality: str = "") -> Images:
+        """Turn a decoded image into what a dataset stores: conversion, then geometry.
+
+        Args:
+            pixels: (h, w) uint8 or uint16, [0, 2**bits_stored - 1]; read with `voi` and
+                `for_processing` of `conversion`.
+            bits_stored: Bits of that range.
+            laterality: `LEFT`, `RIGHT`, or anything else for unknown.
+
+        Returns:
+            (H, W) uint16, [0, 65535].
+
+        Raises:
+            RecipeError: Levels outside the stored range, or no breast to be found.
+        """
+        return self.to_geometry(self.conversion.apply(pixels, bits_stored, laterality)[0])
 
     def to_geometry(self, pixels: Pixels) -> Images:
         """Resize an image to what a dataset stores.
@@ -124,6 +286,8 @@ class Preprocessing(BaseModel):
     def to_network(self, batch: Pixels) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Turn stored images into a network's input: x * rescale_factor - mean.
 
+        Under `image_max` the factor is target_scale / maximum, image by image.
+
         Args:
             batch: (n, H, W) uint16, [0, 65535].
 
@@ -134,15 +298,29 @@ class Preprocessing(BaseModel):
             RecipeError: Not a batch of gray uint16 images.
         """
         _require(batch, 3)
+        values = batch.astype(np.float32)
+        factor: Any = np.float32(self.rescale_factor)
+        if self.intensity == "image_max":
+            top = batch.max(axis=(1, 2), initial=0).astype(np.float32)
+            # A black image stays black (original system: a maximum of 0 counts as the target).
+            factor = np.where(top > 0, np.float32(self.target_scale) / np.maximum(top, 1), 1)
+            factor = factor.astype(np.float32)[:, np.newaxis, np.newaxis]
         if self.equalize:
-            # 256 levels spread over the full range: the rescale factor keeps its meaning.
-            levels = [equalize_hist(image).astype(np.float32) * 257 for image in batch]
-            values = np.stack(levels) if levels else batch.astype(np.float32)
-        else:
-            values = batch.astype(np.float32)
-        values *= np.float32(self.rescale_factor)
+            for image, value in zip(batch, values, strict=True):
+                value[...] = self._equalized(image)
+            if self.intensity == "image_max":
+                factor = np.float32(self.target_scale / TARGET_SCALE)
+            else:
+                # 256 levels spread over the full range: the factor keeps its meaning.
+                factor = factor * np.float32(257)
+        values *= factor
         values -= np.float32(self.mean)
         return np.repeat(values[..., np.newaxis], self.channels, axis=-1)
+
+    def _equalized(self, image: Images) -> Pixels:
+        if self.intensity == "image_max":
+            return equalize_hist(imaging.eight_bit(image))
+        return equalize_hist(image)
 
 
 def _require(pixels: Pixels, axes: int) -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mammo_core.errors import RecipeError
 from mammo_core.evaluation import EvaluationConfig
 from mammo_core.ingest.convert import ConvertConfig
 from mammo_core.ingest.runner import RunnerConfig
 from mammo_core.packaging import GateConfig
+from mammo_core.preprocessing import IntensityConfig
 from mammo_core.sampling import SamplingConfig
 from mammo_core.sources import SourceConfig, SplitConfig
 from mammo_core.store import open_store
@@ -36,7 +37,8 @@ class Recipe(BaseModel):
         max_reject_share: A step fails when more than this share of its inputs is rejected.
         shuffle_labels: Permute the labels over patients: a check that must give AUC 0.5.
         source: Where the mammograms and their tables are.
-        convert: Geometry of the image records.
+        convert: Geometry of the image records, and what is done to images before.
+        intensity: How gray levels become a network's numbers.
         split: How patients are divided.
         sampling: Which patches are cut.
         patch_training: Network and stages of the patch classifier.
@@ -58,6 +60,7 @@ class Recipe(BaseModel):
     shuffle_labels: bool = False
     source: SourceConfig
     convert: ConvertConfig
+    intensity: IntensityConfig = IntensityConfig()
     split: SplitConfig
     sampling: SamplingConfig
     patch_training: PatchTrainingConfig
@@ -65,6 +68,19 @@ class Recipe(BaseModel):
     evaluation: EvaluationConfig = EvaluationConfig()
     gate: GateConfig
     runner: RunnerConfig = RunnerConfig()
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Recipe":
+        geometry, side = self.convert.geometry, self.sampling.patch_size
+        smallest = geometry.height
+        if geometry.resize != "height":  # else the width follows the image
+            smallest = min(smallest, geometry.width)
+        if side > smallest:
+            raise ValueError(
+                f"sampling.patch_size {side} is larger than the images of convert.geometry, "
+                f"{geometry.height}x{geometry.width}"
+            )
+        return self
 
     def to_json(self) -> str:
         """The resolved recipe as it stands in a run's record."""
@@ -113,7 +129,14 @@ def _read(reference: str) -> tuple[str, str]:
     folder = Path(os.environ.get("MAMMO_RECIPES", _FOLDER))
     for path in (Path(reference), folder / f"{reference}.yaml"):
         if path.is_file():
-            return path.read_text(), str(path)
+            try:
+                return path.read_text(), str(path)
+            except UnicodeDecodeError as error:
+                raise RecipeError(
+                    f"The recipe {path} cannot be read",
+                    expected="text in UTF-8",
+                    received=str(error),
+                ) from error
     names = sorted(path.stem for path in folder.glob("*.yaml"))
     raise RecipeError(
         "The recipe cannot be found",
@@ -141,7 +164,14 @@ def _apply(values: dict[str, Any], override: str) -> None:
                 received=f"{type(found).__name__}",
             )
         place = found
-    place[last] = yaml.safe_load(text)
+    try:
+        place[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(
+            f"The override {override} cannot be read",
+            expected="a value in YAML",
+            received=" ".join(str(error).split()),
+        ) from error
 
 
 def _invalid(origin: str, error: ValidationError) -> RecipeError:
@@ -152,6 +182,10 @@ def _invalid(origin: str, error: ValidationError) -> RecipeError:
     return RecipeError(
         f"The recipe {origin} is wrong at {where}{more}",
         expected="a key of the schema" if unknown else faults[0]["msg"],
-        received="an unknown key" if unknown else repr(faults[0]["input"])[:200],
+        received="an unknown key"
+        if unknown
+        else "the values above"
+        if where == "the whole recipe"
+        else repr(faults[0]["input"])[:200],
         hint="docs/recipes.md lists the keys",
     )

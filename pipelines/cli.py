@@ -1,5 +1,6 @@
 """`mammo pipeline …`."""
 
+import json
 import os
 import re
 from datetime import UTC, datetime
@@ -36,7 +37,8 @@ def run(
         typer.Option(envvar="MAMMO_STORE", help="URI of the object store (file:// or s3://)."),
     ] = "file://store",
     source: Annotated[
-        str | None, typer.Option(help="Folder of the mammograms (instead of the recipe's).")
+        str | None,
+        typer.Option(help="Folder or s3:// URI of the mammograms (instead of the recipe's)."),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -65,11 +67,11 @@ def run(
         )
     overrides = list(settings or [])
     if source is not None:
-        overrides.append(f"source.root={source}")
+        overrides.append(f"source.root={json.dumps(source)}")
     if shuffle_labels:
         overrides.append("shuffle_labels=true")
     resolved = load_recipe(recipe, overrides)
-    _check_source(resolved.source.root_path, resolved.source.root)
+    _check_source(resolved.source)
     identity = run_id or f"{resolved.name}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", identity):
         raise RecipeError(
@@ -78,24 +80,29 @@ def run(
             received=repr(identity),
         )
     place = open_store(store)
+    for key in list(place.list(f"runs/{identity}")):  # of an earlier run of this id
+        place.delete(key)
     place.write(f"runs/{identity}/recipe.json", resolved.to_json().encode())
     print(f"run {identity}: recipe {resolved.name}, store {place.uri}")
     _run_local(place, identity, runs / identity)
 
 
-def _check_source(root: Path, told: str) -> None:
-    from mammo_core.errors import RecipeError
+def _check_source(source: Any) -> None:
+    from mammo_core.errors import RecipeError, SourceError
 
-    if not root.is_dir():
+    try:
+        source.files().require(f"source's folder {source.root}")
+    except SourceError as error:
         raise RecipeError(
-            "The source's folder cannot be read",
-            expected="an existing folder (source.root)",
-            received=told,
+            error.problem,
+            expected=f"{error.expected} (source.root)",
+            received=error.received,
             hint="make the phantom first with `mammo phantom create`, or give --source DIR",
-        )
+        ) from error
 
 
 def _run_local(place: Any, identity: str, folder: Path) -> None:
+    import shutil
     import time
 
     from mammo_core.processes import follow_me
@@ -106,12 +113,20 @@ def _run_local(place: Any, identity: str, folder: Path) -> None:
     started = time.time()
     os.environ.update(follow_me())
     package = compile_pipeline(train, folder / "train.yaml")
+    # What steps put aside goes with the run, even where they were killed.
+    temporary = folder / "tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    os.environ["TMPDIR"] = str(temporary.absolute())
     arguments = {
         "recipe": f"{place.uri}/runs/{identity}/recipe.json",
         "store": place.uri,
         "run_id": identity,
     }
-    succeeded = run_compiled(package, arguments, folder / "artifacts")
+    try:
+        succeeded = run_compiled(package, arguments, folder / "artifacts")
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     summary = show(place, identity, folder, time.time() - started)
     if not succeeded:
         raise failure(summary)

@@ -50,14 +50,15 @@ def run_compiled(package: Path, arguments: dict[str, Any], folder: Path) -> bool
         enable_caching=False,
     )
     pipeline = components.load_component_from_text(_without_retries(package.read_text()))
-    logging.disable(logging.WARNING)
+    logging.disable(logging.ERROR)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with (
-            (folder.parent / "steps.log").open("w") as log,
-            contextlib.redirect_stdout(_Lines(log)),
-        ):
-            pipeline(**arguments)
+        with (folder.parent / "steps.log").open("w") as log:
+            lines = _Lines(log)
+            with contextlib.redirect_stdout(lines):
+                pipeline(**arguments)
+        if lines.fault is not None:
+            raise lines.fault
     except RuntimeError as error:
         # KFP says only which task failed; the step's own words are in the run's record.
         if "finished with status" not in str(error):
@@ -96,16 +97,24 @@ class _Lines(io.TextIOBase):
         self._shown = sys.stdout
         self._all = os.environ.get("MAMMO_DEBUG") == "1"
         self._line = ""
+        self.fault: OSError | None = None
 
     def write(self, text: str) -> int:
-        self._log.write(text)
+        try:
+            self._log.write(text)
+        except OSError as error:  # told at the end: KFP prints from many places
+            self.fault = error
         self._line += text
         *lines, self._line = self._line.split("\n")
         for line in lines:
             own = self._OWN.match(line)
-            if self._all or own:
+            # A fault is told once, at the end.
+            if self._all or (own and "] error: " not in own[1]):
                 print(own[1] if own else line, file=self._shown, flush=True)
         return len(text)
 
     def flush(self) -> None:
-        self._log.flush()
+        try:
+            self._log.flush()
+        except OSError as error:
+            self.fault = error

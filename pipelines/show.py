@@ -27,8 +27,9 @@ def show(store: Store, run_id: str, folder: Path, seconds: float) -> dict[str, A
     written = json.loads(store.read(key)) if store.exists(key) else {}
     summary = {**assemble(store, run_id, recipe, written.get("state", "failed"))}
     summary["seconds"]["all"] = round(seconds, 1)
+    summary["log"] = str(folder.absolute() / "steps.log")
     if summary["report"]:
-        report = folder / "report.html"
+        report = folder.absolute() / "report.html"
         report.write_bytes(store.read(summary["report"]))
         summary["report"] = str(report)
     (folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
@@ -45,7 +46,8 @@ def failure(summary: dict[str, Any]) -> MammoError:
         f"The run {summary['run_id']} did not finish",
         expected="every step to succeed",
         received=f"no word from step {unfinished[0]} (killed?)" if unfinished else "no error",
-        hint="run the same command again: what is whole is kept",
+        hint=f"what it printed is in {summary['log']}; run the same command again, "
+        "what is whole is kept",
     )
 
 
@@ -65,7 +67,11 @@ def _print(summary: dict[str, Any], folder: Path) -> None:
 
     table = Table(title=f"run {summary['run_id']}", show_header=False)
     for name, data in summary["datasets"].items():
-        counts = ", ".join(f"{count} {what}" for what, count in data["counts"].items() if count)
+        counts = ", ".join(
+            f"{count} {what}"
+            for what, count in data["counts"].items()
+            if count and "reject" not in what
+        )
         table.add_row(name, f"{counts} ({data['rejects']} rejects)")
     for split, counts in (summary["splits"] or {}).items():
         table.add_row(split, ", ".join(f"{count} {what}" for what, count in counts.items()))

@@ -22,7 +22,8 @@ def train(recipe: str = "phantom", store: str = "s3://mammo", run_id: str = "") 
     run = {"store": store, "recipe": recipe, "run_id": ids}
     finish = on_platform(steps.summarize(**run)).set_display_name("Summary")
     with dsl.ExitHandler(finish, name="run"):
-        tables = on_platform(steps.index(**run)).set_display_name("Index").output
+        index = on_platform(steps.index(**run)).set_display_name("Index")
+        tables = index.outputs["tables"]
         images = on_platform(steps.convert(**run, tables=tables)).set_display_name("Convert").output
         frame = (
             on_platform(steps.publish_features(**run, tables=tables, images=images))

@@ -11,6 +11,7 @@ def index(
     run_id: str,
     recipe: str,
     tables: dsl.Output[dsl.Dataset],
+    audit: dsl.Output[dsl.HTML],
 ) -> None:
     """Find and describe the mammograms of the recipe's source: tables of images and lesions.
 
@@ -19,6 +20,7 @@ def index(
         run_id: Id of the run.
         recipe: Name or URI of the recipe.
         tables: Tables of images, lesions and rejects.
+        audit: What the source holds and what is odd, as one HTML page.
     """
     from mammo_core import steps
 
@@ -30,3 +32,4 @@ def index(
             out=tables.path,
         )
     )
+    steps.show_audit(store, tables.path, audit.path)

@@ -2,13 +2,14 @@
 
 import errno
 import os
+import signal
 import sys
 import traceback
 from importlib.metadata import entry_points
 
 import typer
 
-from mammo_core.cli import dicom, models, phantom, score, sources
+from mammo_core.cli import dicom, models, phantom, score, sources, store
 from mammo_core.errors import MammoError
 from mammo_core.processes import follow_parent
 
@@ -22,11 +23,12 @@ def _app() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
         help="Mammograms in, an evaluated and versioned breast-cancer classifier out. "
-        "Research use only; not a medical device.",
+        "Research use only; not a medical device. --debug anywhere shows tracebacks.",
     )
     app.add_typer(phantom.app, name="phantom", help="Synthetic mammograms.")
     app.add_typer(dicom.app, name="dicom", help="Look at DICOM files.")
     app.add_typer(sources.app, name="sources", help="Case tables and image trees.")
+    app.add_typer(store.app, name="store", help="The object store.")
     app.add_typer(models.app, name="models", help="Published model packages.")
     app.command("score")(score.score)
     # `mammo pipeline` needs KFP, which the library never imports; it joins by name.
@@ -43,6 +45,7 @@ def main() -> None:
     if "--debug" in sys.argv:
         sys.argv.remove("--debug")
         os.environ[_DEBUG] = "1"
+    signal.signal(signal.SIGINT, _interrupted)
     try:
         follow_parent()
         _app()()  # shows wrong usage itself, with exit code 2
@@ -50,6 +53,13 @@ def main() -> None:
         _fail(str(error), error.exit_code)
     except OSError as error:
         _fail(_told(error), 1)
+    except Exception as error:
+        _fail(f"{type(error).__name__}: {error} (a fault of this program; see --debug)", 1)
+
+
+def _interrupted(*_: object) -> None:
+    print("interrupted: the same command goes on where this one was", file=sys.stderr)
+    os._exit(130)
 
 
 def _fail(message: str, code: int) -> None:

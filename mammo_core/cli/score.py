@@ -9,7 +9,9 @@ import typer
 def score(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="PATH...", help="DICOM or grey PNG files, and folders of them."),
+        typer.Argument(
+            metavar="PATH...", help="DICOM or grey PNG and TIFF files, and folders of them."
+        ),
     ],
     model: Annotated[
         str,
@@ -29,12 +31,17 @@ def score(
     malignant_probability, model_id. What could not be scored is in <CSV>.rejects.csv beside it,
     with the reason. Exit code 1 when no file could be scored.
     """
+    from mammo_core.errors import RecipeError
     from mammo_core.packaging import load, resolve
     from mammo_core.progress import progress
     from mammo_core.scoring import find_files, rejects_path
     from mammo_core.scoring import score as score_files
 
     # A wrong path is told before a network is loaded.
+    if out.is_dir():
+        raise RecipeError(
+            "The scores cannot be written", expected="a file", received=f"the folder {out}"
+        )
     found = find_files(paths, leave_out=(out, rejects_path(out)))
     package = load(resolve(model))
     with progress("score", len(found), "images") as shown:

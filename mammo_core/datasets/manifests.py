@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -173,6 +174,12 @@ def verify_file(store: Store, file: StoredFile) -> None:
             received=f"{size} bytes" + (f" with SHA-256 {digest}" if digest else ""),
             hint="remove the output's folder and run again",
         )
+
+
+def fetch_verified(store: Store, file: StoredFile) -> Path:
+    """Return a local copy of a stored file; RecordError when its bytes are not the manifest's."""
+    verify_file(store, file)
+    return store.fetch(file.key)
 
 
 def publish(store: Store, manifest: Manifest) -> Manifest:

@@ -4,7 +4,7 @@ import io
 
 import pandas as pd
 
-from mammo_core.datasets.manifests import Manifest, StoredFile, put_bytes
+from mammo_core.datasets.manifests import Manifest, StoredFile, fetch_verified, put_bytes
 from mammo_core.store import Store
 
 
@@ -28,4 +28,4 @@ def put_table(store: Store, folder: str, name: str, table: pd.DataFrame) -> Stor
 
 def read_table(store: Store, manifest: Manifest, name: str) -> pd.DataFrame:
     """Read a table of an output."""
-    return pd.read_parquet(store.fetch(manifest.file(name).key))
+    return pd.read_parquet(fetch_verified(store, manifest.file(name)))

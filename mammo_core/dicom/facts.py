@@ -22,6 +22,10 @@ class ImageFacts(BaseModel):
         view: CC, MLO or None (unknown, or neither of both).
         spacing_mm: Distance of pixel centres in mm; None when unknown or not square.
         spacing_source: The header field that the spacing was taken from.
+        voi: Whether the header has a window or a VOI look-up table, and whether the pixels
+            handed out went through it.
+        voi_function: Which one: TABLE, or the function of the window.
+        for_processing: Whether it is raw detector data, not an image for reading.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +40,9 @@ class ImageFacts(BaseModel):
     view: Literal["CC", "MLO"] | None = None
     spacing_mm: float | None = None
     spacing_source: str | None = None
+    voi: Literal["none", "available", "applied"] = "none"
+    voi_function: Literal["TABLE", "LINEAR", "LINEAR_EXACT", "SIGMOID"] | None = None
+    for_processing: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,11 @@
 """The header of a DICOM file, by allow-list, and what cannot be read from it."""
 
-import contextlib
 import re
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
-from mammo_core.dicom.facts import ImageFacts
-from mammo_core.dicom.views import laterality_of, view_of
 from mammo_core.errors import DicomError
 
 #: The only fields that are ever parsed: nothing of the patient, the study or the site.
@@ -20,6 +18,7 @@ ALLOWED: Final = (
     "ViewCodeSequence",
     "Laterality",
     "ImageLaterality",
+    "AnatomicRegionSequence",
     "ImagerPixelSpacing",
     "PixelSpacing",
     "NominalScannedPixelSpacing",
@@ -37,6 +36,10 @@ ALLOWED: Final = (
     "RescaleSlope",
     "RescaleIntercept",
     "ModalityLUTSequence",
+    "WindowCenter",
+    "WindowWidth",
+    "VOILUTFunction",
+    "VOILUTSequence",
 )
 
 #: Terms of Modality (PS3.3 C.7.3.1.1.1) that we name. A damaged header can hold anything in
@@ -55,7 +58,8 @@ _PHOTOMETRIC: Final = frozenset(
 
 #: No mammogram comes near; an honest one has up to 40 million pixels.
 MAXIMUM_PIXELS: Final = 100_000_000
-_MAXIMUM_INFLATED: Final = 2 * MAXIMUM_PIXELS + 2**24
+#: Bytes of a data set of that size, with much room for what is not pixels.
+MAXIMUM_BYTES: Final = 2 * MAXIMUM_PIXELS + 2**24
 
 _FOR_PROCESSING: Final = (
     "1.2.840.10008.5.1.4.1.1.1.2.1",  # Digital Mammography X-Ray, For Processing
@@ -65,15 +69,31 @@ _TOMOSYNTHESIS: Final = "1.2.840.10008.5.1.4.1.1.13.1.3"
 _DEFLATED: Final = "1.2.840.10008.1.2.1.99"
 
 
-def read_header(path: Path, name: str) -> Any:
+@dataclass(frozen=True)
+class Header:
+    """The allowed header fields of a file.
+
+    Args:
+        data: pydicom Dataset with a file meta group that names a transfer syntax.
+        place: Where in the file the element of the pixels starts, if it has one; None in a
+            deflated file.
+    """
+
+    data: Any
+    place: int | None
+
+    @property
+    def syntax(self) -> str:
+        """Transfer syntax UID."""
+        return str(self.data.file_meta.TransferSyntaxUID)
+
+
+def read_header(path: Path, name: str) -> Header:
     """Read the allowed header fields of a DICOM file, pixels left alone.
 
     Args:
         path: The file.
         name: The file, for messages.
-
-    Returns:
-        A pydicom Dataset with a file meta group that names a transfer syntax.
 
     Raises:
         DicomError: Not a DICOM file, no file meta group, no transfer syntax, a broken header.
@@ -81,23 +101,25 @@ def read_header(path: Path, name: str) -> Any:
     return _dcmread(path, name, list(ALLOWED), stop_before_pixels=True)
 
 
-def read_with_pixels(path: Path, name: str) -> Any:
-    """Read the allowed header fields and the encoded pixels of a DICOM file.
+def read_inflated(path: Path, name: str) -> bytes:
+    """Read the pixels of a deflated DICOM file.
 
     Args:
         path: The file, of which `check_header` has accepted the header.
         name: The file, for messages.
 
     Returns:
-        A pydicom Dataset that may have PixelData.
+        The value of Pixel Data; empty when there is none.
 
     Raises:
-        DicomError: The file cannot be parsed.
+        DicomError: The file cannot be parsed, or inflates beyond any mammogram.
     """
-    return _dcmread(path, name, [*ALLOWED, "PixelData"], stop_before_pixels=False)
+    header = _dcmread(path, name, ["PixelData"], stop_before_pixels=False)
+    held = header.data.get("PixelData")
+    return held if isinstance(held, bytes) else b""
 
 
-def _dcmread(path: Path, name: str, tags: list[str], *, stop_before_pixels: bool) -> Any:
+def _dcmread(path: Path, name: str, tags: list[str], *, stop_before_pixels: bool) -> Header:
     import pydicom
     from pydicom import config
     from pydicom.errors import InvalidDicomError
@@ -105,11 +127,14 @@ def _dcmread(path: Path, name: str, tags: list[str], *, stop_before_pixels: bool
     # Validation only warns, and its warnings quote what is in the header.
     config.settings.reading_validation_mode = config.IGNORE
     try:
-        _bound_deflated(path, name)
-        data = pydicom.dcmread(path, stop_before_pixels=stop_before_pixels, specific_tags=tags)
+        with path.open("rb") as file:
+            deflated = _bound_deflated(file, name)
+            file.seek(0)
+            data = pydicom.dcmread(file, stop_before_pixels=stop_before_pixels, specific_tags=tags)
+            place = None if deflated else file.tell()
         for _ in data.iterall():
             pass  # Values are parsed when they are touched: meet every fault here.
-        return _with_syntax(data, name)
+        return Header(_with_syntax(data, name), place)
     except InvalidDicomError as error:
         raise DicomError(
             f"{name} is not a DICOM file, or has no file meta group",
@@ -121,12 +146,23 @@ def _dcmread(path: Path, name: str, tags: list[str], *, stop_before_pixels: bool
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise_unless_missing(error, name)
-        # The text of a parser's error can quote a value: its kind is enough.
         raise DicomError(
             f"{name} has a header that cannot be parsed",
             expected="a DICOM data set as PS3.10 has it",
             received=f"{type(error).__name__} while parsing",
-        ) from error
+        ) from without_text(error)
+
+
+def without_text(error: BaseException) -> Exception:
+    """Return a cause to chain: where it went wrong, without what a header says.
+
+    The text of a parser's error can quote a value, and a damaged header can hold a name in any
+    field: kind and traceback are enough.
+
+    Args:
+        error: What a parser raised.
+    """
+    return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)
 
 
 def raise_unless_missing(error: OSError, name: str) -> None:
@@ -157,71 +193,83 @@ def _with_syntax(data: Any, name: str) -> Any:
     return data
 
 
-def _bound_deflated(path: Path, name: str) -> None:
-    """Refuse a deflated data set that would inflate beyond any mammogram (1029:1 seen)."""
-    from pydicom.filereader import read_file_meta_info
+def _bound_deflated(file: BinaryIO, name: str) -> bool:
+    """Refuse a deflated data set that would inflate beyond any mammogram (1029:1 seen).
 
-    meta = read_file_meta_info(path)
+    Returns:
+        Whether the data set is deflated.
+    """
+    from pydicom.filereader import _read_file_meta_info, read_preamble
+
+    read_preamble(file, False)
+    meta = _read_file_meta_info(file)
     if meta.get("TransferSyntaxUID") != _DEFLATED:
-        return
+        return False
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     total = 0
-    with path.open("rb") as file:
-        # Preamble 128, DICM 4, the group length element 12, and what it counts (PS3.10 7.1).
-        file.seek(144 + int(meta.FileMetaInformationGroupLength))
-        while not inflater.eof:
-            chunk = inflater.unconsumed_tail or file.read(2**16)
-            if not chunk:
-                break
-            total += len(inflater.decompress(chunk, 2**22))
-            if total > _MAXIMUM_INFLATED:
-                raise DicomError(
-                    f"{name} inflates beyond any mammogram",
-                    expected=f"at most {_MAXIMUM_INFLATED} bytes",
-                    received="more",
-                )
+    while not inflater.eof:
+        chunk = inflater.unconsumed_tail or file.read(2**16)
+        if not chunk:
+            break
+        total += len(inflater.decompress(chunk, 2**22))
+        if total > MAXIMUM_BYTES:
+            raise DicomError(
+                f"{name} inflates beyond any mammogram",
+                expected=f"at most {MAXIMUM_BYTES} bytes",
+                received="more",
+            )
+    return True
 
 
-def check_header(data: Any, name: str) -> None:
+def check_header(data: Any, name: str, *, for_processing: bool = False) -> None:
     """Refuse what the header alone shows to be unreadable, before memory is taken.
 
     Args:
         data: The allowed header fields (pydicom Dataset).
         name: The file, for messages.
+        for_processing: Whether For Processing images are taken.
 
     Raises:
-        DicomError: No image, multi-frame or tomosynthesis, colour, For Processing, too many
-            pixels, or an impossible bit layout.
+        DicomError: No image, tomosynthesis, multi-frame, palette, colour, For Processing, too
+            many pixels, or an impossible bit layout.
     """
 
     def refuse(problem: str, expected: str, received: str, hint: str | None = None) -> None:
         raise DicomError(f"{name} {problem}", expected=expected, received=received, hint=hint)
 
-    rows, columns = _whole(data, "Rows"), _whole(data, "Columns")
+    rows, columns = whole(data, "Rows"), whole(data, "Columns")
     if not rows or not columns:
         refuse(
-            "has no pixels", "Rows and Columns", f"neither; modality {_modality(data) or 'none'}"
+            "has no pixels", "Rows and Columns", f"neither; modality {modality_of(data) or 'none'}"
         )
-    frames = _whole(data, "NumberOfFrames", 1) or 1
+    frames = whole(data, "NumberOfFrames", 1) or 1
     sop_class = str(data.get("SOPClassUID") or "")
-    if frames > 1 or sop_class == _TOMOSYNTHESIS:
+    if sop_class == _TOMOSYNTHESIS:
         refuse(
-            "is multi-frame" if frames > 1 else "is a tomosynthesis image",
-            "one frame",
+            "is a tomosynthesis volume",
+            "one image",
             f"{frames} frames",
             "A tomosynthesis volume needs its synthetic two-dimensional view",
         )
-    samples = _whole(data, "SamplesPerPixel", 1)
+    if frames > 1:
+        refuse("is multi-frame", "one frame", f"{frames} frames")
+    samples = whole(data, "SamplesPerPixel", 1)
     photometric = str(data.get("PhotometricInterpretation") or "")
     if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        kind = (
+            "is a palette image, not a gray image"
+            if photometric == "PALETTE COLOR"
+            else "is a colour image, not a gray image"
+            if samples == 3
+            else "is not a gray image"
+        )
         refuse(
-            "is not a gray image",
+            kind,
             "one sample per pixel, MONOCHROME1 or MONOCHROME2",
             f"{samples} samples, "
             + (photometric if photometric in _PHOTOMETRIC else "no such interpretation"),
         )
-    intent = str(data.get("PresentationIntentType") or "").upper()
-    if sop_class in _FOR_PROCESSING or intent == "FOR PROCESSING":
+    if not for_processing and is_for_processing(data):
         refuse(
             "is a For Processing image",
             "an image For Presentation",
@@ -230,8 +278,8 @@ def check_header(data: Any, name: str) -> None:
         )
     if rows * columns > MAXIMUM_PIXELS:
         refuse("claims too many pixels", f"at most {MAXIMUM_PIXELS} pixels", f"{rows}x{columns}")
-    allocated, stored = _whole(data, "BitsAllocated"), _whole(data, "BitsStored")
-    high = _whole(data, "HighBit", stored - 1)
+    allocated, stored = whole(data, "BitsAllocated"), whole(data, "BitsStored")
+    high = whole(data, "HighBit", stored - 1)
     if (
         allocated not in (8, 16)
         or not 1 <= stored <= allocated
@@ -244,47 +292,20 @@ def check_header(data: Any, name: str) -> None:
         )
 
 
-def facts_of(data: Any) -> ImageFacts:
-    """Return the facts of a header that `check_header` has accepted.
-
-    Args:
-        data: The allowed header fields (pydicom Dataset).
-    """
-    view = view_of(str(data.get("ViewPosition") or ""))
-    for item in data.get("ViewCodeSequence") or []:
-        view = view or view_of(str(item.get("CodeValue") or ""))
-    spacing, source = _spacing(data)
-    return ImageFacts(
-        transfer_syntax=str(data.file_meta.TransferSyntaxUID),
-        photometric=str(data.PhotometricInterpretation),
-        modality=_modality(data),
-        rows=int(data.Rows),
-        columns=int(data.Columns),
-        bits_stored=int(data.BitsStored),
-        laterality=laterality_of(str(data.get("ImageLaterality") or ""))
-        or laterality_of(str(data.get("Laterality") or "")),
-        view=view,
-        spacing_mm=spacing,
-        spacing_source=source,
-    )
+def is_for_processing(data: Any) -> bool:
+    """Return whether a header is one of raw detector data, by class or by intent."""
+    intent = str(data.get("PresentationIntentType") or "").strip().upper()
+    return str(data.get("SOPClassUID") or "") in _FOR_PROCESSING or intent == "FOR PROCESSING"
 
 
-def _modality(data: Any) -> str | None:
+def modality_of(data: Any) -> str | None:
+    """Return the modality; `unknown` for a word that is no term of DICOM, None without one."""
     word = str(data.get("Modality") or "").strip().upper()
     return word if word in _MODALITIES else "unknown" if word else None
 
 
-def _spacing(data: Any) -> tuple[float | None, str | None]:
-    # PS3.3 10.7.1.3: Pixel Spacing is the calibrated one where both are there.
-    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        with contextlib.suppress(TypeError, ValueError, AttributeError):
-            down, across = (float(value) for value in data.get(keyword))
-            if down > 0 and abs(across / down - 1) <= 0.01:
-                return down, keyword
-    return None, None
-
-
-def _whole(data: Any, keyword: str, default: int = 0) -> int:
+def whole(data: Any, keyword: str, default: int = 0) -> int:
+    """Return a whole number of a header; the default where it is absent, 0 where it is none."""
     value = data.get(keyword)
     try:
         return default if value is None or value == "" else int(value)

@@ -5,8 +5,9 @@ from typing import Final
 
 import numpy as np
 
+from mammo_core.dicom.decoders import DECODERS
 from mammo_core.dicom.facts import ImageFacts, Mammogram
-from mammo_core.dicom.header import MAXIMUM_PIXELS, raise_unless_missing
+from mammo_core.dicom.header import MAXIMUM_BYTES, MAXIMUM_PIXELS, raise_unless_missing
 from mammo_core.errors import DicomError
 
 PNG: Final = b"\x89PNG\r\n\x1a\n"
@@ -93,22 +94,29 @@ def read_raster(path: Path, name: str) -> Mammogram:
     Raises:
         DicomError: As `read_raster_facts`, or the pixels cannot be decoded.
     """
-    import cv2
-
     facts = read_raster_facts(path, name)
-    held = path.read_bytes()
+    held = _bounded(path, name)
     # OpenCV fills up a PNG that is cut off: ask for the last chunk first.
-    whole = facts.transfer_syntax != "PNG" or b"IEND" in held[-64:]
-    pixels = None
-    if whole:
-        try:
-            pixels = cv2.imdecode(np.frombuffer(held, np.uint8), cv2.IMREAD_UNCHANGED)
-        except cv2.error as error:
-            raise _undecodable(name, facts, "an error of the codec") from error
-    if pixels is None or pixels.shape != (facts.rows, facts.columns):
+    if facts.transfer_syntax == "PNG" and b"IEND" not in held[-64:]:
         raise _undecodable(name, facts, "truncated or broken pixels")
-    gray = np.asarray(pixels).astype(np.uint16)
+    request = {"syntax": facts.transfer_syntax, "rows": facts.rows, "columns": facts.columns}
+    pixels = DECODERS.decode(request, held, name)
+    if pixels.shape != (facts.rows, facts.columns):
+        raise _undecodable(name, facts, "truncated or broken pixels")
+    gray = pixels.astype(np.uint16, copy=False)
     return Mammogram(pixels=gray, facts=facts)
+
+
+def _bounded(path: Path, name: str) -> bytes:
+    with path.open("rb") as file:
+        held = file.read(MAXIMUM_BYTES + 1)
+    if len(held) > MAXIMUM_BYTES:
+        raise DicomError(
+            f"{name} is beyond any mammogram",
+            expected=f"at most {MAXIMUM_BYTES} bytes",
+            received="more",
+        )
+    return held
 
 
 def _undecodable(name: str, facts: ImageFacts, received: str) -> DicomError:

@@ -6,25 +6,31 @@ from os import PathLike
 from pathlib import Path
 
 from mammo_core.dicom.check import check_mammogram
+from mammo_core.dicom.describe import facts_of
 from mammo_core.dicom.facts import ImageFacts, Mammogram
+from mammo_core.dicom.frame import read_words
 from mammo_core.dicom.header import (
+    Header,
     check_header,
-    facts_of,
     raise_unless_missing,
     read_header,
-    read_with_pixels,
+    without_text,
 )
-from mammo_core.dicom.pixels import decode
+from mammo_core.dicom.pixels import to_gray
 from mammo_core.dicom.raster import raster_kind, read_raster, read_raster_facts
 from mammo_core.errors import DicomError
 
 
-def read_facts(path: str | PathLike[str], name: str | None = None) -> ImageFacts:
+def read_facts(
+    path: str | PathLike[str], name: str | None = None, *, for_processing: bool = False
+) -> ImageFacts:
     """Read the facts of a DICOM image, pixels left alone.
 
     Args:
         path: The file.
         name: How messages call the file; the path by default.
+        for_processing: Whether to take raw detector data as well, which are not made for
+            reading: the facts tell them.
 
     Returns:
         The allow-listed facts.
@@ -33,26 +39,33 @@ def read_facts(path: str | PathLike[str], name: str | None = None) -> ImageFacts
         DicomError: Every reason that lies in the file.
         OSError: The disk failed.
     """
-    file, name = Path(path), name or str(path)
-    with _only_dicom_errors(name):
-        header = read_header(file, name)
-        check_header(header, name)
-        return facts_of(header)
+    return _header(Path(path), name or str(path), for_processing)[1]
 
 
 def read_image(
-    path: str | PathLike[str], name: str | None = None, *, mammogram: bool = False
+    path: str | PathLike[str],
+    name: str | None = None,
+    *,
+    mammogram: bool = False,
+    voi: bool = False,
+    for_processing: bool = False,
 ) -> Mammogram:
     """Read a DICOM image.
 
-    Takes uncompressed, deflated, RLE, JPEG lossless, JPEG-LS and JPEG 2000 files of one
-    gray frame. MONOCHROME1 is inverted, padding is 0, signed values start at 0, a modality
-    look-up table is applied.
+    Takes uncompressed, deflated, RLE, JPEG (baseline, extended, lossless), JPEG-LS, JPEG 2000
+    and HTJ2K files of one gray frame. MONOCHROME1 is inverted, padding is 0, signed values
+    start at 0, a modality look-up table is applied. Compressed frames are decoded in a process
+    of their own: a codec that crashes or hangs costs the file, not the run.
 
     Args:
         path: The file.
         name: How messages call the file; the path by default.
         mammogram: Whether to refuse, before decoding, what `check_mammogram` refuses.
+        voi: Whether to apply the header's VOI look-up table or window (PS3.3 C.11.2), spread
+            over the stored range; the facts say whether there was one and whether it was
+            applied.
+        for_processing: Whether to take raw detector data as well, which are not made for
+            reading: the facts tell them.
 
     Returns:
         Pixels (h, w) uint16, [0, 2**bits_stored - 1], and facts.
@@ -60,24 +73,29 @@ def read_image(
     Raises:
         DicomError: Every reason that lies in the file: no DICOM file, no pixels, more than
             one frame, colour, For Processing, truncated, undecodable, too big.
-        OSError: The disk failed.
+        OSError: The disk or the machine failed.
     """
     file, name = Path(path), name or str(path)
     # Header first: what it shows to be unreadable is refused before pixels take memory.
-    facts = read_facts(file, name)
+    header, facts = _header(file, name, for_processing)
     if mammogram:
         check_mammogram(facts, name)
     with _only_dicom_errors(name):
-        pixels, bits = decode(read_with_pixels(file, name), name)
-    return Mammogram(pixels=pixels, facts=facts.model_copy(update={"bits_stored": bits}))
+        pixels, bits = to_gray(header.data, read_words(file, header, name), name, voi=voi)
+    changed = {"bits_stored": bits} | ({"voi": "applied"} if voi and facts.voi_function else {})
+    return Mammogram(pixels=pixels, facts=facts.model_copy(update=changed))
 
 
-def read_any_facts(path: str | PathLike[str], name: str | None = None) -> ImageFacts:
+def read_any_facts(
+    path: str | PathLike[str], name: str | None = None, *, for_processing: bool = False
+) -> ImageFacts:
     """Read the facts of a DICOM, PNG or TIFF file, told apart by content.
 
     Args:
         path: The file.
         name: How messages call the file; the path by default.
+        for_processing: Whether to take raw detector data as well, which are not made for
+            reading: the facts tell them.
 
     Returns:
         The allow-listed facts.
@@ -89,11 +107,16 @@ def read_any_facts(path: str | PathLike[str], name: str | None = None) -> ImageF
     file, name = Path(path), name or str(path)
     if raster_kind(_start(file, name)):
         return read_raster_facts(file, name)
-    return read_facts(file, name)
+    return read_facts(file, name, for_processing=for_processing)
 
 
 def read_any(
-    path: str | PathLike[str], name: str | None = None, *, mammogram: bool = False
+    path: str | PathLike[str],
+    name: str | None = None,
+    *,
+    mammogram: bool = False,
+    voi: bool = False,
+    for_processing: bool = False,
 ) -> Mammogram:
     """Read a DICOM image, or a gray PNG or TIFF of 8 or 16 bits, told apart by content.
 
@@ -101,21 +124,31 @@ def read_any(
         path: The file.
         name: How messages call the file; the path by default.
         mammogram: Whether to refuse, before decoding, what `check_mammogram` refuses.
+        voi: Whether to apply a DICOM header's VOI look-up table or window.
+        for_processing: Whether to take raw detector data as well, which are not made for
+            reading: the facts tell them.
 
     Returns:
         Pixels (h, w) uint16, [0, 2**bits_stored - 1], and facts.
 
     Raises:
         DicomError: Every reason that lies in the file.
-        OSError: The disk failed.
+        OSError: The disk or the machine failed.
     """
     file, name = Path(path), name or str(path)
     if raster_kind(_start(file, name)):
-        image = read_raster(file, name)
+        facts = read_raster_facts(file, name)
         if mammogram:
-            check_mammogram(image.facts, name)
-        return image
-    return read_image(file, name, mammogram=mammogram)
+            check_mammogram(facts, name)
+        return read_raster(file, name)
+    return read_image(file, name, mammogram=mammogram, voi=voi, for_processing=for_processing)
+
+
+def _header(file: Path, name: str, for_processing: bool) -> tuple[Header, ImageFacts]:
+    with _only_dicom_errors(name):
+        header = read_header(file, name)
+        check_header(header.data, name, for_processing=for_processing)
+        return header, facts_of(header.data)
 
 
 def _start(file: Path, name: str) -> bytes:
@@ -139,4 +172,4 @@ def _only_dicom_errors(name: str) -> Iterator[None]:
             f"{name} cannot be read",
             expected="header values of the kinds that PS3.6 gives them",
             received=f"{type(error).__name__}",
-        ) from error
+        ) from without_text(error)

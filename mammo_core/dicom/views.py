@@ -31,6 +31,31 @@ _CODES: Final = {
     "399101009": "XCCM",
 }
 
+#: Meanings of those codes in CID 4014, for files whose code values are of another scheme.
+_MEANINGS: Final = {
+    "cranio-caudal": "CC",
+    "craniocaudal": "CC",
+    "medio-lateral": "ML",
+    "mediolateral": "ML",
+    "medio-lateral oblique": "MLO",
+    "mediolateral oblique": "MLO",
+    "latero-medial": "LM",
+    "lateromedial": "LM",
+    "latero-medial oblique": "LMO",
+    "lateromedial oblique": "LMO",
+    "caudo-cranial (from below)": "FB",
+    "superolateral to inferomedial oblique": "SIO",
+    "cranio-caudal exaggerated laterally": "XCCL",
+    "cranio-caudal exaggerated medially": "XCCM",
+}
+#: CID 244 "Laterality": SNOMED RT and CT codes.
+_SIDES: Final = {
+    "G-A101": "LEFT",
+    "7771000": "LEFT",
+    "G-A100": "RIGHT",
+    "24028007": "RIGHT",
+}
+
 
 def laterality_of(text: str | None) -> Laterality | None:
     """Return the side a word names.
@@ -58,3 +83,27 @@ def view_of(text: str | None) -> View | None:
     if word in _CC:
         return "CC"
     return "MLO" if word in _MLO else None
+
+
+def laterality_of_code(value: str, meaning: str) -> Laterality | None:
+    """Return the side that a code of an anatomic region modifier names.
+
+    Args:
+        value: Code Value, of CID 244 in PS3.16.
+        meaning: Code Meaning, which counts where the value is not known.
+    """
+    return laterality_of(_SIDES.get(value.strip().upper()) or meaning)
+
+
+def view_of_code(value: str, meaning: str) -> View | None:
+    """Return which of the two views a code of a view belongs to.
+
+    Args:
+        value: Code Value, of CID 4014 in PS3.16.
+        meaning: Code Meaning, which counts where the value is not known.
+    """
+    word = value.strip().upper()
+    if word in _CODES or word in _CC or word in _MLO:
+        return view_of(word)
+    words = meaning.strip().lower().removesuffix(" projection").removesuffix(" view")
+    return view_of(_MEANINGS.get(words, words))

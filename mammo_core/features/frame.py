@@ -1,6 +1,6 @@
 """Frames: which image or lesion, which label, which split, and the training statistics."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -8,11 +8,12 @@ import pandas as pd
 from mammo_core.datasets import Manifest, find
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import RecordError
+from mammo_core.preprocessing import IntensityConfig
 from mammo_core.store import Store
 
 FRAME_KIND = "frames"
 #: Raised by hand when the rows or facts of frames change.
-FRAME_REVISION = 1
+FRAME_REVISION = 2
 
 #: Classes of patches, in the order of the networks' outputs.
 PATCH_CLASSES = ("background", "calc_ben", "calc_mal", "mass_ben", "mass_mal")
@@ -30,11 +31,12 @@ class Frame:
         images: image_id, view_id, patient_key, laterality, view, source, breast_density,
             lesion_types, label (0 or 1), split.
         lesions: lesion_id, image_id, patient_key, patch_class, split.
-        mean: Mean pixel of the rescaled training images, [0, 255].
+        mean: Mean pixel of the training images as networks get them, [0, 255] by default.
         rescale_factor: What pixels in [0, 65535] are multiplied with.
         shuffled_labels: Whether the labels were permuted over patients (a check; no model
             of it is pushed).
         facts: Counts, leaking patients and the split's configuration.
+        intensity: How gray levels become numbers.
     """
 
     id: str
@@ -44,6 +46,7 @@ class Frame:
     rescale_factor: float
     shuffled_labels: bool
     facts: dict[str, Any]
+    intensity: IntensityConfig = field(default_factory=IntensityConfig)
 
     def split(self, name: str) -> pd.DataFrame:
         """The images of a split, sorted by id."""
@@ -106,5 +109,6 @@ def from_manifest(store: Store, manifest: Manifest) -> Frame:
         mean=float(manifest.facts["mean"]),
         rescale_factor=float(manifest.facts["rescale_factor"]),
         shuffled_labels=bool(manifest.facts["shuffled_labels"]),
+        intensity=IntensityConfig.model_validate(manifest.facts.get("intensity", {})),
         facts=manifest.facts,
     )

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from mammo_core.datasets.tables import put_table, to_parquet
 from mammo_core.errors import RecordError
 from mammo_core.features import definitions, parts
 from mammo_core.features.frame import FRAME_KIND, FRAME_REVISION, PATCH_CLASSES, SPLITS
-from mammo_core.preprocessing import RESCALE_FACTOR
+from mammo_core.preprocessing import RESCALE_FACTOR, IntensityConfig
 from mammo_core.seeds import generator
 from mammo_core.store import Store
 
@@ -27,26 +27,31 @@ class FeatureTables:
     Attributes:
         images: The images table (sources).
         lesions: The lesions table (sources).
-        statistics: image_id, mean, standard_deviation, maximum of the image records.
+        statistics: image_id, mean, standard_deviation, maximum of the image records; the
+            means after equalisation where `intensity` asks for it.
         splits: image_id → split (train, validation, test, excluded).
+        patients: patient_key, split: the list that goes with the frame.
         assignment_id: Names the way of splitting.
         dataset_id: The image dataset the statistics are of.
         facts: What the frame should tell of the split (leaking patients, configuration).
         shuffle_labels: Whether labels are permuted over patients first.
         seed: The run's seed, for that permutation.
         inputs: Ids of what the tables were made from.
+        intensity: How gray levels become numbers: what the frame's mean is the mean of.
     """
 
     images: pd.DataFrame
     lesions: pd.DataFrame
     statistics: pd.DataFrame
     splits: dict[str, str]
+    patients: pd.DataFrame
     assignment_id: str
     dataset_id: str
     facts: dict[str, Any]
     shuffle_labels: bool
     seed: int
     inputs: dict[str, str]
+    intensity: IntensityConfig = field(default_factory=IntensityConfig)
 
     @property
     def folder(self) -> str:
@@ -268,13 +273,18 @@ def _publish(
         )
     facts = {
         **tables.facts,
-        "mean": round(float(train["mean"].mean()) * RESCALE_FACTOR, 6),
+        "mean": round(_mean(tables, train), 6),
         "rescale_factor": RESCALE_FACTOR,
+        "intensity": tables.intensity.model_dump(mode="json"),
         "shuffled_labels": tables.shuffle_labels,
         "patch_classes": list(PATCH_CLASSES),
         "splits": {name: _counts(chosen[chosen["split"] == name]) for name in SPLITS},
     }
-    rows = {"images.parquet": frame_images, "lesions.parquet": frame_lesions}
+    rows = {
+        "images.parquet": frame_images,
+        "lesions.parquet": frame_lesions,
+        "splits.parquet": tables.patients[["patient_key", "split"]],
+    }
     digests = [(n, hashlib.sha256(to_parquet(table)).hexdigest()) for n, table in rows.items()]
     id = content_id(FRAME_KIND, FRAME_REVISION, facts, digests)
     found = find(store, FRAME_KIND, id)
@@ -292,6 +302,15 @@ def _publish(
     )
     files = tuple(put_table(store, manifest.folder, n, table) for n, table in rows.items())
     return publish(store, manifest.model_copy(update={"files": files}))
+
+
+def _mean(tables: FeatureTables, train: pd.DataFrame) -> float:
+    """Mean pixel of the training images, as the networks get them."""
+    own = tables.statistics.set_index("image_id").loc[train["image_id"]]
+    columns = {name: own[name].to_numpy() for name in own.columns}
+    # What the feature store knows comes from there.
+    known = {name: train[name].to_numpy() for name in ("mean", "maximum")}
+    return tables.intensity.mean({**columns, **known})
 
 
 def _counts(images: pd.DataFrame) -> dict[str, int]:

@@ -1,19 +1,45 @@
-"""Pure array functions: resizing, gray range, breast segmentation."""
+"""Pure array functions: resizing, gray range, breast segmentation, cleaning, orientation."""
 
 from mammo_core.imaging.breast import breast_mask, breast_share, segment_breast
-from mammo_core.imaging.intensity import FULL_RANGE, equalize_hist, to_full_range
+from mammo_core.imaging.clean import (
+    largest_object,
+    median_filter,
+    remove_pectoral,
+    suppress_artifacts,
+)
+from mammo_core.imaging.intensity import (
+    FULL_RANGE,
+    Stretch,
+    eight_bit,
+    equalize_hist,
+    statistics,
+    stretch,
+    to_full_range,
+)
+from mammo_core.imaging.orientation import Orientation, chest_side, needs_flip
 from mammo_core.imaging.resize import Interpolation, Resize, output_size, resize, resize_mask
 
 __all__ = [
     "FULL_RANGE",
     "Interpolation",
+    "Orientation",
     "Resize",
+    "Stretch",
     "breast_mask",
     "breast_share",
+    "chest_side",
+    "eight_bit",
     "equalize_hist",
+    "largest_object",
+    "median_filter",
+    "needs_flip",
     "output_size",
+    "remove_pectoral",
     "resize",
     "resize_mask",
     "segment_breast",
+    "statistics",
+    "stretch",
+    "suppress_artifacts",
     "to_full_range",
 ]

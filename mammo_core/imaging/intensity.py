@@ -1,6 +1,7 @@
 """The gray range of images: stored bits, full range, histogram equalisation."""
 
-from typing import Any, Final
+import functools
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -9,7 +10,45 @@ from mammo_core.errors import RecipeError
 FULL_RANGE: Final = 65535
 """The largest gray level of an image in this library: white, whatever the file stored."""
 
+_STRIP: Final = 64
+Stretch = Literal["bit_depth", "min_max", "none"]
+
 Pixels = np.ndarray[tuple[int, ...], np.dtype[Any]]
+
+
+def stretch(
+    pixels: Pixels, bits_stored: int, policy: Stretch = "bit_depth"
+) -> np.ndarray[Any, np.dtype[np.uint16]]:
+    """Bring stored gray levels to 16 bits by one of three policies.
+
+    Args:
+        pixels: (h, w) uint8 or uint16, [0, 2**bits_stored - 1].
+        bits_stored: Bits of the stored range, 1 to 16.
+        policy: `bit_depth` (see `to_full_range`), `min_max` (the image's own darkest pixel
+            to 0, its brightest to 65535: `auto_level` of the DREAM conversion) or `none`
+            (levels as stored, so that 12 bits stay below 4096).
+
+    Returns:
+        (h, w) uint16, [0, 65535]; `min_max` of an image of one gray level is all 0.
+
+    Raises:
+        RecipeError: As `to_full_range`, or an unknown policy.
+    """
+    if policy == "bit_depth":
+        return to_full_range(pixels, bits_stored)
+    _check_range(pixels, bits_stored)
+    if policy == "none":
+        return pixels.astype(np.uint16, copy=False)
+    if policy != "min_max":
+        raise RecipeError(
+            "Unknown stretch policy",
+            expected="bit_depth, min_max or none",
+            received=repr(policy),
+        )
+    low, high = (int(pixels.min()), int(pixels.max())) if pixels.size else (0, 0)
+    if low == high:
+        return np.zeros(pixels.shape, np.uint16)
+    return _spread(pixels, low, high)
 
 
 def to_full_range(pixels: Pixels, bits_stored: int) -> np.ndarray[Any, np.dtype[np.uint16]]:
@@ -28,6 +67,29 @@ def to_full_range(pixels: Pixels, bits_stored: int) -> np.ndarray[Any, np.dtype[
     Raises:
         RecipeError: `bits_stored` outside 1 to 16, or pixels outside the stored range.
     """
+    _check_range(pixels, bits_stored)
+    if bits_stored == 16:
+        return pixels.astype(np.uint16, copy=False)
+    return _spread(pixels, 0, 2**bits_stored - 1)
+
+
+def _spread(pixels: Pixels, low: int, high: int) -> np.ndarray[Any, np.dtype[np.uint16]]:
+    """Map [low, high] to [0, 65535], rounded."""
+    spread = np.empty(pixels.shape, np.uint16)
+    span = high - low
+    # By strips that stay in the cache: three times as fast as a look-up table, and no copy of
+    # the image in a wider type. 65535 * 65535 + 32767 is below 2**32: exact in uint32.
+    for row in range(0, pixels.shape[0], _STRIP):
+        strip = pixels[row : row + _STRIP].astype(np.uint32)
+        strip -= np.uint32(low)
+        strip *= np.uint32(FULL_RANGE)
+        strip += np.uint32(span // 2)
+        strip //= np.uint32(span)
+        spread[row : row + _STRIP] = strip
+    return spread
+
+
+def _check_range(pixels: Pixels, bits_stored: int) -> None:
     if not 1 <= bits_stored <= 16:
         raise RecipeError(
             "Gray levels cannot be stretched",
@@ -35,17 +97,14 @@ def to_full_range(pixels: Pixels, bits_stored: int) -> np.ndarray[Any, np.dtype[
             received=f"{bits_stored} bits",
         )
     top = 2**bits_stored - 1
+    if pixels.dtype == np.uint16 and bits_stored == 16:
+        return
     if pixels.dtype.kind not in "ui" or (pixels.size and int(pixels.max()) > top):
         raise RecipeError(
             "Gray levels cannot be stretched",
             expected=f"integers in [0, {top}] ({bits_stored} bits stored)",
             received=f"{pixels.dtype} up to {pixels.max() if pixels.size else 'nothing'}",
         )
-    if bits_stored == 16:
-        return pixels.astype(np.uint16, copy=False)
-    # 65535 * 65535 + 32767 is below 2**32: exact in uint32.
-    levels = (np.arange(top + 1, dtype=np.uint32) * FULL_RANGE + top // 2) // top
-    return np.take(levels.astype(np.uint16), pixels)
 
 
 def equalize_hist(pixels: Pixels) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -63,3 +122,70 @@ def equalize_hist(pixels: Pixels) -> np.ndarray[Any, np.dtype[np.uint8]]:
     if pixels.dtype == np.uint16:
         pixels = pixels // 257
     return np.asarray(cv2.equalizeHist(np.ascontiguousarray(pixels.astype(np.uint8))))
+
+
+def eight_bit(pixels: Pixels) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Return an 8-bit copy of an image by its own maximum, cut to whole numbers.
+
+    Args:
+        pixels: (h, w) uint16, [0, 65535].
+
+    Returns:
+        (h, w) uint8, [0, 255]: 255 is the image's brightest pixel.
+    """
+    top = int(pixels.max()) if pixels.size else 0
+    return np.take(_eight_bit_levels(top), pixels)
+
+
+def statistics(pixels: Pixels) -> dict[str, float]:
+    """Count what a frame needs to know of an image, in one pass.
+
+    Args:
+        pixels: (h, w) uint16, [0, 65535].
+
+    Returns:
+        mean, standard_deviation, minimum and maximum, [0, 65535]; and the means after
+        equalisation, [0, 255]: equalized_mean (of `equalize_hist`) and
+        equalized_image_max_mean (of `eight_bit`, then equalised).
+    """
+    counts = np.bincount(pixels.ravel(), minlength=FULL_RANGE + 1)
+    levels, squares, coarse = _levels()
+    total = max(int(counts.sum()), 1)
+    present = np.flatnonzero(counts)
+    low, high = (int(present[0]), int(present[-1])) if present.size else (0, 0)
+    # Whole numbers: exact below 2 * 10**9 pixels.
+    mean = int(counts @ levels) / total
+    square = int(counts @ squares) / total
+    by_range = np.bincount(coarse, counts, 256)
+    by_maximum = np.bincount(_eight_bit_levels(high), counts[: high + 1], 256)
+    return {
+        "mean": mean,
+        "standard_deviation": max(square - mean * mean, 0.0) ** 0.5,
+        "minimum": low,
+        "maximum": high,
+        "equalized_mean": _equalized_mean(by_range),
+        "equalized_image_max_mean": _equalized_mean(by_maximum),
+    }
+
+
+@functools.cache
+def _levels() -> tuple[Any, Any, Any]:
+    """All gray levels, their squares, and the 8-bit level of each."""
+    levels = np.arange(FULL_RANGE + 1, dtype=np.int64)
+    return levels, levels * levels, levels // 257
+
+
+def _eight_bit_levels(top: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The 8-bit level of each level from 0 to `top`."""
+    return (np.arange(top + 1, dtype=np.float64) * 255 / max(top, 1)).astype(np.uint8)
+
+
+def _equalized_mean(counts: np.ndarray[Any, np.dtype[Any]]) -> float:
+    """The mean of what cv2.equalizeHist makes of an image with these 256 counts."""
+    total = counts.sum()
+    present = np.flatnonzero(counts)
+    if present.size <= 1:  # left as it is
+        return float(present[0]) if present.size else 0.0
+    above = np.cumsum(counts) - counts[present[0]]
+    levels = np.rint(above * 255 / (total - counts[present[0]]))
+    return float(counts[present] @ levels[present] / total)

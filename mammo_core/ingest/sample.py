@@ -10,6 +10,7 @@ from mammo_core.datasets import ImageRecord, Manifest, StoredFile, content_id, p
 from mammo_core.datasets.shards import read_records, write_shard
 from mammo_core.ingest.outputs import published, put_rejects, put_rows
 from mammo_core.ingest.runner import RunnerConfig, guarded, run
+from mammo_core.ingest.showing import advance, shown
 from mammo_core.sampling import SamplingConfig, sample_view
 from mammo_core.store import Store, open_store
 
@@ -78,7 +79,8 @@ def sample(
             | "publish" >> beam.Map(guarded(finish))
         )
 
-    run(build, runner)
+    with shown("sample", images.counts["images"], "images"):
+        run(build, runner)
     return published(store, dataset)
 
 
@@ -95,6 +97,7 @@ def _sample_shard(
         for data in read_records(store.fetch(file.key)):
             image = ImageRecord.from_bytes(data)
             view = sample_view(image, config, seed)
+            advance()
             for item, reason in view.failures:
                 kind = "image" if item == image.image_id else "lesion"
                 rejects.append({"item": item, "kind": kind, "reason": reason, "step": "sample"})

@@ -54,8 +54,7 @@ def card(
                     "num_channels": preprocessing.channels,
                     "dtype": "uint16",
                     "value_range": [0, 65535],
-                    "normalisation": f"pixel × {preprocessing.rescale_factor:g} "
-                    f"− {preprocessing.mean:g}",
+                    "normalisation": _normalisation(preprocessing),
                 }
             },
             "outputs": {
@@ -66,6 +65,14 @@ def card(
         "metrics": dict(metrics),
         "lineage": dict(lineage),
     }
+
+
+def _normalisation(preprocessing: Preprocessing) -> str:
+    factor = f"{preprocessing.rescale_factor:g}"
+    if preprocessing.intensity == "image_max":
+        factor = f"({preprocessing.target_scale:g} / the image's maximum)"
+    equalized = ", after its histogram was equalised" if preprocessing.equalize else ""
+    return f"pixel × {factor} − {preprocessing.mean:g}{equalized}"
 
 
 def markdown(content: Mapping[str, Any]) -> str:

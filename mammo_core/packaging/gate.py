@@ -71,7 +71,7 @@ def decide(
         config: The conditions.
         seed: Of the bootstrap.
         challenger_id: Its model id.
-        champion_id: The champion's model id; the same one passes at once.
+        champion_id: The champion's model id; the same one is no worse than itself.
 
     Raises:
         RecordError: The two were not predicted on the same images with the same labels, or a
@@ -81,17 +81,17 @@ def decide(
     ours = check_predictions(challenger, "challenger's")
     labels = ours["label"].to_numpy()
     reached = auc(labels, ours["probability"].to_numpy())
+    good = reached >= config.min_auc
+    reasons = [f"AUC {reached:.4f} {'≥' if good else '<'} {config.min_auc:.4f}, the floor"]
     if challenger_id is not None and challenger_id == champion_id:
         return GateResult(
-            passed=True,
-            reasons=["already the champion"],
+            passed=good,
+            reasons=[*reasons, "already the champion"],
             auc=reached,
             champion_auc=reached,
             difference=0.0,
             difference_ci95=(0.0, 0.0),
         )
-    good = reached >= config.min_auc
-    reasons = [f"AUC {reached:.4f} {'≥' if good else '<'} {config.min_auc:.4f}, the floor"]
     if champion is None:
         return GateResult(
             passed=good, reasons=[*reasons, "no champion to compare with"], auc=reached

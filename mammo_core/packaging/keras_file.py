@@ -8,8 +8,11 @@ the model, and a model's id is the hash of its bytes.
 import json
 import os
 import re
+import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +44,29 @@ def import_keras() -> Any:
     """Import Keras, quietly and on TensorFlow unless the environment says otherwise."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    import keras
+    with _quiet_native():
+        import keras
 
     return keras
+
+
+@contextmanager
+def _quiet_native() -> Iterator[None]:
+    """Silence what native code writes to standard error; Python's errors are raised as ever.
+
+    TensorFlow's first lines come before it reads its log level.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _canonical(source: Path, target: Path) -> None:

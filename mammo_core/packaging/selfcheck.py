@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mammo_core.errors import MammoError
 from mammo_core.packaging.package import selfcheck as run
+from mammo_core.processes import follow_parent
 
 
 def main(arguments: list[str]) -> int:
@@ -16,6 +17,7 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m mammo_core.packaging.selfcheck FOLDER", file=sys.stderr)
         return 2
     try:
+        follow_parent()
         result = run(Path(arguments[0]))
     except MammoError as error:
         print(error, file=sys.stderr)

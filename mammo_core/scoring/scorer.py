@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from mammo_core.dicom import read_any
 from mammo_core.errors import DicomError, RecipeError, RecordError
-from mammo_core.imaging import to_full_range
 from mammo_core.packaging import Package
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.scoring.files import FoundFile, find_files
@@ -159,9 +158,18 @@ def _predict(model: Package, images: list[_Image]) -> npt.NDArray[np.float32]:
 def _read(file: FoundFile, preprocessing: Preprocessing) -> _Image | _Reject:
     """Read one file. Faults of the file are its reject; a failing disk is an OSError."""
     try:
-        mammogram = read_any(file.path, file.name, mammogram=True)
+        conversion = preprocessing.conversion
+        mammogram = read_any(
+            file.path,
+            file.name,
+            mammogram=True,
+            voi=conversion.voi,
+            for_processing=conversion.for_processing,
+        )
         facts = mammogram.facts
-        pixels = preprocessing.to_geometry(to_full_range(mammogram.pixels, facts.bits_stored))
+        pixels = preprocessing.from_source(
+            mammogram.pixels, facts.bits_stored, facts.laterality or ""
+        )
     except (DicomError, RecipeError, RecordError) as error:
         return _Reject(file.name, str(error))
     with file.path.open("rb") as stream:

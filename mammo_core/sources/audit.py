@@ -1,17 +1,18 @@
 """What a source and a split hold, counted for the report."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:  # quick to load: see the room
+    import pandas as pd
 
-from mammo_core.sources.splits import SplitResult, official_sides
+    from mammo_core.sources.splits import SplitResult
 
 
 def audit(
-    images: pd.DataFrame,
-    lesions: pd.DataFrame,
-    rejects: pd.DataFrame,
-    split: SplitResult | None = None,
+    images: "pd.DataFrame",
+    lesions: "pd.DataFrame",
+    rejects: "pd.DataFrame",
+    split: "SplitResult | None" = None,
 ) -> dict[str, Any]:
     """Count images, views, patients and lesions, in all and per split.
 
@@ -27,6 +28,8 @@ def audit(
         views, patients, malignant and other images and views, and images by lesion type,
         view, laterality, density and bits stored, lesions by type and pathology.
     """
+    from mammo_core.sources.splits import official_sides
+
     by_image = (
         images.set_index("image_id")["official_split"]
         if split is None
@@ -51,7 +54,7 @@ def audit(
     }
 
 
-def _totals(images: pd.DataFrame, lesions: pd.DataFrame) -> dict[str, int]:
+def _totals(images: "pd.DataFrame", lesions: "pd.DataFrame") -> dict[str, int]:
     return {
         "images": len(images),
         "views": int(images["view_id"].nunique()),
@@ -60,7 +63,7 @@ def _totals(images: pd.DataFrame, lesions: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def _shares(images: pd.DataFrame, lesions: pd.DataFrame) -> dict[str, Any]:
+def _shares(images: "pd.DataFrame", lesions: "pd.DataFrame") -> dict[str, Any]:
     views = images.groupby("view_id")["malignant"].max()
     return {
         "label": {
@@ -80,7 +83,7 @@ def _shares(images: pd.DataFrame, lesions: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _by(table: pd.DataFrame, column: str) -> dict[str, int]:
+def _by(table: "pd.DataFrame", column: str) -> dict[str, int]:
     counts = table[column].value_counts()
     return {
         str(value): int(count) for value, count in sorted(counts.items(), key=lambda x: str(x[0]))

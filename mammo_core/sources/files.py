@@ -1,17 +1,21 @@
 """What an image file is, and which file of a lesion is its mask."""
 
-import hashlib
+import re
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from mammo_core.dicom import ImageFacts, check_mammogram, read_any, read_any_facts
 from mammo_core.errors import DicomError, SourceError
+from mammo_core.sources.source_files import SourceFiles
+from mammo_core.store.base import file_sha256
 
 #: Aspect ratios this near are the same picture scanned at another resolution: the mask of
 #: Mass-Test_P_00145_LEFT_CC has 4386x1789 pixels, its mammogram 5041x2056.
-ASPECT_TOLERANCE = 0.01
+ASPECT_TOLERANCE: Final = 0.01
+_DEFLATED: Final = "1.2.840.10008.1.2.1.99"
 
 
 @dataclass(frozen=True)
@@ -31,75 +35,135 @@ class ImageFile:
     reason: str = ""
 
 
-def describe(root: Path, path: str) -> ImageFile:
+def describe(files: SourceFiles, name: str) -> ImageFile:
     """Hash an image file and read its header.
 
+    For Processing images are described like others: the recipe's conversion decides about them.
+    Of an object whose writer told its digest only the header is fetched: `convert` compares
+    the bytes with that digest.
+
     Args:
-        root: Folder of the images.
-        path: Relative to the root.
+        files: The files of the source.
+        name: Relative to the root.
     """
-    digest = sha256_of(root / path)
-    try:
-        facts = read_any_facts(root / path, path)
-        check_mammogram(facts, path)
-    except DicomError as error:
-        return ImageFile(path, digest, None, str(error))
-    return ImageFile(path, digest, facts)
+    digest = files.known_sha256(name)
+    if digest:
+        with suppress(DicomError), files.header_at_hand(name) as path:
+            facts = read_any_facts(path, name, for_processing=True)
+            check_mammogram(facts, name)
+            return ImageFile(name, digest, facts)
+    with files.at_hand(name) as path:
+        digest = file_sha256(path)
+        try:
+            facts = read_any_facts(path, name, for_processing=True)
+            check_mammogram(facts, name)
+        except DicomError as error:
+            return ImageFile(name, digest, None, str(error))
+    return ImageFile(name, digest, facts)
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, hexadecimal, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def series_uid(files: SourceFiles, name: str) -> str:
+    """Return the Series Instance UID of a DICOM file's header, and nothing else of it.
+
+    Args:
+        files: The files of the source.
+        name: Relative to the root.
+
+    Returns:
+        The UID; empty when the file is no DICOM file or has none that can be read.
+
+    Raises:
+        OSError: The disk failed.
+    """
+    import pydicom
+    from pydicom.filereader import read_file_meta_info
+
+    with files.header_at_hand(name) as path:
+        try:
+            syntax = read_file_meta_info(path).get("TransferSyntaxUID", "")
+            if syntax == _DEFLATED:
+                return ""  # its header is as long as it likes once inflated
+            tags = ["SeriesInstanceUID"]
+            data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags)
+            uid = str(data.get("SeriesInstanceUID", ""))
+        except MemoryError:
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            return ""
+    return uid if re.fullmatch(r"[0-9.]{1,64}", uid) else ""
 
 
-def find_mask(root: Path, candidates: list[str], rows: int, columns: int) -> tuple[str, str]:
+@dataclass(frozen=True)
+class Mask:
+    """The mask of a lesion.
+
+    Args:
+        path: Relative to the root, posix.
+        sha256: Digest of its bytes, hexadecimal.
+        rescaled: Whether it has another size than its mammogram, and will be rescaled.
+    """
+
+    path: str
+    sha256: str
+    rescaled: bool
+
+
+def find_mask(files: SourceFiles, candidates: list[str], rows: int, columns: int) -> Mask:
     """Tell a lesion's mask from its crop, by content.
 
     A mask has the size of its mammogram, or its aspect ratio within 1 %, and two gray
     levels, one of them black. Only files of such a size are decoded.
 
     Args:
-        root: Folder of the images.
+        files: The files of the source.
         candidates: The files of the lesion, relative to the root, the likeliest first.
         rows: Rows of the mammogram.
         columns: Columns of the mammogram.
-
-    Returns:
-        The mask's path and its SHA-256.
 
     Raises:
         SourceError: No file is a mask of that mammogram.
     """
     refused: list[str] = []
     fitting: list[tuple[bool, str]] = []
-    for path in candidates:
+    for name in candidates:
         try:
-            facts = read_any_facts(root / path, path)
+            size = _size(files, name)
         except DicomError as error:
             refused.append(str(error))
             continue
-        same = (facts.rows, facts.columns) == (rows, columns)
-        ratio = (facts.rows * columns) / (facts.columns * rows)
-        if same or abs(ratio - 1) <= ASPECT_TOLERANCE:
-            fitting.append((not same, path))
+        ratio = (size[0] * columns) / (size[1] * rows)
+        if size == (rows, columns) or abs(ratio - 1) <= ASPECT_TOLERANCE:
+            fitting.append((size != (rows, columns), name))
         else:
-            refused.append(f"{path} has {facts.rows}x{facts.columns} pixels")
-    for _, path in sorted(fitting, key=lambda found: found[0]):
-        try:
-            levels = np.flatnonzero(np.bincount(read_any(root / path, path).pixels.ravel()))
-        except DicomError as error:
-            refused.append(str(error))
-            continue
-        if levels.size == 2 and levels[0] == 0:
-            return path, sha256_of(root / path)
+            refused.append(f"{name} has {size[0]}x{size[1]} pixels")
+    for rescaled, name in sorted(fitting, key=lambda found: found[0]):
+        with files.at_hand(name) as path:
+            try:
+                levels = np.flatnonzero(np.bincount(read_any(path, name).pixels.ravel()))
+            except DicomError as error:
+                refused.append(str(error))
+                continue
+            if levels.size == 2 and levels[0] == 0:
+                return Mask(name, file_sha256(path), rescaled)
         refused.append(
-            f"{path} is a mask without a lesion"
+            f"{name} is a mask without a lesion"
             if levels.size == 1
-            else f"{path} has {levels.size} gray levels"
+            else f"{name} has {levels.size} gray levels"
         )
     raise SourceError(
         "No file of the lesion is a mask of its mammogram",
         expected=f"two gray levels, {rows}x{columns} pixels or the same aspect ratio within 1 %",
         received="; ".join(refused) or "no file",
     )
+
+
+def _size(files: SourceFiles, name: str) -> tuple[int, int]:
+    """Rows and columns, from the start of the file if that is enough."""
+    with suppress(DicomError), files.header_at_hand(name) as path:
+        facts = read_any_facts(path, name)
+        return facts.rows, facts.columns
+    with files.at_hand(name) as path:
+        facts = read_any_facts(path, name)
+    return facts.rows, facts.columns

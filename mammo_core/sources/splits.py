@@ -8,10 +8,10 @@ still fill three splits. Two patients make training and test, one makes training
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mammo_core.errors import SourceError
 from mammo_core.seeds import generator
@@ -22,24 +22,37 @@ class SplitConfig(BaseModel):
 
     Args:
         name: `official` (as the case tables; refused while patients are on both sides),
-            `official-without-leak`, `stratified` (the tables' sides are not used), or
-            `given` (as `patients` says).
+            `official-without-leak`, `stratified` (the tables' sides are not used; by default
+            85:15, then 90:10, as Shen et al. 2019 did), `folds` (cross-validation: the tests
+            of all folds together are all patients, each once), or `given` (as `patients`
+            says).
         leak: On which side `official-without-leak` drops the leaking patients; the images
             of the side that lost are excluded.
-        validation: Share of the patients that are not in test; 0 for none.
+        validation: Share of the patients that are not in test; 0 for none. Not drawn by the
+            official splits of a source that names validation patients itself.
         test: Share of all patients; `stratified` only.
+        folds: How many folds; `folds` only.
+        fold: Which of them is the test set, from 0; `folds` only.
         seed: Seed of the draw.
         patients: patient_key → split; `given` only. Patients not named are excluded.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Literal["official", "official-without-leak", "stratified", "given"]
+    name: Literal["official", "official-without-leak", "stratified", "folds", "given"]
     leak: Literal["drop_from_test", "drop_from_train"] = "drop_from_test"
     validation: float = Field(default=0.1, ge=0, lt=1)
     test: float = Field(default=0.15, gt=0, lt=1)
+    folds: int = Field(default=5, ge=2)
+    fold: int = Field(default=0, ge=0)
     seed: int = 12345
     patients: dict[str, Literal["train", "validation", "test"]] = {}
+
+    @model_validator(mode="after")
+    def _fold_of_the_folds(self) -> Self:
+        if self.fold >= self.folds:
+            raise ValueError(f"fold goes from 0 to {self.folds - 1} with {self.folds} folds")
+        return self
 
 
 @dataclass(frozen=True)
@@ -70,7 +83,7 @@ def assign(images: pd.DataFrame, config: SplitConfig) -> SplitResult:
 
     Raises:
         SourceError: No image; `official` with leaking patients; an official side without
-            patients; a patient on two sides.
+            patients; fewer patients than folds; a patient on two sides.
     """
     if images.empty:
         raise SourceError("There is no image to split", expected="at least one", received="none")
@@ -86,6 +99,8 @@ def assign(images: pd.DataFrame, config: SplitConfig) -> SplitResult:
     strata = _strata(images)
     if config.name == "stratified":
         patients = _stratified(strata, config)
+    elif config.name == "folds":
+        patients = _folds(strata, config)
     elif config.name == "given":
         patients = _given(strata, config)
     else:
@@ -144,6 +159,8 @@ def _official(
                 received=f"{len(patients)} patients, all on the other side",
                 hint="Choose stratified for a part of the data set",
             )
+    if "validation" in patients.values():
+        return patients  # the source says itself who validates
     train = [key for key, side in patients.items() if side == "train"]
     drawn = _draw(train, strata, config.validation, config.seed, "validation", remain=1)
     return {**patients, **dict.fromkeys(drawn, "validation")}
@@ -173,6 +190,25 @@ def _stratified(strata: dict[str, tuple[int, str]], config: SplitConfig) -> dict
     return patients
 
 
+def _folds(strata: dict[str, tuple[int, str]], config: SplitConfig) -> dict[str, str]:
+    """Deal the patients, sorted by stratum and then at random, to the folds in turn."""
+    if len(strata) <= config.folds:
+        raise SourceError(
+            "There are not enough patients for the folds",
+            expected=f"more than {config.folds}",
+            received=str(len(strata)),
+        )
+    ordered = _ordered(list(strata), strata, config.seed, "folds")
+    test = {key for place, key in enumerate(ordered) if place % config.folds == config.fold}
+    rest = [key for key in strata if key not in test]
+    what = f"validation of fold {config.fold} of {config.folds}"
+    validation = _draw(rest, strata, config.validation, config.seed, what, remain=1)
+    return {
+        key: "test" if key in test else "validation" if key in validation else "train"
+        for key in strata
+    }
+
+
 def _draw(
     keys: list[str],
     strata: dict[str, tuple[int, str]],
@@ -197,9 +233,16 @@ def _draw(
 def _steps(
     keys: list[str], strata: dict[str, tuple[int, str]], count: int, seed: int, what: str
 ) -> set[str]:
-    ranks = {key: float(generator(seed, "split", what, key).random()) for key in keys}
-    ordered = sorted(keys, key=lambda key: (strata[key], ranks[key], key))
+    ordered = _ordered(keys, strata, seed, what)
     return {ordered[int((place + 0.5) * len(ordered) / count)] for place in range(count)}
+
+
+def _ordered(
+    keys: list[str], strata: dict[str, tuple[int, str]], seed: int, what: str
+) -> list[str]:
+    """Sort by stratum, and at random inside a stratum."""
+    ranks = {key: float(generator(seed, "split", what, key).random()) for key in keys}
+    return sorted(keys, key=lambda key: (strata[key], ranks[key], key))
 
 
 def _require_disjoint(images: pd.DataFrame) -> None:

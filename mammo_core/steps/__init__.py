@@ -5,7 +5,7 @@ manifests; it writes the manifest of its output, and its status into the run's r
 Nothing heavy is imported before the output was looked up.
 """
 
-from mammo_core.steps.artifacts import passed, show_evaluation
+from mammo_core.steps.artifacts import passed, show_audit, show_evaluation
 from mammo_core.steps.data import convert, index, publish_features, sample
 from mammo_core.steps.evaluation import evaluate
 from mammo_core.steps.release import gate, push
@@ -21,6 +21,7 @@ __all__ = [
     "publish_features",
     "push",
     "sample",
+    "show_audit",
     "show_evaluation",
     "summarize",
     "train_image",

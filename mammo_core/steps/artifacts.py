@@ -21,6 +21,19 @@ def passed(path: str) -> bool:
     return bool(parse(Path(path).read_bytes(), path).facts["passed"])
 
 
+def show_audit(store: str, path: str, page: str) -> None:
+    """Fill KFP's artifact from published tables.
+
+    Args:
+        store: URI of the object store.
+        path: Where the tables' manifest lies locally.
+        page: Where the HTML page goes.
+    """
+    manifest = parse(Path(path).read_bytes(), path)
+    Path(page).parent.mkdir(parents=True, exist_ok=True)
+    Path(page).write_bytes(open_store(store).read(manifest.file("audit.html").key))
+
+
 def show_evaluation(store: str, path: str, metrics: _Metrics, roc: _Curve, report: str) -> None:
     """Fill KFP's artifacts from a published evaluation.
 

@@ -78,7 +78,7 @@ class StepContext:
                 f"{rejected} of {total} {what} were rejected",
                 expected=f"at most {self.recipe.max_reject_share:.0%} (max_reject_share)",
                 received=f"{rejected / max(total, 1):.1%}",
-                hint=f"the reasons are in {where}",
+                hint=f"the reasons are in {self.store.uri}/{where}",
             )
 
     def say(self, text: str) -> None:
@@ -139,7 +139,7 @@ def step(name: str) -> Callable[[Body], Callable[..., dict[str, Any]]]:
                 Path(out).parent.mkdir(parents=True, exist_ok=True)
                 Path(out).write_text(manifest.to_json())
                 context.record("succeeded", started, output=manifest.key, counts=manifest.counts)
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # Beam leaves on options it does not know
                 _tell(name, error, context, started)
                 sys.exit(1)
             return {"id": manifest.id, "found": context.found, **manifest.counts}
@@ -149,7 +149,7 @@ def step(name: str) -> Callable[[Body], Callable[..., dict[str, Any]]]:
     return decorate
 
 
-def _tell(name: str, error: Exception, context: StepContext | None, started: float) -> None:
+def _tell(name: str, error: BaseException, context: StepContext | None, started: float) -> None:
     message = str(error) if isinstance(error, MammoError) else _foreign(error)
     if os.environ.get(DEBUG) == "1" or not isinstance(error, (MammoError, OSError)):
         traceback.print_exc(file=sys.stdout)
@@ -161,7 +161,7 @@ def _tell(name: str, error: Exception, context: StepContext | None, started: flo
             print(f"[{name}] the run's record cannot be written: {second}", flush=True)
 
 
-def _foreign(error: Exception) -> str:
+def _foreign(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return "Out of memory. Expected more free memory. Received less than was asked for."
     return f"{type(error).__name__}: {error}"

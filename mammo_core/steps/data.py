@@ -2,17 +2,18 @@
 
 import hashlib
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 from mammo_core.datasets import Manifest, content_id, find, publish
+from mammo_core.datasets.manifests import put_bytes
 from mammo_core.datasets.tables import put_table, read_table, to_parquet
-from mammo_core.errors import RecipeError
+from mammo_core.sources.config import SourceConfig
+from mammo_core.sources.patients import site_key_state
+from mammo_core.sources.source_files import SourceFiles
 from mammo_core.steps.base import StepContext, step
 
 #: Raised by hand when the tables that `index` writes change.
-INDEX_REVISION = 1
+INDEX_REVISION = 2
 TABLES = "tables"
 
 
@@ -20,15 +21,12 @@ TABLES = "tables"
 def index(context: StepContext) -> Manifest:
     """Find and describe the mammograms of the recipe's source: tables of images and lesions."""
     source = context.recipe.source
-    root = source.root_path
-    if not root.is_dir():
-        raise RecipeError(
-            "The source's folder cannot be read",
-            expected="an existing folder (source.root)",
-            received=source.root,
-            hint="make the phantom first with `mammo phantom create`, or give --source DIR",
-        )
-    memo = f"{TABLES}/memos/{_listing(root, source.tables_path, source.adapter)}.json"
+    files = source.files()
+    files.require(
+        f"source's folder {source.root}",
+        "make the phantom first with `mammo phantom create`, or give --source DIR",
+    )
+    memo = f"{TABLES}/memos/{_listing(source, files)}.json"
     if context.store.exists(memo):
         found = find(context.store, TABLES, json.loads(context.store.read(memo))["tables"])
         if found is not None:
@@ -65,6 +63,7 @@ def _listed(keys: list[str]) -> str:
 def _index(context: StepContext) -> Manifest:
     from mammo_core.progress import Progress
     from mammo_core.sources import index as read_source
+    from mammo_core.sources.audit_report import audit_page, see
     from mammo_core.sources.splits import official_sides
 
     shown: dict[str, Progress] = {}
@@ -74,7 +73,9 @@ def _index(context: StepContext) -> Manifest:
             shown[what] = Progress(f"index {what}", total, what.rsplit(maxsplit=1)[-1])
         shown[what].advance(done - shown[what].done)
 
-    tables = read_source(context.recipe.source, told)
+    source = context.recipe.source
+    tables = read_source(source, told)
+    seen = see(source.files(), tables.images, progress=told)
     for bar in shown.values():
         bar.close()
     sides = official_sides(tables.images)
@@ -103,19 +104,28 @@ def _index(context: StepContext) -> Manifest:
         facts={"leaking_patients": leaking, "source": tables.facts},
     )
     files = [put_table(context.store, manifest.folder, n, table) for n, table in named.items()]
+    page = audit_page(tables.images, tables.lesions, tables.rejects, seen, source=source.adapter)
+    files.append(put_bytes(context.store, manifest.folder, "audit.html", page.encode()))
     return publish(context.store, manifest.model_copy(update={"files": tuple(files)}))
 
 
-def _listing(root: Path, tables: Path, adapter: str) -> str:
-    """Digest of the names, sizes and times under a tree: as long as it is equal, so is the tree."""
-    digest = hashlib.sha256(f"{INDEX_REVISION}\n{adapter}\n{root.resolve()}\n".encode())
-    for top in sorted({root, tables}):
-        for folder, names, files in os.walk(top):
-            names.sort()
-            for name in sorted(files):
-                path = Path(folder) / name
-                facts = path.stat()
-                digest.update(f"{path}\t{facts.st_size}\t{facts.st_mtime_ns}\n".encode())
+def _listing(source: SourceConfig, files: SourceFiles) -> str:
+    """Digest of how and what is read: names, sizes and times of the files, or entity tags.
+
+    As long as it is equal, so are the tables.
+    """
+    settings = source.model_dump(mode="json", exclude={"root", "tables"})
+    key = site_key_state() if source.adapter in ("table", "folders") else ""
+    told = json.dumps([INDEX_REVISION, settings, key], sort_keys=True)
+    digest = hashlib.sha256(f"{told}\n".encode())
+    for place in [files] if source.tables is None else [files, SourceFiles.open(source.tables)]:
+        digest.update(f"{place.uri}\n".encode())
+        for entry in place.entries.values():
+            digest.update(f"{entry.key}\t{entry.size}\t{entry.version}\n".encode())
+    # What `tables` names can be one file as well as a folder.
+    folder, _, name = (source.tables or "").rpartition("/")
+    if name and (one := SourceFiles.open(folder or ".").entry(name)) is not None:
+        digest.update(f"{one.sha256}\t{one.version}\n".encode())
     return digest.hexdigest()[:32]
 
 
@@ -135,7 +145,7 @@ def convert(context: StepContext, tables: Manifest) -> Manifest:
             context.store,
             images,
             lesions,
-            root=recipe.source.root_path.resolve(),
+            root=recipe.source.files().uri,
             config=recipe.convert,
             runner=recipe.runner,
             lineage={"tables": tables.id},
@@ -171,6 +181,7 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
         lesions=read_table(context.store, tables, "lesions.parquet"),
         statistics=statistics,
         splits=dict(zip(result.images["image_id"], result.images["split"], strict=True)),
+        patients=result.patients,
         assignment_id=assignment,
         dataset_id=images.id,
         facts={"split": split, "leaking_patients": result.leaking},
@@ -181,7 +192,9 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
             "images": images.id,
             "assignment": assignment,
             "shuffled_labels": str(recipe.seed) if recipe.shuffle_labels else "no",
+            "intensity": recipe.intensity.model_dump_json(),
         },
+        intensity=recipe.intensity,
     )
     found = find_frame(context.store, features.folder, features.inputs)
     if found is not None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from mammo_core.datasets import ImageRecord, Manifest, PatchRecord, content_id, publish
-from mammo_core.datasets.manifests import find, put_bytes
+from mammo_core.datasets.manifests import fetch_verified, find, put_bytes
 from mammo_core.datasets.readers import RecordSource
 from mammo_core.datasets.shards import read_records
 from mammo_core.datasets.tables import put_table, read_table
@@ -17,6 +17,7 @@ from mammo_core.evaluation import evaluate as evaluate_images
 from mammo_core.evaluation import patch_evaluation, report
 from mammo_core.features.frame import IMAGE_CLASSES, PATCH_CLASSES, SPLITS, Frame, from_manifest
 from mammo_core.preprocessing import Preprocessing
+from mammo_core.progress import progress
 from mammo_core.reporting import Overlay
 from mammo_core.seeds import generator
 from mammo_core.steps.base import StepContext, step
@@ -200,7 +201,10 @@ def image_predictions(
     rows = frame.split(split)
     labels = frame.image_labels(split)
     source = RecordSource(store, images, labels, classes=len(IMAGE_CLASSES), batch_size=8)
-    ids, probabilities, _ = predict(model, source, preprocessing.to_network, flips)
+    with progress(f"score {split}", source.size, "images") as shown:
+        ids, probabilities, _ = predict(
+            model, source, preprocessing.to_network, flips, on_batch=shown.advance
+        )
     scores = dict(zip(ids, probabilities[:, 1].astype(float), strict=True))
     columns = ["image_id", "patient_key", "view_id", "laterality", "view", "label"]
     return rows[columns].assign(probability=rows["image_id"].map(scores))
@@ -221,7 +225,9 @@ def _evaluate_patches(
 
 
 def _history(store: Store, training: Manifest) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = json.loads(store.read(training.file("history.json").key))
+    rows: list[dict[str, Any]] = json.loads(
+        fetch_verified(store, training.file("history.json")).read_bytes()
+    )
     return rows
 
 

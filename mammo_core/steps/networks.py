@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from mammo_core.datasets import Manifest
+from mammo_core.datasets.manifests import fetch_verified
 from mammo_core.features.frame import Frame
-from mammo_core.preprocessing import Geometry, Preprocessing
+from mammo_core.preprocessing import Conversion, Geometry, Preprocessing
 from mammo_core.steps.base import StepContext
 
 
@@ -24,6 +25,10 @@ def preprocessing_of(dataset: Manifest, frame: Frame, channels: int) -> Preproce
         bit_depth=dataset.facts["bit_depth"],
         mean=frame.mean,
         rescale_factor=frame.rescale_factor,
+        intensity=frame.intensity.regime,
+        target_scale=frame.intensity.target_scale,
+        equalize=frame.intensity.equalize,
+        conversion=Conversion.model_validate(dataset.facts.get("conversion", {})),
         channels=1 if channels == 1 else 3,
     )
 
@@ -38,7 +43,7 @@ def load_network(context: StepContext, training: Manifest) -> Any:
     prepare_keras()
     from mammo_core.models import load_model
 
-    stored = context.store.fetch(training.file("model.keras").key)
+    stored = fetch_verified(context.store, training.file("model.keras"))
     with tempfile.TemporaryDirectory(prefix="mammo-model-") as folder:
         path = Path(folder) / "model.keras"
         path.write_bytes(stored.read_bytes())

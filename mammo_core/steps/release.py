@@ -89,14 +89,16 @@ def _decide(
     auc = float(evaluation.facts["summary"]["auc"])
     if evaluation.facts["shuffled_labels"]:
         return GateResult(passed=False, reasons=["labels were permuted: never pushed"], auc=auc)
+    floor = decide(ours, None, recipe.gate, recipe.seed)
     if same:
-        return GateResult(passed=True, reasons=["already the champion"], auc=auc, champion_auc=auc)
+        reasons = [floor.reasons[0], "already the champion"]
+        return floor.model_copy(update={"reasons": reasons, "champion_auc": auc})
     if rival is None:
-        return decide(ours, None, recipe.gate, recipe.seed)
+        return floor
     theirs, obstacle = _champion_predictions(context, rival, images, frame)
     if theirs is None:
-        floor = decide(ours, None, recipe.gate, recipe.seed)
-        return floor.model_copy(update={"passed": False, "reasons": [*floor.reasons, obstacle]})
+        reasons = [floor.reasons[0], obstacle]
+        return floor.model_copy(update={"passed": False, "reasons": reasons})
     return decide(ours, theirs, recipe.gate, recipe.seed, champion_id=rival.model_id)
 
 
@@ -213,7 +215,11 @@ def _build_and_push(
             patch_classes=PATCH_CLASSES,
             preprocessing=training_preprocessing(image_training),
             label_map={name: index for index, name in enumerate(IMAGE_CLASSES)},
-            metrics=json.loads(store.read(evaluation.file("metrics.json").key)),
+            # The summary's plain numbers are what the model card shows.
+            metrics={
+                **evaluation.facts["summary"],
+                "details": json.loads(store.read(evaluation.file("metrics.json").key)),
+            },
             lineage=lineage,
             samples=_samples(store, images, frame),
         )

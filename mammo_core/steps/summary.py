@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from mammo_core.processes import follow_parent
 from mammo_core.recipes import load_recipe
 from mammo_core.steps.base import run_id_of
 from mammo_core.store import Store, open_store
@@ -24,6 +25,7 @@ def summarize(*, store: str, run_id: str, recipe: str, state: str = "") -> dict[
         recipe: The recipe's reference.
         state: What the pipeline says of the run; it knows no more than that.
     """
+    follow_parent()
     place, run_id = open_store(store), run_id_of(run_id)
     summary = assemble(place, run_id, load_recipe(recipe).name, state)
     data = (json.dumps(summary, indent=1) + "\n").encode()

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +11,24 @@ from mammo_core.errors import StoreError
 
 #: How long a second writer waits for the first one of the same output (seconds).
 LEASE_WAIT_S = 6 * 3600.0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a store tells of a key without giving its bytes.
+
+    Attributes:
+        key: The key.
+        size: Number of its bytes.
+        version: Changes whenever the bytes do: the entity tag, or the time of the last change.
+        sha256: Digest of the bytes, hexadecimal; empty where the store was not told it, and in
+            listings.
+    """
+
+    key: str
+    size: int
+    version: str
+    sha256: str = ""
 
 
 class Lease(Protocol):
@@ -55,6 +74,12 @@ class Store(Protocol):
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the keys under a folder (`prefix` ends at a `/` or is empty), sorted."""
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """Yield what is known of the keys under a folder, as `list` does."""
+
+    def entry(self, key: str) -> Entry | None:
+        """Return what is known of one key, its SHA-256 too; None when there is none."""
 
     def delete(self, key: str) -> None:
         """Remove a key; no error when there is none."""

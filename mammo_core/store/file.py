@@ -9,12 +9,13 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
 from mammo_core.errors import StoreError
-from mammo_core.store.base import LEASE_WAIT_S, check_key
+from mammo_core.store.base import LEASE_WAIT_S, Entry, check_key, file_sha256
 
 #: What the system says when there is no room (EFBIG: a limit on the size of files).
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -85,6 +86,24 @@ class FileStore:
                 keys += [(base / name).as_posix() for name in files if not name.startswith(".")]
         # By whole keys, as S3 does: "a-b/x" comes before "a/x".
         yield from sorted(keys)
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """See Store.entries."""
+        for key in self.list(prefix):
+            with suppress(FileNotFoundError):  # removed since it was listed
+                yield self._entry(key)
+
+    def entry(self, key: str) -> Entry | None:
+        """See Store.entry: the file is read for its digest."""
+        path = self._path(key)
+        if not path.is_file():
+            return None
+        with self._faults("read", key):
+            return replace(self._entry(key), sha256=file_sha256(path))
+
+    def _entry(self, key: str) -> Entry:
+        facts = self._path(key).stat()
+        return Entry(key, facts.st_size, str(facts.st_mtime_ns))
 
     def delete(self, key: str) -> None:
         """See Store.delete."""

@@ -24,7 +24,7 @@ from tenacity import (
 
 from mammo_core.errors import StoreError
 from mammo_core.store import scratch
-from mammo_core.store.base import LEASE_WAIT_S, check_key, file_sha256
+from mammo_core.store.base import LEASE_WAIT_S, Entry, check_key, file_sha256
 from mammo_core.store.file import FULL
 from mammo_core.store.lease import ObjectLease
 
@@ -99,11 +99,12 @@ class S3Store:
             check_key(prefix)
         self._prefix = f"{prefix}/" if prefix else ""
         parts = urlsplit(settings.endpoint)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
+        if parts.scheme not in ("http", "https") or not parts.netloc or "@" in parts.netloc:
             raise StoreError(
                 "The S3 endpoint cannot be used",
                 expected="http://host:port or https://host",
-                received=repr(settings.endpoint),
+                # Not as told: it may hold a password.
+                received="credentials in it" if "@" in parts.netloc else repr(settings.endpoint),
             )
         self._client = Minio(
             parts.netloc,
@@ -240,22 +241,62 @@ class S3Store:
         """See Store.exists."""
         return self._etag(key) is not None
 
+    def head(self, key: str, size: int) -> bytes:
+        """Return the first bytes of an object, not checked against its digest.
+
+        Args:
+            key: Key of an object that is not empty.
+            size: How many bytes at most.
+        """
+
+        def get() -> bytes:
+            response = self._client.get_object(self._bucket, self._name(key), 0, size)
+            try:
+                return bytes(response.read())
+            finally:
+                response.close()
+                response.release_conn()
+
+        return self._call("read", key, get)
+
     def list(self, prefix: str) -> Iterator[str]:
         """See Store.list."""
-        top = self._prefix + (f"{check_key(prefix.rstrip('/'))}/" if prefix else "")
+        for entry in self.entries(prefix):
+            yield entry.key
 
-        def names() -> list[str]:
-            found = self._client.list_objects(self._bucket, prefix=top, recursive=True)
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """See Store.entries."""
+        top = self._prefix + (f"{check_key(prefix.rstrip('/'))}/" if prefix else "")
+        start = len(self._prefix)
+
+        def found() -> list[Entry]:
+            objects = self._client.list_objects(self._bucket, prefix=top, recursive=True)
             try:
-                return sorted(item.object_name[len(self._prefix) :] for item in found)
+                told = [Entry(o.object_name[start:], o.size or 0, o.etag or "") for o in objects]
             except S3Error as error:
                 if error.code in _ABSENT:
                     return []
                 raise
+            return sorted(told, key=lambda entry: entry.key)
 
-        for name in self._call("list", prefix or "/", names):
-            if not any(part.startswith(".") for part in name.split("/")):
-                yield name
+        for entry in self._call("list", prefix or "/", found):
+            if not any(part.startswith(".") for part in entry.key.split("/")):
+                yield entry
+
+    def entry(self, key: str) -> Entry | None:
+        """See Store.entry: the digest is what the writer told."""
+
+        def stat() -> Entry | None:
+            try:
+                found = self._client.stat_object(self._bucket, self._name(key))
+            except S3Error as error:
+                if error.code in _ABSENT:
+                    return None
+                raise
+            told = (found.metadata or {}).get(f"x-amz-meta-{_SHA256}", "")
+            return Entry(key, found.size or 0, str(found.etag), str(told))
+
+        return self._call("look up", key, stat)
 
     def delete(self, key: str) -> None:
         """See Store.delete."""
@@ -299,16 +340,8 @@ class S3Store:
         return self._prefix + check_key(key)
 
     def _etag(self, key: str) -> str | None:
-        def stat() -> str | None:
-            try:
-                found = self._client.stat_object(self._bucket, self._name(key))
-            except S3Error as error:
-                if error.code in _ABSENT:
-                    return None
-                raise
-            return str(found.etag)
-
-        return self._call("look up", key, stat)
+        found = self.entry(key)
+        return None if found is None else found.version
 
     def _conditional_client(self) -> Any:
         if self._conditional is None:
@@ -362,7 +395,9 @@ class S3Store:
         except StoreError:
             raise
         except Exception as error:
-            if isinstance(error, OSError) and (error.filename or error.errno in FULL):  # a disk of ours
+            if isinstance(error, OSError) and (
+                error.filename or error.errno in FULL
+            ):  # a disk of ours
                 told = error.strerror or str(error)
                 raise self._fault(verb, key, told, error.errno) from error
             code, _ = _code(error)

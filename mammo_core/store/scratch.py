@@ -33,6 +33,14 @@ def use(path: Path) -> None:
         os.utime(path)
 
 
+def release(path: Path) -> None:
+    """Note that a file of the cache was read and may go when room is needed."""
+    _used.discard(path)
+    then = time.time() - _IN_USE_S
+    with suppress(OSError):
+        os.utime(path, (then, then))
+
+
 def prune(bound: int = BOUND) -> None:
     """Remove the files used longest ago until the cache fits its bound.
 

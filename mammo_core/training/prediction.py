@@ -17,7 +17,11 @@ Probabilities = npt.NDArray[np.float32]
 
 
 def predict(
-    model: keras.Model, source: BatchSource, to_network: ToNetwork, flips: bool = False
+    model: keras.Model,
+    source: BatchSource,
+    to_network: ToNetwork,
+    flips: bool = False,
+    on_batch: Callable[[int], None] | None = None,
 ) -> tuple[list[str], Probabilities, npt.NDArray[np.int32]]:
     """Score every record once.
 
@@ -27,6 +31,7 @@ def predict(
         to_network: `Preprocessing.to_network`.
         flips: Average the probabilities of the image and its three flips
             (original-system.md §7.5).
+        on_batch: Called after each batch with its number of records.
 
     Returns:
         Ids, probabilities `(n, classes) float32, [0, 1]`, and labels `(n,) int32`, in the
@@ -54,6 +59,8 @@ def predict(
             ids.extend(batch.ids)
             labels.append(batch.labels)
             probabilities.append(score(model, images, flips)[: len(batch.ids)])
+        if on_batch is not None:
+            on_batch(len(batch.ids))
     if not ids:
         raise ModelError(
             "There is nothing to predict", expected="1 record or more", received="no records"

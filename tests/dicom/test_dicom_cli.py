@@ -1,10 +1,13 @@
+import itertools
 import json
+import os
 
 import cv2
 import numpy as np
+from dicom_files import make, picture, save
 from typer.testing import CliRunner
 
-from mammo_core.cli.dicom import app
+from mammo_core.cli.dicom import _files, app
 
 
 def test_inspect_tells_one_object_a_line(tmp_path):
@@ -40,3 +43,52 @@ def test_inspect_for_people(tmp_path):
     assert "90x70, 16 bits" in lines[0]
     assert "refused" in lines[1]
     assert "too small" in lines[1]
+
+
+def test_facts_of_what_is_refused_are_still_told(tmp_path):
+    data = make(picture(), PresentationIntentType="FOR PROCESSING", ImageLaterality="L")
+    save(data, tmp_path / "a.dcm")
+    result = CliRunner().invoke(app, ["inspect", str(tmp_path), "--json"])
+    told = json.loads(result.stdout)
+    assert not told["readable"]
+    assert "For Processing" in told["reason"]
+    assert (told["rows"], told["laterality"]) == (80, "LEFT")
+
+
+def test_windows_and_spacing_are_named_for_people(tmp_path):
+    fields = {"WindowCenter": 5, "WindowWidth": 9, "ImagerPixelSpacing": [0.07, 0.07]}
+    save(make(picture(), **fields), tmp_path / "a.dcm")
+    line = CliRunner().invoke(app, ["inspect", str(tmp_path)]).stdout
+    assert "0.07 mm (ImagerPixelSpacing)" in line
+    assert "LINEAR not applied" in line
+
+
+def test_odd_names_links_pipes_and_closed_folders(tmp_path):
+    (tmp_path / "a\nb\x1b[0m.dcm").write_bytes(b"x")
+    (tmp_path / os.fsdecode(b"not-\xff-utf8")).write_bytes(b"x")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "circle").symlink_to(tmp_path)
+    (tmp_path / "gone").symlink_to(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "pipe")
+    for options in ([], ["--json"]):
+        result = CliRunner().invoke(app, ["inspect", str(tmp_path), *options])
+        assert result.exit_code == 0, result.exception
+        lines = result.stdout.splitlines()
+        assert len(lines) == 4
+        assert "\x1b" not in result.stdout
+        assert "no file" in lines[-1]
+
+
+def test_a_tree_is_walked_as_it_is_told(tmp_path):
+    # Folders not yet reached are not looked at: a file put there meanwhile is found, a
+    # million of them would not be held.
+    for folder, number in itertools.product("abc", range(5)):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / f"{number}.dcm").write_bytes(b"x")
+    walk = _files([tmp_path])
+    first = next(walk)
+    assert first == tmp_path / "a" / "0.dcm"
+    (tmp_path / "c" / "9.dcm").write_bytes(b"x")
+    rest = list(walk)
+    assert [first, *rest] == sorted(tmp_path.rglob("*.dcm"))
+    assert len(rest) == 15

@@ -6,7 +6,8 @@ import zlib
 import numpy as np
 import pydicom
 import pytest
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from dicom_files import make, picture, save, save_frame
+from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -19,60 +20,6 @@ from pydicom.uid import (
 
 from mammo_core.dicom import check_mammogram, read_any, read_facts, read_image
 from mammo_core.errors import DicomError
-
-FOR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.2"
-PLANTED = "PLANTED^NAME"
-
-
-def picture(bits=12, shape=(80, 70)):
-    return np.random.default_rng(7).integers(0, 2**bits, shape, dtype=np.uint16)
-
-
-def make(words, bits=12, **fields):
-    """A mammogram of 16-bit words; fields with the value None are left out."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = FOR_PRESENTATION
-    meta.MediaStorageSOPInstanceUID = "1.2.3.4"
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    data = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
-    data.PatientName = PLANTED
-    data.PatientID = PLANTED
-    data.PatientBirthDate = "19010203"
-    values = {
-        "SOPClassUID": FOR_PRESENTATION,
-        "SOPInstanceUID": "1.2.3.4",
-        "Modality": "MG",
-        "SamplesPerPixel": 1,
-        "PhotometricInterpretation": "MONOCHROME2",
-        "Rows": words.shape[0],
-        "Columns": words.shape[1],
-        "BitsAllocated": 16,
-        "BitsStored": bits,
-        "HighBit": bits - 1,
-        "PixelRepresentation": 0,
-        "PixelData": words.astype("<u2").tobytes(),
-        **fields,
-    }
-    for name, value in values.items():
-        if value is not None:
-            setattr(data, name, value)
-    if "PixelData" in data:
-        data["PixelData"].VR = "OW"
-    return data
-
-
-def save(data, path, syntax=ExplicitVRLittleEndian):
-    data.file_meta.TransferSyntaxUID = syntax
-    implicit = syntax == ImplicitVRLittleEndian
-    pydicom.dcmwrite(
-        path,
-        data,
-        implicit_vr=implicit,
-        little_endian=syntax != ExplicitVRBigEndian,
-        force_encoding=syntax == ExplicitVRBigEndian,
-        enforce_file_format=syntax != ExplicitVRBigEndian,
-    )
-    return path
 
 
 @pytest.mark.parametrize(
@@ -176,14 +123,15 @@ def test_padding_is_black(tmp_path, photometric, limit):
     [
         ({"NumberOfFrames": 3}, "multi-frame"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.13.1.3"}, "tomosynthesis"),
-        ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, "not a gray image"),
-        ({"PhotometricInterpretation": "PALETTE COLOR"}, "not a gray image"),
+        ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, "a colour image"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "a palette image"),
+        ({"PhotometricInterpretation": "MONOCHROME3"}, "not a gray image"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.2.1"}, "For Processing"),
         ({"PresentationIntentType": "FOR PROCESSING"}, "For Processing"),
         ({"PixelData": None}, "has no pixels"),
         ({"PixelData": b""}, "has no pixels"),
         ({"Rows": None}, "has no pixels"),
-        ({"PixelData": b"\0" * 11000}, "too few of them"),
+        ({"PixelData": b"\0" * 11000}, "truncated pixels"),
         ({"Rows": 65535, "Columns": 65535}, "too many pixels"),
         ({"BitsAllocated": 32}, "bit layout"),
         ({"BitsStored": 17}, "bit layout"),
@@ -326,3 +274,95 @@ def test_a_tiff_header_in_the_preamble_is_still_dicom(tmp_path):
     raw = path.read_bytes()
     path.write_bytes(b"II*\0" + raw[4:])
     assert read_any(path).facts.modality == "MG"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.2.1"},
+        {"PresentationIntentType": "FOR PROCESSING"},
+    ],
+)
+def test_for_processing_is_taken_when_allowed(tmp_path, fields):
+    path = save(make(picture(), **fields), tmp_path / "a.dcm")
+    for read in (read_image, read_any):
+        image = read(path, for_processing=True)
+        assert np.array_equal(image.pixels, picture())
+        assert image.facts.for_processing
+    assert read_facts(path, for_processing=True).for_processing
+    with pytest.raises(DicomError, match="For Processing"):
+        read_facts(path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "spacing", "source"),
+    [
+        ({"PixelSpacing": [0.05, 0.05], "ImagerPixelSpacing": [0.07, 0.07]}, 0.05, "PixelSpacing"),
+        ({"ImagerPixelSpacing": [0.07, 0.07]}, 0.07, "ImagerPixelSpacing"),
+        ({"NominalScannedPixelSpacing": [0.04, 0.04]}, 0.04, "NominalScannedPixelSpacing"),
+        ({"PixelSpacing": [0.05, 0.09]}, None, None),
+        ({"PixelSpacing": [0, 0]}, None, None),
+        ({}, None, None),
+    ],
+)
+def test_spacing_and_where_it_comes_from(tmp_path, fields, spacing, source):
+    facts = read_facts(save(make(picture(), **fields), tmp_path / "a.dcm"))
+    assert (facts.spacing_mm, facts.spacing_source) == (spacing, source)
+
+
+def test_a_file_larger_than_its_picture_is_not_read_whole(tmp_path):
+    # 4 GB of Pixel Data (sparse) under a header of 80x70: only the first 11200 bytes are read.
+    path = save(make(picture()), tmp_path / "a.dcm")
+    raw = bytearray(path.read_bytes())
+    place = raw.index(b"\xe0\x7f\x10\x00OW") + 8
+    raw[place : place + 4] = (2**32 - 2).to_bytes(4, "little")
+    path.write_bytes(raw)
+    with path.open("r+b") as file:
+        file.truncate(2**32)
+    assert np.array_equal(read_image(path).pixels, picture())
+
+
+def test_fragments_beyond_any_mammogram(tmp_path):
+    data = make(picture())
+    data.compress(RLELossless, generate_instance_uid=False)
+    data.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    with (tmp_path / "a.dcm").open("r+b") as file:
+        file.truncate(2**32)
+    with pytest.raises(DicomError, match="beyond any mammogram"):
+        read_image(tmp_path / "a.dcm")
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_pixels_that_are_not_as_the_syntax_says(tmp_path, compressed):
+    data = make(picture())
+    if compressed:
+        data.compress(RLELossless, generate_instance_uid=False)
+    path = tmp_path / "a.dcm"
+    data.save_as(path, enforce_file_format=True)
+    raw = bytearray(path.read_bytes())
+    place = raw.index(b"\xe0\x7f\x10\x00O") + 8
+    raw[place : place + 4] = b"\x00\x10\0\0" if compressed else b"\xff" * 4
+    path.write_bytes(raw)
+    with pytest.raises(DicomError, match="not as its transfer syntax says"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("claim", [(60000, 60000), (10001, 10000), (2**16 - 1, 1600)])
+def test_a_small_frame_that_claims_too_much(tmp_path, claim):
+    data = make(picture())
+    data.compress(JPEG2000Lossless, encoding_plugin="pylibjpeg", generate_instance_uid=False)
+    data.Rows, data.Columns = claim
+    data.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    with pytest.raises(DicomError, match="too many pixels"):
+        read_image(tmp_path / "a.dcm")
+
+
+def test_a_codestream_that_claims_more_than_its_header(tmp_path):
+    data = make(picture())
+    data.compress(JPEG2000Lossless, encoding_plugin="pylibjpeg", generate_instance_uid=False)
+    frame = bytearray(pydicom.encaps.get_frame(data.PixelData, 0, number_of_frames=1))
+    place = frame.index(b"\xff\x51") + 6
+    frame[place : place + 8] = (60000).to_bytes(4, "big") * 2
+    save_frame(data, tmp_path / "a.dcm", JPEG2000Lossless, bytes(frame))
+    with pytest.raises(DicomError, match="another picture"):
+        read_image(tmp_path / "a.dcm")

@@ -1,5 +1,6 @@
 """Files of others: NEMA WG04, D. Clunie, pydicom (shared/data/SOURCES.md)."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from mammo_core.cli.dicom import app
 from mammo_core.dicom import check_mammogram, read_any, read_image
 from mammo_core.errors import DicomError
 
@@ -54,6 +57,33 @@ def test_every_edge_case_is_refused_with_a_reason(path, capfd):
 
 def test_edge_cases_are_there():
     assert len(EDGE) == 16
+
+
+FILES = sorted(path for path in DICOM.rglob("*") if path.is_file()) if DICOM.is_dir() else []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("options", [{}, {"voi": True, "for_processing": True}], ids=str)
+def test_nothing_escapes_but_the_one_exception(path, options):
+    name = str(path.relative_to(DICOM))
+    for mammogram in (False, True):
+        try:
+            image = read_any(path, name, mammogram=mammogram, **options)
+        except DicomError as error:
+            assert str(error).startswith(f"{name} ")
+            assert error.expected and error.received
+        else:
+            assert image.pixels.dtype == np.uint16
+            assert image.pixels.max() < 2**image.facts.bits_stored
+
+
+def test_inspect_tells_every_file_on_a_line():
+    result = CliRunner().invoke(app, ["inspect", str(DICOM), "--json"])
+    told = {row["path"]: row for row in map(json.loads, result.stdout.splitlines())}
+    assert set(told) == {str(path) for path in FILES}
+    for path, row in told.items():
+        assert row["readable"] == (row["reason"] is None)
+        assert row["readable"] or row["reason"].startswith(path)
 
 
 def test_two_codecs_give_the_same_picture():

@@ -1,6 +1,9 @@
 import pytest
+from dicom_files import make, picture, save
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 
-from mammo_core.dicom import laterality_of, view_of
+from mammo_core.dicom import laterality_of, read_facts, view_of
 
 
 @pytest.mark.parametrize(
@@ -24,3 +27,53 @@ def test_views_of_the_original_system(text, view):
 )
 def test_sides(text, side):
     assert laterality_of(text) == side
+
+
+def code(value, meaning, **more):
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "SRT", meaning
+    for name, held in more.items():
+        setattr(item, name, held)
+    return Sequence([item])
+
+
+@pytest.mark.parametrize(
+    ("fields", "view"),
+    [
+        ({"ViewPosition": "MLO"}, "MLO"),
+        ({"ViewCodeSequence": code("R-10242", "cranio-caudal")}, "CC"),
+        ({"ViewCodeSequence": code("399368009", "")}, "MLO"),
+        ({"ViewCodeSequence": code("99", "Medio-Lateral Oblique")}, "MLO"),
+        ({"ViewCodeSequence": code("99", "PLANTED")}, None),
+        ({"ViewCodeSequence": code("99", "PLANTED"), "ViewPosition": "CC"}, "CC"),
+        # The code is required (PS3.3 C.8.11.7.1), the text is left from older files.
+        ({"ViewCodeSequence": code("R-10226", ""), "ViewPosition": "CC"}, "MLO"),
+        ({"ViewPosition": "CV"}, None),
+        ({}, None),
+    ],
+)
+def test_views_of_headers(tmp_path, fields, view):
+    assert read_facts(save(make(picture(), **fields), tmp_path / "a.dcm")).view == view
+
+
+def region(value, meaning=""):
+    # CID 244: the side as a modifier of the breast.
+    return code("T-04000", "Breast", AnatomicRegionModifierSequence=code(value, meaning))
+
+
+@pytest.mark.parametrize(
+    ("fields", "side"),
+    [
+        ({"ImageLaterality": "R"}, "RIGHT"),
+        ({"Laterality": "L"}, "LEFT"),
+        ({"ImageLaterality": "R", "Laterality": "L"}, "RIGHT"),
+        ({"ImageLaterality": "B"}, None),
+        ({"AnatomicRegionSequence": region("G-A100")}, "RIGHT"),
+        ({"AnatomicRegionSequence": region("7771000")}, "LEFT"),
+        ({"AnatomicRegionSequence": region("9", "Left")}, "LEFT"),
+        ({"AnatomicRegionSequence": code("T-04000", "Breast")}, None),
+        ({}, None),
+    ],
+)
+def test_sides_of_headers(tmp_path, fields, side):
+    assert read_facts(save(make(picture(), **fields), tmp_path / "a.dcm")).laterality == side

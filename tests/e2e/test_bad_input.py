@@ -22,7 +22,7 @@ def tables(phantom_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def _refused(done, code: int, *words: str) -> None:
     assert done.code == code, done.output
     assert "Traceback" not in done.output
-    errors = [line for line in done.output.splitlines() if line.startswith("error: ")]
+    errors = [line for line in done.output.splitlines() if "error: " in line]
     assert len(errors) == 1, done.output
     for word in (*ERROR_PARTS, *words):
         assert word in errors[0]
@@ -40,6 +40,8 @@ def test_missing_folder(pipeline, tmp_path):
         ("gate.min_auc=high", ["gate.min_auc"]),
         ("no-equals-sign", ["key=value"]),
         ("split.name=random", ["split.name"]),
+        ("gate.min_auc=[", ["gate.min_auc", "YAML"]),
+        ("sampling.patch_size=500", ["patch_size", "144x112"]),
     ],
 )
 def test_unreadable_recipe_key(pipeline, tmp_path, setting, words):
@@ -56,6 +58,26 @@ def test_unknown_recipe(pipeline, tmp_path, mammo):
     assert done.returncode == 2
     assert "no-such" in done.stderr
     assert "phantom" in done.stderr  # what there is instead
+
+
+def test_recipe_that_is_no_text(pipeline, tmp_path, mammo):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_bytes(b"name: \xff\xfe")
+    done = subprocess.run(
+        [mammo, "pipeline", "run", "--local", "--recipe", recipe, "--store", tmp_path / "store"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "UTF-8" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_source_is_taken_literally(pipeline, tmp_path):
+    (tmp_path / "t").mkdir()
+    odd = type(pipeline)(tmp_path / "t #2")
+    _refused(odd.run(tmp_path), 2, "t #2")
 
 
 def test_empty_table(pipeline, tables, tmp_path):

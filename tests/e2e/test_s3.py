@@ -1,4 +1,4 @@
-"""The same path on an S3 server: nothing but the store's URI differs."""
+"""The same path on an S3 server: nothing but the URIs of store and source differ."""
 
 import csv
 import subprocess
@@ -14,7 +14,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.s3]
 def test_run_and_score_on_s3(undisturbed, pipeline, s3_environment, mammo, phantom_tree, tmp_path):
     _, on_disk = undisturbed
     uri = f"s3://mammo-tests/{uuid4().hex}"
-    done = pipeline.run(tmp_path, "--store", uri)
+    # The mammograms lie in a bucket too.
+    source = f"s3://mammo-sources/{uuid4().hex}"
+    subprocess.run([mammo, "store", "put", phantom_tree, source], check=True, capture_output=True)
+    done = pipeline.run(tmp_path, "--store", uri, "--source", source)
     assert done.code == 0, done.output
     summary = done.summary
     assert summary["model_uri"] == f"{uri}/models/tiny/1"
@@ -22,8 +25,12 @@ def test_run_and_score_on_s3(undisturbed, pipeline, s3_environment, mammo, phant
     assert ids == {name: data["id"] for name, data in on_disk.summary["datasets"].items()}
     assert summary["auc"] == on_disk.summary["auc"]
     assert not list((tmp_path / "runs").rglob("*.tfrecord"))
-    assert s3_environment.secret_key not in done.output
-    keys = list(open_store(uri).list(""))
+    store, secret = open_store(uri), s3_environment.secret_key
+    assert secret not in done.output
+    for path in (tmp_path / "runs").rglob("*"):
+        assert not path.is_file() or secret.encode() not in path.read_bytes(), path
+    keys = list(store.list(""))
+    assert not any(secret.encode() in store.read(key) for key in keys)
     assert "models/tiny/1/package/SHA256SUMS" in keys
 
     out = tmp_path / "scores.csv"

@@ -1,8 +1,11 @@
 import csv
 import json
+import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -85,12 +88,54 @@ def test_scorer_takes_the_pushed_model(undisturbed, phantom_tree, mammo, tmp_pat
     assert (tmp_path / "scores.rejects.csv").exists()
 
 
-def test_no_patient_field_in_any_output(undisturbed, pipeline):
+def test_no_patient_name_in_any_output(undisturbed):
     # The phantom's headers carry this name in every file.
+    name = b"PHANTOM^SYNTHETIC"
     work, _ = undisturbed
     for path in work.rglob("*"):
-        if path.is_file():
-            assert b"PHANTOM^SYNTHETIC" not in path.read_bytes(), path
+        if path.suffix == ".parquet":
+            assert name.decode() not in pd.read_parquet(path).to_csv(), path
+        elif path.suffix == ".keras":
+            with zipfile.ZipFile(path) as archive:
+                assert not any(name in archive.read(item) for item in archive.namelist()), path
+        elif path.is_file():
+            assert name not in path.read_bytes(), path
+
+
+def test_pushed_card_names_the_auc(undisturbed):
+    work, done = undisturbed
+    card = (work / "store" / "models" / "tiny" / "1" / "package" / "MODEL_CARD.md").read_text()
+    assert f"{done.summary['auc']:.3f}"[:4] in card
+
+
+def test_run_leaves_no_temporary_files(undisturbed):
+    work, done = undisturbed
+    assert not (work / "runs" / done.summary["run_id"] / "tmp").exists()
+
+
+def test_run_id_used_again_starts_anew(undisturbed, pipeline):
+    work, first = undisturbed
+    again = pipeline.run(
+        work,
+        *("--run-id", first.summary["run_id"]),
+        *("--set", "gate.min_auc=0.999"),
+        runs="same-id",
+    )
+    assert again.code == 0, again.output
+    assert again.summary["gate"]["passed"] is False
+    assert again.summary["model_uri"] is None
+
+
+def test_damaged_table_is_told(undisturbed, pipeline, tmp_path):
+    work, _ = undisturbed
+    shutil.copytree(work / "store", tmp_path / "store")
+    for path in (tmp_path / "store" / "frames").glob("*/images.parquet"):
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(bytes(data))
+    done = pipeline.run(tmp_path, "--set", "image_training.batch_size=5")
+    assert done.code == 1
+    assert "images.parquet is damaged" in done.output
 
 
 def _ids(done):

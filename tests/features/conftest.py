@@ -70,6 +70,10 @@ def make_tables(**changes):
         lesions=pd.DataFrame(lesions),
         statistics=statistics,
         splits=splits,
+        patients=pd.DataFrame(
+            [(f"P_{number:05d}", name) for number, name in enumerate(names)],
+            columns=["patient_key", "split"],
+        ),
         assignment_id="by-number",
         dataset_id="d1",
         facts={"leaking_patients": []},

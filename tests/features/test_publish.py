@@ -37,6 +37,11 @@ def history(tmp_path_factory, made):
     return told
 
 
+def test_the_list_of_patients_goes_with_the_frame(history):
+    listed = read_table(history.store, history.first, "splits.parquet")
+    pd.testing.assert_frame_equal(listed, history.tables.patients)
+
+
 def test_a_frame_holds_the_images_with_label_and_split(history):
     frame, images = read_frame(history.store, history.first.id), history.tables.images
     assert list(frame.images["image_id"]) == sorted(images["image_id"])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mammo_core.errors import RecipeError
-from mammo_core.imaging import equalize_hist, to_full_range
+from mammo_core.imaging import eight_bit, equalize_hist, statistics, stretch, to_full_range
 
 
 @pytest.mark.parametrize("bits", [1, 8, 10, 12, 14, 16])
@@ -41,3 +41,42 @@ def test_equalisation_is_that_of_eight_bits():
     small = (pixels // 257).astype(np.uint8)
     assert np.array_equal(result, equalize_hist(small))
     assert np.array_equal(result, equalize_hist(small.astype(np.float32) + 0.4))
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_min_max_takes_the_images_own_range(bits):
+    top = 2**bits - 1
+    image = np.linspace(top // 4, top // 2, 150 * 90).astype(np.uint16).reshape(150, 90)
+    done = stretch(image, bits, "min_max")
+    low, high = int(image.min()), int(image.max())
+    expected = np.floor((image.astype(np.int64) - low) * 65535 / (high - low) + 0.5)
+    assert np.abs(done - expected).max() <= 1 and (done.min(), done.max()) == (0, 65535)
+    assert (stretch(np.full((3, 3), top, np.uint16), bits, "min_max") == 0).all()
+
+
+def test_the_other_policies():
+    image = np.array([[0, 4095]], np.uint16)
+    assert stretch(image, 12).tolist() == [[0, 65535]]
+    assert stretch(image, 12, "none").tolist() == [[0, 4095]]
+    with pytest.raises(RecipeError, match="Unknown stretch policy"):
+        stretch(image, 12, "auto")
+    with pytest.raises(RecipeError, match="cannot be stretched"):
+        stretch(image, 8, "none")
+
+
+@pytest.mark.parametrize("top", [65535, 5000, 200, 0])
+def test_statistics_are_those_of_the_pixels(top):
+    image = np.random.default_rng(3).integers(0, top + 1, (80, 70), dtype=np.uint16)
+    found = statistics(image)
+    assert found["mean"] == pytest.approx(image.mean(dtype=float))
+    assert found["standard_deviation"] == pytest.approx(image.std(dtype=float))
+    assert (found["minimum"], found["maximum"]) == (image.min(), image.max())
+    # Against OpenCV's own equalisation.
+    assert found["equalized_mean"] == pytest.approx(equalize_hist(image).mean(), abs=0.01)
+    own = equalize_hist(eight_bit(image))
+    assert found["equalized_image_max_mean"] == pytest.approx(own.mean(), abs=0.01)
+
+
+def test_eight_bit_is_cut_not_rounded():
+    # Original system, read_img_for_pred: img * 255 / max, then a uint8 cast.
+    assert eight_bit(np.array([[0, 999, 500, 1000]], np.uint16)).tolist() == [[0, 254, 127, 255]]

@@ -3,8 +3,15 @@ import pytest
 from pydantic import ValidationError
 
 from mammo_core.errors import RecipeError
-from mammo_core.imaging import equalize_hist
-from mammo_core.preprocessing import RESCALE_FACTOR, Geometry, Preprocessing
+from mammo_core.imaging import eight_bit, equalize_hist, statistics, to_full_range
+from mammo_core.preprocessing import (
+    RESCALE_FACTOR,
+    Conversion,
+    Geometry,
+    IntensityConfig,
+    Placement,
+    Preprocessing,
+)
 
 GEOMETRY = Geometry(height=48, width=32)
 BATCH = np.random.default_rng(1).integers(0, 65536, (3, 48, 32), dtype=np.uint16)
@@ -92,3 +99,104 @@ def test_other_arrays_are_refused(pixels):
     for call in (made.to_geometry, made.to_network):
         with pytest.raises(RecipeError, match="cannot be preprocessed"):
             call(pixels)
+
+
+def test_image_max_brings_each_maximum_to_the_target():
+    made = Preprocessing(geometry=GEOMETRY, mean=59.6, intensity="image_max")
+    batch = np.stack([BATCH[0] // 4, BATCH[1], np.zeros_like(BATCH[0])])
+    got = made.to_network(batch)[..., 0] + 59.6
+    for image, values in zip(batch, got, strict=True):
+        # Original system, read_resize_img: img * target_scale / max, a maximum of 0 is kept.
+        expected = image * (255 / max(int(image.max()), 1))
+        assert np.allclose(values, expected, atol=1e-3)
+    assert made.to_network(batch[:0]).shape == (0, 48, 32, 1)
+
+
+def test_image_max_with_equalisation():
+    made = Preprocessing(geometry=GEOMETRY, mean=0, intensity="image_max", equalize=True)
+    dark = BATCH[:1] // 16
+    assert np.array_equal(made.to_network(dark)[0, ..., 0], equalize_hist(eight_bit(dark[0])))
+    half = made.model_copy(update={"target_scale": 127.5})
+    assert np.allclose(half.to_network(dark), made.to_network(dark) / 2)
+
+
+@pytest.mark.parametrize(
+    "both",
+    [
+        {"intensity": "image_max", "rescale_factor": 0.5},
+        {"intensity": "rescale", "target_scale": 1.0},
+    ],
+)
+def test_the_two_regimes_exclude_each_other(both):
+    with pytest.raises(ValidationError, match="takes"):
+        Preprocessing(geometry=GEOMETRY, mean=0, **both)
+
+
+@pytest.mark.parametrize("equalize", [False, True])
+@pytest.mark.parametrize("regime", ["rescale", "image_max"])
+def test_the_frames_mean_is_the_mean_of_what_networks_get(regime, equalize):
+    images = np.stack([BATCH[0] // 5, BATCH[1], BATCH[2] // 2])
+    config = IntensityConfig(regime=regime, equalize=equalize)
+    made = Preprocessing(geometry=GEOMETRY, mean=0, intensity=regime, equalize=equalize)
+    rows = [statistics(image) for image in images]
+    columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    assert config.mean(columns) == pytest.approx(float(made.to_network(images).mean()), rel=1e-3)
+
+
+def test_a_target_scale_needs_its_regime():
+    with pytest.raises(ValidationError, match="image_max"):
+        IntensityConfig(target_scale=1)
+    assert IntensityConfig(regime="image_max", target_scale=1).target_scale == 1
+
+
+def breast(side: str = "right") -> np.ndarray:
+    """A 12-bit breast of 100 x 60 pixels in an image of 160 x 120, and a label."""
+    image = np.zeros((160, 120), np.uint16)
+    image[30:130, 60:] = 2000 + np.arange(60)
+    image[5:12, 5:25] = 4095
+    return image if side == "right" else image[:, ::-1]
+
+
+def test_plain_conversion_is_the_stretch_alone():
+    done, placement = Conversion().apply(breast(), 12, "RIGHT")
+    assert np.array_equal(done, to_full_range(breast(), 12))
+    assert placement == Placement()
+
+
+def test_crop_and_orientation_take_masks_along():
+    conversion = Conversion(crop_to_breast=True, orientation="chest_left")
+    done, placement = conversion.apply(breast(), 12, "RIGHT")
+    assert placement == Placement(box=(60, 30, 60, 100), flipped=True)
+    assert done.shape == (100, 60)
+    assert np.array_equal(done, to_full_range(breast()[30:130, 60:][:, ::-1], 12))
+    mask = np.zeros((160, 120), bool)
+    mask[40:50, 110:] = True  # at the chest wall
+    assert placement.apply(mask)[10:20, :10].all() and placement.apply(mask).sum() == 100
+
+
+def test_unknown_laterality_goes_by_the_tissue():
+    for side in ("left", "right"):
+        _, placement = Conversion(orientation="chest_right").apply(breast(side), 12)
+        assert placement.flipped == (side == "left")
+
+
+def test_suppression_and_median():
+    done, _ = Conversion(suppress_artifacts=True, median_filter=3).apply(breast(), 12)
+    assert done[5:12, 5:25].max() == 0 and done[80, 100] > 0
+
+
+def test_no_breast_is_said():
+    with pytest.raises(RecipeError, match="No breast"):
+        Conversion(crop_to_breast=True).apply(np.zeros((99, 99), np.uint16), 12)
+
+
+def test_from_source_is_conversion_then_geometry():
+    conversion = Conversion(stretch="min_max", orientation="chest_left")
+    made = Preprocessing(geometry=GEOMETRY, mean=0, conversion=conversion)
+    converted, _ = conversion.apply(breast(), 12, "RIGHT")
+    assert np.array_equal(made.from_source(breast(), 12, "RIGHT"), made.to_geometry(converted))
+    # The defaults are the way it always was.
+    plain = Preprocessing(geometry=GEOMETRY, mean=0)
+    assert np.array_equal(
+        plain.from_source(breast(), 12), plain.to_geometry(to_full_range(breast(), 12))
+    )

@@ -136,7 +136,7 @@ def test_other_faults_fail_the_run_and_leave_the_old_scores(tree, package, tmp_p
 
 
 def test_a_failing_disk_is_no_reject(tree, package, tmp_path, monkeypatch):
-    def fails(path, name, mammogram):
+    def fails(path, name, **_):
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr("mammo_core.scoring.scorer.read_any", fails)

@@ -1,5 +1,6 @@
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from mammo_core.errors import SourceError
 from mammo_core.sources import SplitConfig, assign, audit
@@ -57,6 +58,56 @@ def test_fewer_than_three_patients(count, expected):
     assert set(result.patients["split"]) == expected
 
 
+@pytest.mark.parametrize(("count", "folds"), [(6, 5), (23, 5), (200, 5), (201, 10), (11, 2)])
+def test_folds_test_every_patient_once(count, folds):
+    table = many(count)
+    results = [
+        assign(table, SplitConfig(name="folds", folds=folds, fold=fold)) for fold in range(folds)
+    ]
+    tested = [set(result.patients.query("split == 'test'")["patient_key"]) for result in results]
+    assert sorted(key for keys in tested for key in keys) == sorted(table["patient_key"])
+    assert max(map(len, tested)) - min(map(len, tested)) <= 1
+    for result in results:
+        assert set(result.patients["split"]) == {"train", "validation", "test"}
+        assert result.images.groupby("patient_key")["split"].nunique().max() == 1
+        assert len(result.patients) == count
+    # Every stratum is spread: its share of each test set is its share of all, give or take one.
+    strata = table.set_index("patient_key")[["malignant", "lesion_types"]]
+    for _, own in strata.groupby(["malignant", "lesion_types"]):
+        sizes = [len(keys & set(own.index)) for keys in tested]
+        assert max(sizes) - min(sizes) <= 1
+
+
+def test_folds_are_of_the_seed_and_there_are_enough_patients():
+    table = many(60)
+    drawn = [
+        assign(table, SplitConfig(name="folds", seed=seed)).patients["split"].tolist()
+        for seed in (1, 1, 2)
+    ]
+    assert drawn[0] == drawn[1] != drawn[2]
+    with pytest.raises(SourceError, match="not enough patients"):
+        assign(many(5), SplitConfig(name="folds", folds=5))
+    with pytest.raises(ValidationError, match="fold goes from 0 to 4"):
+        SplitConfig(name="folds", folds=5, fold=5)
+
+
+@pytest.mark.parametrize("name", ["stratified", "folds"])
+def test_strata_are_malignancy_and_lesion_type(name):
+    table = many(300)
+    result = assign(table, SplitConfig(name=name))
+    joined = result.patients.merge(table, on="patient_key")
+    shares = joined.groupby("split")[["malignant"]].mean()
+    kinds = joined.groupby("split")["lesion_types"].value_counts(normalize=True).unstack()
+    for share in [shares["malignant"], *(kinds[kind] for kind in kinds)]:
+        assert share.max() - share.min() < 0.06
+
+
+def test_the_papers_shares():
+    # Shen et al. 2019: 85:15 for test, of the rest 90:10 for validation.
+    sizes = assign(many(1000), SplitConfig(name="stratified")).patients["split"].value_counts()
+    assert (sizes["test"], sizes["validation"], sizes["train"]) == (150, 85, 765)
+
+
 LEAK = images(
     [
         ("P_1", 1, "mass", "train"),
@@ -81,6 +132,13 @@ def test_official():
     splits = dict(result.patients.itertuples(index=False))
     assert splits == {"P_2": "train", "P_3": "train", "P_4": "test"}
     assert result.leaking == []
+
+
+def test_a_source_that_names_its_validation_is_followed():
+    sides = ["train"] * 20 + ["validation"] * 4 + ["test"] * 4
+    table = images([(f"P_{k}", k % 2, "mass", side) for k, side in enumerate(sides)])
+    result = assign(table, SplitConfig(name="official", validation=0.1))
+    assert result.images["split"].tolist() == sides
 
 
 @pytest.mark.parametrize(

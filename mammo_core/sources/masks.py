@@ -1,0 +1,226 @@
+"""The mask of a lesion, whatever it is given as: an image, contours, or a box.
+
+A mask path is one of
+- `masks/a.png`: an image file; every pixel above 0 is lesion;
+- `AllXML/123.xml#0`: the first region of an INbreast contour file; `#3+7` is the convex hull
+  around the regions 3 and 7, a cluster of single calcifications;
+- `box:x,y,width,height`: a box in pixels of the mammogram, from the left and the top.
+"""
+
+import hashlib
+import plistlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from xml.parsers.expat import ExpatError
+
+import numpy as np
+
+from mammo_core.dicom import read_any, read_any_facts
+from mammo_core.errors import DicomError
+from mammo_core.imaging import resize_mask
+from mammo_core.sources.source_files import SourceFiles
+
+#: Aspect ratios this near are the same picture scanned at another resolution.
+ASPECT_TOLERANCE: Final = 0.01
+
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Points = np.ndarray[Any, np.dtype[np.float64]]
+
+_BOX: Final = "box:"
+_POINT: Final = re.compile(r"\(\s*([-+.\deE]+)\s*,\s*([-+.\deE]+)\s*\)")
+
+
+@dataclass(frozen=True)
+class Region:
+    """A region that a reader drew.
+
+    Args:
+        name: What the reader called it; may be empty.
+        points: (n, 2) float64, column and row in pixels of the mammogram.
+    """
+
+    name: str
+    points: Points
+
+
+def mask_file(mask_path: str) -> str | None:
+    """Return the file that a mask lies in, relative to the root; None for a box."""
+    return None if mask_path.startswith(_BOX) else mask_path.partition("#")[0]
+
+
+def mask_digest(files: SourceFiles, mask_path: str) -> str:
+    """Return the SHA-256 of the file that a mask lies in, or of the box's text.
+
+    Args:
+        files: The files of the source.
+        mask_path: See the module.
+    """
+    file = mask_file(mask_path)
+    return hashlib.sha256(mask_path.encode()).hexdigest() if file is None else files.sha256(file)
+
+
+def load_mask(files: SourceFiles, mask_path: str, rows: int, columns: int) -> Mask:
+    """Return the mask of a lesion in the pixels of its mammogram.
+
+    Regions of more than two points are filled polygons, others single pixels. An image of
+    another size is scaled (nearest pixel) when the aspect ratios agree within 1 %.
+
+    Args:
+        files: The files of the source.
+        mask_path: See the module.
+        rows: Rows of the mammogram.
+        columns: Columns of the mammogram.
+
+    Returns:
+        (rows, columns) bool, at least one pixel true.
+
+    Raises:
+        DicomError: The mask cannot be read, does not fit, or is empty.
+        OSError: The disk failed.
+    """
+    if mask_path.startswith(_BOX):
+        return _box(mask_path, rows, columns)
+    file, fragment, regions = mask_path.partition("#")
+    if fragment:
+        return _drawn(files, file, regions, rows, columns)
+    with files.at_hand(file) as path:
+        return _picture(path, file, rows, columns)
+
+
+def _picture(path: Path, file: str, rows: int, columns: int) -> Mask:
+    facts = read_any_facts(path, file)
+    if abs(facts.rows * columns / (facts.columns * rows) - 1) > ASPECT_TOLERANCE:
+        raise DicomError(
+            f"The mask {file} does not fit its mammogram",
+            expected=f"{rows}x{columns} pixels, or the same aspect ratio within 1 %",
+            received=f"{facts.rows}x{facts.columns} pixels",
+        )
+    mask: Mask = read_any(path, file).pixels > 0
+    if mask.all() or not mask.any():
+        raise DicomError(
+            f"The mask {file} shows no lesion",
+            expected="pixels above 0 where the lesion is, 0 elsewhere",
+            received="every pixel above 0" if mask.all() else "0 everywhere",
+        )
+    return mask if mask.shape == (rows, columns) else resize_mask(mask, rows, columns)
+
+
+def check_mask(files: SourceFiles, mask_path: str, rows: int, columns: int) -> str:
+    """Refuse what `load_mask` would refuse, and return the mask's digest.
+
+    Args:
+        files: The files of the source.
+        mask_path: See the module.
+        rows: Rows of the mammogram.
+        columns: Columns of the mammogram.
+
+    Raises:
+        DicomError: The mask cannot be used.
+        OSError: The disk failed.
+    """
+    load_mask(files, mask_path, rows, columns)
+    return mask_digest(files, mask_path)
+
+
+def box_text(cell: str) -> str | None:
+    """Return a box as a mask path, or None when the text is no box.
+
+    Args:
+        cell: x, y, width and height in whole pixels, separated by commas, blanks or ';'.
+    """
+    numbers = re.split(r"[\s,;]+", cell.strip().strip("()[]").strip())
+    if len(numbers) != 4 or not all(re.fullmatch(r"\d{1,5}", number) for number in numbers):
+        return None
+    x, y, width, height = map(int, numbers)
+    return f"{_BOX}{x},{y},{width},{height}" if width and height else None
+
+
+def _box(mask_path: str, rows: int, columns: int) -> Mask:
+    x, y, width, height = map(int, mask_path.removeprefix(_BOX).split(","))
+    if x + width > columns or y + height > rows:
+        raise DicomError(
+            f"The {mask_path} leaves its mammogram",
+            expected=f"x + width at most {columns}, y + height at most {rows}",
+            received=f"{x + width} and {y + height}",
+        )
+    mask = np.zeros((rows, columns), np.bool_)
+    mask[y : y + height, x : x + width] = True
+    return mask
+
+
+def read_regions(files: SourceFiles, file: str) -> list[Region]:
+    """Read the contours of an INbreast XML file (a property list).
+
+    Args:
+        files: The files of the source.
+        file: The file.
+
+    Returns:
+        The regions of its first image, in their order.
+
+    Raises:
+        DicomError: The file is missing, or no such property list.
+        OSError: The disk failed.
+    """
+    try:
+        with files.at_hand(file) as path:
+            held = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _no_contours(file, "no such file") from error
+    try:
+        images = plistlib.loads(held, fmt=plistlib.FMT_XML)["Images"]
+        rois = images[0]["ROIs"] if images else []
+        return [Region(str(roi.get("Name", "")).strip(), _points(roi["Point_px"])) for roi in rois]
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, ExpatError) as error:
+        raise _no_contours(file, f"one that cannot be parsed ({type(error).__name__})") from error
+
+
+def _no_contours(file: str, received: str) -> DicomError:
+    return DicomError(
+        f"The contour file {file} cannot be read",
+        expected='a property list with Images, ROIs and Point_px "(x, y)"',
+        received=received,
+    )
+
+
+def _points(texts: list[str]) -> Points:
+    found = [_POINT.fullmatch(text.strip()) for text in texts]
+    if not found or not all(found):
+        raise ValueError("points")
+    points = np.array([[float(m[1]), float(m[2])] for m in found if m], np.float64)
+    if not np.isfinite(points).all() or np.abs(points).max() > 1e6:
+        raise ValueError("points")
+    return points
+
+
+def _drawn(files: SourceFiles, file: str, chosen: str, rows: int, columns: int) -> Mask:
+    import cv2
+
+    regions = read_regions(files, file)
+    numbers = [int(number) for number in chosen.split("+") if number.isdigit()]
+    if not numbers or max(numbers) >= len(regions):
+        raise DicomError(
+            f"The contour file {file} has no region #{chosen}",
+            expected=f"region numbers below {len(regions)}",
+            received=f"#{chosen}",
+        )
+    points = np.concatenate([regions[number].points for number in numbers])
+    corners = np.rint(points).astype(np.int32)
+    canvas = np.zeros((rows, columns), np.uint8)
+    if len(numbers) > 1:
+        corners = np.asarray(cv2.convexHull(corners)).reshape(-1, 2)
+    if len(corners) > 2:
+        cv2.fillPoly(canvas, [corners], 1)
+    else:
+        x, y = corners.T
+        inside = (x >= 0) & (x < columns) & (y >= 0) & (y < rows)
+        canvas[y[inside], x[inside]] = 1
+    if not canvas.any():
+        raise DicomError(
+            f"The region #{chosen} of {file} is outside its mammogram",
+            expected=f"points within {rows}x{columns} pixels",
+            received="none of them",
+        )
+    return canvas.astype(np.bool_)

@@ -1,0 +1,164 @@
+"""One row of a CSV of your own: what each cell may be, and what is said when it is not."""
+
+import re
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from mammo_core.dicom import laterality_of, view_of
+from mammo_core.sources.masks import box_text
+
+_LABELS: Final = {
+    **dict.fromkeys(("0", "neg", "negative", "benign", "normal", "no cancer"), 0),
+    **dict.fromkeys(("1", "pos", "positive", "malignant", "cancer"), 1),
+}
+_TYPES: Final = {
+    "": "",
+    "mass": "mass",
+    **dict.fromkeys(("calc", "calcification", "calcifications"), "calc"),
+}
+_SPLITS: Final = {
+    "": "",
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+_PATHOLOGIES: Final = {
+    "": "",
+    "malignant": "MALIGNANT",
+    "benign": "BENIGN",
+    "benign without callback": "BENIGN_WITHOUT_CALLBACK",
+}
+_PATH: Final = re.compile(r"(?!.*://)(?!/)(?![A-Za-z]:)[^\\\0\n\r#]+")
+
+#: Column → what its cells have to be.
+EXPECTED: Final = {
+    "image_path": "a path relative to the image folder, with '/', inside it",
+    "patient_id": "an id",
+    "laterality": "L, R, LEFT or RIGHT",
+    "view": "CC or MLO, or a view that counts as one of them (XCCL, XCCM, LMO …)",
+    "label": "malignant or benign, positive or negative, cancer or normal, 1 or 0",
+    "breast_density": "1 to 4 or A to D (BI-RADS), or nothing",
+    "lesion_type": "mass or calc, or nothing; something where there is a mask, box or pathology",
+    "pathology": "malignant, benign or benign without callback, or nothing",
+    "lesion_mask": "a path relative to the image folder, or nothing",
+    "lesion_box": "x y width height in whole pixels, or nothing",
+    "split": "train, validation or test, or nothing in all rows",
+}
+COLUMNS: Final = tuple(EXPECTED)
+REQUIRED: Final = COLUMNS[:5]
+#: Other names that are understood.
+ALIASES: Final = {
+    "image": "image_path",
+    "path": "image_path",
+    "patient": "patient_id",
+    "side": "laterality",
+    "density": "breast_density",
+    "mask": "lesion_mask",
+    "mask_path": "lesion_mask",
+    "box": "lesion_box",
+    "type": "lesion_type",
+}
+
+
+def _of(words: dict[str, Any]) -> BeforeValidator:
+    def meaning(cell: str) -> Any:
+        word = " ".join(cell.lower().replace("_", " ").split())
+        if word not in words:
+            raise ValueError
+        return words[word]
+
+    return BeforeValidator(meaning)
+
+
+def _known(read: Any) -> BeforeValidator:
+    def meaning(cell: str) -> Any:
+        found = read(cell)
+        if found is None:
+            raise ValueError
+        return found
+
+    return BeforeValidator(meaning)
+
+
+def _inside(cell: str) -> str:
+    parts = cell.split("/")
+    if not _PATH.fullmatch(cell) or any(part in ("", ".", "..") for part in parts):
+        raise ValueError
+    return cell
+
+
+_DENSITIES: Final = {
+    "": 0,
+    **{str(number): number for number in range(5)},
+    **{letter: number for number, letter in enumerate("abcd", 1)},
+}
+
+
+class TableRow(BaseModel):
+    """A row, its words made those of our tables.
+
+    Args:
+        image_path: Relative to the image folder.
+        patient_id: As the site writes it. It is kept out of every message.
+        laterality: LEFT or RIGHT.
+        view: CC or MLO.
+        label: 1 for malignant.
+        breast_density: 1 to 4, 0 when unknown.
+        lesion_type: mass, calc, or empty.
+        pathology: As in the tables, or empty.
+        lesion_mask: Relative to the image folder, or empty.
+        lesion_box: A mask path `box:x,y,width,height`, or empty.
+        split: train, validation, test, or empty.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    image_path: Annotated[str, BeforeValidator(_inside)]
+    patient_id: str = Field(min_length=1, repr=False)
+    laterality: Annotated[Literal["LEFT", "RIGHT"], _known(laterality_of)]
+    view: Annotated[Literal["CC", "MLO"], _known(view_of)]
+    label: Annotated[Literal[0, 1], _of(_LABELS)]
+    breast_density: Annotated[int, _of(_DENSITIES)] = 0
+    lesion_type: Annotated[Literal["", "mass", "calc"], _of(_TYPES)] = ""
+    pathology: Annotated[str, _of(_PATHOLOGIES)] = ""
+    lesion_mask: Annotated[str, BeforeValidator(lambda cell: cell and _inside(cell))] = ""
+    lesion_box: Annotated[str, _known(lambda cell: box_text(cell) if cell else "")] = ""
+    split: Annotated[Literal["", "train", "validation", "test"], _of(_SPLITS)] = ""
+
+    @property
+    def mask_path(self) -> str:
+        """Where the lesion is: mask or box, or empty."""
+        return self.lesion_mask or self.lesion_box
+
+
+def read_row(cells: dict[str, str]) -> tuple[TableRow | None, list[tuple[str, str]]]:
+    """Read a row.
+
+    Args:
+        cells: Column → cell, blanks stripped.
+
+    Returns:
+        The row, or None when a cell cannot be; and (column, what is wrong) of each fault.
+    """
+    try:
+        row = TableRow.model_validate(cells)
+    except ValidationError as error:
+        columns = [str(fault["loc"][0]) for fault in error.errors(include_input=False)]
+        return None, [(column, _told(column, cells.get(column, ""))) for column in columns]
+    faults: list[tuple[str, str]] = []
+    if row.lesion_mask and row.lesion_box:
+        faults.append(("lesion_box", "Expected a mask or a box. Received both."))
+    if not row.lesion_type and (row.mask_path or row.pathology):
+        faults.append(("lesion_type", f"Expected {EXPECTED['lesion_type']}. Received nothing."))
+    if row.pathology == "MALIGNANT" and row.label == 0:
+        faults.append(
+            ("label", "Expected malignant, as the lesion's pathology is. Received benign.")
+        )
+    return row, faults
+
+
+def _told(column: str, cell: str) -> str:
+    # The cell is not quoted: a patient id may have slipped into it.
+    received = f"{len(cell)} other characters" if cell else "nothing"
+    return f"Expected {EXPECTED[column]}. Received {received}."

@@ -1,0 +1,32 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+
+
+@pytest.mark.parametrize(
+    ("files", "seed"), [(300, 1), pytest.param(5000, 2, marks=pytest.mark.slow)]
+)
+def test_mutated_files_are_read_or_refused(tmp_path, files, seed):
+    # In a process of its own: a crash of the reader itself would be seen, and its memory.
+    done = subprocess.run(
+        [sys.executable, str(HERE / "fuzz.py"), str(tmp_path), str(files), str(seed)],
+        capture_output=True,
+        text=True,
+        cwd=HERE.parents[1],
+        env={"PYTHONPATH": str(HERE.parents[1]), "PATH": "/usr/bin:/bin"},
+        timeout=500,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stderr == ""
+    told = json.loads(done.stdout)
+    print(told)
+    assert told["escaped"] == []
+    assert told["read"] + told["refused"] == files
+    assert told["refused"] > files / 4
+    assert told["slowest"] < 10
+    assert max(told["memory"]) < 2e9

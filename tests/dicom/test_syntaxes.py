@@ -1,0 +1,182 @@
+"""The same picture in every transfer syntax gives the same pixels."""
+
+import base64
+import json
+import zlib
+from pathlib import Path
+
+import gdcm
+import numpy as np
+import pytest
+from dicom_files import make, recode, save, save_frame
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+from mammo_core.dicom import read_facts, read_image
+
+JPEG = "1.2.840.10008.1.2.4."
+STREAMS = json.loads((Path(__file__).parent / "codestreams.json").read_text())["streams"]
+Y, X = np.mgrid[0:20, 0:24]
+PICTURES = {
+    "busy": ((3 * X * X + 5 * Y * Y + 17 * X * Y) % 4096).astype(np.uint16),
+    "smooth": (40 * X + 90 * Y + ((X * Y) % 7) * 20).astype(np.uint16),
+}
+
+
+def by_gdcm(syntax):
+    return lambda data, raw, path: recode(raw, path, syntax)
+
+
+def by_pydicom(syntax, plugin):
+    def write(data, raw, path):
+        data.compress(syntax, encoding_plugin=plugin, generate_instance_uid=False)
+        data.save_as(path, enforce_file_format=True)
+
+    return write
+
+
+def uncompressed(syntax):
+    def write(data, raw, path):
+        if syntax == ExplicitVRBigEndian:
+            words = np.frombuffer(data.PixelData, "<u2" if data.BitsAllocated == 16 else "u1")
+            data.PixelData = words.astype(">u2" if data.BitsAllocated == 16 else "u1").tobytes()
+            data["PixelData"].VR = "OB" if data.BitsAllocated == 8 else "OW"
+        save(data, path, syntax)
+
+    return write
+
+
+WRITERS = {
+    "implicit": uncompressed(ImplicitVRLittleEndian),
+    "big endian": uncompressed(ExplicitVRBigEndian),
+    "deflated": uncompressed(DeflatedExplicitVRLittleEndian),
+    "RLE, pylibjpeg": by_pydicom(RLELossless, "pylibjpeg"),
+    "RLE, pydicom": by_pydicom(RLELossless, "pydicom"),
+    "RLE, gdcm": by_gdcm(RLELossless),
+    "JPEG lossless": by_gdcm(JPEG + "57"),
+    "JPEG lossless SV1": by_gdcm(JPEG + "70"),
+    "JPEG-LS": by_gdcm(JPEGLSLossless),
+    "JPEG-LS near-lossless, error 0": by_gdcm(JPEG + "81"),
+    "JPEG 2000, openjpeg": by_pydicom(JPEG2000Lossless, "pylibjpeg"),
+    "JPEG 2000, gdcm": by_gdcm(JPEG2000Lossless),
+}
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("writer", WRITERS)
+def test_all_lossless_syntaxes_give_the_same_pixels(tmp_path, writer, bits):
+    words = np.random.default_rng(7).integers(0, 2**bits, (80, 71), dtype=np.uint16)
+
+    def data():
+        held = words.astype(np.uint8).tobytes() if bits == 8 else words.astype("<u2").tobytes()
+        return make(words, bits, BitsAllocated=8 if bits == 8 else 16, PixelData=held)
+
+    raw = save(data(), tmp_path / "raw.dcm")
+    WRITERS[writer](data(), raw, tmp_path / "a.dcm")
+    image = read_image(tmp_path / "a.dcm")
+    assert image.facts.transfer_syntax != ExplicitVRLittleEndian
+    assert np.array_equal(image.pixels, words)
+    assert np.array_equal(image.pixels, read_image(raw).pixels)
+
+
+@pytest.mark.parametrize(
+    "writer", ["implicit", "big endian", "deflated", "RLE, pylibjpeg", "JPEG lossless SV1",
+               "JPEG 2000, openjpeg", "JPEG 2000, gdcm"]
+)  # fmt: skip
+def test_signed_pixels_in_every_syntax(tmp_path, writer):
+    signed = np.random.default_rng(7).integers(-2048, 2048, (80, 70)).astype(np.int16)
+
+    def data():
+        # gdcm wants signed values within the stored bits.
+        return make(signed.view(np.uint16), 16, PixelRepresentation=1)
+
+    raw = save(data(), tmp_path / "raw.dcm")
+    WRITERS[writer](data(), raw, tmp_path / "a.dcm")
+    pixels = read_image(tmp_path / "a.dcm").pixels
+    assert np.array_equal(pixels.astype(np.int32) - 2**15, signed)
+
+
+def lossy(codec, quality):
+    codec.SetLossless(False)
+    if isinstance(codec, gdcm.JPEGCodec):
+        codec.SetQuality(quality)
+    elif isinstance(codec, gdcm.JPEGLSCodec):
+        codec.SetLossyError(quality)
+    return codec
+
+
+@pytest.mark.parametrize(
+    ("syntax", "bits", "codec", "quality", "error"),
+    [
+        ("50", 8, gdcm.JPEGCodec, 100, 2),  # baseline
+        ("51", 8, gdcm.JPEGCodec, 100, 2),  # extended
+        ("51", 12, gdcm.JPEGCodec, 100, 2),
+        ("81", 12, gdcm.JPEGLSCodec, 2, 2),  # near-lossless: the bound is the parameter
+    ],
+)
+def test_lossy_syntaxes_stay_near(tmp_path, syntax, bits, codec, quality, error):
+    y, x = np.mgrid[0:80, 0:72]
+    words = ((x * 20 + y * 15) % 2**bits // 4).astype(np.uint16)
+    held = words.astype(np.uint8).tobytes() if bits == 8 else words.tobytes()
+    data = make(words, bits, BitsAllocated=8 if bits == 8 else 16, PixelData=held)
+    raw = save(data, tmp_path / "raw.dcm")
+    recode(raw, tmp_path / "a.dcm", JPEG + syntax, lossy(codec(), quality))
+    image = read_image(tmp_path / "a.dcm")
+    assert image.facts.transfer_syntax == JPEG + syntax
+    assert np.abs(image.pixels.astype(int) - words).max() <= error
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream["what"])
+def test_codestreams_of_other_encoders(tmp_path, stream):
+    picture = PICTURES[stream["picture"]]
+    path = tmp_path / "a.dcm"
+    save_frame(make(picture), path, stream["syntax"], base64.b64decode(stream["frame"]))
+    pixels = read_image(path).pixels
+    if "decoded" not in stream:
+        assert np.array_equal(pixels, picture)
+        return
+    # What the other encoder's own decoder makes of it; JPEG allows it to differ by rounding.
+    told = np.frombuffer(zlib.decompress(base64.b64decode(stream["decoded"])), "<u2")
+    assert np.abs(pixels.astype(int).ravel() - told).max() <= 1
+
+
+def test_a_header_that_tells_the_wrong_precision(tmp_path):
+    # 12-bit extended JPEG under a header of 16 bits stored, which pydicom refuses to decode.
+    stream = next(stream for stream in STREAMS if stream["syntax"].endswith(".51"))
+    path = tmp_path / "a.dcm"
+    data = make(PICTURES["smooth"], 16)
+    save_frame(data, path, stream["syntax"], base64.b64decode(stream["frame"]))
+    told = np.frombuffer(zlib.decompress(base64.b64decode(stream["decoded"])), "<u2")
+    assert np.abs(read_image(path).pixels.astype(int).ravel() - told).max() <= 1
+
+
+def test_swapped_bytes_of_eight_bit_pixels_in_big_endian_words(tmp_path):
+    words = np.random.default_rng(7).integers(0, 256, (81, 71), dtype=np.uint8)
+    held = np.append(words.ravel(), np.uint8(0)).reshape(-1, 2)[:, ::-1].tobytes()
+    data = make(words.astype(np.uint16), 8, BitsAllocated=8, PixelData=held)
+    data["PixelData"].VR = "OW"
+    assert np.array_equal(
+        read_image(save(data, tmp_path / "a.dcm", ExplicitVRBigEndian)).pixels, words
+    )
+
+
+def test_a_frame_in_several_fragments(tmp_path):
+    from pydicom.encaps import encapsulate, get_frame
+
+    words = np.random.default_rng(7).integers(0, 4096, (80, 71), dtype=np.uint16)
+    data = make(words)
+    data.compress(JPEG2000Lossless, encoding_plugin="pylibjpeg", generate_instance_uid=False)
+    frame = get_frame(data.PixelData, 0, number_of_frames=1)
+    data.PixelData = encapsulate([frame], fragments_per_frame=3)
+    data["PixelData"].VR = "OB"
+    data["PixelData"].is_undefined_length = True
+    data.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    assert np.array_equal(read_image(tmp_path / "a.dcm").pixels, words)
+    assert read_facts(tmp_path / "a.dcm").transfer_syntax == JPEG2000Lossless

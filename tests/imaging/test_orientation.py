@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+
+from mammo_core.imaging import chest_side, needs_flip
+
+LEFT = np.zeros((20, 30), np.uint16)
+LEFT[:, :10] = 500
+RIGHT = LEFT[:, ::-1]
+
+
+def test_the_chest_is_where_the_tissue_is():
+    assert chest_side(LEFT) == "left"
+    assert chest_side(RIGHT) == "right"
+    assert chest_side(np.zeros((4, 5), np.uint16)) == "left"
+
+
+@pytest.mark.parametrize(
+    ("image", "laterality", "orientation", "flip"),
+    [
+        (LEFT, "LEFT", "chest_left", False),
+        (LEFT, "LEFT", "chest_right", True),
+        (RIGHT, "RIGHT", "chest_left", True),
+        (RIGHT, "RIGHT", "chest_right", False),
+        # Known laterality decides, whatever the picture shows.
+        (LEFT, "RIGHT", "chest_left", True),
+        # Unknown: the tissue decides.
+        (RIGHT, "", "chest_left", True),
+        (LEFT, "", "chest_left", False),
+        (RIGHT, "RIGHT", "as_stored", False),
+        (RIGHT, "", "as_stored", False),
+    ],
+)
+def test_needs_flip(image, laterality, orientation, flip):
+    assert needs_flip(image, laterality, orientation) is flip

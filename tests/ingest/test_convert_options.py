@@ -1,0 +1,125 @@
+"""Options of the conversion: what they change in the records, the statistics and the id."""
+
+import numpy as np
+import pytest
+
+from mammo_core.datasets import ImageRecord
+from mammo_core.datasets.shards import read_records
+from mammo_core.datasets.tables import read_table
+from mammo_core.dicom import read_any
+from mammo_core.imaging import statistics
+from mammo_core.ingest.convert import ConvertConfig, convert, convert_id
+from mammo_core.ingest.runner import RunnerConfig
+from mammo_core.preprocessing import Conversion, Geometry, Preprocessing
+
+GEOMETRY = Geometry(height=96, width=72)
+
+
+def run(store, source, **options):
+    manifest = convert(
+        store,
+        source.images,
+        source.lesions,
+        root=source.root,
+        config=ConvertConfig(geometry=GEOMETRY, **options),
+        runner=RunnerConfig(workers=1),
+        lineage={},
+    )
+    records = [
+        ImageRecord.from_bytes(data)
+        for file in manifest.files_like("shard-")
+        for data in read_records(store.fetch(file.key))
+    ]
+    return manifest, records
+
+
+def test_records_are_what_preprocessing_makes_of_the_files(file_store, phantom_tables):
+    """Scoring takes `Preprocessing.from_source`: both ways give the same pixels."""
+    options = {"stretch": "min_max", "suppress_artifacts": True, "orientation": "chest_left"}
+    manifest, records = run(file_store, phantom_tables, **options)
+    assert manifest.facts["conversion"] == Conversion(**options).model_dump(mode="json")
+    made = Preprocessing(geometry=GEOMETRY, mean=0, conversion=manifest.facts["conversion"])
+    rows = phantom_tables.images.set_index("image_id")
+    for record in records:
+        row = rows.loc[record.image_id]
+        image = read_any(phantom_tables.root / row["path"])
+        pixels = made.from_source(image.pixels, image.facts.bits_stored, row["laterality"])
+        assert np.array_equal(record.pixels, pixels)
+
+
+def test_masks_are_cut_and_mirrored_with_their_image(file_store, phantom_tables):
+    _, plain = run(file_store, phantom_tables)
+    manifest, placed = run(
+        file_store, phantom_tables, crop_to_breast=True, orientation="chest_left"
+    )
+    table = read_table(file_store, manifest, "statistics.parquet").set_index("image_id")
+    sides = phantom_tables.images.set_index("image_id")["laterality"]
+    assert {"LEFT", "RIGHT"} <= set(sides)
+    for before, after in zip(plain, placed, strict=True):
+        row = table.loc[after.image_id]
+        assert row["flipped"] == (sides[after.image_id] == "RIGHT")
+        assert row["crop_width"] * row["crop_height"] < row["source_rows"] * row["source_columns"]
+        for old, new in zip(before.lesions, after.lesions, strict=True):
+            # Where the lesion was, by the place of the cut, is where it is now.
+            y, x = np.argwhere(old.mask).mean(axis=0) + 0.5
+            x = x / 72 * row["source_columns"] - row["crop_x"]
+            y = y / 96 * row["source_rows"] - row["crop_y"]
+            x, y = x / row["crop_width"], y / row["crop_height"]
+            found = (np.argwhere(new.mask).mean(axis=0) + 0.5) / (96, 72)
+            assert found == pytest.approx((y, 1 - x if row["flipped"] else x), abs=0.03)
+
+
+def test_statistics_tell_what_a_frame_needs(file_store, phantom_tables):
+    manifest, records = run(file_store, phantom_tables)
+    table = read_table(file_store, manifest, "statistics.parquet").set_index("image_id")
+    for record in records:
+        row = table.loc[record.image_id]
+        for name, value in statistics(record.pixels).items():
+            assert row[name] == pytest.approx(value)
+        assert (row["crop_width"], row["crop_height"], row["flipped"]) == (
+            record.source_columns,
+            record.source_rows,
+            0,
+        )
+
+
+def test_every_option_is_part_of_the_id(phantom_tables):
+    options = [
+        {},
+        {"stretch": "none"},
+        {"voi": True},
+        {"for_processing": True},
+        {"median_filter": 3},
+        {"suppress_artifacts": True},
+        {"remove_pectoral": True},
+        {"crop_to_breast": True},
+        {"orientation": "chest_left"},
+    ]
+    ids = [
+        convert_id(
+            ConvertConfig(geometry=GEOMETRY, **one), phantom_tables.images, phantom_tables.lesions
+        )
+        for one in options
+    ]
+    assert len(set(ids)) == len(options)
+    # The laterality decides what is mirrored, and only then.
+    other = phantom_tables.images.assign(laterality="LEFT")
+    plain = ConvertConfig(geometry=GEOMETRY)
+    turned = ConvertConfig(geometry=GEOMETRY, orientation="chest_left")
+    assert convert_id(plain, other, phantom_tables.lesions) == ids[0]
+    assert convert_id(turned, other, phantom_tables.lesions) != ids[-1]
+
+
+def test_an_image_without_a_breast_is_a_reject(file_store, changeable, work):
+    import pydicom
+
+    path = changeable.root / changeable.images["path"].iloc[0]
+    data = pydicom.dcmread(path)
+    data.decompress() if data.file_meta.TransferSyntaxUID.is_compressed else None
+    data.PixelData = bytes(len(data.PixelData))
+    data.save_as(path)
+    source = work.read_tables(changeable.root)
+    manifest, _ = run(file_store, source, crop_to_breast=True)
+    rejects = read_table(file_store, manifest, "rejects.parquet")
+    reasons = [row.reason for row in rejects.itertuples() if row.kind == "image"]
+    assert len(reasons) == 1 and "No breast was found" in reasons[0]

@@ -1,0 +1,139 @@
+"""Every adapter through index, convert, publish_features and sample."""
+
+import importlib.util
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from mammo_core import steps
+from mammo_core.datasets import parse
+from mammo_core.datasets.tables import read_table
+from mammo_core.store import open_store
+
+RECIPE = {
+    "name": "adapters",
+    "command": "pytest tests/sources",
+    "expected_time": "seconds",
+    "expected_result": "none",
+    "model_name": "adapters",
+    "seed": 1,
+    "convert": {"geometry": {"height": 160, "width": 120}},
+    "sampling": {"preset": "S10", "patch_size": 24, "lesion_patches": 2, "background_patches": 2},
+    "patch_training": {
+        "network": {"name": "compact", "weights": "none"},
+        "stages": [{"train": "all", "learning_rate": 0.001, "epochs": 1}],
+    },
+    "image_training": {
+        "head": {"kind": "residual", "depths": [8], "repetitions": [1], "enlarge": 2},
+        "stages": [{"train": "all", "learning_rate": 0.001, "epochs": 1}],
+        "selection": "accuracy",
+    },
+    "gate": {"min_auc": 0.0},
+}
+
+
+def neighbour(name):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def breast(path, seed):
+    """A bright half disc on black, so that there is background to sample."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.zeros((160, 120), np.uint16)
+    cv2.circle(pixels, (0, 80), 76, 30000, -1)
+    noise = np.random.default_rng(seed).integers(0, 2000, pixels.shape)
+    cv2.imwrite(str(path), np.where(pixels > 0, pixels + noise, 0).astype(np.uint16))
+
+
+def inbreast(root):
+    neighbour("test_inbreast").build(root)
+    return {"adapter": "inbreast"}, {"name": "stratified", "validation": 0.2, "test": 0.3}
+
+
+def table(root):
+    rows = ["image_path,patient_id,laterality,view,label,lesion_type,lesion_mask,lesion_box,split"]
+    sides = ["train", "train", "validation", "test"]
+    for number, side in enumerate(sides):
+        breast(root / f"i/{number}.png", number)
+        rows.append(f"i/{number}.png,someone {number},L,CC,{number % 2},mass,,20 70 16 20,{side}")
+    mask = np.zeros((80, 60), np.uint8)
+    mask[10:20, 5:15] = 255
+    cv2.imwrite(str(root / "mask.png"), mask)
+    rows.append("i/1.png,someone 1,L,CC,1,calc,mask.png,,train")
+    (root / "own.csv").write_text("\n".join(rows) + "\n")
+    split = {"name": "official", "validation": 0.0}
+    return {"adapter": "table", "tables": str(root / "own.csv")}, split
+
+
+def folders(root):
+    rows = ["patient_id,side,view,abn_num,pathology,type"]
+    for number in range(1, 5):
+        breast(root / f"full/P_0000{number}_LEFT_CC.png", number)
+        mask = np.zeros((160, 120), np.uint8)
+        mask[70:90, 20:40] = 255
+        (root / "masks").mkdir(exist_ok=True)
+        cv2.imwrite(str(root / f"masks/Calc-Training_P_0000{number}_LEFT_CC_1.png"), mask)
+        pathology = "MALIGNANT" if number % 2 else "BENIGN"
+        rows.append(f"P_0000{number},LEFT,CC,1,{pathology},calc")
+    (root / "cases.csv").write_text("\n".join(rows) + "\n")
+    source = {
+        "adapter": "folders",
+        "tables": str(root / "cases.csv"),
+        "folders": {"images": "full", "masks": "masks"},
+    }
+    return source, {"name": "stratified"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("make", "images", "lesions"), [(inbreast, 5, 4), (table, 4, 5), (folders, 4, 4)]
+)
+def test_from_files_to_patches_and_frame(make, images, lesions, tmp_path, monkeypatch):
+    monkeypatch.setenv("MAMMO_SITE_KEY", "a site key of the tests")
+    root = tmp_path / "tree"
+    root.mkdir()
+    source, split = make(root)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        yaml.safe_dump({**RECIPE, "source": {**source, "root": str(root)}, "split": split})
+    )
+    store = open_store(f"file://{tmp_path}/store")
+
+    def run(name, out, **inputs):
+        getattr(steps, name)(
+            store=store.uri,
+            run_id="adapters",
+            recipe=str(recipe),
+            out=str(tmp_path / out),
+            **{key: str(tmp_path / value) for key, value in inputs.items()},
+        )
+        return parse((tmp_path / out).read_bytes(), out)
+
+    tables = run("index", "tables")
+    assert (tables.counts["images"], tables.counts["lesions"]) == (images, lesions)
+    assert tables.counts["rejects"] == 0
+    converted = run("convert", "images", tables="tables")
+    assert (converted.counts["images"], converted.counts["lesions"]) == (images, lesions)
+    assert converted.counts["rejected_images"] == converted.counts["rejected_lesions"] == 0
+    frame = run("publish_features", "frame", tables="tables", images="images")
+    labels = read_table(store, frame, "images.parquet")
+    assert len(labels) == images and set(labels["label"]) == {0, 1}
+    assert frame.facts["splits"]["train"]["images"] > 0
+    patches = run("sample", "patches", images="images")
+    assert patches.counts["lesion"] > 0 and patches.counts["background"] > 0
+    if make is table:
+        # The column is followed: nobody is moved.
+        assert {name: frame.facts["splits"][name]["images"] for name in frame.facts["splits"]} == {
+            "train": 2,
+            "validation": 1,
+            "test": 1,
+        }
+        held = b"".join(path.read_bytes() for path in (tmp_path / "store").rglob("*.json"))
+        assert b"someone" not in held
+        assert not labels.astype(str).apply(lambda c: c.str.contains("someone")).any().any()

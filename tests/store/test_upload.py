@@ -1,0 +1,111 @@
+"""Trees into stores: whole, once, and told when not."""
+
+import hashlib
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from mammo_core.cli.store import app
+from mammo_core.errors import StoreError
+from mammo_core.store import open_store
+from mammo_core.store.file import FileStore
+from mammo_core.store.upload import upload
+
+
+@pytest.fixture
+def files(tmp_path):
+    root = tmp_path / "in"
+    made = {}
+    # 6 MiB: more than one part of a multipart upload.
+    for name, data in {"a/b.dcm": b"x" * 6 * 2**20, "a/empty": b"", "c d/ü.png": b"png"}.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        made[name] = path
+    (root / ".DS_Store").write_text("hidden")
+    return made
+
+
+def test_entries_tell_size_version_and_digest(store):
+    assert store.entry("a/b") is None and list(store.entries("")) == []
+    store.write("a/b", b"one")
+    store.write("c", b"")
+    assert [(entry.key, entry.size) for entry in store.entries("")] == [("a/b", 3), ("c", 0)]
+    first = store.entry("a/b")
+    assert first.sha256 == hashlib.sha256(b"one").hexdigest()
+    assert first.version == next(store.entries("a")).version
+    store.write("a/b", b"two")
+    assert store.entry("a/b").version != first.version
+
+
+def test_sent_once_and_again_when_changed(store, files):
+    done = upload(store, files, read_back=True)
+    assert (done.sent, done.present, done.faults) == (3, 0, {})
+    assert done.sent_bytes == sum(path.stat().st_size for path in files.values())
+    assert {name: store.read(name) for name in files} == {
+        name: path.read_bytes() for name, path in files.items()
+    }
+    versions = {entry.key: entry.version for entry in store.entries("")}
+    assert upload(store, files).present == 3
+    assert {entry.key: entry.version for entry in store.entries("")} == versions
+    files["c d/ü.png"].write_bytes(b"gnp")  # as long as before
+    store.delete("a/empty")
+    done = upload(store, files)
+    assert (done.sent, done.present) == (2, 1)
+    assert store.read("c d/ü.png") == b"gnp"
+
+
+def test_one_fault_does_not_keep_the_others(store, files, tmp_path):
+    advanced = []
+    done = upload(
+        store, {**files, "gone": tmp_path / "gone"}, threads=1, advance=lambda: advanced.append(1)
+    )
+    assert done.sent == 3 and list(done.faults) == ["gone"]
+    assert "No such file" in done.faults["gone"] and str(tmp_path) not in done.faults["gone"]
+    assert len(advanced) == 4
+
+
+def test_many_faults_end_it(store, tmp_path):
+    done = upload(store, {f"{number}": tmp_path / "gone" for number in range(50)}, threads=4)
+    assert 20 <= len(done.faults) <= 24
+    assert len(done.faults) + done.untried == 50
+
+
+def test_what_arrives_otherwise_is_a_fault(files, tmp_path):
+    class Lossy(FileStore):
+        """A disk that loses the last byte."""
+
+        def put_file(self, key, path):
+            self.write(key, path.read_bytes()[:-1])
+
+    done = upload(Lossy(tmp_path / "out"), files)
+    assert set(done.faults) == {"a/b.dcm", "c d/ü.png"}
+    assert all("not in" in why and "as it was sent" in why for why in done.faults.values())
+
+
+def test_put_and_ls(store, files, tmp_path):
+    uri = f"{store.uri}/deep"
+    first = CliRunner().invoke(app, ["put", str(tmp_path / "in"), uri])
+    assert first.exit_code == 0, first.output
+    assert "3 files sent (6.3 MB" in first.stdout and "files/s" in first.stdout
+    again = CliRunner().invoke(app, ["put", str(tmp_path / "in"), uri])
+    assert "0 files sent" in again.stdout and "3 there already" in again.stdout
+    listed = CliRunner().invoke(app, ["ls", uri, "--json"]).stdout
+    assert [json.loads(line) for line in listed.splitlines()] == [
+        {"key": "a/b.dcm", "size": 6 * 2**20},
+        {"key": "a/empty", "size": 0},
+        {"key": "c d/ü.png", "size": 3},
+    ]
+    assert "3 files, 6291459 bytes" in CliRunner().invoke(app, ["ls", uri]).stdout
+    assert open_store(uri).read("c d/ü.png") == b"png"
+
+
+def test_a_failure_is_told_and_is_exit_code_1(files, tmp_path):
+    (tmp_path / "out" / "a").mkdir(parents=True)
+    (tmp_path / "out" / "c d").write_text("a file where a folder has to be")
+    told = CliRunner().invoke(app, ["put", str(tmp_path / "in"), str(tmp_path / "out")])
+    assert isinstance(told.exception, StoreError) and told.exception.exit_code == 1
+    assert "1 of 3 files could not be stored" in str(told.exception)
+    assert "failed: c d/ü.png" in told.stderr
+    assert (tmp_path / "out" / "a" / "b.dcm").exists()
