@@ -61,11 +61,13 @@ def test_equal_predictions_pass_and_no_worse_must_be_shown():
     assert decide(slightly, few, lenient, 0).passed
 
 
-def test_the_champion_itself_passes_at_once():
-    bad = predictions(0.0)
-    result = decide(bad, None, CONFIG, 0, challenger_id="x", champion_id="x")
-    assert result.passed and result.reasons == ["already the champion"]
-    assert not decide(bad, None, CONFIG, 0).passed
+def test_the_champion_itself_is_no_worse_but_must_reach_the_floor():
+    good = decide(predictions(2.0), None, CONFIG, 0, challenger_id="x", champion_id="x")
+    assert good.passed
+    assert good.reasons[1:] == ["already the champion"]
+    bad = decide(predictions(0.0), None, CONFIG, 0, challenger_id="x", champion_id="x")
+    assert not bad.passed
+    assert "the floor" in bad.reasons[0]
 
 
 def test_order_of_rows_changes_nothing():
