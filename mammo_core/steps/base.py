@@ -1,12 +1,13 @@
 """What all steps share: the run's record, finding what was made before, telling faults."""
 
 import functools
+import inspect
 import json
 import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,13 +116,17 @@ def step(name: str) -> Callable[[Body], Callable[..., dict[str, Any]]]:
 
     The function gets a StepContext and the manifests of its inputs, and returns the manifest
     of its output. The step takes the paths of the input manifests instead, and writes its own
-    to `out`.
+    to `out`. What the function takes as text stays text; where a text divides the work
+    (`shard`, `member`), each part has a status of its own in the run's record.
 
     Args:
         name: Name of the step in records and lines.
     """
 
     def decorate(body: Body) -> Callable[..., dict[str, Any]]:
+        parameters = inspect.signature(body).parameters.values()
+        texts = {parameter.name for parameter in parameters if parameter.annotation is str}
+
         @functools.wraps(body)
         def run(*, store: str, run_id: str, recipe: str, out: str, **inputs: str) -> dict[str, Any]:
             started = time.time()
@@ -129,13 +134,17 @@ def step(name: str) -> Callable[[Body], Callable[..., dict[str, Any]]]:
             try:
                 follow_parent()
                 context = StepContext(
-                    name, run_id_of(run_id), open_store(store), load_recipe(recipe)
+                    _part_name(name, inputs),
+                    run_id_of(run_id),
+                    open_store(store),
+                    load_recipe(recipe),
                 )
                 context.record("running", started)
-                manifests = {
-                    key: parse(Path(path).read_bytes(), path) for key, path in inputs.items()
+                arguments = {
+                    key: value if key in texts else parse(Path(value).read_bytes(), value)
+                    for key, value in inputs.items()
                 }
-                manifest = body(context, **manifests)
+                manifest = body(context, **arguments)
                 Path(out).parent.mkdir(parents=True, exist_ok=True)
                 Path(out).write_text(manifest.to_json())
                 context.record("succeeded", started, output=manifest.key, counts=manifest.counts)
@@ -147,6 +156,12 @@ def step(name: str) -> Callable[[Body], Callable[..., dict[str, Any]]]:
         return run
 
     return decorate
+
+
+def _part_name(name: str, inputs: Mapping[str, str]) -> str:
+    """The step's name with the part that it does: `convert-0-of-4`, `train-patch-vgg16`."""
+    part = inputs.get("shard") or inputs.get("member") or ""
+    return f"{name}-{part.replace('/', '-of-')}" if part else name
 
 
 def _tell(name: str, error: BaseException, context: StepContext | None, started: float) -> None:

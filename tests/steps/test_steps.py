@@ -118,3 +118,16 @@ def test_summary_of_a_failed_run_says_which_step_and_why(place):
     assert list(summary["seconds"].items()) == [("index", 1.5), ("convert", 1.5)]
     assert json.loads(place.read("runs/r1/summary.json")) == summary
     assert assemble(place, "r1", "phantom", "FAILED") == summary
+
+
+def test_a_part_of_a_step_has_a_status_of_its_own(place, tmp_path):
+    @step("divide")
+    def divide(context: StepContext, shard: str = "") -> Manifest:
+        context.facts = {"shard": shard}
+        return _manifest()
+
+    common = {"store": place.uri, "run_id": "r1", "recipe": "phantom", "out": str(tmp_path / "m")}
+    divide(**common, shard="1/4")
+    divide(**common)
+    assert _status(place, "divide-1-of-4")["facts"] == {"shard": "1/4"}
+    assert _status(place, "divide")["facts"] == {"shard": ""}
