@@ -1,41 +1,82 @@
 """From images to breasts and patients."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Level = Literal["image", "breast", "patient"]
+LEVELS: tuple[Level, ...] = ("image", "breast", "patient")
 
-def per_breast(predictions: "pd.DataFrame") -> "pd.DataFrame":
+
+class Aggregation(BaseModel):
+    """How the probabilities of images become one of a breast and one of a patient.
+
+    Attributes:
+        views: Over the views of a breast. The files of one view are averaged before.
+        sides: Over the two breasts of a patient.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    views: Literal["mean", "max"] = "mean"
+    sides: Literal["mean", "max"] = "max"
+
+
+def per_breast(
+    predictions: "pd.DataFrame", aggregation: Aggregation | None = None
+) -> "pd.DataFrame":
     """Aggregate to breasts: the mean over the files of a view, then over the views.
 
     Args:
-        predictions: One row per image, columns as in `evaluate`.
+        predictions: One row per image, columns as in `evaluate`; `label` may be missing.
+        aggregation: Default: the mean over views.
 
     Returns:
         Columns patient_key, laterality, label (1: any image is malignant), probability.
     """
     keys = ["patient_key", "laterality"]
+    views = (aggregation or Aggregation()).views
     # Files of one view first, or a view that was scanned twice would count twice.
-    views = predictions.groupby([*keys, "view_id"], as_index=False, sort=True).agg(
-        label=("label", "max"), probability=("probability", "mean")
-    )
-    return views.groupby(keys, as_index=False, sort=True).agg(
-        label=("label", "max"), probability=("probability", "mean")
-    )
+    by_view = _group(predictions, [*keys, "view_id"], "mean")
+    return _group(by_view, keys, views)
 
 
-def per_patient(predictions: "pd.DataFrame") -> "pd.DataFrame":
+def per_patient(
+    predictions: "pd.DataFrame", aggregation: Aggregation | None = None
+) -> "pd.DataFrame":
     """Aggregate to patients: the higher of the two breasts.
 
     Args:
-        predictions: One row per image, columns as in `evaluate`.
+        predictions: One row per image, columns as in `evaluate`; `label` may be missing.
+        aggregation: Default: the mean over views, the maximum over sides.
 
     Returns:
         Columns patient_key, label (1: any breast is malignant), probability.
     """
-    return (
-        per_breast(predictions)
-        .groupby("patient_key", as_index=False, sort=True)
-        .agg(label=("label", "max"), probability=("probability", "max"))
-    )
+    sides = (aggregation or Aggregation()).sides
+    return _group(per_breast(predictions, aggregation), ["patient_key"], sides)
+
+
+def at_level(
+    predictions: "pd.DataFrame", level: Level, aggregation: Aggregation | None = None
+) -> "pd.DataFrame":
+    """Return predictions of one level: images as they are, breasts or patients aggregated.
+
+    Args:
+        predictions: One row per image, columns as in `evaluate`; `label` may be missing.
+        level: The level.
+        aggregation: How.
+    """
+    if level == "image":
+        return predictions
+    return (per_breast if level == "breast" else per_patient)(predictions, aggregation)
+
+
+def _group(table: "pd.DataFrame", keys: list[str], how: str) -> "pd.DataFrame":
+    columns = {"label": ("label", "max"), "probability": ("probability", how)}
+    if "label" not in table.columns:  # scores of images nobody labelled
+        del columns["label"]
+    return table.groupby(keys, as_index=False, sort=True).agg(**columns)

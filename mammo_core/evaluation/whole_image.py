@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from mammo_core.errors import ModelError, RecordError
-from mammo_core.evaluation.aggregate import per_breast, per_patient
+from mammo_core.evaluation.aggregate import Aggregation, per_breast, per_patient
+from mammo_core.evaluation.decisions import DecisionRules, fit_rules
 from mammo_core.metrics import (
     BinaryCounts,
     Interval,
@@ -19,6 +20,7 @@ from mammo_core.metrics import (
     operating_point,
     roc_curve,
 )
+from mammo_core.metrics.calibration import Method
 from mammo_core.metrics.checks import finite, unique
 
 if TYPE_CHECKING:
@@ -33,22 +35,31 @@ class EvaluationConfig(BaseModel):
     Attributes:
         bootstrap_replicates: Replicates of the 95 % intervals (by patient).
         flips: Whether a probability is the mean over the image and its three flips.
+        translation: Pixels by which images are also shifted, to nine places; 0 for none.
         overlays: Test views shown with their heatmap in the report.
         operating_specificity: The least specificity of the operating point on validation.
+        operating_sensitivity: The least sensitivity of the second operating point there.
+        calibration: How probabilities are calibrated; fitted on validation.
+        aggregation: From images to breasts and patients.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bootstrap_replicates: int = Field(default=2000, ge=100)
     flips: bool = False
+    translation: int = Field(default=0, ge=0)
     overlays: int = Field(default=6, ge=0)
     operating_specificity: float = Field(default=0.8, ge=0, le=1)
+    operating_sensitivity: float = Field(default=0.9, ge=0, le=1)
+    calibration: Method = "platt"
+    aggregation: Aggregation = Aggregation()
 
 
 class EvaluationResult(BaseModel):
     """What an evaluation found. AUCs come with 95 % intervals, bootstrapped by patient.
 
     Attributes:
+        rules: Calibration and operating points, fitted on validation.
         auc: Per image.
         auc_ci95: Its interval (low, high).
         breast_auc: Per breast, mean over views; None when all breasts are of one class.
@@ -70,6 +81,7 @@ class EvaluationResult(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    rules: DecisionRules
     auc: float
     auc_ci95: tuple[float, float]
     breast_auc: Interval | None
@@ -131,7 +143,18 @@ def evaluate(
             seed,
         )
 
-    images, breasts, patients = interval(test), per_breast(test), per_patient(test)
+    rules = fit_rules(
+        chosen_on,
+        calibration=config.calibration,
+        specificity=config.operating_specificity,
+        sensitivity=config.operating_sensitivity,
+        aggregation=config.aggregation,
+        flips=config.flips,
+        translation=config.translation,
+    )
+    images = interval(test)
+    breasts = per_breast(test, config.aggregation)
+    patients = per_patient(test, config.aggregation)
     point: OperatingPoint | None = None
     counts: BinaryCounts | None = None
     if chosen_on["label"].nunique() == 2:
@@ -144,6 +167,7 @@ def evaluate(
             test["label"].to_numpy(), test["probability"].to_numpy(), point.threshold
         )
     return EvaluationResult(
+        rules=rules,
         auc=images.value,
         auc_ci95=(images.low, images.high),
         breast_auc=interval(breasts) if breasts["label"].nunique() == 2 else None,

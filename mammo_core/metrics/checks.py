@@ -63,6 +63,22 @@ def finite(scores: npt.ArrayLike) -> Scores:
     return array
 
 
+def probabilities(scores: npt.ArrayLike) -> Scores:
+    """Return probabilities as float64, refusing what is none.
+
+    Raises:
+        ModelError: A score is not a finite number in [0, 1].
+    """
+    array = finite(scores)
+    if array.size and (array.min() < 0 or array.max() > 1):
+        raise ModelError(
+            "The scores are no probabilities",
+            expected="numbers in [0, 1]",
+            received=f"{array.min():g} to {array.max():g}",
+        )
+    return array
+
+
 def unique(ids: Iterable[str], what: str) -> None:
     """Refuse ids that occur twice.
 

@@ -95,7 +95,7 @@ def roc_curve(labels: npt.ArrayLike, scores: npt.ArrayLike, points: int = 200) -
         raise RecordError(
             "A curve has two ends", expected="at least 2 points", received=f"points={points}"
         )
-    false_rate, true_rate, thresholds = _full_curve(*binary(labels, scores))
+    false_rate, true_rate, thresholds = _curve(*binary(labels, scores), corners_only=True)
     if len(thresholds) > points:
         keep = np.unique(np.linspace(0, len(thresholds) - 1, points).round().astype(int))
         false_rate, true_rate, thresholds = false_rate[keep], true_rate[keep], thresholds[keep]
@@ -124,7 +124,7 @@ def operating_point(
         raise RecordError(
             "Not a specificity", expected="a number in [0, 1]", received=str(specificity)
         )
-    false_rate, true_rate, thresholds = _full_curve(*binary(labels, scores))
+    false_rate, true_rate, thresholds = _curve(*binary(labels, scores))
     # The tolerance forgives the rounding of 1 - 0.8 and of the rates themselves.
     allowed = np.flatnonzero(false_rate <= 1 - specificity + 1e-12)
     # Both rates rise along the curve; among equally sensitive points take the most specific.
@@ -134,6 +134,48 @@ def operating_point(
         sensitivity=float(true_rate[best]),
         specificity=float(1 - false_rate[best]),
     )
+
+
+def sensitive_operating_point(
+    labels: npt.ArrayLike, scores: npt.ArrayLike, sensitivity: float
+) -> OperatingPoint:
+    """Choose the most specific threshold that keeps a sensitivity.
+
+    Choose it on the validation set; the test set then only measures it.
+
+    Args:
+        labels: `(n,)`, 0 or 1, both present.
+        scores: `(n,)` finite numbers.
+        sensitivity: The least sensitivity, [0, 1].
+
+    Raises:
+        RecordError: Lengths differ, one class is missing, or the sensitivity is no share.
+        ModelError: A score is not finite.
+    """
+    if not 0 <= sensitivity <= 1:
+        raise RecordError(
+            "Not a sensitivity", expected="a number in [0, 1]", received=str(sensitivity)
+        )
+    false_rate, true_rate, thresholds = _curve(*binary(labels, scores))
+    # Both rates rise along the curve: the first point that is sensitive enough. Among equally
+    # specific points the most sensitive one is taken, as above.
+    first = int(np.argmax(true_rate >= sensitivity - 1e-12))
+    best = int(np.flatnonzero(false_rate == false_rate[first])[-1])
+    return OperatingPoint(
+        threshold=float(thresholds[best]),
+        sensitivity=float(true_rate[best]),
+        specificity=float(1 - false_rate[best]),
+    )
+
+
+def specificity_at_sensitivity(
+    labels: npt.ArrayLike, scores: npt.ArrayLike, sensitivity: float
+) -> float:
+    """Return the highest specificity at a sensitivity of at least the one given.
+
+    Like `sensitivity_at_specificity` it describes the curve of this very set.
+    """
+    return sensitive_operating_point(labels, scores, sensitivity).specificity
 
 
 def sensitivity_at_specificity(
@@ -175,12 +217,15 @@ def counts_at(labels: npt.ArrayLike, scores: npt.ArrayLike, threshold: float) ->
     )
 
 
-def _full_curve(
-    labels: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]
+def _curve(
+    labels: npt.NDArray[np.int64], scores: npt.NDArray[np.float64], corners_only: bool = False
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     from sklearn.metrics import roc_curve as sklearn_curve
 
-    false_rate, true_rate, thresholds = sklearn_curve(labels, scores)
+    # Points on a straight line are lost to a picture, but they are thresholds to choose from.
+    false_rate, true_rate, thresholds = sklearn_curve(
+        labels, scores, drop_intermediate=corners_only
+    )
     thresholds = np.asarray(thresholds, dtype=np.float64)
     thresholds[0] = np.nextafter(scores.max(), np.inf)
     return np.asarray(false_rate), np.asarray(true_rate), thresholds

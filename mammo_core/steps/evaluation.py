@@ -13,8 +13,9 @@ from mammo_core.datasets.manifests import fetch_verified, find, put_bytes
 from mammo_core.datasets.readers import RecordSource
 from mammo_core.datasets.shards import read_records
 from mammo_core.datasets.tables import put_table, read_table
+from mammo_core.evaluation import EvaluationConfig, patch_evaluation, report
 from mammo_core.evaluation import evaluate as evaluate_images
-from mammo_core.evaluation import patch_evaluation, report
+from mammo_core.evaluation.averaging import shifted, shifts
 from mammo_core.features.frame import IMAGE_CLASSES, PATCH_CLASSES, SPLITS, Frame, from_manifest
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.progress import progress
@@ -26,7 +27,7 @@ from mammo_core.steps.networks import load_network, training_preprocessing
 from mammo_core.store import Store
 
 #: Raised by hand when the numbers or the report change.
-EVALUATION_REVISION = 1
+EVALUATION_REVISION = 2
 EVALUATION = "evaluations"
 _PATCHES_SHOWN = 8
 
@@ -107,7 +108,7 @@ def _evaluate_and_report(
 
     predictions = {
         split: image_predictions(
-            store, images, data, split, image_model, preprocessing, recipe.evaluation.flips
+            store, images, data, split, image_model, preprocessing, recipe.evaluation
         )
         for split in ("test", "validation")
     }
@@ -160,6 +161,9 @@ def _evaluate_and_report(
     files = (
         put_bytes(store, folder, "report.html", html.encode()),
         put_bytes(
+            store, folder, "decision_rules.json", (result.rules.model_dump_json() + "\n").encode()
+        ),
+        put_bytes(
             store, folder, "metrics.json", json.dumps(metrics, sort_keys=True, indent=1).encode()
         ),
         put_table(store, folder, "test.parquet", predictions["test"]),
@@ -188,9 +192,9 @@ def image_predictions(
     split: str,
     model: Any,
     preprocessing: Preprocessing,
-    flips: bool,
+    config: EvaluationConfig,
 ) -> pd.DataFrame:
-    """Score the images of a split.
+    """Score the images of a split, averaged over flips and translations as configured.
 
     Returns:
         A row per image: image_id, patient_key, view_id, laterality, view, label, probability
@@ -201,11 +205,21 @@ def image_predictions(
     rows = frame.split(split)
     labels = frame.image_labels(split)
     source = RecordSource(store, images, labels, classes=len(IMAGE_CLASSES), batch_size=8)
-    with progress(f"score {split}", source.size, "images") as shown:
-        ids, probabilities, _ = predict(
-            model, source, preprocessing.to_network, flips, on_batch=shown.advance
-        )
-    scores = dict(zip(ids, probabilities[:, 1].astype(float), strict=True))
+    places = shifts(config.translation)
+    total: Any = 0.0
+    with progress(f"score {split}", source.size * len(places), "images") as shown:
+        for down, right in places:
+
+            def to_network(
+                pixels: npt.NDArray[np.uint16], down: int = down, right: int = right
+            ) -> npt.NDArray[np.float32]:
+                return preprocessing.to_network(shifted(pixels, down, right))
+
+            ids, probabilities, _ = predict(
+                model, source, to_network, config.flips, on_batch=shown.advance
+            )
+            total = total + probabilities[:, 1].astype(float)
+    scores = dict(zip(ids, total / len(places), strict=True))
     columns = ["image_id", "patient_key", "view_id", "laterality", "view", "label"]
     return rows[columns].assign(probability=rows["image_id"].map(scores))
 

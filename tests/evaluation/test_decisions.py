@@ -1,0 +1,119 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from mammo_core.errors import ModelError, RecordError
+from mammo_core.evaluation import (
+    Aggregation,
+    DecisionRules,
+    at_level,
+    fit_rules,
+    per_breast,
+    per_patient,
+    read,
+)
+
+
+def predictions(patients, seed=0):
+    """Two breasts of two views; a malignant breast has the higher scores."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for number in range(patients):
+        sick = random.random() < 0.5
+        for side in ("LEFT", "RIGHT"):
+            label = int(sick and side == "LEFT")
+            for view in ("CC", "MLO"):
+                rows.append(
+                    {
+                        "image_id": f"{number}_{side}_{view}",
+                        "patient_key": f"P_{number:05d}",
+                        "view_id": f"P_{number:05d}_{side}_{view}",
+                        "laterality": side,
+                        "view": view,
+                        "label": label,
+                        "probability": float(np.clip(random.normal(0.3 + 0.4 * label, 0.2), 0, 1)),
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+VALIDATION = predictions(60)
+
+
+def test_rules_of_every_level_from_validation():
+    rules = fit_rules(VALIDATION, specificity=0.85, sensitivity=0.95, flips=True, translation=8)
+    assert DecisionRules.model_validate_json(rules.model_dump_json()) == rules
+    assert (rules.flips, rules.translation) == (True, 8)
+    for level, count in (("image", 240), ("breast", 120), ("patient", 60)):
+        mine = rules.at(level)
+        assert mine.n_malignant + mine.n_benign == count
+        specific, sensitive = mine.operating_points
+        assert (specific.name, sensitive.name) == ("specificity-0.85", "sensitivity-0.95")
+        assert specific.specificity >= 0.85 and sensitive.sensitivity >= 0.95
+        assert mine.point() == specific and mine.point("sensitivity-0.95") == sensitive
+        # The point does on the set it was chosen on what it says.
+        table = at_level(VALIDATION, level)
+        called = read(rules, level, table["probability"]).malignant
+        labels = table["label"].to_numpy() == 1
+        for point in mine.operating_points:
+            assert called[point.name][labels].mean() == pytest.approx(point.sensitivity)
+            assert (~called[point.name][~labels]).mean() == pytest.approx(point.specificity)
+    with pytest.raises(RecordError, match=r"no such operating point.*specificity-0\.85"):
+        rules.image.point("youden")
+
+
+def test_reading_calibrates():
+    rules = fit_rules(VALIDATION, calibration="isotonic")
+    reading = read(rules, "image", VALIDATION["probability"])
+    assert reading.calibrated.shape == (240,)
+    # Isotonic regression keeps the mean of the set it was fitted to.
+    assert reading.calibrated.mean() == pytest.approx(VALIDATION["label"].mean(), abs=1e-9)
+    with pytest.raises(ModelError, match="no probabilities"):
+        read(rules, "image", [1.5])
+
+
+def test_plain_rules_read_nothing_into_a_probability():
+    reading = read(DecisionRules(), "breast", [0.2, 0.9])
+    assert reading.calibrated.tolist() == [0.2, 0.9] and reading.malignant == {}
+    assert DecisionRules().breast.point() is None
+
+
+def test_validation_of_one_class_gives_no_rule():
+    rules = fit_rules(VALIDATION[VALIDATION["label"] == 0])
+    assert rules.image.calibration.method == "none" and rules.image.operating_points == ()
+    assert (rules.image.n_malignant, rules.image.n_benign > 0) == (0, True)
+
+
+def test_a_classifier_worse_than_chance_stays_uncalibrated():
+    rules = fit_rules(VALIDATION.assign(probability=1 - VALIDATION["probability"]))
+    assert rules.image.calibration.method == "none"
+    assert len(rules.image.operating_points) == 2
+
+
+def test_aggregations_by_hand():
+    table = pd.DataFrame(
+        {
+            "image_id": list("abcd"),
+            "patient_key": "P_1",
+            "view_id": ["LCC", "LCC", "LMLO", "RCC"],
+            "laterality": ["LEFT", "LEFT", "LEFT", "RIGHT"],
+            "probability": [0.2, 0.4, 0.9, 0.5],
+        }
+    )
+    assert per_breast(table)["probability"].tolist() == pytest.approx([0.6, 0.5])
+    highest = Aggregation(views="max", sides="mean")
+    assert per_breast(table, highest)["probability"].tolist() == pytest.approx([0.9, 0.5])
+    assert per_patient(table)["probability"].tolist() == pytest.approx([0.6])
+    assert per_patient(table, highest)["probability"].tolist() == pytest.approx([0.7])
+    # Scores of images that nobody labelled aggregate too.
+    assert "label" not in per_patient(table).columns
+
+
+def test_ties_on_a_straight_line_are_thresholds_too():
+    # Each score has one benign and one malignant image: the curve is the diagonal.
+    table = VALIDATION.head(8).assign(
+        label=[0, 1] * 4, probability=[0.1, 0.1, 0.2, 0.2, 0.3, 0.3, 0.4, 0.4]
+    )
+    first, second = fit_rules(table, specificity=0.5, sensitivity=0.5).image.operating_points
+    assert (first.threshold, first.sensitivity, first.specificity) == (0.3, 0.5, 0.5)
+    assert (second.threshold, second.sensitivity, second.specificity) == (0.3, 0.5, 0.5)
