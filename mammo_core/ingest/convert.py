@@ -3,7 +3,6 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,23 @@ from pydantic import Field
 from mammo_core.datasets import Manifest, StoredFile, content_id, publish
 from mammo_core.datasets.shards import plan, write_shard
 from mammo_core.errors import DicomError
-from mammo_core.ingest.outputs import published, put_rejects, put_rows
+from mammo_core.ingest.outputs import put_rejects, put_rows, share_manifest
+from mammo_core.ingest.parts import (
+    Made,
+    Make,
+    Part,
+    Planned,
+    Share,
+    collect,
+    make_shards,
+    remove_parts,
+)
 from mammo_core.ingest.record import STATISTICS, Item, make_record
-from mammo_core.ingest.runner import RunnerConfig, guarded, run
-from mammo_core.ingest.showing import advance, shown
+from mammo_core.ingest.runner import RunnerConfig
+from mammo_core.ingest.showing import advance
 from mammo_core.preprocessing import Conversion, Geometry
 from mammo_core.sources.source_files import SourceFiles
-from mammo_core.store import Store, open_store
+from mammo_core.store import Store
 
 #: Raised by hand when the bytes of image records change; a golden-bytes test watches.
 CONVERT_REVISION = 2
@@ -45,16 +54,9 @@ class ConvertConfig(Conversion):
         return Conversion(**{name: getattr(self, name) for name in Conversion.model_fields})
 
 
-@dataclass(frozen=True)
-class _ShardResult:
-    file: StoredFile | None
-    statistics: list[dict[str, Any]]
-    rejects: list[dict[str, str]]
-
-
 def convert_id(config: ConvertConfig, images: pd.DataFrame, lesions: pd.DataFrame) -> str:
     """Return the id that the dataset of these tables has, before any work."""
-    settings = config.model_dump(mode="json", exclude={"shard_mb"})
+    settings = _settings(config)
     inputs = (_source(item, config) for item in _items(images, lesions))
     return content_id(KIND, CONVERT_REVISION, settings, inputs)
 
@@ -71,6 +73,9 @@ def convert(
 ) -> Manifest:
     """Convert the mammograms of the tables and publish the image dataset.
 
+    Shards that an earlier run left, or that processes with a share of the plan made
+    (`convert_share`), are found, checked and not made again.
+
     Args:
         store: Where the dataset goes.
         images: The images table (sources).
@@ -84,6 +89,40 @@ def convert(
         SourceError: When a file changed since it was indexed.
         StoreError: When reading or writing failed.
     """
+    dataset, shards = _plan(images, lesions, config, lineage)
+    make_shards(store, dataset.folder, shards, _maker(root, config), runner, "convert")
+    manifest = _publish(store, dataset, collect(store, dataset.folder, shards))
+    remove_parts(store, manifest)
+    return manifest
+
+
+def convert_share(
+    store: Store,
+    images: pd.DataFrame,
+    lesions: pd.DataFrame,
+    share: Share,
+    *,
+    root: str | Path,
+    config: ConvertConfig,
+    runner: RunnerConfig,
+    lineage: dict[str, str],
+) -> Manifest:
+    """Make one share of the planned shards, and publish nothing: see `convert`.
+
+    Whoever then converts the same tables finds these shards.
+
+    Returns:
+        A manifest of the shards of the share; it is not in the store.
+    """
+    dataset, shards = _plan(images, lesions, config, lineage)
+    own = share.of_plan(shards)
+    make_shards(store, dataset.folder, own, _maker(root, config), runner, "convert")
+    return share_manifest(dataset, collect(store, dataset.folder, own), "images")
+
+
+def _plan(
+    images: pd.DataFrame, lesions: pd.DataFrame, config: ConvertConfig, lineage: dict[str, str]
+) -> tuple[Manifest, list[Planned]]:
     items = _items(images, lesions)
     dataset = Manifest(
         kind=KIND,
@@ -100,31 +139,25 @@ def convert(
     )
     size = config.geometry.height * config.geometry.width
     sizes = [size * 2 + len(item.lesions) * (size // 8) for item in items]
-    shards = list(enumerate(plan(items, sizes, config.shard_mb * 2**20)))
-    work = partial(
-        _convert_shard,
-        store_uri=store.uri,
-        folder=dataset.folder,
-        source=SourceFiles.open(str(root)).uri,
-        config=config,
-    )
-    finish = partial(_publish, store_uri=store.uri, dataset=dataset, total=len(items))
-
-    def build(pipeline: Any) -> None:
-        import apache_beam as beam
-
-        _ = (
-            pipeline
-            | "plan" >> beam.Create(shards)
-            | "spread" >> beam.Reshuffle()
-            | "convert" >> beam.Map(guarded(work))
-            | "collect" >> beam.combiners.ToList()
-            | "publish" >> beam.Map(guarded(finish))
+    settings = _settings(config)
+    shards = [
+        Planned(
+            index,
+            content_id(KIND, CONVERT_REVISION, settings, [_source(item, config) for item in own]),
+            len(own),
+            own,
         )
+        for index, own in enumerate(plan(items, sizes, config.shard_mb * 2**20))
+    ]
+    return dataset, shards
 
-    with shown("convert", len(items), "images"):
-        run(build, runner)
-    return published(store, dataset)
+
+def _settings(config: ConvertConfig) -> dict[str, Any]:
+    return config.model_dump(mode="json", exclude={"shard_mb"})
+
+
+def _maker(root: str | Path, config: ConvertConfig) -> Make:
+    return partial(_convert_shard, source=SourceFiles.open(str(root)).uri, config=config)
 
 
 def _items(images: pd.DataFrame, lesions: pd.DataFrame) -> list[Item]:
@@ -150,54 +183,54 @@ def _source(item: Item, config: ConvertConfig) -> tuple[str, str]:
 
 
 def _convert_shard(
-    shard: tuple[int, list[Item]], store_uri: str, folder: str, source: str, config: ConvertConfig
-) -> _ShardResult:
+    store: Store, folder: str, shard: Planned, source: str, config: ConvertConfig
+) -> tuple[StoredFile | None, list[Made]]:
     import cv2
 
     # Workers are the parallelism: threads of OpenCV's own would only get in their way.
     cv2.setNumThreads(1)
-    index, items = shard
     files = SourceFiles.open(source)
-    statistics: list[dict[str, Any]] = []
-    rejects: list[dict[str, str]] = []
+    made: list[Made] = []
 
     def records() -> Iterator[bytes]:
-        for item in items:
+        for item in shard.inputs:
             try:
                 converted = make_record(item, files, config.conversion, config.geometry)
             except DicomError as error:
-                rejects.append(_reject(item.path, "image", str(error)))
+                rejects = [_reject(item.path, "image", str(error))]
+                made.append(Made(image_id=item.image_id, rejects=rejects))
             else:
-                rejects.extend(_reject(id, "lesion", why) for id, why in converted.rejects)
-                statistics.append(converted.statistics)
+                rejects = [_reject(id, "lesion", why) for id, why in converted.rejects]
+                rows = [converted.statistics]
+                made.append(Made(image_id=item.image_id, rows=rows, rejects=rejects))
                 yield converted.record.to_bytes()
             advance()
 
-    store = open_store(store_uri)
-    file = write_shard(store, folder, index, records())
-    if not statistics:
-        store.delete(file.key)  # every image of it was rejected
-    return _ShardResult(file if statistics else None, statistics, rejects)
+    file = write_shard(store, folder, shard.index, records())
+    if file.count:
+        return file, made
+    store.delete(file.key)  # every image of it was rejected
+    return None, made
 
 
 def _reject(item: str, kind: str, reason: str) -> dict[str, str]:
     return {"item": item, "kind": kind, "reason": reason, "step": "convert"}
 
 
-def _publish(results: list[_ShardResult], store_uri: str, dataset: Manifest, total: int) -> None:
-    store = open_store(store_uri)
-    statistics = [row for result in results for row in result.statistics]
-    rejects = [row for result in results for row in result.rejects]
-    files = [result.file for result in results if result.file is not None]
+def _publish(store: Store, dataset: Manifest, parts: list[Part]) -> Manifest:
+    made = [one for part in parts for one in part.made]
+    statistics = [row for one in made for row in one.rows]
+    rejects = [row for one in made for row in one.rejects]
+    files = [part.file for part in parts if part.file is not None]
     folder = dataset.folder
     files.append(put_rows(store, folder, "statistics.parquet", statistics, STATISTICS))
     files.append(put_rejects(store, folder, rejects))
     kinds = Counter(row["kind"] for row in rejects)
     counts = {
         "images": len(statistics),
-        "planned": total,
+        "planned": len(made),
         "lesions": sum(row["lesions"] for row in statistics),
         "rejected_images": kinds["image"],
         "rejected_lesions": kinds["lesion"],
     }
-    publish(store, dataset.model_copy(update={"files": tuple(files), "counts": counts}))
+    return publish(store, dataset.model_copy(update={"files": tuple(files), "counts": counts}))

@@ -1,13 +1,13 @@
-"""What both pipelines publish besides records: tables, and their end."""
+"""The tables that both pipelines publish besides records."""
 
 from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
-from mammo_core.datasets import Manifest, StoredFile, find
+from mammo_core.datasets import Manifest, StoredFile
 from mammo_core.datasets.tables import put_table
-from mammo_core.errors import RecordError
+from mammo_core.ingest.parts import Part
 from mammo_core.store import Store
 
 _REJECTS = ["item", "kind", "reason", "step"]
@@ -26,17 +26,15 @@ def put_rejects(store: Store, folder: str, rejects: Iterable[dict[str, str]]) ->
     return put_rows(store, folder, "rejects.parquet", rejects, _REJECTS)
 
 
-def published(store: Store, dataset: Manifest) -> Manifest:
-    """Return the manifest that a pipeline published: its success is that, not its return.
+def share_manifest(dataset: Manifest, parts: list[Part], counted: str) -> Manifest:
+    """Return what one share of an output's shards is: a manifest that is never published.
 
-    Raises:
-        RecordError: When there is none.
+    Args:
+        dataset: The output, without files.
+        parts: The finished shards.
+        counted: What the images of the shards are counted as.
     """
-    found = find(store, dataset.kind, dataset.id)
-    if found is None:
-        raise RecordError(
-            f"The pipeline of {dataset.folder} ended without its manifest",
-            expected=f"{dataset.key} in the store",
-            received="none",
-        )
-    return found
+    made = [one for part in parts for one in part.made]
+    files = tuple(part.file for part in parts if part.file is not None)
+    counts = {"shards": len(parts), counted: sum(bool(one.rows) for one in made)}
+    return dataset.model_copy(update={"files": files, "counts": counts})

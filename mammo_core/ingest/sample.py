@@ -2,29 +2,31 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from mammo_core.datasets import ImageRecord, Manifest, StoredFile, content_id, publish
 from mammo_core.datasets.shards import read_records, write_shard
-from mammo_core.ingest.outputs import published, put_rejects, put_rows
-from mammo_core.ingest.runner import RunnerConfig, guarded, run
-from mammo_core.ingest.showing import advance, shown
+from mammo_core.ingest.outputs import put_rejects, put_rows, share_manifest
+from mammo_core.ingest.parts import (
+    Made,
+    Make,
+    Part,
+    Planned,
+    Share,
+    collect,
+    make_shards,
+    remove_parts,
+)
+from mammo_core.ingest.runner import RunnerConfig
+from mammo_core.ingest.showing import advance
 from mammo_core.sampling import SamplingConfig, sample_view
-from mammo_core.store import Store, open_store
+from mammo_core.store import Store
 
 #: Raised by hand when the bytes of patch records change; a golden-bytes test watches.
 SAMPLE_REVISION = 2
 KIND = "datasets/patches"
 _PATCHES = ["patch_id", "image_id", "lesion_id", "kind", "row", "column", "overlap", "cutoff"]
-
-
-@dataclass(frozen=True)
-class _ShardResult:
-    file: StoredFile | None
-    patches: list[dict[str, Any]]
-    rejects: list[dict[str, str]]
 
 
 def _settings(config: SamplingConfig, seed: int) -> dict[str, Any]:
@@ -52,6 +54,35 @@ def sample(
         seed: The run's seed.
         runner: Where the work is done.
     """
+    dataset, shards = _plan(images, config, seed)
+    make_shards(store, dataset.folder, shards, _maker(config, seed), runner, "sample")
+    manifest = _publish(store, dataset, collect(store, dataset.folder, shards))
+    remove_parts(store, manifest)
+    return manifest
+
+
+def sample_share(
+    store: Store,
+    images: Manifest,
+    config: SamplingConfig,
+    seed: int,
+    share: Share,
+    runner: RunnerConfig,
+) -> Manifest:
+    """Make one share of the planned shards, and publish nothing: see `sample`.
+
+    Whoever then samples the same images in the same way finds these shards.
+
+    Returns:
+        A manifest of the shards of the share; it is not in the store.
+    """
+    dataset, shards = _plan(images, config, seed)
+    own = share.of_plan(shards)
+    make_shards(store, dataset.folder, own, _maker(config, seed), runner, "sample")
+    return share_manifest(dataset, collect(store, dataset.folder, own), "images")
+
+
+def _plan(images: Manifest, config: SamplingConfig, seed: int) -> tuple[Manifest, list[Planned]]:
     dataset = Manifest(
         kind=KIND,
         id=sample_id(config, seed, images),
@@ -61,61 +92,60 @@ def sample(
         facts={**images.facts, "patch_size": config.patch_size},
         lineage={**images.lineage, "images": images.id},
     )
-    shards = list(enumerate(images.files_like("shard-")))
-    work = partial(
-        _sample_shard, store_uri=store.uri, folder=dataset.folder, config=config, seed=seed
-    )
-    finish = partial(_publish, store_uri=store.uri, dataset=dataset)
-
-    def build(pipeline: Any) -> None:
-        import apache_beam as beam
-
-        _ = (
-            pipeline
-            | "plan" >> beam.Create(shards)
-            | "spread" >> beam.Reshuffle()
-            | "sample" >> beam.Map(guarded(work))
-            | "collect" >> beam.combiners.ToList()
-            | "publish" >> beam.Map(guarded(finish))
+    settings = _settings(config, seed)
+    shards = [
+        Planned(
+            index,
+            content_id(KIND, SAMPLE_REVISION, settings, [(file.name, file.sha256)]),
+            file.count or 0,
+            file,
         )
+        for index, file in enumerate(images.files_like("shard-"))
+    ]
+    return dataset, shards
 
-    with shown("sample", images.counts["images"], "images"):
-        run(build, runner)
-    return published(store, dataset)
+
+def _maker(config: SamplingConfig, seed: int) -> Make:
+    return partial(_sample_shard, config=config, seed=seed)
 
 
 def _sample_shard(
-    shard: tuple[int, StoredFile], store_uri: str, folder: str, config: SamplingConfig, seed: int
-) -> _ShardResult:
-    index, file = shard
-    store = open_store(store_uri)
-    rows: list[dict[str, Any]] = []
-    rejects: list[dict[str, str]] = []
+    store: Store, folder: str, shard: Planned, config: SamplingConfig, seed: int
+) -> tuple[StoredFile | None, list[Made]]:
+    made: list[Made] = []
 
     def records() -> Iterator[bytes]:
         # Images are sorted by id and patch ids start with it: the patches come sorted too.
-        for data in read_records(store.fetch(file.key)):
+        for data in read_records(store.fetch(shard.inputs.key)):
             image = ImageRecord.from_bytes(data)
             view = sample_view(image, config, seed)
             advance()
-            for item, reason in view.failures:
-                kind = "image" if item == image.image_id else "lesion"
-                rejects.append({"item": item, "kind": kind, "reason": reason, "step": "sample"})
+            rejects = [
+                {
+                    "item": item,
+                    "kind": "image" if item == image.image_id else "lesion",
+                    "reason": reason,
+                    "step": "sample",
+                }
+                for item, reason in view.failures
+            ]
+            rows = [{name: getattr(patch, name) for name in _PATCHES} for patch in view.patches]
+            made.append(Made(image_id=image.image_id, rows=rows, rejects=rejects))
             for patch in view.patches:
-                rows.append({name: getattr(patch, name) for name in _PATCHES})
                 yield patch.to_bytes()
 
-    written = write_shard(store, folder, index, records())
-    if not rows:
-        store.delete(written.key)
-    return _ShardResult(written if rows else None, rows, rejects)
+    file = write_shard(store, folder, shard.index, records())
+    if file.count:
+        return file, made
+    store.delete(file.key)
+    return None, made
 
 
-def _publish(results: list[_ShardResult], store_uri: str, dataset: Manifest) -> None:
-    store = open_store(store_uri)
-    rows = [row for result in results for row in result.patches]
-    rejects = [row for result in results for row in result.rejects]
-    files = [result.file for result in results if result.file is not None]
+def _publish(store: Store, dataset: Manifest, parts: list[Part]) -> Manifest:
+    made = [one for part in parts for one in part.made]
+    rows = [row for one in made for row in one.rows]
+    rejects = [row for one in made for row in one.rejects]
+    files = [part.file for part in parts if part.file is not None]
     files.append(put_rows(store, dataset.folder, "patches.parquet", rows, _PATCHES))
     files.append(put_rejects(store, dataset.folder, rejects))
     kinds = Counter(row["kind"] for row in rejects)
@@ -125,4 +155,4 @@ def _publish(results: list[_ShardResult], store_uri: str, dataset: Manifest) -> 
         "rejected_lesions": kinds["lesion"],
         **Counter(row["kind"] for row in rows),
     }
-    publish(store, dataset.model_copy(update={"files": tuple(files), "counts": counts}))
+    return publish(store, dataset.model_copy(update={"files": tuple(files), "counts": counts}))

@@ -14,6 +14,7 @@ from typing import Any
 
 from mammo_core.datasets import Manifest, find, parse
 from mammo_core.errors import MammoError, SourceError
+from mammo_core.ingest.parts import Share
 from mammo_core.processes import follow_parent
 from mammo_core.recipes import Recipe, load_recipe
 from mammo_core.store import Store, open_store
@@ -34,6 +35,7 @@ class StepContext:
         found: Whether the output was there already.
         rejects: Inputs that this step rejected.
         facts: What the run's summary should tell of this step.
+        share: The share of the planned shards to make, where it is not the whole output.
     """
 
     name: str
@@ -43,19 +45,21 @@ class StepContext:
     found: bool = False
     rejects: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
+    share: Share | None = None
 
     def find_or_make(self, kind: str, id: str, make: Callable[[], Manifest]) -> Manifest:
         """Return the published output of this id, making it if there is none.
 
-        A lease keeps a second run from making the same output at the same time; `make` holds
-        every heavy import.
+        A lease keeps a second run from making the same output (or the same share of it) at
+        the same time; `make` holds every heavy import.
         """
         present = find(self.store, kind, id)
         if present is None:
-            with self.store.lease(f"{kind}/{id}"):
+            lease = f"{kind}/{id}" + (f"/{self.share}" if self.share else "")
+            with self.store.lease(lease):
                 present = find(self.store, kind, id)  # made while we waited
                 if present is None:
-                    self.say(f"making {kind}/{id}")
+                    self.say(f"making {lease}")
                     return make()
         self.found = True
         self.say(f"found {kind}/{id}")
@@ -96,6 +100,7 @@ class StepContext:
             "found": self.found,
             "rejects": self.rejects,
             "facts": self.facts,
+            **({"share": str(self.share)} if self.share else {}),
             **more,
         }
         key = f"runs/{self.run_id}/steps/{self.name}.json"
@@ -147,7 +152,8 @@ def step(name: str) -> Callable[[Body], Callable[..., dict[str, Any]]]:
                 manifest = body(context, **arguments)
                 Path(out).parent.mkdir(parents=True, exist_ok=True)
                 Path(out).write_text(manifest.to_json())
-                context.record("succeeded", started, output=manifest.key, counts=manifest.counts)
+                output = {} if context.share else {"output": manifest.key}  # a share is none
+                context.record("succeeded", started, counts=manifest.counts, **output)
             except (Exception, SystemExit) as error:  # Beam leaves on options it does not know
                 _tell(name, error, context, started)
                 sys.exit(1)

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from functools import partial
 from typing import Any
 
 from mammo_core.datasets import Manifest, content_id, find, publish
 from mammo_core.datasets.manifests import put_bytes
 from mammo_core.datasets.tables import put_table, read_table, to_parquet
+from mammo_core.ingest.parts import Share
 from mammo_core.sources.config import SourceConfig
 from mammo_core.sources.patients import site_key_state
 from mammo_core.sources.source_files import SourceFiles
@@ -130,8 +132,9 @@ def _listing(source: SourceConfig, files: SourceFiles) -> str:
 
 
 @step("convert")
-def convert(context: StepContext, tables: Manifest) -> Manifest:
-    """Convert the mammograms to image records."""
+def convert(context: StepContext, tables: Manifest, shard: str = "") -> Manifest:
+    """Convert the mammograms to image records; with a shard `i/n`, make that share only."""
+    context.share = Share.parse(shard) if shard else None
     from mammo_core.ingest.convert import KIND, convert_id
 
     recipe = context.recipe
@@ -139,9 +142,11 @@ def convert(context: StepContext, tables: Manifest) -> Manifest:
     lesions = read_table(context.store, tables, "lesions.parquet")
 
     def make() -> Manifest:
-        from mammo_core.ingest.convert import convert as run
+        from mammo_core.ingest import convert as run
+        from mammo_core.ingest import convert_share
 
-        return run(
+        work = run if context.share is None else partial(convert_share, share=context.share)
+        return work(
             context.store,
             images,
             lesions,
@@ -153,6 +158,8 @@ def convert(context: StepContext, tables: Manifest) -> Manifest:
 
     id = convert_id(recipe.convert, images, lesions)
     manifest = context.find_or_make(KIND, id, make)
+    if "planned" not in manifest.counts:  # a share: the whole is judged when it is published
+        return manifest
     rejected = manifest.counts["rejected_images"] + manifest.counts["rejected_lesions"]
     context.check_rejects(
         rejected,
@@ -208,19 +215,30 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
 
 
 @step("sample")
-def sample(context: StepContext, images: Manifest) -> Manifest:
-    """Cut the patches of the image records."""
+def sample(context: StepContext, images: Manifest, shard: str = "") -> Manifest:
+    """Cut the patches of the image records; with a shard `i/n`, make that share only."""
+    context.share = Share.parse(shard) if shard else None
     from mammo_core.ingest.sample import KIND, sample_id
 
     recipe = context.recipe
 
     def make() -> Manifest:
-        from mammo_core.ingest.sample import sample as run
+        from mammo_core.ingest import sample as run
+        from mammo_core.ingest import sample_share
 
-        return run(context.store, images, recipe.sampling, recipe.seed, recipe.runner)
+        work = run if context.share is None else partial(sample_share, share=context.share)
+        return work(
+            context.store,
+            images,
+            config=recipe.sampling,
+            seed=recipe.seed,
+            runner=recipe.runner,
+        )
 
     id = sample_id(recipe.sampling, recipe.seed, images)
     manifest = context.find_or_make(KIND, id, make)
+    if "patches" not in manifest.counts:  # a share
+        return manifest
     # Fewer patches of a lesion than asked is worth a row in the table, not a failed step.
     context.rejects += manifest.counts["rejected_lesions"] + manifest.counts["rejected_images"]
     return manifest

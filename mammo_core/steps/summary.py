@@ -59,7 +59,14 @@ def assemble(store: Store, run_id: str, recipe: str, state: str) -> dict[str, An
                 "found": status["found"],
             }
     gate = fact("gate", "gate")
-    failed = {name: s.get("error") for name, s in steps.items() if s["state"] == "failed"}
+    whole = {name for name, status in steps.items() if status["state"] == "succeeded"}
+    failed = {
+        name: status.get("error")
+        for name, status in steps.items()
+        if status["state"] == "failed"
+        # A lost share of a step that then made the rest has cost time only.
+        and not ("share" in status and name.partition("-")[0] in whole)
+    }
     return {
         "run_id": run_id,
         "recipe": recipe,

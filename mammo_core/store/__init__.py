@@ -4,7 +4,7 @@ Bytes of the product live here: datasets, frames, trained networks, model packag
 status of runs. Keys are relative to the store's root, so a store can be copied or moved.
 """
 
-from mammo_core.store.base import Lease, Store
+from mammo_core.store.base import DamagedError, Lease, Store
 from mammo_core.store.open import open_store, split_model_uri
 
-__all__ = ["Lease", "Store", "open_store", "split_model_uri"]
+__all__ = ["DamagedError", "Lease", "Store", "open_store", "split_model_uri"]

@@ -13,6 +13,10 @@ from mammo_core.errors import StoreError
 LEASE_WAIT_S = 6 * 3600.0
 
 
+class DamagedError(StoreError):
+    """The bytes of a key are not those that were written."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """What a store tells of a key without giving its bytes.

@@ -4,7 +4,7 @@ import hashlib
 import io
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +24,7 @@ from tenacity import (
 
 from mammo_core.errors import StoreError
 from mammo_core.store import scratch
-from mammo_core.store.base import LEASE_WAIT_S, Entry, check_key, file_sha256
+from mammo_core.store.base import LEASE_WAIT_S, DamagedError, Entry, check_key, file_sha256
 from mammo_core.store.file import FULL
 from mammo_core.store.lease import ObjectLease
 
@@ -33,6 +33,8 @@ _Result = TypeVar("_Result")
 _SHA256 = "sha256"
 #: How long a connection and an answer may take, and how long faults are retried (seconds).
 _CONNECT_S, _ANSWER_S, _RETRY_S = 4.0, 60.0, 10.0
+#: How often bytes that came damaged are asked for again.
+_DAMAGED = 2
 _ABSENT = ("NoSuchKey", "NoSuchObject", "NoSuchBucket")
 _LOST = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
 _BUSY = ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout")
@@ -376,13 +378,19 @@ class S3Store:
 
     def _call(self, verb: str, key: str, work: Callable[[], _Result]) -> _Result:
         def attempt() -> _Result:
+            for _ in range(_DAMAGED):
+                with suppress(DamagedError):  # on the way, perhaps: read anew
+                    return work()
+            return work()
+
+        def attempt_with_bucket() -> _Result:
             try:
-                return work()
+                return attempt()
             except Exception as error:
                 if verb != "write" or _code(error)[0] != "NoSuchBucket":
                     raise
             self._make_bucket()
-            return work()
+            return attempt()
 
         try:
             return Retrying(
@@ -391,7 +399,7 @@ class S3Store:
                 wait=wait_exponential_jitter(initial=0.2, max=3, jitter=0.2),
                 retry=retry_if_exception(_transient),
                 reraise=True,
-            )(attempt)
+            )(attempt_with_bucket)
         except StoreError:
             raise
         except Exception as error:
@@ -426,7 +434,7 @@ class S3Store:
 
 def _check_digest(uri: str, key: str, told: str | None, found: str) -> None:
     if told and told != found:
-        raise StoreError(
+        raise DamagedError(
             f"The bytes of {key!r} in {uri} are damaged",
             expected=f"SHA-256 {told}",
             received=f"SHA-256 {found}",

@@ -1,0 +1,96 @@
+"""`mammo convert` and `mammo sample`: the data path alone, whole or a share of it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+_Recipe = Annotated[str, typer.Option(help="File or name of the recipe.")]
+_Store = Annotated[
+    str, typer.Option(envvar="MAMMO_STORE", help="URI of the object store (file:// or s3://).")
+]
+_Source = Annotated[
+    str | None,
+    typer.Option(help="Folder or s3:// URI of the mammograms (instead of the recipe's)."),
+]
+_Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="key.key=value: overrides the recipe; may be repeated."),
+]
+_Shard = Annotated[
+    str,
+    typer.Option(
+        metavar="I/N",
+        help="Make only the planned shards k with k % N == I and publish nothing; the same "
+        "command without --shard then finds them, makes the rest and publishes.",
+    ),
+]
+_RunId = Annotated[str, typer.Option(help="Id of the run; default: recipe and time.")]
+
+
+def convert(
+    recipe: _Recipe,
+    store: _Store = "file://store",
+    source: _Source = None,
+    settings: _Settings = None,
+    shard: _Shard = "",
+    run_id: _RunId = "",
+) -> None:
+    """Convert the mammograms of a recipe's source to image records."""
+    _run("convert", recipe, store, source, settings, shard, run_id)
+
+
+def sample(
+    recipe: _Recipe,
+    store: _Store = "file://store",
+    source: _Source = None,
+    settings: _Settings = None,
+    shard: _Shard = "",
+    run_id: _RunId = "",
+) -> None:
+    """Cut the patches of a recipe's image records, converting first what is not converted."""
+    _run("sample", recipe, store, source, settings, shard, run_id)
+
+
+def _run(
+    last: str,
+    reference: str,
+    uri: str,
+    source: str | None,
+    settings: list[str] | None,
+    shard: str,
+    run_id: str,
+) -> None:
+    import json
+    import tempfile
+    from datetime import UTC, datetime
+
+    from mammo_core import steps
+    from mammo_core.ingest import Share
+    from mammo_core.recipes import load_recipe
+    from mammo_core.store import open_store
+
+    if shard:
+        Share.parse(shard)  # wrong usage, before any work
+    overrides = list(settings or [])
+    if source is not None:
+        overrides.append(f"source.root={json.dumps(source)}")
+    recipe = load_recipe(reference, overrides)
+    place = open_store(uri)
+    run_id = run_id or f"{recipe.name}-{last}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    key = f"runs/{run_id}/recipe.json"
+    place.write(key, recipe.to_json().encode())
+    common = {"store": place.uri, "run_id": run_id, "recipe": f"{place.uri}/{key}"}
+    with tempfile.TemporaryDirectory(prefix="mammo-steps-") as folder:
+        told: dict[str, Any] = {}
+
+        def path(name: str) -> str:
+            return str(Path(folder) / name)
+
+        steps.index(**common, out=path("tables"))
+        if last == "convert":
+            told = steps.convert(**common, tables=path("tables"), out=path("images"), shard=shard)
+        else:
+            steps.convert(**common, tables=path("tables"), out=path("images"))
+            told = steps.sample(**common, images=path("images"), out=path("patches"), shard=shard)
+    typer.echo(json.dumps(told))
