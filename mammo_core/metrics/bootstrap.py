@@ -4,13 +4,15 @@ The images of one patient are not independent, so patients are drawn, with all t
 (NYU metarepository convention: 2,000 replicates, percentiles 2.5 and 97.5).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from mammo_core.errors import RecordError
-from mammo_core.metrics.checks import binary
+from mammo_core.metrics.checks import Labels, Scores, binary
+from mammo_core.metrics.measures import Measure, Weighted, area
 from mammo_core.metrics.ranking import auc
 from mammo_core.seeds import generator
 
@@ -59,8 +61,8 @@ def auc_interval(
         ModelError: A score is not finite.
     """
     label_array, score_array = binary(labels, scores)
-    drawn = _bootstrap(label_array, [score_array], groups, replicates, seed)[0]
-    return _interval(auc(label_array, score_array), drawn)
+    (drawn,) = _bootstrap(label_array, [score_array], groups, {"auc": area}, replicates, seed)
+    return _interval(auc(label_array, score_array), drawn["auc"])
 
 
 def auc_difference(
@@ -90,19 +92,51 @@ def auc_difference(
     label_array, score_array = binary(labels, scores)
     _, reference_array = binary(labels, reference)
     first, second = _bootstrap(
-        label_array, [score_array, reference_array], groups, replicates, seed
+        label_array, [score_array, reference_array], groups, {"auc": area}, replicates, seed
     )
     value = auc(label_array, score_array) - auc(label_array, reference_array)
-    return _interval(value, first - second)
+    return _interval(value, first["auc"] - second["auc"])
+
+
+def intervals(
+    labels: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    groups: npt.ArrayLike,
+    measures: Mapping[str, Measure],
+    replicates: int = 2000,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Return several measures with 95 % intervals, all of the same draws of patients.
+
+    Args:
+        labels: `(n,)`, 0 or 1, both present.
+        scores: `(n,)` finite numbers, higher = more likely malignant.
+        groups: `(n,)` patient keys.
+        measures: By name, from `mammo_core.metrics.measures`.
+        replicates: Bootstrap replicates.
+        seed: Seed of the draws. The order of the records changes nothing.
+
+    Raises:
+        RecordError: Lengths differ, one class is missing, or almost every replicate lacks one.
+        ModelError: A score is not finite.
+    """
+    label_array, score_array = binary(labels, scores)
+    whole = Weighted(label_array, score_array, np.ones((1, len(label_array))))
+    (drawn,) = _bootstrap(label_array, [score_array], groups, measures, replicates, seed)
+    return {
+        name: _interval(float(measure(whole)[0]), drawn[name]) for name, measure in measures.items()
+    }
 
 
 def _bootstrap(
-    labels: npt.NDArray[np.int64],
-    score_sets: list[npt.NDArray[np.float64]],
+    labels: Labels,
+    score_sets: list[Scores],
     groups: npt.ArrayLike,
+    measures: Mapping[str, Measure],
     replicates: int,
     seed: int,
-) -> list[npt.NDArray[np.float64]]:
+) -> list[dict[str, npt.NDArray[np.float64]]]:
+    """For every set of scores the replicates of every measure, all on the same draws."""
     group_array = np.asarray(groups).astype(str)
     if group_array.shape != labels.shape or replicates < 1:
         raise RecordError(
@@ -114,35 +148,18 @@ def _bootstrap(
     patients, patient_of = np.unique(group_array, return_inverse=True)
     random = generator(seed, "bootstrap")
     step = max(1, _CHUNK // len(labels))
-    parts: list[list[npt.NDArray[np.float64]]] = [[] for _ in score_sets]
+    found: list[dict[str, list[npt.NDArray[np.float64]]]] = [
+        {name: [] for name in measures} for _ in score_sets
+    ]
     for start in range(0, replicates, step):
         count = min(step, replicates - start)
         times = random.multinomial(len(patients), [1 / len(patients)] * len(patients), size=count)
         weights = times[:, patient_of].astype(np.float64)
-        for part, scores in zip(parts, score_sets, strict=True):
-            part.append(_weighted_auc(labels, scores, weights))
-    return [np.concatenate(part) for part in parts]
-
-
-def _weighted_auc(
-    labels: npt.NDArray[np.int64],
-    scores: npt.NDArray[np.float64],
-    weights: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float64]:
-    """Mann-Whitney statistic of every row of weights `(replicates, n)`; NaN with one class."""
-    order = np.argsort(scores, kind="stable")
-    ordered = scores[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    weights = weights[:, order]
-    positive = np.add.reduceat(weights * labels[order], starts, axis=1)
-    negative = np.add.reduceat(weights * (1 - labels[order]), starts, axis=1)
-    below = np.cumsum(negative, axis=1) - negative
-    won = (positive * (below + negative / 2)).sum(axis=1)
-    pairs = positive.sum(axis=1) * negative.sum(axis=1)
-    # Left NaN where a class was not drawn.
-    result = np.full(len(won), np.nan)
-    np.divide(won, pairs, out=result, where=pairs > 0)
-    return result
+        for parts, scores in zip(found, score_sets, strict=True):
+            drawn = Weighted(labels, scores, weights)
+            for name, measure in measures.items():
+                parts[name].append(measure(drawn))
+    return [{name: np.concatenate(some) for name, some in parts.items()} for parts in found]
 
 
 def _interval(value: float, drawn: npt.NDArray[np.float64]) -> Interval:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from mammo_core.errors import RecordError
 from mammo_core.metrics.checks import binary, finite
+from mammo_core.metrics.measures import Weighted, partial_area
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,21 @@ class RocCurve:
 
     false_positive_rate: tuple[float, ...]
     true_positive_rate: tuple[float, ...]
+    thresholds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class PrecisionRecallCurve:
+    """Precision against recall (= sensitivity), every number finite.
+
+    Attributes:
+        recall: Rising from 0 to 1.
+        precision: Share of malignant records among those called malignant; 1 where none is.
+        thresholds: Falling; a record is called malignant when its score >= threshold.
+    """
+
+    recall: tuple[float, ...]
+    precision: tuple[float, ...]
     thresholds: tuple[float, ...]
 
 
@@ -91,17 +107,84 @@ def roc_curve(labels: npt.ArrayLike, scores: npt.ArrayLike, points: int = 200) -
         RecordError: Lengths differ, one class is missing, or fewer than 2 points are asked for.
         ModelError: A score is not finite.
     """
-    if points < 2:
-        raise RecordError(
-            "A curve has two ends", expected="at least 2 points", received=f"points={points}"
-        )
     false_rate, true_rate, thresholds = _curve(*binary(labels, scores), corners_only=True)
-    if len(thresholds) > points:
-        keep = np.unique(np.linspace(0, len(thresholds) - 1, points).round().astype(int))
-        false_rate, true_rate, thresholds = false_rate[keep], true_rate[keep], thresholds[keep]
+    keep = _thinned(len(thresholds), points)
     return RocCurve(
-        tuple(false_rate.tolist()), tuple(true_rate.tolist()), tuple(thresholds.tolist())
+        tuple(false_rate[keep].tolist()),
+        tuple(true_rate[keep].tolist()),
+        tuple(thresholds[keep].tolist()),
     )
+
+
+def average_precision(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
+    """Return the area under the precision-recall curve, by steps (scikit-learn's).
+
+    Chance gives the share of malignant records, not 0.5.
+
+    Args:
+        labels: `(n,)`, 0 or 1, both present.
+        scores: `(n,)` finite numbers, higher = more likely malignant.
+
+    Raises:
+        RecordError: Lengths differ or one class is missing.
+        ModelError: A score is not finite.
+    """
+    from sklearn.metrics import average_precision_score
+
+    label_array, score_array = binary(labels, scores)
+    return float(average_precision_score(label_array, score_array))
+
+
+def precision_recall_curve(
+    labels: npt.ArrayLike, scores: npt.ArrayLike, points: int = 200
+) -> PrecisionRecallCurve:
+    """Return the precision-recall curve, thinned.
+
+    Args:
+        labels: `(n,)`, 0 or 1, both present.
+        scores: `(n,)` finite numbers.
+        points: The most points to keep; both ends are always among them.
+
+    Raises:
+        RecordError: Lengths differ, one class is missing, or fewer than 2 points are asked for.
+        ModelError: A score is not finite.
+    """
+    from sklearn.metrics import precision_recall_curve as sklearn_curve
+
+    label_array, score_array = binary(labels, scores)
+    precision, recall, thresholds = sklearn_curve(label_array, score_array, drop_intermediate=True)
+    precision, recall = precision[::-1], recall[::-1]
+    thresholds = np.r_[np.nextafter(score_array.max(), np.inf), thresholds[::-1]]
+    keep = _thinned(len(thresholds), points)
+    return PrecisionRecallCurve(
+        tuple(recall[keep].tolist()),
+        tuple(precision[keep].tolist()),
+        tuple(thresholds[keep].tolist()),
+    )
+
+
+def partial_auc(labels: npt.ArrayLike, scores: npt.ArrayLike, sensitivity: float = 0.8) -> float:
+    """Return the area left of the ROC curve where sensitivity is at least the one given.
+
+    The measure of the DREAM challenge. At best it is 1 - sensitivity (0.2), by chance
+    (1 - sensitivity)² / 2 (0.02).
+
+    Args:
+        labels: `(n,)`, 0 or 1, both present.
+        scores: `(n,)` finite numbers, higher = more likely malignant.
+        sensitivity: The least sensitivity, [0, 1).
+
+    Raises:
+        RecordError: Lengths differ, one class is missing, or the sensitivity is no share.
+        ModelError: A score is not finite.
+    """
+    if not 0 <= sensitivity < 1:
+        raise RecordError(
+            "Not a sensitivity", expected="a number in [0, 1)", received=str(sensitivity)
+        )
+    label_array, score_array = binary(labels, scores)
+    whole = Weighted(label_array, score_array, np.ones((1, len(label_array))))
+    return float(partial_area(sensitivity)(whole)[0])
 
 
 def operating_point(
@@ -229,6 +312,15 @@ def _curve(
     thresholds = np.asarray(thresholds, dtype=np.float64)
     thresholds[0] = np.nextafter(scores.max(), np.inf)
     return np.asarray(false_rate), np.asarray(true_rate), thresholds
+
+
+def _thinned(count: int, points: int) -> npt.NDArray[np.int64]:
+    """At most `points` of `count` places, evenly, the ends among them."""
+    if points < 2:
+        raise RecordError(
+            "A curve has two ends", expected="at least 2 points", received=f"points={points}"
+        )
+    return np.unique(np.linspace(0, count - 1, min(count, points)).round().astype(np.int64))
 
 
 def _share(part: int, whole: int) -> float:
