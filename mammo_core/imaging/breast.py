@@ -59,14 +59,7 @@ def breast_mask(img: Pixels, low_int_threshold: float = 0.05) -> tuple[Mask, Box
     top = float(img.max()) if img.size else 0.0
     contours: Any = ()
     if img.ndim == 2 and top > 0:
-        # float64 and a cut, not a rounding: the boxes of the original depend on it.
-        small = (img.astype(np.float64) / top * 255).astype(np.uint8)
-        level = (
-            int(low_int_threshold)
-            if low_int_threshold >= 1
-            else int(int(small.max()) * low_int_threshold)
-        )
-        _, binary = cv2.threshold(small, level, 255, cv2.THRESH_BINARY)
+        binary = _above(img, top, low_int_threshold)
         contours, _ = cv2.findContours(binary, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
     if not contours:
         raise RecipeError(
@@ -79,6 +72,21 @@ def breast_mask(img: Pixels, low_int_threshold: float = 0.05) -> tuple[Mask, Box
     cv2.drawContours(filled, [largest], -1, 255, -1)
     x, y, width, height = cv2.boundingRect(largest)
     return filled > 0, (int(x), int(y), int(width), int(height))
+
+
+def _above(img: Pixels, top: float, low_int_threshold: float) -> Any:
+    """Threshold the 8-bit copy of an image: (h, w) uint8, 0 or 1."""
+    # float64 and a cut, not a rounding: the boxes of the original depend on it. Its brightest
+    # pixel is 255.
+    level = int(low_int_threshold) if low_int_threshold >= 1 else int(255 * low_int_threshold)
+    if img.dtype in (np.uint8, np.uint16):
+        # The copy grows with the level: compare to the first that exceeds, and copy nothing.
+        copied = (np.arange(int(top) + 1, dtype=np.float64) / top * 255).astype(np.uint8)
+        first = int(np.searchsorted(copied, level, side="right"))
+        if first > top:
+            return np.zeros(img.shape, np.uint8)
+        return (img >= first).view(np.uint8)
+    return ((img.astype(np.float64) / top * 255).astype(np.uint8) > level).view(np.uint8)
 
 
 def breast_share(patch: Pixels, threshold: float = 0.05) -> float:

@@ -24,7 +24,7 @@ from mammo_core.sampling import SamplingConfig, sample_view
 from mammo_core.store import Store
 
 #: Raised by hand when the bytes of patch records change; a golden-bytes test watches.
-SAMPLE_REVISION = 2
+SAMPLE_REVISION = 3
 KIND = "datasets/patches"
 _PATCHES = ["patch_id", "image_id", "lesion_id", "kind", "row", "column", "overlap", "cutoff"]
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-#: Sampling of the paper (S1, S10, S30 at 1152x896) and of the code's defaults (height 4096).
+#: Sampling of the paper (S1, S10, S30 at 1152x896) and of the original's defaults (height 4096).
+#: `GEOMETRIES` has the images they are meant for.
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "S1": {"lesion_patches": 1, "background_patches": 1},
@@ -19,6 +20,15 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "hard_negatives": 15,
             "lesion_overlap": 0.75,
         },
+    }
+)
+
+#: Of each preset, the size of the image records it is meant for, as `convert.geometry` has it.
+GEOMETRIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        **{name: {"height": 1152, "width": 896} for name in ("S1", "S10", "S30")},
+        # The width follows; this one bounds it for those who need a size beforehand.
+        "first-generation": {"height": 4096, "width": 3328, "resize": "height"},
     }
 )
 
@@ -37,7 +47,10 @@ class SamplingConfig(BaseModel):
             the lesion's area or of the patch's, (0, 1).
         background_overlap: A patch without lesion shares at most this with all lesions of the
             image together, by both shares, [0, 1).
-        breast_share: At least this share of a background patch is breast, [0, 1].
+        breast_share: At least this share of a patch of background, or around a blob, is
+            breast, [0, 1].
+        compatible: Choose as the original did, faults included (`sampling.compatible`), to
+            compare with it. Its seed is fixed; `breast_share` and `near_lesion` do nothing.
 
     Source: original-system sampler; Shen et al., Sci Rep 9:12495, Methods.
     """
@@ -53,6 +66,7 @@ class SamplingConfig(BaseModel):
     lesion_overlap: float = Field(default=0.9, gt=0, lt=1)
     background_overlap: float = Field(default=0.35, ge=0, lt=1)
     breast_share: float = Field(default=0.5, ge=0, le=1)
+    compatible: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -63,3 +77,12 @@ class SamplingConfig(BaseModel):
         if name not in PRESETS:
             raise ValueError(f"unknown preset {name!r}: one of {', '.join(PRESETS)}")
         return {**PRESETS[name], **values}
+
+    @model_validator(mode="after")
+    def _as_original(self) -> "SamplingConfig":
+        if self.compatible and self.patch_size % 2:
+            raise ValueError(
+                f"compatible needs an even patch_size, received {self.patch_size}: the original "
+                "cut patches of an odd side one pixel short"
+            )
+        return self

@@ -1,6 +1,6 @@
 """Patches of one mammogram."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,11 @@ from mammo_core.datasets import ImageRecord, LesionMask, PatchRecord
 from mammo_core.errors import RecipeError
 from mammo_core.imaging import breast_mask
 from mammo_core.sampling.blobs import blob_centres
+from mammo_core.sampling.canvas import Canvas
+from mammo_core.sampling.compatible import sample_as_original
 from mammo_core.sampling.config import SamplingConfig
 from mammo_core.sampling.overlap import Centres, OverlapTable
+from mammo_core.sampling.parts import Part, largest_part
 from mammo_core.seeds import generator
 
 # original-system.md §3.4: after so many failures in a row the cutoff falls by a step.
@@ -42,59 +45,67 @@ def sample_view(record: ImageRecord, config: SamplingConfig, seed: int) -> Sampl
     by 0.05. Patches without lesion are tested against all lesions of the image together.
     Constant patches are never taken. The draws depend on the seed and the image alone.
 
+    With `compatible` the original's choices are made instead: `sampling.compatible`.
+
     Args:
         record: The image with its lesion masks.
         config: The sampler's numbers.
         seed: The run's seed.
     """
-    sampler = _Sampler(record, config, seed)
-    patches: list[PatchRecord] = []
-    for lesion in record.lesions:
-        patches += sampler.lesion(lesion)
-        patches += sampler.near(lesion)
-    patches += sampler.without_lesion()
-    return SampledView(
-        tuple(sorted(patches, key=lambda patch: patch.patch_id)), tuple(sampler.failures)
-    )
+    if config.compatible:
+        patches, failures = sample_as_original(record, config)
+    else:
+        sampler = _Sampler(record, config, seed)
+        patches, failures = sampler.sample(), sampler.failures
+    return SampledView(tuple(sorted(patches, key=lambda patch: patch.patch_id)), tuple(failures))
 
 
 class _Sampler:
     def __init__(self, record: ImageRecord, config: SamplingConfig, seed: int) -> None:
         self.record, self.config, self.seed = record, config, seed
         self.failures: list[tuple[str, str]] = []
-        self.offset = config.patch_size // 2 + config.patch_size % 2
-        self.padded = np.pad(record.pixels, self.offset)
-        union = np.zeros(record.pixels.shape, bool)
-        for lesion in record.lesions:
-            union |= lesion.mask
-        self.all_lesions = OverlapTable(union, config.patch_size)
+        self.canvas = Canvas(record.image_id, record.pixels, config.patch_size)
+        self.tables = [OverlapTable(one.mask, config.patch_size) for one in record.lesions]
+        self.all_lesions = self._union()
 
-    def lesion(self, lesion: LesionMask) -> Iterator[PatchRecord]:
+    def _union(self) -> OverlapTable:
+        if len(self.tables) == 1:
+            return self.tables[0]
+        union = np.zeros(self.record.pixels.shape, bool)
+        for lesion in self.record.lesions:
+            np.logical_or(union, lesion.mask, out=union)
+        return OverlapTable(union, self.config.patch_size)
+
+    def sample(self) -> list[PatchRecord]:
+        patches: list[PatchRecord] = []
+        for lesion, table in zip(self.record.lesions, self.tables, strict=True):
+            part = largest_part(lesion.mask)
+            if part is None:
+                self._fail(lesion.lesion_id, "its mask is empty at this image size")
+                continue
+            patches += self._lesion(lesion, table, part)
+            patches += self._near(lesion, part)
+        return patches + self._without_lesion()
+
+    def _lesion(self, lesion: LesionMask, table: OverlapTable, part: Part) -> list[PatchRecord]:
         name, wanted = lesion.lesion_id, self.config.lesion_patches
-        part = _largest_part(lesion.mask)
-        if part is None:
-            self._fail(name, "its mask is empty at this image size")
-            return
-        table = OverlapTable(lesion.mask, self.config.patch_size)
         if wanted == 1:
             centres = np.array([part.centroid], np.int64)
-            found = self._varied(centres, np.array([0]), 1)
-            cutoffs = [0.0] * len(found)
+            centres = centres[self._first(centres, 1, self.canvas.varies)]
+            cutoffs = [0.0] * len(centres)
         else:
             draw = generator(self.seed, self.record.image_id, name, "lesion")
             centres, cutoffs = self._overlapping(table, part, draw)
-            found = list(range(len(centres)))
-        if len(found) < wanted:
+        if len(centres) < wanted:
             self._fail(
                 name,
-                f"{len(found)} of {wanted} patches found: the others are constant, or share "
+                f"{len(centres)} of {wanted} patches found: the others are constant, or share "
                 "too little with it",
             )
-        chosen = centres[found]
-        yield from self._cut(chosen, "lesion", name, table.share(chosen), cutoffs)
+        return self.canvas.records(centres, "lesion", name, table.share(centres), cutoffs)
 
     def _overlapping(
-        self, table: OverlapTable, part: "_Part", draw: np.random.Generator
+        self, table: OverlapTable, part: Part, draw: np.random.Generator
     ) -> tuple[Centres, list[float]]:
         """Take draws in their order; every 1000th failure in a row lowers the cutoff."""
         low, high = (part.top, part.left), (part.top + part.height, part.left + part.width)
@@ -108,142 +119,97 @@ class _Sampler:
                 centres = np.concatenate([centres, more])
                 shares = np.concatenate([shares, table.share(more)])
             hits = tried + np.flatnonzero(shares[tried : tried + _TRIES] > cutoff)
-            hit = self._varied(centres, hits, 1)
+            hit = self._first(centres[hits], 1, self.canvas.varies)
             if hit:
-                chosen += hit
+                chosen.append(int(hits[hit[0]]))
                 cutoffs.append(cutoff)
-                tried = hit[0] + 1
+                tried = chosen[-1] + 1
             else:
                 tried += _TRIES
                 cutoff = round(cutoff - _RELAX, 9)
         return centres[chosen], cutoffs
 
-    def near(self, lesion: LesionMask) -> Iterator[PatchRecord]:
+    def _near(self, lesion: LesionMask, part: Part) -> list[PatchRecord]:
         wanted = self.config.near_lesion
-        part = _largest_part(lesion.mask) if wanted else None
-        if part is None:
-            return
+        if not wanted:
+            return []
         half = self.config.patch_size // 2
         draw = generator(self.seed, self.record.image_id, lesion.lesion_id, "near_lesion")
         low = (part.top - half, part.left - half)
         high = (part.top + part.height + half, part.left + part.width + half)
         drawn = draw.integers(low, high, (_TRIES, 2))
         centres = np.clip(drawn, 0, np.array(self.record.pixels.shape) - 1)
-        chosen = self._free(centres, wanted)
+        chosen = self._free(centres, wanted, self.canvas.varies)
         if len(chosen) < wanted:
             self._fail(lesion.lesion_id, f"{len(chosen)} of {wanted} near-lesion patches found")
-        yield from self._cut_free(chosen, "near_lesion", lesion.lesion_id)
+        return self._cut_free(chosen, "near_lesion", lesion.lesion_id)
 
-    def without_lesion(self) -> Iterator[PatchRecord]:
-        wanted = self.config.background_patches
+    def _without_lesion(self) -> list[PatchRecord]:
+        wanted, name = self.config.background_patches, self.record.image_id
         if not wanted:
-            return
-        name, side = self.record.image_id, self.config.patch_size
-        blobs = np.zeros((0, 2), np.int64)
-        if self.config.hard_negatives:
-            order = generator(self.seed, name, "hard_negative")
-            centres = blob_centres(self.record.pixels, side, order)
-            blobs = self._free(centres, min(self.config.hard_negatives, wanted))
-        yield from self._cut_free(blobs, "hard_negative", "")
-        missing = wanted - len(blobs)
+            return []
         try:
-            breast, _ = breast_mask(self.record.pixels)
+            breast, box = breast_mask(self.record.pixels)
         except RecipeError:
             self._fail(name, "no breast found for background patches")
-            return
-        table = OverlapTable(breast, side)
+            return []
+        bits = breast.view(np.uint8)
+        share = self.config.breast_share * self.config.patch_size**2
+
+        def shows_breast(row: int, column: int) -> bool:
+            return self.canvas.count(bits, row, column) >= share and self.canvas.varies(row, column)
+
+        blobs = np.zeros((0, 2), np.int64)
+        if self.config.hard_negatives:
+            found = self._blobs(breast, box)
+            order = generator(self.seed, name, "hard_negative").permutation(len(found))
+            blobs = self._free(found[order], min(self.config.hard_negatives, wanted), shows_breast)
+        missing = wanted - len(blobs)
         draw = generator(self.seed, name, "background")
-        found = np.zeros((0, 2), np.int64)
+        background = np.zeros((0, 2), np.int64)
         for _ in range(_ROUNDS):
-            if len(found) == missing:
+            if len(background) == missing:
                 break
             centres = draw.integers((0, 0), self.record.pixels.shape, (_TRIES, 2))
-            inside = table.covered(centres) >= self.config.breast_share * side**2
-            found = np.concatenate([found, self._free(centres[inside], missing - len(found))])
-        if len(found) < missing:
-            self._fail(name, f"{len(found)} of {missing} background patches found")
-        yield from self._cut_free(found, "background", "")
+            more = self._free(centres, missing - len(background), shows_breast)
+            background = np.concatenate([background, more])
+        if len(background) < missing:
+            self._fail(name, f"{len(background)} of {missing} background patches found")
+        return [
+            *self._cut_free(blobs, "hard_negative", ""),
+            *self._cut_free(background, "background", ""),
+        ]
 
-    def _free(self, centres: Centres, wanted: int) -> Centres:
-        """The first of the centres whose patches hold little lesion and are not constant."""
+    def _blobs(self, breast: npt.NDArray[np.bool_], box: tuple[int, int, int, int]) -> Centres:
+        """Blobs of the breast alone: labels of the film are bright, and no tissue."""
+        left, top, width, height = box
+        inside = np.s_[top : top + height, left : left + width]
+        pixels = self.record.pixels[inside] * breast[inside]
+        centres = blob_centres(pixels, self.config.patch_size)
+        centres += (top, left)
+        return centres
+
+    def _free(self, centres: Centres, wanted: int, test: Callable[[int, int], bool]) -> Centres:
+        """The first of the centres whose patches hold little lesion and pass a test."""
         free = self.all_lesions.share(centres) <= self.config.background_overlap
-        return centres[self._varied(centres, np.flatnonzero(free), wanted)]
+        centres = centres[free]
+        return centres[self._first(centres, wanted, test)]
 
-    def _varied(self, centres: Centres, asked: npt.NDArray[np.int64], wanted: int) -> list[int]:
-        """The first of the indices asked whose patches are not constant."""
+    @staticmethod
+    def _first(centres: Centres, wanted: int, test: Callable[[int, int], bool]) -> list[int]:
+        """The indices of the first of the centres whose patches pass a test."""
         found: list[int] = []
-        for index in asked:
+        for index in range(len(centres)):
             if len(found) == wanted:
                 break
-            patch = self._patch(*centres[index])
-            if patch.min() != patch.max():
-                found.append(int(index))
+            if test(int(centres[index, 0]), int(centres[index, 1])):
+                found.append(index)
         return found
 
-    def _patch(self, row: int, column: int) -> npt.NDArray[np.uint16]:
-        side = self.config.patch_size
-        top, left = row + self.offset - side // 2, column + self.offset - side // 2
-        return self.padded[top : top + side, left : left + side]
-
-    def _cut_free(self, centres: Centres, kind: str, lesion_id: str) -> Iterator[PatchRecord]:
+    def _cut_free(self, centres: Centres, kind: str, lesion_id: str) -> list[PatchRecord]:
         cutoffs = [self.config.background_overlap] * len(centres)
-        yield from self._cut(centres, kind, lesion_id, self.all_lesions.share(centres), cutoffs)
-
-    def _cut(
-        self,
-        centres: Centres,
-        kind: str,
-        lesion_id: str,
-        shares: npt.NDArray[np.float64],
-        cutoffs: list[float],
-    ) -> Iterator[PatchRecord]:
-        what = f"{lesion_id}-{kind}" if lesion_id else kind
-        rows = zip(centres.tolist(), shares.tolist(), cutoffs, strict=True)
-        for index, ((row, column), share, cutoff) in enumerate(rows):
-            yield PatchRecord(
-                patch_id=f"{self.record.image_id[:20]}-{what}-{index:04d}",
-                image_id=self.record.image_id,
-                lesion_id=lesion_id,
-                kind=kind,
-                pixels=self._patch(row, column).copy(),
-                row=row,
-                column=column,
-                overlap=share,
-                cutoff=cutoff,
-            )
+        shares = self.all_lesions.share(centres)
+        return self.canvas.records(centres, kind, lesion_id, shares, cutoffs)
 
     def _fail(self, item: str, reason: str) -> None:
         self.failures.append((item, reason))
-
-
-@dataclass(frozen=True)
-class _Part:
-    """The largest part of a mask: its box and centroid (row, column), in pixels."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-    centroid: tuple[int, int]
-
-
-def _largest_part(mask: npt.NDArray[np.bool_]) -> _Part | None:
-    """Find a mask's contour of the largest area; None when the mask is empty."""
-    import cv2
-
-    bits = np.ascontiguousarray(mask).view(np.uint8)
-    contours, _ = cv2.findContours(bits, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
-    if not contours:
-        return None
-    largest = max(contours, key=cv2.contourArea)
-    left, top, width, height = cv2.boundingRect(largest)
-    moments = cv2.moments(largest)
-    if moments["m00"]:
-        # Cut, not rounded, as the original does.
-        centroid = (
-            int(moments["m01"] / moments["m00"]),
-            int(moments["m10"] / moments["m00"]),
-        )
-    else:
-        centroid = (top + height // 2, left + width // 2)
-    return _Part(top, left, height, width, centroid)

@@ -35,8 +35,21 @@ def test_covered_pixels_are_those_one_counts(height, width, side, seed, share):
     expected = [_counted(mask, side, row, column) for row, column in centres]
     assert table.covered(centres).tolist() == expected
     assert table.area == mask.sum()
-    smaller = max(min(mask.sum(), side**2), 1)
-    assert np.allclose(table.share(centres), np.array(expected) / smaller)
+    inside = (centres >= 0).all(axis=1) & (centres < mask.shape).all(axis=1)
+    smaller = max(min(mask.sum(), side**2), 1)  # a patch with its centre in the image is whole
+    shares = table.share(centres)
+    assert np.allclose(shares[inside], np.array(expected)[inside] / smaller)
+
+
+def test_a_patch_ends_where_the_padded_image_does():
+    mask = np.zeros((20, 20), bool)
+    mask[:5, :5] = True  # 25 pixels
+    corner = np.array([[0, 0]])  # covers 5 x 5 of the mask, with 10 x 10 pixels in all
+    assert OverlapTable(mask, 10).share(corner)[0] == 1.0
+    mask[:] = True
+    # Without padding, 25 pixels of the patch are left, and all of them are lesion.
+    assert OverlapTable(mask, 10, margin=0).share(corner)[0] == 1.0
+    assert OverlapTable(mask, 10).share(corner)[0] == 0.25
 
 
 def test_the_larger_of_both_shares_counts():
@@ -68,7 +81,7 @@ def test_the_overlap_test_is_the_originals(golden, side, cutoff):
     _, arrays = golden
     # The original cuts `centre - side / 2 : centre + side / 2` in whole numbers: of an odd
     # side it leaves one row and one column away. Ours cuts the whole patch.
-    table = OverlapTable(arrays["mask"] > 0, side - side % 2)
+    table = OverlapTable(arrays["mask"] > 0, side - side % 2, margin=0)
     accepted = table.share(arrays["centers_xy"][:, ::-1]) > cutoff
     assert accepted.tolist() == arrays[f"overlap_c{cutoff}_p{side}"].tolist()
 
@@ -95,14 +108,15 @@ def test_a_single_patch_lies_where_the_original_puts_it(golden, number):
 @pytest.mark.parametrize("number", range(4))
 def test_patches_and_their_tests_are_the_originals(golden, number):
     """Every centre the original drew passes our test; our cut there is its file."""
-    from mammo_core.sampling.view import _largest_part, _Sampler
+    from mammo_core.sampling.parts import largest_part
+    from mammo_core.sampling.view import _Sampler
 
     facts, arrays = golden
     record, told = _view(arrays, number), facts[f"sp_{number}"]
     config = SamplingConfig(patch_size=56)
     sampler = _Sampler(record, config, 1)
     table = OverlapTable(record.lesions[0].mask, 56)
-    part = _largest_part(record.lesions[0].mask)
+    part = largest_part(record.lesions[0].mask)
     stored = {
         int(name[-8:-4]): arrays[name]
         for name in arrays
@@ -112,17 +126,17 @@ def test_patches_and_their_tests_are_the_originals(golden, number):
         row, column = y - 28, x - 28
         assert part.top <= row < part.top + part.height
         assert part.left <= column < part.left + part.width
-        assert np.array_equal(sampler._patch(row, column), stored[index])
+        assert np.array_equal(sampler.canvas.patch(row, column), stored[index])
         assert table.share(np.array([[row, column]]))[0] > 0.75
     for x, y in told["centers"]["bkg"]:
         assert sampler.all_lesions.share(np.array([[y - 28, x - 28]]))[0] <= 0.35
 
 
 def test_a_contour_without_area_has_the_middle_of_its_box():
-    from mammo_core.sampling.view import _largest_part
+    from mammo_core.sampling.parts import largest_part
 
     mask = np.zeros((30, 30), bool)
     cv2.line(mask.view(np.uint8), (10, 5), (10, 14), 1)
-    part = _largest_part(mask)
+    part = largest_part(mask)
     assert (part.top, part.left, part.height, part.width) == (5, 10, 10, 1)
     assert part.centroid == (10, 10)
