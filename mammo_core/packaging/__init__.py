@@ -4,42 +4,50 @@
 """
 
 from mammo_core.packaging.build import build
-from mammo_core.packaging.gate import GateConfig, GateResult, decide
-from mammo_core.packaging.package import (
-    Package,
+from mammo_core.packaging.contents import (
+    NamedOperatingPoint,
+    OperatingPoints,
     PackageManifest,
-    SelfCheck,
-    load,
-    selfcheck,
-    verify,
+    TrainingData,
 )
+from mammo_core.packaging.gate import GateConfig, GateResult, decide
+from mammo_core.packaging.package import Package, SelfCheck, load, selfcheck, verify
 from mammo_core.packaging.registry import (
     ChampionRef,
     PushResult,
     VersionRef,
     champion,
     models,
+    promote,
     push,
     resolve,
+    rollback,
     versions,
 )
+from mammo_core.packaging.signing import SigningKey
 
 __all__ = [
     "ChampionRef",
     "GateConfig",
     "GateResult",
+    "NamedOperatingPoint",
+    "OperatingPoints",
     "Package",
     "PackageManifest",
     "PushResult",
     "SelfCheck",
+    "SigningKey",
+    "TrainingData",
     "VersionRef",
     "build",
     "champion",
     "decide",
     "load",
     "models",
+    "promote",
     "push",
     "resolve",
+    "rollback",
     "selfcheck",
     "verify",
     "versions",

@@ -1,10 +1,10 @@
 """Building a model package: written aside, checked, then moved to its place in one step."""
 
-import json
 import platform
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,25 @@ import numpy.typing as npt
 from mammo_core.errors import ModelError
 from mammo_core.packaging.card import INTENDED_USE, LIMITATIONS, card, markdown
 from mammo_core.packaging.checksums import digest, write_sums
-from mammo_core.packaging.keras_file import write_model
-from mammo_core.packaging.package import (
+from mammo_core.packaging.contents import (
+    EXPECTED,
     FORMAT,
     MODEL,
     PATCH_MODEL,
     POSITIVE,
     LabelMap,
+    NamedOperatingPoint,
+    OperatingPoints,
     PackageManifest,
+    TrainingData,
     model_id,
-    predict,
+    write_json,
 )
+from mammo_core.packaging.exports import Export, export
+from mammo_core.packaging.keras_file import write_model
+from mammo_core.packaging.prediction import predict
+from mammo_core.packaging.samples import phantom_samples
+from mammo_core.packaging.signing import SigningKey, sign
 from mammo_core.preprocessing import Preprocessing
 
 _SAMPLES = 16
@@ -39,18 +47,23 @@ def build(
     image_model: Any,
     preprocessing: Preprocessing,
     label_map: Mapping[str, int],
-    metrics: Mapping[str, Any],
-    lineage: Mapping[str, Any],
-    samples: npt.NDArray[np.uint16],
+    metrics: Mapping[str, Any] | None = None,
+    lineage: Mapping[str, Any] | None = None,
+    samples: npt.NDArray[np.uint16] | None = None,
     patch_model: Any = None,
     patch_classes: Sequence[str] = (),
+    patch_size: int | None = None,
+    operating_points: Sequence[NamedOperatingPoint] = (),
+    training_data: TrainingData | None = None,
     intended_use: str = INTENDED_USE,
     limitations: Sequence[str] = LIMITATIONS,
+    exports: Sequence[Export] = (),
+    signing_key: SigningKey | None = None,
 ) -> PackageManifest:
     """Write a model package.
 
-    The same model, preprocessing, classes and data give the same `model_id`, whatever the
-    time, the machine and the run.
+    The same model, preprocessing, classes, thresholds and data give the same `model_id`,
+    whatever the time, the machine and the run.
 
     Args:
         folder: Where to; must not exist, or be empty.
@@ -63,11 +76,17 @@ def build(
             recipe, git sha, … Keys that end in `_id` or `_ids` (but the run's) are part of
             the model's id.
         samples: `(n, H, W) uint16, [0, 65535]` after `preprocessing.to_geometry`; stored with
-            their probabilities (at most 16).
+            their probabilities (at most 16). Phantoms by default: a package travels, and no
+            patient's pixels may.
         patch_model: The patch classifier for heatmaps, or None.
         patch_classes: Its classes, in the order of its outputs.
+        patch_size: Side of its patches, pixels.
+        operating_points: Thresholds that were chosen on validation; the first is the usual one.
+        training_data: What the model was fitted to.
         intended_use: Of the model card.
         limitations: Of the model card.
+        exports: Further formats to write the network in.
+        signing_key: Who signs; None leaves the package unsigned, and it says so.
 
     Returns:
         The manifest (package.json).
@@ -76,12 +95,65 @@ def build(
         ModelError: The folder is in use, or something does not fit the network.
     """
     labels = _labels(image_model, label_map, patch_model, patch_classes)
+    if samples is None:
+        samples = phantom_samples(preprocessing)
     if not 1 <= len(samples) <= _SAMPLES:
         raise ModelError(
             "A package needs samples to prove itself by",
             expected=f"1 to {_SAMPLES} images",
             received=str(len(samples)),
         )
+    signed_by = signing_key.public_id() if signing_key is not None else "unsigned"
+    metrics, lineage = dict(metrics or {}), dict(lineage or {})
+    points = OperatingPoints(points=tuple(operating_points))
+    data = training_data or TrainingData()
+    with _aside(folder) as aside:
+        write_model(image_model, aside / MODEL)
+        if patch_model is not None:
+            write_model(patch_model, aside / PATCH_MODEL)
+        for file, content in (
+            ("lineage.json", lineage),
+            ("metrics.json", metrics),
+            ("preprocessing.json", preprocessing.model_dump(mode="json")),
+            ("label_map.json", labels.model_dump(mode="json")),
+            ("operating_points.json", points.model_dump(mode="json")),
+            ("training_data.json", data.model_dump(mode="json")),
+        ):
+            write_json(aside / file, content)
+        deciding = {path.name: digest(path) for path in sorted(aside.iterdir())}
+        _write_expected(aside, preprocessing, label_map, samples)
+        manifest = PackageManifest(
+            format=FORMAT,
+            name=name,
+            model_id=model_id(deciding, preprocessing, labels, lineage),
+            versions=_versions(),
+            patch_size=patch_size if patch_model is not None else None,
+            exports=export(aside, exports),
+            signed_by=signed_by,
+        )
+        write_json(aside / "package.json", manifest.model_dump(mode="json"))
+        shown = card(
+            manifest=manifest,
+            preprocessing=preprocessing,
+            label_map=label_map,
+            points=points,
+            data=data,
+            metrics=metrics,
+            lineage=lineage,
+            intended_use=intended_use,
+            limitations=limitations,
+        )
+        write_json(aside / "card.json", shown)
+        (aside / "MODEL_CARD.md").write_text(markdown(shown), encoding="utf-8", newline="\n")
+        if signing_key is not None:
+            sign(aside, signing_key)
+        write_sums(aside)
+    return manifest
+
+
+@contextmanager
+def _aside(folder: Path) -> Iterator[Path]:
+    """Give a folder that becomes `folder` when all went well."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ModelError(
             f"The folder {folder.name} is in use",
@@ -91,47 +163,26 @@ def build(
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        write_model(image_model, aside / MODEL)
-        if patch_model is not None:
-            write_model(patch_model, aside / PATCH_MODEL)
-        _write_json(aside / "lineage.json", lineage)
-        _write_json(aside / "metrics.json", metrics)
-        networks = {path.name: digest(path) for path in sorted(aside.iterdir())}
-        identity = model_id(networks, preprocessing, labels, lineage)
-        manifest = PackageManifest(
-            format=FORMAT, name=name, model_id=identity, versions=_versions()
-        )
-        content = card(
-            name=name,
-            model_id=identity,
-            preprocessing=preprocessing,
-            label_map=label_map,
-            metrics=metrics,
-            lineage=lineage,
-            intended_use=intended_use,
-            limitations=limitations,
-        )
-        for file, value in (
-            ("preprocessing.json", preprocessing.model_dump(mode="json")),
-            ("label_map.json", labels.model_dump(mode="json")),
-            ("card.json", content),
-            ("package.json", manifest.model_dump(mode="json")),
-        ):
-            _write_json(aside / file, value)
-        (aside / "MODEL_CARD.md").write_text(markdown(content), encoding="utf-8", newline="\n")
-        # The probabilities are those of the file that is shipped, not of the network in memory.
-        from mammo_core.models.storage import load_model
-
-        shipped = load_model(aside / MODEL)
-        expected = predict(shipped, preprocessing, label_map, samples, batch_size=8)
-        np.savez_compressed(aside / "expected.npz", pixels=samples, probabilities=expected)
-        write_sums(aside)
+        yield aside
         aside.chmod(0o755)  # mkdtemp's folder is the owner's alone
         aside.replace(folder)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    return manifest
+
+
+def _write_expected(
+    folder: Path,
+    preprocessing: Preprocessing,
+    label_map: Mapping[str, int],
+    samples: npt.NDArray[np.uint16],
+) -> None:
+    # The probabilities are those of the file that is shipped, not of the network in memory.
+    from mammo_core.models.storage import load_model
+
+    shipped = load_model(folder / MODEL)
+    expected = predict(shipped, preprocessing, label_map, samples, batch_size=8)
+    np.savez_compressed(folder / EXPECTED, pixels=samples, probabilities=expected)
 
 
 def _labels(
@@ -157,20 +208,6 @@ def _labels(
             )
     patch = {name: index for index, name in enumerate(patch_classes)}
     return LabelMap(image=dict(label_map), patch=patch if patch_model is not None else {})
-
-
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    try:
-        text = json.dumps(
-            dict(value), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False
-        )
-    except (TypeError, ValueError) as error:
-        raise ModelError(
-            f"{path.name} of a model package cannot be written",
-            expected="plain JSON: text, finite numbers, lists and mappings",
-            received=str(error),
-        ) from error
-    path.write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
 def _versions() -> dict[str, str]:

@@ -6,6 +6,7 @@ Fields follow MONAI's bundle metadata (version, intended use, network data forma
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mammo_core.packaging.contents import OperatingPoints, PackageManifest, TrainingData
 from mammo_core.preprocessing import Preprocessing
 
 INTENDED_USE = (
@@ -25,10 +26,11 @@ LIMITATIONS = (
 
 def card(
     *,
-    name: str,
-    model_id: str,
+    manifest: PackageManifest,
     preprocessing: Preprocessing,
     label_map: Mapping[str, int],
+    points: OperatingPoints,
+    data: TrainingData,
     metrics: Mapping[str, Any],
     lineage: Mapping[str, Any],
     intended_use: str,
@@ -40,9 +42,9 @@ def card(
     if geometry.resize == "height":
         rows_columns[1] = "any"
     return {
-        "schema": "mammo-pipelines/model-card/1",
-        "name": name,
-        "model_id": model_id,
+        "schema": "mammo-pipelines/model-card/2",
+        "name": manifest.name,
+        "model_id": manifest.model_id,
         "intended_use": intended_use,
         "limitations": list(limitations),
         "network_data_format": {
@@ -62,6 +64,15 @@ def card(
             },
         },
         "classes": dict(label_map),
+        "operating_points": [point.model_dump(mode="json") for point in points.points],
+        "training_data": data.model_dump(mode="json"),
+        "expected_outputs": {
+            "images": "phantoms, in expected.npz with their probabilities",
+            "tolerance": manifest.tolerance,
+        },
+        "exports": dict(manifest.exports),
+        "signed_by": manifest.signed_by,
+        "versions": dict(manifest.versions),
         "metrics": dict(metrics),
         "lineage": dict(lineage),
     }
@@ -79,12 +90,16 @@ def markdown(content: Mapping[str, Any]) -> str:
     """Return the card as Markdown (MODEL_CARD.md)."""
     image = content["network_data_format"]["inputs"]["image"]
     height, width = image["spatial_shape"]
+    signed = content["signed_by"]
     lines = [
         f"# {content['name']}",
         "",
         "**Research use only. Not a medical device.**",
         "",
         f"Model id: `{content['model_id']}`",
+        "",
+        "Signature: "
+        + ("unsigned" if signed == "unsigned" else f"model.sig, by the key of SHA-256 `{signed}`"),
         "",
         "## Intended use",
         "",
@@ -97,13 +112,30 @@ def markdown(content: Mapping[str, Any]) -> str:
         f"normalises it ({image['normalisation']}). The output is the probability that the "
         "view shows a malignant lesion.",
         "",
+        "## Training data",
+        "",
+        *_training_data(content["training_data"]),
+        "",
         "## Metrics",
         "",
         *_list(content["metrics"]),
         "",
+        "## Operating points",
+        "",
+        "Chosen on validation; a view is called malignant from the threshold on.",
+        "",
+        *(_points(content["operating_points"]) or ["- none given"]),
+        "",
         "## Limitations",
         "",
         *[f"- {limitation}" for limitation in content["limitations"]],
+        "",
+        "## Files",
+        "",
+        "- model.keras: exported",
+        *[f"- {name}: {state}" for name, state in content["exports"].items()],
+        f"- expected.npz: phantom images; their probabilities hold to "
+        f"{content['expected_outputs']['tolerance']:g} on any device",
         "",
         "## Lineage",
         "",
@@ -111,6 +143,33 @@ def markdown(content: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _training_data(data: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"- {title}: {data[key] or 'not given'}"
+        for title, key in (
+            ("Data", "description"),
+            ("Licence of the data", "licence"),
+            ("First weights, and their licence", "weights"),
+            ("Split", "split"),
+        )
+    ]
+    for split, images in data["images"].items():
+        patients, malignant = data["patients"].get(split), data["malignant"].get(split)
+        lines.append(f"- {split}: {images} images of {patients} patients, {malignant} malignant")
+    for title, key in (("Views", "views"), ("Manufacturers", "manufacturers")):
+        if data[key]:
+            lines.append(f"- {title} in training: {', '.join(data[key])}")
+    return lines
+
+
+def _points(points: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [
+        f"- {point['name']}: threshold {point['threshold']:.4f}, on validation sensitivity "
+        f"{point['sensitivity']:.3f}, specificity {point['specificity']:.3f}"
+        for point in points
+    ]
 
 
 def _list(values: Mapping[str, Any]) -> list[str]:

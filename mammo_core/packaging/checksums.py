@@ -1,17 +1,18 @@
 """SHA256SUMS: the list of a package's files that says when one was changed."""
 
 import hashlib
+import os
 from pathlib import Path
 
-from mammo_core.errors import ModelError
+from mammo_core.errors import ModelError, StoreError
+from mammo_core.store.base import check_key
 
 SUMS = "SHA256SUMS"
 
 
 def write_sums(folder: Path) -> None:
     """Write SHA256SUMS over every file of a folder (`sha256sum -c` reads it too)."""
-    lines = [f"{digest}  {name}\n" for name, digest in sorted(_digests(folder).items())]
-    (folder / SUMS).write_text("".join(lines), encoding="utf-8", newline="\n")
+    (folder / SUMS).write_bytes(_rendered(_digests(folder)))
 
 
 def verify_sums(folder: Path) -> dict[str, str]:
@@ -21,7 +22,7 @@ def verify_sums(folder: Path) -> dict[str, str]:
         folder: Of the package.
 
     Returns:
-        SHA-256 (hex) of every file, by name.
+        SHA-256 (hex) of every file, by its name relative to the folder (posix).
 
     Raises:
         ModelError: There is no SHA256SUMS, or a file is changed, missing or surplus; names
@@ -50,10 +51,11 @@ def read_sums(folder: Path) -> dict[str, str]:
     """Return what SHA256SUMS says, by file name.
 
     Raises:
-        ModelError: There is none, or a line of it cannot be read.
+        ModelError: There is none, or it is not as `write_sums` writes it.
     """
     try:
-        text = (folder / SUMS).read_text(encoding="utf-8")
+        data = (folder / SUMS).read_bytes()
+        text = data.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(
             f"{folder.name} is not a model package",
@@ -63,13 +65,12 @@ def read_sums(folder: Path) -> dict[str, str]:
     listed: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         digest, gap, name = line.partition("  ")
-        if not gap or len(digest) != 64 or "/" in name or name in ("", ".", "..", SUMS):
-            raise ModelError(
-                f"{SUMS} of {folder.name} is damaged",
-                expected="lines of a SHA-256 digest, two spaces and a file name",
-                received=f"line {number}: {line[:100]!r}",
-            )
+        if not gap or len(digest) != 64 or name == SUMS or not _relative(name):
+            raise _damaged(folder, f"line {number}: {line[:100]!r}")
         listed[name] = digest
+    # Other ends of lines, or another order, would read the same: no byte is free to change.
+    if _rendered(listed) != data:
+        raise _damaged(folder, "other bytes")
     return listed
 
 
@@ -79,10 +80,40 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _rendered(digests: dict[str, str]) -> bytes:
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items())).encode()
+
+
+def _relative(name: str) -> bool:
+    """Whether a name stays in the package, and can be a key of every store."""
+    try:
+        check_key(name)
+    except StoreError:
+        return False
+    return not any(part.startswith(".") for part in name.split("/"))
+
+
 def _digests(folder: Path) -> dict[str, str]:
-    """Digests of everything in a folder but SHA256SUMS; what is no plain file has none."""
-    return {
-        path.name: digest(path) if path.is_file() and not path.is_symlink() else "not a plain file"
-        for path in folder.iterdir()
-        if path.name != SUMS
-    }
+    """Digests of every file; what is no plain file, an empty folder too, has none."""
+    found: dict[str, str] = {}
+    for place, folders, files in os.walk(folder, followlinks=False):
+        base = Path(place)
+        for name in [*folders, *files]:
+            path = base / name
+            key = path.relative_to(folder).as_posix()
+            if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                found[key] = "not a plain file"
+            elif path.is_dir():
+                if not any(path.iterdir()):
+                    found[key] = "an empty folder"
+            elif key != SUMS:
+                found[key] = digest(path)
+    return found
+
+
+def _damaged(folder: Path, received: str) -> ModelError:
+    return ModelError(
+        f"{SUMS} of {folder.name} is damaged",
+        expected="sorted lines of a SHA-256 digest, two spaces and a file name",
+        received=received,
+    )

@@ -1,12 +1,13 @@
 """The registry of models, on the object store.
 
-    models/<name>/<n>/claim            who publishes version n (written first)
-    models/<name>/<n>/package/…        the package
-    models/<name>/<n>/published.json   written when the package was read back: version n exists
+    models/<name>/claims/<n>           who publishes version n (written first)
+    models/<name>/<n>/…                the package, as TensorFlow Serving wants a version
+    models/<name>/published/<n>.json   written when the package was read back: version n exists
     models/<name>/champion             {"version": n, "model_id": …}, moved last
 
 A killed push leaves a claim and perhaps files, and no version: nobody lists, resolves or
-compares with what has no published.json.
+compares with what has no published/<n>.json. Claims, markers and the champion are conditional
+writes: whoever loses a race is told, and takes the next version or looks again.
 """
 
 import atexit
@@ -14,6 +15,7 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
@@ -22,8 +24,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mammo_core.errors import ModelError, StoreError
 from mammo_core.packaging.checksums import SUMS, digest, read_sums
+from mammo_core.packaging.contents import SAVED_MODEL
 from mammo_core.packaging.package import verify
-from mammo_core.store import Store, open_store, split_model_uri
+from mammo_core.store import Store, open_store, require_conditional_writes, split_model_uri
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _Kind = TypeVar("_Kind", bound=BaseModel)
@@ -31,7 +34,7 @@ _KEY = re.compile(r"models/([^/]+)(?:/([1-9][0-9]*))?")
 
 
 class _Published(BaseModel):
-    """published.json of a version; its digest of SHA256SUMS covers every file."""
+    """Marker of a version; its digest of SHA256SUMS covers every file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,12 +43,21 @@ class _Published(BaseModel):
 
 
 class _Pointer(BaseModel):
-    """The champion file."""
+    """The champion file.
+
+    Attributes:
+        version: Of the champion.
+        model_id: Of the champion.
+        before: The champions before, the last one last: `rollback` goes back through them.
+        withdrawn: Versions that were rolled back; no push makes them champion again.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: int
     model_id: str
+    before: tuple[int, ...] = ()
+    withdrawn: tuple[int, ...] = ()
 
 
 class VersionRef(BaseModel):
@@ -86,23 +98,27 @@ class PushResult(BaseModel):
     new: bool
 
 
-def push(store: Store, folder: Path, name: str) -> PushResult:
+def push(store: Store, folder: Path, name: str, *, public_key: Path | None = None) -> PushResult:
     """Publish a package as the next version of a model, and as its champion.
 
     Pushing a model that is a version already changes no version. The champion only moves
-    forward, so of two pushes at once the later version stays.
+    forward, so of two pushes at once the later version stays; a version that was rolled back
+    stays withdrawn until somebody promotes it.
 
     Args:
         store: Where the registry is.
         folder: Of the package.
         name: Of the model.
+        public_key: PEM file of the key the package must be signed by; None asks for none.
 
     Raises:
         ModelError: The package does not verify, or the name cannot be used.
-        StoreError: The store fails, or what was written does not read back.
+        StoreError: The store fails, has no conditional writes, or what was written does not
+            read back.
     """
     _checked(name)
-    model_id = verify(folder).model_id
+    model_id = verify(folder, public_key).model_id
+    require_conditional_writes(store)
     mine = _Published(model_id=model_id, sums=digest(folder / SUMS))
     # Nobody else publishes meanwhile; should the lease be lost, the claim still keeps two apart.
     with store.lease(f"models/{name}") as lease:
@@ -112,10 +128,72 @@ def push(store: Store, folder: Path, name: str) -> PushResult:
         if not known:
             _copy(store, folder, _place(name, number))
             lease.check()
-            marker = f"{_place(name, number)}/published.json"
-            new = store.write_if(marker, _json(mine), None)
-        _advance(store, name, _Pointer(version=number, model_id=model_id))
+            new = store.write_if(_marker(name, number), _json(mine), None)
+        _advance(store, name, number, model_id)
     return PushResult(version=number, uri=_uri(store, name, number), new=new)
+
+
+def promote(store: Store, name: str, version: int) -> ChampionRef:
+    """Make a published version the champion, whatever the gate said.
+
+    Its files are verified first.
+
+    Args:
+        store: Where the registry is.
+        name: Of the model.
+        version: Of the model.
+
+    Raises:
+        ModelError: There is no such version, or it does not verify.
+        StoreError: The store fails, or has no conditional writes.
+    """
+    require_conditional_writes(store)
+    uri = _uri(store, _checked(name), version)
+    model_id = verify(resolve(uri)).model_id
+
+    def move(current: _Pointer | None) -> _Pointer | None:
+        if current is not None and current.version == version:
+            return None
+        return _followed(current, version, model_id)
+
+    _move(store, name, move)
+    return ChampionRef(name=name, version=version, model_id=model_id, uri=uri)
+
+
+def rollback(store: Store, name: str) -> ChampionRef:
+    """Bring back the champion before, and withdraw the present one.
+
+    Args:
+        store: Where the registry is.
+        name: Of the model.
+
+    Raises:
+        ModelError: There was no champion before.
+        StoreError: The store fails, or has no conditional writes.
+    """
+    require_conditional_writes(store)
+    _checked(name)
+
+    def move(current: _Pointer | None) -> _Pointer:
+        if current is None or not current.before:
+            raise ModelError(
+                f"The champion of {name} cannot be rolled back",
+                expected="a champion before it",
+                received="no champion at all" if current is None else "the first one",
+                hint="`mammo models promote` makes any version the champion",
+            )
+        *rest, number = current.before
+        gone = sorted({*current.withdrawn, current.version} - {number})
+        return _Pointer(
+            version=number,
+            model_id=verify(resolve(_uri(store, name, number))).model_id,
+            before=tuple(rest),
+            withdrawn=tuple(gone),
+        )
+
+    pointer = _move(store, name, move)
+    uri = _uri(store, name, pointer.version)
+    return ChampionRef(name=name, version=pointer.version, model_id=pointer.model_id, uri=uri)
 
 
 def versions(store: Store, name: str) -> list[VersionRef]:
@@ -125,11 +203,11 @@ def versions(store: Store, name: str) -> list[VersionRef]:
         ModelError: The name cannot be used, or a version's marker is damaged.
     """
     found = []
-    for key in store.list(f"models/{_checked(name)}/"):
-        parts = key.split("/")
-        if len(parts) == 4 and parts[3] == "published.json" and parts[2].isdecimal():
+    for key in store.list(f"models/{_checked(name)}/published/"):
+        file, dot, kind = key.rpartition("/")[2].partition(".")
+        if (dot, kind) == (".", "json") and file.isdecimal():
             published = _parse(_Published, store.read(key), key)
-            number = int(parts[2])
+            number = int(file)
             found.append(
                 VersionRef(
                     name=name,
@@ -144,7 +222,7 @@ def versions(store: Store, name: str) -> list[VersionRef]:
 def models(store: Store) -> list[str]:
     """Return the names of the models that have a published version, sorted."""
     parts = (key.split("/") for key in store.list("models/"))
-    return sorted({part[1] for part in parts if len(part) == 4 and part[3] == "published.json"})
+    return sorted({part[1] for part in parts if len(part) == 4 and part[2] == "published"})
 
 
 def champion(store: Store, name: str) -> ChampionRef | None:
@@ -181,7 +259,9 @@ def resolve(uri: str) -> Path:
         StoreError: The store fails.
     """
     path = _local(uri)
-    if path is not None and (path / SUMS).is_file():
+    # A version of a registry is asked for as such: a folder may hold a push that died.
+    registered = path is not None and (path.absolute().parent / "claims").is_dir()
+    if path is not None and (path / SUMS).is_file() and not registered:
         return path
     try:
         root, key = split_model_uri(path.absolute().as_uri() if path is not None else uri)
@@ -199,8 +279,7 @@ def resolve(uri: str) -> Path:
             raise _unknown(uri)
         version = reference.version
     published = _published(store, name, version)
-    place = f"{_place(name, version)}/package"
-    folder = _fetch(store, place)
+    folder = _fetch(store, _place(name, version))
     if digest(folder / SUMS) != published.sums:
         raise ModelError(
             f"Version {version} of {name} is not what was published",
@@ -223,26 +302,27 @@ def _fetch(store: Store, place: str) -> Path:
     sums = store.fetch(f"{place}/{SUMS}")
     names = sorted(read_sums(sums.parent))
     fetched = [sums, *(store.fetch(f"{place}/{name}") for name in names)]
-    if {path.parent for path in fetched} == {sums.parent}:
+    if fetched == [sums.parent / name for name in [SUMS, *names]]:
         return sums.parent
     folder = Path(tempfile.mkdtemp(prefix="mammo-model-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for path in fetched:
-        shutil.copyfile(path, folder / path.name)
+    for name, path in zip([SUMS, *names], fetched, strict=True):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder / name)
     return folder
 
 
 def _claim(store: Store, name: str, mine: _Published) -> int:
     """Take the next free version number; a dead push of the same package is taken up again."""
-    keys = [key.split("/") for key in store.list(f"models/{name}/")]
-    taken = {int(parts[2]) for parts in keys if len(parts) > 3 and parts[2].isdecimal()}
-    for number in sorted(taken):
-        claim, marker = (f"{_place(name, number)}/{file}" for file in ("claim", "published.json"))
-        unpublished = not store.exists(marker) and store.exists(claim)
-        if unpublished and store.read(claim) == _json(mine):
+    claims = (key.rpartition("/")[2] for key in store.list(f"models/{name}/claims/"))
+    taken = sorted(int(number) for number in claims if number.isdecimal())
+    for number in taken:
+        if not store.exists(_marker(name, number)) and store.read(_claimed(name, number)) == _json(
+            mine
+        ):
             return number
     number = max(taken, default=0) + 1
-    while not store.write_if(f"{_place(name, number)}/claim", _json(mine), None):
+    while not store.write_if(_claimed(name, number), _json(mine), None):
         number += 1
     return number
 
@@ -250,13 +330,14 @@ def _claim(store: Store, name: str, mine: _Published) -> int:
 def _copy(store: Store, folder: Path, place: str) -> None:
     listed = read_sums(folder) | {SUMS: digest(folder / SUMS)}
     # What a dead push left here does not belong to the package.
-    for key in list(store.list(f"{place}/package/")):
-        if key.rpartition("/")[2] not in listed:
+    for key in list(store.list(f"{place}/")):
+        if key.removeprefix(f"{place}/") not in listed:
             store.delete(key)
-    for name in listed:
-        store.put_file(f"{place}/package/{name}", folder / name)
+    # A TensorFlow Serving that watches the folder takes a version once it has this file.
+    for name in sorted(listed, key=lambda name: (name == SAVED_MODEL, name)):
+        store.put_file(f"{place}/{name}", folder / name)
     for name, expected in listed.items():
-        received = digest(store.fetch(f"{place}/package/{name}"))
+        received = digest(store.fetch(f"{place}/{name}"))
         if received != expected:
             raise StoreError(
                 f"{name} does not read back as it was written to {place}",
@@ -266,19 +347,52 @@ def _copy(store: Store, folder: Path, place: str) -> None:
             )
 
 
-def _advance(store: Store, name: str, pointer: _Pointer) -> None:
-    """Move the champion to a version unless it stands on a later one."""
+def _advance(store: Store, name: str, version: int, model_id: str) -> None:
+    """Move the champion to a version unless it stands on a later one, or was withdrawn."""
+
+    def move(current: _Pointer | None) -> _Pointer | None:
+        if current is not None and (current.version >= version or version in current.withdrawn):
+            return None
+        return _followed(current, version, model_id)
+
+    _move(store, name, move)
+
+
+def _followed(current: _Pointer | None, version: int, model_id: str) -> _Pointer:
+    """The pointer after a new champion has followed the current one."""
+    if current is None:
+        return _Pointer(version=version, model_id=model_id)
+    before = (*(one for one in current.before if one != version), current.version)
+    withdrawn = tuple(one for one in current.withdrawn if one != version)
+    return _Pointer(version=version, model_id=model_id, before=before, withdrawn=withdrawn)
+
+
+def _move(
+    store: Store, name: str, decide: Callable[[_Pointer | None], _Pointer | None]
+) -> _Pointer:
+    """Move the champion by a conditional write; who lost a race decides again.
+
+    Args:
+        store: Where the registry is.
+        name: Of the model.
+        decide: Gives the new pointer for the current one, or None to leave it.
+
+    Returns:
+        The pointer that stands.
+    """
     key = f"models/{name}/champion"
     while True:
-        current = store.read(key) if store.exists(key) else None
-        if current is not None and _parse(_Pointer, current, key).version >= pointer.version:
-            return
-        if store.write_if(key, _json(pointer), current):
-            return
+        held = store.read(key) if store.exists(key) else None
+        current = _parse(_Pointer, held, key) if held is not None else None
+        wanted = decide(current)
+        if wanted is None and current is not None:
+            return current
+        if wanted is not None and store.write_if(key, _json(wanted), held):
+            return wanted
 
 
 def _published(store: Store, name: str, version: int) -> _Published:
-    key = f"{_place(name, version)}/published.json"
+    key = _marker(name, version)
     if not store.exists(key):
         known = ", ".join(str(ref.version) for ref in versions(store, name))
         raise ModelError(
@@ -306,6 +420,14 @@ def _json(value: BaseModel) -> bytes:
 
 def _place(name: str, version: int) -> str:
     return f"models/{name}/{version}"
+
+
+def _marker(name: str, version: int) -> str:
+    return f"models/{name}/published/{version}.json"
+
+
+def _claimed(name: str, version: int) -> str:
+    return f"models/{name}/claims/{version}"
 
 
 def _uri(store: Store, name: str, version: int) -> str:

@@ -7,24 +7,25 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from mammo_core.datasets import ImageRecord, Manifest, content_id, publish
+from mammo_core.datasets import Manifest, content_id, find, publish
 from mammo_core.datasets.manifests import put_bytes
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import ModelError
-from mammo_core.features.frame import IMAGE_CLASSES, PATCH_CLASSES, from_manifest
-from mammo_core.packaging import GateResult
+from mammo_core.features.frame import IMAGE_CLASSES, PATCH_CLASSES, SPLITS, from_manifest
+from mammo_core.packaging import GateResult, NamedOperatingPoint, SigningKey, TrainingData
 from mammo_core.packaging.registry import VersionRef, champion, versions
+from mammo_core.recipes import Recipe
 from mammo_core.steps.base import StepContext, step
+from mammo_core.steps.data import TABLES
 from mammo_core.steps.networks import load_network, prepare_keras, training_preprocessing
-from mammo_core.store import Store
+from mammo_core.store import Store, require_conditional_writes
 
 #: Raised by hand when the decision of the gate changes.
 GATE_REVISION = 1
 GATE = "gates"
 PUSH = "pushes"
-_SAMPLES = 8
+#: Of the data that an adapter reads; the site knows that of its own data.
+_LICENCES = {"cbis_ddsm": "CBIS-DDSM: CC BY 3.0 (TCIA)", "inbreast": "INbreast: by agreement"}
 
 
 @step("gate")
@@ -37,6 +38,7 @@ def gate(
 ) -> Manifest:
     """Decide whether the model may be pushed: good enough, and no worse than the champion."""
     recipe = context.recipe
+    require_conditional_writes(context.store)
     rival = champion(context.store, recipe.model_name)
     same = rival is not None and _trained_as(context.store, rival, image_training, evaluation)
     config = recipe.gate.model_dump(mode="json")
@@ -115,12 +117,14 @@ def _champion_predictions(
     ours = images.facts["geometry"]
     if theirs != ours:
         return None, f"the champion takes images of another geometry: {theirs}, not {ours}"
+    flips = context.recipe.evaluation.flips  # as the challenger was scored
     data = from_manifest(context.store, frame)
     rows, labels = data.split("test"), data.image_labels("test")
     source = RecordSource(context.store, images, labels, classes=len(IMAGE_CLASSES), batch_size=8)
     scores: dict[str, float] = {}
     for batch in source.batches(0):
-        scores.update(zip(batch.ids, map(float, package.predict(batch.pixels)), strict=True))
+        found = package.predict(batch.pixels, flips=flips)
+        scores.update(zip(batch.ids, map(float, found), strict=True))
     columns = ["image_id", "patient_key", "view_id", "laterality", "view", "label"]
     return rows[columns].assign(probability=rows["image_id"].map(scores)), ""
 
@@ -129,7 +133,7 @@ def _trained_as(
     store: Store, version: VersionRef, training: Manifest, evaluation: Manifest
 ) -> bool:
     """Whether a version in the registry came from this very training and evaluation."""
-    key = f"models/{version.name}/{version.version}/package/lineage.json"
+    key = f"models/{version.name}/{version.version}/lineage.json"
     if not store.exists(key):
         return False
     lineage = json.loads(store.read(key))
@@ -205,6 +209,7 @@ def _build_and_push(
         "image_training_id": image_training.id,
         "evaluation_id": evaluation.id,
     }
+    metrics = json.loads(store.read(evaluation.file("metrics.json").key))
     with tempfile.TemporaryDirectory(prefix="mammo-package-") as aside:
         folder = Path(aside) / "package"
         built = packaging.build(
@@ -218,10 +223,14 @@ def _build_and_push(
             # The summary's plain numbers are what the model card shows.
             metrics={
                 **evaluation.facts["summary"],
-                "details": json.loads(store.read(evaluation.file("metrics.json").key)),
+                "details": metrics,
             },
             lineage=lineage,
-            samples=_samples(store, images, frame),
+            patch_size=int(patch_training.facts["patch_size"]),
+            operating_points=_operating_points(evaluation, metrics),
+            training_data=_training_data(store, images, frame, recipe),
+            exports=("saved_model", "onnx"),
+            signing_key=SigningKey.from_environment(),
         )
         _check_in_fresh_process(folder)
         pushed = packaging.push(store, folder, recipe.model_name)
@@ -229,17 +238,41 @@ def _build_and_push(
     return pushed.uri, pushed.version, built.model_id
 
 
-def _samples(store: Store, images: Manifest, frame: Manifest) -> Any:
-    """A few validation images: the package keeps them with their probabilities."""
-    from mammo_core.datasets.shards import read_records
+def _training_data(store: Store, images: Manifest, frame: Manifest, recipe: Recipe) -> TrainingData:
+    """What the training split holds: the package warns of images unlike it."""
+    data = from_manifest(store, frame)
+    manifest = find(store, TABLES, images.lineage["tables"])
+    table = read_table(store, manifest, "images.parquet") if manifest is not None else None
+    train = data.split("train")
+    rows = table[table["image_id"].isin(set(train["image_id"]))] if table is not None else train
 
-    wanted = set(from_manifest(store, frame).split("validation")["image_id"][:_SAMPLES])
-    found = []
-    for file in images.files_like("shard-"):
-        for record in map(ImageRecord.from_bytes, read_records(store.fetch(file.key))):
-            if record.image_id in wanted:
-                found.append(record.pixels)
-    return np.stack(found)
+    def seen(column: str) -> list[Any]:
+        return sorted(set(rows[column].dropna()) - {""}) if column in rows else []
+
+    splits = {split: data.split(split) for split in SPLITS}
+    first = recipe.patch_training.network.weights
+    return TrainingData(
+        description=f"{recipe.source.adapter}, recipe {recipe.name}",
+        licence=_LICENCES.get(recipe.source.adapter, ""),
+        weights="random" if first == "none" else f"{first}: see its own licence",
+        split=recipe.split.name,
+        images={split: len(of) for split, of in splits.items()},
+        patients={split: int(of["patient_key"].nunique()) for split, of in splits.items()},
+        malignant={split: int(of["label"].sum()) for split, of in splits.items()},
+        views=tuple(map(str, seen("view"))),
+        manufacturers=tuple(map(str, seen("manufacturer"))),
+        bits_stored=tuple(map(int, seen("bits_stored"))),
+        smallest=(int(rows["rows"].min()), int(rows["columns"].min())) if "rows" in rows else None,
+    )
+
+
+def _operating_points(evaluation: Manifest, metrics: dict[str, Any]) -> list[NamedOperatingPoint]:
+    """The point that the evaluation chose on validation, under the name of its condition."""
+    point = metrics["image"].get("operating_point")
+    if not point:
+        return []
+    asked = evaluation.config["operating_specificity"]
+    return [NamedOperatingPoint(name=f"specificity-{asked:.2f}", **point)]
 
 
 def _check_in_fresh_process(folder: Path) -> None:

@@ -5,6 +5,14 @@ status of runs. Keys are relative to the store's root, so a store can be copied 
 """
 
 from mammo_core.store.base import DamagedError, Lease, Store
+from mammo_core.store.conditional import require_conditional_writes
 from mammo_core.store.open import open_store, split_model_uri
 
-__all__ = ["DamagedError", "Lease", "Store", "open_store", "split_model_uri"]
+__all__ = [
+    "DamagedError",
+    "Lease",
+    "Store",
+    "open_store",
+    "require_conditional_writes",
+    "split_model_uri",
+]

@@ -31,7 +31,7 @@ def test_run_and_score_on_s3(undisturbed, pipeline, s3_environment, mammo, phant
         assert not path.is_file() or secret.encode() not in path.read_bytes(), path
     keys = list(store.list(""))
     assert not any(secret.encode() in store.read(key) for key in keys)
-    assert "models/tiny/1/package/SHA256SUMS" in keys
+    assert "models/tiny/1/SHA256SUMS" in keys
 
     out = tmp_path / "scores.csv"
     view = next(phantom_tree.glob("*-Test_*_CC"))

@@ -81,7 +81,7 @@ def package(built, tmp_path):
 def light_package(tmp_path):
     """Makes packages without a network, quickly: verifiable, pushable, not loadable."""
     from mammo_core.packaging.checksums import digest, write_sums
-    from mammo_core.packaging.package import REQUIRED, LabelMap, model_id
+    from mammo_core.packaging.contents import FORMAT, REQUIRED, LabelMap, model_id
 
     def make(content, metrics=0.5):
         folder = tmp_path / f"light-{content}-{metrics}"
@@ -94,9 +94,12 @@ def light_package(tmp_path):
         labels = LabelMap(image={"neg": 0, "pos": 1})
         (folder / "label_map.json").write_text(labels.model_dump_json())
         identity = model_id(
-            {"model.keras": digest(folder / "model.keras")}, preprocessing(), labels, {}
+            {name: digest(folder / name) for name in ("model.keras", "operating_points.json")},
+            preprocessing(),
+            labels,
+            {},
         )
-        manifest = {"format": 1, "name": "light", "model_id": identity, "versions": {}}
+        manifest = {"format": FORMAT, "name": "light", "model_id": identity, "versions": {}}
         (folder / "package.json").write_text(json.dumps(manifest))
         write_sums(folder)
         return folder

@@ -11,7 +11,7 @@ import pytest
 from mammo_core.errors import ModelError
 from mammo_core.packaging import load, selfcheck, verify
 from mammo_core.packaging.checksums import write_sums
-from mammo_core.packaging.package import REQUIRED
+from mammo_core.packaging.contents import REQUIRED
 
 ROOT = Path(__file__).parents[2]
 

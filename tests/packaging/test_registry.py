@@ -6,7 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mammo_core.errors import ModelError, StoreError
-from mammo_core.packaging import champion, load, models, push, resolve, verify, versions
+from mammo_core.packaging import (
+    champion,
+    load,
+    models,
+    promote,
+    push,
+    resolve,
+    rollback,
+    verify,
+    versions,
+)
 from mammo_core.packaging import registry as registry_module
 from mammo_core.store import open_store
 
@@ -128,7 +138,7 @@ class DyingStore:
         return counted
 
 
-@pytest.mark.parametrize("writes", range(14))
+@pytest.mark.parametrize("writes", range(16))
 def test_a_push_killed_anywhere_leaves_nothing_visible_and_can_be_repeated(
     store, light_package, writes
 ):
@@ -138,10 +148,10 @@ def test_a_push_killed_anywhere_leaves_nothing_visible_and_can_be_repeated(
         push(DyingStore(store, writes), b, "m")
     except Killed:
         assert champion(store, "m").version == 1
-        # Claim, 10 files; the 12th write is the marker, the 13th moves the champion.
-        assert [ref.version for ref in versions(store, "m")] == ([1, 2] if writes == 12 else [1])
+        # Claim, 12 files; the 14th write is the marker, the 15th moves the champion.
+        assert [ref.version for ref in versions(store, "m")] == ([1, 2] if writes == 14 else [1])
     else:
-        assert writes == 13
+        assert writes == 15
     assert push(store, b, "m").version == 2
     assert champion(store, "m").version == 2
     assert verify(resolve(f"{store.uri}/models/m")) == verify(b)
@@ -161,7 +171,7 @@ def test_files_of_a_dead_push_do_not_get_into_the_package(store, light_package):
     a = light_package("a")
     with pytest.raises(Killed):
         push(DyingStore(store, 5), a, "m")
-    store.write("models/m/1/package/patch_classifier.keras", b"left over")
+    store.write("models/m/1/patch_classifier.keras", b"left over")
     assert push(store, a, "m").version == 1
     assert verify(resolve(f"{store.uri}/models/m")) == verify(a)
 
@@ -210,7 +220,7 @@ def test_a_write_that_does_not_read_back_publishes_nothing(store, light_package)
 
 def test_a_champion_that_is_not_published_is_no_missing_champion(store, light_package):
     push(store, light_package("a"), "m")
-    store.delete("models/m/1/published.json")
+    store.delete("models/m/published/1.json")
     with pytest.raises(ModelError, match="No version 1"):
         champion(store, "m")
     store.write("models/m/champion", b"{")
@@ -222,7 +232,7 @@ def test_a_package_exchanged_in_the_store_is_refused(store, light_package):
     a, b = light_package("a"), light_package("b")
     push(store, a, "m")
     for path in b.iterdir():
-        store.put_file(f"models/m/1/package/{path.name}", path)
+        store.put_file(f"models/m/1/{path.name}", path)
     with pytest.raises(ModelError, match="not what was published"):
         resolve(f"{store.uri}/models/m/1")
 
@@ -241,6 +251,92 @@ def test_a_store_whose_files_are_fetched_one_by_one(store, light_package, tmp_pa
     found = resolve("s3://bucket/prefix/models/m")
     assert verify(found) == verify(folder)
     assert not found.is_relative_to(tmp_path / "store")
+
+
+def test_a_worse_champion_is_rolled_back_and_stays_withdrawn(store, light_package):
+    a, b, c = (light_package(content) for content in "abc")
+    push(store, a, "m")
+    with pytest.raises(ModelError, match="a champion before it"):
+        rollback(store, "m")
+    push(store, b, "m")
+    back = rollback(store, "m")
+    assert (back.version, back.model_id) == (1, verify(a).model_id)
+    assert champion(store, "m").version == 1
+    assert verify(resolve(f"{store.uri}/models/m")) == verify(a)
+    # The same pipeline again finds its version and does not bring it back; a new model comes in.
+    assert push(store, b, "m").version == 2
+    assert champion(store, "m").version == 1
+    assert push(store, c, "m").version == 3
+    assert champion(store, "m").version == 3
+    assert rollback(store, "m").version == 1
+    assert promote(store, "m", 2).version == 2
+    assert champion(store, "m").version == 2
+    assert rollback(store, "m").version == 1
+    with pytest.raises(ModelError, match="published version: 1, 2, 3"):
+        promote(store, "m", 4)
+    assert [ref.version for ref in versions(store, "m")] == [1, 2, 3]
+
+
+def test_promoting_the_champion_changes_nothing(store, light_package):
+    push(store, light_package("a"), "m")
+    before = store.read("models/m/champion")
+    promote(store, "m", 1)
+    assert store.read("models/m/champion") == before
+
+
+def test_a_damaged_version_is_not_promoted(store, light_package):
+    push(store, light_package("a"), "m")
+    push(store, light_package("b"), "m")
+    store.write("models/m/1/card.json", b"{} ")
+    for move in (lambda: promote(store, "m", 1), lambda: rollback(store, "m")):
+        with pytest.raises(ModelError, match=r"card\.json was changed"):
+            move()
+    assert champion(store, "m").version == 2
+
+
+def test_who_loses_the_race_for_the_champion_decides_again(store, light_package, monkeypatch):
+    """A rollback and a push at once: neither is lost."""
+    for content in "ab":
+        push(store, light_package(content), "m")
+    c = light_package("c")
+    real, pushed = store.write_if, []
+
+    def slow(key, data, previous):
+        if key == "models/m/champion" and not pushed:
+            pushed.append(True)
+            push(open_store(store.uri), c, "m")
+        return real(key, data, previous)
+
+    monkeypatch.setattr(store, "write_if", slow)
+    # When the write fails, the champion is 3 and what came before it is 2.
+    assert rollback(store, "m").version == 2
+    assert champion(store, "m").version == 2
+
+
+class Careless:
+    """A store that writes whatever the condition says, as servers without them do."""
+
+    def __init__(self, store):
+        self._store = store
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    def write_if(self, key, data, previous):
+        self._store.write(key, data)
+        return True
+
+
+def test_a_store_without_conditional_writes_is_refused_at_start(tmp_path, light_package):
+    careless = Careless(open_store(f"file://{tmp_path}/careless"))
+    for use in (
+        lambda: push(careless, light_package("a"), "m"),
+        lambda: promote(careless, "m", 1),
+        lambda: rollback(careless, "m"),
+    ):
+        with pytest.raises(StoreError, match="conditional writes"):
+            use()
+    assert list(careless.list("")) == []
 
 
 def test_pointer_is_plain_json(store, light_package):
