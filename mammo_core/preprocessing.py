@@ -15,6 +15,7 @@ from mammo_core.errors import RecipeError
 from mammo_core.imaging import (
     FULL_RANGE,
     Interpolation,
+    MaskInterpolation,
     Orientation,
     Resize,
     Stretch,
@@ -166,7 +167,9 @@ class Geometry(BaseModel):
         width: Columns, in pixels; not used when `resize` is `height`.
         resize: `forced` (aspect ratio not kept, as the published models), `height` (kept,
             the width follows) or `pad` (kept, zeros at the bottom and at the right).
-        interpolation: `area`, `cubic` or `linear`; masks always take the nearest pixel.
+        interpolation: `area`, `cubic` or `linear`.
+        masks: `nearest`: a mask takes the nearest pixel; `cubic`: whatever a cubic resize
+            leaves above 0, as the original did (a rim of about a pixel more).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -175,6 +178,7 @@ class Geometry(BaseModel):
     width: int = Field(ge=1, le=32768)
     resize: Resize = "forced"
     interpolation: Interpolation = "area"
+    masks: MaskInterpolation = "nearest"
 
     def apply(self, pixels: Pixels) -> Pixels:
         """Resize an image.
@@ -194,9 +198,10 @@ class Geometry(BaseModel):
             mask: (h, w) uint8, uint16 or bool.
 
         Returns:
-            (height, width), dtype of `mask`, no new values.
+            (height, width), dtype of `mask`; above 0 inside, no new values where `masks` is
+            `nearest`.
         """
-        return resize_mask(mask, self.height, self.width, self.resize)
+        return resize_mask(mask, self.height, self.width, self.resize, self.masks)
 
     def scale(self, rows: int, columns: int) -> tuple[float, float]:
         """Return how source coordinates map to the result.

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from mammo_core.ingest.convert import ConvertConfig
 from mammo_core.ingest.runner import RunnerConfig
 from mammo_core.packaging import GateConfig
 from mammo_core.preprocessing import IntensityConfig
-from mammo_core.sampling import SamplingConfig
+from mammo_core.sampling import FIVE_CLASSES, GEOMETRIES, LabelMap, SamplingConfig
 from mammo_core.sources import SourceConfig, SplitConfig
 from mammo_core.store import open_store
 from mammo_core.training.config import ImageTrainingConfig, PatchTrainingConfig
@@ -41,6 +41,7 @@ class Recipe(BaseModel):
         intensity: How gray levels become a network's numbers.
         split: How patients are divided.
         sampling: Which patches are cut.
+        label_map: The classes of patches: a name of `sampling.LABEL_MAPS`, or classes.
         patch_training: Network and stages of the patch classifier.
         image_training: Head and stages of the whole-image classifier.
         evaluation: What is measured.
@@ -63,11 +64,28 @@ class Recipe(BaseModel):
     intensity: IntensityConfig = IntensityConfig()
     split: SplitConfig
     sampling: SamplingConfig
+    label_map: LabelMap = FIVE_CLASSES
     patch_training: PatchTrainingConfig
     image_training: ImageTrainingConfig
     evaluation: EvaluationConfig = EvaluationConfig()
     gate: GateConfig
     runner: RunnerConfig = RunnerConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_sampled(cls, values: Any) -> Any:
+        """Take from the sampling what the conversion does not say: sizes, and the masks."""
+        if not isinstance(values, dict):
+            return values
+        sampling, convert = values.get("sampling"), values.get("convert", {})
+        if not isinstance(sampling, dict) or not isinstance(convert, dict):
+            return values
+        geometry = convert.get("geometry", GEOMETRIES.get(str(sampling.get("preset", "S10"))))
+        if sampling.get("compatible") is True and isinstance(geometry, Mapping):
+            geometry = {"masks": "cubic", **geometry}
+        if geometry is None:
+            return values
+        return {**values, "convert": {**convert, "geometry": geometry}}
 
     @model_validator(mode="after")
     def _fits(self) -> "Recipe":

@@ -1,9 +1,11 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mammo_core.errors import RecipeError
 from mammo_core.recipes import load_recipe
+from mammo_core.sampling import GEOMETRIES
 from mammo_core.store import open_store
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -60,3 +62,35 @@ def test_text_that_is_no_recipe(tmp_path, text):
 def test_recipes_are_frozen():
     with pytest.raises(ValueError, match="frozen"):
         load_recipe("phantom").seed = 1
+
+
+def test_compatible_sampling_asks_for_the_originals_masks():
+    override = "sampling.compatible=true"
+    assert load_recipe("phantom").convert.geometry.masks == "nearest"
+    assert load_recipe("phantom", [override]).convert.geometry.masks == "cubic"
+    told = load_recipe("phantom", [override, "convert.geometry.masks=nearest"])
+    assert told.convert.geometry.masks == "nearest"
+
+
+@pytest.mark.parametrize("preset", sorted(GEOMETRIES))
+def test_a_preset_brings_the_size_of_its_images(tmp_path, preset):
+    values = yaml.safe_load((RECIPES / "phantom.yaml").read_text())
+    del values["convert"]["geometry"]
+    values["sampling"] = {"preset": preset}
+    path = tmp_path / "sized.yaml"
+    path.write_text(yaml.safe_dump(values))
+    recipe = load_recipe(str(path))
+    height, side = (4096, 256) if preset == "first-generation" else (1152, 224)
+    assert recipe.convert.geometry.height == height and recipe.sampling.patch_size == side
+    if height == 1152:
+        assert recipe.convert.geometry.width == 896
+
+
+def test_label_maps_by_name_and_as_data():
+    assert load_recipe("phantom").label_map.names[0] == "background"
+    named = load_recipe("phantom", ["label_map=malignancy"])
+    assert named.label_map.names == ("background", "malignant", "benign")
+    own = load_recipe("phantom", ["label_map={classes: {rest: [], calc: [calc_ben, calc_mal]}}"])
+    assert own.label_map.names == ("rest", "calc")
+    with pytest.raises(RecipeError, match="label_map"):
+        load_recipe("phantom", ["label_map=seven"])

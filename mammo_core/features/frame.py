@@ -9,14 +9,15 @@ from mammo_core.datasets import Manifest, find
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import RecordError
 from mammo_core.preprocessing import IntensityConfig
+from mammo_core.sampling.labels import BACKGROUND, FIVE_CLASSES, LESION_CLASSES, LabelMap
 from mammo_core.store import Store
 
 FRAME_KIND = "frames"
 #: Raised by hand when the rows or facts of frames change.
 FRAME_REVISION = 2
 
-#: Classes of patches, in the order of the networks' outputs.
-PATCH_CLASSES = ("background", "calc_ben", "calc_mal", "mass_ben", "mass_mal")
+#: What a patch can show. Which classes a network tells apart is a label map's business.
+PATCH_CLASSES = (BACKGROUND, *LESION_CLASSES)
 #: Classes of images: index 1 is malignant.
 IMAGE_CLASSES = ("neg", "pos")
 SPLITS = ("train", "validation", "test")
@@ -60,12 +61,15 @@ class Frame:
             str(id): int(label) for id, label in zip(rows["image_id"], rows["label"], strict=True)
         }
 
-    def patch_labels(self, patches: pd.DataFrame, split: str) -> dict[str, int]:
+    def patch_labels(
+        self, patches: pd.DataFrame, split: str, label_map: LabelMap = FIVE_CLASSES
+    ) -> dict[str, int]:
         """Return patch id → class index for the patches of a split's images.
 
         Args:
             patches: The table of a patch dataset.
             split: Name of the split.
+            label_map: The classes; patches of lesions that it leaves out are left out.
 
         Raises:
             RecordError: When a lesion of a patch is not in the frame.
@@ -78,7 +82,9 @@ class Frame:
             if row.kind != "lesion":
                 labels[row.patch_id] = 0
             elif row.lesion_id in classes:
-                labels[row.patch_id] = PATCH_CLASSES.index(classes[row.lesion_id])
+                index = label_map.index(classes[row.lesion_id])
+                if index is not None:
+                    labels[row.patch_id] = index
             else:
                 raise RecordError(
                     f"The lesion {row.lesion_id} of a patch is not in the frame {self.id}",

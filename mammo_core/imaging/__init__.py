@@ -17,11 +17,19 @@ from mammo_core.imaging.intensity import (
     to_full_range,
 )
 from mammo_core.imaging.orientation import Orientation, chest_side, needs_flip
-from mammo_core.imaging.resize import Interpolation, Resize, output_size, resize, resize_mask
+from mammo_core.imaging.resize import (
+    Interpolation,
+    MaskInterpolation,
+    Resize,
+    output_size,
+    resize,
+    resize_mask,
+)
 
 __all__ = [
     "FULL_RANGE",
     "Interpolation",
+    "MaskInterpolation",
     "Orientation",
     "Resize",
     "Stretch",

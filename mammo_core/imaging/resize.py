@@ -8,6 +8,7 @@ from mammo_core.errors import RecipeError
 
 Resize = Literal["forced", "height", "pad"]
 Interpolation = Literal["area", "cubic", "linear"]
+MaskInterpolation = Literal["nearest", "cubic"]
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[Any]]
 
@@ -100,14 +101,22 @@ def resize(
     return _pad(_scale(pixels, picture, code), result)
 
 
-def resize_mask(mask: Pixels, height: int, width: int, mode: Resize = "forced") -> Pixels:
-    """Resize a mask by the nearest neighbour: no value appears that was not there.
+def resize_mask(
+    mask: Pixels,
+    height: int,
+    width: int,
+    mode: Resize = "forced",
+    interpolation: MaskInterpolation = "nearest",
+) -> Pixels:
+    """Resize a mask; by the nearest neighbour no value appears that was not there.
 
     Args:
         mask: (h, w) uint8, uint16 or bool.
         height: Rows asked for.
         width: Columns asked for; not used in mode `height`.
         mode: See `output_size`.
+        interpolation: `nearest`, or `cubic` as the original: it resized masks of 0 and 255
+            like images, and took what was above 0.
 
     Returns:
         (height, width), dtype of `mask`; in mode `height` the width follows.
@@ -119,6 +128,9 @@ def resize_mask(mask: Pixels, height: int, width: int, mode: Resize = "forced") 
 
     picture, result = _sizes(mask, height, width, mode)
     flags = mask.astype(np.uint8) if mask.dtype == np.bool_ else mask
+    if interpolation == "cubic":
+        full = np.where(flags > 0, np.uint8(255), np.uint8(0))
+        return (_pad(_scale(full, picture, cv2.INTER_CUBIC), result) > 0).astype(mask.dtype)
     # INTER_NEAREST_EXACT samples at pixel centres as area averaging does; plain
     # INTER_NEAREST is shifted by up to half a pixel.
     scaled = _pad(_scale(flags, picture, cv2.INTER_NEAREST_EXACT), result)

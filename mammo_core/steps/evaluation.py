@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from mammo_core.datasets.tables import put_table, read_table
 from mammo_core.evaluation import EvaluationConfig, patch_evaluation, report
 from mammo_core.evaluation import evaluate as evaluate_images
 from mammo_core.evaluation.averaging import shifted, shifts
-from mammo_core.features.frame import IMAGE_CLASSES, PATCH_CLASSES, SPLITS, Frame, from_manifest
+from mammo_core.features.frame import IMAGE_CLASSES, SPLITS, Frame, from_manifest
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.progress import progress
 from mammo_core.reporting import Overlay
@@ -116,7 +117,7 @@ def _evaluate_and_report(
         predictions["test"], predictions["validation"], recipe.evaluation, recipe.seed
     )
     table = read_table(store, patches, "patches.parquet")
-    labels = data.patch_labels(table, "test")
+    labels = data.patch_labels(table, "test", recipe.label_map)
     patch_result = _evaluate_patches(context, patches, labels, patch_model, preprocessing)
     context.say(f"test AUC {result.auc:.4f}, patch accuracy {patch_result.accuracy:.4f}")
 
@@ -141,7 +142,7 @@ def _evaluate_and_report(
             "Patch classifier": _history(store, patch_training),
             "Whole-image classifier": _history(store, image_training),
         },
-        patch_examples=_patch_examples(store, patches, labels, recipe.seed),
+        patch_examples=_patch_examples(store, patches, labels, recipe.label_map.names, recipe.seed),
         overlays=_overlays(
             store,
             images,
@@ -233,9 +234,10 @@ def _evaluate_patches(
 ) -> Any:
     from mammo_core.training import predict
 
-    source = RecordSource(context.store, patches, labels, classes=len(PATCH_CLASSES), batch_size=64)
+    classes = context.recipe.label_map.names
+    source = RecordSource(context.store, patches, labels, classes=len(classes), batch_size=64)
     _, probabilities, truth = predict(model, source, preprocessing.to_network)
-    return patch_evaluation(truth, probabilities, PATCH_CLASSES)
+    return patch_evaluation(truth, probabilities, classes)
 
 
 def _history(store: Store, training: Manifest) -> list[dict[str, Any]]:
@@ -246,7 +248,7 @@ def _history(store: Store, training: Manifest) -> list[dict[str, Any]]:
 
 
 def _patch_examples(
-    store: Store, patches: Manifest, labels: dict[str, int], seed: int
+    store: Store, patches: Manifest, labels: dict[str, int], classes: Sequence[str], seed: int
 ) -> dict[str, npt.NDArray[np.uint16]]:
     by_class: dict[int, list[str]] = defaultdict(list)
     for name in sorted(labels):
@@ -261,7 +263,7 @@ def _patch_examples(
         for record in map(PatchRecord.from_bytes, read_records(store.fetch(file.key))):
             if record.patch_id in chosen:
                 pictures[chosen[record.patch_id]].append(record.pixels)
-    return {PATCH_CLASSES[index]: np.stack(pictures[index]) for index in sorted(pictures)}
+    return {classes[index]: np.stack(pictures[index]) for index in sorted(pictures)}
 
 
 def _overlays(

@@ -11,7 +11,7 @@ from mammo_core.datasets import Manifest, content_id, find, publish
 from mammo_core.datasets.manifests import put_bytes
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import ModelError
-from mammo_core.features.frame import IMAGE_CLASSES, PATCH_CLASSES, SPLITS, from_manifest
+from mammo_core.features.frame import IMAGE_CLASSES, SPLITS, from_manifest
 from mammo_core.packaging import GateResult, NamedOperatingPoint, SigningKey, TrainingData
 from mammo_core.packaging.registry import VersionRef, champion, versions
 from mammo_core.recipes import Recipe
@@ -217,7 +217,7 @@ def _build_and_push(
             name=recipe.model_name,
             image_model=load_network(context, image_training),
             patch_model=load_network(context, patch_training),
-            patch_classes=PATCH_CLASSES,
+            patch_classes=patch_training.facts["classes"],
             preprocessing=training_preprocessing(image_training),
             label_map={name: index for index, name in enumerate(IMAGE_CLASSES)},
             # The summary's plain numbers are what the model card shows.

@@ -9,7 +9,7 @@ from typing import Any
 from mammo_core.datasets import Manifest, content_id, publish
 from mammo_core.datasets.manifests import StoredFile, put_bytes
 from mammo_core.datasets.tables import read_table
-from mammo_core.features.frame import IMAGE_CLASSES, PATCH_CLASSES, from_manifest
+from mammo_core.features.frame import IMAGE_CLASSES, from_manifest
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.steps.base import StepContext, step
 from mammo_core.steps.networks import (
@@ -33,7 +33,12 @@ _FITTED_ON = ("train", "validation")
 def train_patch(context: StepContext, patches: Manifest, frame: Manifest) -> Manifest:
     """Train the patch classifier."""
     recipe = context.recipe
-    settings = {**recipe.patch_training.model_dump(mode="json"), "seed": recipe.seed}
+    label_map = recipe.label_map
+    settings = {
+        **recipe.patch_training.model_dump(mode="json"),
+        "seed": recipe.seed,
+        "label_map": label_map.model_dump(mode="json"),
+    }
     inputs = [(patches.kind, patches.id), (frame.kind, frame.id)]
     id = content_id(PATCH_TRAINING, PATCH_TRAINING_REVISION, settings, inputs)
 
@@ -45,16 +50,16 @@ def train_patch(context: StepContext, patches: Manifest, frame: Manifest) -> Man
         data = from_manifest(context.store, frame)
         table = read_table(context.store, patches, "patches.parquet")
         side = int(patches.facts["patch_size"])
-        model = build_patch_network(config.network, (side, side), len(PATCH_CLASSES), recipe.seed)
+        model = build_patch_network(config.network, (side, side), len(label_map.names), recipe.seed)
         preprocessing = preprocessing_of(patches, data, network_of(model).channels)
-        labels = {split: data.patch_labels(table, split) for split in _FITTED_ON}
+        labels = {split: data.patch_labels(table, split, label_map) for split in _FITTED_ON}
         result = _fit(
             context,
             model,
             config,
             patches,
             labels,
-            PATCH_CLASSES,
+            label_map.names,
             preprocessing,
             config.from_scratch,
         )
@@ -64,7 +69,7 @@ def train_patch(context: StepContext, patches: Manifest, frame: Manifest) -> Man
             revision=PATCH_TRAINING_REVISION,
             config=settings,
             files=(),
-            facts={"classes": list(PATCH_CLASSES), "patch_size": side},
+            facts={"classes": list(label_map.names), "patch_size": side},
             lineage={**patches.lineage, "patches": patches.id, "frame": frame.id},
         )
         return _publish(context, manifest, model, result, preprocessing)

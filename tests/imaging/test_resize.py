@@ -86,3 +86,14 @@ def test_what_cannot_be_resized():
     ):
         with pytest.raises(RecipeError):
             call()
+
+
+def test_cubic_masks_take_what_is_above_0_as_the_original_did():
+    import cv2
+
+    mask = np.zeros((90, 60), np.uint8)
+    mask[30:50, 20:41] = 255
+    expected = cv2.resize(mask, (23, 37), interpolation=cv2.INTER_CUBIC) > 0
+    found = resize_mask(mask > 0, 37, 23, interpolation="cubic")
+    assert found.dtype == np.bool_ and np.array_equal(found, expected)
+    assert found.sum() > resize_mask(mask > 0, 37, 23).sum()
