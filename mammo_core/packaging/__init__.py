@@ -4,12 +4,7 @@
 """
 
 from mammo_core.packaging.build import build
-from mammo_core.packaging.contents import (
-    NamedOperatingPoint,
-    OperatingPoints,
-    PackageManifest,
-    TrainingData,
-)
+from mammo_core.packaging.contents import PackageManifest, TrainingData
 from mammo_core.packaging.gate import GateConfig, GateResult, decide
 from mammo_core.packaging.package import Package, SelfCheck, load, selfcheck, verify
 from mammo_core.packaging.registry import (
@@ -30,8 +25,6 @@ __all__ = [
     "ChampionRef",
     "GateConfig",
     "GateResult",
-    "NamedOperatingPoint",
-    "OperatingPoints",
     "Package",
     "PackageManifest",
     "PushResult",

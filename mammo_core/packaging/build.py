@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo_core.errors import ModelError
+from mammo_core.evaluation.decisions import DecisionRules
 from mammo_core.packaging.card import INTENDED_USE, LIMITATIONS, card, markdown
 from mammo_core.packaging.checksums import digest, write_sums
 from mammo_core.packaging.contents import (
@@ -21,9 +22,8 @@ from mammo_core.packaging.contents import (
     MODEL,
     PATCH_MODEL,
     POSITIVE,
+    RULES,
     LabelMap,
-    NamedOperatingPoint,
-    OperatingPoints,
     PackageManifest,
     TrainingData,
     model_id,
@@ -53,7 +53,7 @@ def build(
     patch_model: Any = None,
     patch_classes: Sequence[str] = (),
     patch_size: int | None = None,
-    operating_points: Sequence[NamedOperatingPoint] = (),
+    rules: DecisionRules | None = None,
     training_data: TrainingData | None = None,
     intended_use: str = INTENDED_USE,
     limitations: Sequence[str] = LIMITATIONS,
@@ -81,7 +81,7 @@ def build(
         patch_model: The patch classifier for heatmaps, or None.
         patch_classes: Its classes, in the order of its outputs.
         patch_size: Side of its patches, pixels.
-        operating_points: Thresholds that were chosen on validation; the first is the usual one.
+        rules: Calibration and operating points, fitted on validation.
         training_data: What the model was fitted to.
         intended_use: Of the model card.
         limitations: Of the model card.
@@ -105,7 +105,7 @@ def build(
         )
     signed_by = signing_key.public_id() if signing_key is not None else "unsigned"
     metrics, lineage = dict(metrics or {}), dict(lineage or {})
-    points = OperatingPoints(points=tuple(operating_points))
+    rules = rules or DecisionRules()
     data = training_data or TrainingData()
     with _aside(folder) as aside:
         write_model(image_model, aside / MODEL)
@@ -116,7 +116,7 @@ def build(
             ("metrics.json", metrics),
             ("preprocessing.json", preprocessing.model_dump(mode="json")),
             ("label_map.json", labels.model_dump(mode="json")),
-            ("operating_points.json", points.model_dump(mode="json")),
+            (RULES, rules.model_dump(mode="json")),
             ("training_data.json", data.model_dump(mode="json")),
         ):
             write_json(aside / file, content)
@@ -136,7 +136,7 @@ def build(
             manifest=manifest,
             preprocessing=preprocessing,
             label_map=label_map,
-            points=points,
+            rules=rules,
             data=data,
             metrics=metrics,
             lineage=lineage,

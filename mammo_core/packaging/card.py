@@ -6,7 +6,8 @@ Fields follow MONAI's bundle metadata (version, intended use, network data forma
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mammo_core.packaging.contents import OperatingPoints, PackageManifest, TrainingData
+from mammo_core.evaluation.decisions import DecisionRules
+from mammo_core.packaging.contents import PackageManifest, TrainingData
 from mammo_core.preprocessing import Preprocessing
 
 INTENDED_USE = (
@@ -18,7 +19,8 @@ INTENDED_USE = (
 LIMITATIONS = (
     "Performance on other vendors, detectors, populations and image processing is unknown "
     "until it is measured there; it usually falls.",
-    "The probability is not calibrated unless the metrics say so.",
+    "The calibrated probability is one of the validation set, where malignant views are far "
+    "more common than in screening; it is no patient's risk.",
     "Takes cranio-caudal and medio-lateral oblique views; special views, implants and "
     "For Processing images were not studied.",
 )
@@ -29,7 +31,7 @@ def card(
     manifest: PackageManifest,
     preprocessing: Preprocessing,
     label_map: Mapping[str, int],
-    points: OperatingPoints,
+    rules: DecisionRules,
     data: TrainingData,
     metrics: Mapping[str, Any],
     lineage: Mapping[str, Any],
@@ -64,7 +66,7 @@ def card(
             },
         },
         "classes": dict(label_map),
-        "operating_points": [point.model_dump(mode="json") for point in points.points],
+        "decision_rules": rules.model_dump(mode="json"),
         "training_data": data.model_dump(mode="json"),
         "expected_outputs": {
             "images": "phantoms, in expected.npz with their probabilities",
@@ -120,11 +122,12 @@ def markdown(content: Mapping[str, Any]) -> str:
         "",
         *_list(content["metrics"]),
         "",
-        "## Operating points",
+        "## Calibration and operating points",
         "",
-        "Chosen on validation; a view is called malignant from the threshold on.",
+        "Fitted on validation. Called malignant from the threshold on, which is one of the "
+        "uncalibrated probability.",
         "",
-        *(_points(content["operating_points"]) or ["- none given"]),
+        *_rules(content["decision_rules"]),
         "",
         "## Limitations",
         "",
@@ -164,12 +167,22 @@ def _training_data(data: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _points(points: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [
-        f"- {point['name']}: threshold {point['threshold']:.4f}, on validation sensitivity "
-        f"{point['sensitivity']:.3f}, specificity {point['specificity']:.3f}"
-        for point in points
-    ]
+def _rules(rules: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for level in ("image", "breast", "patient"):
+        mine = rules[level]
+        method = mine["calibration"]["method"]
+        lines.append(
+            f"- per {level}: "
+            + ("not calibrated" if method == "none" else f"calibrated ({method})")
+            + f", on {mine['n_malignant']} malignant and {mine['n_benign']} benign"
+        )
+        lines += [
+            f"    - {point['name']}: threshold {point['threshold']:.4f}, sensitivity "
+            f"{point['sensitivity']:.3f}, specificity {point['specificity']:.3f}"
+            for point in mine["operating_points"]
+        ]
+    return lines
 
 
 def _list(values: Mapping[str, Any]) -> list[str]:

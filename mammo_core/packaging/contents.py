@@ -28,12 +28,12 @@ SAVED_MODEL = "saved_model.pb"
 ONNX = "model.onnx"
 SIGNATURE = "model.sig"
 EXPECTED = "expected.npz"
-CALIBRATION = "calibration.json"
+RULES = "decision_rules.json"
 REQUIRED = (
     MODEL,
     "preprocessing.json",
     "label_map.json",
-    "operating_points.json",
+    RULES,
     "training_data.json",
     "card.json",
     "MODEL_CARD.md",
@@ -84,45 +84,6 @@ class LabelMap(_Content):
 
     image: dict[str, int]
     patch: dict[str, int] = {}
-
-
-class NamedOperatingPoint(_Content):
-    """A threshold under a name, chosen on validation, never on test.
-
-    Attributes:
-        name: Of the point, for instance `specificity-0.80`.
-        threshold: Call malignant when the (uncalibrated) probability is at least this.
-        sensitivity: On the set it was chosen on.
-        specificity: On the set it was chosen on.
-    """
-
-    name: str
-    threshold: float
-    sensitivity: float
-    specificity: float
-
-
-class OperatingPoints(_Content):
-    """operating_points.json: the first one is used unless another is asked for."""
-
-    points: tuple[NamedOperatingPoint, ...] = ()
-
-    def named(self, name: str | None) -> NamedOperatingPoint | None:
-        """Return the point of a name; the first for None; None when there is no point.
-
-        Raises:
-            ModelError: There is no point of that name.
-        """
-        if name is None:
-            return self.points[0] if self.points else None
-        for point in self.points:
-            if point.name == name:
-                return point
-        raise ModelError(
-            "The package has no such operating point",
-            expected=" or ".join(point.name for point in self.points) or "none: it has no points",
-            received=name,
-        )
 
 
 class TrainingData(_Content):
@@ -177,7 +138,7 @@ def model_id(
     Returns:
         64 hex digits.
     """
-    deciding = (MODEL, PATCH_MODEL, CALIBRATION, "operating_points.json")
+    deciding = (MODEL, PATCH_MODEL, RULES)
     content = {
         "files": {name: digests[name] for name in deciding if name in digests},
         "preprocessing": preprocessing.model_dump(mode="json"),

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo_core.errors import ModelError
+from mammo_core.evaluation.averaging import averaged
+from mammo_core.evaluation.decisions import DecisionRules
 from mammo_core.packaging.checksums import verify_sums
 from mammo_core.packaging.contents import (
     EXPECTED,
@@ -16,8 +18,8 @@ from mammo_core.packaging.contents import (
     MODEL,
     PATCH_MODEL,
     REQUIRED,
+    RULES,
     LabelMap,
-    OperatingPoints,
     PackageManifest,
     TrainingData,
     model_id,
@@ -52,7 +54,7 @@ class Package:
         manifest: package.json.
         preprocessing: The way pixels reach the network.
         labels: The classes.
-        operating_points: Thresholds; the first is the usual one.
+        rules: Calibration and operating points; how probabilities were averaged.
         training_data: What it was fitted to.
         model: The whole-image classifier, a `keras.Model`.
     """
@@ -61,7 +63,7 @@ class Package:
     manifest: PackageManifest
     preprocessing: Preprocessing
     labels: LabelMap
-    operating_points: OperatingPoints
+    rules: DecisionRules
     training_data: TrainingData
     model: Any = field(repr=False)
 
@@ -82,7 +84,12 @@ class Package:
         return _load_network(path) if path.is_file() else None
 
     def predict(
-        self, pixels: npt.NDArray[np.uint16], batch_size: int = 8, flips: bool = False
+        self,
+        pixels: npt.NDArray[np.uint16],
+        batch_size: int = 8,
+        *,
+        flips: bool = False,
+        translation: int = 0,
     ) -> npt.NDArray[np.float32]:
         """Return the probability that each image shows a malignant lesion.
 
@@ -90,6 +97,7 @@ class Package:
             pixels: `(n, H, W) uint16, [0, 65535]`, after `preprocessing.to_geometry`.
             batch_size: Images the network sees at once.
             flips: Average over the image and its three flips (original-system.md §7.5).
+            translation: Average over nine places this many pixels apart; 0 for the one.
 
         Returns:
             `(n,) float32, [0, 1]`, not calibrated.
@@ -98,7 +106,11 @@ class Package:
             ModelError: The pixels do not have the package's geometry, or the network returns
                 no probabilities.
         """
-        return predict(self.model, self.preprocessing, self.labels.image, pixels, batch_size, flips)
+
+        def one(pixels: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
+            return predict(self.model, self.preprocessing, self.labels.image, pixels, batch_size)
+
+        return averaged(one, pixels, flips=flips, translation=translation)
 
 
 def verify(folder: Path, public_key: Path | None = None) -> PackageManifest:
@@ -167,7 +179,7 @@ def load(folder: Path, public_key: Path | None = None) -> Package:
         manifest=manifest,
         preprocessing=read_content(folder, "preprocessing.json", Preprocessing),
         labels=read_content(folder, "label_map.json", LabelMap),
-        operating_points=read_content(folder, "operating_points.json", OperatingPoints),
+        rules=read_content(folder, RULES, DecisionRules),
         training_data=read_content(folder, "training_data.json", TrainingData),
         model=_load_network(folder / MODEL),
     )

@@ -17,12 +17,16 @@ def predict(
     label_map: Mapping[str, int],
     pixels: npt.NDArray[np.uint16],
     batch_size: int,
-    flips: bool = False,
 ) -> npt.NDArray[np.float32]:
     """See `Package.predict`; here for a network that is not packaged yet."""
     check_pixels(preprocessing, pixels, batch_size)
     parts = [
-        _probabilities(model, preprocessing, label_map, pixels[start : start + batch_size], flips)
+        _positive(
+            np.asarray(
+                model.predict_on_batch(preprocessing.to_network(pixels[start : start + batch_size]))
+            ),
+            label_map,
+        )
         for start in range(0, len(pixels), batch_size)
     ]
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
@@ -53,23 +57,6 @@ def check_pixels(
             received=f"{pixels.shape} {pixels.dtype}, batches of {batch_size}",
             hint="Bring images to the geometry by preprocessing.to_geometry.",
         )
-
-
-def _probabilities(
-    model: Any,
-    preprocessing: Preprocessing,
-    label_map: Mapping[str, int],
-    batch: npt.NDArray[np.uint16],
-    flips: bool,
-) -> npt.NDArray[np.float32]:
-    images = preprocessing.to_network(batch)
-    views = [images]
-    if flips:
-        views += [images[:, :, ::-1], images[:, ::-1], images[:, ::-1, ::-1]]
-    total: Any = sum(
-        np.asarray(model.predict_on_batch(np.ascontiguousarray(view))) for view in views
-    )
-    return _positive(np.asarray(total / np.float32(len(views)), np.float32), label_map)
 
 
 def _positive(

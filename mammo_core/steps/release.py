@@ -11,8 +11,9 @@ from mammo_core.datasets import Manifest, content_id, find, publish
 from mammo_core.datasets.manifests import put_bytes
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import ModelError
+from mammo_core.evaluation.decisions import DecisionRules
 from mammo_core.features.frame import IMAGE_CLASSES, SPLITS, from_manifest
-from mammo_core.packaging import GateResult, NamedOperatingPoint, SigningKey, TrainingData
+from mammo_core.packaging import GateResult, SigningKey, TrainingData
 from mammo_core.packaging.registry import VersionRef, champion, versions
 from mammo_core.recipes import Recipe
 from mammo_core.steps.base import StepContext, step
@@ -117,13 +118,13 @@ def _champion_predictions(
     ours = images.facts["geometry"]
     if theirs != ours:
         return None, f"the champion takes images of another geometry: {theirs}, not {ours}"
-    flips = context.recipe.evaluation.flips  # as the challenger was scored
+    scored = context.recipe.evaluation  # both alike
     data = from_manifest(context.store, frame)
     rows, labels = data.split("test"), data.image_labels("test")
     source = RecordSource(context.store, images, labels, classes=len(IMAGE_CLASSES), batch_size=8)
     scores: dict[str, float] = {}
     for batch in source.batches(0):
-        found = package.predict(batch.pixels, flips=flips)
+        found = package.predict(batch.pixels, flips=scored.flips, translation=scored.translation)
         scores.update(zip(batch.ids, map(float, found), strict=True))
     columns = ["image_id", "patient_key", "view_id", "laterality", "view", "label"]
     return rows[columns].assign(probability=rows["image_id"].map(scores)), ""
@@ -227,7 +228,9 @@ def _build_and_push(
             },
             lineage=lineage,
             patch_size=int(patch_training.facts["patch_size"]),
-            operating_points=_operating_points(evaluation, metrics),
+            rules=DecisionRules.model_validate_json(
+                store.read(evaluation.file("decision_rules.json").key)
+            ),
             training_data=_training_data(store, images, frame, recipe),
             exports=("saved_model", "onnx"),
             signing_key=SigningKey.from_environment(),
@@ -264,15 +267,6 @@ def _training_data(store: Store, images: Manifest, frame: Manifest, recipe: Reci
         bits_stored=tuple(map(int, seen("bits_stored"))),
         smallest=(int(rows["rows"].min()), int(rows["columns"].min())) if "rows" in rows else None,
     )
-
-
-def _operating_points(evaluation: Manifest, metrics: dict[str, Any]) -> list[NamedOperatingPoint]:
-    """The point that the evaluation chose on validation, under the name of its condition."""
-    point = metrics["image"].get("operating_point")
-    if not point:
-        return []
-    asked = evaluation.config["operating_specificity"]
-    return [NamedOperatingPoint(name=f"specificity-{asked:.2f}", **point)]
 
 
 def _check_in_fresh_process(folder: Path) -> None:

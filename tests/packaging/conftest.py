@@ -94,7 +94,7 @@ def light_package(tmp_path):
         labels = LabelMap(image={"neg": 0, "pos": 1})
         (folder / "label_map.json").write_text(labels.model_dump_json())
         identity = model_id(
-            {name: digest(folder / name) for name in ("model.keras", "operating_points.json")},
+            {name: digest(folder / name) for name in ("model.keras", "decision_rules.json")},
             preprocessing(),
             labels,
             {},
