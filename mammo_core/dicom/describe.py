@@ -5,6 +5,7 @@ from typing import Any
 
 from mammo_core.dicom.facts import ImageFacts
 from mammo_core.dicom.header import is_for_processing, modality_of
+from mammo_core.dicom.manufacturers import manufacturer_of
 from mammo_core.dicom.views import (
     Laterality,
     View,
@@ -28,6 +29,7 @@ def facts_of(data: Any) -> ImageFacts:
         transfer_syntax=str(data.file_meta.TransferSyntaxUID),
         photometric=str(data.PhotometricInterpretation),
         modality=modality_of(data),
+        manufacturer=manufacturer_of(_text(data, "Manufacturer")),
         rows=int(data.Rows),
         columns=int(data.Columns),
         bits_stored=int(data.BitsStored),

@@ -6,6 +6,8 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from mammo_core.dicom.manufacturers import UNKNOWN
+
 
 class ImageFacts(BaseModel):
     """Facts of one image file, from an allow-list of header fields.
@@ -15,6 +17,7 @@ class ImageFacts(BaseModel):
         photometric: Photometric interpretation as stored; pixels are always handed out
             with black as 0.
         modality: Modality (0008,0060); `unknown` for a word that is no term of DICOM; or None.
+        manufacturer: Who made the device, in words of ours: see `manufacturer_of`.
         rows: Rows in pixels.
         columns: Columns in pixels.
         bits_stored: Bits of the gray range of the pixels handed out.
@@ -33,6 +36,7 @@ class ImageFacts(BaseModel):
     transfer_syntax: str
     photometric: str
     modality: str | None = None
+    manufacturer: str = UNKNOWN
     rows: int
     columns: int
     bits_stored: int

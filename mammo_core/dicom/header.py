@@ -13,6 +13,7 @@ ALLOWED: Final = (
     "SpecificCharacterSet",
     "SOPClassUID",
     "Modality",
+    "Manufacturer",
     "PresentationIntentType",
     "ViewPosition",
     "ViewCodeSequence",

@@ -1,14 +1,26 @@
 """The feature store: labels, splits and statistics by image and lesion, and frames of them."""
 
 from mammo_core.features.frame import FRAME_KIND, FRAME_REVISION, Frame, read_frame
-from mammo_core.features.publish import FeatureTables, find_frame, publish_frame
+from mammo_core.features.publish import (
+    MAIN,
+    FeatureTables,
+    find_frame,
+    frame_as_of,
+    publish_features,
+    publish_frame,
+)
+from mammo_core.features.scores import publish_scores
 
 __all__ = [
     "FRAME_KIND",
     "FRAME_REVISION",
+    "MAIN",
     "FeatureTables",
     "Frame",
     "find_frame",
+    "frame_as_of",
+    "publish_features",
     "publish_frame",
+    "publish_scores",
     "read_frame",
 ]

@@ -1,8 +1,9 @@
-"""The Feast definitions: two entities, what is known of each, and under which names.
+"""The Feast definitions: entities, what is known of each, and under which names.
 
 Feast is imported inside the functions: only `features` ever needs it, and it takes seconds.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,11 +19,13 @@ class View:
         name: Its name in Feast and its folder in the store.
         keys: Join keys of its entities.
         fields: Feature → kind.
+        optional: Features that may lack: numbers that are not a number, texts that are empty.
     """
 
     name: str
     keys: tuple[str, ...]
     fields: tuple[tuple[str, Kind], ...]
+    optional: frozenset[str] = frozenset()
 
     @property
     def columns(self) -> list[str]:
@@ -41,20 +44,26 @@ IMAGE_METADATA = View(
         ("source", "text"),
         ("official_splits", "text"),
         ("breast_density", "integer"),
+        ("manufacturer", "text"),
         ("bits_stored", "integer"),
         ("rows", "integer"),
         ("columns", "integer"),
     ),
+    frozenset({"manufacturer"}),
 )
+# label_origin: `source` (the case tables), `correction` (published by hand: it stands until the
+# next correction, whatever the tables say), `lesions` (follows from corrected lesions).
 IMAGE_LABEL = View(
-    "image_label", ("image_id",), (("malignant", "integer"), ("lesion_types", "text"))
+    "image_label",
+    ("image_id",),
+    (("malignant", "integer"), ("lesion_types", "text"), ("label_origin", "text")),
+    frozenset({"label_origin"}),
 )
-# One image has a split for each way of splitting, and statistics for each dataset it is in.
-IMAGE_SPLIT = View("image_split", ("image_id", "assignment_id"), (("split", "text"),))
-IMAGE_STATISTICS = View(
-    "image_statistics",
-    ("image_id", "dataset_id"),
-    (("mean", "number"), ("standard_deviation", "number"), ("maximum", "integer")),
+LESION_LABEL = View(
+    "lesion_label",
+    ("lesion_id",),
+    (("pathology", "text"), ("lesion_malignant", "integer"), ("label_origin", "text")),
+    frozenset({"label_origin"}),
 )
 LESION_ANNOTATION = View(
     "lesion_annotation",
@@ -70,23 +79,49 @@ LESION_ANNOTATION = View(
         ("calc_distribution", "text"),
     ),
 )
-LESION_LABEL = View(
-    "lesion_label", ("lesion_id",), (("pathology", "text"), ("lesion_malignant", "integer"))
+# One image has a split for each way of splitting, statistics and a place for each dataset it
+# is in, and a score of each model.
+SPLIT_ASSIGNMENT = View("split_assignment", ("image_id", "assignment_id"), (("split", "text"),))
+INTENSITY_STATISTICS = View(
+    "intensity_statistics",
+    ("image_id", "dataset_id"),
+    (
+        ("mean", "number"),
+        ("standard_deviation", "number"),
+        ("minimum", "number"),
+        ("maximum", "number"),
+        ("equalized_mean", "number"),
+        ("equalized_image_max_mean", "number"),
+    ),
+    frozenset({"minimum", "equalized_mean", "equalized_image_max_mean"}),
+)
+RECORD_LOCATION = View(
+    "record_location", ("image_id", "dataset_id"), (("shard", "text"), ("position", "integer"))
+)
+MODEL_SCORES = View(
+    "model_scores",
+    ("image_id", "model_id"),
+    (("malignant_probability", "number"), ("evaluation_id", "text")),
 )
 
 VIEWS = (
     IMAGE_METADATA,
-    IMAGE_LABEL,
-    IMAGE_SPLIT,
-    IMAGE_STATISTICS,
+    INTENSITY_STATISTICS,
     LESION_ANNOTATION,
+    IMAGE_LABEL,
     LESION_LABEL,
+    SPLIT_ASSIGNMENT,
+    RECORD_LOCATION,
+    MODEL_SCORES,
 )
-_ENTITIES = {
+#: What frames are made of: nothing that comes after training, and no places of bytes.
+FRAME_VIEWS = tuple(view for view in VIEWS if view not in (RECORD_LOCATION, MODEL_SCORES))
+ENTITIES: Mapping[str, str] = {
     "image": "image_id",
     "lesion": "lesion_id",
-    "split_assignment": "assignment_id",
-    "image_dataset": "dataset_id",
+    "assignment": "assignment_id",
+    "dataset": "dataset_id",
+    "model": "model_id",
 }
 
 
@@ -101,7 +136,7 @@ def feast_objects() -> list[Any]:
     types = {"text": String, "integer": Int64, "number": Float64}
     entities = {
         key: Entity(name=name, join_keys=[key], value_type=ValueType.STRING)
-        for name, key in _ENTITIES.items()
+        for name, key in ENTITIES.items()
     }
     views = [
         FeatureView(
@@ -122,18 +157,34 @@ def feast_objects() -> list[Any]:
     return [*entities.values(), *views]
 
 
-def open_feast(workspace: Path) -> Any:
-    """Open the Feast store whose registry and parts lie in a local folder."""
+def open_feast(workspace: Path, project: str, online: Mapping[str, Any] | None = None) -> Any:
+    """Open the Feast store whose registry and parts lie in a local folder.
+
+    Args:
+        workspace: Holds registry.db, and a folder of Parquet files for each view.
+        project: Name of the Feast project.
+        online: Feast's configuration of the online store; None for none.
+    """
     from feast import FeatureStore, RepoConfig
 
     return FeatureStore(
         config=RepoConfig(
-            project="mammo",
+            project=project,
             provider="local",
             registry=str(workspace / "registry.db"),
-            online_store={"type": "sqlite", "path": str(workspace / "online.db")},
+            online_store=dict(online) if online is not None else None,
             offline_store={"type": "file"},
             entity_key_serialization_version=3,
             repo_path=workspace,
         )
     )
+
+
+def apply(feast: Any) -> None:
+    """Bring the registry of an opened store to these definitions; views of old names go."""
+    from feast import FeatureView
+
+    objects = feast_objects()
+    names = {item.name for item in objects if isinstance(item, FeatureView)}
+    old = [view for view in feast.list_feature_views() if view.name not in names]
+    feast.apply(objects, objects_to_delete=old, partial=False)

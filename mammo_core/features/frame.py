@@ -14,7 +14,7 @@ from mammo_core.store import Store
 
 FRAME_KIND = "frames"
 #: Raised by hand when the rows or facts of frames change.
-FRAME_REVISION = 2
+FRAME_REVISION = 3
 
 #: What a patch can show. Which classes a network tells apart is a label map's business.
 PATCH_CLASSES = (BACKGROUND, *LESION_CLASSES)
@@ -30,7 +30,8 @@ class Frame:
     Attributes:
         id: Content address of its rows.
         images: image_id, view_id, patient_key, laterality, view, source, breast_density,
-            lesion_types, label (0 or 1), split.
+            manufacturer, bits_stored, intensity_mean, intensity_standard_deviation (of the
+            record, [0, 65535]), lesion_types, label (0 or 1), split.
         lesions: lesion_id, image_id, patient_key, patch_class, split.
         mean: Mean pixel of the training images as networks get them, [0, 255] by default.
         rescale_factor: What pixels in [0, 65535] are multiplied with.

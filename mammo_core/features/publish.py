@@ -1,23 +1,27 @@
-"""Publishing features, and the point-in-time join that makes a frame of them."""
+"""Publishing features, and the frame that a point-in-time join makes of them."""
 
 import hashlib
 import json
-import tempfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from mammo_core.datasets import Manifest, content_id, find, publish
-from mammo_core.datasets.tables import put_table, to_parquet
+from mammo_core.datasets import Manifest, find
+from mammo_core.datasets.tables import read_table
 from mammo_core.errors import RecordError
 from mammo_core.features import definitions, parts
-from mammo_core.features.frame import FRAME_KIND, FRAME_REVISION, PATCH_CLASSES, SPLITS
-from mammo_core.preprocessing import RESCALE_FACTOR, IntensityConfig
-from mammo_core.seeds import generator
+from mammo_core.features.assemble import assemble, computed
+from mammo_core.features.frame import FRAME_KIND, FRAME_REVISION, from_manifest
+from mammo_core.features.join import Wanted, join
+from mammo_core.features.labels import with_corrections
+from mammo_core.features.shuffle import shuffled
+from mammo_core.preprocessing import IntensityConfig
 from mammo_core.store import Store
+
+MAIN = "features/main"
+_LAST = "last-frame.json"
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class FeatureTables:
         seed: The run's seed, for that permutation.
         inputs: Ids of what the tables were made from.
         intensity: How gray levels become numbers: what the frame's mean is the mean of.
+        locations: image_id, shard, position: where in the dataset each record lies; None
+            when that is not told.
     """
 
     images: pd.DataFrame
@@ -52,17 +58,12 @@ class FeatureTables:
     seed: int
     inputs: dict[str, str]
     intensity: IntensityConfig = field(default_factory=IntensityConfig)
+    locations: pd.DataFrame | None = None
 
     @property
     def folder(self) -> str:
         """Where the feature store lies: permuted labels never mix with real ones."""
-        return f"features/shuffled-{self.seed}" if self.shuffle_labels else "features/main"
-
-
-def _memo_key(store: Store, folder: str, inputs: dict[str, str]) -> str:
-    told = {"revision": FRAME_REVISION, "inputs": inputs, "state": parts.state(store, folder)}
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
-    return f"{FRAME_KIND}/memos/{digest}.json"
+        return f"features/shuffled-{self.seed}" if self.shuffle_labels else MAIN
 
 
 def find_frame(store: Store, folder: str, inputs: dict[str, str]) -> Manifest | None:
@@ -79,8 +80,18 @@ def find_frame(store: Store, folder: str, inputs: dict[str, str]) -> Manifest | 
     return find(store, FRAME_KIND, json.loads(store.read(key))["frame"])
 
 
+def publish_features(store: Store, tables: FeatureTables) -> dict[str, int]:
+    """Publish the features of a run; rows that the store already holds are not written again.
+
+    Returns:
+        View → rows written.
+    """
+    with store.lease(tables.folder):
+        return _publish_rows(store, tables)
+
+
 def publish_frame(store: Store, tables: FeatureTables, at: datetime | None = None) -> Manifest:
-    """Publish the features and the frame that a point-in-time join makes of them now.
+    """Publish the features and the frame that a point-in-time join makes of them.
 
     Rows that the store already holds are not written again. The training split's mean pixel
     is computed here, and nowhere else.
@@ -94,248 +105,135 @@ def publish_frame(store: Store, tables: FeatureTables, at: datetime | None = Non
         RecordError: When an image or lesion has no features, or a patient two splits.
     """
     with store.lease(tables.folder):
-        now = datetime.now(UTC)
-        if tables.shuffle_labels:
-            tables = _with_shuffled_labels(tables)
-        for view, rows in _rows(tables):
-            parts.append(store, tables.folder, view, rows, now)
-        with tempfile.TemporaryDirectory(prefix="mammo-features-") as folder:
-            workspace = Path(folder)
-            parts.mirror(store, tables.folder, workspace)
-            images, lesions = _join(workspace, tables, at or datetime.now(UTC))
-            store.put_file(f"{tables.folder}/registry.db", workspace / "registry.db")
-        manifest = _publish(store, tables, images, lesions)
+        _publish_rows(store, tables)
+        image_ids = set(tables.statistics["image_id"])
+        inside = tables.lesions[tables.lesions["image_id"].isin(image_ids)]
+        if tables.shuffle_labels:  # rejected patients have lesions, and no label to permute
+            inside = inside[inside["patient_key"].isin(set(tables.images["patient_key"]))]
+        wanted = Wanted(
+            tables.folder,
+            tuple(image_ids),
+            tuple(inside["lesion_id"]),
+            tables.assignment_id,
+            tables.dataset_id,
+        )
+        images, lesions = join(store, wanted, at)
+        manifest = assemble(
+            store,
+            images,
+            lesions,
+            wanted,
+            patients=tables.patients,
+            facts={**tables.facts, "shuffled_labels": tables.shuffle_labels},
+            intensity=tables.intensity,
+            lineage=tables.inputs,
+        )
         if at is None:  # what was true in the past is no answer for today
             memo = json.dumps({"frame": manifest.id}).encode()
             store.write(_memo_key(store, tables.folder, tables.inputs), memo)
+            store.write(f"{tables.folder}/{_LAST}", memo)
     return manifest
 
 
-def _rows(tables: FeatureTables) -> list[tuple[definitions.View, pd.DataFrame]]:
-    images = tables.images.assign(assignment_id=tables.assignment_id)
+def frame_as_of(store: Store, frame_id: str | None = None, at: datetime | None = None) -> Manifest:
+    """Publish the frame of the same images as another one, with what was known at a time.
+
+    Args:
+        store: The object store.
+        frame_id: A published frame: its images, lesions, split and dataset are taken; by
+            default the frame that was published last.
+        at: The time (UTC), not in the future; default now.
+
+    Returns:
+        The frame; the very same one where nothing differs.
+
+    Raises:
+        RecordError: No such frame, a time to come, or images not known at that time.
+    """
+    now = datetime.now(UTC)
+    if at is not None and at > now:
+        raise RecordError(
+            "A frame cannot be made of a time to come",
+            expected=f"a time before {now:%Y-%m-%dT%H:%M:%SZ}",
+            received=at.isoformat(),
+        )
+    model = _template(store, frame_id)
+    told = from_manifest(store, model)
+    folder = str(model.config.get("folder", MAIN))
+    wanted = Wanted(
+        folder,
+        tuple(told.images["image_id"]),
+        tuple(told.lesions["lesion_id"]),
+        str(model.config["assignment_id"]),
+        str(model.config.get("dataset_id", model.lineage.get("images", ""))),
+    )
+    with store.lease(folder):
+        images, lesions = join(store, wanted, at)
+        return assemble(
+            store,
+            images,
+            lesions,
+            wanted,
+            patients=read_table(store, model, "splits.parquet"),
+            facts={key: value for key, value in model.facts.items() if key not in computed()},
+            intensity=told.intensity,
+            lineage=model.lineage,
+        )
+
+
+def _template(store: Store, frame_id: str | None) -> Manifest:
+    if frame_id is None:
+        key = f"{MAIN}/{_LAST}"
+        if not store.exists(key):
+            raise RecordError(
+                f"No frame was published in {store.uri} yet",
+                expected="a frame from a run's step publish-features",
+                received="none",
+                hint="run a pipeline first, or name a frame",
+            )
+        frame_id = str(json.loads(store.read(key))["frame"])
+    manifest = find(store, FRAME_KIND, frame_id)
+    if manifest is None:
+        raise RecordError(
+            f"There is no frame {frame_id} in {store.uri}",
+            expected="the id of a published frame",
+            received=frame_id,
+            hint=f"`mammo store ls {store.uri}` lists what lies under {FRAME_KIND}/",
+        )
+    return manifest
+
+
+def _memo_key(store: Store, folder: str, inputs: dict[str, str]) -> str:
+    told = {"revision": FRAME_REVISION, "inputs": inputs, "state": parts.state(store, folder)}
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
+    return f"{FRAME_KIND}/memos/{digest}.json"
+
+
+def _publish_rows(store: Store, tables: FeatureTables) -> dict[str, int]:
+    now = datetime.now(UTC)
+    images, lesions = tables.images, tables.lesions
+    if tables.shuffle_labels:
+        images, lesions = shuffled(images, lesions, tables.splits, tables.seed)
+    images = images.assign(assignment_id=tables.assignment_id)
     images["split"] = images["image_id"].map(tables.splits).fillna("excluded")
-    lesions = tables.lesions.rename(
+    lesions = lesions.rename(
         columns={"image_id": "lesion_image_id", "malignant": "lesion_malignant"}
     )
-    return [
+    image_labels, lesion_labels = with_corrections(store, tables.folder, images, lesions)
+    published = [
         (definitions.IMAGE_METADATA, images),
-        (definitions.IMAGE_LABEL, images),
-        (definitions.IMAGE_SPLIT, images),
+        (definitions.IMAGE_LABEL, image_labels),
+        (definitions.SPLIT_ASSIGNMENT, images),
         (
-            definitions.IMAGE_STATISTICS,
+            definitions.INTENSITY_STATISTICS,
             tables.statistics.assign(dataset_id=tables.dataset_id),
         ),
         (definitions.LESION_ANNOTATION, lesions),
-        (definitions.LESION_LABEL, lesions),
+        (definitions.LESION_LABEL, lesion_labels),
     ]
-
-
-def _with_shuffled_labels(tables: FeatureTables) -> FeatureTables:
-    """Give each patient the labels of another patient of the same split.
-
-    A patient's images and lesions all become malignant or all benign, as one of the other
-    patient's was or was not: nothing of the picture is left in the label, and the share of
-    malignant patients in each split stays as it was.
-    """
-    from dataclasses import replace
-
-    images, lesions = tables.images.copy(), tables.lesions.copy()
-    malignant = images.groupby("patient_key")["malignant"].max().to_dict()
-    # Sorted so that a patient with excluded and included images counts as included.
-    sides = images["image_id"].map(tables.splits).fillna("excluded")
-    split_of = dict(sorted(zip(images["patient_key"], sides, strict=True), key=_excluded_first))
-    given: dict[str, int] = {}
-    for split in (*SPLITS, "excluded"):
-        patients = sorted(patient for patient, side in split_of.items() if side == split)
-        draw = generator(tables.seed, "shuffle-labels", split)
-        others = [patients[index] for index in draw.permutation(len(patients))]
-        given.update({p: int(malignant[o]) for p, o in zip(patients, others, strict=True)})
-    images["malignant"] = images["patient_key"].map(given)
-    # Patients all of whose images were rejected have lesions, and no label here.
-    lesions = lesions[lesions["patient_key"].isin(given)].copy()
-    lesions["malignant"] = lesions["patient_key"].map(given)
-    lesions["pathology"] = lesions["malignant"].map({0: "BENIGN", 1: "MALIGNANT"})
-    return replace(tables, images=images, lesions=lesions)
-
-
-def _excluded_first(pair: tuple[str, str]) -> bool:
-    return pair[1] != "excluded"
-
-
-def _join(
-    workspace: Path, tables: FeatureTables, at: datetime
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    feast = definitions.open_feast(workspace)
-    feast.apply(definitions.feast_objects())
-    image_ids = pd.DataFrame(
-        {
-            "image_id": tables.statistics["image_id"],
-            "assignment_id": tables.assignment_id,
-            "dataset_id": tables.dataset_id,
-            "event_timestamp": pd.Timestamp(at),
-        }
-    )
-    images = _historical(
-        feast,
-        image_ids,
-        [
-            definitions.IMAGE_METADATA,
-            definitions.IMAGE_LABEL,
-            definitions.IMAGE_SPLIT,
-            definitions.IMAGE_STATISTICS,
-        ],
-    )
-    inside = tables.lesions[tables.lesions["image_id"].isin(set(image_ids["image_id"]))]
-    if not len(inside):
-        empty = [*definitions.LESION_ANNOTATION.columns, *definitions.LESION_LABEL.columns[1:]]
-        return images, pd.DataFrame(columns=empty)
-    lesion_ids = pd.DataFrame(
-        {"lesion_id": inside["lesion_id"], "event_timestamp": pd.Timestamp(at)}
-    )
-    lesions = _historical(
-        feast, lesion_ids, [definitions.LESION_ANNOTATION, definitions.LESION_LABEL]
-    )
-    return images, lesions
-
-
-def _historical(feast: Any, ids: pd.DataFrame, views: list[definitions.View]) -> pd.DataFrame:
-    """Join the views to the ids; Feast gives NaN for what it does not know, we refuse it."""
-    names = [f"{view.name}:{name}" for view in views for name, _ in view.fields]
-    table = feast.get_historical_features(entity_df=ids, features=names).to_df()
-    key = ids.columns[0]
-    features = [name for view in views for name, _ in view.fields]
-    lacking = table[table[features].isna().any(axis=1)]
-    if len(lacking) or len(table) != len(ids):
-        raise RecordError(
-            "The feature store does not know everything of this frame",
-            expected=f"a row of {', '.join(view.name for view in views)} for {len(ids)} ids",
-            received=f"{len(table)} rows, {len(lacking)} of them incomplete"
-            + (f", the first {lacking[key].iloc[0]}" if len(lacking) else ""),
-            hint="publish the features of all images before the frame",
-        )
-    for view in views:
-        for name, kind in view.fields:
-            if kind == "integer":  # labels come back as floats
-                table[name] = table[name].astype("int64")
-    return table.sort_values(key).reset_index(drop=True)
-
-
-def _publish(
-    store: Store, tables: FeatureTables, images: pd.DataFrame, lesions: pd.DataFrame
-) -> Manifest:
-    chosen = images[images["split"] != "excluded"].rename(columns={"malignant": "label"})
-    assert_disjoint(chosen)
-    frame_images = chosen[
-        [
-            "image_id",
-            "view_id",
-            "patient_key",
-            "laterality",
-            "view",
-            "source",
-            "breast_density",
-            "bits_stored",
-            "lesion_types",
-            "label",
-            "split",
-        ]
-    ].reset_index(drop=True)
-    by_image = chosen.set_index("image_id")
-    inside = lesions[lesions["lesion_image_id"].isin(by_image.index)]
-    frame_lesions = pd.DataFrame(
-        {
-            "lesion_id": inside["lesion_id"],
-            "image_id": inside["lesion_image_id"],
-            "patient_key": inside["lesion_image_id"].map(by_image["patient_key"]),
-            "lesion_type": inside["lesion_type"],
-            "pathology": inside["pathology"],
-            "patch_class": [
-                f"{row.lesion_type}_{'mal' if row.lesion_malignant else 'ben'}"
-                for row in inside.itertuples()
-            ],
-            "split": inside["lesion_image_id"].map(by_image["split"]),
-        }
-    ).reset_index(drop=True)
-    unknown = set(frame_lesions["patch_class"]) - set(PATCH_CLASSES)
-    if unknown:
-        raise RecordError(
-            "A lesion has a type that no patch class stands for",
-            expected=", ".join(PATCH_CLASSES),
-            received=", ".join(sorted(unknown)),
-        )
-    train = chosen[chosen["split"] == "train"]
-    if not len(train):
-        raise RecordError(
-            "The training split is empty",
-            expected="at least one image to train on",
-            received=f"images by split: {chosen['split'].value_counts().to_dict()}",
-            hint="choose another split in the recipe",
-        )
-    facts = {
-        **tables.facts,
-        "mean": round(_mean(tables, train), 6),
-        "rescale_factor": RESCALE_FACTOR,
-        "intensity": tables.intensity.model_dump(mode="json"),
-        "shuffled_labels": tables.shuffle_labels,
-        "patch_classes": list(PATCH_CLASSES),
-        "splits": {name: _counts(chosen[chosen["split"] == name]) for name in SPLITS},
-    }
-    rows = {
-        "images.parquet": frame_images,
-        "lesions.parquet": frame_lesions,
-        "splits.parquet": tables.patients[["patient_key", "split"]],
-    }
-    digests = [(n, hashlib.sha256(to_parquet(table)).hexdigest()) for n, table in rows.items()]
-    id = content_id(FRAME_KIND, FRAME_REVISION, facts, digests)
-    found = find(store, FRAME_KIND, id)
-    if found is not None:
-        return found
-    manifest = Manifest(
-        kind=FRAME_KIND,
-        id=id,
-        revision=FRAME_REVISION,
-        config={"assignment_id": tables.assignment_id},
-        files=(),
-        counts={"images": len(frame_images), "lesions": len(frame_lesions)},
-        facts=facts,
-        lineage=tables.inputs,
-    )
-    files = tuple(put_table(store, manifest.folder, n, table) for n, table in rows.items())
-    return publish(store, manifest.model_copy(update={"files": files}))
-
-
-def _mean(tables: FeatureTables, train: pd.DataFrame) -> float:
-    """Mean pixel of the training images, as the networks get them."""
-    own = tables.statistics.set_index("image_id").loc[train["image_id"]]
-    columns = {name: own[name].to_numpy() for name in own.columns}
-    # What the feature store knows comes from there.
-    known = {name: train[name].to_numpy() for name in ("mean", "maximum")}
-    return tables.intensity.mean({**columns, **known})
-
-
-def _counts(images: pd.DataFrame) -> dict[str, int]:
+    if tables.locations is not None:
+        located = tables.locations.assign(dataset_id=tables.dataset_id)
+        published.append((definitions.RECORD_LOCATION, located))
     return {
-        "images": len(images),
-        "views": int(images["view_id"].nunique()),
-        "patients": int(images["patient_key"].nunique()),
-        "malignant": int(images["label"].sum()),
+        view.name: parts.append(store, tables.folder, view, rows, now) for view, rows in published
     }
-
-
-def assert_disjoint(images: pd.DataFrame) -> None:
-    """Refuse a table in which a patient has images in two splits.
-
-    Args:
-        images: With the columns patient_key and split.
-
-    Raises:
-        RecordError: Names how many patients and the first of them.
-    """
-    splits = images.groupby("patient_key")["split"].nunique()
-    both = splits[splits > 1]
-    if len(both):
-        raise RecordError(
-            f"{len(both)} patients are in more than one split, the first is {both.index[0]}",
-            expected="every patient in one split",
-            received=f"{sorted(images.loc[images['patient_key'] == both.index[0], 'split'])}",
-        )

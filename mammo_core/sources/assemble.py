@@ -231,6 +231,7 @@ def _image_row(source: str, digest: str, cases: list[ImageCase], facts: ImageFac
         "breast_density": next((case.breast_density for case in cases if case.breast_density), 0),
         "malignant": max(case.malignant for case in cases),
         "lesion_types": "+".join(sorted({name for case in cases for name in case.types})),
+        "manufacturer": facts.manufacturer,
         "bits_stored": facts.bits_stored,
         "rows": facts.rows,
         "columns": facts.columns,

@@ -215,6 +215,7 @@ def _splits(
         ("view", images["view"]),
         ("laterality", images["laterality"]),
         ("breast density", images["breast_density"].replace(0, "unknown")),
+        ("manufacturer", images["manufacturer"]),
         ("bit depth", images["bits_stored"]),
         ("pixel spacing", spacing),
     ):

@@ -158,6 +158,7 @@ def _images(
                 ),
                 "malignant": max(int(row["malignant"]) for row in related),
                 "lesion_types": "+".join(sorted({str(row["lesion_type"]) for row in related})),
+                "manufacturer": facts.manufacturer,
                 "bits_stored": facts.bits_stored,
                 "rows": facts.rows,
                 "columns": facts.columns,

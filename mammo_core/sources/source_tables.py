@@ -16,7 +16,7 @@ ProgressCall = Callable[[str, int, int], None]
 IMAGE_COLUMNS: Final = (
     "image_id", "path", "patient_key", "laterality", "view", "view_id", "source",
     "official_split", "official_splits", "breast_density", "malignant", "lesion_types",
-    "bits_stored", "rows", "columns",
+    "manufacturer", "bits_stored", "rows", "columns",
 )  # fmt: skip
 LESION_COLUMNS: Final = (
     "lesion_id", "image_id", "view_id", "patient_key", "abnormality_id", "lesion_type",

@@ -15,7 +15,7 @@ from mammo_core.sources.source_files import SourceFiles
 from mammo_core.steps.base import StepContext, step
 
 #: Raised by hand when the tables that `index` writes change.
-INDEX_REVISION = 2
+INDEX_REVISION = 3
 TABLES = "tables"
 
 
@@ -173,6 +173,7 @@ def convert(context: StepContext, tables: Manifest, shard: str = "") -> Manifest
 @step("publish-features")
 def publish_features(context: StepContext, tables: Manifest, images: Manifest) -> Manifest:
     """Publish labels, splits and statistics to the feature store, and the frame of this run."""
+    from mammo_core.features.locations import record_locations
     from mammo_core.features.publish import FeatureTables, find_frame, publish_frame
     from mammo_core.sources import assign
 
@@ -202,6 +203,7 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
             "intensity": recipe.intensity.model_dump_json(),
         },
         intensity=recipe.intensity,
+        locations=record_locations(images, statistics),
     )
     found = find_frame(context.store, features.folder, features.inputs)
     if found is not None:

@@ -77,8 +77,25 @@ def evaluate(
         )
 
     manifest = context.find_or_make(EVALUATION, id, make)
+    _publish_scores(context.store, manifest, frame, image_training)
     context.facts = manifest.facts["summary"]
     return manifest
+
+
+def _publish_scores(
+    store: Store, evaluation: Manifest, frame: Manifest, image_training: Manifest
+) -> None:
+    """What the model said of each image is a feature like any other."""
+    from mammo_core.features import MAIN, publish_scores
+
+    tables = [read_table(store, evaluation, f"{name}.parquet") for name in ("test", "validation")]
+    publish_scores(
+        store,
+        pd.concat(tables, ignore_index=True),
+        folder=str(frame.config.get("folder", MAIN)),
+        model_id=image_training.id,
+        evaluation_id=evaluation.id,
+    )
 
 
 def _evaluate_and_report(

@@ -30,6 +30,7 @@ def make_tables(**changes):
                     "breast_density": 1 + number % 4,
                     "malignant": malignant,
                     "lesion_types": kind,
+                    "manufacturer": "hologic",
                     "bits_stored": 16,
                     "rows": 100,
                     "columns": 80,

@@ -7,8 +7,8 @@ import pytest
 
 from mammo_core.errors import RecordError
 from mammo_core.features import parts
-from mammo_core.features.definitions import IMAGE_LABEL, IMAGE_STATISTICS, VIEWS
-from mammo_core.features.publish import assert_disjoint
+from mammo_core.features.assemble import assert_disjoint
+from mammo_core.features.definitions import IMAGE_LABEL, INTENSITY_STATISTICS, VIEWS
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -55,8 +55,8 @@ def test_keys_of_several_columns(file_store):
             "maximum": 9,
         }
     )
-    assert parts.append(file_store, "f", IMAGE_STATISTICS, rows, START) == 2
-    assert len(parts.latest(file_store, "f", IMAGE_STATISTICS)) == 2
+    assert parts.append(file_store, "f", INTENSITY_STATISTICS, rows, START) == 2
+    assert len(parts.latest(file_store, "f", INTENSITY_STATISTICS)) == 2
 
 
 def test_a_key_twice_is_refused(file_store):

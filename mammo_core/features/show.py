@@ -1,0 +1,77 @@
+"""What the feature store holds."""
+
+from typing import Any
+
+import pandas as pd
+
+from mammo_core.errors import RecordError
+from mammo_core.features import parts
+from mammo_core.features.definitions import VIEWS, View
+from mammo_core.store import Store
+
+
+def view_of(name: str) -> View:
+    """Return a view by name; RecordError names those there are."""
+    for view in VIEWS:
+        if view.name == name:
+            return view
+    raise RecordError(
+        f"There is no feature view {name}",
+        expected=f"one of {', '.join(view.name for view in VIEWS)}",
+        received=name,
+    )
+
+
+def summary(store: Store, folder: str) -> list[dict[str, Any]]:
+    """Return of every view what is in it.
+
+    Returns:
+        For each view: name, entities (join keys), features, keys (distinct ones), rows (with
+        the history), parts (files), oldest_event and newest_event (UTC, ISO 8601; None when
+        it is empty).
+    """
+    told = []
+    for view in VIEWS:
+        rows = parts.rows(store, folder, view)
+        events = rows["event_timestamp"] if len(rows) else None
+        told.append(
+            {
+                "name": view.name,
+                "entities": list(view.keys),
+                "features": [name for name, _ in view.fields],
+                "keys": len(rows.drop_duplicates(list(view.keys))),
+                "rows": len(rows),
+                "parts": len(parts.keys(store, folder, view)),
+                "oldest_event": None if events is None else _time(events.min()),
+                "newest_event": None if events is None else _time(events.max()),
+            }
+        )
+    return told
+
+
+def history(store: Store, folder: str, view: View, id: str = "") -> pd.DataFrame:
+    """Return the rows of a view, oldest first: keys, features and event_timestamp.
+
+    Args:
+        store: The object store.
+        folder: Folder of the feature store.
+        view: The view.
+        id: Only rows with this image_id or lesion_id; empty for all.
+
+    Raises:
+        RecordError: The view has no row of the id.
+    """
+    rows = parts.rows(store, folder, view).sort_values([*parts.TIMES, *view.keys], kind="stable")
+    if id:
+        rows = rows[rows[view.keys[0]] == id]
+        if not len(rows):
+            raise RecordError(
+                f"The feature view {view.name} has no {view.keys[0]} {id}",
+                expected="an id that was published",
+                received="an unknown one",
+            )
+    return rows.drop(columns="created").reset_index(drop=True)
+
+
+def _time(value: pd.Timestamp) -> str:
+    return f"{value:%Y-%m-%dT%H:%M:%SZ}"

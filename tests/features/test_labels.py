@@ -1,0 +1,157 @@
+"""Corrected labels: they stand until corrected again, and only for what is known."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from mammo_core.errors import RecordError, SourceError
+from mammo_core.features import MAIN, frame_as_of, parts, publish_frame, read_frame
+from mammo_core.features.definitions import IMAGE_LABEL, LESION_LABEL
+from mammo_core.features.labels import publish_labels, read_labels
+from mammo_core.features.publish import publish_features
+from mammo_core.store import open_store
+
+BENIGN, MALIGNANT = "P_00000_LEFT_MLO_mass_1", "P_00001_LEFT_MLO_mass_1"
+
+
+def corrections(*rows):
+    return pd.DataFrame(rows, columns=["kind", "id", "malignant", "pathology"])
+
+
+def labels_of(store, view=IMAGE_LABEL, name="malignant"):
+    table = parts.latest(store, MAIN, view)
+    return dict(zip(table[view.keys[0]], table[name], strict=True))
+
+
+def image_of(tables, lesion):
+    return tables.lesions.set_index("lesion_id").loc[lesion, "image_id"]
+
+
+@pytest.fixture
+def published(file_store, made):
+    """Features without a frame: Feast is not opened."""
+    publish_features(file_store, made.tables())
+    return SimpleNamespace(store=file_store, tables=made.tables())
+
+
+def test_an_image_of_a_corrected_lesion_follows_it(published):
+    store, image = published.store, image_of(published.tables, BENIGN)
+    written = publish_labels(store, corrections(("lesion", BENIGN, 1, "MALIGNANT")), MAIN)
+    assert written == {"image_label": 1, "lesion_label": 1}
+    assert labels_of(store)[image] == 1
+    assert labels_of(store, LESION_LABEL, "pathology")[BENIGN] == "MALIGNANT"
+    assert labels_of(store, IMAGE_LABEL, "label_origin")[image] == "lesions"
+
+
+def test_the_same_correction_again_writes_nothing(published):
+    told = corrections(("lesion", BENIGN, 1, "MALIGNANT"), ("image", "", 1, ""))
+    told.loc[1, "id"] = published.tables.images["image_id"].iloc[0]
+    assert publish_labels(published.store, told, MAIN) == {"image_label": 2, "lesion_label": 1}
+    assert publish_labels(published.store, told, MAIN) == {"image_label": 0, "lesion_label": 0}
+
+
+def test_a_correction_outlives_the_next_publication_of_the_tables(published):
+    store, tables = published.store, published.tables
+    image = image_of(tables, BENIGN)
+    publish_labels(store, corrections(("lesion", BENIGN, 1, "MALIGNANT")), MAIN)
+    written = publish_features(store, tables)
+    assert set(written.values()) == {0}
+    # The tables change something else of the same image: the correction still stands,
+    types = tables.images.assign(lesion_types="mass+calc")
+    publish_features(store, replace(tables, images=types))
+    assert labels_of(store)[image] == 1
+    assert labels_of(store, IMAGE_LABEL, "lesion_types")[image] == "mass+calc"
+    # and another lesion of it, malignant in the tables, is not overruled by a benign one.
+    publish_labels(store, corrections(("lesion", BENIGN, 0, "BENIGN")), MAIN)
+    assert labels_of(store)[image] == 0
+    second = tables.lesions[tables.lesions["lesion_id"] == BENIGN].assign(
+        lesion_id="second", malignant=1, pathology="MALIGNANT"
+    )
+    publish_features(store, replace(tables, lesions=pd.concat([tables.lesions, second])))
+    assert labels_of(store)[image] == 1
+    assert labels_of(store, LESION_LABEL, "pathology")[BENIGN] == "BENIGN"
+
+
+@pytest.mark.parametrize("kind", ["image", "lesion"])
+def test_an_unknown_id_is_named_and_nothing_is_published(published, kind):
+    before = list(published.store.list(MAIN))
+    told = corrections((kind, "nobody", 1, "MALIGNANT"), ("lesion", BENIGN, 1, "MALIGNANT"))
+    with pytest.raises(RecordError, match=f"unknown {kind}: nobody"):
+        publish_labels(published.store, told, MAIN)
+    assert list(published.store.list(MAIN)) == before
+
+
+def test_a_label_for_a_store_without_features_is_refused(file_store):
+    with pytest.raises(RecordError, match=r"unknown image: a.*0 images"):
+        publish_labels(file_store, corrections(("image", "a", 1, "")), MAIN)
+
+
+def test_an_image_with_a_malignant_lesion_cannot_be_called_benign(published):
+    image = image_of(published.tables, MALIGNANT)
+    with pytest.raises(RecordError, match=f"{image} cannot be benign"):
+        publish_labels(published.store, corrections(("image", image, 0, "")), MAIN)
+    both = corrections(("image", image, 0, ""), ("lesion", MALIGNANT, 0, "BENIGN"))
+    publish_labels(published.store, both, MAIN)
+    assert labels_of(published.store)[image] == 0
+
+
+def test_todays_frame_has_the_correction_and_last_weeks_stays(tmp_path, made):
+    store, tables = open_store(str(tmp_path)), made.tables()
+    first = publish_frame(store, tables)
+    between = datetime.now(UTC)
+    image = image_of(tables, BENIGN)
+    publish_labels(store, corrections(("lesion", BENIGN, 1, "MALIGNANT")), MAIN)
+    today = frame_as_of(store)
+    assert frame_as_of(store, at=between).id == first.id != today.id
+    frame = read_frame(store, today.id)
+    assert frame.image_labels("train")[image] == 1
+    assert frame.lesions.set_index("lesion_id").loc[BENIGN, "patch_class"] == "mass_mal"
+    assert frame.mean == read_frame(store, first.id).mean
+    # The pipeline's next run takes it too, though its tables know nothing of it.
+    assert publish_frame(store, tables).id == today.id
+
+
+def csv(tmp_path, text):
+    path = tmp_path / "labels.csv"
+    path.write_bytes(text.encode("utf-8") if isinstance(text, str) else text)
+    return path
+
+
+def test_labels_of_both_kinds_from_one_file(tmp_path):
+    path = csv(
+        tmp_path,
+        "\ufefflesion_id, image_id ,pathology,malignant,note\n"
+        "l1,,benign_without_callback,,seen again\nl2,i9,MALIGNANT,1,\n,i1,,0,\n,i1,,0,twice\n",
+    )
+    assert read_labels(path).to_dict("records") == [
+        {"kind": "lesion", "id": "l1", "malignant": 0, "pathology": "BENIGN_WITHOUT_CALLBACK"},
+        {"kind": "lesion", "id": "l2", "malignant": 1, "pathology": "MALIGNANT"},
+        {"kind": "image", "id": "i1", "malignant": 0, "pathology": ""},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("image_id,malignant\na,1\nb,yes\n", r"Line 3 of .*'yes'"),
+        ("image_id,malignant\n,1\n", "Line 2 .*image_id or a lesion_id"),
+        ("lesion_id,pathology\na,CANCER\n", "Line 2 .*'CANCER'"),
+        ("lesion_id,pathology,malignant\na,BENIGN,1\n", "malignant 0 for the pathology BENIGN"),
+        ("image_id,malignant\na,1\na,0\n", "Line 3 .*several for a"),
+        ("image_id,label\na,1\n", "lack columns"),
+        ("image_id,malignant\n", "are none"),
+        ("", "cannot be read"),
+        (b"image_id,malignant\n\xff\xfe,1\n", "cannot be read"),
+    ],
+)
+def test_a_file_that_is_no_table_of_labels_is_refused(tmp_path, text, told):
+    with pytest.raises(SourceError, match=told):
+        read_labels(csv(tmp_path, text))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(SourceError, match=r"nothing\.csv cannot be read.*No such file"):
+        read_labels(tmp_path / "nothing.csv")

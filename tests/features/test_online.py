@@ -1,0 +1,136 @@
+"""The online store: SQLite in the object store, Redis by configuration."""
+
+import importlib.util
+import shutil
+import socket
+import time
+
+import pytest
+
+from mammo_core.errors import RecordError, StoreError
+from mammo_core.features import MAIN, parts, publish_features
+from mammo_core.features.definitions import (
+    IMAGE_LABEL,
+    INTENSITY_STATISTICS,
+    LESION_LABEL,
+    VIEWS,
+    feast_objects,
+)
+from mammo_core.features.labels import publish_labels
+from mammo_core.features.online import PASSWORD, SERVER, apply, look_up, redis_of
+
+
+def test_no_view_has_a_time_to_live():
+    """Feast drops what is older without a word."""
+    objects = {item.name: item for item in feast_objects()}
+    views = [objects[view.name] for view in VIEWS]
+    assert len(views) == 8 and all(not view.ttl for view in views)
+    assert {"image", "lesion"} <= set(objects)
+
+
+def check_online(store, tables):
+    image, lesion = tables.images["image_id"].iloc[0], "P_00000_LEFT_MLO_mass_1"
+    found = look_up(store, MAIN, IMAGE_LABEL, [{"image_id": image}])
+    assert found.to_dict("records") == [
+        {"image_id": image, "malignant": 0, "lesion_types": "mass", "label_origin": "source"}
+    ]
+    correct(store, image, lesion)
+    # The online store is as new as the last `apply`.
+    assert look_up(store, MAIN, IMAGE_LABEL, [{"image_id": image}])["malignant"].item() == 0
+    apply(store, MAIN)
+    assert look_up(store, MAIN, IMAGE_LABEL, [{"image_id": image}])["malignant"].item() == 1
+    assert look_up(store, MAIN, LESION_LABEL, [{"lesion_id": lesion}])["pathology"].item() == (
+        "MALIGNANT"
+    )
+    keys = {"image_id": image, "dataset_id": "d1"}
+    assert look_up(store, MAIN, INTENSITY_STATISTICS, [keys])["mean"].item() == 1000
+    with pytest.raises(RecordError, match=r"image_label of 1 keys.*nobody"):
+        look_up(store, MAIN, IMAGE_LABEL, [{"image_id": image}, {"image_id": "nobody"}])
+
+
+def correct(store, image, lesion):
+    import pandas as pd
+
+    rows = [("image", image, 1, ""), ("lesion", lesion, 1, "MALIGNANT")]
+    told = pd.DataFrame(rows, columns=["kind", "id", "malignant", "pathology"])
+    publish_labels(store, told, MAIN)
+
+
+def test_the_newest_rows_are_online_in_sqlite(store, made):
+    tables = made.tables()
+    with pytest.raises(RecordError, match=r"no online store.*mammo features apply"):
+        look_up(store, MAIN, IMAGE_LABEL, [{"image_id": "a"}])
+    publish_features(store, tables)
+    done = apply(store, MAIN)
+    assert done.online == "sqlite" and done.views["image_label"] == 16
+    assert done.views["model_scores"] == 0
+    check_online(store, tables)
+    assert parts.latest(store, MAIN, IMAGE_LABEL)["image_id"].is_unique
+
+
+def test_a_registry_without_features_can_be_applied(file_store):
+    assert set(apply(file_store, MAIN).views.values()) == {0}
+    assert file_store.exists(f"{MAIN}/registry.db")
+
+
+@pytest.fixture
+def redis_server(tmp_path, start_child):
+    """A real Redis server with a password, where there is one on this machine."""
+    binary = shutil.which("redis-server")
+    if binary is None or importlib.util.find_spec("redis") is None:
+        pytest.skip("no redis-server on PATH, or no Python package redis")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [binary, "--port", str(port), "--save", "", "--dir", str(tmp_path)]
+    with start_child([*command, "--requirepass", "only-a-test"]):
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield f"redis://127.0.0.1:{port}/1"
+
+
+def test_the_newest_rows_are_online_in_redis(file_store, made, redis_server, monkeypatch):
+    monkeypatch.setenv(SERVER, redis_server)
+    monkeypatch.setenv(PASSWORD, "only-a-test")
+    publish_features(file_store, made.tables())
+    assert apply(file_store, MAIN).online.startswith("redis 127.0.0.1:")
+    check_online(file_store, made.tables())
+    assert not file_store.exists(f"{MAIN}/online.db")
+    assert b"only-a-test" not in file_store.read(f"{MAIN}/registry.db")
+    monkeypatch.setenv(PASSWORD, "wrong-word")
+    with pytest.raises(StoreError, match=r"online store at 127.0.0.1") as caught:
+        apply(file_store, MAIN)
+    assert "wrong-word" not in str(caught.value)
+
+
+def test_a_server_that_does_not_answer_is_one_clear_error(file_store, made, monkeypatch):
+    publish_features(file_store, made.tables())
+    monkeypatch.setenv(SERVER, "redis://127.0.0.1:1")
+    with pytest.raises(StoreError, match=r"online store at 127.0.0.1:1 cannot be used"):
+        apply(file_store, MAIN)
+
+
+def test_redis_by_configuration():
+    assert redis_of({}) is None and redis_of({SERVER: "sqlite"}) is None
+    assert redis_of({SERVER: "redis://redis"}) == {
+        "type": "redis",
+        "connection_string": "redis:6379,db=0",
+    }
+    told = redis_of({SERVER: "rediss://redis.example:7000/3", PASSWORD: "p"})
+    assert told["connection_string"] == "redis.example:7000,db=3,password=p,ssl=true"
+
+
+@pytest.mark.parametrize("uri", ["http://redis", "redis://", "redis://h/x", "redis://h:port"])
+def test_an_address_that_is_none_is_refused(uri):
+    with pytest.raises(StoreError, match="MAMMO_ONLINE_STORE as redis://"):
+        redis_of({SERVER: uri})
+
+
+def test_a_password_in_the_address_is_not_repeated():
+    with pytest.raises(StoreError, match="MAMMO_ONLINE_PASSWORD") as caught:
+        redis_of({SERVER: "redis://:secret@redis"})
+    assert "secret" not in str(caught.value)

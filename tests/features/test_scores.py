@@ -1,0 +1,60 @@
+"""Scores of models, places of records: published without Feast."""
+
+import pandas as pd
+import pytest
+
+from mammo_core.datasets import Manifest, StoredFile
+from mammo_core.errors import RecordError
+from mammo_core.features import MAIN, parts, publish_features, publish_scores
+from mammo_core.features.definitions import MODEL_SCORES
+from mammo_core.features.locations import record_locations
+
+
+def scores_of(tables, first=0.25):
+    ids = tables.images["image_id"]
+    return pd.DataFrame({"image_id": ids, "probability": [first] + [0.5] * (len(ids) - 1)})
+
+
+def test_scores_are_features_of_image_and_model(store, made):
+    tables = made.tables()
+    publish_features(store, tables)
+    state = parts.state(store, MAIN)
+    told = {"folder": MAIN, "evaluation_id": "e1"}
+    assert publish_scores(store, scores_of(tables), model_id="m1", **told) == 16
+    assert publish_scores(store, scores_of(tables), model_id="m1", **told) == 0
+    assert publish_scores(store, scores_of(tables, 0.75), model_id="m1", **told) == 1
+    assert publish_scores(store, scores_of(tables), model_id="m2", **told) == 16
+    table = parts.latest(store, MAIN, MODEL_SCORES).set_index(["image_id", "model_id"])
+    first = tables.images["image_id"].iloc[0]
+    assert table.loc[(first, "m1"), "malignant_probability"] == 0.75
+    assert table.loc[(first, "m2"), "malignant_probability"] == 0.25
+    # Frames know nothing of scores: one made before is found again.
+    assert parts.state(store, MAIN) == state
+
+
+def test_a_score_of_an_unknown_image_is_refused_by_name(file_store, made):
+    tables = made.tables()
+    publish_features(file_store, tables)
+    wrong = pd.DataFrame({"image_id": ["nobody"], "probability": [0.5]})
+    with pytest.raises(RecordError, match="unknown image: nobody"):
+        publish_scores(file_store, wrong, folder=MAIN, model_id="m1")
+
+
+@pytest.mark.parametrize("value", [1.5, -0.1, float("nan")])
+def test_what_is_no_probability_is_refused(file_store, value):
+    wrong = pd.DataFrame({"image_id": ["a"], "probability": [value]})
+    with pytest.raises(RecordError, match="score of the image a is no probability"):
+        publish_scores(file_store, wrong, folder=MAIN, model_id="m1")
+
+
+def dataset(*counts):
+    files = tuple(
+        StoredFile(name=f"shard-{n:05d}", key=f"d/{n}", sha256="", size=1, count=count)
+        for n, count in enumerate(counts)
+    )
+    return Manifest(kind="datasets/images", id="d", revision=1, config={}, files=files)
+
+
+def test_records_lie_sorted_in_their_shards():
+    table = record_locations(dataset(2, 1), pd.DataFrame({"image_id": ["c", "a", "b"]}))
+    assert table.to_numpy().tolist() == [["a", "d/0", 0], ["b", "d/0", 1], ["c", "d/1", 0]]
