@@ -29,6 +29,8 @@ class StoredFile(BaseModel):
         sha256: Digest of its bytes, hex.
         size: Bytes.
         count: Records in it, where it holds records.
+        excluded: Ids of those of its records that are no part of the output, sorted: their
+            sources were removed or changed after the file was written.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +40,7 @@ class StoredFile(BaseModel):
     sha256: str
     size: int
     count: int | None = None
+    excluded: tuple[str, ...] = ()
 
 
 class Manifest(BaseModel):
@@ -182,8 +185,14 @@ def fetch_verified(store: Store, file: StoredFile) -> Path:
     return store.fetch(file.key)
 
 
-def publish(store: Store, manifest: Manifest) -> Manifest:
+def publish(store: Store, manifest: Manifest, base: Manifest | None = None) -> Manifest:
     """Verify every file of an output and make it visible by writing its manifest.
+
+    Args:
+        store: Where the output is.
+        manifest: The output.
+        base: A published output: of files taken over from it only presence and size are
+            looked up.
 
     Raises:
         RecordError: When a file is damaged or two files share a name.
@@ -199,10 +208,26 @@ def publish(store: Store, manifest: Manifest) -> Manifest:
     ordered = manifest.model_copy(
         update={"files": tuple(sorted(manifest.files, key=lambda file: file.name))}
     )
+    known = {(file.key, file.sha256) for file in base.files} if base is not None else set()
+    _check_present(store, [file for file in ordered.files if (file.key, file.sha256) in known])
     for file in ordered.files:
-        verify_file(store, file)
+        if (file.key, file.sha256) not in known:
+            verify_file(store, file)
     store.write(ordered.key, ordered.to_json().encode())
     return ordered
+
+
+def _check_present(store: Store, files: list[StoredFile]) -> None:
+    folders = {file.key.rpartition("/")[0] for file in files}
+    sizes = {entry.key: entry.size for folder in folders for entry in store.entries(f"{folder}/")}
+    for file in files:
+        if sizes.get(file.key) != file.size:
+            raise RecordError(
+                f"The stored file {file.key} is damaged",
+                expected=f"{file.size} bytes, as when it was published",
+                received=f"{sizes[file.key]} bytes" if file.key in sizes else "no such file",
+                hint="`mammo store verify` tells what else is; remove the outputs that list it",
+            )
 
 
 def put_bytes(store: Store, folder: str, name: str, data: bytes) -> StoredFile:

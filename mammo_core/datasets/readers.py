@@ -55,6 +55,12 @@ class RecordSource:
         self._id_field = _ID_FIELDS[manifest.kind]
         shards = manifest.files_like("shard-")
         self._files = [str(store.fetch(file.key)) for file in shards]
+        # Records of removed or changed sources, by the file that still holds them.
+        self._excluded = [
+            f"{path}\t{id}"
+            for path, file in zip(self._files, shards, strict=True)
+            for id in file.excluded
+        ]
         self._name = manifest.folder
         self._labels = dict(labels)
         self._batch_size = batch_size
@@ -165,6 +171,24 @@ class RecordSource:
             "width": tf.io.FixedLenFeature([], tf.int64),
         }
 
+        excluded = tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(
+                self._excluded or [""], [1] * max(len(self._excluded), 1), tf.string, tf.int64
+            ),
+            default_value=0,
+        )
+
+        def read(path: Any) -> Any:
+            records = tf.data.TFRecordDataset(path)
+            if not self._excluded:
+                return records
+
+            def inside(data: Any) -> Any:
+                id = tf.io.parse_single_example(data, ids)[self._id_field]
+                return excluded.lookup(tf.strings.join([path, id], "\t")) == 0
+
+            return records.filter(inside)
+
         def wanted(data: Any) -> Any:
             return known.lookup(tf.io.parse_single_example(data, ids)[self._id_field]) >= 0
 
@@ -175,7 +199,7 @@ class RecordSource:
             return found[self._id_field], tf.reshape(pixels, shape)
 
         records = tf.data.Dataset.from_tensor_slices(files).interleave(
-            tf.data.TFRecordDataset, cycle_length=together, block_length=1
+            read, cycle_length=together, block_length=1
         )
         records = records.filter(wanted).map(
             parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True

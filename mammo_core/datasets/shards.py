@@ -10,6 +10,7 @@ from typing import TypeVar
 import google_crc32c
 
 from mammo_core.datasets.manifests import StoredFile
+from mammo_core.datasets.records import decode
 from mammo_core.errors import RecordError
 from mammo_core.store import Store
 from mammo_core.store.base import file_sha256
@@ -70,6 +71,25 @@ def write_shard(store: Store, folder: str, index: int, records: Iterable[bytes])
             size=path.stat().st_size,
             count=count,
         )
+
+
+def read_shard(store: Store, file: StoredFile) -> Iterator[bytes]:
+    """Yield the records of a stored shard that are part of the output.
+
+    Raises:
+        RecordError: When the shard is damaged.
+    """
+    excluded = frozenset(file.excluded)
+    for record in read_records(store.fetch(file.key)):
+        if not excluded or record_id(record) not in excluded:
+            yield record
+
+
+def record_id(record: bytes) -> str:
+    """Return the id of an image or patch record."""
+    fields = decode(record)
+    name: bytes = (fields.get("patch_id") or fields["image_id"])[0]
+    return name.decode()
 
 
 def read_records(path: Path) -> Iterator[bytes]:

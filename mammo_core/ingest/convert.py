@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,18 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from mammo_core.datasets import Manifest, StoredFile, content_id, publish
+from mammo_core.datasets import Manifest, StoredFile, content_id, find, publish
 from mammo_core.datasets.shards import plan, write_shard
 from mammo_core.errors import DicomError
+from mammo_core.ingest.incremental import (
+    ITEMS,
+    Carried,
+    carry,
+    items_of,
+    joined,
+    rejects_in,
+    series,
+)
 from mammo_core.ingest.outputs import put_rejects, put_rows, share_manifest
 from mammo_core.ingest.parts import (
     Made,
@@ -32,8 +42,9 @@ from mammo_core.sources.source_files import SourceFiles
 from mammo_core.store import Store
 
 #: Raised by hand when the bytes of image records change; a golden-bytes test watches.
-CONVERT_REVISION = 2
+CONVERT_REVISION = 3
 KIND = "datasets/images"
+STATISTICS_TABLE = "statistics.parquet"
 BIT_DEPTH = 16
 
 
@@ -71,10 +82,11 @@ def convert(
     runner: RunnerConfig,
     lineage: dict[str, str],
 ) -> Manifest:
-    """Convert the mammograms of the tables and publish the image dataset.
+    """Convert the mammograms of the tables and publish the image dataset, if it is not there.
 
     Shards that an earlier run left, or that processes with a share of the plan made
-    (`convert_share`), are found, checked and not made again.
+    (`convert_share`), are found, checked and not made again; so is what an earlier dataset of
+    the same settings holds of these images.
 
     Args:
         store: Where the dataset goes.
@@ -89,9 +101,13 @@ def convert(
         SourceError: When a file changed since it was indexed.
         StoreError: When reading or writing failed.
     """
-    dataset, shards = _plan(images, lesions, config, lineage)
-    make_shards(store, dataset.folder, shards, _maker(root, config), runner, "convert")
-    manifest = _publish(store, dataset, collect(store, dataset.folder, shards))
+    present = find(store, KIND, convert_id(config, images, lesions))
+    if present is not None:
+        return present
+    plan = _plan(store, images, lesions, config, lineage)
+    folder = plan.dataset.folder
+    make_shards(store, folder, plan.shards, _maker(root, config), runner, "convert")
+    manifest = _publish(store, plan, collect(store, folder, plan.shards))
     remove_parts(store, manifest)
     return manifest
 
@@ -114,16 +130,28 @@ def convert_share(
     Returns:
         A manifest of the shards of the share; it is not in the store.
     """
-    dataset, shards = _plan(images, lesions, config, lineage)
-    own = share.of_plan(shards)
-    make_shards(store, dataset.folder, own, _maker(root, config), runner, "convert")
-    return share_manifest(dataset, collect(store, dataset.folder, own), "images")
+    plan = _plan(store, images, lesions, config, lineage)
+    own, folder = share.of_plan(plan.shards), plan.dataset.folder
+    make_shards(store, folder, own, _maker(root, config), runner, "convert")
+    return share_manifest(plan.dataset, collect(store, folder, own), "images")
+
+
+@dataclass(frozen=True)
+class _Plan:
+    dataset: Manifest  # without its files
+    sources: dict[str, str]
+    carried: Carried
+    shards: list[Planned]
 
 
 def _plan(
-    images: pd.DataFrame, lesions: pd.DataFrame, config: ConvertConfig, lineage: dict[str, str]
-) -> tuple[Manifest, list[Planned]]:
-    items = _items(images, lesions)
+    store: Store,
+    images: pd.DataFrame,
+    lesions: pd.DataFrame,
+    config: ConvertConfig,
+    lineage: dict[str, str],
+) -> _Plan:
+    items, settings = _items(images, lesions), _settings(config)
     dataset = Manifest(
         kind=KIND,
         id=convert_id(config, images, lesions),
@@ -134,12 +162,22 @@ def _plan(
             "bit_depth": BIT_DEPTH,
             "geometry": config.geometry.model_dump(mode="json"),
             "conversion": config.conversion.model_dump(mode="json"),
+            "series": series(KIND, CONVERT_REVISION, settings),
         },
         lineage=lineage,
     )
+    sources = dict(_source(item, config) for item in items)
+    paths = {item.image_id: item.path for item in items}
+
+    def same_path(image_id: str, rejects: list[dict[str, str]]) -> bool:
+        """A rejected image is named by its path."""
+        named = [row["item"] for row in rejects if row["kind"] == "image"]
+        return all(name == paths[image_id] for name in named)
+
+    carried = carry(store, dataset, sources, STATISTICS_TABLE, "image_id", same_path)
+    new = [item for item in items if item.image_id not in carried.ids]
     size = config.geometry.height * config.geometry.width
-    sizes = [size * 2 + len(item.lesions) * (size // 8) for item in items]
-    settings = _settings(config)
+    sizes = [size * 2 + len(item.lesions) * (size // 8) for item in new]
     shards = [
         Planned(
             index,
@@ -147,9 +185,9 @@ def _plan(
             len(own),
             own,
         )
-        for index, own in enumerate(plan(items, sizes, config.shard_mb * 2**20))
+        for index, own in enumerate(plan(new, sizes, config.shard_mb * 2**20), carried.next_index)
     ]
-    return dataset, shards
+    return _Plan(dataset, sources, carried, shards)
 
 
 def _settings(config: ConvertConfig) -> dict[str, Any]:
@@ -217,20 +255,23 @@ def _reject(item: str, kind: str, reason: str) -> dict[str, str]:
     return {"item": item, "kind": kind, "reason": reason, "step": "convert"}
 
 
-def _publish(store: Store, dataset: Manifest, parts: list[Part]) -> Manifest:
-    made = [one for part in parts for one in part.made]
-    statistics = [row for one in made for row in one.rows]
-    rejects = [row for one in made for row in one.rejects]
-    files = [part.file for part in parts if part.file is not None]
-    folder = dataset.folder
-    files.append(put_rows(store, folder, "statistics.parquet", statistics, STATISTICS))
+def _publish(store: Store, plan: _Plan, parts: list[Part]) -> Manifest:
+    items = items_of(parts, plan.sources, plan.carried)
+    made = [row for part in parts for one in part.made for row in one.rows]
+    statistics = joined(plan.carried.rows, pd.DataFrame(made, columns=STATISTICS))
+    rejects = rejects_in(items)
+    folder = plan.dataset.folder
+    files = [*plan.carried.files, *(part.file for part in parts if part.file is not None)]
+    files.append(put_rows(store, folder, STATISTICS_TABLE, statistics, STATISTICS))
+    files.append(put_rows(store, folder, ITEMS, items, list(items.columns)))
     files.append(put_rejects(store, folder, rejects))
     kinds = Counter(row["kind"] for row in rejects)
     counts = {
         "images": len(statistics),
-        "planned": len(made),
-        "lesions": sum(row["lesions"] for row in statistics),
+        "planned": len(items),
+        "lesions": int(statistics["lesions"].sum()),
         "rejected_images": kinds["image"],
         "rejected_lesions": kinds["lesion"],
     }
-    return publish(store, dataset.model_copy(update={"files": tuple(files), "counts": counts}))
+    manifest = plan.dataset.model_copy(update={"files": tuple(files), "counts": counts})
+    return publish(store, manifest, plan.carried.base)

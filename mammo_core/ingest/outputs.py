@@ -1,7 +1,6 @@
 """The tables that both pipelines publish besides records."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import pandas as pd
 
@@ -14,16 +13,17 @@ _REJECTS = ["item", "kind", "reason", "step"]
 
 
 def put_rows(
-    store: Store, folder: str, name: str, rows: Iterable[dict[str, Any]], columns: list[str]
+    store: Store, folder: str, name: str, rows: pd.DataFrame, columns: list[str]
 ) -> StoredFile:
-    """Write rows, sorted by the first column, as a table that has its columns even when empty."""
-    ordered = sorted(rows, key=lambda row: [str(row[column]) for column in columns[:3]])
-    return put_table(store, folder, name, pd.DataFrame(ordered, columns=columns))
+    """Write rows, sorted by the first columns, as a table that has its columns even when empty."""
+    table = rows[columns] if len(rows) else pd.DataFrame(columns=columns)
+    return put_table(store, folder, name, table.sort_values(columns[:3], kind="stable"))
 
 
 def put_rejects(store: Store, folder: str, rejects: Iterable[dict[str, str]]) -> StoredFile:
     """Write the table of rejects of an output."""
-    return put_rows(store, folder, "rejects.parquet", rejects, _REJECTS)
+    table = pd.DataFrame(list(rejects), columns=_REJECTS)
+    return put_rows(store, folder, "rejects.parquet", table, _REJECTS)
 
 
 def share_manifest(dataset: Manifest, parts: list[Part], counted: str) -> Manifest:

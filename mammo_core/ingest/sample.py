@@ -2,11 +2,24 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from mammo_core.datasets import ImageRecord, Manifest, StoredFile, content_id, publish
-from mammo_core.datasets.shards import read_records, write_shard
+import pandas as pd
+
+from mammo_core.datasets import ImageRecord, Manifest, StoredFile, content_id, find, publish
+from mammo_core.datasets.shards import read_shard, write_shard
+from mammo_core.datasets.tables import read_table
+from mammo_core.ingest.incremental import (
+    ITEMS,
+    Carried,
+    carry,
+    items_of,
+    joined,
+    rejects_in,
+    series,
+)
 from mammo_core.ingest.outputs import put_rejects, put_rows, share_manifest
 from mammo_core.ingest.parts import (
     Made,
@@ -26,6 +39,7 @@ from mammo_core.store import Store
 #: Raised by hand when the bytes of patch records change; a golden-bytes test watches.
 SAMPLE_REVISION = 3
 KIND = "datasets/patches"
+PATCHES_TABLE = "patches.parquet"
 _PATCHES = ["patch_id", "image_id", "lesion_id", "kind", "row", "column", "overlap", "cutoff"]
 
 
@@ -42,7 +56,7 @@ def sample_id(config: SamplingConfig, seed: int, images: Manifest) -> str:
 def sample(
     store: Store, images: Manifest, config: SamplingConfig, seed: int, runner: RunnerConfig
 ) -> Manifest:
-    """Sample the patches of an image dataset and publish them.
+    """Sample the patches of an image dataset and publish them, if they are not there.
 
     Each shard of images gives one shard of patches, sorted by patch id. A lesion or image that
     gives fewer patches than asked is listed in the rejects table, and its patches are kept.
@@ -54,9 +68,13 @@ def sample(
         seed: The run's seed.
         runner: Where the work is done.
     """
-    dataset, shards = _plan(images, config, seed)
-    make_shards(store, dataset.folder, shards, _maker(config, seed), runner, "sample")
-    manifest = _publish(store, dataset, collect(store, dataset.folder, shards))
+    present = find(store, KIND, sample_id(config, seed, images))
+    if present is not None:
+        return present
+    plan = _plan(store, images, config, seed)
+    folder = plan.dataset.folder
+    make_shards(store, folder, plan.shards, _maker(config, seed), runner, "sample")
+    manifest = _publish(store, plan, collect(store, folder, plan.shards))
     remove_parts(store, manifest)
     return manifest
 
@@ -76,33 +94,50 @@ def sample_share(
     Returns:
         A manifest of the shards of the share; it is not in the store.
     """
-    dataset, shards = _plan(images, config, seed)
-    own = share.of_plan(shards)
-    make_shards(store, dataset.folder, own, _maker(config, seed), runner, "sample")
-    return share_manifest(dataset, collect(store, dataset.folder, own), "images")
+    plan = _plan(store, images, config, seed)
+    own, folder = share.of_plan(plan.shards), plan.dataset.folder
+    make_shards(store, folder, own, _maker(config, seed), runner, "sample")
+    return share_manifest(plan.dataset, collect(store, folder, own), "images")
 
 
-def _plan(images: Manifest, config: SamplingConfig, seed: int) -> tuple[Manifest, list[Planned]]:
+@dataclass(frozen=True)
+class _Plan:
+    dataset: Manifest  # without its files
+    sources: dict[str, str]
+    carried: Carried
+    shards: list[Planned]
+
+
+def _plan(store: Store, images: Manifest, config: SamplingConfig, seed: int) -> _Plan:
+    settings = _settings(config, seed)
+    revisions = {"images": images.facts.get("series", images.id)}
     dataset = Manifest(
         kind=KIND,
         id=sample_id(config, seed, images),
         revision=SAMPLE_REVISION,
-        config=_settings(config, seed),
+        config=settings,
         files=(),
-        facts={**images.facts, "patch_size": config.patch_size},
+        facts={
+            **images.facts,
+            "patch_size": config.patch_size,
+            "series": series(KIND, SAMPLE_REVISION, {**settings, **revisions}),
+        },
         lineage={**images.lineage, "images": images.id},
     )
-    settings = _settings(config, seed)
-    shards = [
-        Planned(
-            index,
-            content_id(KIND, SAMPLE_REVISION, settings, [(file.name, file.sha256)]),
-            file.count or 0,
-            file,
-        )
-        for index, file in enumerate(images.files_like("shard-"))
-    ]
-    return dataset, shards
+    items = read_table(store, images, ITEMS)
+    items = items[items["shard"].ne("")]
+    sources = dict(zip(items["image_id"], items["source"], strict=True))
+    carried = carry(store, dataset, sources, PATCHES_TABLE, "patch_id")
+    new = items[~items["image_id"].isin(carried.ids)]
+    inside = {name: list(own) for name, own in new.groupby("shard")["image_id"]}
+    shards: list[Planned] = []
+    for file in images.files_like("shard-"):
+        if own := inside.get(file.name):
+            told = [(id, sources[id]) for id in own]
+            digest = content_id(KIND, SAMPLE_REVISION, {**settings, **revisions}, told)
+            index = carried.next_index + len(shards)
+            shards.append(Planned(index, digest, len(own), (file, frozenset(own))))
+    return _Plan(dataset, sources, carried, shards)
 
 
 def _maker(config: SamplingConfig, seed: int) -> Make:
@@ -116,8 +151,11 @@ def _sample_shard(
 
     def records() -> Iterator[bytes]:
         # Images are sorted by id and patch ids start with it: the patches come sorted too.
-        for data in read_records(store.fetch(shard.inputs.key)):
+        file, wanted = shard.inputs
+        for data in read_shard(store, file):
             image = ImageRecord.from_bytes(data)
+            if image.image_id not in wanted:
+                continue
             view = sample_view(image, config, seed)
             advance()
             rejects = [
@@ -141,18 +179,22 @@ def _sample_shard(
     return None, made
 
 
-def _publish(store: Store, dataset: Manifest, parts: list[Part]) -> Manifest:
-    made = [one for part in parts for one in part.made]
-    rows = [row for one in made for row in one.rows]
-    rejects = [row for one in made for row in one.rejects]
-    files = [part.file for part in parts if part.file is not None]
-    files.append(put_rows(store, dataset.folder, "patches.parquet", rows, _PATCHES))
-    files.append(put_rejects(store, dataset.folder, rejects))
+def _publish(store: Store, plan: _Plan, parts: list[Part]) -> Manifest:
+    items = items_of(parts, plan.sources, plan.carried)
+    made = [row for part in parts for one in part.made for row in one.rows]
+    rows = joined(plan.carried.rows, pd.DataFrame(made, columns=_PATCHES))
+    rejects = rejects_in(items)
+    folder = plan.dataset.folder
+    files = [*plan.carried.files, *(part.file for part in parts if part.file is not None)]
+    files.append(put_rows(store, folder, PATCHES_TABLE, rows, _PATCHES))
+    files.append(put_rows(store, folder, ITEMS, items, list(items.columns)))
+    files.append(put_rejects(store, folder, rejects))
     kinds = Counter(row["kind"] for row in rejects)
     counts = {
         "patches": len(rows),
         "rejected_images": kinds["image"],
         "rejected_lesions": kinds["lesion"],
-        **Counter(row["kind"] for row in rows),
+        **{str(kind): int(count) for kind, count in rows["kind"].value_counts().items()},
     }
-    return publish(store, dataset.model_copy(update={"files": tuple(files), "counts": counts}))
+    manifest = plan.dataset.model_copy(update={"files": tuple(files), "counts": counts})
+    return publish(store, manifest, plan.carried.base)

@@ -12,7 +12,7 @@ import pandas as pd
 from mammo_core.datasets import ImageRecord, Manifest, PatchRecord, content_id, publish
 from mammo_core.datasets.manifests import fetch_verified, find, put_bytes
 from mammo_core.datasets.readers import RecordSource
-from mammo_core.datasets.shards import read_records
+from mammo_core.datasets.shards import read_shard
 from mammo_core.datasets.tables import put_table, read_table
 from mammo_core.evaluation import EvaluationConfig, patch_evaluation, report
 from mammo_core.evaluation import evaluate as evaluate_images
@@ -277,7 +277,7 @@ def _patch_examples(
             chosen[names[position]] = index
     pictures: dict[int, list[npt.NDArray[np.uint16]]] = defaultdict(list)
     for file in patches.files_like("shard-"):
-        for record in map(PatchRecord.from_bytes, read_records(store.fetch(file.key))):
+        for record in map(PatchRecord.from_bytes, read_shard(store, file)):
             if record.patch_id in chosen:
                 pictures[chosen[record.patch_id]].append(record.pixels)
     return {classes[index]: np.stack(pictures[index]) for index in sorted(pictures)}
@@ -309,7 +309,7 @@ def _overlays(
     wanted = {row.image_id: row for row in picked.itertuples()}
     records: dict[str, ImageRecord] = {}
     for file in images.files_like("shard-"):
-        for record in map(ImageRecord.from_bytes, read_records(store.fetch(file.key))):
+        for record in map(ImageRecord.from_bytes, read_shard(store, file)):
             if record.image_id in wanted:
                 records[record.image_id] = record
     network = fully_convolutional(patch_model, patch_size)

@@ -1,0 +1,198 @@
+"""New images make new shards; what was made of the others is neither read nor made again."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from mammo_core.datasets import ImageRecord, PatchRecord
+from mammo_core.datasets.readers import RecordSource
+from mammo_core.datasets.shards import read_shard
+from mammo_core.datasets.tables import read_table
+from mammo_core.errors import RecordError
+from mammo_core.ingest import (
+    ConvertConfig,
+    RunnerConfig,
+    Share,
+    convert,
+    convert_share,
+    sample,
+)
+from mammo_core.preprocessing import Geometry
+from mammo_core.sampling import SamplingConfig
+from mammo_core.store import open_store
+
+SAMPLING = SamplingConfig(patch_size=24, lesion_patches=2, background_patches=2)
+RUNNER = RunnerConfig(workers=1)
+CONFIG = ConvertConfig(geometry=Geometry(height=432, width=324), shard_mb=1)
+
+
+def converted(store, source, config=CONFIG):
+    options = {"root": source.root, "config": config, "runner": RUNNER}
+    return convert(store, source.images, source.lesions, lineage={"tables": "t"}, **options)
+
+
+def sampled(store, images, config=SAMPLING):
+    return sample(store, images, config, 1, RUNNER)
+
+
+def records(store, manifest):
+    kind = ImageRecord if manifest.kind == "datasets/images" else PatchRecord
+    found = [data for file in manifest.files_like("shard-") for data in read_shard(store, file)]
+    name = "image_id" if kind is ImageRecord else "patch_id"
+    ids = [getattr(kind.from_bytes(data), name) for data in found]
+    assert len(set(ids)) == len(ids)
+    return dict(zip(ids, found, strict=True))
+
+
+def tables(store, manifest):
+    names = {"statistics.parquet", "patches.parquet", "rejects.parquet"}
+    return {f.name: f.sha256 for f in manifest.files if f.name in names}
+
+
+def part(source, images):
+    """The source with some of its images only."""
+    inside = source.lesions["image_id"].isin(set(images["image_id"]))
+    return replace(source, images=images, lesions=source.lesions[inside])
+
+
+@pytest.fixture
+def few(changeable):
+    """All but two of the images, by id so that shards hold both kinds."""
+    order = changeable.images.sort_values("image_id")
+    return part(changeable, order.drop(order.index[[1, 6]]))
+
+
+@pytest.fixture
+def nothing(tmp_path, phantom_tables):
+    """The whole set converted and sampled from nothing: store, images, patches."""
+    store = open_store(str(tmp_path / "nothing"))
+    images = converted(store, phantom_tables)
+    return store, images, sampled(store, images)
+
+
+def remove_files(source, images):
+    for row in images.itertuples():
+        (source.root / row.path).unlink()
+    masks = source.lesions["image_id"].isin(set(images["image_id"]))
+    for name in source.lesions.loc[masks, "mask_path"]:
+        (source.root / name).unlink()
+
+
+@pytest.mark.parametrize("shares", [0, 2])
+def test_new_images_make_new_shards(store, changeable, few, nothing, shares):
+    plain, whole, _ = nothing
+    base = converted(store, few)
+    remove_files(few, few.images)  # who reads an old file fails
+    for number in range(shares):
+        told = {"root": changeable.root, "config": CONFIG, "runner": RUNNER, "lineage": {}}
+        share = Share(number, shares)
+        convert_share(store, changeable.images, changeable.lesions, share, **told)
+    manifest = converted(store, changeable)
+    assert manifest.id == whole.id and manifest.counts == whole.counts
+    assert records(store, manifest) == records(plain, whole)
+    assert tables(store, manifest) == tables(plain, whole)
+    old = base.files_like("shard-")
+    assert manifest.files_like("shard-")[: len(old)] == old
+    new = manifest.files_like("shard-")[len(old) :]
+    assert [file.count for file in new] == [2] and new[0].key.startswith(manifest.folder)
+    assert not [key for key in store.list("") if "/parts/" in key]
+
+
+def test_patches_of_new_images_only(file_store, changeable, few, nothing):
+    plain, _, patches = nothing
+    base = converted(file_store, few)
+    sampled(file_store, base)
+    manifest = converted(file_store, changeable)
+    for file in base.files_like("shard-"):  # who reads an old shard fails
+        (file_store.root / file.key).unlink()
+    found = sampled(file_store, manifest)
+    assert found.id == patches.id and found.counts == patches.counts
+    assert records(file_store, found) == records(plain, patches)
+    assert tables(file_store, found) == tables(plain, patches)
+
+
+def test_removed_and_changed_sources_are_excluded(file_store, tmp_path, changeable):
+    base = converted(file_store, changeable)
+    sampled(file_store, base)
+    order = changeable.images.sort_values("image_id")
+    with_mask = changeable.lesions["image_id"].iloc[0]
+    gone = order[order["image_id"] != with_mask].iloc[[2]]
+    changed = changeable.lesions[changeable.lesions["image_id"] != with_mask]
+    kept = part(replace(changeable, lesions=changed), order.drop(gone.index))
+    manifest = converted(file_store, kept)
+    excluded = {id for file in manifest.files for id in file.excluded}
+    assert excluded == {gone["image_id"].iloc[0], with_mask}
+    plain = open_store(str(tmp_path / "plain"))
+    whole = converted(plain, kept)
+    assert manifest.id == whole.id and manifest.counts == whole.counts
+    assert records(file_store, manifest) == records(plain, whole)
+    assert not ImageRecord.from_bytes(records(file_store, manifest)[with_mask]).lesions
+    patches, plain_patches = sampled(file_store, manifest), sampled(plain, whole)
+    assert patches.id == plain_patches.id
+    assert records(file_store, patches) == records(plain, plain_patches)
+    assert tables(file_store, patches) == tables(plain, plain_patches)
+    # Training reads each record once, the right one.
+    for place, one in ((file_store, manifest), (plain, whole)):
+        labels = dict.fromkeys(kept.images["image_id"], 1)
+        for memory in (2**30, 0):
+            source = RecordSource(place, one, labels, classes=2, batch_size=4, memory_bytes=memory)
+            ids = [id for batch in source.batches(0) for id in batch.ids]
+            assert sorted(ids) == sorted(labels)
+    third = converted(file_store, part(changeable, order[:-1]))
+    assert records(file_store, third).keys() == set(order["image_id"][:-1])
+
+
+def test_generations(file_store, changeable, nothing):
+    plain, whole, patches = nothing
+    order = changeable.images.sort_values("image_id")
+    for size in (len(order) - 4, len(order) - 2, len(order)):
+        manifest = converted(file_store, part(changeable, order[:size]))
+        found = sampled(file_store, manifest)
+    assert (manifest.id, found.id) == (whole.id, patches.id)
+    assert records(file_store, manifest) == records(plain, whole)
+    assert records(file_store, found) == records(plain, patches)
+    assert len({file.key.split("/")[2] for file in manifest.files_like("shard-")}) == 3
+
+
+def test_rejects_are_taken_over_while_their_path_is_true(file_store, changeable, work):
+    broken = changeable.images["path"].iloc[1]
+    path = changeable.root / broken
+    path.write_bytes(path.read_bytes()[:-600])
+    source = work.read_tables(changeable.root)
+    order = source.images.sort_values("image_id")
+    last = order[order["path"] != broken].iloc[[-1]]
+    first = converted(file_store, part(source, order.drop(last.index)))
+    whole = converted(file_store, source)
+    rejected = read_table(file_store, whole, "rejects.parquet")
+    assert list(rejected["item"]) == [broken]
+    assert whole.counts["images"] == first.counts["images"] + 1
+    moved = path.with_name("moved.dcm")
+    shutil.move(path, moved)
+    name = moved.relative_to(changeable.root).as_posix()
+    images = source.images.assign(path=source.images["path"].replace({broken: name}))
+    renamed = converted(file_store, part(replace(source, images=images), images[:-1]))
+    assert name in set(read_table(file_store, renamed, "rejects.parquet")["item"])
+
+
+def test_only_what_fits_is_taken(file_store, changeable, few):
+    whole = converted(file_store, changeable)
+    other = CONFIG.model_copy(update={"geometry": Geometry(height=400, width=324)})
+    assert converted(file_store, few, other).files_like("shard-")[0].key.split("/")[2] != whole.id
+    # A few of many: mostly excluded shards would be read for nothing.
+    small = converted(file_store, part(changeable, changeable.images[:3]))
+    assert {file.key.split("/")[2] for file in small.files} == {small.id}
+    # Another size of shards is no other conversion.
+    larger = CONFIG.model_copy(update={"shard_mb": 2})
+    fitting = converted(file_store, few, larger)
+    assert {file.key.split("/")[2] for file in fitting.files_like("shard-")} == {whole.id}
+
+
+@pytest.mark.parametrize("how", ["gone", "short"])
+def test_a_lost_old_shard_is_told_before_anything_is_published(file_store, changeable, few, how):
+    file = converted(file_store, few).files_like("shard-")[0]
+    path = file_store.root / file.key
+    path.unlink() if how == "gone" else path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(RecordError, match=file.key) as caught:
+        converted(file_store, changeable)
+    assert "store verify" in str(caught.value)
