@@ -4,7 +4,19 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-NetworkName = Literal["compact", "yaroslav", "resnet50", "vgg16"]
+NetworkName = Literal[
+    "compact",
+    "yaroslav",
+    "resnet50",
+    "vgg16",
+    "vgg19",
+    "xception",
+    "inception_v3",
+    "convnext_tiny",
+    "efficientnetv2_s",
+    "efficientnet_b0",
+]
+_ORIGINAL = ("resnet50", "vgg16", "vgg19", "xception", "inception_v3", "yaroslav")
 
 
 class NetworkConfig(BaseModel):
@@ -12,16 +24,36 @@ class NetworkConfig(BaseModel):
 
     Attributes:
         name: Network of the registry.
-        weights: `"none"` (random from the seed), `"imagenet"`, or a file: `.keras` (a patch
-            model of the same network) or `.h5` (the network without its head).
+        topology: `"keras2"` builds ResNet50 as Keras 2.0.8 did, for the published weights:
+            padding, pooling, epsilon and names differ from today's. The original's other
+            networks are the same today.
+        weights: `"none"` (random from the seed), `"imagenet"`, or a file or its URI
+            (`s3://bucket/…`): `.keras` (a patch model of the same network) or `.h5` (the
+            network without its head).
         dropout: Rate before the last dense layer; 0 adds no layer.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: NetworkName
+    topology: Literal["today", "keras2"] = "today"
     weights: str = "none"
     dropout: float = Field(default=0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _topology_is_known(self) -> Self:
+        if self.topology == "keras2" and self.name not in _ORIGINAL:
+            raise ValueError(
+                f"The original had no network {self.name}. Expected topology keras2 with "
+                f"one of {', '.join(_ORIGINAL)}. Received {self.name}."
+            )
+        return self
+
+    @property
+    def network(self) -> str:
+        """Key of the registry."""
+        keras2 = self.topology == "keras2" and self.name == "resnet50"
+        return "resnet50_keras2" if keras2 else self.name
 
 
 class HeadConfig(BaseModel):

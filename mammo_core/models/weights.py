@@ -1,20 +1,21 @@
-"""Weights from a file, a package or another model, checked layer by layer."""
+"""Weights from a file, a store or another model, checked layer by layer."""
 
+import re
+import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import keras
 import numpy as np
 
-from mammo_core.errors import ModelError
-from mammo_core.models.registry import Network
+from mammo_core.errors import MammoError, ModelError
+from mammo_core.models.applications import application, copy_weights
+from mammo_core.models.registry import NETWORKS, Network
 from mammo_core.models.storage import load_model
+from mammo_core.store import open_store
 
-_IMAGENET = {
-    "resnet50": "resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    "vgg16": "vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
-}
-_IMAGENET_HOME = "https://storage.googleapis.com/tensorflow/keras-applications/"
+_SUFFIXES = (".keras", ".h5")
 
 
 def load_weights(model: keras.Model, body: keras.Model, network: Network, weights: str) -> None:
@@ -24,37 +25,31 @@ def load_weights(model: keras.Model, body: keras.Model, network: Network, weight
         model: The patch classifier.
         body: Its layers up to the features (shared with `model`).
         network: Its contract.
-        weights: `"imagenet"` or a file, see `NetworkConfig`. From a `.keras` file the head
-            comes too when it has as many classes.
+        weights: `"imagenet"`, a file or its URI, see `NetworkConfig`. From a `.keras` file the
+            head comes too when it has as many classes.
 
     Raises:
         ModelError: There are no such weights, they cannot be fetched, or do not fit.
     """
     if weights == "imagenet":
-        path = _fetch_imagenet(network)
-    else:
-        path = Path(weights)
-        if not path.is_file():
-            raise ModelError(
-                f"No weights file {weights}",
-                expected='"none", "imagenet" or a .keras or .h5 file',
-                received=weights,
-            )
-    if path.suffix == ".keras":
-        source = load_model(path)
-        transfer(source, body, what=path.name)
-        head, theirs = model.get_layer("predictions"), source.layers[-1]
-        if [w.shape for w in head.weights] == [w.shape for w in theirs.weights]:
-            head.set_weights(theirs.get_weights())
+        _imagenet(body, network)
         return
-    try:
-        body.load_weights(path)
-    except Exception as error:  # h5py and Keras raise many kinds here
-        raise ModelError(
-            f"The weights in {path.name} do not fit {network.name}",
-            expected=f"weights of {network.name} without its head",
-            received=str(error).splitlines()[0] if str(error) else type(error).__name__,
-        ) from error
+    if _is_local(weights):
+        _load_file(model, body, network, Path(unquote(weights.removeprefix("file://"))))
+        return
+    folder, _, name = weights.rpartition("/")
+    _check_suffix(weights)
+    with tempfile.TemporaryDirectory(prefix="mammo-weights-") as place:
+        path = Path(place) / name
+        try:
+            path.write_bytes(open_store(folder).read(name))
+        except MammoError as error:
+            raise ModelError(
+                f"Cannot fetch the weights {weights}",
+                expected=f"a {' or '.join(_SUFFIXES)} file at that place",
+                received=str(error),
+            ) from error
+        _load_file(model, body, network, path)
 
 
 def transfer(source: keras.Model, target: keras.Model, *, what: str) -> list[str]:
@@ -83,42 +78,118 @@ def transfer(source: keras.Model, target: keras.Model, *, what: str) -> list[str
                 expected=f"a layer of that name with weights {shapes}",
                 received=f"layers {', '.join(list(theirs)[:8])}, …",
             )
-        given = theirs[layer.name].get_weights()
-        if [value.shape for value in given] != shapes:
-            raise ModelError(
-                f"Layer {layer.name} of {what} does not fit",
-                expected=f"weights {shapes}",
-                received=f"weights {[value.shape for value in given]}",
-            )
-        layer.set_weights(given)
-        for weight, value in zip(layer.get_weights(), given, strict=True):
-            if not np.array_equal(weight, value, equal_nan=True):
-                raise ModelError(
-                    f"Layer {layer.name} did not take the weights of {what}",
-                    expected="equal values after the copy",
-                    received=f"a largest difference of {np.abs(weight - value).max()}",
-                    hint="Do the two models use the same precision?",
-                )
+        take(layer, theirs[layer.name].get_weights(), what=what)
         copied.append(layer.name)
     return copied
 
 
-def _fetch_imagenet(network: Network) -> Path:
+def take(layer: Any, given: list[Any], *, what: str) -> None:
+    """Give a layer the weights of another, and compare them after.
+
+    Args:
+        layer: That takes them.
+        given: One array for each weight.
+        what: Where they come from, in errors.
+
+    Raises:
+        ModelError: They have other shapes, or did not arrive unchanged.
+    """
+    shapes = [tuple(weight.shape) for weight in layer.weights]
+    if [value.shape for value in given] != shapes:
+        raise ModelError(
+            f"Layer {layer.name} of {what} does not fit",
+            expected=f"weights {shapes}",
+            received=f"weights {[value.shape for value in given]}",
+        )
+    layer.set_weights(given)
+    for weight, value in zip(layer.get_weights(), given, strict=True):
+        if not np.array_equal(weight, value, equal_nan=True):
+            raise ModelError(
+                f"Layer {layer.name} did not take the weights of {what}",
+                expected="equal values after the copy",
+                received=f"a largest difference of {np.abs(weight - value).max()}",
+                hint="Do the two models use the same precision?",
+            )
+
+
+def _is_local(weights: str) -> bool:
+    return "://" not in weights or weights.startswith("file://")
+
+
+def _check_suffix(weights: str) -> None:
+    if not weights.endswith(_SUFFIXES):
+        raise ModelError(
+            f"Cannot read weights from {weights}",
+            expected='"none", "imagenet" or a .keras or .h5 file',
+            received=weights,
+        )
+
+
+def _load_file(model: keras.Model, body: keras.Model, network: Network, path: Path) -> None:
+    if not path.is_file():
+        raise ModelError(
+            f"No weights file {path}",
+            expected='"none", "imagenet" or a .keras or .h5 file',
+            received=str(path),
+        )
+    _check_suffix(str(path))
+    if path.suffix == ".keras":
+        source = load_model(path)
+        transfer(source, body, what=path.name)
+        head, theirs = model.get_layer("predictions"), source.layers[-1]
+        if [w.shape for w in head.weights] == [w.shape for w in theirs.weights]:
+            take(head, theirs.get_weights(), what=path.name)
+        return
+    # Files of an application count its layers as Keras builds it.
+    target = body if network.application is None else application(network)
+    try:
+        target.load_weights(path)
+    except Exception as error:  # h5py and Keras raise many kinds here
+        raise ModelError(
+            f"The weights in {path.name} do not fit {network.name}",
+            expected=f"weights of {network.name} without its head",
+            received=_first_line(error),
+        ) from error
+    if target is not body:
+        copy_weights(target, body)
+
+
+def _imagenet(body: keras.Model, network: Network) -> None:
     if not network.imagenet:
+        known = ", ".join(name for name, other in NETWORKS.items() if other.imagenet)
         raise ModelError(
             f"There are no ImageNet weights for {network.name}",
-            expected='weights "none" or a file; ImageNet exists for resnet50 and vgg16',
+            expected=f'weights "none" or a file; ImageNet exists for {known}',
             received="imagenet",
         )
-    name = _IMAGENET[network.name]
+    source = network if network.application else NETWORKS["resnet50"]
     try:
-        return Path(
-            keras.utils.get_file(Path(name).name, _IMAGENET_HOME + name, cache_subdir="models")
-        )
+        given = application(source, "imagenet")
     except Exception as error:  # urllib, sockets and Keras raise many kinds here
         raise ModelError(
             f"Cannot fetch the ImageNet weights of {network.name}",
-            expected=f"{Path(name).name} under ~/.keras/models, or {_IMAGENET_HOME} reachable",
-            received=str(error).splitlines()[0] if str(error) else type(error).__name__,
-            hint='Give a file as weights, or "none" to start from random weights',
+            expected="keras.applications to download them, or to find them in "
+            "~/.keras/models ($KERAS_HOME/models)",
+            received=_first_line(error),
+            hint='Give a file or a store URI as weights, or "none" to start from random weights',
         ) from error
+    if network.application:
+        copy_weights(given, body)
+        return
+    for layer in given.layers:
+        if layer.weights:
+            take(body.get_layer(_keras2_name(layer.name)), layer.get_weights(), what="ImageNet")
+
+
+def _keras2_name(name: str) -> str:
+    """Return what Keras 2.0.8 called a layer of today's ResNet50."""
+    found = re.fullmatch(r"conv(\d)_block(\d)_(\d)_(conv|bn)", name)
+    if not found:
+        return {"conv1_conv": "conv1", "conv1_bn": "bn_conv1"}[name]
+    stage, unit, part, kind = found.groups()
+    branch = ("1", "2a", "2b", "2c")[int(part)]
+    return f"{'res' if kind == 'conv' else 'bn'}{stage}{'abcdef'[int(unit) - 1]}_branch{branch}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

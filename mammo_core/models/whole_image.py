@@ -7,8 +7,9 @@ from keras import layers
 
 from mammo_core.errors import ModelError
 from mammo_core.models.config import HeadConfig
-from mammo_core.models.networks import layer_seed, softmax
+from mammo_core.models.networks import softmax
 from mammo_core.models.registry import Network, network_of
+from mammo_core.models.seeds import layer_seed
 from mammo_core.models.weights import transfer
 
 

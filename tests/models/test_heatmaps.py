@@ -6,7 +6,6 @@ import pytest
 
 from mammo_core.errors import ModelError
 from mammo_core.models import (
-    NETWORKS,
     NetworkConfig,
     build_patch_network,
     coordinates,
@@ -74,33 +73,6 @@ def test_coordinates(patch_model: keras.Model) -> None:
     assert rows[0] == 23.5
     assert columns[0] == 15.5
     assert set(np.diff(rows)) == {16.0}
-
-
-@pytest.mark.parametrize(
-    "name", ["compact", "yaroslav", "vgg16", pytest.param("resnet50", marks=pytest.mark.slow)]
-)
-def test_the_registry_knows_each_networks_geometry(name: str) -> None:
-    """Follow the layers: a kernel of k at stride s with p padding before it moves a centre."""
-    network = NETWORKS[name]
-    model = (
-        keras.applications.ResNet50(include_top=False, weights=None)
-        if name == "resnet50"
-        else build_patch_network(NetworkConfig(name=name), (64, 64), 2, 0)
-    )
-    stride, centre = 1, 0.0
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.ZeroPadding2D):
-            centre -= stride * layer.padding[0][0]
-        size = getattr(layer, "kernel_size", getattr(layer, "pool_size", None))
-        # A projection shortcut runs beside the main path (…_0_conv).
-        if size is None or not hasattr(layer, "strides") or layer.name.endswith("_0_conv"):
-            continue
-        if layer.padding == "valid":
-            centre += stride * (size[0] - 1) / 2
-        stride *= layer.strides[0]
-        if layer.name == network.feature:
-            break
-    assert (stride, centre) == (network.stride, network.first_centre)
 
 
 @pytest.mark.parametrize("shape", [(40, 200), (200, 40)])

@@ -1,7 +1,5 @@
 """Patch networks: sizes, names, weights, files."""
 
-import json
-import os
 from pathlib import Path
 
 import keras
@@ -12,7 +10,6 @@ from mammo_core.errors import ModelError
 from mammo_core.models import (
     NETWORKS,
     NetworkConfig,
-    blocks,
     build_patch_network,
     describe,
     load_model,
@@ -20,46 +17,10 @@ from mammo_core.models import (
     save_model,
 )
 
-REAL = Path(
-    os.environ.get("MAMMO_REAL_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")
-)
-
 
 def images(network: str, side: int, count: int = 2) -> np.ndarray:
     shape = (count, side, side, NETWORKS[network].channels)
     return np.random.default_rng(0).normal(0, 60, shape).astype(np.float32)
-
-
-@pytest.mark.parametrize(
-    ("name", "parameters", "side"),
-    [
-        ("compact", 166_197, 56),
-        # The next three: original_golden/README.md, 5 classes.
-        ("yaroslav", 5_904_357, 256),
-        ("vgg16", 14_717_253, 224),
-        pytest.param("resnet50", 23_597_957, 224, marks=pytest.mark.slow),
-    ],
-)
-def test_parameters_and_contract(name: str, parameters: int, side: int) -> None:
-    model = build_patch_network(NetworkConfig(name=name), (side, side), 5, seed=1)
-    network = network_of(model)
-    told = describe(model, (side, side))
-    assert told["parameters"] == parameters
-    assert told["output_shape"] == [5]
-    assert model.input_shape == (None, None, None, network.channels)
-    assert model.layers[-1].name == "predictions"
-    members = blocks(model)
-    assert list(members) == [*network.blocks, "head"]
-    assert all(members.values())
-    assert members["head"] == ["predictions"]
-    # Every layer with weights is in exactly one block.
-    weighted = [layer.name for layer in model.layers if layer.weights]
-    listed = [layer for names in members.values() for layer in names]
-    assert len(listed) == len(set(listed))
-    assert set(weighted) <= set(listed)
-    features = keras.Model(model.inputs[0], model.get_layer(network.feature).output)
-    cells = features.compute_output_shape((1, side, side, network.channels))[1:3]
-    assert cells == (side // network.stride, side // network.stride)
 
 
 def test_multiply_adds() -> None:
@@ -71,26 +32,6 @@ def test_multiply_adds() -> None:
     # anchors.md D3: VGG16 body 15.35 GMAC at 224x224.
     vgg = build_patch_network(NetworkConfig(name="vgg16"), (224, 224), 5, 0)
     assert describe(vgg, (224, 224))["multiply_adds"] == pytest.approx(15.35e9, rel=0.001)
-
-
-@pytest.mark.real
-def test_yaroslav_is_the_originals() -> None:
-    path = REAL / "original_golden" / "summaries" / "patch_yaroslav_5cls.json"
-    if not path.is_file():
-        pytest.skip(f"no {path}")
-    original = [layer for layer in json.loads(path.read_text())["layers"] if layer["params"]]
-    model = build_patch_network(NetworkConfig(name="yaroslav"), (256, 256), 5, 0)
-    ours = [layer for layer in model.layers if layer.weights]
-    assert [layer.count_params() for layer in ours] == [layer["params"] for layer in original]
-    named = [layer["name"] for layer in original if layer["cls"] != "BatchNormalization"]
-    bn = keras.layers.BatchNormalization
-    assert [layer.name for layer in ours if not isinstance(layer, bn)] == named
-    for layer, theirs in zip(ours, original, strict=True):
-        if isinstance(layer, bn):
-            assert (layer.epsilon, layer.momentum) == (
-                theirs["config"]["epsilon"],
-                theirs["config"]["momentum"],
-            )
 
 
 @pytest.mark.parametrize("name", ["compact", "yaroslav"])
@@ -115,14 +56,6 @@ def test_applications_take_the_seed() -> None:
         assert a.std() > 0
 
 
-@pytest.mark.parametrize(
-    ("name", "side"), [("compact", 15), ("yaroslav", 63), ("vgg16", 31), ("resnet50", 31)]
-)
-def test_too_small_a_patch_is_refused(name: str, side: int) -> None:
-    with pytest.raises(ModelError, match=f"{side + 1} pixels"):
-        build_patch_network(NetworkConfig(name=name), (256, side), 5, 0)
-
-
 def test_smallest_patch_is_accepted() -> None:
     model = build_patch_network(NetworkConfig(name="compact"), (16, 16), 2, 0)
     assert model.predict_on_batch(images("compact", 16)).shape == (2, 2)
@@ -131,64 +64,6 @@ def test_smallest_patch_is_accepted() -> None:
 def test_one_class_is_refused() -> None:
     with pytest.raises(ModelError, match="2 classes"):
         build_patch_network(NetworkConfig(name="compact"), (56, 56), 1, 0)
-
-
-def test_missing_weights_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ModelError, match="no ImageNet weights for compact"):
-        build_patch_network(NetworkConfig(name="compact", weights="imagenet"), (56, 56), 5, 0)
-    with pytest.raises(ModelError, match="No weights file"):
-        config = NetworkConfig(name="compact", weights=str(tmp_path / "none.keras"))
-        build_patch_network(config, (56, 56), 5, 0)
-    bad = tmp_path / "bad.h5"
-    bad.write_bytes(b"no weights")
-    with pytest.raises(ModelError, match="do not fit compact"):
-        build_patch_network(NetworkConfig(name="compact", weights=str(bad)), (56, 56), 5, 0)
-    bad = tmp_path / "bad.keras"
-    bad.write_bytes(b"no weights")
-    with pytest.raises(ModelError, match=r"Cannot read the model bad\.keras"):
-        build_patch_network(NetworkConfig(name="compact", weights=str(bad)), (56, 56), 5, 0)
-
-
-def test_unreachable_imagenet_weights_are_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from mammo_core.models import weights
-
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(weights, "_IMAGENET_HOME", "http://127.0.0.1:9/")
-    with pytest.raises(ModelError, match="Cannot fetch the ImageNet weights of vgg16"):
-        build_patch_network(NetworkConfig(name="vgg16", weights="imagenet"), (32, 32), 5, 0)
-
-
-def test_weights_from_a_model_file(tmp_path: Path) -> None:
-    trained = build_patch_network(NetworkConfig(name="compact"), (56, 56), 5, seed=1)
-    save_model(trained, tmp_path / "trained.keras")
-    config = NetworkConfig(name="compact", weights=str(tmp_path / "trained.keras"))
-    x = images("compact", 56)
-    again = build_patch_network(config, (56, 56), 5, seed=2)
-    assert np.array_equal(again.predict_on_batch(x), trained.predict_on_batch(x))
-    # With other classes the head is new, the rest is not.
-    other = build_patch_network(config, (56, 56), 3, seed=2)
-    for layer in blocks(other)["block4"]:
-        pairs = zip(
-            other.get_layer(layer).get_weights(),
-            trained.get_layer(layer).get_weights(),
-            strict=True,
-        )
-        assert all(np.array_equal(a, b) for a, b in pairs)
-    yaroslav = NetworkConfig(name="yaroslav", weights=str(tmp_path / "trained.keras"))
-    with pytest.raises(ModelError, match=r"Layer block1_conv1 of trained\.keras does not fit"):
-        build_patch_network(yaroslav, (64, 64), 5, 0)
-
-
-def test_weights_from_an_h5_file_without_head(tmp_path: Path) -> None:
-    source = keras.applications.VGG16(include_top=False, weights=None)
-    source.save_weights(tmp_path / "body.weights.h5")
-    config = NetworkConfig(name="vgg16", weights=str(tmp_path / "body.weights.h5"))
-    model = build_patch_network(config, (32, 32), 5, 0)
-    for layer in ("block1_conv1", "block5_conv3"):
-        a, b = (m.get_layer(layer).get_weights()[0] for m in (source, model))
-        assert np.array_equal(a, b)
 
 
 def test_files_load_in_safe_mode(tmp_path: Path) -> None:

@@ -1,0 +1,194 @@
+"""Weights of patch networks: from ImageNet, files and stores; never silently random."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from keras.src.legacy.saving import legacy_h5_format
+from keras.src.utils import file_utils
+
+from mammo_core.errors import ModelError
+from mammo_core.models import NETWORKS, NetworkConfig, blocks, build_patch_network, save_model
+from mammo_core.models.applications import application, body, copy_weights
+
+
+def images(network: str, side: int, count: int = 2) -> np.ndarray:
+    shape = (count, side, side, NETWORKS[network].channels)
+    return np.random.default_rng(0).normal(0, 60, shape).astype(np.float32)
+
+
+def build(name: str, weights: Any, classes: int = 5, **options: Any) -> keras.Model:
+    config = NetworkConfig(name=name, weights=str(weights), **options)  # type: ignore[arg-type]
+    return build_patch_network(config, (256, 256), classes, seed=2)
+
+
+def published_file(source: keras.Model, path: Path) -> None:
+    """Write weights as Keras 2 did, which is how ImageNet's are published."""
+    with h5py.File(path, "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, source)
+
+
+def test_missing_weights_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no ImageNet weights for compact"):
+        build("compact", "imagenet")
+    with pytest.raises(ModelError, match="No weights file"):
+        build("compact", tmp_path / "none.keras")
+    bad = tmp_path / "bad.h5"
+    bad.write_bytes(b"no weights")
+    with pytest.raises(ModelError, match="do not fit compact"):
+        build("compact", bad)
+    bad = tmp_path / "bad.keras"
+    bad.write_bytes(b"no weights")
+    with pytest.raises(ModelError, match=r"Cannot read the model bad\.keras"):
+        build("compact", bad)
+    bad = tmp_path / "bad.pkl"
+    bad.write_bytes(b"no weights")
+    with pytest.raises(ModelError, match="Cannot read weights from"):
+        build("compact", bad)
+
+
+@pytest.mark.parametrize("topology", ["today", "keras2"])
+def test_unreachable_imagenet_weights_are_an_error(
+    topology: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    cached = file_utils.get_file
+    monkeypatch.setattr(
+        file_utils, "get_file", lambda *args, **more: cached(*args, cache_dir=tmp_path, **more)
+    )
+    with pytest.raises(ModelError, match="Cannot fetch the ImageNet weights of vgg16") as caught:
+        build("vgg16", "imagenet", topology=topology)
+    assert "store URI" in str(caught.value)
+
+
+def test_imagenet_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the download is replaced: a file as Keras publishes it goes the whole way."""
+    source = application(NETWORKS["vgg16"])
+    path = tmp_path / "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    published_file(source, path)
+    asked = []
+
+    def get_file(name: str, *args: Any, **options: Any) -> str:
+        asked.append((name, options["file_hash"]))
+        return str(path)
+
+    monkeypatch.setattr(file_utils, "get_file", get_file)
+    model = build("vgg16", "imagenet")
+    assert asked == [(path.name, "6d6bbae143d832006294945121d1f1fc")]
+    for layer in source.layers[1:]:
+        pairs = zip(layer.get_weights(), model.get_layer(layer.name).get_weights(), strict=True)
+        assert all(np.array_equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.slow
+def test_imagenet_weights_of_the_2017_resnet50(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Today's file fits the old names: same convolutions, other padding."""
+    from mammo_core.models import weights
+
+    source = application(NETWORKS["resnet50"])
+    monkeypatch.setattr(weights, "application", lambda network, given: source)
+    model = build("resnet50", "imagenet", topology="keras2")
+    for ours, theirs in (
+        ("conv1", "conv1_conv"),
+        ("res2a_branch1", "conv2_block1_0_conv"),
+        ("bn4f_branch2b", "conv4_block6_2_bn"),
+        ("res5c_branch2c", "conv5_block3_3_conv"),
+    ):
+        pairs = zip(
+            model.get_layer(ours).get_weights(),
+            source.get_layer(theirs).get_weights(),
+            strict=True,
+        )
+        assert all(np.array_equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [name for name, network in NETWORKS.items() if network.application not in (None, "VGG19")],
+)
+def test_a_published_file_gives_keras_network(name: str, tmp_path: Path) -> None:
+    """Our copy with a file's weights computes what Keras's network does."""
+    network = NETWORKS[name]
+    source = application(network)
+    rng = np.random.default_rng(3)
+    for layer in source.layers:
+        # Spread, so that a layer in another's place would show; variances stay positive.
+        layer.set_weights(
+            [w + rng.uniform(0, 0.05, w.shape) * (w.ndim < 2) for w in layer.get_weights()]
+        )
+    path = tmp_path / "notop.h5"
+    published_file(source, path)
+    again = application(network)
+    again.load_weights(path)
+    ours = body(network, again, seed=4)
+    copy_weights(again, ours)
+    side = max(network.minimum, 64)
+    x = images(name, side, 1)
+    given = x / network.divisor
+    for layer in reversed(
+        [
+            layer
+            for layer in source.layers[:3]
+            if hasattr(layer, "adapt") or isinstance(layer, keras.layers.Rescaling)
+        ]
+    ):
+        # EfficientNetB0 scales in the model: undo it.
+        if isinstance(layer, keras.layers.Rescaling):
+            given = given / layer.scale
+        else:
+            mean, variance = (np.asarray(w) for w in layer.get_weights()[:2])
+            given = given * np.maximum(np.sqrt(variance), 1e-7) + mean
+    expected = source.predict_on_batch(given.astype(np.float32))
+    found = ours.predict_on_batch(x)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+    assert np.ptp(expected) > 0
+
+
+def test_weights_from_a_model_file(tmp_path: Path) -> None:
+    trained = build_patch_network(NetworkConfig(name="compact"), (56, 56), 5, seed=1)
+    save_model(trained, tmp_path / "trained.keras")
+    config = NetworkConfig(name="compact", weights=str(tmp_path / "trained.keras"))
+    x = images("compact", 56)
+    again = build_patch_network(config, (56, 56), 5, seed=2)
+    assert np.array_equal(again.predict_on_batch(x), trained.predict_on_batch(x))
+    # With other classes the head is new, the rest is not.
+    other = build_patch_network(config, (56, 56), 3, seed=2)
+    for layer in blocks(other)["block4"]:
+        pairs = zip(
+            other.get_layer(layer).get_weights(),
+            trained.get_layer(layer).get_weights(),
+            strict=True,
+        )
+        assert all(np.array_equal(a, b) for a, b in pairs)
+    yaroslav = NetworkConfig(name="yaroslav", weights=str(tmp_path / "trained.keras"))
+    with pytest.raises(ModelError, match=r"Layer block1_conv1 of trained\.keras does not fit"):
+        build_patch_network(yaroslav, (64, 64), 5, 0)
+
+
+def test_weights_from_an_h5_file_without_head(tmp_path: Path) -> None:
+    source = keras.applications.VGG16(include_top=False, weights=None)
+    source.save_weights(tmp_path / "body.weights.h5")
+    published_file(source, tmp_path / "body.h5")
+    for name in ("body.weights.h5", "body.h5"):
+        model = build("vgg16", tmp_path / name)
+        for layer in ("block1_conv1", "block5_conv3"):
+            a, b = (m.get_layer(layer).get_weights()[0] for m in (source, model))
+            assert np.array_equal(a, b)
+    with pytest.raises(ModelError, match=r"body\.h5 do not fit vgg19"):
+        build("vgg19", tmp_path / "body.h5")
+
+
+def test_weights_from_a_store(tmp_path: Path, store: Any) -> None:
+    trained = build_patch_network(NetworkConfig(name="compact"), (56, 56), 5, seed=1)
+    save_model(trained, tmp_path / "trained.keras")
+    store.put_file("weights/trained.keras", tmp_path / "trained.keras")
+    model = build("compact", f"{store.uri}/weights/trained.keras")
+    x = images("compact", 56)
+    assert np.array_equal(model.predict_on_batch(x), trained.predict_on_batch(x))
+    with pytest.raises(ModelError, match=r"none\.keras"):
+        build("compact", f"{store.uri}/weights/none.keras")
