@@ -1,6 +1,7 @@
 """`mammo models`: what the registry holds, and whether it is whole."""
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -75,3 +76,54 @@ def verify_model(
             f"{result.samples} samples reproduced, "
             f"largest difference {result.largest_difference:.2g}"
         )
+
+
+@app.command("import-keras2")
+def import_keras2(
+    file: Annotated[Path, typer.Argument(metavar="FILE.h5", help="A whole model: model.save.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="MODEL",
+            help="NAME.keras: the network, its contract beside it in NAME.json. Any other name: "
+            "a model package, a folder for `mammo score`.",
+        ),
+    ],
+    preprocessing: Annotated[
+        str,
+        typer.Option(
+            help="How pixels reach the network: ddsm, inbreast, a JSON file or a JSON object "
+            "(`mean` at least). Not needed for the published files by their names."
+        ),
+    ] = "",
+    classes: Annotated[
+        str, typer.Option(help="Names of the outputs by index; neg,pos where there are two.")
+    ] = "",
+    as_json: _Json = False,
+) -> None:
+    """Import a network that Keras 2.0.8 saved, such as the published ones. Runs no code of it."""
+    from mammo_core.packaging.imported import import_model
+
+    names = [name.strip() for name in classes.split(",")] if classes else []
+    done = import_model(file, out, preprocessing=preprocessing, classes=names)
+    if as_json:
+        typer.echo(json.dumps(done.content, indent=2))
+        return
+    found, way = done.content["imported"], done.content["preprocessing"]
+    frozen = found["frozen"]
+    typer.echo(
+        f"{found['name']} of {found['file']} (Keras {found['keras_version']}): "
+        f"{found['layers']} layers, {found['parameters']:,} parameters"
+    )
+    typer.echo(
+        f"trainable: all; {len(frozen)} layers were frozen in the file"
+        + (f" ({', '.join(frozen[:3])}, …)" if frozen else "")
+    )
+    if found["ignored"]:
+        typer.echo(f"ignored: {', '.join(found['ignored'])}")
+    if way is None:
+        typer.echo("input contract: not known; give --preprocessing to keep one")
+    else:
+        size = f"{way['geometry']['height']}x{way['geometry']['width']}x{way['channels']}"
+        typer.echo(f"input contract: {size}, pixel x {way['rescale_factor']:.6g} - {way['mean']:g}")
+    typer.echo(f"model: {done.folder or done.model}")

@@ -12,6 +12,7 @@ from mammo_core.models.registry import NETWORKS, Network, network_of
 if TYPE_CHECKING:
     from mammo_core.models.description import describe
     from mammo_core.models.heatmaps import coordinates, fully_convolutional, heatmap
+    from mammo_core.models.keras2 import Keras2Report, import_keras2
     from mammo_core.models.networks import blocks, build_patch_network
     from mammo_core.models.storage import load_model, save_model
     from mammo_core.models.whole_image import to_whole_image
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NETWORKS",
     "HeadConfig",
+    "Keras2Report",
     "Network",
     "NetworkConfig",
     "blocks",
@@ -27,6 +29,7 @@ __all__ = [
     "describe",
     "fully_convolutional",
     "heatmap",
+    "import_keras2",
     "load_model",
     "network_of",
     "save_model",
@@ -34,12 +37,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Keras2Report": "keras2",
     "blocks": "networks",
     "build_patch_network": "networks",
     "coordinates": "heatmaps",
     "describe": "description",
     "fully_convolutional": "heatmaps",
     "heatmap": "heatmaps",
+    "import_keras2": "keras2",
     "load_model": "storage",
     "save_model": "storage",
     "to_whole_image": "whole_image",

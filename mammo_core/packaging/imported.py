@@ -1,0 +1,262 @@
+"""Networks that Keras 2.0.8 saved, with the input contract they were trained on.
+
+The published whole-image networks of the original system (original-system.md §10) say by
+their file names what they take; of any other file it must be said.
+"""
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from mammo_core.errors import ModelError, RecipeError
+from mammo_core.imaging import resize
+from mammo_core.packaging.build import build
+from mammo_core.packaging.keras_file import import_keras, write_model
+from mammo_core.packaging.package import POSITIVE
+from mammo_core.preprocessing import Geometry, Preprocessing
+
+CLASSES = ("neg", "pos")
+"""Of the published whole-image networks, by index."""
+
+MEANS: Mapping[str, float] = MappingProxyType({"ddsm": 52.18, "inbreast": 44.33})
+"""Mean pixel of the training images, in units after the rescale factor 255 / 65535."""
+
+PUBLISHED: Mapping[str, str] = MappingProxyType(
+    {
+        "ddsm_resnet50_s10_[512-512-1024]x2": "ddsm",
+        "ddsm_vgg16_s10_512x1": "ddsm",
+        "ddsm_vgg16_s10_[512-512-1024]x2_hybrid": "ddsm",
+        "ddsm_YaroslavNet_s10": "ddsm",
+        "inbreast_vgg16_512x1": "inbreast",
+        "inbreast_vgg16_[512-512-1024]x2_hybrid": "inbreast",
+    }
+)
+"""The published files' names without `.h5`, and whose mean they take."""
+
+_GEOMETRY = (1152, 896)
+_SAMPLES = 2
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import wrote.
+
+    Attributes:
+        model: The `.keras` file.
+        folder: The package, or None.
+        content: What was found in the file and the contract: plain data.
+    """
+
+    model: Path
+    folder: Path | None
+    content: Mapping[str, Any]
+
+
+def import_model(
+    file: Path, out: Path, *, preprocessing: str = "", classes: Sequence[str] = ()
+) -> Imported:
+    """Turn a whole model of Keras 2.0.8 into a `.keras` file or a model package.
+
+    Args:
+        file: The `.h5` file (`model.save`).
+        out: A name in `.keras`: the network, and its contract beside it (`.json`). Any other
+            name: a package folder, which needs a contract and a whole-image classifier.
+        preprocessing: `ddsm`, `inbreast`, a JSON file or a JSON object with fields of
+            `Preprocessing` (`mean` at least); empty: by the published file's name, if it is
+            one.
+        classes: Names of the outputs by index; empty: neg, pos where there are two.
+
+    Raises:
+        ModelError: As in `import_keras2`; the contract does not fit the network; a package
+            without a contract.
+        RecipeError: The contract cannot be read, or `out` is a folder.
+    """
+    contract = _given(preprocessing) if preprocessing else _published(file)
+    if out.suffix == ".keras" and out.is_dir():
+        raise RecipeError(
+            f"{out.name} cannot be written", expected="a file", received="a folder of that name"
+        )
+    import_keras()
+    from mammo_core.models.keras2 import import_keras2
+
+    model, report = import_keras2(file)
+    way = None if contract is None else _fitted(contract, model, file.name)
+    names = _classes(model, classes)
+    content = {
+        "imported": report.as_json(),
+        "preprocessing": None if way is None else way.model_dump(mode="json"),
+        "label_map": {name: index for index, name in enumerate(names)},
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix == ".keras":
+        return Imported(_write(model, out, content), None, content)
+    return Imported(*_package(model, out, way, names, content, file), content)
+
+
+def _write(model: Any, out: Path, content: Mapping[str, Any]) -> Path:
+    """Write aside, read back, and move the network last: who sees it finds its contract."""
+    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    beside = out.with_suffix(".json")
+    try:
+        aside = folder / out.name
+        write_model(model, aside)
+        _same(model, aside)
+        text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
+        (folder / beside.name).write_text(text + "\n", encoding="utf-8", newline="\n")
+        (folder / beside.name).replace(beside)
+        aside.replace(out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return out
+
+
+def _package(
+    model: Any,
+    out: Path,
+    way: Preprocessing | None,
+    names: Sequence[str],
+    content: Mapping[str, Any],
+    file: Path,
+) -> tuple[Path, Path]:
+    hint = "Give a name in .keras to import the network alone"
+    if way is None:
+        raise ModelError(
+            f"The input contract of {file.name} is not known",
+            expected=f"a published file's name ({', '.join(PUBLISHED)}) or --preprocessing",
+            received=file.name,
+            hint=hint,
+        )
+    if POSITIVE not in names or len(model.inputs) != 1:
+        raise ModelError(
+            f"{file.name} is no whole-image classifier that a package can hold",
+            expected=f"one image in, classes with {POSITIVE!r} out",
+            received=f"{len(model.inputs)} inputs, classes {', '.join(names)}",
+            hint=hint,
+        )
+    found = content["imported"]
+    build(
+        out,
+        name=file.stem,
+        image_model=model,
+        preprocessing=way,
+        label_map=content["label_map"],
+        metrics={},
+        lineage={
+            "imported_from": found["file"],
+            "imported_file_id": found["sha256"],
+            "keras_version": found["keras_version"],
+            "frozen_layers": len(found["frozen"]),
+        },
+        samples=_samples(way.geometry),
+    )
+    network = out / "model.keras"
+    _same(model, network)
+    return network, out
+
+
+def _same(model: Any, path: Path) -> None:
+    """Compare a written network with the one in memory, weight by weight."""
+    from mammo_core.models.storage import load_model
+
+    theirs = load_model(path).get_weights()
+    ours = model.get_weights()
+    if len(ours) != len(theirs) or not all(map(np.array_equal, ours, theirs)):
+        raise ModelError(
+            f"{path.name} does not hold the network it was written from",
+            expected=f"{len(ours)} equal weights",
+            received=f"{len(theirs)} weights, not equal",
+        )
+
+
+def _published(file: Path) -> dict[str, Any] | None:
+    known = {_plain(name): source for name, source in PUBLISHED.items()}
+    source = known.get(_plain(file.name.removesuffix(".h5")))
+    return None if source is None else {"mean": MEANS[source]}
+
+
+def _plain(name: str) -> str:
+    """Letters and digits alone: browsers rename files with brackets."""
+    return re.sub(r"[^a-z0-9]", "", name.replace("%5B", "").replace("%5D", "").lower())
+
+
+def _given(text: str) -> dict[str, Any]:
+    if text in MEANS:
+        return {"mean": MEANS[text]}
+    try:
+        content = json.loads(text if text.lstrip().startswith("{") else Path(text).read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise RecipeError(
+            "The preprocessing cannot be read",
+            expected=f"{', '.join(MEANS)}, a JSON file or a JSON object",
+            received=f"{text[:100]!r} ({error})",
+        ) from error
+    if not isinstance(content, dict):
+        raise RecipeError(
+            "The preprocessing cannot be read",
+            expected="a JSON object",
+            received=type(content).__name__,
+        )
+    # The file that an import or a package writes holds it under this name.
+    inner = content.get("preprocessing", content)
+    return inner if isinstance(inner, dict) else {}
+
+
+def _fitted(contract: Mapping[str, Any], model: Any, what: str) -> Preprocessing:
+    """Complete a contract by the network's input, and compare them."""
+    height, width, channels = (*model.inputs[0].shape[1:], None, None, None)[:3]
+    size = {"height": height or _GEOMETRY[0], "width": width or _GEOMETRY[1]}
+    given = {"channels": channels, **contract}
+    given["geometry"] = {**size, **dict(given.get("geometry") or {})}
+    try:
+        way = Preprocessing.model_validate(given)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise RecipeError(
+            f"The preprocessing for {what} cannot be used",
+            expected="the fields of Preprocessing: mean, geometry, channels, rescale_factor, …",
+            received=f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}",
+        ) from error
+    if not _takes(way.geometry, height, width) or way.channels != channels:
+        raise ModelError(
+            f"The preprocessing does not fit {what}",
+            expected=f"{height or 'any'}x{width or 'any'} pixels, {channels} channel(s)",
+            received=f"{way.geometry.height}x{way.geometry.width}, {way.channels}",
+        )
+    return way
+
+
+def _takes(geometry: Geometry, height: int | None, width: int | None) -> bool:
+    narrow = geometry.resize == "height" and width is not None
+    return height in (None, geometry.height) and width in (None, geometry.width) and not narrow
+
+
+def _classes(model: Any, given: Sequence[str]) -> tuple[str, ...]:
+    count = int(model.outputs[0].shape[-1] or 0)
+    if not given:
+        return CLASSES if count == len(CLASSES) else tuple(f"class_{k}" for k in range(count))
+    if len(given) != count or len(set(given)) != count:
+        raise RecipeError(
+            "The classes do not fit the network",
+            expected=f"{count} different names",
+            received=", ".join(given),
+        )
+    return tuple(given)
+
+
+def _samples(geometry: Geometry) -> Any:
+    """Soft bright shapes on black, the same everywhere: what a package proves itself by."""
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 65536, (_SAMPLES, 12, 9)).astype(np.uint16)
+    small[:, :, 6:] = 0
+    return np.stack(
+        [resize(each, geometry.height, geometry.width, "forced", "linear") for each in small]
+    )
