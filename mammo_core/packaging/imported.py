@@ -18,10 +18,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from mammo_core.errors import ModelError, RecipeError
-from mammo_core.imaging import resize
 from mammo_core.packaging.build import build
+from mammo_core.packaging.contents import POSITIVE
 from mammo_core.packaging.keras_file import import_keras, write_model
-from mammo_core.packaging.package import POSITIVE
 from mammo_core.preprocessing import Geometry, Preprocessing
 
 CLASSES = ("neg", "pos")
@@ -43,7 +42,6 @@ PUBLISHED: Mapping[str, str] = MappingProxyType(
 """The published files' names without `.h5`, and whose mean they take."""
 
 _GEOMETRY = (1152, 896)
-_SAMPLES = 2
 
 
 @dataclass(frozen=True)
@@ -156,7 +154,6 @@ def _package(
             "keras_version": found["keras_version"],
             "frozen_layers": len(found["frozen"]),
         },
-        samples=_samples(way.geometry),
     )
     network = out / "model.keras"
     _same(model, network)
@@ -250,13 +247,3 @@ def _classes(model: Any, given: Sequence[str]) -> tuple[str, ...]:
             received=", ".join(given),
         )
     return tuple(given)
-
-
-def _samples(geometry: Geometry) -> Any:
-    """Soft bright shapes on black, the same everywhere: what a package proves itself by."""
-    rng = np.random.default_rng(0)
-    small = rng.integers(0, 65536, (_SAMPLES, 12, 9)).astype(np.uint16)
-    small[:, :, 6:] = 0
-    return np.stack(
-        [resize(each, geometry.height, geometry.width, "forced", "linear") for each in small]
-    )
