@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mammo_core.errors import RecipeError
 from mammo_core.evaluation import EvaluationConfig
+from mammo_core.features.config import RetrainConfig, ValidationConfig
 from mammo_core.ingest.convert import ConvertConfig
 from mammo_core.ingest.runner import RunnerConfig
 from mammo_core.packaging import GateConfig
@@ -46,6 +47,8 @@ class Recipe(BaseModel):
         image_training: Head and stages of the whole-image classifier.
         evaluation: What is measured.
         gate: What a model must reach to be pushed.
+        validation: How far new data may be from what the champion learned from.
+        retrain: When it is worth training again.
         runner: Where Beam pipelines run; no part of any output's id.
     """
 
@@ -69,6 +72,8 @@ class Recipe(BaseModel):
     image_training: ImageTrainingConfig
     evaluation: EvaluationConfig = EvaluationConfig()
     gate: GateConfig
+    validation: ValidationConfig = ValidationConfig()
+    retrain: RetrainConfig = RetrainConfig()
     runner: RunnerConfig = RunnerConfig()
 
     @model_validator(mode="before")

@@ -11,10 +11,13 @@ from mammo_core.steps.evaluation import evaluate
 from mammo_core.steps.release import gate, push
 from mammo_core.steps.summary import summarize
 from mammo_core.steps.train import train_image, train_patch
+from mammo_core.steps.validation import enough, find_new, validate_data
 
 __all__ = [
     "convert",
+    "enough",
     "evaluate",
+    "find_new",
     "gate",
     "index",
     "passed",
@@ -26,4 +29,5 @@ __all__ = [
     "summarize",
     "train_image",
     "train_patch",
+    "validate_data",
 ]
