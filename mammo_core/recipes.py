@@ -19,7 +19,7 @@ from mammo_core.preprocessing import IntensityConfig
 from mammo_core.sampling import FIVE_CLASSES, GEOMETRIES, LabelMap, SamplingConfig
 from mammo_core.sources import SourceConfig, SplitConfig
 from mammo_core.store import open_store
-from mammo_core.training.config import ImageTrainingConfig, PatchTrainingConfig
+from mammo_core.training.config import HardwareConfig, ImageTrainingConfig, PatchTrainingConfig
 
 #: Named recipes lie here; MAMMO_RECIPES names another folder (the images set it).
 _FOLDER = Path(__file__).parent.parent / "recipes"
@@ -50,6 +50,7 @@ class Recipe(BaseModel):
         validation: How far new data may be from what the champion learned from.
         retrain: When it is worth training again.
         runner: Where Beam pipelines run; no part of any output's id.
+        hardware: What trainings run on; no part of any output's id.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,6 +76,7 @@ class Recipe(BaseModel):
     validation: ValidationConfig = ValidationConfig()
     retrain: RetrainConfig = RetrainConfig()
     runner: RunnerConfig = RunnerConfig()
+    hardware: HardwareConfig = HardwareConfig()
 
     @model_validator(mode="before")
     @classmethod
@@ -123,7 +125,7 @@ def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
     """
     text, origin = _read(reference)
     try:
-        values = yaml.safe_load(text)
+        values = yaml.load(text, _OnceEach)
     except yaml.YAMLError as error:
         raise RecipeError(
             f"The recipe {origin} cannot be parsed",
@@ -142,6 +144,21 @@ def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
         return Recipe.model_validate(values)
     except ValidationError as error:
         raise _invalid(origin, error) from error
+
+
+class _OnceEach(yaml.SafeLoader):
+    """Refuses a key that stands twice in one mapping; YAML would take the last silently."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            name = str(self.construct_object(key, deep=True))
+            if name in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {name!r} stands twice in one mapping", key.start_mark
+                )
+            seen.add(name)
+        return super().construct_mapping(node, deep)
 
 
 def _read(reference: str) -> tuple[str, str]:

@@ -122,15 +122,17 @@ def step(name: str) -> Callable[[Body], Callable[..., dict[str, Any]]]:
     The function gets a StepContext and the manifests of its inputs, and returns the manifest
     of its output. The step takes the paths of the input manifests instead, and writes its own
     to `out`. What the function takes as text stays text; where a text divides the work
-    (`shard`, `member`), each part has a status of its own in the run's record.
+    (`shard`, `member`), each part has a status of its own in the run's record. An input with
+    a default may be left out, be empty, or name an empty file.
 
     Args:
         name: Name of the step in records and lines.
     """
 
     def decorate(body: Body) -> Callable[..., dict[str, Any]]:
-        parameters = inspect.signature(body).parameters.values()
+        parameters = list(inspect.signature(body).parameters.values())
         texts = {parameter.name for parameter in parameters if parameter.annotation is str}
+        optional = {one.name for one in parameters if one.default is not one.empty} - texts
 
         @functools.wraps(body)
         def run(*, store: str, run_id: str, recipe: str, out: str, **inputs: str) -> dict[str, Any]:
@@ -148,6 +150,7 @@ def step(name: str) -> Callable[[Body], Callable[..., dict[str, Any]]]:
                 arguments = {
                     key: value if key in texts else parse(Path(value).read_bytes(), value)
                     for key, value in inputs.items()
+                    if not (key in optional and _absent(value))
                 }
                 manifest = body(context, **arguments)
                 Path(out).parent.mkdir(parents=True, exist_ok=True)
@@ -168,6 +171,10 @@ def _part_name(name: str, inputs: Mapping[str, str]) -> str:
     """The step's name with the part that it does: `convert-0-of-4`, `train-patch-vgg16`."""
     part = inputs.get("shard") or inputs.get("member") or ""
     return f"{name}-{part.replace('/', '-of-')}" if part else name
+
+
+def _absent(path: str | None) -> bool:
+    return not path or not Path(path).exists() or not Path(path).stat().st_size
 
 
 def _tell(name: str, error: BaseException, context: StepContext | None, started: float) -> None:

@@ -12,17 +12,14 @@ from mammo_core.datasets.tables import read_table
 from mammo_core.features.frame import IMAGE_CLASSES, from_manifest
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.steps.base import StepContext, step
-from mammo_core.steps.networks import (
-    load_network,
-    prepare_keras,
-    preprocessing_of,
-    training_preprocessing,
-)
+from mammo_core.steps.curves import Curves
+from mammo_core.steps.networks import prepare_keras, preprocessing_of
+from mammo_core.steps.start import begin_image_model, start_package
 from mammo_core.training.config import ImageTrainingConfig, PatchTrainingConfig
 
 #: Raised by hand when training, or what is stored of it, changes.
-PATCH_TRAINING_REVISION = 1
-IMAGE_TRAINING_REVISION = 1
+PATCH_TRAINING_REVISION = 2
+IMAGE_TRAINING_REVISION = 2
 PATCH_TRAINING = "trainings/patch"
 IMAGE_TRAINING = "trainings/image"
 _MEASURED = ("images_per_s", "seconds")
@@ -53,16 +50,6 @@ def train_patch(context: StepContext, patches: Manifest, frame: Manifest) -> Man
         model = build_patch_network(config.network, (side, side), len(label_map.names), recipe.seed)
         preprocessing = preprocessing_of(patches, data, network_of(model).channels)
         labels = {split: data.patch_labels(table, split, label_map) for split in _FITTED_ON}
-        result = _fit(
-            context,
-            model,
-            config,
-            patches,
-            labels,
-            label_map.names,
-            preprocessing,
-            config.from_scratch,
-        )
         manifest = Manifest(
             kind=PATCH_TRAINING,
             id=id,
@@ -72,6 +59,17 @@ def train_patch(context: StepContext, patches: Manifest, frame: Manifest) -> Man
             facts={"classes": list(label_map.names), "patch_size": side},
             lineage={**patches.lineage, "patches": patches.id, "frame": frame.id},
         )
+        result = _fit(
+            context,
+            manifest,
+            model,
+            config,
+            patches,
+            labels,
+            label_map.names,
+            preprocessing,
+            config.from_scratch,
+        )
         return _publish(context, manifest, model, result, preprocessing)
 
     return context.find_or_make(PATCH_TRAINING, id, make)
@@ -79,43 +77,66 @@ def train_patch(context: StepContext, patches: Manifest, frame: Manifest) -> Man
 
 @step("train-image")
 def train_image(
-    context: StepContext, images: Manifest, frame: Manifest, patch_training: Manifest
+    context: StepContext,
+    images: Manifest,
+    frame: Manifest,
+    patch_training: Manifest | None = None,
 ) -> Manifest:
-    """Convert the patch classifier to a whole-image classifier and train it end to end."""
+    """Train the whole-image classifier end to end.
+
+    It begins as the model package `image_training.start`, or else as the converted patch
+    classifier; without either, as the recipe's patch network (from scratch).
+    """
     recipe = context.recipe
-    settings = {**recipe.image_training.model_dump(mode="json"), "seed": recipe.seed}
-    inputs = [(m.kind, m.id) for m in (images, frame, patch_training)]
+    config = recipe.image_training
+    package = start_package(config.start) if config.start else None
+    settings = {**config.model_dump(mode="json", exclude={"start"}), "seed": recipe.seed}
+    inputs = [(m.kind, m.id) for m in (images, frame)]
+    lineage = {"images": images.id, "frame": frame.id}
+    if package is not None:
+        # What a URI names can move; the model's own id cannot.
+        inputs.append(("start", package.model_id))
+        lineage["start"] = package.model_id
+    elif patch_training is not None:
+        inputs.append((patch_training.kind, patch_training.id))
+        lineage["patch_training"] = patch_training.id
+    else:
+        settings["network"] = recipe.patch_training.network.model_dump(mode="json")
     id = content_id(IMAGE_TRAINING, IMAGE_TRAINING_REVISION, settings, inputs)
 
     def make() -> Manifest:
-        patch_model = load_network(context, patch_training)
-        from mammo_core.models import to_whole_image
-
-        config = recipe.image_training
+        prepare_keras()
         data = from_manifest(context.store, frame)
-        preprocessing = training_preprocessing(patch_training)
-        shape = (preprocessing.geometry.height, preprocessing.geometry.width)
-        model = to_whole_image(
-            patch_model, config.head, shape, classes=len(IMAGE_CLASSES), seed=recipe.seed
-        )
+        begun = begin_image_model(context, images, data, patch_training, package)
         labels = {split: data.image_labels(split) for split in _FITTED_ON}
-        result = _fit(context, model, config, images, labels, IMAGE_CLASSES, preprocessing, False)
         manifest = Manifest(
             kind=IMAGE_TRAINING,
             id=id,
             revision=IMAGE_TRAINING_REVISION,
             config=settings,
             files=(),
-            facts={"classes": list(IMAGE_CLASSES)},
-            lineage={"images": images.id, "frame": frame.id, "patch_training": patch_training.id},
+            facts={"classes": list(IMAGE_CLASSES), "start": begun.told},
+            lineage=lineage,
         )
-        return _publish(context, manifest, model, result, preprocessing)
+        result = _fit(
+            context,
+            manifest,
+            begun.model,
+            config,
+            images,
+            labels,
+            IMAGE_CLASSES,
+            begun.preprocessing,
+            begun.from_scratch,
+        )
+        return _publish(context, manifest, begun.model, result, begun.preprocessing)
 
     return context.find_or_make(IMAGE_TRAINING, id, make)
 
 
 def _fit(
     context: StepContext,
+    manifest: Manifest,
     model: Any,
     config: PatchTrainingConfig | ImageTrainingConfig,
     dataset: Manifest,
@@ -126,8 +147,9 @@ def _fit(
 ) -> Any:
     from mammo_core.datasets.readers import RecordSource
     from mammo_core.training import train
+    from mammo_core.training.checkpoint import Checkpoints
 
-    seed = context.recipe.seed
+    seed, hardware = context.recipe.seed, context.recipe.hardware
     sources = {
         split: RecordSource(
             context.store,
@@ -143,20 +165,33 @@ def _fit(
         counts = zip(classes, source.class_counts, strict=True)
         told = ", ".join(f"{count} {name}" for name, count in counts)
         context.say(f"{split}: {source.size} records ({told})")
-    return train(
+    # One channel leaves the host; equal ones are made on the device.
+    grey = preprocessing.model_copy(update={"channels": 1})
+    curves = Curves(context, preprocessing)
+    result = train(
         model,
-        config.stages,
+        config,
         sources["train"],
         sources["validation"],
-        to_network=preprocessing.to_network,
-        augmentation=config.augmentation,
-        balance=config.balance,
-        selection=config.selection,
+        to_network=grey.to_network,
         seed=seed,
         class_names=classes,
-        on_epoch=lambda row: context.say(_epoch_line(row)),
+        hardware=hardware,
+        checkpoints=Checkpoints(
+            context.store, checkpoint_folder(manifest), hardware.checkpoint_minutes
+        ),
+        on_epoch=curves.epoch,
+        on_resume=context.say,
+        on_samples=curves.samples,
         from_scratch=from_scratch,
     )
+    curves.finish(result.history)
+    return result
+
+
+def checkpoint_folder(training: Manifest) -> str:
+    """Where the checkpoints of a training lie while it runs."""
+    return f"checkpoints/{training.folder}"
 
 
 def _publish(
@@ -167,6 +202,7 @@ def _publish(
     preprocessing: Preprocessing,
 ) -> Manifest:
     from mammo_core.packaging.keras_file import write_model
+    from mammo_core.training.checkpoint import Checkpoints
 
     store, folder = context.store, manifest.folder
     for warning in result.warnings:
@@ -188,18 +224,8 @@ def _publish(
         "best_value": result.best_value,
     }
     counts = {"epochs": len(result.history), "parameters": int(model.count_params())}
-    return publish(
+    published = publish(
         store, manifest.model_copy(update={"files": files, "facts": facts, "counts": counts})
     )
-
-
-def _epoch_line(row: dict[str, Any]) -> str:
-    def number(name: str) -> str:
-        value = row.get(name)
-        return "–" if value is None else f"{value:.3f}"
-
-    return (
-        f"stage {row['stage']} epoch {row['epoch']}: loss {number('loss')}, "
-        f"validation loss {number('val_loss')}, accuracy {number('val_accuracy')}, "
-        f"AUC {number('val_auc')}, {row['images_per_s']:.0f} images/s"
-    )
+    Checkpoints(store, checkpoint_folder(manifest)).clear()
+    return published

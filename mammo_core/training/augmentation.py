@@ -81,21 +81,28 @@ def augment(images: Any, parameters: Parameters, config: AugmentationConfig) -> 
     Args:
         images: `(n, h, w, c) float32` on the network's scale (0..255 less the mean).
         parameters: Of the n images.
-        config: Which interpolation.
+        config: Which interpolation and fill.
 
     Returns:
-        A tensor of the same shape, float32.
+        A tensor of the same shape, float32; of as many channels as the shift has where the
+        images have one.
     """
     images = ops.convert_to_tensor(images, dtype="float32")
     height, width = images.shape[1:3]
     if config.affine:
+        # A constant fill is 0: each image's own darkest value is made that meanwhile.
+        if config.fill == "constant":
+            darkest = ops.amin(images, axis=(1, 2, 3), keepdims=True)
+            images = images - darkest
         images = ops.image.affine_transform(
             images,
             _matrices(parameters, height, width),
             interpolation=config.interpolation,
-            fill_mode="nearest",
+            fill_mode=config.fill,
             data_format="channels_last",
         )
+        if config.fill == "constant":
+            images = images + darkest
     else:
         for flip, axis in ((parameters.flip_rows, 1), (parameters.flip_columns, 2)):
             if flip.any():

@@ -7,19 +7,25 @@ import numpy as np
 
 from mammo_core.datasets.batches import Batch, BatchSource
 from mammo_core.errors import ModelError
-from mammo_core.training.config import Selection, StageConfig
+from mammo_core.training.config import FitConfig, StageConfig
 
 
 def check(
     model: keras.Model,
-    stages: Sequence[StageConfig],
+    config: FitConfig,
     train: BatchSource,
     validation: BatchSource,
-    selection: Selection,
     class_names: Sequence[str],
 ) -> None:
     """Refuse sets and stages that cannot be trained on, with a ModelError."""
-    if not sum(stage.epochs for stage in stages):
+    unknown = sorted(set(config.class_weights or {}) - set(class_names))
+    if unknown:
+        raise ModelError(
+            f"There is no class {', '.join(unknown)} to weigh",
+            expected=f"some of {', '.join(class_names)} (class_weights)",
+            received=", ".join(unknown),
+        )
+    if not sum(stage.epochs for stage in config.stages):
         raise ModelError(
             "There is nothing to train", expected="a stage with 1 epoch or more", received="none"
         )
@@ -36,7 +42,7 @@ def check(
         counts = dict(zip(class_names, source.class_counts, strict=True))
         missing = [name for name, count in counts.items() if not count]
         one_class = len(counts) - len(missing) < 2
-        if missing and (one_class if set_name == "training" else selection == "auc"):
+        if missing and (one_class if set_name == "training" else config.selection == "auc"):
             raise ModelError(
                 f"The {set_name} set has no record of class {', '.join(missing)}",
                 expected="records of two classes or more"

@@ -1,14 +1,15 @@
 """What a recipe says about training."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mammo_core.models.config import HeadConfig, NetworkConfig
 
 Optimizer = Literal["sgd", "rmsprop", "adagrad", "adadelta", "adamax", "adam", "nadam", "adamw"]
-Balance = Literal["batch_weights", "class_weights"]
+Balance = Literal["batch_weights", "class_weights", "balanced_sampling"]
 Selection = Literal["accuracy", "auc"]
+Precision = Literal["float32", "mixed_bfloat16"]
 
 
 class StageConfig(BaseModel):
@@ -23,11 +24,18 @@ class StageConfig(BaseModel):
         weight_decay: Of kernels only, decoupled: a step takes learning_rate x weight_decay
             of a kernel away. The original added L2 to the loss, for head layers only.
         optimizer: `sgd` has Nesterov momentum 0.9.
+        dropout: Rate of every dropout layer in this stage; None: as the network was built.
         early_stopping: End the stage after so many epochs without a lower validation loss.
+        plateau: Multiply the learning rate by `plateau_factor` after so many epochs without
+            a lower validation loss (the original: for sgd only).
+        plateau_factor: See `plateau`.
         cosine: Let the learning rate fall to 0 along a half cosine.
         warmup_epochs: Let it rise linearly from 0 first; may be a fraction.
-        batch_norm: `"frozen"` keeps the network's batch normalisation (not the head's) in
-            inference mode, which steadies batches of a few whole images.
+        batch_norm: Of frozen layers it always infers, but under `"batch_statistics"`, the
+            original's behaviour: frozen or not, it normalises by the batch and moves its
+            averages (original-system.md B11). `"frozen"` keeps all of the network's batch
+            normalisation (not the head's) in inference mode, which steadies batches of a
+            few whole images.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,10 +45,19 @@ class StageConfig(BaseModel):
     epochs: int = Field(ge=0)
     weight_decay: float = Field(default=1e-4, ge=0)
     optimizer: Optimizer = "adamw"
+    dropout: float | None = Field(default=None, ge=0, lt=1)
     early_stopping: int | None = Field(default=None, ge=1)
+    plateau: int | None = Field(default=None, ge=1)
+    plateau_factor: float = Field(default=0.5, gt=0, lt=1)
     cosine: bool = False
     warmup_epochs: float = Field(default=0.0, ge=0)
-    batch_norm: Literal["train", "frozen"] = "train"
+    batch_norm: Literal["train", "frozen", "batch_statistics"] = "train"
+
+    @model_validator(mode="after")
+    def _one_schedule(self) -> Self:
+        if self.cosine and self.plateau is not None:
+            raise ValueError("A stage takes cosine or plateau, not both.")
+        return self
 
 
 class AugmentationConfig(BaseModel):
@@ -59,7 +76,8 @@ class AugmentationConfig(BaseModel):
         per_channel: Draw a shift for each channel, as the original did: then the equal
             channels of a grey image differ.
         interpolation: Of the affine transform. The original used nearest.
-        fill: What lies outside the image: its nearest edge.
+        fill: What lies outside the image: its nearest edge, its own darkest value
+            (`constant`), its mirror image (`reflect`) or its other side (`wrap`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,7 +90,14 @@ class AugmentationConfig(BaseModel):
     intensity_shift: float = Field(default=20.0, ge=0)
     per_channel: bool = False
     interpolation: Literal["nearest", "bilinear"] = "nearest"
-    fill: Literal["nearest"] = "nearest"
+    fill: Literal["nearest", "constant", "reflect", "wrap"] = "nearest"
+
+    @field_validator("zoom")
+    @classmethod
+    def _zoom_is_a_range(cls, zoom: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < zoom[0] <= zoom[1]:
+            raise ValueError(f"Expected a range of positive factors. Received {zoom}.")
+        return zoom
 
     @property
     def affine(self) -> bool:
@@ -99,21 +124,66 @@ def _image_stages() -> tuple[StageConfig, ...]:
     )
 
 
-class PatchTrainingConfig(BaseModel):
+class FitConfig(BaseModel):
+    """What both trainings have.
+
+    Attributes:
+        batch_size: Records of a step.
+        stages: What is trained, in order.
+        augmentation: Random changes of training images; None: none.
+        balance: `"batch_weights"` (1 / share of the class in the batch), `"class_weights"`
+            (1 / share in the whole set, or `class_weights`), `"balanced_sampling"` (each
+            class is drawn as often as any other; no weights), or None.
+        class_weights: Class name to weight, instead of 1 / share.
+        weighted_mean: Divide the weighted loss by the sum of the batch's weights; false: by
+            its number of records, as the original's Keras did: then a batch of two classes
+            moves the network twice as far as one of a single class.
+        focal: Exponent of the focal loss (Lin et al. 2017, 2 is usual); None: cross-entropy.
+        selection: What chooses the best epoch, on the validation set: accuracy, or the AUC
+            (of two classes, or the mean of each class against the rest).
+        precision: `"mixed_bfloat16"` computes in bfloat16 and keeps weights in float32.
+        accumulate: Batches whose gradients are averaged for one update of the weights.
+        rematerialise: Compute activations of the network's blocks again on the way back
+            instead of keeping them: less memory for about a third more work.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    batch_size: int = Field(default=32, ge=1)
+    stages: tuple[StageConfig, ...] = Field(min_length=1)
+    augmentation: AugmentationConfig | None = AugmentationConfig()
+    balance: Balance | None = "batch_weights"
+    class_weights: dict[str, float] | None = None
+    weighted_mean: bool = True
+    focal: float | None = Field(default=None, gt=0)
+    selection: Selection = "accuracy"
+    precision: Precision = "float32"
+    accumulate: int = Field(default=1, ge=1)
+    rematerialise: bool = False
+
+    @model_validator(mode="after")
+    def _weights_are_used(self) -> Self:
+        if self.class_weights is None:
+            return self
+        if self.balance != "class_weights":
+            raise ValueError(
+                "Class weights act under balance class_weights only. "
+                f"Received balance {self.balance}."
+            )
+        if min(self.class_weights.values(), default=1) <= 0:
+            raise ValueError(f"Expected positive class weights. Received {self.class_weights}.")
+        return self
+
+
+class PatchTrainingConfig(FitConfig):
     """How a patch classifier is trained; defaults from the paper (Sci Rep 9:12495).
 
     The stages suit a pretrained network. From random weights (`network.weights` "none") the
     first stage should train all layers; the original then skipped the other two.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     network: NetworkConfig = NetworkConfig(name="resnet50", weights="imagenet", dropout=0.5)
-    batch_size: int = Field(default=32, ge=1)
     stages: tuple[StageConfig, ...] = Field(default_factory=_patch_stages, min_length=1)
-    augmentation: AugmentationConfig | None = AugmentationConfig()
-    balance: Balance | None = "batch_weights"
-    selection: Selection = "accuracy"
 
     @property
     def from_scratch(self) -> bool:
@@ -121,14 +191,35 @@ class PatchTrainingConfig(BaseModel):
         return self.network.weights == "none"
 
 
-class ImageTrainingConfig(BaseModel):
-    """How a whole-image classifier is trained; defaults from the paper (Sci Rep 9:12495)."""
+class ImageTrainingConfig(FitConfig):
+    """How a whole-image classifier is trained; defaults from the paper (Sci Rep 9:12495).
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Attributes:
+        start: Model package (folder, `…/models/<name>`, `…/models/<name>/<n>`) whose
+            whole-image network training begins with, instead of a patch classifier's.
+            `head` then has no meaning. Empty: none.
+        head: Put on the patch network.
+    """
 
+    start: str = ""
     head: HeadConfig = HeadConfig()
     batch_size: int = Field(default=2, ge=1)
     stages: tuple[StageConfig, ...] = Field(default_factory=_image_stages, min_length=1)
-    augmentation: AugmentationConfig | None = AugmentationConfig()
-    balance: Balance | None = "batch_weights"
     selection: Selection = "auc"
+
+
+class HardwareConfig(BaseModel):
+    """Where and how trainings run; no part of any id, as it changes results by rounding only.
+
+    Attributes:
+        xla: Compile steps with XLA; None: where it is faster (on JAX, and on GPUs).
+        devices: Accelerators of this machine to share each batch; 0: all there are.
+        checkpoint_minutes: A checkpoint this often within an epoch; one is written after
+            every epoch anyway.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    xla: bool | None = None
+    devices: int = Field(default=1, ge=0)
+    checkpoint_minutes: float = Field(default=10.0, gt=0)

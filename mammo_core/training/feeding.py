@@ -1,6 +1,6 @@
 """Batches as the training step takes them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from mammo_core.datasets.batches import Batch, BatchSource
 from mammo_core.training.augmentation import augment, draw
-from mammo_core.training.balance import sample_weights
+from mammo_core.training.balance import sample_weights, weights_of
 from mammo_core.training.checks import check_labels
-from mammo_core.training.config import AugmentationConfig, Balance
-from mammo_core.training.prediction import ToNetwork
+from mammo_core.training.config import FitConfig
+from mammo_core.training.prediction import ToNetwork, to_channels
 
 
 @dataclass(frozen=True)
@@ -35,37 +35,46 @@ def training_steps(
     source: BatchSource,
     epoch: int,
     to_network: ToNetwork,
-    augmentation: AugmentationConfig | None,
-    balance: Balance | None,
+    config: FitConfig,
     seed: int,
-    classes: int,
+    class_names: Sequence[str],
+    channels: int,
+    skip: int = 0,
 ) -> Iterator[Step]:
     """Yield an epoch's batches, augmented and weighted, all of the first one's size.
 
     Args:
         source: The training records.
         epoch: Number of the epoch, from 0.
-        to_network: `Preprocessing.to_network`.
-        augmentation: Random changes, or None.
-        balance: Weights by class, or None.
+        to_network: `Preprocessing.to_network`; one channel is enough.
+        config: Augmentation and balance.
         seed: The run's seed.
-        classes: Number of classes.
+        class_names: In the order of the label map.
+        channels: Of the model; equal ones are made on the device.
+        skip: Batches that were done before.
     """
+    classes = len(class_names)
+    given = None
+    if config.class_weights is not None:
+        given = weights_of(config.class_weights, class_names)
     first: Batch | None = None
-    for batch in source.batches(epoch):
-        check_labels(batch, classes)
+    for number, batch in enumerate(source.batches(epoch)):
         first = first or batch
+        if number < skip:
+            continue
+        check_labels(batch, classes)
         count = len(batch.ids)
         missing = max(len(first.ids) - count, 0)
         ids = batch.ids + first.ids[:missing]
         images: Any = to_network(np.concatenate([batch.pixels, first.pixels[:missing]]))
-        if augmentation is not None:
-            drawn = draw(augmentation, seed, ids, epoch, images.shape[-1])
-            images = augment(images, drawn, augmentation)
+        if config.augmentation is not None:
+            drawn = draw(config.augmentation, seed, ids, epoch, channels)
+            images = augment(images, drawn, config.augmentation)
         targets = np.zeros((len(ids), classes), np.float32)
         targets[np.arange(count), batch.labels] = 1
         weights = np.zeros(len(ids), np.float32)
-        # Keras divides by all rows; the loss is a mean over the records.
-        scale = np.float32(len(ids) / count)
-        weights[:count] = sample_weights(balance, batch.labels, source.class_counts) * scale
-        yield Step(batch.ids, images, targets, weights, batch.labels)
+        own = sample_weights(config.balance, batch.labels, source.class_counts, given)
+        # Keras divides by all rows; the loss is a mean over the records, or their weights.
+        total = own.sum(dtype=np.float64) if config.weighted_mean else count
+        weights[:count] = own * np.float32(len(ids) / total)
+        yield Step(batch.ids, to_channels(images, channels), targets, weights, batch.labels)

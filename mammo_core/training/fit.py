@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,13 +13,22 @@ from keras import ops
 
 from mammo_core.datasets.batches import BatchSource
 from mammo_core.errors import ModelError
-from mammo_core.metrics import accuracy, one_against_rest_auc
+from mammo_core.training.balance import BalancedSource
+from mammo_core.training.checkpoint import Arrays, Checkpoints, Saved, State
 from mammo_core.training.checks import check, empty_set, warnings_of
-from mammo_core.training.config import AugmentationConfig, Balance, Selection, StageConfig
+from mammo_core.training.config import FitConfig, HardwareConfig, Selection, StageConfig
 from mammo_core.training.feeding import Step, training_steps
-from mammo_core.training.prediction import ToNetwork, choose_compiler, predict, uses_xla
+from mammo_core.training.prediction import ToNetwork, choose_compiler, uses_xla
 from mammo_core.training.prefetch import prefetch
-from mammo_core.training.stages import learning_rate_at, make_optimizer, open_all, open_layers
+from mammo_core.training.stages import (
+    dropouts,
+    learning_rate_at,
+    make_optimizer,
+    open_all,
+    open_layers,
+    restore_dropouts,
+)
+from mammo_core.training.validation import validate
 
 Row = dict[str, Any]
 
@@ -54,24 +63,27 @@ class TrainingResult:
 
 def train(
     model: keras.Model,
-    stages: Sequence[StageConfig],
+    config: FitConfig,
     train: BatchSource,
     validation: BatchSource,
     *,
     to_network: ToNetwork,
-    augmentation: AugmentationConfig | None,
-    balance: Balance | None,
-    selection: Selection,
     seed: int,
     class_names: Sequence[str],
+    hardware: HardwareConfig | None = None,
+    checkpoints: Checkpoints | None = None,
     on_epoch: Callable[[Row], None] | None = None,
+    on_resume: Callable[[str], None] | None = None,
+    on_samples: Callable[[Step], None] | None = None,
     from_scratch: bool = False,
 ) -> TrainingResult:
     """Train a model through its stages.
 
-    The same inputs give the same weights, bit for bit on a CPU. The model ends with the
-    weights of the epoch that was best over all stages (of equals the one with the lower
-    validation loss), every layer trainable and no optimizer, so it can be saved as it is.
+    The same inputs give the same weights, bit for bit on a CPU, also when the training was
+    killed and goes on from a checkpoint. The model ends with the weights of the epoch that
+    was best over all stages (of equals the one with the lower validation loss), every layer
+    trainable, dropouts and precision as it was built, and no optimizer, so it can be saved
+    as it is.
 
     A last partial batch is filled up with the epoch's first records at weight zero: they
     enter the batch statistics but neither the loss nor any count, and no second graph is
@@ -79,16 +91,18 @@ def train(
 
     Args:
         model: A patch or whole-image classifier of this library.
-        stages: What to train, how fast, how long. Each starts a fresh optimizer.
+        config: The stages, and how each step is done.
         train: Training records; only these are augmented.
         validation: Validation records, all of which are scored after every epoch.
-        to_network: `Preprocessing.to_network`.
-        augmentation: Random changes, or None.
-        balance: Weights by class, or None.
-        selection: Measure on the validation set that chooses the best epoch.
+        to_network: `Preprocessing.to_network`; for one channel is enough, the others are
+            made on the device.
         seed: The run's seed.
         class_names: In the order of the label map.
-        on_epoch: Called with each row of the history.
+        hardware: What it runs on.
+        checkpoints: Where it goes on from, and leaves what it needs to go on; None: nowhere.
+        on_epoch: Called with each new row of the history.
+        on_resume: Called with a sentence when a checkpoint was found.
+        on_samples: Called with the first batch of the first epoch, as the network sees it.
         from_scratch: Whether the weights are random: then a warning is kept if the first
             stage does not train all layers.
 
@@ -96,59 +110,244 @@ def train(
         ModelError: A set has no records or lacks a class it needs, the classes are not the
             model's, a stage names an unknown block, or the loss is no longer a number (the
             error names the batch's records).
+        StoreError: A checkpoint cannot be read or written.
     """
-    check(model, stages, train, validation, selection, class_names)
-    warnings = warnings_of(stages, train, validation, class_names, from_scratch)
+    check(model, config, train, validation, class_names)
+    run = _Run(
+        model,
+        config,
+        BalancedSource(train, seed) if config.balance == "balanced_sampling" else train,
+        validation,
+        to_network,
+        seed,
+        class_names,
+        hardware or HardwareConfig(),
+        checkpoints,
+        on_samples,
+    )
+    warnings = warnings_of(config.stages, train, validation, class_names, from_scratch)
     keras.utils.set_random_seed(seed % 2**32)
-    choose_compiler(model)
-    history: list[Row] = []
-    best, best_epoch, best_weights = (-math.inf, -math.inf), 0, model.get_weights()
-
-    def steps(epoch: int) -> Iterator[Step]:
-        return training_steps(
-            train, epoch, to_network, augmentation, balance, seed, len(class_names)
-        )
-
+    saved = checkpoints.load() if checkpoints is not None else None
+    if checkpoints is not None and checkpoints.fault and on_resume is not None:
+        on_resume(f"a checkpoint cannot be used, starting anew: {checkpoints.fault}")
+    rates = dropouts(model)
     try:
-        for number, stage in enumerate(stages, start=1):
-            trained = open_layers(model, stage)
-            trainer = _compiled(model, stage)
-            lowest, waited = math.inf, 0
-            for stage_epoch in range(stage.epochs):
-                start = time.perf_counter()
-                epoch = len(history) + 1
-                row: Row = {"stage": number, "epoch": epoch, "trained": trained}
-                with closing(prefetch(steps(epoch - 1))) as prepared:
-                    row |= _one_epoch(trainer, stage, stage_epoch, prepared, train, class_names)
-                row["images_per_s"] = round(train.size / (time.perf_counter() - start), 1)
-                row |= _validate(model, validation, to_network, class_names)
-                row["seconds"] = round(time.perf_counter() - start, 3)
-                history.append(row)
-                if on_epoch is not None:
-                    on_epoch(row)
-                # Small validation sets often tie, above all at AUC 1: the loss decides then.
-                value = (row[f"val_{selection}"], -row["val_loss"])
-                if value > best:
-                    best, best_epoch, best_weights = value, epoch, model.get_weights()
-                waited = 0 if row["val_loss"] < lowest else waited + 1
-                lowest = min(lowest, row["val_loss"])
-                if stage.early_stopping is not None and waited >= stage.early_stopping:
-                    break
+        with _precision(model, config.precision):
+            choose_compiler(model, run.hardware.xla)
+            if saved is not None:
+                run.restore(saved)
+                if on_resume is not None:
+                    on_resume(_told(saved.state))
+            for _ in range(run.state.stage, len(config.stages)):
+                restore_dropouts(model, rates)
+                run.stage(on_epoch)
     finally:
         open_all(model)
-    model.set_weights(best_weights)
-    return TrainingResult(history, selection, best_epoch, best[0], warnings)
+        restore_dropouts(model, rates)
+    model.set_weights(run.best)
+    choose_compiler(model)
+    state = run.state
+    best = state.best[0] if state.best is not None else -math.inf
+    return TrainingResult(state.history, config.selection, state.best_epoch, best, warnings)
 
 
-def _compiled(model: keras.Model, stage: StageConfig) -> keras.Model:
+class _Run:
+    """A training under way."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        config: FitConfig,
+        train: BatchSource,
+        validation: BatchSource,
+        to_network: ToNetwork,
+        seed: int,
+        class_names: Sequence[str],
+        hardware: HardwareConfig,
+        checkpoints: Checkpoints | None,
+        on_samples: Callable[[Step], None] | None,
+    ) -> None:
+        self.model, self.config, self.hardware = model, config, hardware
+        self._train, self._validation = train, validation
+        self._to_network, self._seed, self._names = to_network, seed, class_names
+        self._checkpoints, self._on_samples = checkpoints, on_samples
+        self._optimizer: Arrays = []
+        self.state = State(counts=[0] * len(class_names))
+        self.best: Arrays = model.get_weights()
+
+    def restore(self, saved: Saved) -> None:
+        """Take over a checkpoint."""
+        for variable, value in zip(self.model.variables, saved.model, strict=True):
+            variable.assign(value)
+        self.state, self._optimizer = saved.state, saved.optimizer
+        self.best = saved.best or self.best
+
+    def stage(self, on_epoch: Callable[[Row], None] | None) -> None:
+        """Train the running stage to its end."""
+        state, stage = self.state, self.config.stages[self.state.stage]
+        trained = open_layers(self.model, stage)
+        trainer = _compiled(self.model, stage, self.config, self.hardware)
+        if self._optimizer:
+            for variable, value in zip(trainer.optimizer.variables, self._optimizer, strict=True):
+                variable.assign(value)
+            self._optimizer = []
+        while not self._stopped(stage):
+            start, already = time.perf_counter(), state.seen
+            row: Row = {
+                "stage": state.stage + 1,
+                "epoch": len(state.history) + 1,
+                "trained": trained,
+            }
+            row |= self._epoch(trainer, stage)
+            seconds = time.perf_counter() - start
+            row["images_per_s"] = round((state.seen - already) / seconds, 1)
+            row |= validate(self.model, self._validation, self._to_network, self._names)
+            row["seconds"] = round(time.perf_counter() - start, 3)
+            state.history.append(row)
+            if on_epoch is not None:
+                on_epoch(row)
+            self._judge(row, stage)
+            if not self._stopped(stage):
+                self._save(trainer)
+        self._next()
+
+    def _judge(self, row: Row, stage: StageConfig) -> None:
+        """Keep the best weights, and count the epochs without a lower validation loss."""
+        state = self.state
+        # Small validation sets often tie, above all at AUC 1: the loss decides then.
+        value = (row[f"val_{self.config.selection}"], -row["val_loss"])
+        if state.best is None or value > state.best:
+            state.best, state.best_epoch = value, len(state.history)
+            self.best = self.model.get_weights()
+        lower = state.lowest is None or row["val_loss"] < state.lowest
+        state.lowest = row["val_loss"] if lower else state.lowest
+        state.waited = 0 if lower else state.waited + 1
+        state.still = 0 if lower else state.still + 1
+        if stage.plateau is not None and state.still >= stage.plateau:
+            state.drops, state.still = state.drops + 1, 0
+        state.stage_epoch += 1
+        state.batches = state.seen = 0
+        state.loss = state.right = 0.0
+        state.counts = [0] * len(self._names)
+
+    def _stopped(self, stage: StageConfig) -> bool:
+        patience = stage.early_stopping
+        return self.state.stage_epoch >= stage.epochs or (
+            patience is not None and self.state.waited >= patience
+        )
+
+    def _next(self) -> None:
+        state = self.state
+        state.stage, state.stage_epoch = state.stage + 1, 0
+        state.lowest, state.waited, state.still, state.drops = None, 0, 0, 0
+        self._save(None)
+
+    def _save(self, trainer: keras.Model | None) -> None:
+        if self._checkpoints is None:
+            return
+        optimizer = trainer.optimizer.variables if trainer is not None else []
+        self._checkpoints.save(
+            self.state, _values(self.model.variables), _values(optimizer), self.best
+        )
+
+    def _epoch(self, trainer: keras.Model, stage: StageConfig) -> Row:
+        state, rate = self.state, stage.learning_rate
+        steps = training_steps(
+            self._train,
+            len(state.history),
+            self._to_network,
+            self.config,
+            self._seed,
+            self._names,
+            int(self.model.inputs[0].shape[-1]),
+            skip=state.batches,
+        )
+        with closing(prefetch(steps)) as prepared:
+            for step in prepared:
+                if self._on_samples is not None:
+                    self._on_samples(step)
+                    self._on_samples = None
+                done = min((state.seen + step.count / 2) / self._train.size, 1.0)
+                rate = learning_rate_at(stage, state.stage_epoch + done, state.drops)
+                self._step(trainer, step, rate)
+                state.batches += 1
+                if self._checkpoints is not None and self._checkpoints.due:
+                    self._save(trainer)
+        if not state.seen:
+            raise empty_set("training", 0)
+        shares = (np.array(state.counts) / state.seen).round(4).tolist()
+        return {
+            "loss": state.loss / state.seen,
+            "accuracy": state.right / state.seen,
+            "learning_rate": rate,
+            "class_share": dict(zip(self._names, shares, strict=True)),
+        }
+
+    def _step(self, trainer: keras.Model, step: Step, rate: float) -> None:
+        state = self.state
+        trainer.optimizer.learning_rate = rate
+        logs = trainer.train_on_batch(
+            step.images, step.targets, sample_weight=step.weights, return_dict=True
+        )
+        if not math.isfinite(logs["loss"]):
+            raise ModelError(
+                f"The loss is no longer a number, in stage epoch {state.stage_epoch + 1}, on "
+                f"the batch of {', '.join(step.ids[:8])}{' …' if step.count > 8 else ''}",
+                expected="a finite loss",
+                received=str(logs["loss"]),
+                hint="Lower the learning rate, or look at these records",
+            )
+        state.seen += step.count
+        state.loss += float(logs["loss"]) * step.count
+        state.right += float(logs["_correct"]) * len(step.weights)
+        found = np.bincount(step.labels, minlength=len(self._names))
+        state.counts = (np.array(state.counts) + found).tolist()
+
+
+def _values(variables: Sequence[Any]) -> Arrays:
+    return [np.array(ops.convert_to_numpy(variable)) for variable in variables]
+
+
+def _told(state: State) -> str:
+    return (
+        f"goes on from a checkpoint: stage {state.stage + 1}, {state.stage_epoch} epochs and "
+        f"{state.batches} batches of it done"
+    )
+
+
+@contextmanager
+def _precision(model: keras.Model, precision: str) -> Iterator[None]:
+    """Let the layers compute in another precision for a while; the last one stays float32."""
+    if precision == "float32":
+        yield
+        return
+    before = [(layer, layer.dtype_policy) for layer in model.layers[1:-1]]
+    try:
+        for layer, _ in before:
+            layer.dtype_policy = precision
+        model.make_predict_function(force=True)
+        yield
+    finally:
+        for layer, policy in before:
+            layer.dtype_policy = policy
+        model.make_predict_function(force=True)
+
+
+def _compiled(
+    model: keras.Model, stage: StageConfig, config: FitConfig, hardware: HardwareConfig
+) -> keras.Model:
     """Wrap the model's layers for training, so that the model itself keeps no optimizer."""
     trainer = keras.Model(model.inputs, model.outputs, name=f"{model.name}_trainer")
+    loss: Any = "categorical_crossentropy"
+    if config.focal is not None:
+        loss = keras.losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=config.focal)
     trainer.compile(
-        optimizer=make_optimizer(stage, trainer),
-        loss="categorical_crossentropy",
+        optimizer=make_optimizer(stage, trainer, config.accumulate),
+        loss=loss,
         metrics=[_correct],
-        jit_compile=uses_xla(),
+        jit_compile=uses_xla(hardware.xla),
     )
+    trainer.optimizer.build(trainer.trainable_variables)
     return trainer
 
 
@@ -156,63 +355,3 @@ def _correct(targets: Any, probabilities: Any) -> Any:
     """Say which rows are right; a filling row (no target) never is."""
     right = ops.equal(ops.argmax(targets, axis=-1), ops.argmax(probabilities, axis=-1))
     return ops.cast(right, "float32") * ops.sum(targets, axis=-1)
-
-
-def _one_epoch(
-    trainer: keras.Model,
-    stage: StageConfig,
-    stage_epoch: int,
-    prepared: Iterator[Step],
-    train: BatchSource,
-    class_names: Sequence[str],
-) -> Row:
-    seen, loss, right, rate = 0, 0.0, 0.0, stage.learning_rate
-    counts = np.zeros(len(class_names), np.int64)
-    for step in prepared:
-        rate = learning_rate_at(stage, stage_epoch + (seen + step.count / 2) / train.size)
-        trainer.optimizer.learning_rate = rate
-        logs = trainer.train_on_batch(
-            step.images, step.targets, sample_weight=step.weights, return_dict=True
-        )
-        if not math.isfinite(logs["loss"]):
-            raise ModelError(
-                f"The loss is no longer a number, in stage epoch {stage_epoch + 1}, on the batch "
-                f"of {', '.join(step.ids[:8])}{' …' if step.count > 8 else ''}",
-                expected="a finite loss",
-                received=str(logs["loss"]),
-                hint="Lower the learning rate, or look at these records",
-            )
-        seen += step.count
-        loss += float(logs["loss"]) * step.count
-        right += float(logs["_correct"]) * len(step.weights)
-        counts += np.bincount(step.labels, minlength=len(class_names))
-    if not seen:
-        raise empty_set("training", 0)
-    return {
-        "loss": loss / seen,
-        "accuracy": right / seen,
-        "learning_rate": rate,
-        "class_share": dict(zip(class_names, (counts / seen).round(4).tolist(), strict=True)),
-    }
-
-
-def _validate(
-    model: keras.Model, source: BatchSource, to_network: ToNetwork, class_names: Sequence[str]
-) -> Row:
-    _, probabilities, labels = predict(model, source, to_network)
-    predicted = probabilities.argmax(axis=1)
-    own = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    by_class = [value for value in one_against_rest_auc(labels, probabilities) if value is not None]
-    if len(class_names) == 2:
-        by_class = by_class[1:]
-    recall = {
-        name: float((predicted[labels == index] == index).mean())
-        for index, name in enumerate(class_names)
-        if (labels == index).any()
-    }
-    return {
-        "val_loss": float(-np.log(np.clip(own, 1e-7, 1)).mean()),
-        "val_accuracy": accuracy(labels, predicted),
-        "val_auc": float(np.mean(by_class)) if by_class else None,
-        "val_recall": recall,
-    }

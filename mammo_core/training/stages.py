@@ -1,6 +1,7 @@
 """A stage on a model: which layers learn, with which optimizer, how fast."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -12,7 +13,9 @@ from mammo_core.training.config import StageConfig
 
 
 def open_layers(model: keras.Model, stage: StageConfig) -> list[str]:
-    """Set which layers learn in a stage. A frozen batch normalisation only infers.
+    """Set which layers learn in a stage, and their dropout.
+
+    A frozen batch normalisation infers, but under `batch_norm` `"batch_statistics"`.
 
     Args:
         model: A patch or whole-image model of this library.
@@ -22,17 +25,27 @@ def open_layers(model: keras.Model, stage: StageConfig) -> list[str]:
         The blocks that learn, from low to high.
 
     Raises:
-        ModelError: The stage names a block that the network lacks.
+        ModelError: The stage names a block that the network lacks, or sets a dropout where
+            there is no dropout layer.
     """
     members = {name: names for name, names in blocks(model).items() if names}
     opened = _opened(model, stage, list(members))
     block_of = {layer: block for block, names in members.items() for layer in names}
     for layer in model.layers:
         block = block_of.get(layer.name)
-        layer.trainable = block is None or block in opened
-        still = stage.batch_norm == "frozen" and block != "head"
-        if still and isinstance(layer, keras.layers.BatchNormalization):
+        learns = block is None or block in opened
+        layer.trainable = learns
+        if not isinstance(layer, keras.layers.BatchNormalization):
+            continue
+        if stage.batch_norm == "frozen" and block != "head":
             layer.trainable = False
+        elif stage.batch_norm == "batch_statistics" and not learns:
+            # Keras infers when the layer is frozen, so only what it learns is.
+            layer.trainable = True
+            for variable in layer.trainable_variables:
+                variable.trainable = False
+    if stage.dropout is not None:
+        _set_dropout(model, stage.dropout)
     return opened
 
 
@@ -42,12 +55,40 @@ def open_all(model: keras.Model) -> None:
         layer.trainable = True
 
 
-def make_optimizer(stage: StageConfig, model: keras.Model) -> Any:
+def dropouts(model: keras.Model) -> dict[str, float]:
+    """Return the rate of every dropout layer."""
+    return {
+        layer.name: float(layer.rate)
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Dropout)
+    }
+
+
+def restore_dropouts(model: keras.Model, rates: Mapping[str, float]) -> None:
+    """Give the dropout layers the rates they were built with."""
+    for name, rate in rates.items():
+        model.get_layer(name).rate = rate
+
+
+def _set_dropout(model: keras.Model, rate: float) -> None:
+    names = dropouts(model)
+    if not names:
+        raise ModelError(
+            f"A stage sets the dropout of {model.name}, which has no dropout layer",
+            expected="a network or head that was built with a dropout above 0",
+            received=f"dropout {rate} in the stage",
+            hint="Give network.dropout or head.dropout a rate; stages then change it",
+        )
+    restore_dropouts(model, dict.fromkeys(names, rate))
+
+
+def make_optimizer(stage: StageConfig, model: keras.Model, accumulate: int = 1) -> Any:
     """Return a fresh optimizer, whose weight decay spares biases and normalisation.
 
     Args:
         stage: Says which.
         model: Its trainable weights, after `open_layers`.
+        accumulate: Batches whose gradients are averaged for one update.
     """
     makers: dict[str, Any] = {
         "sgd": keras.optimizers.SGD,
@@ -61,7 +102,10 @@ def make_optimizer(stage: StageConfig, model: keras.Model) -> Any:
     }
     momentum = {"momentum": 0.9, "nesterov": True} if stage.optimizer == "sgd" else {}
     optimizer = makers[stage.optimizer](
-        learning_rate=stage.learning_rate, weight_decay=stage.weight_decay, **momentum
+        learning_rate=stage.learning_rate,
+        weight_decay=stage.weight_decay,
+        gradient_accumulation_steps=accumulate if accumulate > 1 else None,
+        **momentum,
     )
     optimizer.exclude_from_weight_decay(
         var_list=[weight for weight in model.trainable_variables if weight.name != "kernel"]
@@ -69,17 +113,18 @@ def make_optimizer(stage: StageConfig, model: keras.Model) -> Any:
     return optimizer
 
 
-def learning_rate_at(stage: StageConfig, epochs_done: float) -> float:
+def learning_rate_at(stage: StageConfig, epochs_done: float, drops: int = 0) -> float:
     """Return the learning rate within a stage.
 
     Args:
         stage: With its schedule.
         epochs_done: Of the stage, with the share of the running epoch.
+        drops: How often a plateau was met.
     """
     if epochs_done < stage.warmup_epochs:
         return stage.learning_rate * epochs_done / stage.warmup_epochs
     if not stage.cosine:
-        return stage.learning_rate
+        return stage.learning_rate * stage.plateau_factor**drops
     done = (epochs_done - stage.warmup_epochs) / max(stage.epochs - stage.warmup_epochs, 1e-9)
     return stage.learning_rate * (1 + math.cos(math.pi * min(done, 1.0))) / 2
 

@@ -22,7 +22,7 @@ from mammo_core.models import (
 )
 from mammo_core.training import AugmentationConfig, StageConfig, predict, train
 from mammo_core.training.checks import warnings_of
-from mammo_core.training.config import Optimizer
+from mammo_core.training.config import FitConfig, Optimizer
 from mammo_core.training.stages import learning_rate_at, make_optimizer
 
 NAMES = ["dark", "bright"]
@@ -67,19 +67,16 @@ def network(classes: int = 2, dropout: float = 0.0) -> keras.Model:
 
 
 def fit(model: keras.Model, stages: list[StageConfig], **given: Any) -> Any:
-    options: dict[str, Any] = {
+    options: dict[str, Any] = {"augmentation": None, "balance": None, "stages": stages}
+    options |= {key: given.pop(key) for key in list(given) if key in FitConfig.model_fields}
+    plain = {
+        "train": Records((20, 13)),
+        "validation": Records((7, 6), seed=1, shuffle=False),
         "to_network": to_network,
-        "augmentation": None,
-        "balance": None,
-        "selection": "accuracy",
         "seed": 0,
         "class_names": NAMES,
     }
-    sets = {
-        "train": Records((20, 13)),
-        "validation": Records((7, 6), seed=1, shuffle=False),
-    }
-    return train(model, stages, **{**sets, **options, **given})
+    return train(model, FitConfig(**options), **{**plain, **given})
 
 
 def stage(**given: Any) -> StageConfig:
@@ -374,11 +371,11 @@ def test_a_whole_image_network_selected_by_auc() -> None:
 def test_auc_of_several_classes_is_the_mean_of_each_against_the_rest() -> None:
     from sklearn.metrics import roc_auc_score
 
-    from mammo_core.training.fit import _validate
+    from mammo_core.training.validation import validate
 
     model = network(classes=3)
     source = Records((5, 5, 6), shuffle=False)
-    row = _validate(model, source, to_network, ["a", "b", "c"])
+    row = validate(model, source, to_network, ["a", "b", "c"])
     _, probabilities, labels = predict(model, source, to_network)
     expected = roc_auc_score(labels, probabilities, multi_class="ovr", average="macro")
     assert row["val_auc"] == pytest.approx(expected, abs=1e-6)

@@ -1,0 +1,122 @@
+"""What a whole-image training begins with."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from mammo_core.datasets import Manifest
+from mammo_core.errors import ModelError
+from mammo_core.features.frame import IMAGE_CLASSES, PATCH_CLASSES, Frame
+from mammo_core.preprocessing import Preprocessing
+from mammo_core.steps.base import StepContext
+from mammo_core.steps.networks import load_network, preprocessing_of
+
+
+@dataclass(frozen=True)
+class Start:
+    """A model package to begin with: where it was fetched to, and what it is."""
+
+    folder: Any
+    model_id: str
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A whole-image network before its training.
+
+    Attributes:
+        model: The network.
+        preprocessing: The way pixels of this dataset and frame reach it.
+        from_scratch: Whether its weights are random.
+        told: Where it comes from, in words.
+    """
+
+    model: Any
+    preprocessing: Preprocessing
+    from_scratch: bool
+    told: str
+
+
+def start_package(uri: str) -> Start:
+    """Find and verify the model package that `image_training.start` names.
+
+    Raises:
+        ModelError: There is no such package, or a file of it is damaged.
+    """
+    from mammo_core.packaging import resolve, verify
+
+    folder = resolve(uri)
+    return Start(folder, verify(folder).model_id)
+
+
+def begin_image_model(
+    context: StepContext,
+    images: Manifest,
+    frame: Frame,
+    patch_training: Manifest | None,
+    package: Start | None,
+) -> Begun:
+    """Return the network that a whole-image training begins with.
+
+    Mean and scale are always those of this frame: a package is given the images as its
+    own training would have seen them, centred on the new training set
+    (original-system.md §6.2).
+
+    Args:
+        context: Of the step.
+        images: The image dataset.
+        frame: The frame.
+        patch_training: The patch classifier to convert, or None.
+        package: The model package to begin with, or None.
+    """
+    from mammo_core.models import build_patch_network, network_of, to_whole_image
+
+    recipe = context.recipe
+    if package is not None:
+        model = _of_package(package, images)
+        told = f"model package {package.model_id}"
+        channels = int(model.inputs[0].shape[-1])
+        return Begun(model, preprocessing_of(images, frame, channels), False, told)
+    network = recipe.patch_training.network
+    if patch_training is not None:
+        patch_model = load_network(context, patch_training)
+        told = f"patch classifier {patch_training.id}"
+    else:
+        side = recipe.sampling.patch_size
+        patch_model = build_patch_network(network, (side, side), len(PATCH_CLASSES), recipe.seed)
+        told = f"{network.name}, weights {network.weights}"
+    preprocessing = preprocessing_of(images, frame, network_of(patch_model).channels)
+    shape = (preprocessing.geometry.height, preprocessing.geometry.width)
+    model = to_whole_image(
+        patch_model,
+        recipe.image_training.head,
+        shape,
+        classes=len(IMAGE_CLASSES),
+        seed=recipe.seed,
+    )
+    scratch = patch_training is None and network.weights == "none"
+    return Begun(model, preprocessing, scratch, told)
+
+
+def _of_package(start: Start, images: Manifest) -> Any:
+    import keras
+
+    from mammo_core.models.weights import transfer
+    from mammo_core.packaging import load
+
+    package = load(start.folder)
+    classes = {name: index for index, name in enumerate(IMAGE_CLASSES)}
+    if dict(package.label_map) != classes:
+        raise ModelError(
+            f"The model package {start.model_id} tells other classes apart",
+            expected=str(classes),
+            received=str(dict(package.label_map)),
+        )
+    model = package.model
+    geometry = images.facts["geometry"]
+    shape = (geometry["height"], geometry["width"], model.inputs[0].shape[-1])
+    if tuple(model.inputs[0].shape[1:]) == shape:
+        return model
+    inputs = keras.Input(shape, name="pixels")
+    sized = keras.models.clone_model(model, input_tensors=inputs)
+    transfer(model, sized, what=f"the model package {start.model_id}")
+    return sized
