@@ -130,7 +130,7 @@ def step(name: str) -> Callable[[Body], Callable[..., dict[str, Any]]]:
     """
 
     def decorate(body: Body) -> Callable[..., dict[str, Any]]:
-        parameters = list(inspect.signature(body).parameters.values())
+        parameters = inspect.signature(body).parameters.values()
         texts = {parameter.name for parameter in parameters if parameter.annotation is str}
         optional = {one.name for one in parameters if one.default is not one.empty} - texts
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from mammo_core.training.config import (
     AugmentationConfig,
+    FitConfig,
+    HardwareConfig,
     ImageTrainingConfig,
     PatchTrainingConfig,
     StageConfig,
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AugmentationConfig",
+    "FitConfig",
+    "HardwareConfig",
     "ImageTrainingConfig",
     "PatchTrainingConfig",
     "StageConfig",

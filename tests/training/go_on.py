@@ -1,0 +1,33 @@
+"""A training in a process of its own: `go_on.py STORE OUT`, with a checkpoint each step."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+import small
+
+from mammo_core.store import open_store
+from mammo_core.training import train
+from mammo_core.training.checkpoint import Checkpoints
+
+
+def main(store: str, out: str) -> None:
+    model = small.network()
+    train(
+        model,
+        small.config(accumulate=2),
+        small.Records((20, 13)),
+        small.Records((7, 6), seed=1),
+        to_network=small.to_network,
+        seed=3,
+        class_names=small.NAMES,
+        checkpoints=Checkpoints(open_store(store), "checkpoints/t", minutes=1e-9),
+        on_resume=lambda text: print(text, flush=True),
+    )
+    np.savez(out, *model.get_weights())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,146 @@
+"""Stopping and going on: a training that was killed ends as one that was not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mammo_core.training import train
+from mammo_core.training.checkpoint import Checkpoints, State
+
+HERE = Path(__file__).parent
+
+
+def _module(name: str) -> Any:
+    spec = spec_from_file_location(name, HERE / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+small = _module("small")
+
+
+class Stopped(Exception):
+    """What stands for a kill inside this process."""
+
+
+def _train(checkpoints: Checkpoints | None = None, **given: Any) -> Any:
+    model = small.network()
+    told: list[str] = []
+    result = train(
+        model,
+        given.pop("config", small.config()),
+        given.pop("records", small.Records((20, 13))),
+        small.Records((7, 6), seed=1),
+        to_network=small.to_network,
+        seed=3,
+        class_names=small.NAMES,
+        checkpoints=checkpoints,
+        on_resume=told.append,
+        **given,
+    )
+    return model.get_weights(), result, told
+
+
+def _numbers(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    timed = ("images_per_s", "seconds")
+    return [{k: v for k, v in row.items() if k not in timed} for row in history]
+
+
+@pytest.fixture(scope="module")
+def undisturbed_training() -> Any:
+    return _train()
+
+
+@pytest.mark.parametrize("epochs", [2, 4])  # the end of a stage, the midst of one
+def test_it_goes_on_after_an_epoch(file_store, undisturbed_training: Any, epochs: int) -> None:
+    weights, undisturbed, _ = undisturbed_training
+
+    def stop(row: dict[str, Any]) -> None:
+        if row["epoch"] == epochs + 1:
+            raise Stopped
+
+    def checkpoints() -> Checkpoints:
+        return Checkpoints(file_store, "checkpoints/t")
+
+    with pytest.raises(Stopped):
+        _train(checkpoints(), on_epoch=stop)
+    again, result, told = _train(checkpoints())
+    assert told and "goes on from a checkpoint" in told[0]
+    assert all(np.array_equal(a, b) for a, b in zip(weights, again, strict=True))
+    assert _numbers(result.history) == _numbers(undisturbed.history)
+    assert (result.best_epoch, result.best_value) == (
+        undisturbed.best_epoch,
+        undisturbed.best_value,
+    )
+    # Only the last checkpoint is kept: its index, its state, the best weights.
+    assert len(list(file_store.list("checkpoints/t/"))) == 3
+    mine = checkpoints()
+    mine.clear()
+    assert not list(file_store.list("checkpoints/t/"))
+    assert mine.load() is None and not mine.fault
+
+
+@pytest.mark.slow
+def test_kill_9_within_an_epoch_and_the_same_command_again(file_store, tmp_path: Path) -> None:
+    def command(store: str, out: str) -> list[str]:
+        return [sys.executable, str(HERE / "go_on.py"), store, str(tmp_path / out)]
+
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    subprocess.run(command((tmp_path / "other").as_uri(), "a.npz"), env=environment, check=True)
+    index = "checkpoints/t/latest.json"
+    process = subprocess.Popen(command(file_store.uri, "b.npz"), env=environment)
+    try:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and process.poll() is None:
+            if file_store.exists(index):
+                state = json.loads(file_store.read(index))["state"]
+                if state["stage"] == 1 and state["stage_epoch"] >= 1 and state["batches"] >= 2:
+                    break
+            time.sleep(0.005)
+        assert process.poll() is None, "it ended before it could be killed"
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    state = json.loads(file_store.read(index))["state"]
+    assert state["stage"] == 1
+    done = subprocess.run(
+        command(file_store.uri, "b.npz"), env=environment, check=True, capture_output=True
+    )
+    assert b"goes on from a checkpoint: stage 2" in done.stdout
+    one, other = np.load(tmp_path / "a.npz"), np.load(tmp_path / "b.npz")
+    assert one.files == other.files
+    assert all(np.array_equal(one[name], other[name]) for name in one.files)
+
+
+@pytest.mark.parametrize("damage", ["state", "index", "missing", "format"])
+def test_a_damaged_checkpoint_is_told_and_not_used(file_store, damage: str) -> None:
+    arrays = [np.arange(6, dtype=np.float32), np.zeros((2, 2))]
+    written = Checkpoints(file_store, "checkpoints/t")
+    state = State(stage=1, counts=[2, 3], best=(0.5, -1.0), best_epoch=2)
+    written.save(state, arrays, arrays[:1], arrays[1:])
+    saved = Checkpoints(file_store, "checkpoints/t").load()
+    assert saved is not None and saved.state == state
+    assert np.array_equal(saved.model[0], arrays[0]) and saved.best[0].shape == (2, 2)
+    index = "checkpoints/t/latest.json"
+    (key,) = (k for k in file_store.list("checkpoints/t/") if "/state-" in k)
+    if damage == "missing":
+        file_store.delete(key)
+    elif damage == "format":
+        file_store.write(index, file_store.read(index).replace(b'"format": 1', b'"format": 0'))
+    else:
+        key = key if damage == "state" else index
+        file_store.write(key, file_store.read(key)[:-10])
+    again = Checkpoints(file_store, "checkpoints/t")
+    assert again.load() is None
+    assert again.fault
