@@ -207,6 +207,11 @@ class ImageTrainingConfig(FitConfig):
     stages: tuple[StageConfig, ...] = Field(default_factory=_image_stages, min_length=1)
     selection: Selection = "auc"
 
+    @field_validator("start", mode="before")
+    @classmethod
+    def _empty_is_none(cls, start: object) -> object:
+        return "" if start is None else start  # `start:` in YAML
+
 
 class HardwareConfig(BaseModel):
     """Where and how trainings run; no part of any id, as it changes results by rounding only.

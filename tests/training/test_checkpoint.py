@@ -30,7 +30,7 @@ def _module(name: str) -> Any:
 small = _module("small")
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """What stands for a kill inside this process."""
 
 
@@ -68,12 +68,12 @@ def test_it_goes_on_after_an_epoch(file_store, undisturbed_training: Any, epochs
 
     def stop(row: dict[str, Any]) -> None:
         if row["epoch"] == epochs + 1:
-            raise Stopped
+            raise StoppedError
 
     def checkpoints() -> Checkpoints:
         return Checkpoints(file_store, "checkpoints/t")
 
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         _train(checkpoints(), on_epoch=stop)
     again, result, told = _train(checkpoints())
     assert told and "goes on from a checkpoint" in told[0]
