@@ -5,7 +5,7 @@ from typing import Any
 
 from mammo_core.datasets import Manifest
 from mammo_core.errors import ModelError
-from mammo_core.features.frame import IMAGE_CLASSES, PATCH_CLASSES, Frame
+from mammo_core.features.frame import IMAGE_CLASSES, Frame
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.steps.base import StepContext
 from mammo_core.steps.networks import load_network, preprocessing_of
@@ -82,7 +82,8 @@ def begin_image_model(
         told = f"patch classifier {patch_training.id}"
     else:
         side = recipe.sampling.patch_size
-        patch_model = build_patch_network(network, (side, side), len(PATCH_CLASSES), recipe.seed)
+        classes = len(recipe.label_map.names)
+        patch_model = build_patch_network(network, (side, side), classes, recipe.seed)
         told = f"{network.name}, weights {network.weights}"
     preprocessing = preprocessing_of(images, frame, network_of(patch_model).channels)
     shape = (preprocessing.geometry.height, preprocessing.geometry.width)
