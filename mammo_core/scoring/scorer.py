@@ -1,28 +1,55 @@
-"""Files through a model package into a table of scores, a batch at a time."""
+"""Files through model packages into tables of scores, a batch at a time."""
 
-import csv
-import hashlib
-import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from mammo_core.dicom import read_any
-from mammo_core.errors import DicomError, RecipeError, RecordError
+from mammo_core.errors import RecipeError
 from mammo_core.packaging import Package
-from mammo_core.preprocessing import Preprocessing
+from mammo_core.scoring import tables
+from mammo_core.scoring.contract import warnings_of
 from mammo_core.scoring.files import FoundFile, find_files
+from mammo_core.scoring.images import Image, Reject, read
+from mammo_core.scoring.journal import Journal
+from mammo_core.scoring.levels import breasts, named_patients, patients
+from mammo_core.scoring.members import Members, reading
+from mammo_core.scoring.patients import PatientKeys
 
-COLUMNS = ("id", "path", "laterality", "view", "malignant_probability", "model_id")
-REJECT_COLUMNS = ("path", "reason")
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """How files are scored.
+
+    Attributes:
+        batch_size: Images the network sees at once; also bounds memory.
+        weights: One per model; None for equal ones.
+        flips: Whether each image is scored with its three flips; None as the package was
+            evaluated.
+        operating_point: Name of the one that decides; None for the package's first.
+        heatmaps: Folder for a heatmap of every image; None for none.
+        explain: Whether the hottest regions of every image are written.
+        workers: Threads that read files ahead of the network.
+    """
+
+    batch_size: int = 8
+    weights: tuple[float, ...] | None = None
+    flips: bool | None = None
+    operating_point: str | None = None
+    heatmaps: Path | None = None
+    explain: bool = False
+    workers: int = 2
+
+    def __post_init__(self) -> None:
+        for what, value in (("batch size", self.batch_size), ("number of workers", self.workers)):
+            if value < 1:
+                raise RecipeError(
+                    f"The {what} cannot be used", expected="at least 1", received=str(value)
+                )
 
 
 @dataclass(frozen=True)
@@ -33,161 +60,251 @@ class ScoreSummary:
         files: Files found.
         scored: Rows of the scores.
         rejected: Rows of the rejects.
+        warned: Images with a warning.
+        without_patient: Images of no known patient or side: in no breast and no patient.
+        resumed: Files that an earlier, stopped scoring had done.
         seconds: From the first file to the last.
-        out: The scores.
+        out: The scores per image; in JSON, of breasts and patients too.
         rejects: The rejects.
+        written: Every file written, heatmaps left out.
     """
 
     files: int
     scored: int
     rejected: int
+    warned: int
+    without_patient: int
+    resumed: int
     seconds: float
     out: Path
     rejects: Path
+    written: tuple[Path, ...]
 
     @property
     def images_per_s(self) -> float:
         """Files per second, rejects counted in."""
-        return self.files / self.seconds if self.seconds > 0 else 0.0
-
-
-@dataclass(frozen=True)
-class _Image:
-    """A file that was read: `pixels` is `(H, W) uint16, [0, 65535]`, in the model's geometry."""
-
-    digest: str
-    name: str
-    laterality: str
-    view: str
-    pixels: npt.NDArray[np.uint16]
-
-
-@dataclass(frozen=True)
-class _Reject:
-    name: str
-    reason: str
+        return (self.files - self.resumed) / self.seconds if self.seconds > 0 else 0.0
 
 
 def rejects_path(out: Path) -> Path:
     """Return where the rejects of a table of scores go: `scores.rejects.csv`."""
-    return out.with_name(f"{out.stem}.rejects.csv")
+    return tables.beside(out, "rejects", ".csv")
+
+
+def own_files(out: Path) -> list[Path]:
+    """Return every file that a scoring into `out` may write: none of them is scored."""
+    names = ("breasts", "patients", "regions")
+    return [out, rejects_path(out), *(tables.beside(out, name) for name in names)]
 
 
 def score(
-    model: Package,
-    paths: Sequence[Path],
+    model: Package | Sequence[Package],
+    paths: Sequence[str | Path],
     out: Path,
+    options: ScoreOptions | None = None,
     *,
-    batch_size: int = 8,
     progress: Callable[[int], None] | None = None,
 ) -> ScoreSummary:
-    """Score DICOM and grey PNG files, and folders of them.
+    """Score DICOM files and grey PNG and TIFF files, folders and buckets of them.
 
-    Writes the scores (columns id, path, laterality, view, malignant_probability, model_id; id
-    is the SHA-256 of the file) and beside them the rejects (path, reason). Both are written
-    aside and moved to their places at the end. The same files and model give the same bytes.
+    Writes scores per image (docs/scoring.md lists the columns; id is the SHA-256 of the file),
+    per breast and per patient, and the rejects (path, reason). All are written aside and moved
+    to their places at the end. The same files and models give the same bytes. A scoring that
+    was stopped goes on where it was when it is asked for again.
 
     Args:
-        model: The package.
-        paths: Files and folders.
-        out: The CSV to write.
-        batch_size: Images the network sees at once; also bounds memory.
+        model: The package; or several, whose probabilities are averaged.
+        paths: Files, folders and `s3://bucket/prefix`.
+        out: The `.csv`, `.json` or `.parquet` to write.
+        options: How.
         progress: Called with the number of files that were finished, after every batch.
 
     Raises:
-        RecipeError: A path does not exist, or holds no file.
-        ModelError: The network returns no probabilities.
+        RecipeError: A path does not exist, or holds no file; an option cannot be used.
+        ModelError: A network returns no probabilities.
+        StoreError: A bucket cannot be read.
         OSError: A disk failed; nothing is written then.
     """
-    if batch_size < 1:
-        raise RecipeError(
-            "The batch size cannot be used", expected="at least 1", received=str(batch_size)
-        )
-    rejects = rejects_path(out)
-    files = find_files(paths, leave_out=(out, rejects))
+    told = options or ScoreOptions()
+    packages = [model] if isinstance(model, Package) else list(model)
+    members = Members.of(packages, told.weights, told.flips, told.operating_point)
+    tables.format_of(out)
+    files = find_files(paths, leave_out=own_files(out))
     started = time.monotonic()
-    scored = rejected = 0
-    with ExitStack() as stack:
-        # Entered first, moved last: who sees new scores finds their rejects beside them.
-        score_file = stack.enter_context(_aside(out))
-        reject_file = stack.enter_context(_aside(rejects))
-        score_rows = csv.writer(score_file, lineterminator="\n")
-        reject_rows = csv.writer(reject_file, lineterminator="\n")
-        score_rows.writerow(COLUMNS)
-        reject_rows.writerow(REJECT_COLUMNS)
-        decoded = stack.enter_context(_decoded(files, model.preprocessing, batch_size))
-        for batch in _groups(decoded, batch_size):
-            images = [item for item in batch if isinstance(item, _Image)]
-            for item in batch:
-                if isinstance(item, _Reject):
-                    reject_rows.writerow((item.name, item.reason))
-            for image, probability in zip(images, _predict(model, images), strict=True):
-                score_rows.writerow(
-                    (
-                        image.digest,
-                        image.name,
-                        image.laterality,
-                        image.view,
-                        f"{probability:.6f}",
-                        model.model_id,
-                    )
-                )
-            scored += len(images)
-            rejected += len(batch) - len(images)
+    size = min(told.batch_size, len(files))
+    journal = Journal(out.with_name(f".{out.name}.journal"), _settings(members, told, size))
+    keys = PatientKeys(journal.salt())
+    done = journal.begin(files, keys.salt)
+    if done and progress is not None:
+        progress(done)
+    drawing = _Drawing(members.packages[0], told, files)
+    with _decoded(files[done:], members, keys, told, size) as decoded:
+        for some, items in _groups(decoded, files[done:], size):
+            images = [item for item in items if isinstance(item, Image)]
+            rejects = [(item.name, item.reason) for item in items if isinstance(item, Reject)]
+            rows, regions = _score_batch(members, images, size, drawing)
+            journal.add(some, rows, rejects, regions)
             if progress is not None:
-                progress(len(batch))
+                progress(len(some))
+    counts, written = _write(out, members, journal, keys.numbered, told.explain)
+    journal.remove()
     return ScoreSummary(
         files=len(files),
-        scored=scored,
-        rejected=rejected,
+        scored=counts["images"],
+        rejected=counts["rejects"],
+        warned=counts["warned"],
+        without_patient=counts["without_patient"],
+        resumed=done,
         seconds=time.monotonic() - started,
         out=out,
-        rejects=rejects,
+        rejects=rejects_path(out),
+        written=tuple(written),
     )
 
 
-def _predict(model: Package, images: list[_Image]) -> npt.NDArray[np.float32]:
-    """Probabilities of images; those of other widths (resize "height") go one by one."""
+def _settings(members: Members, options: ScoreOptions, size: int) -> dict[str, Any]:
+    told = asdict(options) | {"heatmaps": str(options.heatmaps), "workers": 0}
+    return {"model": members.described(), "size": size, "options": told}
+
+
+def _score_batch(
+    members: Members, images: list[Image], size: int, drawing: "_Drawing"
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     if not images:
-        return np.zeros(0, np.float32)
-    if len({image.pixels.shape for image in images}) == 1:
-        return model.predict(np.stack([image.pixels for image in images]), len(images))
-    return np.concatenate([model.predict(image.pixels[np.newaxis]) for image in images])
+        return [], []
+    scores = members.predict([image.pixels for image in images], size)
+    probabilities, calibrated = members.combine(scores), members.calibrate("image", scores)
+    point = members.decision_point("image")
+    rows, regions = [], []
+    for place, image in enumerate(images):
+        picture, found = drawing.of(image, float(probabilities[place]))
+        row = image_row(members, image)
+        row |= reading(point, float(probabilities[place]), float(calibrated[place]))
+        rows.append(row | {"heatmap": picture, "scores": [float(mine[place]) for mine in scores]})
+        regions += found
+    return rows, regions
 
 
-def _read(file: FoundFile, preprocessing: Preprocessing) -> _Image | _Reject:
-    """Read one file. Faults of the file are its reject; a failing disk is an OSError."""
-    try:
-        conversion = preprocessing.conversion
-        mammogram = read_any(
-            file.path,
-            file.name,
-            mammogram=True,
-            voi=conversion.voi,
-            for_processing=conversion.for_processing,
-        )
-        facts = mammogram.facts
-        pixels = preprocessing.from_source(
-            mammogram.pixels, facts.bits_stored, facts.laterality or ""
-        )
-    except (DicomError, RecipeError, RecordError) as error:
-        return _Reject(file.name, str(error))
-    with file.path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return _Image(digest, file.name, facts.laterality or "", facts.view or "", pixels)
+def image_row(members: Members, image: Image) -> dict[str, Any]:
+    """Return what is known of an image and its model, without the score."""
+    facts, package = image.facts, members.packages[0]
+    return {
+        "id": image.digest,
+        "path": image.name,
+        "laterality": facts.laterality or "",
+        "view": facts.view or "",
+        "model_id": members.model_id,
+        "patient": image.patient,
+        "rows": facts.rows,
+        "columns": facts.columns,
+        "bits_stored": facts.bits_stored,
+        "spacing_mm": facts.spacing_mm,
+        "transfer_syntax": facts.transfer_syntax,
+        "photometric": facts.photometric,
+        "manufacturer": getattr(facts, "manufacturer", "unknown"),
+        "warnings": warnings_of(facts, package.training_data, package.preprocessing),
+    }
+
+
+class _Drawing:
+    """Heatmaps and regions of images, where they are asked for."""
+
+    def __init__(self, package: Package, options: ScoreOptions, files: Sequence[FoundFile]) -> None:
+        self._package, self._options = package, options
+        names = Counter(file.name for file in files) if options.heatmaps else Counter()
+        self._twice = {name for name, count in names.items() if count > 1}
+
+    def of(self, image: Image, probability: float) -> tuple[str, list[dict[str, Any]]]:
+        """Return the heatmap's name (empty for none) and the rows of the regions."""
+        folder = self._options.heatmaps
+        if folder is None and not self._options.explain:
+            return "", []
+        from importlib import import_module
+
+        explain = import_module("mammo_core.evaluation.explanation").explain
+        from mammo_core.reporting.pictures import Overlay, overlay
+
+        told = explain(self._package, image.pixels[0])
+        regions = [
+            {"id": image.digest, "path": image.name, "kind": told.kind, **asdict(region)}
+            for region in told.regions
+        ]
+        if folder is None:
+            return "", regions
+        same = f".{image.digest[:8]}" if image.name in self._twice else ""
+        path = folder / f"{image.name}{same}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        caption = f"malignant probability {probability:.2f}"
+        path.write_bytes(overlay(Overlay(image.pixels[0], told.heat, None, caption)))
+        return path.relative_to(folder).as_posix(), regions if self._options.explain else []
+
+
+def _write(
+    out: Path, members: Members, journal: Journal, numbered: bool, explain: bool
+) -> tuple[Counter[str], list[Path]]:
+    """Write the tables from the journal; count what is in them."""
+    known: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+
+    def images() -> Iterator[dict[str, Any]]:
+        for batch in journal.batches():
+            yield from named_patients(batch["rows"], known, numbered)
+
+    def shown() -> Iterator[Mapping[str, Any]]:
+        for row in images():
+            counts["images"] += 1
+            counts["warned"] += bool(row["warnings"])
+            counts["without_patient"] += not (row["patient"] and row["laterality"])
+            yield {name: row[name] for name in tables.IMAGE_COLUMNS}
+
+    def rejects() -> Iterator[Mapping[str, Any]]:
+        for batch in journal.batches():
+            for name, reason in batch["rejects"]:
+                counts["rejects"] += 1
+                yield {"path": name, "reason": reason}
+
+    def regions() -> Iterator[Mapping[str, Any]]:
+        for batch in journal.batches():
+            yield from batch["regions"]
+
+    # Written first: who sees new scores finds their rejects beside them.
+    written = [rejects_path(out)]
+    tables.write_table(written[0], tables.REJECT_COLUMNS, rejects())
+    levels = {"breasts": breasts(members, images()), "patients": patients(members, images())}
+    if tables.format_of(out) == ".json":
+        further: dict[str, Iterable[Mapping[str, Any]]] = {"images": shown(), **levels}
+        if explain:
+            further["regions"] = regions()
+        tables.write_json(out, {"model": members.described()}, further)
+        return counts, [out, *written]
+    for name, columns in (
+        ("breasts", tables.BREAST_COLUMNS),
+        ("patients", tables.PATIENT_COLUMNS),
+    ):
+        written.append(tables.beside(out, name))
+        tables.write_table(written[-1], columns, levels[name])
+    if explain:
+        written.append(tables.beside(out, "regions"))
+        tables.write_table(written[-1], tables.REGION_COLUMNS, regions())
+    tables.write_table(out, tables.IMAGE_COLUMNS, shown())
+    return counts, [out, *written]
 
 
 @contextmanager
 def _decoded(
-    files: Sequence[FoundFile], preprocessing: Preprocessing, ahead: int
-) -> Iterator[Iterator[_Image | _Reject]]:
-    """Read files in order, some ahead of the network, in one thread beside it."""
-    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode")
+    files: Sequence[FoundFile],
+    members: Members,
+    keys: PatientKeys,
+    options: ScoreOptions,
+    ahead: int,
+) -> Iterator[Iterator[Image | Reject]]:
+    """Read files in order, some ahead of the network, in threads beside it."""
+    pool = ThreadPoolExecutor(max_workers=options.workers, thread_name_prefix="decode")
 
-    def results() -> Iterator[_Image | _Reject]:
-        waiting: deque[Future[_Image | _Reject]] = deque()
+    def results() -> Iterator[Image | Reject]:
+        waiting: deque[Future[Image | Reject]] = deque()
         for file in files:
-            waiting.append(pool.submit(_read, file, preprocessing))
+            waiting.append(pool.submit(read, file, members.preprocessings, keys))
             if len(waiting) > ahead:
                 yield waiting.popleft().result()
         while waiting:
@@ -199,28 +316,20 @@ def _decoded(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _groups(items: Iterable[_Image | _Reject], images: int) -> Iterator[list[_Image | _Reject]]:
+def _groups(
+    items: Iterable[Image | Reject], files: Sequence[FoundFile], images: int
+) -> Iterator[tuple[list[FoundFile], list[Image | Reject]]]:
     """Group so that each group but the last holds a full batch of images; rejects ride along."""
-    group: list[_Image | _Reject] = []
+    some: list[FoundFile] = []
+    group: list[Image | Reject] = []
     held = 0
-    for item in items:
+    for file, item in zip(files, items, strict=True):
+        some.append(file)
         group.append(item)
-        held += isinstance(item, _Image)
-        if held == images:
-            yield group
-            group, held = [], 0
+        held += isinstance(item, Image)
+        # Files that are all rejects must not pile up.
+        if held == images or len(group) >= 16 * images:
+            yield some, group
+            some, group, held = [], [], 0
     if group:
-        yield group
-
-
-@contextmanager
-def _aside(final: Path) -> Iterator[IO[str]]:
-    """Write a text file beside its place, and move it there when all went well."""
-    final.parent.mkdir(parents=True, exist_ok=True)
-    part = final.with_name(f".{final.name}.{os.getpid()}.part")
-    try:
-        with part.open("w", encoding="utf-8", newline="") as file:
-            yield file
-        part.replace(final)
-    finally:
-        part.unlink(missing_ok=True)
+        yield some, group

@@ -9,6 +9,7 @@ from mammo_core.steps.artifacts import passed, show_audit, show_evaluation
 from mammo_core.steps.data import convert, index, publish_features, sample
 from mammo_core.steps.evaluation import evaluate
 from mammo_core.steps.release import gate, push
+from mammo_core.steps.scoring import score
 from mammo_core.steps.summary import summarize
 from mammo_core.steps.train import train_image, train_patch
 from mammo_core.steps.validation import enough, find_new, validate_data
@@ -24,6 +25,7 @@ __all__ = [
     "publish_features",
     "push",
     "sample",
+    "score",
     "show_audit",
     "show_evaluation",
     "summarize",

@@ -11,12 +11,12 @@ from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, Expli
 PATIENT = "PLANTED^PATIENT"
 
 
-def write_dicom(path, pixels, *, bits=12, laterality="L", view="CC", modality="MG"):
+def write_dicom(path, pixels, *, bits=12, laterality="L", view="CC", modality="MG", patient=""):
     """A For Presentation mammogram (PS3.3 A.26) with an uncompressed frame."""
     dataset = Dataset()
     dataset.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
     dataset.SOPInstanceUID = "1.2.826.0.1.3680043.8.498.1"
-    dataset.PatientName, dataset.PatientID = PATIENT, PATIENT
+    dataset.PatientName, dataset.PatientID = PATIENT, patient or PATIENT
     dataset.Modality = modality
     dataset.ImageLaterality, dataset.ViewPosition = laterality, view
     dataset.PresentationIntentType = "FOR PRESENTATION"
@@ -56,32 +56,40 @@ def write():
     return SimpleNamespace(dicom=write_dicom, png=write_png, breast=breast, patient=PATIENT)
 
 
-@pytest.fixture(scope="session")
-def package_folder(tmp_path_factory):
+def build_package(folder, **changes):
     """A package of an untrained network whose probability depends on the pixels."""
     from mammo_core.packaging import build
     from mammo_core.packaging.keras_file import import_keras
     from mammo_core.preprocessing import Geometry, Preprocessing
 
     keras = import_keras()
+    keras.utils.clear_session()
     keras.utils.set_random_seed(3)
     image = keras.Input((48, 36, 1))
     x = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(image)
     x = keras.layers.GlobalMaxPooling2D()(x)
     x = keras.layers.LayerNormalization()(x)
     model = keras.Model(image, keras.layers.Dense(2, activation="softmax")(x))
-    folder = tmp_path_factory.mktemp("model") / "package"
-    build(
-        folder,
-        name="scoring-test",
-        image_model=model,
-        preprocessing=Preprocessing(geometry=Geometry(height=48, width=36), mean=100.0),
-        label_map={"neg": 0, "pos": 1},
-        metrics={},
-        lineage={},
-        samples=np.random.default_rng(0).integers(0, 65536, (2, 48, 36)).astype(np.uint16),
-    )
+    given = {
+        "name": "scoring-test",
+        "image_model": model,
+        "preprocessing": Preprocessing(geometry=Geometry(height=48, width=36), mean=100.0),
+        "label_map": {"neg": 0, "pos": 1},
+        "samples": np.random.default_rng(0).integers(0, 65536, (2, 48, 36)).astype(np.uint16),
+    }
+    build(folder, **{**given, **changes})
     return folder
+
+
+@pytest.fixture(scope="session")
+def make_package():
+    """What tests make packages by."""
+    return build_package
+
+
+@pytest.fixture(scope="session")
+def package_folder(tmp_path_factory):
+    return build_package(tmp_path_factory.mktemp("model") / "package")
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,8 @@ import pytest
 from mammo_core.dicom import read_any
 from mammo_core.errors import ModelError, RecipeError
 from mammo_core.imaging import to_full_range
-from mammo_core.scoring import find_files, score
+from mammo_core.scoring import ScoreOptions, find_files, score
+from mammo_core.scoring.tables import IMAGE_COLUMNS
 
 
 @pytest.fixture
@@ -37,18 +38,11 @@ def rows(path):
 def test_scores_and_rejects(tree, package, tmp_path, write):
     out = tmp_path / "out/scores.csv"
     seen = []
-    summary = score(package, [tree], out, batch_size=2, progress=seen.append)
+    summary = score(package, [tree], out, ScoreOptions(batch_size=2), progress=seen.append)
     assert (summary.files, summary.scored, summary.rejected) == (8, 5, 3)
     assert sum(seen) == 8
     scored = rows(out)
-    assert list(scored[0]) == [
-        "id",
-        "path",
-        "laterality",
-        "view",
-        "malignant_probability",
-        "model_id",
-    ]
+    assert tuple(scored[0]) == IMAGE_COLUMNS
     assert [(row["path"], row["laterality"], row["view"]) for row in scored] == [
         ("a/3.dcm", "", ""),
         ("a/4.png", "", ""),
@@ -73,15 +67,16 @@ def test_scores_and_rejects(tree, package, tmp_path, write):
     for path in (out, summary.rejects):
         text = path.read_text()
         assert write.patient not in text and str(tmp_path) not in text
-    assert {path.name for path in out.parent.iterdir()} == {"scores.csv", "scores.rejects.csv"}
+    names = {"scores.csv", "scores.breasts.csv", "scores.patients.csv", "scores.rejects.csv"}
+    assert {path.name for path in out.parent.iterdir()} == names
 
 
 def test_same_bytes_whatever_the_batches(tree, package, tmp_path):
     first, second = tmp_path / "1.csv", tmp_path / "2.csv"
-    score(package, [tree], first, batch_size=3)
-    score(package, [tree], second, batch_size=3)
+    score(package, [tree], first, ScoreOptions(batch_size=3))
+    score(package, [tree], second, ScoreOptions(batch_size=3))
     assert first.read_bytes() == second.read_bytes()
-    score(package, [tree], second, batch_size=1)
+    score(package, [tree], second, ScoreOptions(batch_size=1))
     for one, other in zip(rows(first), rows(second), strict=True):
         assert one["path"] == other["path"]
         assert float(one["malignant_probability"]) == pytest.approx(
@@ -130,7 +125,7 @@ def test_other_faults_fail_the_run_and_leave_the_old_scores(tree, package, tmp_p
         raise fault
 
     with pytest.raises(type(fault)):
-        score(package, [tree / "a"], out, batch_size=1, progress=fails)
+        score(package, [tree / "a"], out, ScoreOptions(batch_size=1), progress=fails)
     assert calls and out.read_bytes() == before
     assert not list(tmp_path.glob(".*.part"))
 
@@ -139,7 +134,7 @@ def test_a_failing_disk_is_no_reject(tree, package, tmp_path, monkeypatch):
     def fails(path, name, **_):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("mammo_core.scoring.scorer.read_any", fails)
+    monkeypatch.setattr("mammo_core.scoring.images.read_any", fails)
     with pytest.raises(OSError, match="Input/output"):
         score(package, [tree], tmp_path / "s.csv")
     assert not (tmp_path / "s.csv").exists()
@@ -147,4 +142,4 @@ def test_a_failing_disk_is_no_reject(tree, package, tmp_path, monkeypatch):
 
 def test_batches_of_nothing_are_refused(tree, package, tmp_path):
     with pytest.raises(RecipeError, match="batch size"):
-        score(package, [tree], tmp_path / "s.csv", batch_size=0)
+        score(package, [tree], tmp_path / "s.csv", ScoreOptions(batch_size=0))

@@ -1,0 +1,106 @@
+"""One file to what the networks take, and what is known of it."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mammo_core.dicom import ImageFacts, Mammogram, read_any
+from mammo_core.errors import DicomError, RecipeError, RecordError
+from mammo_core.preprocessing import Preprocessing
+from mammo_core.scoring.files import FoundFile
+from mammo_core.scoring.patients import PatientKeys
+from mammo_core.sources.names import read_name
+
+
+@dataclass(frozen=True)
+class Image:
+    """A file that was read.
+
+    Attributes:
+        digest: SHA-256 of its bytes (hex).
+        name: As it was found.
+        facts: Of its header; side and view from its name where the header has none.
+        patient: Stands for its patient; empty when unknown.
+        pixels: For every model `(H, W) uint16, [0, 65535]`, in the model's geometry.
+    """
+
+    digest: str
+    name: str
+    facts: ImageFacts
+    patient: str
+    pixels: tuple[npt.NDArray[np.uint16], ...]
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A file that is none of the models' business, and why."""
+
+    name: str
+    reason: str
+
+
+def read(file: FoundFile, models: Sequence[Preprocessing], patients: PatientKeys) -> Image | Reject:
+    """Read one file for some models.
+
+    Faults of the file are its reject; a failing disk or server is not.
+
+    Args:
+        file: The file.
+        models: How pixels reach each of the models.
+        patients: Gives what stands for a patient.
+
+    Raises:
+        OSError: The disk failed.
+        StoreError: The server failed.
+    """
+    with file.at_hand() as path:
+        try:
+            pixels, facts = _decoded(path, file.name, models)
+        except (DicomError, RecipeError, RecordError) as error:
+            return Reject(file.name, str(error))
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        patient = patients.of(path, file.name)
+    return Image(digest, file.name, facts, patient, pixels)
+
+
+def _decoded(
+    path: Path, name: str, models: Sequence[Preprocessing]
+) -> tuple[tuple[npt.NDArray[np.uint16], ...], ImageFacts]:
+    read_as: dict[tuple[bool, bool], Mammogram] = {}
+    pixels = []
+    for model in models:
+        conversion = model.conversion
+        asked = (conversion.voi, conversion.for_processing)
+        if asked not in read_as:
+            read_as[asked] = read_any(
+                path, name, mammogram=True, voi=asked[0], for_processing=asked[1]
+            )
+        mammogram = read_as[asked]
+        facts = with_name(mammogram.facts, name)
+        pixels.append(
+            model.from_source(mammogram.pixels, facts.bits_stored, facts.laterality or "")
+        )
+    return tuple(pixels), facts
+
+
+def with_name(facts: ImageFacts, name: str) -> ImageFacts:
+    """Fill in side and view from a file's name, where its header does not tell them.
+
+    Args:
+        facts: Of the header.
+        name: Of the file, such as `Calc-Test_P_00041_LEFT_CC.png`.
+    """
+    told = read_name(name) if facts.laterality is None or facts.view is None else None
+    if told is None:
+        return facts
+    return facts.model_copy(
+        update={
+            "laterality": facts.laterality or told.laterality or None,
+            "view": facts.view or told.view or None,
+        }
+    )

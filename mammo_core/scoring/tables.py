@@ -1,0 +1,136 @@
+"""Scores as CSV, JSON or Parquet: per image, breast and patient."""
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, Final
+
+from mammo_core.errors import RecipeError
+
+Row = Mapping[str, Any]
+
+_DECISION: Final = ("calibrated_probability", "operating_point", "decision")
+IMAGE_COLUMNS: Final = (
+    "id", "path", "laterality", "view", "malignant_probability", "model_id", "patient",
+    *_DECISION, "rows", "columns", "bits_stored", "spacing_mm", "transfer_syntax", "photometric",
+    "manufacturer", "warnings", "heatmap",
+)  # fmt: skip
+BREAST_COLUMNS: Final = (
+    "patient", "laterality", "views", "images", "malignant_probability", "model_id", *_DECISION,
+)  # fmt: skip
+PATIENT_COLUMNS: Final = (
+    "patient", "breasts", "images", "malignant_probability", "model_id", *_DECISION,
+)  # fmt: skip
+REJECT_COLUMNS: Final = ("path", "reason")
+REGION_COLUMNS: Final = (
+    "id", "path", "kind", "rank", "row", "column", "top", "left", "bottom", "right", "area",
+    "peak", "mean",
+)  # fmt: skip
+_FORMATS: Final = (".csv", ".json", ".parquet")
+_WHOLE: Final = {
+    "rows", "columns", "bits_stored", "views", "images", "breasts", "rank", "top", "left",
+    "bottom", "right", "area",
+}  # fmt: skip
+_REAL: Final = {
+    "malignant_probability", "calibrated_probability", "spacing_mm", "row", "column", "peak",
+    "mean",
+}  # fmt: skip
+_AT_ONCE: Final = 4096
+
+
+def format_of(out: Path) -> str:
+    """Return `.csv`, `.json` or `.parquet`.
+
+    Raises:
+        RecipeError: It ends otherwise, or is a folder.
+    """
+    if out.suffix.lower() not in _FORMATS or out.is_dir():
+        raise RecipeError(
+            "The scores cannot be written",
+            expected=f"a file that ends in {', '.join(_FORMATS)}",
+            received=f"the folder {out}" if out.is_dir() else out.name,
+        )
+    return out.suffix.lower()
+
+
+def beside(out: Path, what: str, suffix: str = "") -> Path:
+    """Return where a further table goes: `scores.breasts.csv` beside `scores.csv`."""
+    return out.with_name(f"{out.stem}.{what}{suffix or out.suffix}")
+
+
+def write_table(path: Path, columns: tuple[str, ...], rows: Iterable[Row]) -> None:
+    """Write a table as CSV or Parquet, by its name, aside and then to its place.
+
+    Rows are taken as they come: memory stays the same however many there are.
+    """
+    if path.suffix.lower() == ".parquet":
+        _write_parquet(path, columns, rows)
+        return
+    with _aside(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        for row in rows:
+            writer.writerow([_text(row.get(name)) for name in columns])
+
+
+def write_json(path: Path, head: Row, tables: Mapping[str, Iterable[Row]]) -> None:
+    """Write one JSON object: what is said of all, and a list of objects for every table."""
+    with _aside(path) as file:
+        file.write("{\n" + json.dumps(dict(head))[1:-1])
+        for name, rows in tables.items():
+            file.write(f',\n"{name}": [')
+            for number, row in enumerate(rows):
+                file.write((",\n" if number else "\n") + json.dumps(dict(row)))
+            file.write("]")
+        file.write("\n}\n")
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read a table that `write_table` wrote."""
+    if path.suffix.lower() == ".parquet":
+        import pyarrow.parquet as pq
+
+        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+        return rows
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _write_parquet(path: Path, columns: tuple[str, ...], rows: Iterable[Row]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {**dict.fromkeys(_WHOLE, pa.int64()), **dict.fromkeys(_REAL, pa.float64())}
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in columns])
+    rest = iter(rows)
+    with _aside(path, binary=True) as file, pq.ParquetWriter(file, schema) as writer:
+        while some := list(islice(rest, _AT_ONCE)):
+            plain = [{name: _cell(row.get(name)) for name in columns} for row in some]
+            writer.write_table(pa.Table.from_pylist(plain, schema=schema))
+
+
+def _cell(value: Any) -> Any:
+    return "; ".join(value) if isinstance(value, list) else value
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.6f}" if isinstance(value, float) else str(_cell(value))
+
+
+@contextmanager
+def _aside(final: Path, binary: bool = False) -> Iterator[IO[Any]]:
+    """Write a file beside its place, and move it there when all went well."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    part = final.with_name(f".{final.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") if binary else part.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        part.replace(final)
+    finally:
+        part.unlink(missing_ok=True)
