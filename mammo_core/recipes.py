@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mammo_core.errors import RecipeError
 from mammo_core.evaluation import EvaluationConfig
@@ -41,6 +41,7 @@ class Recipe(BaseModel):
         convert: Geometry of the image records, and what is done to images before.
         intensity: How gray levels become a network's numbers.
         split: How patients are divided.
+        as_of: Train on labels as they were known at this time; default now.
         sampling: Which patches are cut.
         label_map: The classes of patches: a name of `sampling.LABEL_MAPS`, or classes.
         patch_training: Network and stages of the patch classifier.
@@ -67,6 +68,7 @@ class Recipe(BaseModel):
     convert: ConvertConfig
     intensity: IntensityConfig = IntensityConfig()
     split: SplitConfig
+    as_of: AwareDatetime | None = None
     sampling: SamplingConfig
     label_map: LabelMap = FIVE_CLASSES
     patch_training: PatchTrainingConfig

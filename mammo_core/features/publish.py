@@ -66,15 +66,18 @@ class FeatureTables:
         return f"features/shuffled-{self.seed}" if self.shuffle_labels else MAIN
 
 
-def find_frame(store: Store, folder: str, inputs: dict[str, str]) -> Manifest | None:
+def find_frame(
+    store: Store, folder: str, inputs: dict[str, str], at: datetime | None = None
+) -> Manifest | None:
     """Return the frame made before from the same inputs and the same features, or None.
 
     Args:
         store: The object store.
         folder: Folder of the feature store (FeatureTables.folder).
         inputs: Ids of what goes in (FeatureTables.inputs).
+        at: The time of the join (UTC); default now.
     """
-    key = _memo_key(store, folder, inputs)
+    key = _memo_key(store, folder, inputs, at)
     if not store.exists(key):
         return None
     return find(store, FRAME_KIND, json.loads(store.read(key))["frame"])
@@ -99,11 +102,13 @@ def publish_frame(store: Store, tables: FeatureTables, at: datetime | None = Non
     Args:
         store: The object store.
         tables: What to publish.
-        at: The time of the join (UTC); default now.
+        at: The time of the join (UTC), not in the future; default now.
 
     Raises:
-        RecordError: When an image or lesion has no features, or a patient two splits.
+        RecordError: When an image or lesion has no features (at that time), a patient has two
+            splits, or the time is to come.
     """
+    _require_past(at)
     with store.lease(tables.folder):
         _publish_rows(store, tables)
         image_ids = set(tables.statistics["image_id"])
@@ -128,9 +133,9 @@ def publish_frame(store: Store, tables: FeatureTables, at: datetime | None = Non
             intensity=tables.intensity,
             lineage=tables.inputs,
         )
+        memo = json.dumps({"frame": manifest.id}).encode()
+        store.write(_memo_key(store, tables.folder, tables.inputs, at), memo)
         if at is None:  # what was true in the past is no answer for today
-            memo = json.dumps({"frame": manifest.id}).encode()
-            store.write(_memo_key(store, tables.folder, tables.inputs), memo)
             store.write(f"{tables.folder}/{_LAST}", memo)
     return manifest
 
@@ -150,13 +155,7 @@ def frame_as_of(store: Store, frame_id: str | None = None, at: datetime | None =
     Raises:
         RecordError: No such frame, a time to come, or images not known at that time.
     """
-    now = datetime.now(UTC)
-    if at is not None and at > now:
-        raise RecordError(
-            "A frame cannot be made of a time to come",
-            expected=f"a time before {now:%Y-%m-%dT%H:%M:%SZ}",
-            received=at.isoformat(),
-        )
+    _require_past(at)
     model = _template(store, frame_id)
     told = from_manifest(store, model)
     folder = str(model.config.get("folder", MAIN))
@@ -203,8 +202,21 @@ def _template(store: Store, frame_id: str | None) -> Manifest:
     return manifest
 
 
-def _memo_key(store: Store, folder: str, inputs: dict[str, str]) -> str:
-    told = {"revision": FRAME_REVISION, "inputs": inputs, "state": parts.state(store, folder)}
+def _require_past(at: datetime | None) -> None:
+    now = datetime.now(UTC)
+    if at is not None and at > now:
+        raise RecordError(
+            "A frame cannot be made of a time to come",
+            expected=f"a time before {now:%Y-%m-%dT%H:%M:%SZ}",
+            received=at.isoformat(),
+        )
+
+
+def _memo_key(store: Store, folder: str, inputs: dict[str, str], at: datetime | None) -> str:
+    told: dict[str, Any] = {"revision": FRAME_REVISION, "inputs": inputs}
+    told["state"] = parts.state(store, folder)
+    if at is not None:
+        told["at"] = at.isoformat()
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
     return f"{FRAME_KIND}/memos/{digest}.json"
 

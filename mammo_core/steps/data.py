@@ -205,13 +205,13 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
         intensity=recipe.intensity,
         locations=record_locations(images, statistics),
     )
-    found = find_frame(context.store, features.folder, features.inputs)
+    found = find_frame(context.store, features.folder, features.inputs, recipe.as_of)
     if found is not None:
         context.found = True
         context.say(f"found {found.folder}")
     else:
         context.say("publishing features")
-        found = publish_frame(context.store, features)
+        found = publish_frame(context.store, features, recipe.as_of)
     context.facts = {"splits": found.facts["splits"], "mean": found.facts["mean"]}
     return found
 

@@ -1,7 +1,7 @@
 """Publishing features and the frames that come of them. Each publication opens Feast once."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pandas as pd
@@ -111,6 +111,15 @@ def test_a_frame_of_the_past_is_never_taken_for_todays(history):
     assert history.found_after is None
     # and the look into the past left the corrected tables' own answer alone.
     assert history.found_corrected == history.second
+    asked = (history.tables.folder, history.corrected.inputs)
+    assert find_frame(history.store, *asked, at=history.between) == history.past
+    assert find_frame(history.store, *asked, at=history.between + timedelta(seconds=1)) is None
+
+
+def test_a_time_to_come_is_refused(file_store, made):
+    with pytest.raises(RecordError, match="a time to come"):
+        publish_frame(file_store, made.tables(), at=datetime.now(UTC) + timedelta(days=1))
+    assert list(file_store.list("features")) == []
 
 
 def test_what_was_never_published_is_not_found(history):
