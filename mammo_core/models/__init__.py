@@ -6,7 +6,7 @@ Keras is imported on first use, so that reading a recipe stays fast.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mammo_core.models.config import HeadConfig, NetworkConfig
+from mammo_core.models.config import HeadConfig, HeatmapConfig, NetworkConfig
 from mammo_core.models.registry import NETWORKS, Network, network_of
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NETWORKS",
     "HeadConfig",
+    "HeatmapConfig",
     "Keras2Report",
     "Network",
     "NetworkConfig",

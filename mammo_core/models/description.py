@@ -1,44 +1,228 @@
 """What a model is made of, in numbers."""
 
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
+from mammo_core.models.registry import NETWORKS, network_of
+
+# Layers that hand on what they were given: they keep no values of their own.
+_VIEWS = (
+    keras.layers.Dropout,
+    keras.layers.Flatten,
+    keras.layers.Identity,
+    keras.layers.InputLayer,
+    keras.layers.Reshape,
+)
+#: Adam keeps two moments beside a weight and its gradient, all float32.
+TRAINING_BYTES_PER_PARAMETER = 16
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """A layer in numbers.
+
+    Attributes:
+        name: Of the layer.
+        kind: Its class.
+        output_shape: Without the batch; None where it depends on the input's size.
+        parameters: Weights of every kind.
+        multiply_adds: Of one image, None where the size is open; convolutions and dense
+            layers only.
+        activation_bytes: Of its output for one image, at the layer's precision; None where
+            the size is open, 0 for layers that hand on their input.
+    """
+
+    name: str
+    kind: str
+    output_shape: tuple[int | None, ...]
+    parameters: int
+    multiply_adds: int | None
+    activation_bytes: int | None
+
 
 def describe(model: keras.Model, image_shape: tuple[int, int] | None = None) -> dict[str, Any]:
-    """Count a model's parameters and multiply-adds.
+    """Count a model's parameters, work and memory.
 
     Args:
         model: Any functional model.
         image_shape: `(H, W)` of the input, pixels; needed where the model takes any size,
-            else multiply-adds are None.
+            else what depends on it is None.
 
     Returns:
-        `name`, `parameters`, `input_shape` and `output_shape` (without the batch),
-        `layers`, and `multiply_adds` of one image through all convolutions and dense
-        layers (a FLOP count is twice that).
+        `name`, `parameters`, `trainable_parameters`, `input_shape` and `output_shape`
+        (without the batch), `layers`; and of one image: `multiply_adds` through all
+        convolutions and dense layers, `flops` (twice that), `training_bytes` (every layer's
+        output once, as back-propagation keeps them) and `inference_bytes` (the most that is
+        alive at a time).
     """
-    given = tuple(model.inputs[0].shape[1:])
-    if image_shape is not None and None in given:
-        inputs = keras.Input((*image_shape, given[-1]))
-        sized = keras.models.clone_model(model, input_tensors=inputs)
-    else:
-        sized = model
+    sized = at_size(model, image_shape)
+    rows = layer_rows(sized)
     known = None not in sized.inputs[0].shape[1:]
+    work = sum(row.multiply_adds or 0 for row in rows) if known else None
     return {
         "name": str(model.name),
         "parameters": int(model.count_params()),
+        "trainable_parameters": int(sum(np.prod(w.shape) for w in model.trainable_weights)),
         "input_shape": list(sized.inputs[0].shape[1:]),
         "output_shape": list(sized.outputs[0].shape[1:]),
         "layers": len(model.layers),
-        "multiply_adds": sum(map(_multiply_adds, sized.layers)) if known else None,
+        "multiply_adds": work,
+        "flops": None if work is None else 2 * work,
+        "training_bytes": sum(row.activation_bytes or 0 for row in rows) if known else None,
+        "inference_bytes": _most_alive(sized) if known else None,
     }
 
 
-def _multiply_adds(layer: Any) -> int:
-    if isinstance(layer, keras.layers.Conv2D):
-        return int(np.prod(layer.output.shape[1:3]) * np.prod(layer.kernel.shape))
-    if isinstance(layer, keras.layers.Dense):
-        return int(np.prod(layer.kernel.shape))
+def at_size(model: keras.Model, image_shape: tuple[int, int] | None) -> keras.Model:
+    """Return the model for images of one size, or itself where it has a size already."""
+    given = tuple(model.inputs[0].shape[1:])
+    if image_shape is None or None not in given:
+        return model
+    inputs = [keras.Input((*image_shape, x.shape[-1]), name=x.name) for x in model.inputs]
+    return keras.models.clone_model(
+        model, input_tensors=inputs if isinstance(model.input, list) else inputs[0]
+    )
+
+
+def layer_rows(model: keras.Model) -> list[LayerRow]:
+    """Describe each layer, those inside nested models and sequences too."""
+    return [_row(layer) for layer in _leaves(model)]
+
+
+def outer_rows(model: keras.Model) -> list[LayerRow]:
+    """Describe a whole-image network as the original nested it: the patch network is one.
+
+    Args:
+        model: A whole-image model of this library.
+
+    Returns:
+        The input, the patch network's layers as one of kind `Model`, and the head's.
+    """
+    network = network_of(model)
+    rows = layer_rows(model)
+    inner = [row for row in rows if network.block_of(row.name) or row.name == "rescale"]
+    feature = next(row for row in inner if row.name == network.feature)
+    nested = LayerRow(
+        name=network.name,
+        kind="Model",
+        output_shape=feature.output_shape,
+        parameters=sum(row.parameters for row in inner),
+        multiply_adds=_sum(row.multiply_adds for row in inner),
+        activation_bytes=_sum(row.activation_bytes for row in inner),
+    )
+    outer = [row for row in rows if row not in inner]
+    return [outer[0], nested, *outer[1:]]
+
+
+def batch_that_fits(described: dict[str, Any], memory: int, *, training: bool) -> int:
+    """Return how many images fit into a memory at a time.
+
+    Args:
+        described: What `describe` told, with a size.
+        memory: Bytes, all of them free.
+        training: Whether with gradients and Adam's moments, all activations kept; else
+            for inference.
+
+    Returns:
+        Images; 0 where not even one fits. What convolution libraries take as workspace is
+        not counted, and fusion and rematerialisation keep less: measure before you rely on it.
+    """
+    weights = TRAINING_BYTES_PER_PARAMETER if training else 4
+    image = described["training_bytes" if training else "inference_bytes"]
+    return int(max((memory - weights * described["parameters"]) // image, 0))
+
+
+def contract(name: str) -> dict[str, Any]:
+    """Return what a network of the registry asks of its input.
+
+    Args:
+        name: Key of the registry.
+    """
+    network = NETWORKS[name]
+    return {
+        "channels": network.channels,
+        "scale": network.scale,
+        "mean": "of the training images",
+        "minimum_size": network.minimum,
+        "stride": network.stride,
+        "divisor": network.divisor,
+    }
+
+
+def as_json(row: LayerRow) -> dict[str, Any]:
+    """Return a row for a JSON document."""
+    return {**asdict(row), "output_shape": list(row.output_shape)}
+
+
+def _sum(values: Iterator[int | None]) -> int | None:
+    found = list(values)
+    return None if None in found else sum(value or 0 for value in found)
+
+
+def _leaves(model: keras.Model) -> Iterator[Any]:
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            inner = _leaves(layer)
+            # A nested model's input is the layer before it.
+            yield from (x for x in inner if not isinstance(x, keras.layers.InputLayer))
+        else:
+            yield layer
+
+
+def _row(layer: Any) -> LayerRow:
+    shape = tuple(layer.output.shape[1:])
+    open_size = None in shape
+    kept = 0 if isinstance(layer, _VIEWS) else int(np.prod([side or 0 for side in shape]))
+    return LayerRow(
+        name=layer.name,
+        kind=type(layer).__name__,
+        output_shape=shape,
+        parameters=int(layer.count_params()),
+        multiply_adds=None if open_size else _multiply_adds(layer, shape),
+        activation_bytes=None if open_size else kept * _itemsize(layer.compute_dtype),
+    )
+
+
+def _multiply_adds(layer: Any, shape: tuple[int, ...]) -> int:
+    """Count by kernel: each weight is used once for every place of the output."""
+    places = int(np.prod(shape[:-1]))
+    if isinstance(layer, keras.layers.SeparableConv2D):
+        kernels = np.prod(layer.depthwise_kernel.shape) + np.prod(layer.pointwise_kernel.shape)
+        return places * int(kernels)
+    if isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)):
+        return places * int(np.prod(layer.kernel.shape))
     return 0
+
+
+def _itemsize(dtype: str) -> int:
+    return 2 if dtype in ("float16", "bfloat16") else int(np.dtype(dtype).itemsize)
+
+
+def _most_alive(model: keras.Model) -> int:
+    """Follow the graph in order, and let go of a tensor after its last use."""
+    order = [op for op in model.operations if not isinstance(op, keras.layers.InputLayer)]
+    last: dict[str, int] = {}
+    for number, operation in enumerate(order):
+        for node in operation._inbound_nodes[0].parent_nodes:
+            last[node.operation.name] = number
+    size = {operation.name: _bytes(operation) for operation in model.operations}
+    alive = {op.name for op in model.operations if isinstance(op, keras.layers.InputLayer)}
+    most = 0
+    for number, operation in enumerate(order):
+        alive.add(operation.name)
+        most = max(most, sum(size[name] for name in alive))
+        alive = {name for name in alive if last.get(name, len(order)) > number}
+    return most
+
+
+def _bytes(operation: Any) -> int:
+    if isinstance(operation, keras.Model):
+        return _most_alive(operation)
+    if isinstance(operation, _VIEWS) and not isinstance(operation, keras.layers.InputLayer):
+        return 0
+    output = operation.output
+    return int(np.prod(output.shape[1:])) * _itemsize(str(output.dtype))

@@ -1,7 +1,5 @@
 """Patch networks: an image patch in, the probability of each class out."""
 
-from typing import Any
-
 import keras
 from keras import layers
 
@@ -9,6 +7,7 @@ from mammo_core.errors import ModelError
 from mammo_core.models import bodies
 from mammo_core.models.applications import application, body
 from mammo_core.models.config import NetworkConfig
+from mammo_core.models.heads import softmax
 from mammo_core.models.registry import NETWORKS, Network, network_of
 from mammo_core.models.seeds import layer_seed
 from mammo_core.models.weights import load_weights
@@ -104,28 +103,20 @@ def blocks(model: keras.Model) -> dict[str, list[str]]:
 
     Returns:
         Block name to layer names. `head` holds every layer with weights that comes after
-        the feature layer.
+        the feature layer, but for a heatmap, which is a block of its own where there is one:
+        its weights come from the patch classifier, so they stay while the head is new.
     """
     network = network_of(model)
-    members: dict[str, list[str]] = {name: [] for name in (*network.blocks, "head")}
+    members: dict[str, list[str]] = {name: [] for name in (*network.blocks, "heatmap", "head")}
     for layer in model.layers:
         block = network.block_of(layer.name)
+        if block is None and layer.weights:
+            block = "heatmap" if layer.name == "heatmap" else "head"
         if block is not None:
             members[block].append(layer.name)
-        elif layer.weights:
-            members["head"].append(layer.name)
+    if not members["heatmap"]:
+        del members["heatmap"]
     return members
-
-
-def softmax(classes: int, seed: int) -> Any:
-    """Return the last layer of a classifier: dense, softmax, always float32."""
-    return layers.Dense(
-        classes,
-        activation="softmax",
-        kernel_initializer=keras.initializers.GlorotUniform(layer_seed(seed, "predictions")),
-        dtype="float32",
-        name="predictions",
-    )
 
 
 def _pool_name(network: Network) -> str:
