@@ -78,8 +78,10 @@ def list_(
 
     from mammo_core.store import open_store
 
+    store = open_store(uri)
+    store.require()
     count = total = 0
-    for entry in open_store(uri).entries(""):
+    for entry in store.entries(""):
         count, total = count + 1, total + entry.size
         typer.echo(
             json.dumps({"key": entry.key, "size": entry.size})
@@ -88,3 +90,135 @@ def list_(
         )
     if not as_json:
         typer.echo(f"{count} files, {total} bytes")
+
+
+_Place = Annotated[str, typer.Argument(metavar="URI", help="Root of the store.")]
+
+
+@app.command()
+def verify(
+    uri: _Place,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Read everything that was published again, and compare it with its SHA-256.
+
+    Every file that a manifest or a model version names; on S3 also the objects that nothing
+    names, against the digest that was stored with them. Exit code 1 when something is damaged.
+    """
+    import json
+
+    from mammo_core.datasets.verification import verify_store
+    from mammo_core.errors import RecordError
+    from mammo_core.packaging.references import package_digests
+    from mammo_core.progress import progress
+    from mammo_core.store import open_store
+
+    store = open_store(uri)
+    store.require()
+    more = package_digests(store)
+    if as_json:
+        found = verify_store(store, more)
+    else:
+        with progress("verify", 0, "files") as shown:
+
+            def advance(done: int, total: int) -> None:
+                shown.total = total
+                shown.advance(done - shown.done)
+
+            found = verify_store(store, more, advance)
+    faults = sorted(found.faults.items())
+    if as_json:
+        told = {"outputs": found.outputs, "files": found.files, "bytes": found.bytes}
+        listed = [{"key": key, "problem": problem} for key, problem in faults]
+        typer.echo(json.dumps({**told, "faults": listed}))
+    else:
+        typer.echo(f"{found.outputs} outputs, {found.files} files, {found.bytes} bytes read")
+        for key, problem in faults:
+            typer.echo(f"damaged: {key}: {problem}", err=True)
+    if faults:
+        raise RecordError(
+            f"{len(faults)} of {found.files} files in {store.uri} are damaged",
+            expected="every file as it was published",
+            received=f"the first: {faults[0][0]}",
+            hint="remove the outputs that list them and run again: they are made anew",
+        )
+
+
+@app.command()
+def gc(
+    uri: _Place,
+    apply: Annotated[
+        bool, typer.Option("--apply/--dry-run", help="Remove, or only tell what would be.")
+    ] = False,
+    compact: Annotated[
+        bool,
+        typer.Option(
+            "--compact", help="Also write datasets anew that exclude records or list old shards."
+        ),
+    ] = False,
+    older_than: Annotated[
+        float,
+        typer.Option(min=0, metavar="HOURS", help="Unpublished data younger than this stays."),
+    ] = 24.0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Remove what killed runs left, and what nothing refers to. Tells only, without --apply.
+
+    Kept are frames, every registered version and its lineage, what these refer to, what runs
+    that go on use, and whatever was written in the last 24 hours and is not published yet.
+    """
+    import json
+
+    from mammo_core.datasets.compaction import compact as rewrite
+    from mammo_core.datasets.compaction import needs_compaction
+    from mammo_core.datasets.garbage import Garbage, find_garbage, remove_garbage
+    from mammo_core.packaging.references import referred_ids
+    from mammo_core.store import open_store
+
+    store = open_store(uri)
+    store.require()
+
+    def say(text: str) -> None:
+        if not as_json:
+            typer.echo(text)
+
+    found = find_garbage(store, referred_ids(store), grace_s=older_than * 3600)
+    rewritten = [manifest for manifest in found.kept if compact and needs_compaction(manifest)]
+    for manifest in rewritten:
+        say(f"{'rewriting' if apply else 'would rewrite'} {manifest.folder}")
+        if apply:
+            rewrite(store, manifest)
+
+    def told(item: Garbage, obstacle: str) -> None:
+        what = f"{item.name}: {item.reason}, {len(item.keys)} files, {item.bytes} bytes"
+        say(f"left {what}; {obstacle}" if obstacle else f"removed {what}")
+
+    if apply:
+        items = remove_garbage(store, found, told)
+    else:
+        items = found.garbage
+        for item in items:
+            what = f"{item.name}: {item.reason}, {len(item.keys)} files, {item.bytes} bytes"
+            say(f"would remove {what}")
+    total = sum(item.bytes for item in items)
+    if as_json:
+        listed = [
+            {
+                "name": item.name,
+                "reason": item.reason,
+                "files": len(item.keys),
+                "bytes": item.bytes,
+            }
+            for item in items
+        ]
+        summary = {
+            "dry_run": not apply,
+            "removed": listed,
+            "bytes": total,
+            "compacted": [manifest.folder for manifest in rewritten],
+            "kept": [manifest.folder for manifest in found.kept],
+        }
+        typer.echo(json.dumps(summary))
+        return
+    verb = "removed" if apply else "would be removed (--apply removes)"
+    say(f"{len(items)} items, {total} bytes {verb}; {len(found.kept)} outputs stay")

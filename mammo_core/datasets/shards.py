@@ -17,6 +17,13 @@ from mammo_core.store.base import file_sha256
 
 _Item = TypeVar("_Item")
 
+#: The folder of an output that holds what is no part of it: notes of who makes or changes it.
+PARTS = "parts"
+#: Names the earlier output that the making of this one takes shards from.
+BASE_NOTE = f"{PARTS}/base.json"
+#: Names the files that a compaction replaced.
+REPLACED_NOTE = f"{PARTS}/replaced.json"
+
 
 def plan(items: Sequence[_Item], sizes: Sequence[int], target_size: int) -> list[list[_Item]]:
     """Divide items, in order, into shards of about `target_size` bytes.
@@ -83,6 +90,12 @@ def read_shard(store: Store, file: StoredFile) -> Iterator[bytes]:
     for record in read_records(store.fetch(file.key)):
         if not excluded or record_id(record) not in excluded:
             yield record
+
+
+def image_of(record: bytes) -> str:
+    """Return the id of the image that an image or patch record belongs to."""
+    name: bytes = decode(record)["image_id"][0]
+    return name.decode()
 
 
 def record_id(record: bytes) -> str:

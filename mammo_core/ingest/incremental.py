@@ -13,17 +13,16 @@ from typing import Any
 import pandas as pd
 
 from mammo_core.datasets import Manifest, StoredFile, content_id, find, parse
+from mammo_core.datasets.shards import BASE_NOTE
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import MammoError
-from mammo_core.ingest.parts import PARTS, Part
+from mammo_core.ingest.parts import Part
 from mammo_core.store import Store
 
 #: The table of what became of every image: its source's digest, the shard that holds its
 #: records (empty when there are none), and its rows of the rejects table (JSON).
 ITEMS = "items.parquet"
 _COLUMNS = ["image_id", "source", "shard", "rejects"]
-#: The note that names the earlier output, so that all shares of a plan take the same one.
-BASE = f"{PARTS}/base.json"
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def carry(
 
 
 def _base(store: Store, dataset: Manifest, wanted: Mapping[str, str]) -> Manifest | None:
-    key = f"{dataset.folder}/{BASE}"
+    key = f"{dataset.folder}/{BASE_NOTE}"  # so that all shares of a plan take the same one
     noted = _noted(store, key)
     if noted == "":
         return None

@@ -16,14 +16,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mammo_core.datasets import Manifest, StoredFile
 from mammo_core.datasets.manifests import verify_file
-from mammo_core.datasets.shards import read_records, shard_name
+from mammo_core.datasets.shards import PARTS, read_records, shard_name
 from mammo_core.errors import RecipeError, RecordError
 from mammo_core.ingest.runner import RunnerConfig, guarded, run
 from mammo_core.ingest.showing import advance, shown
 from mammo_core.store import DamagedError, Store, open_store
-
-#: The folder of an output that holds what is known of its shards before it is published.
-PARTS = "parts"
 
 
 class Made(BaseModel):

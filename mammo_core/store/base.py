@@ -27,12 +27,14 @@ class Entry:
         version: Changes whenever the bytes do: the entity tag, or the time of the last change.
         sha256: Digest of the bytes, hexadecimal; empty where the store was not told it, and in
             listings.
+        modified: When it was last written, by the store's clock (seconds since 1970).
     """
 
     key: str
     size: int
     version: str
     sha256: str = ""
+    modified: float = 0.0
 
 
 class Lease(Protocol):
@@ -53,6 +55,9 @@ class Store(Protocol):
     @property
     def uri(self) -> str:
         """Where the store's root is: `file:///absolute/folder` or `s3://bucket/prefix`."""
+
+    def require(self) -> None:
+        """Raise StoreError when the folder or bucket does not exist."""
 
     def read(self, key: str) -> bytes:
         """Return the bytes of a key; StoreError when there is none."""
@@ -85,8 +90,21 @@ class Store(Protocol):
     def entry(self, key: str) -> Entry | None:
         """Return what is known of one key, its SHA-256 too; None when there is none."""
 
+    def sha256(self, key: str) -> str:
+        """Return the digest of a key's bytes as they are stored now, never from a cache.
+
+        Raises StoreError when there is no such key, and DamagedError when the store was told
+        another digest when it was written.
+        """
+
     def delete(self, key: str) -> None:
         """Remove a key; no error when there is none."""
+
+    def leftovers(self) -> Iterator[Entry]:
+        """Yield what killed writers left beside the keys, and no listing shows."""
+
+    def leased(self, key: str) -> bool:
+        """Whether a living process holds the lease of a key; nothing is written or waited for."""
 
     def lease(self, key: str, wait_s: float = LEASE_WAIT_S) -> AbstractContextManager[Lease]:
         """Hold the only right to write what `key` names; waits while another holds it.

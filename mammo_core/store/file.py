@@ -39,6 +39,15 @@ class FileStore:
         """`file:///absolute/folder`."""
         return self.root.as_uri()
 
+    def require(self) -> None:
+        """See Store.require."""
+        if not self.root.is_dir():
+            raise StoreError(
+                f"There is no store at {self.uri}",
+                expected="an existing folder",
+                received="no folder of that name",
+            )
+
     def read(self, key: str) -> bytes:
         """See Store.read."""
         with self._faults("read", key):
@@ -103,7 +112,22 @@ class FileStore:
 
     def _entry(self, key: str) -> Entry:
         facts = self._path(key).stat()
-        return Entry(key, facts.st_size, str(facts.st_mtime_ns))
+        return Entry(key, facts.st_size, str(facts.st_mtime_ns), modified=facts.st_mtime)
+
+    def sha256(self, key: str) -> str:
+        """See Store.sha256."""
+        with self._faults("read", key):
+            return file_sha256(self._path(key))
+
+    def leftovers(self) -> Iterator[Entry]:
+        """See Store.leftovers: parts of files that were not renamed."""
+        with self._faults("list", "/"):
+            for folder, _, files in os.walk(self.root, onerror=_unless_absent):
+                base = Path(folder).relative_to(self.root)
+                for name in sorted(files):
+                    if name.startswith(_PART):
+                        with suppress(FileNotFoundError):  # renamed since
+                            yield self._entry((base / name).as_posix())
 
     def delete(self, key: str) -> None:
         """See Store.delete."""
@@ -116,11 +140,27 @@ class FileStore:
         with self._locked(check_key(key), wait_s):
             yield self
 
+    def leased(self, key: str) -> bool:
+        """See Store.leased."""
+        path = self._lease_file(check_key(key))
+        if not path.exists():
+            return False
+        with self._faults("lease", key), path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
     def check(self) -> None:
         """A file lock cannot be lost while its process lives."""
 
     def _path(self, key: str) -> Path:
         return self.root / check_key(key)
+
+    def _lease_file(self, name: str) -> Path:
+        # A digest: keys hold slashes and may be longer than a file's name.
+        return self.root / _LEASES / hashlib.sha256(name.encode()).hexdigest()[:32]
 
     @contextmanager
     def _aside(self, key: str) -> Iterator[Path]:
@@ -135,8 +175,7 @@ class FileStore:
 
     @contextmanager
     def _locked(self, name: str, wait_s: float) -> Iterator[None]:
-        # A digest: keys hold slashes and may be longer than a file's name.
-        path = self.root / _LEASES / hashlib.sha256(name.encode()).hexdigest()[:32]
+        path = self._lease_file(name)
         with self._faults("lease", name):
             path.parent.mkdir(parents=True, exist_ok=True)
             file = path.open("ab")

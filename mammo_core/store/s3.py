@@ -3,6 +3,7 @@
 import hashlib
 import io
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from mammo_core.errors import StoreError
 from mammo_core.store import scratch
 from mammo_core.store.base import LEASE_WAIT_S, DamagedError, Entry, check_key, file_sha256
 from mammo_core.store.file import FULL
-from mammo_core.store.lease import ObjectLease
+from mammo_core.store.lease import TIME_TO_LIVE_S, ObjectLease
 
 _Result = TypeVar("_Result")
 
@@ -127,6 +128,16 @@ class S3Store:
     def uri(self) -> str:
         """`s3://bucket/prefix`."""
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+
+    def require(self) -> None:
+        """See Store.require."""
+        there = self._call("look up", "/", lambda: self._client.bucket_exists(self._bucket))
+        if not there:
+            raise StoreError(
+                f"There is no store at {self.uri}",
+                expected=f"a bucket {self._bucket} at {self._settings.endpoint}",
+                received="no bucket of that name",
+            )
 
     def read(self, key: str) -> bytes:
         """See Store.read; the stored SHA-256 is checked."""
@@ -274,7 +285,15 @@ class S3Store:
         def found() -> list[Entry]:
             objects = self._client.list_objects(self._bucket, prefix=top, recursive=True)
             try:
-                told = [Entry(o.object_name[start:], o.size or 0, o.etag or "") for o in objects]
+                told = [
+                    Entry(
+                        o.object_name[start:],
+                        o.size or 0,
+                        o.etag or "",
+                        modified=o.last_modified.timestamp() if o.last_modified else 0.0,
+                    )
+                    for o in objects
+                ]
             except S3Error as error:
                 if error.code in _ABSENT:
                     return []
@@ -296,9 +315,38 @@ class S3Store:
                     return None
                 raise
             told = (found.metadata or {}).get(f"x-amz-meta-{_SHA256}", "")
-            return Entry(key, found.size or 0, str(found.etag), str(told))
+            modified = found.last_modified.timestamp() if found.last_modified else 0.0
+            return Entry(key, found.size or 0, str(found.etag), str(told), modified)
 
         return self._call("look up", key, stat)
+
+    def sha256(self, key: str) -> str:
+        """See Store.sha256: the object is read in pieces and not kept."""
+
+        def digest() -> str:
+            response = self._client.get_object(self._bucket, self._name(key))
+            found = hashlib.sha256()
+            try:
+                for piece in response.stream(2**20):
+                    found.update(piece)
+                told = response.headers.get(f"x-amz-meta-{_SHA256}")
+            finally:
+                response.close()
+                response.release_conn()
+            _check_digest(self.uri, key, told, found.hexdigest())
+            return found.hexdigest()
+
+        return self._call("read", key, digest)
+
+    def leftovers(self) -> Iterator[Entry]:
+        """See Store.leftovers: parts of uploads are the server's to expire."""
+        yield from ()
+
+    def leased(self, key: str) -> bool:
+        """See Store.leased: its holder renews a lease several times in its time to live."""
+        found = self.entry(f".leases/{check_key(key)}")
+        # Clocks of two machines may differ by a little.
+        return found is not None and time.time() - found.modified < 5 * TIME_TO_LIVE_S
 
     def delete(self, key: str) -> None:
         """See Store.delete."""
@@ -410,15 +458,15 @@ class S3Store:
                 raise self._fault(verb, key, told, error.errno) from error
             code, _ = _code(error)
             if code in _ABSENT:
-                raise self._missing(key) from error
+                raise self._missing(key, bucket=code != "NoSuchBucket") from error
             kind, text = code or type(error).__name__, getattr(error, "message", None) or error
             raise self._fault(verb, key, f"{kind}: {text}") from error
 
-    def _missing(self, key: str) -> StoreError:
+    def _missing(self, key: str, bucket: bool = True) -> StoreError:
         return StoreError(
             f"The store {self.uri} has no {key!r}",
             expected="a key that was written before",
-            received="none of that name",
+            received="none of that name" if bucket else f"no bucket {self._bucket} at all",
         )
 
     def _fault(self, verb: str, key: str, received: str, number: int | None = None) -> StoreError:

@@ -1,0 +1,100 @@
+"""`mammo store gc --compact`: datasets that grew become what a conversion from nothing makes."""
+
+import json
+import os
+import time
+
+from typer.testing import CliRunner
+
+from mammo_core.cli.store import app
+from mammo_core.datasets import Manifest, find, publish
+from mammo_core.datasets.compaction import compact, needs_compaction
+from mammo_core.datasets.shards import read_shard
+from mammo_core.datasets.tables import read_table
+from mammo_core.ingest import ConvertConfig, RunnerConfig, convert, sample
+from mammo_core.preprocessing import Geometry
+from mammo_core.sampling import SamplingConfig
+from mammo_core.store import open_store
+
+RUNNER = RunnerConfig(workers=1)
+CONFIG = ConvertConfig(geometry=Geometry(height=432, width=324), shard_mb=1)
+SAMPLING = SamplingConfig(patch_size=24, lesion_patches=2, background_patches=2)
+
+
+def both(store, source, images):
+    inside = source.lesions["image_id"].isin(set(images["image_id"]))
+    told = {"root": source.root, "config": CONFIG, "runner": RUNNER, "lineage": {}}
+    made = convert(store, images, source.lesions[inside], **told)
+    return made, sample(store, made, SAMPLING, 1, RUNNER)
+
+
+def records(store, manifest):
+    return [data for file in manifest.files_like("shard-") for data in read_shard(store, file)]
+
+
+def shards(manifest):
+    return [(file.name, file.sha256, file.count) for file in manifest.files_like("shard-")]
+
+
+def test_grown_and_shrunk_datasets_are_written_anew(store, tmp_path, phantom_tables):
+    order = phantom_tables.images.sort_values("image_id")
+    both(store, phantom_tables, order[3:])
+    images, patches = both(store, phantom_tables, order.drop(order.index[[4]]))
+    plain = open_store(str(tmp_path / "plain"))
+    whole, whole_patches = both(plain, phantom_tables, order.drop(order.index[[4]]))
+    assert needs_compaction(images) and needs_compaction(patches) and not needs_compaction(whole)
+    assert compact(plain, whole) == whole
+    made = compact(store, images)
+    assert made == find(store, images.kind, images.id) and made.id == whole.id
+    assert shards(made) == shards(whole)  # the same bytes in the same shards
+    assert not needs_compaction(made)
+    assert read_table(store, made, "items.parquet").equals(
+        read_table(plain, whole, "items.parquet")
+    )
+    done = compact(store, patches)
+    assert records(store, done) == records(plain, whole_patches)
+    # Both can be grown again.
+    again, more = both(store, phantom_tables, order)
+    assert (again.id, more.id) == tuple(made.id for made in both(plain, phantom_tables, order))
+    assert sorted(records(store, again)) == sorted(records(plain, find(plain, *ids(again))))
+    assert sorted(records(store, more)) == sorted(records(plain, find(plain, *ids(more))))
+
+
+def ids(manifest):
+    return manifest.kind, manifest.id
+
+
+def test_by_the_command_line(file_store, phantom_tables):
+    order = phantom_tables.images.sort_values("image_id")
+    old, _ = both(file_store, phantom_tables, order)
+    images, patches = both(file_store, phantom_tables, order[1:])
+    frame = Manifest(
+        kind="frames",
+        id="f" * 32,
+        revision=1,
+        config={},
+        files=(),
+        lineage={"images": images.id, "patches": patches.id},
+    )
+    publish(file_store, frame)
+
+    def gc(*words):
+        done = CliRunner().invoke(app, ["gc", file_store.uri, "--json", *words])
+        assert done.exit_code == 0, done.exception
+        return json.loads(done.output)
+
+    told = gc("--compact")
+    assert set(told["compacted"]) == {images.folder, patches.folder}
+    assert find(file_store, images.kind, images.id) == images  # told only
+    gc("--compact", "--apply")
+    made = find(file_store, images.kind, images.id)
+    assert not needs_compaction(made) and find(file_store, old.kind, old.id) is None
+    # Who still reads the old shards can, for a day.
+    assert len(records(file_store, images)) == len(order) - 1
+    then = time.time() - 2 * 24 * 3600
+    for key in file_store.list(""):
+        os.utime(file_store.root / key, (then, then))
+    gc("--apply")
+    kept = {file.key for one in (images, patches) for file in find(file_store, *ids(one)).files}
+    left = set(file_store.list("datasets"))
+    assert left == kept | {images.key, patches.key}
