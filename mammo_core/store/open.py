@@ -35,7 +35,8 @@ def open_store(uri: str) -> Store:
                 received="a URI with '@' before its path",
             )
         if bucket:
-            from mammo_core.store.s3 import S3Settings, S3Store
+            from mammo_core.store.s3 import S3Store
+            from mammo_core.store.s3_settings import S3Settings
 
             settings = S3Settings.from_environment(os.environ)
             return S3Store(settings, bucket, prefix.strip("/"))

@@ -4,9 +4,8 @@ import hashlib
 import io
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -28,6 +27,8 @@ from mammo_core.store import scratch
 from mammo_core.store.base import LEASE_WAIT_S, DamagedError, Entry, check_key, file_sha256
 from mammo_core.store.file import FULL
 from mammo_core.store.lease import TIME_TO_LIVE_S, ObjectLease
+from mammo_core.store.s3_faults import code_of, transient
+from mammo_core.store.s3_settings import S3Settings
 
 _Result = TypeVar("_Result")
 
@@ -38,52 +39,6 @@ _CONNECT_S, _ANSWER_S, _RETRY_S = 4.0, 60.0, 10.0
 _DAMAGED = 2
 _ABSENT = ("NoSuchKey", "NoSuchObject", "NoSuchBucket")
 _LOST = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
-_BUSY = ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout")
-
-
-@dataclass(frozen=True)
-class S3Settings:
-    """Where the server is and who asks.
-
-    Attributes:
-        endpoint: `http://host:port` or `https://host`.
-        access_key: Never printed.
-        secret_key: Never printed.
-        region: Region that requests are signed for.
-    """
-
-    endpoint: str
-    access_key: str = field(repr=False)
-    secret_key: str = field(repr=False)
-    region: str = "us-east-1"
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "S3Settings":
-        """Read MAMMO_S3_ENDPOINT, …_ACCESS_KEY, …_SECRET_KEY, …_REGION, or the AWS names.
-
-        Raises:
-            StoreError: When one is missing; names which.
-        """
-
-        def find(name: str, *aliases: str, default: str | None = None) -> str:
-            for alias in (name, *aliases):
-                if environment.get(alias):
-                    return environment[alias]
-            if default is not None:
-                return default
-            raise StoreError(
-                "The S3 store cannot be opened",
-                expected=f"{name} (or {' or '.join(aliases)}) in the environment",
-                received="none",
-                hint="credentials come from the environment or a Kubernetes Secret only",
-            )
-
-        return cls(
-            endpoint=find("MAMMO_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
-            access_key=find("MAMMO_S3_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
-            secret_key=find("MAMMO_S3_SECRET_KEY", "AWS_SECRET_ACCESS_KEY"),
-            region=find("MAMMO_S3_REGION", "AWS_REGION", default="us-east-1"),
-        )
 
 
 class S3Store:
@@ -205,7 +160,7 @@ class S3Store:
                     **condition,
                 )
             except ClientError as error:
-                code, status = _code(error)
+                code, status = code_of(error)
                 if code == "NoSuchBucket" or (code not in _LOST and status not in (404, 409, 412)):
                     raise
                 # The first try may have written, and only its answer been lost.
@@ -435,7 +390,7 @@ class S3Store:
             try:
                 return attempt()
             except Exception as error:
-                if verb != "write" or _code(error)[0] != "NoSuchBucket":
+                if verb != "write" or code_of(error)[0] != "NoSuchBucket":
                     raise
             self._make_bucket()
             return attempt()
@@ -445,7 +400,7 @@ class S3Store:
                 # Both: a server that restarts is waited for, one that is away is told soon.
                 stop=stop_all(stop_after_attempt(3), stop_after_delay(_RETRY_S)),
                 wait=wait_exponential_jitter(initial=0.2, max=3, jitter=0.2),
-                retry=retry_if_exception(_transient),
+                retry=retry_if_exception(transient),
                 reraise=True,
             )(attempt_with_bucket)
         except StoreError:
@@ -456,7 +411,7 @@ class S3Store:
             ):  # a disk of ours
                 told = error.strerror or str(error)
                 raise self._fault(verb, key, told, error.errno) from error
-            code, _ = _code(error)
+            code, _ = code_of(error)
             if code in _ABSENT:
                 raise self._missing(key, bucket=code != "NoSuchBucket") from error
             kind, text = code or type(error).__name__, getattr(error, "message", None) or error
@@ -487,25 +442,3 @@ def _check_digest(uri: str, key: str, told: str | None, found: str) -> None:
             expected=f"SHA-256 {told}",
             received=f"SHA-256 {found}",
         )
-
-
-def _code(error: BaseException) -> tuple[str, int]:
-    """The S3 error code and HTTP status of a fault of either client; ("", 0) for others."""
-    if isinstance(error, S3Error):
-        return str(error.code), int(getattr(error.response, "status", 0) or 0)
-    response = getattr(error, "response", None)
-    if isinstance(response, dict):  # botocore's ClientError
-        code = response.get("Error", {}).get("Code", "")
-        return str(code), int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    return "", 0
-
-
-def _transient(error: BaseException) -> bool:
-    code, status = _code(error)
-    if code:
-        return code in _BUSY or status >= 500
-    if isinstance(error, (urllib3.exceptions.HTTPError, ServerError, InvalidResponseError)):
-        return True
-    # botocore is imported by those who use it: its classes are known by name here.
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return not names.isdisjoint(("HTTPClientError", "ConnectionError"))

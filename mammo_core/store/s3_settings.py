@@ -1,0 +1,51 @@
+"""Which S3 server, and who asks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mammo_core.errors import StoreError
+
+
+@dataclass(frozen=True)
+class S3Settings:
+    """Where the server is and who asks.
+
+    Attributes:
+        endpoint: `http://host:port` or `https://host`.
+        access_key: Never printed.
+        secret_key: Never printed.
+        region: Region that requests are signed for.
+    """
+
+    endpoint: str
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    region: str = "us-east-1"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "S3Settings":
+        """Read MAMMO_S3_ENDPOINT, …_ACCESS_KEY, …_SECRET_KEY, …_REGION, or the AWS names.
+
+        Raises:
+            StoreError: When one is missing; names which.
+        """
+
+        def find(name: str, *aliases: str, default: str | None = None) -> str:
+            for alias in (name, *aliases):
+                if environment.get(alias):
+                    return environment[alias]
+            if default is not None:
+                return default
+            raise StoreError(
+                "The S3 store cannot be opened",
+                expected=f"{name} (or {' or '.join(aliases)}) in the environment",
+                received="none",
+                hint="credentials come from the environment or a Kubernetes Secret only",
+            )
+
+        return cls(
+            endpoint=find("MAMMO_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+            access_key=find("MAMMO_S3_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
+            secret_key=find("MAMMO_S3_SECRET_KEY", "AWS_SECRET_ACCESS_KEY"),
+            region=find("MAMMO_S3_REGION", "AWS_REGION", default="us-east-1"),
+        )
