@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import google_crc32c
-
+from mammo_core.datasets.access import masked_crc
 from mammo_core.datasets.manifests import StoredFile
 from mammo_core.datasets.records import decode
 from mammo_core.errors import RecordError
@@ -116,12 +115,12 @@ def read_records(path: Path) -> Iterator[bytes]:
                 if len(head) < _HEAD.size:
                     raise ValueError(_CUT)
                 length, told = _HEAD.unpack(head)
-                if _masked_crc(head[:8]) != told:
+                if masked_crc(head[:8]) != told:
                     raise ValueError("the CRC-32C of its length is wrong")
                 record, tail = file.read(length), file.read(_TAIL.size)
                 if len(tail) < _TAIL.size:
                     raise ValueError(_CUT)
-                if _masked_crc(record) != _TAIL.unpack(tail)[0]:
+                if masked_crc(record) != _TAIL.unpack(tail)[0]:
                     raise ValueError("the CRC-32C of its data is wrong")
             except ValueError as error:
                 raise RecordError(
@@ -142,10 +141,5 @@ _CUT = "the file ends inside it"
 def _framed(record: bytes) -> bytes:
     length = struct.pack("<Q", len(record))
     return b"".join(
-        [length, _TAIL.pack(_masked_crc(length)), record, _TAIL.pack(_masked_crc(record))]
+        [length, _TAIL.pack(masked_crc(length)), record, _TAIL.pack(masked_crc(record))]
     )
-
-
-def _masked_crc(data: bytes) -> int:
-    crc: int = google_crc32c.value(data)
-    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF

@@ -1,4 +1,4 @@
-"""tf.data readers; the one file of these rooms' tests that imports TensorFlow."""
+"""Readers; the one file of these rooms' tests that imports TensorFlow."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def _publish(store, kind, id, shards):
 
 @pytest.fixture(scope="module")
 def patches(tmp_path_factory):
-    """1200 patches in 12 shards (more than a shuffle of the streaming mode holds)."""
+    """1200 patches in 12 shards."""
     store = open_store(str(tmp_path_factory.mktemp("readers")))
     shards = [[_patch(100 * shard + n) for n in range(100)] for shard in range(12)]
     return store, _publish(store, "datasets/patches", "many", shards)
@@ -97,7 +97,7 @@ def test_without_a_seed_the_order_is_the_datasets(patches, memory_bytes):
 def test_a_missing_labelled_record_is_told(patches, memory_bytes):
     with pytest.raises(RecordError, match="lacks records that have labels") as caught:
         order(source(patches, labels([1, 2, 5000]), memory_bytes=memory_bytes), 0)
-    assert caught.value.received == "2 of them"
+    assert caught.value.received == "2 of them, none for p5000"
 
 
 @MODES
@@ -114,7 +114,7 @@ def test_a_damaged_shard_is_told(tmp_path, memory_bytes):
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    with pytest.raises(RecordError, match="cannot be read"):
+    with pytest.raises(RecordError, match=r"datasets/patches/x/shard-00000\.tfrecord is damaged"):
         order(source((store, manifest), labels([1, 2]), memory_bytes=memory_bytes), 0)
 
 
@@ -161,3 +161,44 @@ def test_tensorflow_parses_our_records(store):
     )
     # And TensorFlow's own writer makes what we read.
     assert ImageRecord.from_bytes(example.SerializeToString()).source_columns == 70
+
+
+@MODES
+def test_an_epoch_as_a_tensorflow_dataset(patches, memory_bytes):
+    wanted = labels(range(0, 1200, 3))
+    found = source(patches, wanted, memory_bytes=memory_bytes)
+    assert found.in_memory == (memory_bytes > 0)
+    seen = []
+    for ids, pixels, classes in found.dataset(3):
+        assert pixels.dtype == "uint16" and pixels.shape[1:] == (8, 8)
+        names = [name.decode() for name in ids.numpy()]
+        assert classes.numpy().tolist() == [wanted[name] for name in names]
+        seen += names
+    assert seen == order(found, 3) and sorted(seen) == sorted(wanted)
+
+
+def test_any_order_is_allowed_where_it_need_not_be_the_same(patches):
+    found = source(patches, labels(range(1200)), memory_bytes=0, deterministic=False, together=4)
+    assert sorted(order(found, 0)) == sorted(labels(range(1200)))
+
+
+@MODES
+def test_a_flipped_byte_anywhere_names_the_shard(tmp_path, memory_bytes):
+    store = open_store(str(tmp_path))
+    manifest = _publish(store, "datasets/patches", "x", [[_patch(1)], [_patch(2), _patch(3)]])
+    path = store.fetch(manifest.file("shard-00001").key)
+    whole = path.read_bytes()
+    for position in range(0, len(whole), len(whole) // 7):
+        data = bytearray(whole)
+        data[position] ^= 0x10
+        path.write_bytes(data)
+        with pytest.raises(RecordError) as caught:
+            order(source((store, manifest), labels([1, 2, 3]), memory_bytes=memory_bytes), 0)
+        assert "datasets/patches/x/shard-00001.tfrecord" in str(caught.value)
+
+
+def test_streaming_by_tensorflow_io_needs_its_environment_and_s3(patches):
+    from mammo_core.errors import StoreError
+
+    with pytest.raises(StoreError, match="streams from S3 only"):
+        source(patches, labels([1]), reader="tfio")
