@@ -80,7 +80,7 @@ def streamed(store: Store, keys: list[str]) -> list[str]:
             expected="a store at s3://bucket/prefix, or reader: local",
             received=store.uri,
         )
-    from mammo_core.store.s3 import S3Settings
+    from mammo_core.store.s3_settings import S3Settings
 
     settings = S3Settings.from_environment(os.environ)
     os.environ.update(
