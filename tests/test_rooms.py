@@ -31,6 +31,7 @@ ROOMS = [
     "evaluation",
     "packaging",
     "scoring",
+    "experiments",
     "recipes",
     "steps",
     "cli",

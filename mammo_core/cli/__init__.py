@@ -9,7 +9,17 @@ from importlib.metadata import entry_points
 
 import typer
 
-from mammo_core.cli import dicom, features, ingest, models, phantom, score, sources, store
+from mammo_core.cli import (
+    dicom,
+    experiment,
+    features,
+    ingest,
+    models,
+    phantom,
+    score,
+    sources,
+    store,
+)
 from mammo_core.errors import MammoError
 from mammo_core.processes import follow_parent
 
@@ -30,6 +40,7 @@ def _app() -> typer.Typer:
     app.add_typer(sources.app, name="sources", help="Case tables and image trees.")
     app.add_typer(store.app, name="store", help="The object store.")
     app.add_typer(features.app, name="features", help="The feature store, and frames of it.")
+    app.add_typer(experiment.app, name="experiment", help=experiment.app.info.help)
     app.add_typer(models.app, name="models", help="Published model packages.")
     app.command("convert")(ingest.convert)
     app.command("sample")(ingest.sample)

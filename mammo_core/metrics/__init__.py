@@ -1,6 +1,12 @@
 """Measures of a classifier: pure functions of labels and scores."""
 
-from mammo_core.metrics.bootstrap import Interval, auc_difference, auc_interval, intervals
+from mammo_core.metrics.bootstrap import (
+    Interval,
+    auc_difference,
+    auc_interval,
+    intervals,
+    mean_auc_interval,
+)
 from mammo_core.metrics.calibration import (
     Calibration,
     ReliabilityCurve,
@@ -54,6 +60,7 @@ __all__ = [
     "delong_interval",
     "fit_calibration",
     "intervals",
+    "mean_auc_interval",
     "one_against_rest_auc",
     "operating_point",
     "partial_auc",

@@ -4,7 +4,7 @@ The images of one patient are not independent, so patients are drawn, with all t
 (NYU metarepository convention: 2,000 replicates, percentiles 2.5 and 97.5).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,6 +96,46 @@ def auc_difference(
     )
     value = auc(label_array, score_array) - auc(label_array, reference_array)
     return _interval(value, first["auc"] - second["auc"])
+
+
+def mean_auc_interval(
+    labels: npt.ArrayLike,
+    runs: Sequence[npt.ArrayLike],
+    references: Sequence[npt.ArrayLike],
+    groups: npt.ArrayLike,
+    replicates: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Return the mean AUC of several runs, less that of reference runs, paired by patient.
+
+    The runs of an experiment differ by their seed; their AUCs are averaged within each
+    draw of patients, so the interval tells of the patients, not of the seeds.
+
+    Args:
+        labels: `(n,)`, 0 or 1, both present.
+        runs: Scores `(n,)` of each run, same records in the same order.
+        references: Likewise of the runs to compare with; empty: the mean itself.
+        groups: `(n,)` patient keys.
+        replicates: Bootstrap replicates.
+        seed: Seed of the draws.
+
+    Raises:
+        RecordError: Lengths differ, one class is missing, or almost every replicate lacks one.
+        ModelError: A score is not finite.
+    """
+    checked = [binary(labels, scores) for scores in (*runs, *references)]
+    label_array, sets = checked[0][0], [scores for _, scores in checked]
+    drawn = [
+        found["auc"]
+        for found in _bootstrap(label_array, sets, groups, {"auc": area}, replicates, seed)
+    ]
+    values = [np.array([auc(label_array, scores)]) for scores in sets]
+    return _interval(float(_less(values, len(runs))[0]), _less(drawn, len(runs)))
+
+
+def _less(found: list[npt.NDArray[np.float64]], runs: int) -> npt.NDArray[np.float64]:
+    mean: npt.NDArray[np.float64] = np.mean(found[:runs], axis=0)
+    return mean - np.mean(found[runs:], axis=0) if found[runs:] else mean
 
 
 def intervals(

@@ -1,5 +1,6 @@
 """HTML and plots: everything a step shows. Plain data in, PNG bytes or one HTML text out."""
 
+from mammo_core.reporting.intervals import interval_plot
 from mammo_core.reporting.page import Page, Table
 from mammo_core.reporting.pictures import Overlay, contact_sheet, overlay
 from mammo_core.reporting.plots import confusion_plot, roc_plot, training_plot
@@ -10,6 +11,7 @@ __all__ = [
     "Table",
     "confusion_plot",
     "contact_sheet",
+    "interval_plot",
     "overlay",
     "roc_plot",
     "training_plot",
