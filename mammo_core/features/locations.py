@@ -3,27 +3,33 @@
 import pandas as pd
 
 from mammo_core.datasets import Manifest
+from mammo_core.datasets.tables import read_table
+from mammo_core.ingest.incremental import ITEMS
+from mammo_core.store import Store
 
 
-def record_locations(images: Manifest, statistics: pd.DataFrame) -> pd.DataFrame:
+def record_locations(store: Store, images: Manifest) -> pd.DataFrame:
     """Return the shard and the position in it of every record of an image dataset.
 
-    No shard is read: a conversion writes its records sorted by id, shard after shard.
+    No shard is read: the dataset's table tells the shards, and in each of them records are
+    sorted by id, excluded ones among them.
 
     Args:
+        store: The object store.
         images: The dataset's manifest.
-        statistics: Its statistics table.
 
     Returns:
-        image_id, shard (key in the store), position (from 0); empty where the dataset does
-        not tell.
+        image_id, shard (key in the store), position (from 0); no row where the dataset was
+        made by a release that had no such table.
     """
-    shards = images.files_like("shard-")
-    ids = sorted(str(id) for id in statistics["image_id"])
-    if sum(file.count or 0 for file in shards) != len(ids):
+    if all(file.name != ITEMS for file in images.files):
         return pd.DataFrame(columns=["image_id", "shard", "position"])
-    places = [(file.key, position) for file in shards for position in range(file.count or 0)]
-    return pd.DataFrame(
-        [(id, *place) for id, place in zip(ids, places, strict=True)],
-        columns=["image_id", "shard", "position"],
-    )
+    items = read_table(store, images, ITEMS)
+    held = items.loc[items["shard"].ne(""), ["image_id", "shard"]]
+    rows = []
+    for name, own in held.groupby("shard"):
+        file = images.file(str(name))
+        places = sorted({*own["image_id"], *file.excluded})
+        position = {id: place for place, id in enumerate(places)}
+        rows += [(id, file.key, position[id]) for id in own["image_id"]]
+    return pd.DataFrame(rows, columns=["image_id", "shard", "position"])

@@ -105,7 +105,15 @@ def mirror(
 
 
 def _read(store: Store, key: str, view: View) -> pd.DataFrame:
-    table = pd.read_parquet(store.fetch(key))
+    try:
+        table = pd.read_parquet(store.fetch(key))
+    except (ValueError, OSError) as error:  # pyarrow's faults are these
+        raise RecordError(
+            f"The part {key} of the feature store is damaged",
+            expected="a Parquet file as it was published",
+            received=" ".join(str(error).split())[:200],
+            hint=f"restore it from a copy of {store.uri}; it holds history that is nowhere else",
+        ) from error
     for name, kind in view.fields:
         if name not in table.columns and name in view.optional:
             table[name] = "" if kind == "text" else float("nan")

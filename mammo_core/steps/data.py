@@ -203,7 +203,7 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
             "intensity": recipe.intensity.model_dump_json(),
         },
         intensity=recipe.intensity,
-        locations=record_locations(images, statistics),
+        locations=record_locations(context.store, images),
     )
     found = find_frame(context.store, features.folder, features.inputs, recipe.as_of)
     if found is not None:

@@ -1,12 +1,14 @@
 """Append-only parts of feature views, without Feast."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
 
+from mammo_core.datasets.tables import to_parquet
 from mammo_core.errors import RecordError
-from mammo_core.features import parts
+from mammo_core.features import MAIN, parts, publish_features
 from mammo_core.features.assemble import assert_disjoint
 from mammo_core.features.definitions import IMAGE_LABEL, INTENSITY_STATISTICS, VIEWS
 
@@ -81,6 +83,37 @@ def test_the_mirror_holds_every_part(store, tmp_path):
     assert folders == sorted(view.name for view in VIEWS)
     (part,) = (tmp_path / "mirror" / "image_label").iterdir()
     assert list(pd.read_parquet(part)["image_id"]) == ["a"]
+
+
+def test_a_damaged_part_is_named(file_store):
+    add(file_store, labels(("a", 0, "")))
+    (key,) = file_store.list("f/image_label")
+    file_store.write(key, file_store.read(key)[:40])
+    with pytest.raises(RecordError, match=f"The part {key} .* is damaged"):
+        known(file_store)
+
+
+def test_parts_of_an_older_release_lack_what_is_optional(file_store):
+    old = labels(("a", 0, "")).assign(event_timestamp=START, created=START)
+    file_store.write("f/image_label/part-0.parquet", to_parquet(old))
+    assert parts.latest(file_store, "f", IMAGE_LABEL)["label_origin"].item() == ""
+    file_store.write("f/image_label/part-1.parquet", to_parquet(old.drop(columns="malignant")))
+    with pytest.raises(RecordError, match=r"part-1\.parquet .* not of its view.*no malignant"):
+        known(file_store)
+
+
+def test_a_clock_that_goes_back_loses_no_correction(file_store):
+    add(file_store, labels(("a", 0, "")), day=5)
+    add(file_store, labels(("a", 1, "")), day=0)  # another machine's clock
+    assert known(file_store) == {"a": 1}
+
+
+def test_two_writers_at_once_write_each_row_once(store, made):
+    """Threads publish the same features; the lease lets one after the other."""
+    with ThreadPoolExecutor(4) as pool:
+        written = list(pool.map(lambda _: publish_features(store, made.tables()), range(4)))
+    assert sum(each["image_label"] for each in written) == 16
+    assert len(parts.rows(store, MAIN, IMAGE_LABEL)) == 16
 
 
 def test_disjoint_splits():

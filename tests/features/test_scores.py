@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from mammo_core.datasets import Manifest, StoredFile
+from mammo_core.datasets.tables import put_table
 from mammo_core.errors import RecordError
 from mammo_core.features import MAIN, parts, publish_features, publish_scores
 from mammo_core.features.definitions import MODEL_SCORES
@@ -47,14 +48,18 @@ def test_what_is_no_probability_is_refused(file_store, value):
         publish_scores(file_store, wrong, folder=MAIN, model_id="m1")
 
 
-def dataset(*counts):
+def test_records_lie_sorted_in_their_shards_excluded_ones_among_them(file_store):
     files = tuple(
-        StoredFile(name=f"shard-{n:05d}", key=f"d/{n}", sha256="", size=1, count=count)
-        for n, count in enumerate(counts)
+        StoredFile(name=name, key=f"d/{name}", sha256="", size=1, count=2, excluded=excluded)
+        for name, excluded in (("shard-00000", ("b",)), ("shard-00001", ()))
     )
-    return Manifest(kind="datasets/images", id="d", revision=1, config={}, files=files)
-
-
-def test_records_lie_sorted_in_their_shards():
-    table = record_locations(dataset(2, 1), pd.DataFrame({"image_id": ["c", "a", "b"]}))
-    assert table.to_numpy().tolist() == [["a", "d/0", 0], ["b", "d/0", 1], ["c", "d/1", 0]]
+    rows = [("c", "shard-00000"), ("a", "shard-00000"), ("b", "shard-00001"), ("rejected", "")]
+    items = put_table(
+        file_store, "d", "items.parquet", pd.DataFrame(rows, columns=["image_id", "shard"])
+    )
+    dataset = Manifest(kind="datasets/images", id="d", revision=1, config={}, files=(*files, items))
+    assert sorted(record_locations(file_store, dataset).to_numpy().tolist()) == [
+        ["a", "d/shard-00000", 0],
+        ["b", "d/shard-00001", 0],
+        ["c", "d/shard-00000", 2],
+    ]
