@@ -6,15 +6,17 @@ Keras is imported on first use, so that reading a recipe stays fast.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mammo_core.models.config import HeadConfig, HeatmapConfig, NetworkConfig
+from mammo_core.models.config import HeadConfig, HeatmapConfig, NetworkConfig, TwoViewConfig
 from mammo_core.models.registry import NETWORKS, Network, network_of
 
 if TYPE_CHECKING:
     from mammo_core.models.description import describe
     from mammo_core.models.heatmaps import coordinates, fully_convolutional, heatmap
     from mammo_core.models.keras2 import Keras2Report, import_keras2
+    from mammo_core.models.leaves import leaf_layers
     from mammo_core.models.networks import blocks, build_patch_network
     from mammo_core.models.storage import load_model, save_model
+    from mammo_core.models.two_view import exam_batch, to_two_views
     from mammo_core.models.whole_image import to_whole_image
 
 __all__ = [
@@ -24,16 +26,20 @@ __all__ = [
     "Keras2Report",
     "Network",
     "NetworkConfig",
+    "TwoViewConfig",
     "blocks",
     "build_patch_network",
     "coordinates",
     "describe",
+    "exam_batch",
     "fully_convolutional",
     "heatmap",
     "import_keras2",
+    "leaf_layers",
     "load_model",
     "network_of",
     "save_model",
+    "to_two_views",
     "to_whole_image",
 ]
 
@@ -43,11 +49,14 @@ _HOMES = {
     "build_patch_network": "networks",
     "coordinates": "heatmaps",
     "describe": "description",
+    "exam_batch": "two_view",
     "fully_convolutional": "heatmaps",
     "heatmap": "heatmaps",
     "import_keras2": "keras2",
+    "leaf_layers": "leaves",
     "load_model": "storage",
     "save_model": "storage",
+    "to_two_views": "two_view",
     "to_whole_image": "whole_image",
 }
 

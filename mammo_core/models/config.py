@@ -169,6 +169,22 @@ class HeadConfig(BaseModel):
         return self
 
 
+class TwoViewConfig(BaseModel):
+    """How the two views of a breast are seen together.
+
+    Attributes:
+        towers: `shared`: the same layers see both views; `separate`: each view has its own,
+            as in the original.
+        join: Of the views' features: side by side as in the original (`concatenate`), or
+            their `mean` or `max`, which do not tell CC from MLO.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    towers: Literal["shared", "separate"] = "shared"
+    join: Literal["concatenate", "mean", "max"] = "concatenate"
+
+
 def _blocks_of(text: str, parts: list[str]) -> dict[str, Any]:
     """Read the blocks of a head's notation."""
     if len(parts) == 1 and (found := re.fullmatch(r"fc(\d+(?:-\d+)*)", parts[0])):

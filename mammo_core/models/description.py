@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from mammo_core.models.leaves import leaf_calls
 from mammo_core.models.registry import NETWORKS, network_of
 
 # Layers that hand on what they were given: they keep no values of their own.
@@ -30,9 +31,9 @@ class LayerRow:
         kind: Its class.
         output_shape: Without the batch; None where it depends on the input's size.
         parameters: Weights of every kind.
-        multiply_adds: Of one image, None where the size is open; convolutions and dense
-            layers only.
-        activation_bytes: Of its output for one image, at the layer's precision; None where
+        multiply_adds: Of one image (two views: one exam), None where the size is open;
+            convolutions and dense layers only.
+        activation_bytes: Of its outputs for one image, at the layer's precision; None where
             the size is open, 0 for layers that hand on their input.
     """
 
@@ -90,7 +91,7 @@ def at_size(model: keras.Model, image_shape: tuple[int, int] | None) -> keras.Mo
 
 def layer_rows(model: keras.Model) -> list[LayerRow]:
     """Describe each layer, those inside nested models and sequences too."""
-    return [_row(layer) for layer in _leaves(model)]
+    return [_row(layer, calls) for layer, calls in leaf_calls(model)]
 
 
 def outer_rows(model: keras.Model) -> list[LayerRow]:
@@ -163,17 +164,7 @@ def _sum(values: Iterator[int | None]) -> int | None:
     return None if None in found else sum(value or 0 for value in found)
 
 
-def _leaves(model: keras.Model) -> Iterator[Any]:
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            inner = _leaves(layer)
-            # A nested model's input is the layer before it.
-            yield from (x for x in inner if not isinstance(x, keras.layers.InputLayer))
-        else:
-            yield layer
-
-
-def _row(layer: Any) -> LayerRow:
+def _row(layer: Any, calls: int) -> LayerRow:
     shape = tuple(layer.output.shape[1:])
     open_size = None in shape
     kept = 0 if isinstance(layer, _VIEWS) else int(np.prod([side or 0 for side in shape]))
@@ -182,18 +173,23 @@ def _row(layer: Any) -> LayerRow:
         kind=type(layer).__name__,
         output_shape=shape,
         parameters=int(layer.count_params()),
-        multiply_adds=None if open_size else _multiply_adds(layer, shape),
-        activation_bytes=None if open_size else kept * _itemsize(layer.compute_dtype),
+        multiply_adds=None if open_size else calls * _multiply_adds(layer, shape),
+        activation_bytes=None if open_size else calls * kept * _itemsize(layer.compute_dtype),
     )
 
 
 def _multiply_adds(layer: Any, shape: tuple[int, ...]) -> int:
     """Count by kernel: each weight is used once for every place of the output."""
     places = int(np.prod(shape[:-1]))
+    if isinstance(layer, keras.Sequential):
+        # ConvNeXt's: one convolution each, which alone changes the size.
+        return sum(_multiply_adds(inner, shape) for inner in layer.layers)
     if isinstance(layer, keras.layers.SeparableConv2D):
         kernels = np.prod(layer.depthwise_kernel.shape) + np.prod(layer.pointwise_kernel.shape)
         return places * int(kernels)
-    if isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)):
+    if isinstance(layer, keras.layers.DepthwiseConv2D):
+        return places * int(np.prod(layer.kernel.shape))
+    if isinstance(layer, (keras.layers.Conv2D, keras.layers.Dense)):
         return places * int(np.prod(layer.kernel.shape))
     return 0
 
@@ -204,25 +200,29 @@ def _itemsize(dtype: str) -> int:
 
 def _most_alive(model: keras.Model) -> int:
     """Follow the graph in order, and let go of a tensor after its last use."""
-    order = [op for op in model.operations if not isinstance(op, keras.layers.InputLayer)]
-    last: dict[str, int] = {}
-    for number, operation in enumerate(order):
-        for node in operation._inbound_nodes[0].parent_nodes:
-            last[node.operation.name] = number
-    size = {operation.name: _bytes(operation) for operation in model.operations}
-    alive = {op.name for op in model.operations if isinstance(op, keras.layers.InputLayer)}
+    nodes = [
+        node
+        for depth in sorted(model._nodes_by_depth, reverse=True)
+        for node in model._nodes_by_depth[depth]
+    ]
+    last: dict[int, int] = {}
+    for number, node in enumerate(nodes):
+        for tensor in node.input_tensors:
+            last[id(tensor)] = number
+    alive: dict[int, int] = {}
     most = 0
-    for number, operation in enumerate(order):
-        alive.add(operation.name)
-        most = max(most, sum(size[name] for name in alive))
-        alive = {name for name in alive if last.get(name, len(order)) > number}
+    for number, node in enumerate(nodes):
+        operation = node.operation
+        alive |= {id(tensor): _bytes(operation, tensor) for tensor in node.output_tensors}
+        inside = 0
+        if isinstance(operation, keras.Model) and not isinstance(operation, keras.Sequential):
+            inside = _most_alive(operation)
+        most = max(most, sum(alive.values()) + inside)
+        alive = {key: size for key, size in alive.items() if last.get(key, len(nodes)) > number}
     return most
 
 
-def _bytes(operation: Any) -> int:
-    if isinstance(operation, keras.Model):
-        return _most_alive(operation)
+def _bytes(operation: Any, tensor: Any) -> int:
     if isinstance(operation, _VIEWS) and not isinstance(operation, keras.layers.InputLayer):
         return 0
-    output = operation.output
-    return int(np.prod(output.shape[1:])) * _itemsize(str(output.dtype))
+    return int(np.prod(tensor.shape[1:])) * _itemsize(str(tensor.dtype))

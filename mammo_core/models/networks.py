@@ -8,6 +8,7 @@ from mammo_core.models import bodies
 from mammo_core.models.applications import application, body
 from mammo_core.models.config import NetworkConfig
 from mammo_core.models.heads import softmax
+from mammo_core.models.leaves import leaf_layers
 from mammo_core.models.registry import NETWORKS, Network, network_of
 from mammo_core.models.seeds import layer_seed
 from mammo_core.models.weights import load_weights
@@ -99,7 +100,8 @@ def blocks(model: keras.Model) -> dict[str, list[str]]:
     """Name the layers of each block, from low to high, and those of the head.
 
     Args:
-        model: A patch or whole-image model of this library.
+        model: A patch, whole-image or two-view model of this library. Towers of their own
+            have the same names in both: a block means that of either.
 
     Returns:
         Block name to layer names. `head` holds every layer with weights that comes after
@@ -108,11 +110,11 @@ def blocks(model: keras.Model) -> dict[str, list[str]]:
     """
     network = network_of(model)
     members: dict[str, list[str]] = {name: [] for name in (*network.blocks, "heatmap", "head")}
-    for layer in model.layers:
+    for layer in leaf_layers(model):
         block = network.block_of(layer.name)
         if block is None and layer.weights:
             block = "heatmap" if layer.name == "heatmap" else "head"
-        if block is not None:
+        if block is not None and layer.name not in members[block]:
             members[block].append(layer.name)
     if not members["heatmap"]:
         del members["heatmap"]
