@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import os
 from functools import partial
 from typing import Any
 
 from mammo_core.datasets import Manifest, content_id, find, publish
 from mammo_core.datasets.manifests import put_bytes
 from mammo_core.datasets.tables import put_table, read_table, to_parquet
+from mammo_core.errors import StoreError
 from mammo_core.ingest.parts import Share
 from mammo_core.sources.config import SourceConfig
 from mammo_core.sources.patients import site_key_state
@@ -212,8 +214,24 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
     else:
         context.say("publishing features")
         found = publish_frame(context.store, features, recipe.as_of)
+        _bring_online(context, features.folder)
     context.facts = {"splits": found.facts["splits"], "mean": found.facts["mean"]}
     return found
+
+
+def _bring_online(context: StepContext, folder: str) -> None:
+    """Where a Redis server is configured, it gets the newest rows; no training waits for it."""
+    from mammo_core.features import MAIN
+    from mammo_core.features.online import apply, redis_of
+
+    if folder != MAIN or redis_of(os.environ) is None:
+        return
+    try:
+        done = apply(context.store, folder)
+    except StoreError as error:
+        context.say(f"warning: the newest features are not online: {error}")
+    else:
+        context.say(f"{sum(done.views.values())} keys are online: {done.online}")
 
 
 @step("sample")

@@ -18,6 +18,9 @@ from mammo_core.features.definitions import (
 )
 from mammo_core.features.labels import publish_labels
 from mammo_core.features.online import PASSWORD, SERVER, apply, look_up, redis_of
+from mammo_core.recipes import load_recipe
+from mammo_core.steps.base import StepContext
+from mammo_core.steps.data import _bring_online
 
 
 def test_no_view_has_a_time_to_live():
@@ -134,3 +137,15 @@ def test_a_password_in_the_address_is_not_repeated():
     with pytest.raises(StoreError, match="MAMMO_ONLINE_PASSWORD") as caught:
         redis_of({SERVER: "redis://:secret@redis"})
     assert "secret" not in str(caught.value)
+
+
+def test_a_run_goes_on_when_the_online_store_is_down(file_store, made, monkeypatch, capsys):
+    publish_features(file_store, made.tables())
+    context = StepContext("publish-features", "r1", file_store, load_recipe("phantom"))
+    _bring_online(context, MAIN)
+    assert capsys.readouterr().out == ""  # SQLite waits for `mammo features apply`
+    monkeypatch.setenv(SERVER, "redis://127.0.0.1:1")
+    _bring_online(context, "features/shuffled-1")
+    assert capsys.readouterr().out == ""  # permuted labels never come online
+    _bring_online(context, MAIN)
+    assert "warning: the newest features are not online" in capsys.readouterr().out
