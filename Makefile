@@ -5,6 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 UV_VERSION := 0.13.9
+BEAM_VERSION := 2.77.0
 MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
 # An installed uv is used; else one is put into a private place.
 UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
@@ -15,7 +16,7 @@ RECIPE := recipes/phantom.yaml
 # A killed make takes what it started with it: the commands follow the process named here.
 FOLLOW = MAMMO_FOLLOW=$$PPID:$$(sed 's/.*) //' /proc/$$PPID/stat | cut -d' ' -f20)
 
-.PHONY: help setup run test test-fast lint types minio compile requirements clean
+.PHONY: help setup run test test-fast lint types minio prism compile requirements clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -38,6 +39,8 @@ lint: .venv/.test-installed ## Check style
 
 types: .venv/.test-installed ## Check types (strict)
 	.venv/bin/mypy
+
+prism: .tools/bin/prism ## Build the Beam runner Prism (needs Go; a minute)
 
 minio: .tools/bin/minio ## Build the MinIO server for the S3 tests (needs Go; minutes)
 
@@ -64,6 +67,10 @@ $(SETUP): requirements/train.txt pyproject.toml | $(UV)
 .venv/.test-installed: $(SETUP) requirements/test.txt
 	$(UV) pip install --quiet --python $(PYTHON) --compile-bytecode --require-hashes -r requirements/test.txt
 	touch $@
+
+.tools/bin/prism:
+	CGO_ENABLED=0 GOBIN=$(CURDIR)/.tools/bin go install -trimpath -ldflags='-s -w' \
+	  github.com/apache/beam/sdks/v2/go/cmd/prism@v$(BEAM_VERSION)
 
 .tools/bin/minio:
 	CGO_ENABLED=0 GOBIN=$(CURDIR)/.tools/bin go install -trimpath -ldflags='-s -w' \

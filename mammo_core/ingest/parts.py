@@ -7,7 +7,9 @@ A run that is killed loses the shard it was at; several processes can each make 
 shards. Whoever publishes removes the parts' own files.
 """
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,10 +19,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from mammo_core.datasets import Manifest, StoredFile
 from mammo_core.datasets.manifests import verify_file
 from mammo_core.datasets.shards import PARTS, read_records, shard_name
-from mammo_core.errors import RecipeError, RecordError
+from mammo_core.errors import RecipeError, RecordError, StoreError
 from mammo_core.ingest.runner import RunnerConfig, guarded, run
 from mammo_core.ingest.showing import advance, shown
 from mammo_core.store import DamagedError, Store, open_store
+
+#: How often the shards of other processes are counted (seconds).
+_LOOK_EVERY_S = 2.0
 
 
 class Made(BaseModel):
@@ -140,8 +145,37 @@ def make_shards(
             | name >> beam.Map(guarded(work))
         )
 
-    with shown(name, sum(shard.images for shard in shards), "images"):
+    total = sum(shard.images for shard in shards)
+    with shown(name, total, "images"), _watched(store, folder, shards, runner):
         run(build, runner)
+
+
+@contextmanager
+def _watched(
+    store: Store, folder: str, shards: Sequence[Planned], runner: RunnerConfig
+) -> Iterator[None]:
+    """Tell the progress of workers in other processes by the shards that appear."""
+    if runner.in_this_process:
+        yield
+        return
+    waiting = {_key(folder, shard): shard.images for shard in shards}
+    ended = threading.Event()
+
+    def look() -> None:
+        last = False
+        while not last:
+            last = ended.wait(_LOOK_EVERY_S)
+            with suppress(StoreError):  # the work itself will tell
+                for key in waiting.keys() & set(store.list(f"{folder}/{PARTS}/")):
+                    advance(waiting.pop(key))
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _make(shard: Planned, store_uri: str, folder: str, make: Make) -> None:
