@@ -10,14 +10,15 @@ import typer
 app = typer.Typer(no_args_is_help=True, help="The feature store, and frames of it.")
 
 _Store = Annotated[
-    str, typer.Option("--store", metavar="URI", help="file:///folder or s3://bucket/prefix.")
+    str, typer.Option(envvar="MAMMO_STORE", help="URI of the object store (file:// or s3://).")
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 _SHOWN = 20
+_HERE = "file://store"
 
 
 @app.command()
-def apply(store: _Store, as_json: _Json = False) -> None:
+def apply(store: _Store = _HERE, as_json: _Json = False) -> None:
     """Write the definitions into the registry, and bring the newest rows online.
 
     The online store is the SQLite file online.db in the store, or the Redis server that
@@ -41,7 +42,7 @@ def apply(store: _Store, as_json: _Json = False) -> None:
 
 @app.command()
 def show(
-    store: _Store,
+    store: _Store = _HERE,
     view: Annotated[
         str, typer.Option("--rows", metavar="VIEW", help="Show the rows of a view.")
     ] = "",
@@ -97,7 +98,7 @@ def show(
 
 @app.command()
 def frame(
-    store: _Store,
+    store: _Store = _HERE,
     as_of: Annotated[
         str,
         typer.Option(
@@ -154,7 +155,7 @@ def labels(
             help="Columns lesion_id and pathology, or image_id and malignant (0 or 1), or both.",
         ),
     ],
-    store: _Store,
+    store: _Store = _HERE,
     as_json: _Json = False,
 ) -> None:
     """Publish corrected labels: today's frames have them, earlier ones stay as they were."""
