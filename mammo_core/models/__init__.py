@@ -11,17 +11,25 @@ from mammo_core.models.registry import NETWORKS, Network, network_of
 
 if TYPE_CHECKING:
     from mammo_core.models.description import describe
-    from mammo_core.models.heatmaps import coordinates, fully_convolutional, heatmap
+    from mammo_core.models.heatmaps import (
+        coordinates,
+        fully_convolutional,
+        heatmap,
+        image_heatmap,
+    )
     from mammo_core.models.keras2 import Keras2Report, import_keras2
     from mammo_core.models.leaves import leaf_layers
     from mammo_core.models.networks import blocks, build_patch_network
+    from mammo_core.models.places import Heatmap
     from mammo_core.models.storage import load_model, save_model
     from mammo_core.models.two_view import exam_batch, to_two_views
     from mammo_core.models.whole_image import to_whole_image
+    from mammo_core.models.windows import original_heatmap, sliding_window, window_grid
 
 __all__ = [
     "NETWORKS",
     "HeadConfig",
+    "Heatmap",
     "HeatmapConfig",
     "Keras2Report",
     "Network",
@@ -34,16 +42,21 @@ __all__ = [
     "exam_batch",
     "fully_convolutional",
     "heatmap",
+    "image_heatmap",
     "import_keras2",
     "leaf_layers",
     "load_model",
     "network_of",
+    "original_heatmap",
     "save_model",
+    "sliding_window",
     "to_two_views",
     "to_whole_image",
+    "window_grid",
 ]
 
 _HOMES = {
+    "Heatmap": "places",
     "Keras2Report": "keras2",
     "blocks": "networks",
     "build_patch_network": "networks",
@@ -52,12 +65,16 @@ _HOMES = {
     "exam_batch": "two_view",
     "fully_convolutional": "heatmaps",
     "heatmap": "heatmaps",
+    "image_heatmap": "heatmaps",
     "import_keras2": "keras2",
     "leaf_layers": "leaves",
     "load_model": "storage",
+    "original_heatmap": "windows",
     "save_model": "storage",
+    "sliding_window": "windows",
     "to_two_views": "two_view",
     "to_whole_image": "whole_image",
+    "window_grid": "windows",
 }
 
 

@@ -15,8 +15,9 @@ import numpy.typing as npt
 from mammo_core.errors import ModelError
 
 _WORKER = Path(__file__).with_name("hdf5_worker.py")
-_ADDRESS_SPACE = 12 << 30
-_SECONDS = 300
+# What the worker may take at least; more for larger files.
+_ADDRESS_SPACE = 3 << 30
+_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ def _ask(mode: str, path: Path, folder: Path) -> dict[str, Any]:
         raise ModelError(
             f"No model file {path.name}", expected="an HDF5 file", received="nothing there"
         )
-    limits = (str(_ADDRESS_SPACE), str(_SECONDS))
+    size = path.stat().st_size
+    limits = (str(_ADDRESS_SPACE + 4 * size), str(_SECONDS + (size >> 24)))
     # -I: neither PYTHONPATH nor the working folder decides what the worker imports.
     done = subprocess.run(
         [sys.executable, "-I", str(_WORKER), mode, str(path.absolute()), str(folder), *limits],

@@ -51,6 +51,9 @@ def load_model(path: Path) -> keras.Model:
 
 def _check(path: Path) -> None:
     try:
+        with path.open("rb") as file:
+            if file.read(4) != b"PK\x03\x04":  # an archive may begin anywhere in a file
+                raise ValueError("a file that does not begin as one")
         with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
             parts = {part.filename: part.file_size for part in archive.infolist()}
             if set(parts) - _PARTS or len(parts) != len(archive.infolist()):

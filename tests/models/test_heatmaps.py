@@ -1,8 +1,13 @@
 """Heatmaps: the same numbers as a patch at a time, in the right places."""
 
+from pathlib import Path
+
 import keras
+import keras2_files
+import keras2_networks
 import numpy as np
 import pytest
+from keras import layers
 
 from mammo_core.errors import ModelError
 from mammo_core.models import (
@@ -11,6 +16,9 @@ from mammo_core.models import (
     coordinates,
     fully_convolutional,
     heatmap,
+    image_heatmap,
+    import_keras2,
+    sliding_window,
 )
 
 
@@ -83,3 +91,116 @@ def test_an_image_smaller_than_a_patch_is_refused(
         heatmap(patch_model, images(*shape), 56)
     with pytest.raises(ModelError, match="too small for compact"):
         fully_convolutional(patch_model, 8)
+
+
+def unpadded() -> keras.Model:
+    """No layer pads: a window's edge is like any other place."""
+    inputs = keras.Input((None, None, 1))
+    x = inputs
+    for filters in (6, 8):
+        x = layers.Conv2D(filters, 3)(x)
+        x = layers.BatchNormalization()(x)
+        x = layers.MaxPooling2D(2)(layers.Activation("relu")(x))
+    x = layers.Conv2D(10, 3, strides=2, activation="relu")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(inputs, layers.Dense(4, activation="softmax")(x), name="unpadded")
+    return keras2_files.randomise(model)
+
+
+@pytest.mark.parametrize("stride", [8, 4, 2])
+def test_without_padding_one_pass_is_the_sliding_window(stride: int) -> None:
+    model = unpadded()
+    # 4 cells: 2 * 4 + 1 = 9 before the strides, 18 before the pool, 20, 40, 42 pixels.
+    image = np.random.default_rng(0).normal(0, 1, (117, 99, 1)).astype(np.float32)
+    one = image_heatmap(model, image, 42, stride=stride)
+    rows, columns = (np.arange(len(axis)) * stride for axis in (one.rows, one.columns))
+    window = sliding_window(model, image, 42, stride, starts=(rows, columns))
+    assert window.values.shape == one.values.shape
+    np.testing.assert_allclose(one.values, window.values, rtol=0, atol=1e-4)
+    np.testing.assert_array_equal(one.rows, window.rows)
+    np.testing.assert_array_equal(one.columns, window.columns)
+    assert one.values.std() > 0.05
+
+
+def of_the_original(real_data: Path) -> keras.Model:
+    model, _ = import_keras2(real_data / "original_golden" / "models" / "tiny_gray_patch.h5")
+    return model
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "patch", "stride", "finer", "tile"),
+    [
+        ("compact", (331, 280), 56, 16, 8, 160),
+        ("unpadded", (117, 98), 46, 8, 2, 60),
+        ("tiny_gray_patch", (201, 163), 48, 8, 4, 100),
+        pytest.param("resnet50", (811, 790), 224, 32, 16, 740, marks=pytest.mark.slow),
+    ],
+)
+def test_one_pass_tiles_and_shifts_agree(
+    name: str, shape: tuple[int, int], patch: int, stride: int, finer: int, tile: int,
+    request: pytest.FixtureRequest,
+) -> None:  # fmt: skip
+    make = {
+        "compact": lambda: build_patch_network(NetworkConfig(name="compact"), (56, 56), 5, 1),
+        "unpadded": unpadded,
+        "tiny_gray_patch": lambda: of_the_original(request.getfixturevalue("real_data")),
+        "resnet50": keras2_networks.resnet50,
+    }[name]
+    model = fully_convolutional(make(), patch)
+    channels = model.inputs[0].shape[-1]
+    image = np.random.default_rng(0).normal(0, 1, (*shape, channels)).astype(np.float32)
+    one = image_heatmap(model, image, patch)
+    assert set(np.diff(one.rows)) == {stride}
+    fine = image_heatmap(model, image, patch, stride=finer)
+    step = stride // finer
+    np.testing.assert_allclose(fine.values[::step, ::step], one.values, rtol=0, atol=1e-4)
+    np.testing.assert_array_equal(fine.rows[::step], one.rows)
+    assert fine.values.shape[:2] == tuple(step * (n - 1) + 1 for n in one.values.shape[:2])
+    # What lies between is the map of the image that begins there.
+    cut = tuple(slice(finer, finer + side - stride) for side in shape)
+    between = image_heatmap(model, image[cut], patch)
+    np.testing.assert_allclose(fine.values[1::step, 1::step], between.values, rtol=0, atol=1e-4)
+    np.testing.assert_array_equal(fine.columns[1::step], between.columns + finer)
+    tiled = image_heatmap(model, image, patch, stride=finer, tile=tile)
+    np.testing.assert_allclose(tiled.values, fine.values, rtol=0, atol=1e-4)
+    assert one.values.std() > 1e-3
+    coarse = image_heatmap(model, image, patch, stride=2 * stride)
+    np.testing.assert_array_equal(coarse.values, one.values[::2, ::2])
+    np.testing.assert_array_equal(coarse.rows, one.rows[::2])
+
+
+def test_a_tile_bounds_what_the_network_sees() -> None:
+    model = fully_convolutional(unpadded(), 42)
+    seen: list[tuple[int, ...]] = []
+    ask = model.predict_on_batch
+
+    def listen(x: np.ndarray) -> np.ndarray:
+        seen.append(x.shape[1:3])
+        return ask(x)
+
+    model.predict_on_batch = listen
+    heatmap(model, images(300, 200), 42, tile=90)
+    assert len(seen) > 10
+    assert max(map(max, seen)) <= 90
+    with pytest.raises(ModelError, match="tile of 40 pixels is too small"):
+        heatmap(model, images(300, 200), 42, tile=40)
+
+
+def test_a_pool_before_the_global_one_leaves_cells_out() -> None:
+    """ResNet50 of 2017 pools 7x7 cells first: of the 8 of a 256 patch it sees 7."""
+    model = keras2_files.randomise(keras2_networks.resnet50())
+    x = np.random.default_rng(0).normal(0, 1, (1, 256, 256, 3)).astype(np.float32)
+    maps = heatmap(model, x, 256)
+    assert maps.shape == (1, 1, 1, 5)
+    np.testing.assert_allclose(maps[:, 0, 0], model(x), rtol=0, atol=1e-5)
+    with pytest.raises(ModelError, match="too small for model_1"):
+        fully_convolutional(model, 190)
+
+
+def test_what_cannot_be_a_heatmap_is_refused(patch_model: keras.Model) -> None:
+    with pytest.raises(ModelError, match="divisor or a multiple"):
+        heatmap(patch_model, images(96, 80), 56, stride=5)
+    inputs = keras.Input((56, 56, 1))
+    flat = layers.Dense(2, activation="softmax")(layers.Flatten()(inputs))
+    with pytest.raises(ModelError, match="cannot be made fully convolutional"):
+        fully_convolutional(keras.Model(inputs, flat, name="flat"), 56)
