@@ -19,6 +19,7 @@ def evaluate(
     metrics: dsl.Output[dsl.Metrics],
     roc: dsl.Output[dsl.ClassificationMetrics],
     report: dsl.Output[dsl.HTML],
+    summary: dsl.Output[dsl.Markdown],
 ) -> None:
     """Evaluate both classifiers on the test split and write the report.
 
@@ -33,8 +34,9 @@ def evaluate(
         image_training: The whole-image classifier.
         evaluation: Predictions and numbers.
         metrics: The numbers that runs are compared by.
-        roc: ROC curve on the test split.
+        roc: ROC curve and confusion matrix on the test split.
         report: The report as one HTML page.
+        summary: The findings in short.
     """
     from mammo_core import steps
 
@@ -51,4 +53,4 @@ def evaluate(
             out=evaluation.path,
         )
     )
-    steps.show_evaluation(store, evaluation.path, metrics, roc, report.path)
+    steps.show_evaluation(store, evaluation.path, metrics, roc, report.path, summary.path)

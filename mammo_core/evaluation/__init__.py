@@ -8,6 +8,9 @@ from mammo_core.evaluation.aggregate import (
     per_breast,
     per_patient,
 )
+from mammo_core.evaluation.comparison import ComparisonResult, LevelComparison, compare
+from mammo_core.evaluation.comparison_report import comparison_report
+from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.evaluation.decisions import (
     DecisionRules,
     LevelRules,
@@ -16,28 +19,33 @@ from mammo_core.evaluation.decisions import (
     fit_rules,
     read,
 )
+from mammo_core.evaluation.levels import LevelResult, PointResult
 from mammo_core.evaluation.patches import PatchEvaluation, patch_evaluation
+from mammo_core.evaluation.predictions import check_predictions
 from mammo_core.evaluation.run_report import report
-from mammo_core.evaluation.whole_image import (
-    EvaluationConfig,
-    EvaluationResult,
-    check_predictions,
-    evaluate,
-)
+from mammo_core.evaluation.subgroups import Subgroup
+from mammo_core.evaluation.whole_image import EvaluationResult, evaluate
 
 __all__ = [
     "LEVELS",
     "Aggregation",
+    "ComparisonResult",
     "DecisionRules",
     "EvaluationConfig",
     "EvaluationResult",
     "Level",
+    "LevelComparison",
+    "LevelResult",
     "LevelRules",
     "NamedPoint",
     "PatchEvaluation",
+    "PointResult",
     "Reading",
+    "Subgroup",
     "at_level",
     "check_predictions",
+    "compare",
+    "comparison_report",
     "evaluate",
     "fit_rules",
     "patch_evaluation",

@@ -7,7 +7,13 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from mammo_core.errors import RecordError
-from mammo_core.metrics import accuracy, confusion_matrix, one_against_rest_auc
+from mammo_core.metrics import (
+    accuracy,
+    confusion_matrix,
+    delong_interval,
+    one_against_rest_auc,
+    share_interval,
+)
 
 
 class PatchEvaluation(BaseModel):
@@ -20,6 +26,10 @@ class PatchEvaluation(BaseModel):
         class_auc: AUC of each class against all others; None for a class that does not occur.
         confusion: Counts, rows = true class, columns = predicted class.
         n_patches: Patches in all.
+        accuracy_ci95: Interval of the accuracy, bootstrapped by patient; None where patients
+            were not given.
+        class_auc_ci95: Intervals of `class_auc` (DeLong by patient); None for a class with
+            fewer than two patients, or where patients were not given.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,10 +40,18 @@ class PatchEvaluation(BaseModel):
     class_auc: tuple[float | None, ...]
     confusion: tuple[tuple[int, ...], ...]
     n_patches: int
+    accuracy_ci95: tuple[float, float] | None = None
+    class_auc_ci95: tuple[tuple[float, float] | None, ...] = ()
 
 
 def patch_evaluation(
-    labels: npt.ArrayLike, probabilities: npt.ArrayLike, class_names: Sequence[str]
+    labels: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    class_names: Sequence[str],
+    *,
+    groups: npt.ArrayLike | None = None,
+    replicates: int = 2000,
+    seed: int = 0,
 ) -> PatchEvaluation:
     """Evaluate patch predictions.
 
@@ -41,6 +59,9 @@ def patch_evaluation(
         labels: `(n,)` class indices.
         probabilities: `(n, classes)` float, [0, 1].
         class_names: In the order of the label map.
+        groups: `(n,)` patient keys; without them there are no intervals.
+        replicates: Bootstrap replicates.
+        seed: Of the bootstrap.
 
     Raises:
         RecordError: The shapes do not belong together.
@@ -63,4 +84,23 @@ def patch_evaluation(
         class_auc=class_auc,
         confusion=tuple(tuple(int(count) for count in row) for row in matrix),
         n_patches=int(matrix.sum()),
+        accuracy_ci95=None
+        if groups is None
+        else share_interval(np.asarray(labels) == predicted, groups, replicates, seed),
+        class_auc_ci95=tuple(
+            _auc_interval(np.asarray(labels) == index, scores[:, index], groups)
+            for index in range(len(class_names))
+        ),
     )
+
+
+def _auc_interval(
+    truth: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64], groups: npt.ArrayLike | None
+) -> tuple[float, float] | None:
+    if groups is None:
+        return None
+    try:
+        found = delong_interval(truth, scores, groups)
+    except RecordError:
+        return None
+    return found.low, found.high

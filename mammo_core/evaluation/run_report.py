@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mammo_core.evaluation import report_sections as sections
 from mammo_core.evaluation.patches import PatchEvaluation
 from mammo_core.evaluation.whole_image import EvaluationResult
 from mammo_core.reporting import (
@@ -16,7 +17,6 @@ from mammo_core.reporting import (
     confusion_plot,
     contact_sheet,
     overlay,
-    roc_plot,
     training_plot,
 )
 
@@ -33,6 +33,7 @@ def report(
     histories: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     patch_examples: Mapping[str, npt.NDArray[np.uint16]] | None = None,
     overlays: Sequence[Overlay] = (),
+    regions: Iterable[Mapping[str, Any]] = (),
     rejects: Iterable[Mapping[str, Any]] = (),
     seconds: Mapping[str, float] | None = None,
 ) -> str:
@@ -48,6 +49,7 @@ def report(
             val_loss, val_accuracy, val_auc, learning_rate, images_per_s.
         patch_examples: For every patch class `(n, h, w) uint16`.
         overlays: Test views with heatmaps.
+        regions: Rows of the table of the hottest regions in them.
         rejects: Rows item, kind, reason, step.
         seconds: For every step, how long it took.
 
@@ -55,8 +57,9 @@ def report(
         HTML that needs no network and no other file.
     """
     page = Page(title, "From mammograms to an evaluated whole-image classifier")
-    page.section("Run").facts(facts)
-    _test_set(page, result)
+    sections.summary(page, result)
+    sections.on_test(page, result)
+    sections.groups(page, result)
     counts = list(dataset_counts)
     if counts:
         page.section("Data").table(Table.of(counts))
@@ -77,70 +80,25 @@ def report(
         )
         for picture in overlays:
             page.figure(overlay(picture), picture.caption)
+        rows = list(regions)
+        if rows:
+            page.text("The hottest regions; rows and columns in pixels from the upper left corner.")
+            page.table(Table.of(rows))
     _rejects(page, list(rejects))
     if seconds:
         _seconds(page, seconds)
+    page.section("Where this comes from").facts(facts)
+    sections.glossary(page)
     return page.html()
-
-
-def _test_set(page: Page, result: EvaluationResult) -> None:
-    low, high = result.auc_ci95
-    page.section(
-        "Whole-image classifier on the test set",
-        f"{result.n_images:,} images of {result.n_views:,} views, {result.n_breasts:,} breasts and "
-        f"{result.n_patients:,} patients; {result.n_malignant:,} images "
-        f"({result.n_malignant_views:,} views) are malignant. Intervals: 95 %, "
-        f"{result.replicates:,} bootstrap replicates by patient.",
-    )
-    numbers: dict[str, tuple[Any, str]] = {
-        "AUC per image": (result.auc, f"95 % interval {low:.3f}–{high:.3f}")
-    }
-    for name, interval, how in (
-        ("AUC per breast", result.breast_auc, "mean over views"),
-        ("AUC per patient", result.patient_auc, "higher breast"),
-    ):
-        if interval is not None:
-            numbers[name] = (interval.value, f"{interval.low:.3f}–{interval.high:.3f}, {how}")
-    counts, point = result.at_operating_point, result.operating_point
-    points = {}
-    if counts is not None and point is not None:
-        numbers["Sensitivity"] = (result.sensitivity, f"at threshold {point.threshold:.3f}")
-        numbers["Specificity"] = (
-            result.specificity,
-            f"threshold chosen on validation ({point.specificity:.3f} there)",
-        )
-        if result.sensitivity is not None and result.specificity is not None:
-            points = {"Operating point": (1 - result.specificity, result.sensitivity)}
-    page.numbers(numbers)
-    page.figure(
-        roc_plot(
-            result.roc.false_positive_rate,
-            result.roc.true_positive_rate,
-            label=f"AUC {result.auc:.3f} ({low:.3f}–{high:.3f})",
-            points=points,
-        ),
-        "Per image, test set",
-        wide=False,
-    )
-    if counts is None:
-        page.text("No operating point: the validation set holds one class only.")
-        return
-    matrix = np.array(
-        [
-            [counts.true_negatives, counts.false_positives],
-            [counts.false_negatives, counts.true_positives],
-        ]
-    )
-    page.figure(
-        confusion_plot(matrix, ("benign", "malignant"), "At the operating point"),
-        "Images of the test set; the threshold comes from validation",
-        wide=False,
-    )
 
 
 def _patch_classifier(page: Page, patches: PatchEvaluation) -> None:
     page.section("Patch classifier", f"{patches.n_patches:,} patches it was not fitted to.")
-    page.numbers({"Patch accuracy": (patches.accuracy, f"{len(patches.class_names)} classes")})
+    below = f"{len(patches.class_names)} classes"
+    if patches.accuracy_ci95 is not None:
+        low, high = patches.accuracy_ci95
+        below = f"95 % interval {low:.3f}–{high:.3f}, {below}"
+    page.numbers({"Patch accuracy": (patches.accuracy, below)})
     page.figure(
         confusion_plot(np.array(patches.confusion), patches.class_names, "Patches"),
         "Shade: share of the true class",
@@ -148,15 +106,27 @@ def _patch_classifier(page: Page, patches: PatchEvaluation) -> None:
     )
     page.table(
         Table(
-            ("class", "patches", "right", "AUC against the rest"),
+            ("class", "patches", "right", "AUC against the rest", "95 % interval"),
             tuple(
-                (name, count, patches.confusion[index][index], patches.class_auc[index])
+                (
+                    name,
+                    count,
+                    patches.confusion[index][index],
+                    patches.class_auc[index],
+                    _interval(patches, index),
+                )
                 for index, (name, count) in enumerate(
                     zip(patches.class_names, patches.class_counts, strict=True)
                 )
             ),
         )
     )
+
+
+def _interval(patches: PatchEvaluation, index: int) -> str:
+    if not patches.class_auc_ci95 or (ends := patches.class_auc_ci95[index]) is None:
+        return "–"
+    return f"{ends[0]:.3f}–{ends[1]:.3f}"
 
 
 def _trainings(page: Page, histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:

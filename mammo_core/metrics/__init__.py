@@ -6,6 +6,7 @@ from mammo_core.metrics.bootstrap import (
     auc_interval,
     intervals,
     mean_auc_interval,
+    share_interval,
 )
 from mammo_core.metrics.calibration import (
     Calibration,
@@ -69,5 +70,6 @@ __all__ = [
     "roc_curve",
     "sensitive_operating_point",
     "sensitivity_at_specificity",
+    "share_interval",
     "specificity_at_sensitivity",
 ]

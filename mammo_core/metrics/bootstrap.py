@@ -4,7 +4,7 @@ The images of one patient are not independent, so patients are drawn, with all t
 (NYU metarepository convention: 2,000 replicates, percentiles 2.5 and 97.5).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -168,6 +168,58 @@ def intervals(
     }
 
 
+def share_interval(
+    right: npt.ArrayLike, groups: npt.ArrayLike, replicates: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """Return the 95 % interval of a share (an accuracy), bootstrapped by patient.
+
+    Args:
+        right: `(n,)` bool.
+        groups: `(n,)` patient keys.
+        replicates: Bootstrap replicates.
+        seed: Seed of the draws.
+
+    Returns:
+        Its low and its high end.
+
+    Raises:
+        RecordError: Lengths differ, or there is nothing.
+    """
+    hits = np.asarray(right, dtype=np.float64)
+    patient_of, draws = _draws(len(hits), groups, replicates, seed)
+    patients = patient_of.max() + 1
+    per_patient = np.bincount(patient_of, hits, minlength=patients)
+    records = np.bincount(patient_of, minlength=patients)
+    shares = [times @ per_patient / (times @ records) for times in draws]
+    low, high = np.percentile(np.concatenate(shares), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _draws(
+    records: int, groups: npt.ArrayLike, replicates: int, seed: int
+) -> tuple[npt.NDArray[np.int64], Iterator[npt.NDArray[np.float64]]]:
+    """The patient of every record `(n,)`, and chunks of how often each patient is drawn."""
+    group_array = np.asarray(groups).astype(str)
+    if group_array.shape != (records,) or not records or replicates < 1:
+        raise RecordError(
+            "A bootstrap needs a patient for every record",
+            expected=f"{records} patient keys and at least one replicate",
+            received=f"patient keys of shape {group_array.shape}, {replicates} replicates",
+        )
+    # Patients in the order of their keys, so that the order of the records changes nothing.
+    patients, patient_of = np.unique(group_array, return_inverse=True)
+    random = generator(seed, "bootstrap")
+    step = max(1, _CHUNK // records)
+
+    def chunks() -> Iterator[npt.NDArray[np.float64]]:
+        for start in range(0, replicates, step):
+            count = min(step, replicates - start)
+            even = [1 / len(patients)] * len(patients)
+            yield random.multinomial(len(patients), even, size=count).astype(np.float64)
+
+    return patient_of, chunks()
+
+
 def _bootstrap(
     labels: Labels,
     score_sets: list[Scores],
@@ -177,24 +229,12 @@ def _bootstrap(
     seed: int,
 ) -> list[dict[str, npt.NDArray[np.float64]]]:
     """For every set of scores the replicates of every measure, all on the same draws."""
-    group_array = np.asarray(groups).astype(str)
-    if group_array.shape != labels.shape or replicates < 1:
-        raise RecordError(
-            "A bootstrap needs a patient for every record",
-            expected=f"{len(labels)} patient keys and at least one replicate",
-            received=f"patient keys of shape {group_array.shape}, {replicates} replicates",
-        )
-    # Patients in the order of their keys, so that the order of the records changes nothing.
-    patients, patient_of = np.unique(group_array, return_inverse=True)
-    random = generator(seed, "bootstrap")
-    step = max(1, _CHUNK // len(labels))
+    patient_of, draws = _draws(len(labels), groups, replicates, seed)
     found: list[dict[str, list[npt.NDArray[np.float64]]]] = [
         {name: [] for name in measures} for _ in score_sets
     ]
-    for start in range(0, replicates, step):
-        count = min(step, replicates - start)
-        times = random.multinomial(len(patients), [1 / len(patients)] * len(patients), size=count)
-        weights = times[:, patient_of].astype(np.float64)
+    for times in draws:
+        weights = times[:, patient_of]
         for parts, scores in zip(found, score_sets, strict=True):
             drawn = Weighted(labels, scores, weights)
             for name, measure in measures.items():

@@ -36,6 +36,9 @@ class DeLongInterval:
     high: float
     standard_error: float
 
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.low:.3f}–{self.high:.3f})"
+
 
 @dataclass(frozen=True)
 class DeLongDifference(DeLongInterval):

@@ -1,6 +1,7 @@
 """HTML and plots: everything a step shows. Plain data in, PNG bytes or one HTML text out."""
 
 from mammo_core.reporting.intervals import interval_plot
+from mammo_core.reporting.measure_plots import curves_plot, forest_plot, reliability_plot
 from mammo_core.reporting.page import Page, Table
 from mammo_core.reporting.pictures import Overlay, contact_sheet, overlay
 from mammo_core.reporting.plots import confusion_plot, roc_plot, training_plot
@@ -11,8 +12,11 @@ __all__ = [
     "Table",
     "confusion_plot",
     "contact_sheet",
+    "curves_plot",
+    "forest_plot",
     "interval_plot",
     "overlay",
+    "reliability_plot",
     "roc_plot",
     "training_plot",
 ]

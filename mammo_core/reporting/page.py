@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
+_SHORT = 24
+"""Characters of a cell that are kept on one line: a value with its interval."""
+
 NOTICE = "Research use only. Not a medical device."
 
 
@@ -68,6 +71,10 @@ class Page:
         """Add a paragraph; returns the page."""
         return self._add("text", text=text)
 
+    def warning(self, text: str) -> "Page":
+        """Add a paragraph that stands out; returns the page."""
+        return self._add("warning", text=text)
+
     def facts(self, facts: Mapping[str, Any]) -> "Page":
         """Add names with values, one per line; returns the page."""
         return self._add("facts", facts={name: show(value) for name, value in facts.items()})
@@ -79,9 +86,10 @@ class Page:
 
     def table(self, table: Table) -> "Page":
         """Add a table; returns the page."""
-        rows = [[(show(cell), _is_number(cell)) for cell in row] for row in table.rows]
+        rows = [[(show(cell), _cell_class(cell)) for cell in row] for row in table.rows]
         numeric = [
-            bool(rows) and all(row[place][1] for row in rows) for place in range(len(table.columns))
+            bool(rows) and all(row[place][1] == "number" for row in rows)
+            for place in range(len(table.columns))
         ]
         heads = list(zip(table.columns, numeric, strict=True))
         return self._add("table", heads=heads, rows=rows, note=table.note)
@@ -135,5 +143,7 @@ def show(value: Any) -> str:
     return str(value)
 
 
-def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, Real) and not isinstance(value, bool))
+def _cell_class(value: Any) -> str:
+    if value is None or (isinstance(value, Real) and not isinstance(value, bool)):
+        return "number"
+    return "short" if len(str(value)) <= _SHORT else ""

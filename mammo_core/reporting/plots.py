@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo_core.errors import RecordError
-from mammo_core.reporting.figures import BLUE, COLOURS, GREY, ORANGE, figure, png, style
+from mammo_core.reporting.figures import COLOURS, GREY, figure, png, style
+from mammo_core.reporting.measure_plots import curves_plot
 
 
 def roc_plot(
@@ -28,16 +29,14 @@ def roc_plot(
     Returns:
         PNG bytes.
     """
-    drawn = figure(5.2, 4.8)
-    axes = drawn.add_subplot()
-    style(axes, "ROC curve", "1 − specificity", "Sensitivity")
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", label="Chance")
-    axes.plot(false_positive_rate, true_positive_rate, color=BLUE, linewidth=2, label=label)
-    for name, (x, y) in (points or {}).items():
-        axes.plot([x], [y], "o", color=ORANGE, markersize=7, label=name)
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-    axes.legend(loc="lower right", fontsize=8, frameon=False)
-    return png(drawn)
+    return curves_plot(
+        {label: (false_positive_rate, true_positive_rate)},
+        title="ROC curve",
+        x="1 − specificity",
+        y="Sensitivity",
+        points=points,
+        chance=((0, 1), (0, 1)),
+    )
 
 
 def training_plot(history: Sequence[Mapping[str, Any]], title: str) -> bytes:

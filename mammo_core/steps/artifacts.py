@@ -14,6 +14,7 @@ class _Metrics(Protocol):
 
 class _Curve(Protocol):
     def log_roc_curve(self, fpr: list[float], tpr: list[float], threshold: list[float]) -> None: ...
+    def log_confusion_matrix(self, categories: list[str], matrix: list[list[int]]) -> None: ...
 
 
 def passed(path: str) -> bool:
@@ -34,27 +35,41 @@ def show_audit(store: str, path: str, page: str) -> None:
     Path(page).write_bytes(open_store(store).read(manifest.file("audit.html").key))
 
 
-def show_evaluation(store: str, path: str, metrics: _Metrics, roc: _Curve, report: str) -> None:
+def show_evaluation(
+    store: str, path: str, metrics: _Metrics, roc: _Curve, report: str, summary: str
+) -> None:
     """Fill KFP's artifacts from a published evaluation.
 
     Args:
         store: URI of the object store.
         path: Where the evaluation's manifest lies locally.
         metrics: Gets the scalar numbers.
-        roc: Gets the ROC curve, all thresholds finite.
+        roc: Gets the ROC curve, all thresholds finite, and the confusion matrix at the
+            operating point where there is one.
         report: Where the HTML page goes.
+        summary: Where the findings go as Markdown.
     """
     place = open_store(store)
     manifest = parse(Path(path).read_bytes(), path)
-    summary: dict[str, Any] = manifest.facts["summary"]
-    low, high = summary["auc_ci95"]
-    shown = {**summary, "auc_ci95_low": low, "auc_ci95_high": high}
+    numbers: dict[str, Any] = manifest.facts["summary"]
+    low, high = numbers["auc_ci95"]
+    shown = {**numbers, "auc_ci95_low": low, "auc_ci95_high": high}
     for name, value in shown.items():
         if isinstance(value, (int, float)):
             metrics.log_metric(name, float(value))
-    curve = json.loads(place.read(manifest.file("metrics.json").key))["image"]["roc"]
+    image = json.loads(place.read(manifest.file("metrics.json").key))["image"]
+    curve, counts = image["roc"], image["at_operating_point"]
     roc.log_roc_curve(
         curve["false_positive_rate"], curve["true_positive_rate"], curve["thresholds"]
     )
-    Path(report).parent.mkdir(parents=True, exist_ok=True)
-    Path(report).write_bytes(place.read(manifest.file("report.html").key))
+    if counts is not None:
+        roc.log_confusion_matrix(
+            ["benign", "malignant"],
+            [
+                [counts["true_negatives"], counts["false_positives"]],
+                [counts["false_negatives"], counts["true_positives"]],
+            ],
+        )
+    for target, name in ((report, "report.html"), (summary, "summary.md")):
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        Path(target).write_bytes(place.read(manifest.file(name).key))

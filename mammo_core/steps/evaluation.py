@@ -14,9 +14,18 @@ from mammo_core.datasets.manifests import fetch_verified, find, put_bytes
 from mammo_core.datasets.readers import RecordSource
 from mammo_core.datasets.shards import read_shard
 from mammo_core.datasets.tables import put_table, read_table
-from mammo_core.evaluation import EvaluationConfig, patch_evaluation, report
+from mammo_core.evaluation import (
+    LEVELS,
+    EvaluationConfig,
+    EvaluationResult,
+    PatchEvaluation,
+    patch_evaluation,
+    report,
+    wording,
+)
 from mammo_core.evaluation import evaluate as evaluate_images
 from mammo_core.evaluation.averaging import shifted, shifts
+from mammo_core.evaluation.explanation import hot_regions, patch_heat
 from mammo_core.features.frame import IMAGE_CLASSES, SPLITS, Frame, from_manifest
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.progress import progress
@@ -31,6 +40,11 @@ from mammo_core.store import Store
 EVALUATION_REVISION = 2
 EVALUATION = "evaluations"
 _PATCHES_SHOWN = 8
+#: Of a frame, what evaluation needs of an image: the last three make subgroups.
+_COLUMNS = [
+    *("image_id", "patient_key", "view_id", "laterality", "view", "label"),
+    *("source", "breast_density", "lesion_types"),
+]
 
 
 @step("evaluate")
@@ -124,20 +138,39 @@ def _evaluate_and_report(
     patch_model = load_network(context, patch_training)
     preprocessing = training_preprocessing(image_training)
 
-    predictions = {
-        split: image_predictions(
-            store, images, data, split, image_model, preprocessing, recipe.evaluation
-        )
-        for split in ("test", "validation")
-    }
+    def score_rows(rows: pd.DataFrame) -> pd.DataFrame:
+        return image_predictions(store, images, rows, image_model, preprocessing, recipe.evaluation)
+
+    predictions = {split: score_rows(data.split(split)) for split in ("test", "validation")}
+    # Official test images of patients who are in the official training set too: not part of
+    # the test set, but of the split others report on.
+    leaking = data.facts["leaking_patients"] if recipe.split.name.startswith("official") else []
+    leaked = data.split("excluded")
+    leaked = leaked[leaked["patient_key"].isin(set(leaking))]
+    if recipe.split.leak != "drop_from_test":
+        leaked = leaked[:0]
     result = evaluate_images(
-        predictions["test"], predictions["validation"], recipe.evaluation, recipe.seed
+        predictions["test"],
+        predictions["validation"],
+        recipe.evaluation,
+        recipe.seed,
+        leaking=leaking,
+        leaked=score_rows(leaked) if len(leaked) else None,
     )
     table = read_table(store, patches, "patches.parquet")
     labels = data.patch_labels(table, "test", recipe.label_map)
-    patch_result = _evaluate_patches(context, patches, labels, patch_model, preprocessing)
+    patch_result = _evaluate_patches(context, patches, data, labels, patch_model, preprocessing)
     context.say(f"test AUC {result.auc:.4f}, patch accuracy {patch_result.accuracy:.4f}")
 
+    overlays, regions = _overlays(
+        store,
+        images,
+        predictions["test"],
+        patch_model,
+        preprocessing,
+        int(patch_training.facts["patch_size"]),
+        recipe.evaluation.overlays,
+    )
     indexed = find(store, TABLES, images.lineage["tables"])
     outputs = [found for found in (indexed, images, patches) if found is not None]
     html = report(
@@ -160,15 +193,8 @@ def _evaluate_and_report(
             "Whole-image classifier": _history(store, image_training),
         },
         patch_examples=_patch_examples(store, patches, labels, recipe.label_map.names, recipe.seed),
-        overlays=_overlays(
-            store,
-            images,
-            predictions["test"],
-            patch_model,
-            preprocessing,
-            int(patch_training.facts["patch_size"]),
-            recipe.evaluation.overlays,
-        ),
+        overlays=overlays,
+        regions=regions,
         rejects=rejects_of(context, *outputs),
     )
     metrics = {
@@ -178,6 +204,7 @@ def _evaluate_and_report(
     folder = manifest.folder
     files = (
         put_bytes(store, folder, "report.html", html.encode()),
+        put_bytes(store, folder, "summary.md", wording.markdown(result, patch_result).encode()),
         put_bytes(
             store, folder, "decision_rules.json", (result.rules.model_dump_json() + "\n").encode()
         ),
@@ -191,6 +218,7 @@ def _evaluate_and_report(
         "patch_accuracy": patch_result.accuracy,
         "auc": result.auc,
         "auc_ci95": list(result.auc_ci95),
+        **_more_numbers(result),
         "n_test_images": result.n_images,
         "n_test_views": result.n_views,
         "n_test_patients": result.n_patients,
@@ -203,29 +231,51 @@ def _evaluate_and_report(
     )
 
 
+def _more_numbers(result: EvaluationResult) -> dict[str, float]:
+    """What else runs are compared by; numbers that this test set has not are left out."""
+    images, breasts, patients = (result.at(level) for level in LEVELS)
+    found = {
+        "breast_auc": breasts and breasts.auc.value,
+        "patient_auc": patients and patients.auc.value,
+        "average_precision": images and images.average_precision.value,
+        "partial_auc": images and images.partial_auc.value,
+        "brier": images and images.brier.value,
+        "brier_calibrated": images and images.brier_calibrated.value,
+        "sensitivity": result.sensitivity,
+        "specificity": result.specificity,
+    }
+    return {name: float(value) for name, value in found.items() if isinstance(value, float)}
+
+
 def image_predictions(
     store: Store,
     images: Manifest,
-    frame: Frame,
-    split: str,
+    rows: pd.DataFrame,
     model: Any,
     preprocessing: Preprocessing,
     config: EvaluationConfig,
 ) -> pd.DataFrame:
-    """Score the images of a split, averaged over flips and translations as configured.
+    """Score images, averaged over flips and translations as configured.
+
+    Args:
+        store: Where the images are.
+        images: The image dataset.
+        rows: Of a frame, the images to score.
+        model: The whole-image classifier.
+        preprocessing: The way pixels reach it.
+        config: Flips and translations.
 
     Returns:
-        A row per image: image_id, patient_key, view_id, laterality, view, label, probability
-        (malignant, [0, 1]), sorted by id.
+        A row per image: image_id, patient_key, view_id, laterality, view, label, source,
+        breast_density, lesion_types, probability (malignant, [0, 1]).
     """
     from mammo_core.training import predict
 
-    rows = frame.split(split)
-    labels = frame.image_labels(split)
+    labels = dict(zip(rows["image_id"], rows["label"].astype(int), strict=True))
     source = RecordSource(store, images, labels, classes=len(IMAGE_CLASSES), batch_size=8)
     places = shifts(config.translation)
     total: Any = 0.0
-    with progress(f"score {split}", source.size * len(places), "images") as shown:
+    with progress("score images", source.size * len(places), "images") as shown:
         for down, right in places:
 
             def to_network(
@@ -238,23 +288,33 @@ def image_predictions(
             )
             total = total + probabilities[:, 1].astype(float)
     scores = dict(zip(ids, total / len(places), strict=True))
-    columns = ["image_id", "patient_key", "view_id", "laterality", "view", "label"]
-    return rows[columns].assign(probability=rows["image_id"].map(scores))
+    return rows[_COLUMNS].assign(probability=rows["image_id"].map(scores))
 
 
 def _evaluate_patches(
     context: StepContext,
     patches: Manifest,
+    frame: Frame,
     labels: dict[str, int],
     model: Any,
     preprocessing: Preprocessing,
-) -> Any:
+) -> PatchEvaluation:
     from mammo_core.training import predict
 
     classes = context.recipe.label_map.names
     source = RecordSource(context.store, patches, labels, classes=len(classes), batch_size=64)
-    _, probabilities, truth = predict(model, source, preprocessing.to_network)
-    return patch_evaluation(truth, probabilities, classes)
+    ids, probabilities, truth = predict(model, source, preprocessing.to_network)
+    table = read_table(context.store, patches, "patches.parquet")
+    image_of = dict(zip(table["patch_id"], table["image_id"], strict=True))
+    patient_of = dict(zip(frame.images["image_id"], frame.images["patient_key"], strict=True))
+    return patch_evaluation(
+        truth,
+        probabilities,
+        classes,
+        groups=[patient_of[image_of[id]] for id in ids],
+        replicates=context.recipe.evaluation.bootstrap_replicates,
+        seed=context.recipe.seed,
+    )
 
 
 def _history(store: Store, training: Manifest) -> list[dict[str, Any]]:
@@ -291,9 +351,13 @@ def _overlays(
     preprocessing: Preprocessing,
     patch_size: int,
     count: int,
-) -> list[Overlay]:
-    """The most and the least suspicious test views of both labels, with their heatmaps."""
-    from mammo_core.models import coordinates, fully_convolutional, heatmap
+) -> tuple[list[Overlay], list[dict[str, Any]]]:
+    """The most and the least suspicious test views of both labels, with their heatmaps.
+
+    Returns:
+        Pictures, and the hottest regions in them as rows of a table.
+    """
+    from mammo_core.models import fully_convolutional
 
     ordered = predictions.sort_values(["probability", "image_id"])
     positive, negative = ordered[ordered["label"] == 1], ordered[ordered["label"] == 0]
@@ -313,12 +377,11 @@ def _overlays(
             if record.image_id in wanted:
                 records[record.image_id] = record
     network = fully_convolutional(patch_model, patch_size)
-    overlays = []
+    overlays, regions = [], []
     for name, row in wanted.items():
         record = records[name]
-        maps = heatmap(network, preprocessing.to_network(record.pixels[np.newaxis]), patch_size)
-        heat = 1.0 - maps[0, :, :, 0]  # whatever is not background
-        rows, columns = coordinates(patch_model, record.pixels.shape, patch_size)
+        batch = preprocessing.to_network(record.pixels[np.newaxis])
+        heat = patch_heat(network, batch, patch_size)[0]
         mask = np.zeros(record.pixels.shape, bool)
         for lesion in record.lesions:
             mask |= lesion.mask
@@ -326,22 +389,23 @@ def _overlays(
         overlays.append(
             Overlay(
                 image=record.pixels,
-                heat=_spread(heat, rows, columns, record.pixels.shape),
+                heat=heat,
                 mask=mask,
                 caption=f"{row.view_id}: {label}, malignant probability {row.probability:.2f}",
             )
         )
-    return overlays
-
-
-def _spread(
-    heat: npt.NDArray[np.floating[Any]],
-    rows: npt.NDArray[np.float64],
-    columns: npt.NDArray[np.float64],
-    shape: tuple[int, ...],
-) -> npt.NDArray[np.float64]:
-    """Bring a heatmap to image size by its cells' centres; 0 beyond the outermost ones."""
-    vertical = np.stack([np.interp(np.arange(shape[0]), rows, h, 0, 0) for h in heat.T], axis=1)
-    return np.stack(
-        [np.interp(np.arange(shape[1]), columns, line, 0, 0) for line in vertical], axis=0
-    )
+        regions += [
+            {
+                "view": row.view_id,
+                "region": region.rank,
+                "row": round(region.row),
+                "column": round(region.column),
+                "rows": f"{region.top}–{region.bottom}",
+                "columns": f"{region.left}–{region.right}",
+                "area (pixels)": region.area,
+                "highest": region.peak,
+                "in an annotated lesion": bool(mask[round(region.row), round(region.column)]),
+            }
+            for region in hot_regions(heat)
+        ]
+    return overlays, regions

@@ -175,4 +175,5 @@ def test_report_tells_the_whole_run():
         "Research use only. Not a medical device.",
     ):
         assert text in html, text
-    assert html.count("data:image/png;base64,") == 6  # ROC, two confusions, training, sheet, view
+    # ROC, precision, reliability, subgroups, two confusions, training, sheet, view.
+    assert html.count("data:image/png;base64,") == 9

@@ -1,0 +1,139 @@
+"""The report of a comparison: two models on the same test set, as one HTML page."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mammo_core.evaluation import wording
+from mammo_core.evaluation.comparison import ComparisonResult, LevelComparison
+from mammo_core.evaluation.report_sections import DIAGONAL
+from mammo_core.reporting import Page, Table, curves_plot, forest_plot
+
+
+def comparison_report(
+    result: ComparisonResult,
+    *,
+    title: str = "",
+    facts: Mapping[str, Any] | None = None,
+    reasons: Iterable[str] = (),
+) -> str:
+    """Return the report of a comparison.
+
+    Args:
+        result: From `compare`.
+        title: Of the page; default the names of the two.
+        facts: Shown as name and value: model ids, frame, …
+        reasons: What was decided and why, for instance by the gate.
+
+    Returns:
+        HTML that needs no network and no other file.
+    """
+    page = Page(
+        title or f"{result.name} against {result.reference}",
+        "Two whole-image classifiers on the same test set",
+    )
+    images = result.levels[0]
+    page.section("In short").text(verdict(images, result.name, result.reference))
+    for reason in reasons:
+        page.text(reason)
+    if images.warning:
+        page.warning(
+            f"Few patients to compare on ({images.warning}): only large differences can show."
+        )
+    page.numbers(
+        {
+            f"AUC of {result.name}": (images.auc.value, _ends(images.auc)),
+            f"AUC of {result.reference}": (
+                images.reference_auc.value,
+                _ends(images.reference_auc),
+            ),
+            "Difference": (f"{images.difference.value:+.3f}", _ends(images.difference, "+")),
+        }
+    )
+    page.section(
+        "Measures",
+        "Intervals: 95 %, bootstrap by patient, both models on the same draws; p value: DeLong's "
+        "paired test by patient.",
+    )
+    page.table(Table.of(_rows(result)))
+    page.figure(
+        curves_plot(
+            {
+                f"{result.name}: AUC {images.auc}": (
+                    images.roc.false_positive_rate,
+                    images.roc.true_positive_rate,
+                ),
+                f"{result.reference}: AUC {images.reference_auc}": (
+                    images.reference_roc.false_positive_rate,
+                    images.reference_roc.true_positive_rate,
+                ),
+            },
+            title="ROC curves",
+            x="1 − specificity",
+            y="Sensitivity",
+            chance=DIAGONAL,
+        ),
+        "Per image, test set",
+        wide=False,
+    )
+    page.figure(
+        forest_plot(
+            [(f"per {level.level}", *_numbers(level)) for level in result.levels],
+            title="Difference of AUC",
+            x=f"{result.name} minus {result.reference}, 95 % interval",
+            reference=0.0,
+        ),
+        "Right of the dotted line the first is better; an interval that crosses it shows no "
+        "difference",
+    )
+    if result.correlation is not None:
+        page.text(
+            f"The two rank the images with a correlation of {result.correlation:.2f} (Spearman)."
+        )
+    if facts:
+        page.section("Where this comes from").facts(facts)
+    page.section("How to read this").facts(
+        {name: wording.GLOSSARY[name] for name in ("AUC", "95 % interval")}
+    )
+    return page.html()
+
+
+def verdict(level: LevelComparison, name: str, reference: str) -> str:
+    """Say in a sentence what a comparison shows."""
+    told = (
+        f"AUC {level.auc.value:.3f} against {level.reference_auc.value:.3f} on {level.n:,} images "
+        f"of {level.n_patients:,} patients: difference {level.difference.value:+.3f}, "
+        f"95 % interval {level.difference.low:+.3f} to {level.difference.high:+.3f}."
+    )
+    if level.difference.low > 0:
+        return f"{told} {name} ranks better than {reference}."
+    if level.difference.high < 0:
+        return f"{told} {name} ranks worse than {reference}."
+    return f"{told} No difference is shown; that is no proof that there is none."
+
+
+def _rows(result: ComparisonResult) -> list[dict[str, Any]]:
+    return [
+        {
+            "per": level.level,
+            "number": level.n,
+            "malignant": level.n_malignant,
+            "patients": level.n_patients,
+            f"AUC of {result.name}": str(level.auc),
+            f"AUC of {result.reference}": str(level.reference_auc),
+            "difference": f"{level.difference.value:+.3f} ({_ends(level.difference, '+')})",
+            "p value": "–" if level.delong is None else _p_value(level.delong.p_value),
+        }
+        for level in result.levels
+    ]
+
+
+def _p_value(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _numbers(level: LevelComparison) -> tuple[float, float, float]:
+    return level.difference.value, level.difference.low, level.difference.high
+
+
+def _ends(interval: Any, sign: str = "") -> str:
+    return f"{interval.low:{sign}.3f} to {interval.high:{sign}.3f}"

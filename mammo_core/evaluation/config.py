@@ -1,0 +1,36 @@
+"""How a whole-image classifier is evaluated."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mammo_core.evaluation.aggregate import Aggregation
+from mammo_core.metrics.calibration import Method
+
+
+class EvaluationConfig(BaseModel):
+    """How a whole-image classifier is evaluated.
+
+    Attributes:
+        bootstrap_replicates: Replicates of the 95 % intervals (by patient).
+        flips: Whether a probability is the mean over the image and its three flips.
+        translation: Pixels by which images are also shifted, to nine places; 0 for none.
+        overlays: Test views shown with their heatmap in the report.
+        operating_specificity: The least specificity of the operating point on validation.
+        operating_sensitivity: The least sensitivity of the second operating point there.
+        partial_sensitivity: Where the partial area under the ROC curve begins.
+        calibration: How probabilities are calibrated; fitted on validation.
+        aggregation: From images to breasts and patients.
+        small_group: A group with fewer malignant or fewer benign patients is marked as small.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bootstrap_replicates: int = Field(default=2000, ge=100)
+    flips: bool = False
+    translation: int = Field(default=0, ge=0)
+    overlays: int = Field(default=6, ge=0)
+    operating_specificity: float = Field(default=0.8, ge=0, le=1)
+    operating_sensitivity: float = Field(default=0.9, ge=0, le=1)
+    partial_sensitivity: float = Field(default=0.8, ge=0, lt=1)
+    calibration: Method = "platt"
+    aggregation: Aggregation = Aggregation()
+    small_group: int = Field(default=10, ge=0)

@@ -1,0 +1,161 @@
+"""Subgroups of the test set: who is served less well than the mean."""
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+from mammo_core.errors import RecordError
+from mammo_core.evaluation.config import EvaluationConfig
+from mammo_core.evaluation.decisions import DecisionRules
+from mammo_core.evaluation.predictions import small_warning
+from mammo_core.metrics import Interval, auc_interval, counts_at
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: BI-RADS breast composition by the numbers of the case tables.
+_DENSITIES = {
+    1: "1 (fatty)",
+    2: "2 (scattered)",
+    3: "3 (heterogeneous)",
+    4: "4 (extremely dense)",
+}
+
+
+class Subgroup(BaseModel):
+    """The images of one group.
+
+    Attributes:
+        by: What groups are made by: lesion type, view, breast density, source, split.
+        group: Which one.
+        n_images: Images.
+        n_malignant: Malignant ones.
+        n_patients: Patients.
+        auc: Per image, with its interval; None with one class or too few patients.
+        sensitivity: At the first operating point; None without one or without malignant
+            images.
+        specificity: Likewise.
+        warning: Set where the group is small, or not comparable.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: str
+    group: str
+    n_images: int
+    n_malignant: int
+    n_patients: int
+    auc: Interval | None
+    sensitivity: float | None
+    specificity: float | None
+    warning: str
+
+
+def subgroups(
+    test: "pd.DataFrame",
+    rules: DecisionRules,
+    config: EvaluationConfig,
+    seed: int,
+    *,
+    leaking: Collection[str] = (),
+    leaked: "pd.DataFrame | None" = None,
+) -> tuple[Subgroup, ...]:
+    """Measure the groups of the test set.
+
+    Groups by view always; by lesion_types (`calcification`, `mass`, `calcification+mass`; an
+    image with both is in both groups), breast_density and source where the table has them.
+
+    Args:
+        test: Checked predictions, one row per image.
+        rules: Fitted on validation.
+        config: How to evaluate.
+        seed: Of the bootstrap.
+        leaking: Patients that the official split has in training and in test. With them come
+            the two variants of the split: official, and without leak.
+        leaked: Checked predictions of their official test images where those are not in
+            `test`.
+
+    Raises:
+        ModelError: A probability is not in [0, 1].
+    """
+    rows = [
+        _group(by, group, rows, rules, config, seed)
+        for by, group, rows in _groups(test)
+        if len(rows)
+    ]
+    if leaking:
+        rows += _variants(test, rules, config, seed, set(leaking), leaked)
+    return tuple(rows)
+
+
+def _groups(test: "pd.DataFrame") -> "Iterator[tuple[str, str, pd.DataFrame]]":
+    if "lesion_types" in test.columns:
+        types = test["lesion_types"].fillna("").astype(str).str.split("+")
+        for name in sorted({name for names in types for name in names}):
+            inside = types.map(lambda names, name=name: name in names)
+            yield "lesion type", name or "none annotated", test[inside]
+    for name, rows in test.groupby("view", sort=True):
+        yield "view", str(name), rows
+    if "breast_density" in test.columns:
+        density = test["breast_density"].fillna(0).astype(int)
+        for number, rows in test.groupby(density, sort=True):
+            yield "breast density", _DENSITIES.get(int(str(number)), "unknown"), rows
+    if "source" in test.columns:
+        for name, rows in test.groupby("source", sort=True):
+            yield "source", str(name), rows
+
+
+def _variants(
+    test: "pd.DataFrame",
+    rules: DecisionRules,
+    config: EvaluationConfig,
+    seed: int,
+    leaking: set[str],
+    leaked: "pd.DataFrame | None",
+) -> list[Subgroup]:
+    import pandas as pd
+
+    official = test if leaked is None or leaked.empty else pd.concat([test, leaked])
+    clean = test[~test["patient_key"].isin(leaking)]
+    whole = _group("split", "official", official, rules, config, seed)
+    told = f"{len(leaking)} patients are in the official training set too"
+    warning = "; ".join(filter(None, (told, whole.warning)))
+    return [
+        whole.model_copy(update={"warning": warning}),
+        _group("split", "official without leak", clean, rules, config, seed),
+    ]
+
+
+def _group(
+    by: str,
+    group: str,
+    rows: "pd.DataFrame",
+    rules: DecisionRules,
+    config: EvaluationConfig,
+    seed: int,
+) -> Subgroup:
+    rows = rows.sort_values("image_id")
+    labels, scores = rows["label"].to_numpy(), rows["probability"].to_numpy()
+    interval: Interval | None = None
+    if 0 < labels.sum() < len(labels):
+        try:
+            interval = auc_interval(
+                labels, scores, rows["patient_key"].to_numpy(), config.bootstrap_replicates, seed
+            )
+        except RecordError:
+            interval = None  # too few patients: the warning says how many
+    point = rules.image.point()
+    counts = None if point is None else counts_at(labels, scores, point.threshold)
+    malignant = int(labels.sum())
+    return Subgroup(
+        by=by,
+        group=group,
+        n_images=len(rows),
+        n_malignant=malignant,
+        n_patients=int(rows["patient_key"].nunique()),
+        auc=interval,
+        sensitivity=counts.sensitivity if counts and malignant else None,
+        specificity=counts.specificity if counts and malignant < len(rows) else None,
+        warning=small_warning(rows, config.small_group),
+    )

@@ -1,0 +1,168 @@
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+
+from mammo_core.evaluation import (
+    EvaluationConfig,
+    EvaluationResult,
+    at_level,
+    evaluate,
+    patch_evaluation,
+    read,
+    wording,
+)
+
+CONFIG = EvaluationConfig(bootstrap_replicates=200)
+
+
+@pytest.fixture(scope="module")
+def tables(predictions):
+    return predictions(60, 1), predictions(40, 2, "V")
+
+
+@pytest.fixture(scope="module")
+def result(tables, predictions):
+    leaked = predictions(5, 3, "L")
+    return evaluate(*tables, CONFIG, 0, leaking=sorted(set(leaked["patient_key"])), leaked=leaked)
+
+
+def test_every_level_has_every_measure(tables, result):
+    for level, count in (("image", 240), ("breast", 120), ("patient", 60)):
+        found, table = result.at(level), at_level(tables[0], level)
+        labels, scores = table["label"], table["probability"]
+        assert (found.n, found.n_patients, found.n_malignant) == (count, 60, labels.sum())
+        assert found.auc.value == pytest.approx(roc_auc_score(labels, scores))
+        assert found.auc_delong.value == pytest.approx(found.auc.value)
+        width = found.auc.high - found.auc.low
+        assert found.auc_delong.high - found.auc_delong.low == pytest.approx(width, rel=0.3)
+        expected = average_precision_score(labels, scores)
+        assert found.average_precision.value == pytest.approx(expected)
+        assert found.brier.value == pytest.approx(brier_score_loss(labels, scores))
+        calibrated = read(result.rules, level, scores).calibrated
+        expected = brier_score_loss(labels, calibrated)
+        assert found.brier_calibrated.value == pytest.approx(expected)
+        assert sum(found.reliability.counts) == count
+        for point in found.operating_points:
+            counts = point.counts
+            assert point.sensitivity.value == pytest.approx(counts.sensitivity)
+            assert point.specificity.value == pytest.approx(counts.specificity)
+            assert point.sensitivity.low <= point.sensitivity.value <= point.sensitivity.high
+    # The scores are twice too sure of themselves: calibration on validation mends that on test.
+    assert result.at("image").brier_calibrated.value < result.at("image").brier.value
+
+
+def test_the_old_names_tell_the_same(result):
+    images = result.at("image")
+    assert (result.auc, result.auc_ci95) == (images.auc.value, (images.auc.low, images.auc.high))
+    assert result.breast_auc == result.at("breast").auc
+    assert result.sensitivity == images.operating_points[0].sensitivity.value
+    assert result.operating_point.threshold == images.operating_points[0].threshold
+
+
+def test_it_is_json_without_what_json_lacks(result):
+    text = result.model_dump_json()
+    assert EvaluationResult.model_validate_json(text) == result
+    json.loads(text, parse_constant=lambda name: pytest.fail(name))
+
+
+def test_subgroups_with_counts_and_warnings(tables, result):
+    groups = {(group.by, group.group): group for group in result.subgroups}
+    test = tables[0]
+    assert {by for by, _ in groups} == {"lesion type", "view", "breast density", "source", "split"}
+    mass = test[test["lesion_types"].isin(["mass", "calcification+mass"])]
+    found = groups[("lesion type", "mass")]
+    assert (found.n_images, found.n_malignant) == (len(mass), mass["label"].sum())
+    assert found.auc.value == pytest.approx(roc_auc_score(mass["label"], mass["probability"]))
+    assert groups[("view", "CC")].n_images == groups[("view", "MLO")].n_images == 120
+    malignant = test[test["label"] == 1].groupby("breast_density")["patient_key"].nunique()
+    for density, name in ((1, "1 (fatty)"), (2, "2 (scattered)"), (4, "4 (extremely dense)")):
+        warning = groups[("breast density", name)].warning
+        small = malignant[density] < 10
+        assert warning == "" or (small and f"small: {malignant[density]} patients" in warning)
+        assert small == bool(warning)
+    assert malignant.min() < 10 <= malignant.max()
+    assert groups[("view", "CC")].warning == ""
+    official, clean = groups[("split", "official")], groups[("split", "official without leak")]
+    assert (official.n_images, clean.n_images) == (260, 240)
+    assert "5 patients are in the official training set too" in official.warning
+    assert clean.auc.value == pytest.approx(result.auc)
+
+
+def test_leaking_patients_inside_the_test_set_are_taken_out(tables):
+    leaking = ["T_00000", "T_00001"]
+    result = evaluate(*tables, CONFIG, 0, leaking=leaking)
+    groups = {group.group: group for group in result.subgroups if group.by == "split"}
+    assert groups["official"].n_images == 240
+    assert groups["official without leak"].n_images == 232
+
+
+def test_a_group_of_one_class_is_counted_and_has_no_auc(tables):
+    test, validation = tables
+    density = np.where(test["label"] == 1, 4, 1)
+    result = evaluate(test.assign(breast_density=density), validation, CONFIG, 0)
+    dense = next(group for group in result.subgroups if group.group.startswith("4"))
+    assert dense.auc is None and dense.specificity is None and dense.sensitivity is not None
+    assert dense.n_images == dense.n_malignant and "small" in dense.warning
+
+
+def test_missing_metadata_is_a_group_of_its_own(tables):
+    test, validation = tables
+    result = evaluate(
+        test.assign(breast_density=[np.nan, *[2] * 239], lesion_types=[None, *["mass"] * 239]),
+        validation,
+        CONFIG,
+        0,
+    )
+    groups = {(group.by, group.group): group.n_images for group in result.subgroups}
+    assert groups[("breast density", "unknown")] == 1
+    assert groups[("lesion type", "none annotated")] == 1
+
+
+def test_in_words(tables, result):
+    told = " ".join(wording.in_short(result))
+    images = result.at("image")
+    assert f"AUC {images.auc.value:.3f}" in told and "240 images of 60 patients" in told
+    counts = images.operating_points[0].counts
+    assert f"{counts.true_positives} of {images.n_malignant} malignant images" in told
+    assert wording.cautions(result) == []
+    page = wording.markdown(result)
+    assert page.count("\n|") == 10 and "| Partial AUC, sensitivity ≥ 0.80" in page
+    test, validation = tables
+    few = evaluate(test[test["patient_key"] < "T_00012"], validation[:40], CONFIG, 0)
+    told = " ".join(wording.cautions(few))
+    assert "Few images to test on" in told and "validation images: they may not hold" in told
+    worse = validation.assign(probability=1 - validation["probability"])
+    assert "Not calibrated" in " ".join(wording.cautions(evaluate(test, worse, CONFIG, 0)))
+
+
+def test_one_class_per_breast_is_told_not_hidden(tables):
+    test, validation = tables
+    left = test[test["laterality"] == "LEFT"]
+    sick = left.groupby("patient_key")["label"].transform("max") == 1
+    # One image of every breast is malignant: images have two classes, breasts have one.
+    mixed = left[sick].assign(label=(left["view"] == "CC").astype(int))
+    result = evaluate(mixed, validation, CONFIG, 0)
+    assert result.at("breast") is None and result.breast_auc is None
+    assert "No measures per breast" in " ".join(wording.cautions(result))
+
+
+def test_patch_intervals_by_patient():
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 3, 300)
+    scores = random.dirichlet(np.ones(3), 300)
+    scores[np.arange(300), labels] += 0.3
+    scores /= scores.sum(axis=1, keepdims=True)
+    names = ("background", "mass_ben", "mass_mal", "calc_mal")
+    scores = np.c_[scores, np.zeros(300)]
+    found = patch_evaluation(labels, scores, names, groups=np.arange(300) // 5, replicates=500)
+    low, high = found.accuracy_ci95
+    assert low < found.accuracy < high
+    # Patches are independent here, so the binomial error is right.
+    error = np.sqrt(found.accuracy * (1 - found.accuracy) / 300)
+    assert high - low == pytest.approx(2 * 1.96 * error, rel=0.25)
+    for value, ends in zip(found.class_auc[:3], found.class_auc_ci95[:3], strict=True):
+        assert ends[0] < value < ends[1]
+    assert found.class_auc_ci95[3] is None
+    assert patch_evaluation(labels, scores, names).accuracy_ci95 is None
