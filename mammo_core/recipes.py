@@ -10,7 +10,7 @@ import yaml
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mammo_core.errors import RecipeError
-from mammo_core.evaluation import EvaluationConfig
+from mammo_core.evaluation import EvaluationConfig, SecondStageConfig
 from mammo_core.features.config import RetrainConfig, ValidationConfig
 from mammo_core.ingest.convert import ConvertConfig
 from mammo_core.ingest.runner import RunnerConfig
@@ -47,6 +47,7 @@ class Recipe(BaseModel):
         patch_training: Network and stages of the patch classifier.
         image_training: Head and stages of the whole-image classifier.
         evaluation: What is measured.
+        regions: The second stage over regions of heatmaps.
         gate: What a model must reach to be pushed.
         validation: How far new data may be from what the champion learned from.
         retrain: When it is worth training again.
@@ -74,6 +75,7 @@ class Recipe(BaseModel):
     patch_training: PatchTrainingConfig
     image_training: ImageTrainingConfig
     evaluation: EvaluationConfig = EvaluationConfig()
+    regions: SecondStageConfig = SecondStageConfig()
     gate: GateConfig
     validation: ValidationConfig = ValidationConfig()
     retrain: RetrainConfig = RetrainConfig()

@@ -22,6 +22,7 @@ from mammo_core.evaluation.decisions import (
 from mammo_core.evaluation.levels import LevelResult, PointResult
 from mammo_core.evaluation.patches import PatchEvaluation, patch_evaluation
 from mammo_core.evaluation.predictions import check_predictions
+from mammo_core.evaluation.region_report import SecondStageConfig
 from mammo_core.evaluation.run_report import report
 from mammo_core.evaluation.subgroups import Subgroup
 from mammo_core.evaluation.whole_image import EvaluationResult, evaluate
@@ -41,6 +42,7 @@ __all__ = [
     "PatchEvaluation",
     "PointResult",
     "Reading",
+    "SecondStageConfig",
     "Subgroup",
     "at_level",
     "check_predictions",

@@ -8,6 +8,7 @@ Nothing heavy is imported before the output was looked up.
 from mammo_core.steps.artifacts import passed, show_audit, show_evaluation
 from mammo_core.steps.data import convert, index, publish_features, sample
 from mammo_core.steps.evaluation import evaluate
+from mammo_core.steps.regions import regions
 from mammo_core.steps.release import gate, push
 from mammo_core.steps.scoring import score
 from mammo_core.steps.summary import summarize
@@ -24,6 +25,7 @@ __all__ = [
     "passed",
     "publish_features",
     "push",
+    "regions",
     "sample",
     "score",
     "show_audit",

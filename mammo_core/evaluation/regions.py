@@ -1,0 +1,320 @@
+"""Region features of heatmaps, as the original system's second stage used them.
+
+original-system.md §8.3 and §8.4: at every cutoff the hot regions of the malignant and of the
+benign map are described by 3 + 16 k numbers; a breast is described by its CC and its MLO view.
+With k = 2 that is 140 numbers per cutoff, with k = 3 it is 204.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from mammo_core.errors import RecordError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Classes of a map of regions, in the original's order.
+REGION_CLASSES = ("background", "malignant", "benign")
+
+#: What describes all regions of a class together.
+TOTALS = ("nb_regions", "total_area", "global_max_intensity")
+
+#: What describes one region, in the original's order. Areas and lengths are in heatmap cells.
+REGION_FEATURES = (
+    "area",
+    "area_over_convex_area",
+    "area_over_filled_area",
+    "eccentricity",
+    "equivalent_diameter",
+    "euler_number",
+    "extent",
+    "inertia_eigenvalue_1",
+    "inertia_eigenvalue_2",
+    "major_axis_length",
+    "minor_axis_length",
+    "max_intensity",
+    "mean_intensity",
+    "orientation",
+    "perimeter",
+    "solidity",
+)
+
+#: Views that count as one of the two (original-system.md §8.6).
+_AS_VIEW = {
+    "cc": ("CC", "CCID", "FB", "LM", "ML", "MLID", "XCCL", "XCCM"),
+    "mlo": ("MLO", "LMO", "MLOID", "SIO"),
+}
+_VIEWS = ("cc", "mlo")
+
+#: Of a region that is not there; the Euler number as in the original.
+_ABSENT = {**dict.fromkeys(REGION_FEATURES, 0.0), "euler_number": 2.0}
+
+
+class RegionConfig(BaseModel):
+    """Which regions are described.
+
+    Attributes:
+        cutoffs: A region is made of connected cells that are at least this probable.
+        regions: The largest regions of each class that are described (k).
+        pairs: How a breast's probability is made of those of its pairs of a CC and an MLO
+            image, where a view has several images.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cutoffs: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    regions: int = Field(default=2, ge=1)
+    pairs: Literal["mean", "max"] = "mean"
+
+    @field_validator("cutoffs")
+    @classmethod
+    def _probabilities(cls, cutoffs: tuple[float, ...]) -> tuple[float, ...]:
+        if not cutoffs or list(cutoffs) != sorted({*cutoffs}) or not 0 < cutoffs[0] <= 1:
+            raise ValueError("cutoffs are rising probabilities, at least one, above 0")
+        if cutoffs[-1] > 1:
+            raise ValueError("cutoffs are probabilities, at most 1")
+        return cutoffs
+
+
+def region_map(heat: npt.NDArray[Any], class_names: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Merge a patch classifier's classes into background, malignant and benign.
+
+    Args:
+        heat: `(rows, cols, classes) float, [0, 1]`.
+        class_names: In the order of the last axis; those that end in `_mal` are malignant,
+            those in `_ben` benign, `background` is background.
+
+    Returns:
+        `(rows, cols, 3) float64`, the classes in the order of `REGION_CLASSES`.
+
+    Raises:
+        RecordError: The heatmap does not fit the classes, or a name is of none of the three.
+    """
+    kinds = [
+        0 if name == "background" else 1 if name.endswith("_mal") else 2 for name in class_names
+    ]
+    unknown = [
+        name
+        for name, kind in zip(class_names, kinds, strict=True)
+        if kind == 2 and not name.endswith("_ben")
+    ]
+    if heat.ndim != 3 or heat.shape[2] != len(class_names) or unknown:
+        raise RecordError(
+            "The regions of this heatmap have no class",
+            expected="(rows, columns, classes) with names background, …_mal and …_ben",
+            received=f"shape {heat.shape} for {', '.join(class_names)}",
+        )
+    merged = np.zeros((*heat.shape[:2], len(REGION_CLASSES)))
+    for index, kind in enumerate(kinds):
+        merged[..., kind] += heat[..., index]
+    return merged
+
+
+def feature_names(config: RegionConfig) -> tuple[str, ...]:
+    """Return the names of a breast's features, in order (`cutoff_0.50_cc_mal_1_area`)."""
+    return tuple(
+        f"cutoff_{cutoff:.2f}_{view}_{name}"
+        for cutoff in config.cutoffs
+        for view in _VIEWS
+        for name in _view_names(config.regions)
+    )
+
+
+def region_features(
+    heat: npt.NDArray[Any] | None, cutoff: float, regions: int = 1
+) -> dict[str, float]:
+    """Describe the hot regions of one view at one cutoff.
+
+    Args:
+        heat: `(rows, cols, 3) float, [0, 1]`, from `region_map`; None for a missing view.
+        cutoff: Least probability of a cell.
+        regions: The largest regions that are described (k).
+
+    Returns:
+        2 x (3 + 16 k) numbers: `mal_nb_regions`, …, `mal_1_area`, …, `ben_nb_regions`, … All
+        are NaN for a missing view; of regions that are not there all are 0, but the Euler
+        number 2, as in the original.
+
+    Raises:
+        RecordError: The heatmap has another shape, or holds what is no number.
+    """
+    if heat is None:
+        return dict.fromkeys(_view_names(regions), float("nan"))
+    if heat.ndim != 3 or heat.shape[2] != len(REGION_CLASSES) or not np.isfinite(heat).all():
+        raise RecordError(
+            "This heatmap has no regions",
+            expected=f"finite numbers of shape (rows, columns, {len(REGION_CLASSES)})",
+            received=f"shape {heat.shape}",
+        )
+    found: dict[str, float] = {}
+    for name, index in (("mal", 1), ("ben", 2)):
+        found.update(
+            {f"{name}_{key}": v for key, v in _of_class(heat[..., index], cutoff, regions)}
+        )
+    return found
+
+
+def breast_features(
+    cc: npt.NDArray[Any] | None, mlo: npt.NDArray[Any] | None, config: RegionConfig
+) -> dict[str, float]:
+    """Describe a breast by the hot regions of its two views.
+
+    Args:
+        cc: As in `region_features`; None for a missing view.
+        mlo: Likewise.
+        config: Cutoffs and k.
+
+    Returns:
+        A number for each of `feature_names`, in that order.
+
+    Raises:
+        RecordError: As in `region_features`.
+    """
+    return {
+        f"cutoff_{cutoff:.2f}_{view}_{name}": value
+        for cutoff in config.cutoffs
+        for view, heat in zip(_VIEWS, (cc, mlo), strict=True)
+        for name, value in region_features(heat, cutoff, config.regions).items()
+    }
+
+
+def breast_table(
+    images: "pd.DataFrame", maps: Mapping[str, npt.NDArray[Any]], config: RegionConfig
+) -> "pd.DataFrame":
+    """Describe the breasts of a table of images, one row per pair of a CC and an MLO image.
+
+    Args:
+        images: image_id, patient_key, laterality, view, label. Views that are neither CC nor
+            MLO nor of their kinds (spot views, for instance) are left out.
+        maps: For every image id the map from `region_map`.
+        config: Which regions.
+
+    Returns:
+        patient_key, laterality, label (1: any image of the breast is malignant), cc_image,
+        mlo_image (empty for a missing view), and `feature_names`. A breast with neither view
+        has no row.
+
+    Raises:
+        RecordError: A map is missing, or as in `region_features`.
+    """
+    import pandas as pd
+
+    absent = [name for name in images["image_id"] if name not in maps]
+    if absent:
+        raise RecordError(
+            "An image has no heatmap",
+            expected="a heatmap for every image",
+            received=f"{len(absent)} images without, first {absent[0]}",
+        )
+    rows = []
+    by_breast = images.sort_values("image_id").groupby(["patient_key", "laterality"], sort=True)
+    for (patient, side), breast in by_breast:
+        for cc, mlo in _pairs(breast):
+            rows.append(
+                {
+                    "patient_key": patient,
+                    "laterality": side,
+                    "label": int(breast["label"].max()),
+                    "cc_image": cc or "",
+                    "mlo_image": mlo or "",
+                    **breast_features(
+                        None if cc is None else maps[cc],
+                        None if mlo is None else maps[mlo],
+                        config,
+                    ),
+                }
+            )
+    head = ["patient_key", "laterality", "label", "cc_image", "mlo_image"]
+    return pd.DataFrame(rows, columns=[*head, *feature_names(config)])
+
+
+def _pairs(breast: "pd.DataFrame") -> Iterator[tuple[str | None, str | None]]:
+    chosen: dict[str, list[str | None]] = {
+        view: [
+            str(image)
+            for image, name in zip(breast["image_id"], breast["view"], strict=True)
+            if name in names
+        ]
+        for view, names in _AS_VIEW.items()
+    }
+    if chosen["cc"] or chosen["mlo"]:
+        yield from itertools.product(chosen["cc"] or [None], chosen["mlo"] or [None])
+
+
+def _view_names(regions: int) -> list[str]:
+    return [
+        f"{kind}_{name}"
+        for kind in ("mal", "ben")
+        for name in (
+            *TOTALS,
+            *(f"{rank}_{name}" for rank in range(1, regions + 1) for name in REGION_FEATURES),
+        )
+    ]
+
+
+def _of_class(heat: npt.NDArray[Any], cutoff: float, regions: int) -> Iterator[tuple[str, float]]:
+    from skimage.measure import label, regionprops
+
+    found = regionprops(label(heat >= cutoff), intensity_image=heat)
+    yield "nb_regions", float(len(found))
+    yield "total_area", float(sum(region.area for region in found))
+    yield (
+        "global_max_intensity",
+        max((float(region.intensity_max) for region in found), default=0.0),
+    )
+    # Stable: among regions of one size the upper left comes first.
+    largest = sorted(found, key=lambda region: -region.area)[:regions]
+    for rank in range(1, regions + 1):
+        described = _described(largest[rank - 1]) if rank <= len(largest) else _ABSENT
+        for name in REGION_FEATURES:
+            yield f"{rank}_{name}", described[name]
+
+
+def _described(region: Any) -> dict[str, float]:
+    eigenvalues = region.inertia_tensor_eigvals
+    values = {
+        "area": region.area,
+        "area_over_convex_area": region.area / region.area_convex,
+        "area_over_filled_area": region.area / region.area_filled,
+        "eccentricity": region.eccentricity,
+        "equivalent_diameter": region.equivalent_diameter_area,
+        "euler_number": _euler_number(region),
+        "extent": region.extent,
+        "inertia_eigenvalue_1": eigenvalues[0],
+        "inertia_eigenvalue_2": eigenvalues[1],
+        "major_axis_length": region.axis_major_length,
+        "minor_axis_length": region.axis_minor_length,
+        "max_intensity": region.intensity_max,
+        "mean_intensity": region.intensity_mean,
+        "orientation": _orientation(region),
+        "perimeter": region.perimeter,
+        "solidity": region.solidity,
+    }
+    return {name: float(value) for name, value in values.items()}
+
+
+def _euler_number(region: Any) -> int:
+    """1 less the number of holes; a hole is closed by edges and corners, as in scikit-image 0.13.
+
+    Today's scikit-image closes them by edges only.
+    """
+    from skimage.measure import label
+
+    return 1 - int(label(region.image_filled != region.image, connectivity=2).max())
+
+
+def _orientation(region: Any) -> float:
+    """Angle of the major axis to the horizontal, counter-clockwise, [-pi/2, pi/2].
+
+    That of scikit-image before 0.16, which the original used; today's is to the vertical.
+    """
+    (across, mixed), (_, down) = region.inertia_tensor
+    # The tensor holds the variances along columns and rows, and minus their covariance.
+    if across == down:
+        return -np.pi / 4 if mixed < 0 else np.pi / 4
+    return float(-0.5 * np.arctan2(-2 * mixed, across - down))
