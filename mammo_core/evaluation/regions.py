@@ -6,7 +6,7 @@ With k = 2 that is 140 numbers per cutoff, with k = 3 it is 204.
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mammo_core.errors import RecordError
+from mammo_core.sampling.labels import LabelMap
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,37 +82,30 @@ class RegionConfig(BaseModel):
         return cutoffs
 
 
-def region_map(heat: npt.NDArray[Any], class_names: Sequence[str]) -> npt.NDArray[np.float64]:
+def region_map(heat: npt.NDArray[Any], labels: LabelMap) -> npt.NDArray[np.float64]:
     """Merge a patch classifier's classes into background, malignant and benign.
 
     Args:
         heat: `(rows, cols, classes) float, [0, 1]`.
-        class_names: In the order of the last axis; those that end in `_mal` are malignant,
-            those in `_ben` benign, `background` is background.
+        labels: The classes of the last axis.
 
     Returns:
         `(rows, cols, 3) float64`, the classes in the order of `REGION_CLASSES`.
 
     Raises:
-        RecordError: The heatmap does not fit the classes, or a name is of none of the three.
+        RecordError: The heatmap does not fit the classes, or a class holds malignant and
+            benign lesions.
     """
-    kinds = [
-        0 if name == "background" else 1 if name.endswith("_mal") else 2 for name in class_names
-    ]
-    unknown = [
-        name
-        for name, kind in zip(class_names, kinds, strict=True)
-        if kind == 2 and not name.endswith("_ben")
-    ]
-    if heat.ndim != 3 or heat.shape[2] != len(class_names) or unknown:
+    kinds = [{lesion.rpartition("_")[2] for lesion in one.lesions} for one in labels.classes]
+    if heat.ndim != 3 or heat.shape[2] != len(kinds) or any(len(kind) > 1 for kind in kinds):
         raise RecordError(
-            "The regions of this heatmap have no class",
-            expected="(rows, columns, classes) with names background, …_mal and …_ben",
-            received=f"shape {heat.shape} for {', '.join(class_names)}",
+            "The regions of this heatmap are neither malignant nor benign",
+            expected="(rows, columns, classes), each class of malignant or of benign lesions only",
+            received=f"shape {heat.shape} for {', '.join(labels.names)}",
         )
     merged = np.zeros((*heat.shape[:2], len(REGION_CLASSES)))
     for index, kind in enumerate(kinds):
-        merged[..., kind] += heat[..., index]
+        merged[..., 1 if kind == {"mal"} else 2 if kind == {"ben"} else 0] += heat[..., index]
     return merged
 
 

@@ -14,7 +14,7 @@ from mammo_core.errors import RecordError
 from mammo_core.evaluation.region_forest import FittedForest, fit_forest
 from mammo_core.evaluation.region_report import RegionResult, region_report
 from mammo_core.evaluation.regions import breast_table, feature_names, region_map
-from mammo_core.features.frame import IMAGE_CLASSES, PATCH_CLASSES, from_manifest
+from mammo_core.features.frame import IMAGE_CLASSES, from_manifest
 from mammo_core.metrics import auc_interval, delong_interval, roc_curve
 from mammo_core.progress import progress
 from mammo_core.steps.base import StepContext, step
@@ -132,7 +132,7 @@ def _maps(
         for batch in source.batches(0):
             heats = heatmap(network, preprocessing.to_network(batch.pixels), patch_size)
             for name, heat in zip(batch.ids, heats, strict=True):
-                maps[name] = region_map(heat, PATCH_CLASSES)
+                maps[name] = region_map(heat, context.recipe.label_map)
             shown.advance(len(batch.ids))
     return maps
 

@@ -177,7 +177,7 @@ def _scores(
         package = load(resolve(recipe.image_training.start))
         model, preprocessing = package.model, package.preprocessing
     table = image_predictions(
-        store, made["images"], frame, "test", model, preprocessing, recipe.evaluation
+        store, made["images"], frame.split("test"), model, preprocessing, recipe.evaluation
     )
     count = len(frame.split("train")) if trained is not None else 0
     return table.assign(trained_on=count)

@@ -13,6 +13,7 @@ from mammo_core.evaluation.regions import (
     region_features,
     region_map,
 )
+from mammo_core.sampling.labels import FIVE_CLASSES, LabelMap
 
 
 def drawn(malignant=(), benign=(), shape=(12, 14)):
@@ -103,14 +104,17 @@ def test_missing_views_are_nan():
     assert missing == {name for name in feature_names(config) if "_cc_" in name}
 
 
-def test_five_classes_become_three():
-    names = ("background", "calc_ben", "calc_mal", "mass_ben", "mass_mal")
+def test_any_label_map_becomes_three_classes():
     heat = np.array([[[0.1, 0.2, 0.3, 0.15, 0.25]]])
-    assert region_map(heat, names)[0, 0].tolist() == pytest.approx([0.1, 0.55, 0.35])
-    with pytest.raises(RecordError, match="no class"):
-        region_map(heat, names[:4])
-    with pytest.raises(RecordError, match="no class"):
-        region_map(heat, ("background", "a", "b", "c", "d"))
+    # background, calc_ben, calc_mal, mass_ben, mass_mal
+    assert region_map(heat, FIVE_CLASSES)[0, 0].tolist() == pytest.approx([0.1, 0.55, 0.35])
+    three = LabelMap.model_validate("malignancy")
+    assert region_map(heat[..., :3], three)[0, 0].tolist() == pytest.approx([0.1, 0.2, 0.3])
+    with pytest.raises(RecordError, match="neither malignant nor benign"):
+        region_map(heat[..., :3], FIVE_CLASSES)
+    mixed = {"background": (), "calc": ("calc_ben", "calc_mal")}
+    with pytest.raises(RecordError, match="neither malignant nor benign"):
+        region_map(heat[..., :2], LabelMap.model_validate({"classes": mixed}))
 
 
 @pytest.mark.parametrize(
