@@ -31,6 +31,7 @@ ROOMS = [
     "evaluation",
     "packaging",
     "scoring",
+    "serving",
     "experiments",
     "recipes",
     "steps",

@@ -17,6 +17,7 @@ from mammo_core.cli import (
     models,
     phantom,
     score,
+    serve,
     sources,
     store,
 )
@@ -45,6 +46,7 @@ def _app() -> typer.Typer:
     app.command("convert")(ingest.convert)
     app.command("sample")(ingest.sample)
     app.command("score")(score.score)
+    app.command("serve")(serve.serve)
     # `mammo pipeline` needs KFP, which the library never imports; it joins by name.
     for entry in entry_points(group="mammo.commands"):
         app.add_typer(entry.load(), name=entry.name)

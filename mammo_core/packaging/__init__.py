@@ -6,16 +6,25 @@
 from mammo_core.packaging.build import build
 from mammo_core.packaging.contents import PackageManifest, TrainingData
 from mammo_core.packaging.gate import GateConfig, GateResult, decide
-from mammo_core.packaging.package import Package, SelfCheck, load, selfcheck, verify
+from mammo_core.packaging.package import (
+    Package,
+    SelfCheck,
+    check_expected,
+    load,
+    selfcheck,
+    verify,
+)
 from mammo_core.packaging.registry import (
     ChampionRef,
     PushResult,
+    Resolved,
     VersionRef,
     champion,
     models,
     promote,
     push,
     resolve,
+    resolve_version,
     rollback,
     versions,
 )
@@ -28,18 +37,21 @@ __all__ = [
     "Package",
     "PackageManifest",
     "PushResult",
+    "Resolved",
     "SelfCheck",
     "SigningKey",
     "TrainingData",
     "VersionRef",
     "build",
     "champion",
+    "check_expected",
     "decide",
     "load",
     "models",
     "promote",
     "push",
     "resolve",
+    "resolve_version",
     "rollback",
     "selfcheck",
     "verify",

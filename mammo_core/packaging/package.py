@@ -186,24 +186,28 @@ def load(folder: Path, public_key: Path | None = None) -> Package:
 
 
 def selfcheck(folder: Path, tolerance: float | None = None) -> SelfCheck:
+    """Load a package and predict its own samples: see `check_expected`."""
+    return check_expected(load(folder), tolerance)
+
+
+def check_expected(package: Package, tolerance: float | None = None) -> SelfCheck:
     """Predict a package's own samples and compare with the probabilities stored beside them.
 
     Args:
-        folder: Of the package.
+        package: The package.
         tolerance: The largest difference that is no fault; the package's own by default.
 
     Raises:
-        ModelError: The package cannot be loaded, or a probability differs by more.
+        ModelError: A probability differs by more.
     """
-    package = load(folder)
     allowed = package.manifest.tolerance if tolerance is None else tolerance
-    pixels, expected = read_expected(folder)
+    pixels, expected = read_expected(package.folder)
     found = package.predict(pixels)
     differences = np.abs(found - expected)
     if found.shape != expected.shape or not differences.max() <= allowed:
         worst = int(differences.argmax())
         raise ModelError(
-            f"The model package {folder.name} does not reproduce its expected outputs",
+            f"The model package {package.folder.name} does not reproduce its expected outputs",
             expected=f"probability {expected[worst]:.6f} ± {allowed:g} for sample {worst}",
             received=f"{found[worst]:.6f}",
             hint="Compare the versions in package.json with those installed here.",
@@ -220,5 +224,8 @@ def read_expected(folder: Path) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.
 def _load_network(path: Path) -> Any:
     import_keras()
     from mammo_core.models.storage import load_model
+    from mammo_core.training.prediction import choose_compiler
 
-    return load_model(path)
+    network = load_model(path)
+    choose_compiler(network)
+    return network

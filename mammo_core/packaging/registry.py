@@ -16,6 +16,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
@@ -247,6 +248,21 @@ def champion(store: Store, name: str) -> ChampionRef | None:
     return ChampionRef(name=name, version=pointer.version, model_id=pointer.model_id, uri=uri)
 
 
+@dataclass(frozen=True)
+class Resolved:
+    """What a URI stands for.
+
+    Attributes:
+        folder: With the package's files, on this machine; not yet verified.
+        name: Of the model in its registry; empty for a folder of its own.
+        version: In the registry; None for a folder of its own.
+    """
+
+    folder: Path
+    name: str = ""
+    version: int | None = None
+
+
 def resolve(uri: str) -> Path:
     """Return a local folder with the package a URI names; `load` then verifies it.
 
@@ -258,11 +274,16 @@ def resolve(uri: str) -> Path:
         ModelError: There is no such model or version.
         StoreError: The store fails.
     """
+    return resolve_version(uri).folder
+
+
+def resolve_version(uri: str) -> Resolved:
+    """Return what a URI stands for, the version too; see `resolve`."""
     path = _local(uri)
     # A version of a registry is asked for as such: a folder may hold a push that died.
     registered = path is not None and (path.absolute().parent / "claims").is_dir()
     if path is not None and (path / SUMS).is_file() and not registered:
-        return path
+        return Resolved(path)
     try:
         root, key = split_model_uri(path.absolute().as_uri() if path is not None else uri)
     except StoreError as error:
@@ -287,7 +308,7 @@ def resolve(uri: str) -> Path:
             received=f"SHA-256 {digest(folder / SUMS)}",
             hint="Somebody changed files in the store.",
         )
-    return folder
+    return Resolved(folder, name, version)
 
 
 def _local(uri: str) -> Path | None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo_core.dicom import ImageFacts, Mammogram, read_any
-from mammo_core.errors import DicomError, RecipeError, RecordError
+from mammo_core.errors import DicomError, MammoError, RecipeError, RecordError
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.scoring.files import FoundFile
 from mammo_core.scoring.patients import PatientKeys
@@ -37,13 +37,20 @@ class Image:
 
 @dataclass(frozen=True)
 class Reject:
-    """A file that is none of the models' business, and why."""
+    """A file that cannot be scored, and why."""
 
     name: str
-    reason: str
+    error: MammoError
+
+    @property
+    def reason(self) -> str:
+        """Why, in words."""
+        return str(self.error)
 
 
-def read(file: FoundFile, models: Sequence[Preprocessing], patients: PatientKeys) -> Image | Reject:
+def read(
+    file: FoundFile, models: Sequence[Preprocessing], patients: PatientKeys | None
+) -> Image | Reject:
     """Read one file for some models.
 
     Faults of the file are its reject; a failing disk or server is not.
@@ -51,7 +58,7 @@ def read(file: FoundFile, models: Sequence[Preprocessing], patients: PatientKeys
     Args:
         file: The file.
         models: How pixels reach each of the models.
-        patients: Gives what stands for a patient.
+        patients: Gives what stands for a patient; None where it does not matter.
 
     Raises:
         OSError: The disk failed.
@@ -61,10 +68,10 @@ def read(file: FoundFile, models: Sequence[Preprocessing], patients: PatientKeys
         try:
             pixels, facts = _decoded(path, file.name, models)
         except (DicomError, RecipeError, RecordError) as error:
-            return Reject(file.name, str(error))
+            return Reject(file.name, error)
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        patient = patients.of(path, file.name)
+        patient = patients.of(path, file.name) if patients is not None else ""
     return Image(digest, file.name, facts, patient, pixels)
 
 

@@ -1,0 +1,143 @@
+import os
+import signal
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def served_package(tmp_path_factory):
+    """A published package with an operating point, in a registry."""
+    from mammo_core.evaluation.decisions import DecisionRules, LevelRules, NamedPoint
+    from mammo_core.metrics import Calibration
+    from mammo_core.packaging import TrainingData, build, push
+    from mammo_core.packaging.keras_file import import_keras
+    from mammo_core.preprocessing import Geometry, Preprocessing
+    from mammo_core.store import open_store
+
+    keras = import_keras()
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(3)
+    image = keras.Input((48, 36, 1))
+    x = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(image)
+    x = keras.layers.GlobalMaxPooling2D()(x)
+    x = keras.layers.LayerNormalization()(x)
+    model = keras.Model(image, keras.layers.Dense(2, activation="softmax")(x))
+    root = tmp_path_factory.mktemp("served")
+    point = NamedPoint(name="specificity-0.80", threshold=0.4, sensitivity=0.7, specificity=0.8)
+    build(
+        root / "package",
+        name="served",
+        image_model=model,
+        preprocessing=Preprocessing(geometry=Geometry(height=48, width=36), mean=100.0),
+        label_map={"neg": 0, "pos": 1},
+        rules=DecisionRules(
+            image=LevelRules(
+                calibration=Calibration(method="platt", slope=0.5, intercept=-1.0),
+                operating_points=(point,),
+            )
+        ),
+        training_data=TrainingData(views=("CC",)),
+    )
+    store = open_store(f"file://{root}/store")
+    push(store, root / "package", "whole-image")
+    return f"{store.uri}/models/whole-image"
+
+
+@pytest.fixture(scope="session")
+def package(served_package):
+    from mammo_core.packaging import load, resolve
+
+    return load(resolve(served_package))
+
+
+class Server:
+    """`mammo serve` in a process of its own."""
+
+    def __init__(self, process, port, log):
+        self.process, self.port, self.log = process, port, log
+        self.url = f"http://127.0.0.1:{port}"
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+
+    def memory_mb(self):
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@pytest.fixture(scope="session")
+def start(start_child, served_package, tmp_path_factory):
+    """Starts servers: the context manager gives one that answers."""
+    from contextlib import contextmanager
+
+    @contextmanager
+    def started(*options, model=served_package):
+        port = free_port()
+        log = tmp_path_factory.mktemp("serve") / "log"
+        # As the command `mammo` does, from this source tree.
+        code = "from mammo_core.cli import main; main()"
+        command = [sys.executable, "-c", code, "serve", "--model", model, "--port", str(port)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        with (
+            log.open("wb") as file,
+            start_child([*command, *options], stdout=file, stderr=file, env=environment) as process,
+        ):
+            server = Server(process, port, log)
+            deadline = time.monotonic() + 180
+            while process.poll() is None and time.monotonic() < deadline:
+                try:
+                    urllib.request.urlopen(f"{server.url}/v2/health/ready", timeout=5)
+                    break
+                except OSError:
+                    time.sleep(0.2)
+            else:
+                pytest.fail(f"the server does not answer: {log.read_text()[-2000:]}")
+            yield server
+
+    return started
+
+
+def free_port():
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def dicom_bytes(tmp_path_factory):
+    """Makes the bytes of a For Presentation mammogram."""
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import (
+        DigitalMammographyXRayImageStorageForPresentation,
+        ExplicitVRLittleEndian,
+    )
+
+    def make(seed=0, modality="MG", shape=(96, 72), view="CC"):
+        dataset = Dataset()
+        dataset.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
+        dataset.SOPInstanceUID = "1.2.826.0.1.3680043.8.498.1"
+        dataset.PatientName = dataset.PatientID = "PLANTED^PATIENT"
+        dataset.Modality, dataset.PresentationIntentType = modality, "FOR PRESENTATION"
+        dataset.ImageLaterality, dataset.ViewPosition = "L", view
+        dataset.Rows, dataset.Columns = shape
+        dataset.SamplesPerPixel, dataset.PixelRepresentation = 1, 0
+        dataset.PhotometricInterpretation = "MONOCHROME2"
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
+        pixels = np.random.default_rng(seed).integers(0, 4096, shape)
+        dataset.PixelData = pixels.astype("<u2").tobytes()
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        path = tmp_path_factory.mktemp("dicom") / "x.dcm"
+        dataset.save_as(path, enforce_file_format=True)
+        return path.read_bytes()
+
+    return make
