@@ -317,11 +317,16 @@ def _told(state: State) -> str:
 
 @contextmanager
 def _precision(model: keras.Model, precision: str) -> Iterator[None]:
-    """Let the layers compute in another precision for a while; the last one stays float32."""
+    """Let the layers compute in another precision for a while; the last ones stay float32."""
     if precision == "float32":
         yield
         return
-    before = [(layer, layer.dtype_policy) for layer in model.layers[1:-1]]
+    last = ("predictions", "head_logits", "head_shortcut", "head_add")
+    before = [
+        (layer, layer.dtype_policy)
+        for layer in model.layers
+        if layer.name not in last and not isinstance(layer, keras.layers.InputLayer)
+    ]
     try:
         for layer, _ in before:
             layer.dtype_policy = precision

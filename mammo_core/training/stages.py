@@ -30,6 +30,7 @@ def open_layers(model: keras.Model, stage: StageConfig) -> list[str]:
     """
     members = {name: names for name, names in blocks(model).items() if names}
     opened = _opened(model, stage, list(members))
+    open_all(model)
     block_of = {layer: block for block, names in members.items() for layer in names}
     for layer in model.layers:
         block = block_of.get(layer.name)
@@ -52,6 +53,8 @@ def open_layers(model: keras.Model, stage: StageConfig) -> list[str]:
 def open_all(model: keras.Model) -> None:
     """Let every layer learn again, so that no file carries a stage's frozen layers."""
     for layer in model.layers:
+        # TensorFlow's tracking skips an assignment of the same value, variables and all.
+        layer.trainable = False
         layer.trainable = True
 
 

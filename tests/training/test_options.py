@@ -1,0 +1,210 @@
+"""Options of stages and steps, each seen to act."""
+
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from mammo_core.errors import ModelError
+from mammo_core.training import AugmentationConfig, FitConfig, StageConfig, predict, train
+from mammo_core.training.augmentation import augment
+from mammo_core.training.balance import BalancedSource, sample_weights
+from mammo_core.training.stages import learning_rate_at, open_all, open_layers
+
+_SPEC = spec_from_file_location("small", Path(__file__).parent / "small.py")
+assert _SPEC is not None and _SPEC.loader is not None
+small = module_from_spec(_SPEC)
+_SPEC.loader.exec_module(small)
+
+
+def fit(model: keras.Model, records: Any = None, **given: Any) -> Any:
+    plain: dict[str, Any] = {"augmentation": None, "balance": None}
+    return train(
+        model,
+        FitConfig(**{**plain, **given}),
+        records or small.Records((12, 12)),
+        small.Records((7, 6), seed=1),
+        to_network=small.to_network,
+        seed=0,
+        class_names=small.NAMES,
+    )
+
+
+def still(**given: Any) -> StageConfig:
+    return StageConfig(**{"learning_rate": 1e-12, "epochs": 1, "weight_decay": 0, **given})
+
+
+def norms(model: keras.Model) -> list[Any]:
+    return [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+def test_frozen_normalisation_can_use_batch_statistics_as_the_original_did() -> None:
+    model = small.network()
+    before = [layer.get_weights() for layer in norms(model)]
+    fit(model, stages=[still(train="head", batch_norm="batch_statistics")])
+    for layer, (gamma, beta, mean, variance) in zip(norms(model), before, strict=True):
+        now = layer.get_weights()
+        assert np.array_equal(now[0], gamma) and np.array_equal(now[1], beta)
+        assert not np.array_equal(now[2], mean) and not np.array_equal(now[3], variance)
+    # Nothing frozen is left behind.
+    assert all(weight.trainable for layer in norms(model) for weight in layer.weights[:2])
+    assert {w.name for w in model.trainable_variables} >= {"gamma", "beta", "kernel"}
+
+
+def test_a_stage_sets_the_dropout_and_leaves_the_network_as_it_was() -> None:
+    model = small.network(dropout=0.3)
+    open_layers(model, still(dropout=0.7))
+    assert model.get_layer("dropout").rate == 0.7
+    open_all(model)
+    fresh = small.network(dropout=0.3)
+    fit(fresh, stages=[still(dropout=0.7)])
+    assert fresh.get_layer("dropout").rate == 0.3
+    with pytest.raises(ModelError, match="no dropout layer"):
+        fit(small.network(dropout=0.0), stages=[still(dropout=0.5)])
+
+
+def test_dropout_acts() -> None:
+    source = small.Records((12, 12))
+
+    def loss(rate: float) -> float:
+        model = small.network(dropout=0.3)
+        stages = [still(train="head", dropout=rate)]
+        return float(fit(model, source, stages=stages).history[0]["loss"])
+
+    assert loss(0.0) != pytest.approx(loss(0.8), rel=1e-3)
+
+
+def test_a_plateau_drops_the_learning_rate() -> None:
+    # The head diverges: no epoch after the first has a lower loss.
+    stage = StageConfig(
+        train="head", learning_rate=5.0, epochs=5, optimizer="sgd", plateau=2, plateau_factor=0.1
+    )
+    history = fit(small.network(), stages=[stage]).history
+    lowest, still_for, drops, expected = np.inf, 0, 0, []
+    for row in history:
+        expected.append(5.0 * 0.1**drops)
+        still_for = 0 if row["val_loss"] < lowest else still_for + 1
+        lowest = min(lowest, row["val_loss"])
+        if still_for >= 2:
+            drops, still_for = drops + 1, 0
+    assert [row["learning_rate"] for row in history] == pytest.approx(expected)
+    assert learning_rate_at(stage, 1.0, drops=2) == pytest.approx(0.05)
+    with pytest.raises(ValidationError, match="cosine or plateau"):
+        StageConfig(learning_rate=1, epochs=1, cosine=True, plateau=2)
+
+
+def test_accumulated_batches_move_the_weights_as_one_large_batch() -> None:
+    def weights(batch: int, accumulate: int) -> list[np.ndarray]:
+        model = small.network(dropout=0.0)
+        records = small.Records((12, 12), batch=batch)
+        # Only the head: batch statistics would depend on the batch.
+        stage = StageConfig(
+            learning_rate=0.01, epochs=1, optimizer="sgd", batch_norm="frozen", weight_decay=0.1
+        )
+        fit(model, records, stages=[stage], accumulate=accumulate)
+        values: list[np.ndarray] = model.get_weights()
+        return values
+
+    for one, other in zip(weights(8, 1), weights(4, 2), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_mixed_precision_trains_and_leaves_a_float32_network() -> None:
+    model = small.network(dropout=0.0)
+    result = fit(
+        model, stages=[StageConfig(learning_rate=1e-3, epochs=3)], precision="mixed_bfloat16"
+    )
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    assert result.history[-1]["loss"] < result.history[0]["loss"]
+    _, probabilities, labels = predict(model, small.Records((7, 6), seed=1), small.to_network)
+    assert probabilities.dtype == np.float32
+    best = result.history[result.best_epoch - 1]
+    assert (probabilities.argmax(1) == labels).mean() == pytest.approx(best["val_accuracy"])
+
+
+def test_focal_loss_is_the_cross_entropy_of_what_is_hard() -> None:
+    source = small.Records((12, 12), batch=24)
+    model = small.network(dropout=0.0)
+    head = model.get_layer("predictions")
+    head.set_weights([weight / 100 for weight in head.get_weights()])
+    frozen = [still(train="head")]
+    loss = fit(model, source, stages=frozen, focal=2.0).history[0]["loss"]
+    _, probabilities, labels = predict(model, source, small.to_network)
+    own = probabilities[np.arange(24), labels]
+    expected = (-((1 - own) ** 2) * np.log(own)).mean()
+    assert loss == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("weighted_mean", [True, False])
+def test_the_loss_is_normalised_by_weights_or_as_the_original_by_records(
+    weighted_mean: bool,
+) -> None:
+    source = small.Records((18, 6), batch=24)
+    model = small.network(dropout=0.0)
+    head = model.get_layer("predictions")
+    head.set_weights([weight / 100 for weight in head.get_weights()])
+    options = {"balance": "batch_weights", "weighted_mean": weighted_mean}
+    loss = fit(model, source, stages=[still(train="head")], **options).history[0]["loss"]
+    _, probabilities, labels = predict(model, source, small.to_network)
+    each = -np.log(probabilities[np.arange(24), labels])
+    weights = np.where(labels == 1, 24 / 6, 24 / 18)
+    assert weights.mean() == pytest.approx(2)  # the original's mean: the classes present
+    total = weights.sum() if weighted_mean else 24
+    assert loss == pytest.approx((each * weights).sum() / total, rel=1e-3)
+
+
+def test_class_weights_of_ones_own() -> None:
+    labels = np.array([0, 2, 1], np.int32)
+    given = sample_weights("class_weights", labels, (5, 5, 5), [1.0, 2.0, 3.0])
+    assert given.tolist() == [1, 3, 2]
+    with pytest.raises(ModelError, match="no class grey to weigh"):
+        fit(
+            small.network(),
+            stages=[still()],
+            balance="class_weights",
+            class_weights={"grey": 2.0},
+        )
+    with pytest.raises(ValidationError, match="under balance class_weights only"):
+        FitConfig(stages=[still()], class_weights={"dark": 2.0})
+
+
+def test_balanced_sampling_gives_every_class_as_often() -> None:
+    source = BalancedSource(small.Records((90, 10), batch=8), seed=1)
+    counts = np.zeros(2)
+    for epoch in range(5):
+        ids: list[str] = []
+        for batch in source.batches(epoch):
+            assert batch.pixels.shape[1:] == (16, 16)
+            assert 1 <= len(batch.ids) <= 8
+            counts += np.bincount(batch.labels, minlength=2)
+            ids += batch.ids
+        assert len(set(ids)) == len(ids)  # copies are told apart
+        again = [id for batch in source.batches(epoch) for id in batch.ids]
+        assert again == ids
+    assert counts.sum() == pytest.approx(5 * 100, rel=0.15)
+    assert counts[1] / counts.sum() == pytest.approx(0.5, abs=0.05)
+    assert fit(small.network(), stages=[still()], balance="balanced_sampling").history
+
+
+@pytest.mark.parametrize("fill", ["nearest", "constant", "reflect", "wrap"])
+def test_what_lies_outside_the_image_is_filled(fill: Any) -> None:
+    from mammo_core.training.augmentation import Parameters
+
+    images = np.random.default_rng(0).uniform(-40, 200, (2, 12, 10, 1)).astype(np.float32)
+    zeros, no = np.zeros(2), np.zeros(2, bool)
+    shrunk = Parameters(zeros, zeros, np.full(2, 2.0), np.full(2, 2.0), zeros[:, None], no, no)
+    out = np.array(augment(images, shrunk, AugmentationConfig(fill=fill)))
+    corner = out[:, 0, 0, 0]
+    expected = {"nearest": images[:, 0, 0, 0], "constant": images.min(axis=(1, 2, 3))}
+    if fill in expected:
+        np.testing.assert_allclose(corner, expected[fill], atol=1e-3)
+    assert out.min() >= images.min() - 1e-3 and out.max() <= images.max() + 1e-3
+
+
+def test_a_zoom_that_is_no_range_is_refused() -> None:
+    with pytest.raises(ValidationError, match="range of positive factors"):
+        AugmentationConfig(zoom=(1.2, 0.8))

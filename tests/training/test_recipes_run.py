@@ -1,0 +1,104 @@
+"""Every recipe builds all it names and trains two steps of each part, at a reduced size."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mammo_core.datasets.batches import Batch
+from mammo_core.features.frame import IMAGE_CLASSES
+from mammo_core.models import build_patch_network, network_of, to_whole_image
+from mammo_core.recipes import load_recipe
+from mammo_core.training import FitConfig, train
+from mammo_core.training.stages import make_optimizer, open_all, open_layers
+
+RECIPES = Path(__file__).parent.parent.parent / "recipes"
+# Where the head needs more feature cells than this gives.
+SIDES = {"cbis_ddsm_yaroslav": (448, 448)}
+NAMES = sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
+class Records:
+    """Two batches of noise, every class in turn."""
+
+    def __init__(self, classes: int, shape: tuple[int, int], batch: int = 2) -> None:
+        self.classes, self.shape, self.batch = classes, shape, batch
+        self.labels = (np.arange(2 * batch) % classes).astype(np.int32)
+
+    @property
+    def size(self) -> int:
+        return len(self.labels)
+
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        return tuple(int(n) for n in np.bincount(self.labels, minlength=self.classes))
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        rng = np.random.default_rng(epoch)
+        for start in range(0, self.size, self.batch):
+            labels = self.labels[start : start + self.batch]
+            pixels = rng.integers(0, 65536, (len(labels), *self.shape)).astype(np.uint16)
+            yield Batch([f"r{start + n}" for n in range(len(labels))], pixels, labels)
+
+
+@pytest.fixture(autouse=True)
+def eager() -> Iterator[None]:
+    """Two steps are sooner done than a graph of them is traced."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def two_steps(model, config: FitConfig, names: tuple[str, ...], shape: tuple[int, int]) -> None:
+    for stage in config.stages:  # all of them open, and make their optimizer
+        assert open_layers(model, stage)
+        assert make_optimizer(stage, model, config.accumulate).learning_rate > 0
+    open_all(model)
+    last = config.stages[-1].model_copy(update={"epochs": 1})
+    reduced = config.model_copy(update={"stages": (last,), "selection": "accuracy"})
+    source = Records(len(names), shape)
+    before = model.get_weights()
+    result = train(
+        model,
+        reduced,
+        source,
+        source,
+        to_network=lambda pixels: pixels[..., None].astype(np.float32) / 257 - 52,
+        seed=1,
+        class_names=names,
+    )
+    (row,) = result.history
+    assert np.isfinite([row["loss"], row["val_loss"]]).all()
+    after = model.get_weights()
+    assert not all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_builds_everything_and_trains_two_steps(name: str) -> None:
+    # Weights from elsewhere are not at hand; what they are loaded into is the same.
+    overrides = ["patch_training.network.weights=none", "image_training.start=''"]
+    recipe = load_recipe(name, overrides)
+    network = recipe.patch_training.network
+    names = recipe.label_map.names
+    side = 64
+    patch_model = build_patch_network(network, (side, side), len(names), recipe.seed)
+    assert network_of(patch_model).minimum <= recipe.sampling.patch_size
+    two_steps(patch_model, recipe.patch_training, names, (side, side))
+    shape = SIDES.get(name, (160, 128))
+    model = to_whole_image(
+        patch_model, recipe.image_training.head, shape, classes=2, seed=recipe.seed
+    )
+    two_steps(model, recipe.image_training, IMAGE_CLASSES, shape)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_says_command_time_and_result(name: str) -> None:
+    recipe = load_recipe(name)
+    assert name in recipe.command or name == "phantom" or "experiment" in recipe.command
+    machine = "GPU" if "CPU" not in recipe.expected_time else "CPU"
+    assert machine == "CPU" or "NVIDIA" in recipe.expected_time
+    assert any(word in recipe.expected_result for word in ("AUC", "auc"))
