@@ -79,6 +79,8 @@ def show(
                 f"{row['name']:<22}{by:<26}{row['keys']:>9,}{row['rows']:>9,}{row['parts']:>7,}"
                 f"  {row['newest_event'] or '–'}"
             )
+        if not any(row["rows"] for row in told):
+            typer.echo(f"No features were published in {place.uri} yet.")
         return
     chosen = view_of(view)
     table = history(place, MAIN, chosen, id)
@@ -113,12 +115,13 @@ def frame(
         typer.Option(
             "--frame",
             metavar="ID",
-            help="The frame whose images, split and dataset are taken. Default: the last one.",
+            help="The frame whose images, split and dataset are taken. Default: the one that was "
+            "the last at that time.",
         ),
     ] = "",
     as_json: _Json = False,
 ) -> None:
-    """Make the frame of the same images with the labels of a time."""
+    """Make the frame of a time: its images and split, and what was known of them then."""
     from mammo_core.features import frame_as_of
     from mammo_core.store import open_store
 

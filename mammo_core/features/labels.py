@@ -202,7 +202,7 @@ def _require_known(store: Store, kind: str, unknown: Sequence[str], known: int) 
             f"A label is for an unknown {kind}: {named}",
             expected=f"the {kind}_id of one of the {known} {kind}s in {store.uri}",
             received=f"{len(unknown)} that the feature store does not know",
-            hint="nothing was published; `mammo features show --rows` lists the ids",
+            hint=f"nothing was published; `mammo features show --rows {kind}_label` lists the ids",
         )
 
 

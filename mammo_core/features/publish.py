@@ -21,7 +21,7 @@ from mammo_core.preprocessing import IntensityConfig
 from mammo_core.store import Store
 
 MAIN = "features/main"
-_LAST = "last-frame.json"
+_STAMP = "%Y%m%dT%H%M%S%f"
 
 
 @dataclass(frozen=True)
@@ -136,17 +136,17 @@ def publish_frame(store: Store, tables: FeatureTables, at: datetime | None = Non
         memo = json.dumps({"frame": manifest.id}).encode()
         store.write(_memo_key(store, tables.folder, tables.inputs, at), memo)
         if at is None:  # what was true in the past is no answer for today
-            store.write(f"{tables.folder}/{_LAST}", memo)
+            _note(store, tables.folder, manifest.id)
     return manifest
 
 
 def frame_as_of(store: Store, frame_id: str | None = None, at: datetime | None = None) -> Manifest:
-    """Publish the frame of the same images as another one, with what was known at a time.
+    """Publish a frame with what was known at a time.
 
     Args:
         store: The object store.
         frame_id: A published frame: its images, lesions, split and dataset are taken; by
-            default the frame that was published last.
+            default those of the frame that was the last one at that time.
         at: The time (UTC), not in the future; default now.
 
     Returns:
@@ -156,7 +156,7 @@ def frame_as_of(store: Store, frame_id: str | None = None, at: datetime | None =
         RecordError: No such frame, a time to come, or images not known at that time.
     """
     _require_past(at)
-    model = _template(store, frame_id)
+    model = _template(store, frame_id, at)
     told = from_manifest(store, model)
     folder = str(model.config.get("folder", MAIN))
     wanted = Wanted(
@@ -180,17 +180,25 @@ def frame_as_of(store: Store, frame_id: str | None = None, at: datetime | None =
         )
 
 
-def _template(store: Store, frame_id: str | None) -> Manifest:
+def _template(store: Store, frame_id: str | None, at: datetime | None) -> Manifest:
     if frame_id is None:
-        key = f"{MAIN}/{_LAST}"
-        if not store.exists(key):
+        noted = _noted(store, MAIN)
+        known = [id for when, id in noted if at is None or when <= at]
+        if not noted:
             raise RecordError(
                 f"No frame was published in {store.uri} yet",
                 expected="a frame from a run's step publish-features",
                 received="none",
                 hint="run a pipeline first, or name a frame",
             )
-        frame_id = str(json.loads(store.read(key))["frame"])
+        if not known:
+            raise RecordError(
+                f"There was no frame in {store.uri} at that time",
+                expected=f"a time from {noted[0][0]:%Y-%m-%dT%H:%M:%SZ} on",
+                received=f"{at:%Y-%m-%dT%H:%M:%SZ}",
+                hint="name the frame whose images are to be taken",
+            )
+        frame_id = known[-1]
     manifest = find(store, FRAME_KIND, frame_id)
     if manifest is None:
         raise RecordError(
@@ -200,6 +208,22 @@ def _template(store: Store, frame_id: str | None) -> Manifest:
             hint=f"`mammo store ls {store.uri}` lists what lies under {FRAME_KIND}/",
         )
     return manifest
+
+
+def _note(store: Store, folder: str, id: str) -> None:
+    """Note since when a frame is the last one."""
+    noted = _noted(store, folder)
+    if not noted or noted[-1][1] != id:
+        now = datetime.now(UTC)
+        told = json.dumps({"frame": id, "published": now.isoformat()}).encode()
+        store.write(f"{folder}/frames/{now:{_STAMP}}-{id}.json", told)
+
+
+def _noted(store: Store, folder: str) -> list[tuple[datetime, str]]:
+    """The frames that were published, and since when each was the last one."""
+    names = [key.rpartition("/")[2] for key in store.list(f"{folder}/frames/")]
+    stamped = [name.removesuffix(".json").partition("-") for name in names]
+    return [(datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC), id) for stamp, _, id in stamped]
 
 
 def _require_past(at: datetime | None) -> None:

@@ -90,13 +90,19 @@ def test_faults_name_their_object(uri, tmp_path):
         (["labels", str(file), "--store", uri], "unknown image: nobody"),
         (["frame", "--store", uri, "--frame", "none"], "no frame none in"),
         (["frame", "--store", uri, "--as-of", "2999-01-01"], "time to come"),
-        (["frame", "--store", uri, "--as-of", "2000-01-01"], "image_metadata of 16 of 16 image_id"),
+        (
+            ["frame", "--store", uri, "--as-of", "2000-01-01"],
+            "no frame in .* at that time",
+        ),
         (["frame", "--store", tmp_path.as_uri()], "No frame was published"),
         (["show", "--store", uri, "--rows", "labels"], "no feature view labels"),
         (["show", "--store", uri, "--rows", "image_label", "--id", "x"], "no image_id x"),
     ]:
         with pytest.raises(RecordError, match=told):
             call(*arguments)
+    first = json.loads(call("frame", "--store", uri, "--json"))["id"]
+    with pytest.raises(RecordError, match="image_metadata of 16 of 16"):
+        call("frame", "--store", uri, "--frame", first, "--as-of", "2000-01-01")
     for arguments in (["frame", "--as-of", "yesterday"], ["show", "--id", "x"]):
         with pytest.raises(RecipeError):
             call(*arguments, "--store", uri)

@@ -9,7 +9,7 @@ import pytest
 
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import RecordError
-from mammo_core.features import find_frame, publish_frame, read_frame
+from mammo_core.features import find_frame, frame_as_of, publish_frame, read_frame
 from mammo_core.store import open_store
 
 
@@ -114,6 +114,17 @@ def test_a_frame_of_the_past_is_never_taken_for_todays(history):
     asked = (history.tables.folder, history.corrected.inputs)
     assert find_frame(history.store, *asked, at=history.between) == history.past
     assert find_frame(history.store, *asked, at=history.between + timedelta(seconds=1)) is None
+
+
+def test_last_weeks_frame_is_that_frame_though_images_are_divided_otherwise_today(tmp_path, made):
+    store, tables = open_store(str(tmp_path)), made.tables()
+    first = publish_frame(store, tables)
+    between = datetime.now(UTC)
+    splits = {id: "train" if split == "test" else split for id, split in tables.splits.items()}
+    changed = replace(made.corrected(tables), splits=splits, assignment_id="by-label")
+    today = publish_frame(store, changed)
+    assert frame_as_of(store, at=between).id == first.id
+    assert frame_as_of(store).id == today.id != first.id
 
 
 def test_a_time_to_come_is_refused(file_store, made):
