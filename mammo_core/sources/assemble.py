@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from pydantic import TypeAdapter
+
 from mammo_core.dicom import ImageFacts
 from mammo_core.errors import DicomError, SourceError
 from mammo_core.sources.files import describe
@@ -100,6 +102,17 @@ class _Image:
     cases: tuple[ImageCase, ...]
 
 
+@dataclass(frozen=True)
+class _Checked:
+    """The digest of a lesion's mask, or why it cannot be used."""
+
+    sha256: str = ""
+    reason: str = ""
+
+
+_CHECKED: Final = TypeAdapter(_Checked)
+
+
 def assemble(
     files: SourceFiles,
     source: str,
@@ -163,20 +176,26 @@ def assemble(
         images.sort(key=lambda image: (str(image.row["view_id"]), str(image.row["path"])))
         wanted = _lesions(images)
 
-        def look(lesion: tuple[str, LesionCase, _Image]) -> str | DicomError:
-            try:
-                size = (lesion[2].facts.rows, lesion[2].facts.columns)
-                return _checked(files, lesion[1].mask_path, *size)
-            except DicomError as error:
-                return error
+        def look(lesion: tuple[str, LesionCase, _Image]) -> _Checked:
+            mask_path, facts = lesion[1].mask_path, lesion[2].facts
+            file = mask_file(mask_path)
+
+            def check() -> _Checked:
+                try:
+                    return _Checked(_checked(files, mask_path, facts.rows, facts.columns))
+                except DicomError as error:
+                    return _Checked(reason=str(error))
+
+            question = f"mask {mask_path} of {(facts.rows, facts.columns)}"
+            return files.recall(question, [file] if file else [], _CHECKED, check)
 
         checked = run_all(pool, look, wanted, "masks", progress)
     lesions: list[Row] = []
-    for (lesion_id, lesion, image), digest_or_error in zip(wanted, checked, strict=True):
-        if isinstance(digest_or_error, DicomError):
-            rejects.add(lesion.item, "lesion", str(digest_or_error))
+    for (lesion_id, lesion, image), mask in zip(wanted, checked, strict=True):
+        if mask.reason:
+            rejects.add(lesion.item, "lesion", mask.reason)
         else:
-            lesions.append(_lesion_row(lesion_id, lesion, image, digest_or_error))
+            lesions.append(_lesion_row(lesion_id, lesion, image, mask.sha256))
     return _tables(cases, [image.row for image in images], lesions, rejects, facts, len(names))
 
 

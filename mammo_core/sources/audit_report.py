@@ -1,5 +1,6 @@
 """The audit of a source as one HTML page: what it holds, what is odd, how it looks."""
 
+import base64
 import hashlib
 import os
 import re
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from pydantic import TypeAdapter
 
 from mammo_core.dicom import read_any, read_any_facts
 from mammo_core.errors import DicomError, RecipeError
@@ -84,34 +86,61 @@ def see(
     seen = Seen(compared=not files.remote)
 
     def look(row: Any) -> None:
-        try:
-            with files.header_at_hand(row.path) as path:
-                facts = read_any_facts(path, row.path, for_processing=True)
-        except DicomError:
-            facts = None  # a header beyond what is fetched of an object
-        if facts is not None and facts.spacing_mm is not None:
-            told = f"{facts.spacing_mm:.3f} mm ({facts.spacing_source})"
-        else:
-            told = "unknown"
-        seen.spacing[row.image_id] = told
         twin = seen.compared and sizes[row.rows, row.columns] > 1
-        if not twin and row.image_id not in shown:
-            return
-        try:
-            with files.at_hand(row.path) as path:
-                image = read_any(path, row.path, for_processing=True)
-            if twin:
-                digest = hashlib.sha256(np.ascontiguousarray(image.pixels).data).hexdigest()
-                seen.pixel_sha256[row.image_id] = digest
-            if row.image_id in shown:
-                small = resize(image.pixels, *_THUMBNAIL, mode="pad")
-                seen.thumbnails[row.image_id] = to_full_range(small, image.facts.bits_stored)
-        except (DicomError, RecipeError) as error:
-            seen.undecodable[row.image_id] = str(error)
+        drawn = row.image_id in shown
+        question = f"audit, compared: {twin}, drawn: {drawn}"
+        one = files.recall(question, [row.path], _ONE, lambda: _look(files, row.path, twin, drawn))
+        seen.spacing[row.image_id] = one.spacing
+        if one.pixel_sha256:
+            seen.pixel_sha256[row.image_id] = one.pixel_sha256
+        if one.thumbnail:
+            held = np.frombuffer(base64.b64decode(one.thumbnail), "<u2").reshape(_THUMBNAIL)
+            seen.thumbnails[row.image_id] = held
+        if one.undecodable:
+            seen.undecodable[row.image_id] = one.undecodable
 
     with ThreadPoolExecutor(min(_DECODERS, len(os.sched_getaffinity(0)))) as pool:
         run_all(pool, look, list(images.itertuples()), "images to audit", progress)
     return seen
+
+
+@dataclass(frozen=True)
+class _One:
+    """What was seen of one image; its thumbnail little-endian, in base 64."""
+
+    spacing: str
+    pixel_sha256: str = ""
+    thumbnail: str = ""
+    undecodable: str = ""
+
+
+_ONE: Final = TypeAdapter(_One)
+
+
+def _look(files: SourceFiles, name: str, twin: bool, drawn: bool) -> _One:
+    try:
+        with files.header_at_hand(name) as path:
+            facts = read_any_facts(path, name, for_processing=True)
+    except DicomError:
+        facts = None  # a header beyond what is fetched of an object
+    spacing = "unknown"
+    if facts is not None and facts.spacing_mm is not None:
+        spacing = f"{facts.spacing_mm:.3f} mm ({facts.spacing_source})"
+    if not twin and not drawn:
+        return _One(spacing)
+    digest = thumbnail = ""
+    try:
+        with files.at_hand(name) as path:
+            image = read_any(path, name, for_processing=True)
+        if twin:
+            digest = hashlib.sha256(np.ascontiguousarray(image.pixels).data).hexdigest()
+        if drawn:
+            small = resize(image.pixels, *_THUMBNAIL, mode="pad")
+            held = to_full_range(small, image.facts.bits_stored).astype("<u2")
+            thumbnail = base64.b64encode(held.tobytes()).decode()
+    except (DicomError, RecipeError) as error:
+        return _One(spacing, digest, "", str(error))
+    return _One(spacing, digest, thumbnail)
 
 
 def audit_page(

@@ -2,6 +2,9 @@
 
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from pydantic import TypeAdapter
 
 from mammo_core.errors import SourceError
 from mammo_core.sources.cases import case_facts, read_case_rows
@@ -22,9 +25,14 @@ from mammo_core.sources.source_tables import (
     threads,
 )
 
+_MASK_OR_REASON: Final[TypeAdapter[Mask | str]] = TypeAdapter(Mask | str)
+
 
 def index_cbis_ddsm(
-    config: SourceConfig, progress: ProgressCall | None = None, workers: int | None = None
+    config: SourceConfig,
+    progress: ProgressCall | None = None,
+    workers: int | None = None,
+    files: SourceFiles | None = None,
 ) -> SourceTables:
     """Find, hash and describe the images of the case tables, and the mask of each lesion.
 
@@ -37,6 +45,7 @@ def index_cbis_ddsm(
         config: Where images and tables lie.
         progress: Called with what is done, how many, of how many.
         workers: Threads.
+        files: The files, where something is known of them; default those of `config`.
 
     Returns:
         The tables, rows in a fixed order.
@@ -45,7 +54,7 @@ def index_cbis_ddsm(
         SourceError: Tables that cannot be used, or no image of theirs under the root.
         OSError: The disk failed.
     """
-    files = config.files()
+    files = files or config.files()
     files.require(f"image folder {config.root}")
     rows = read_case_rows(config.table_files(files), config.partial)
     rejects = Rejects()
@@ -208,10 +217,15 @@ def _lesions(
         candidates = [*located.files[row["mask_path"]], *located.files[row["crop_path"]]]
         facts = picked[row["image_path"]].facts
         size = (facts.rows, facts.columns) if facts else (0, 0)
-        try:
-            return find_mask(files, list(dict.fromkeys(candidates)), *size)
-        except SourceError as error:
-            return str(error)
+        names = list(dict.fromkeys(candidates))
+
+        def find() -> Mask | str:
+            try:
+                return find_mask(files, names, *size)
+            except SourceError as error:
+                return str(error)
+
+        return files.recall(f"mask of {size}", names, _MASK_OR_REASON, find)
 
     lesions: list[Row] = []
     rescaled: list[str] = []

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from mammo_core.dicom import ImageFacts, check_mammogram, read_any, read_any_facts
 from mammo_core.errors import DicomError, SourceError
@@ -35,6 +36,10 @@ class ImageFile:
     reason: str = ""
 
 
+_IMAGE_FILE: Final = TypeAdapter(ImageFile)
+_TEXT: Final = TypeAdapter(str)
+
+
 def describe(files: SourceFiles, name: str) -> ImageFile:
     """Hash an image file and read its header.
 
@@ -46,6 +51,10 @@ def describe(files: SourceFiles, name: str) -> ImageFile:
         files: The files of the source.
         name: Relative to the root.
     """
+    return files.recall("image", [name], _IMAGE_FILE, lambda: _describe(files, name))
+
+
+def _describe(files: SourceFiles, name: str) -> ImageFile:
     digest = files.known_sha256(name)
     if digest:
         with suppress(DicomError), files.header_at_hand(name) as path:
@@ -75,6 +84,10 @@ def series_uid(files: SourceFiles, name: str) -> str:
     Raises:
         OSError: The disk failed.
     """
+    return files.recall("series", [name], _TEXT, lambda: _series_uid(files, name))
+
+
+def _series_uid(files: SourceFiles, name: str) -> str:
     import pydicom
     from pydicom.filereader import read_file_meta_info
 

@@ -45,7 +45,10 @@ _OTHER_PICTURES: Final = (".jpg", ".jpeg", ".bmp")
 
 
 def index_folders(
-    config: SourceConfig, progress: ProgressCall | None = None, workers: int | None = None
+    config: SourceConfig,
+    progress: ProgressCall | None = None,
+    workers: int | None = None,
+    files: SourceFiles | None = None,
 ) -> SourceTables:
     """Read folders in the manner of the original system.
 
@@ -56,6 +59,7 @@ def index_folders(
         config: `root` holds everything; with `tables` the case table is read.
         progress: Called with what is done, how many, of how many.
         workers: Threads.
+        files: The files, where something is known of them; default those of `config`.
 
     Returns:
         The tables.
@@ -66,7 +70,7 @@ def index_folders(
         StoreError: The server failed.
         OSError: The disk failed.
     """
-    files = config.files()
+    files = files or config.files()
     files.require(f"image folder {config.root}")
     rejects = Rejects()
     facts: dict[str, Any] = {}

@@ -57,7 +57,10 @@ class _File:
 
 
 def index_inbreast(
-    config: SourceConfig, progress: ProgressCall | None = None, workers: int | None = None
+    config: SourceConfig,
+    progress: ProgressCall | None = None,
+    workers: int | None = None,
+    files: SourceFiles | None = None,
 ) -> SourceTables:
     """Find the images and contours of INbreast.
 
@@ -70,6 +73,7 @@ def index_inbreast(
         config: Where they lie (`tables`: the CSV file or its folder; default: under the root).
         progress: Called with what is done, how many, of how many.
         workers: Threads.
+        files: The files, where something is known of them; default those of `config`.
 
     Returns:
         The tables.
@@ -79,7 +83,7 @@ def index_inbreast(
         StoreError: The server failed.
         OSError: The disk failed.
     """
-    files = config.files()
+    files = files or config.files()
     files.require(f"image folder {config.root}")
     options = config.inbreast
     table = _table(config, files)

@@ -14,6 +14,7 @@ from mammo_core.sources.source_tables import (
 
 if TYPE_CHECKING:  # quick to load: see the room
     from mammo_core.sources.config import SourceConfig
+    from mammo_core.sources.source_files import SourceFiles
 
 __all__ = [
     "IMAGE_COLUMNS",
@@ -24,21 +25,28 @@ __all__ = [
     "index",
 ]
 
-_Adapter = Callable[["SourceConfig", ProgressCall | None, int | None], SourceTables]
+_Adapter = Callable[
+    ["SourceConfig", ProgressCall | None, int | None, "SourceFiles | None"], SourceTables
+]
 
 
 def index(
-    config: "SourceConfig", progress: ProgressCall | None = None, workers: int | None = None
+    config: "SourceConfig",
+    progress: ProgressCall | None = None,
+    workers: int | None = None,
+    files: "SourceFiles | None" = None,
 ) -> SourceTables:
     """Find, hash and describe the images of a source, and the mask of each lesion.
 
     What is missing or broken becomes a reject; a disk or server that fails raises. Each
-    adapter is a module of its name with a function `index_<name>(config, progress, workers)`.
+    adapter is a module of its name with a function
+    `index_<name>(config, progress, workers, files)`.
 
     Args:
         config: Where images and tables lie, and how they are read.
         progress: Called with what is done, how many, of how many.
         workers: Threads; by default two for each core, at most 16.
+        files: The files, where something is known of them already; default those of `config`.
 
     Returns:
         The tables, rows in a fixed order.
@@ -50,4 +58,4 @@ def index(
     """
     module = import_module(f"mammo_core.sources.{config.adapter}")
     adapter = cast(_Adapter, getattr(module, f"index_{config.adapter}"))
-    return adapter(config, progress, workers)
+    return adapter(config, progress, workers, files)

@@ -2,11 +2,11 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from mammo_core.errors import SourceError
 from mammo_core.store import open_store, scratch
@@ -15,6 +15,14 @@ from mammo_core.store.file import FileStore
 
 #: Enough for the header of a DICOM or PNG file (bytes).
 _HEADER: Final = 2**16
+
+
+if TYPE_CHECKING:  # quick to load: see the room
+    from pydantic import TypeAdapter
+
+    from mammo_core.sources.findings import Findings
+
+_Answer = TypeVar("_Answer")
 
 
 class SourceFiles:
@@ -31,6 +39,8 @@ class SourceFiles:
     def __init__(self, uri: str) -> None:
         self._store = open_store(uri)
         self._root = self._store.root if isinstance(self._store, FileStore) else None
+        #: What earlier runs found out about these files; None: nothing is kept.
+        self.findings: Findings | None = None
 
     @classmethod
     def open(cls, uri: str) -> "SourceFiles":
@@ -61,6 +71,26 @@ class SourceFiles:
     def remote(self) -> bool:
         """Whether a file has to be fetched before it can be read."""
         return self._root is None
+
+    def recall(
+        self,
+        question: str,
+        names: Sequence[str],
+        kind: "TypeAdapter[_Answer]",
+        work: Callable[[], _Answer],
+    ) -> _Answer:
+        """Return the answer to a question about files: a kept one, or found out now.
+
+        Args:
+            question: What is asked.
+            names: The files that the answer follows from.
+            kind: Writes answers as JSON and reads them.
+            work: Finds the answer out.
+        """
+        if self.findings is None or not all(name in self.entries for name in names):
+            return work()
+        entries = [self.entries[name] for name in names]
+        return self.findings.recall(question, entries, kind, work)
 
     def require(self, told: str, hint: str | None = None) -> None:
         """Refuse a root that is not there.

@@ -14,6 +14,7 @@ from mammo_core.sources.assemble import ImageCase, LesionCase, assemble, case_fa
 from mammo_core.sources.config import SourceConfig
 from mammo_core.sources.csv_rows import CsvTable, read_csv
 from mammo_core.sources.patients import fingerprint, holds_patient_id, patient_key, site_key
+from mammo_core.sources.source_files import SourceFiles
 from mammo_core.sources.source_tables import ProgressCall, Rejects, SourceTables
 from mammo_core.sources.table_row import ALIASES, COLUMNS, REQUIRED, TableRow, read_row
 
@@ -50,7 +51,10 @@ class TableCheck:
 
 
 def index_table(
-    config: SourceConfig, progress: ProgressCall | None = None, workers: int | None = None
+    config: SourceConfig,
+    progress: ProgressCall | None = None,
+    workers: int | None = None,
+    files: SourceFiles | None = None,
 ) -> SourceTables:
     """Read a CSV of your own, and find its images and masks.
 
@@ -60,6 +64,7 @@ def index_table(
         config: `tables` is the CSV file, `root` the folder its paths are relative to.
         progress: Called with what is done, how many, of how many.
         workers: Threads.
+        files: The files, where something is known of them; default those of `config`.
 
     Returns:
         The tables; patients by their keys.
@@ -75,7 +80,7 @@ def index_table(
     rejects = Rejects()
     cases = _cases(table, rows, problems, rejects, key)
     facts = {"rows": len(table.rows), "site_key": fingerprint(key)}
-    files = config.files()
+    files = files or config.files()
     files.require(f"image folder {config.root}")
     return assemble(
         files,

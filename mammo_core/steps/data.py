@@ -68,6 +68,7 @@ def _index(context: StepContext) -> Manifest:
     from mammo_core.progress import Progress
     from mammo_core.sources import index as read_source
     from mammo_core.sources.audit_report import audit_page, see
+    from mammo_core.sources.findings import Findings
     from mammo_core.sources.splits import official_sides
 
     shown: dict[str, Progress] = {}
@@ -78,8 +79,11 @@ def _index(context: StepContext) -> Manifest:
         shown[what].advance(done - shown[what].done)
 
     source = context.recipe.source
-    tables = read_source(source, told)
-    seen = see(source.files(), tables.images, progress=told)
+    found = source.files()
+    found.findings = Findings.read(context.store, found.uri)
+    tables = read_source(source, told, files=found)
+    seen = see(found, tables.images, progress=told)
+    found.findings.write(context.store, found.uri)
     for bar in shown.values():
         bar.close()
     sides = official_sides(tables.images)

@@ -1,0 +1,123 @@
+"""What was found out about files once is not found out again, until they change."""
+
+import shutil
+
+import pytest
+
+from mammo_core.phantom import PhantomConfig, create
+from mammo_core.recipes import load_recipe
+from mammo_core.sources import SourceConfig, index
+from mammo_core.sources.audit_report import see
+from mammo_core.sources.findings import Findings
+from mammo_core.steps.base import StepContext
+from mammo_core.steps.data import index as index_step
+from mammo_core.store import open_store
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    root = tmp_path_factory.mktemp("findings") / "tree"
+    create(root, PhantomConfig(patients=4, seed=4, height=96, width=72), workers=1)
+    return root
+
+
+@pytest.fixture
+def looked(monkeypatch):
+    """The files whose pixels were decoded or bytes were hashed."""
+    from mammo_core.sources import audit_report, files
+
+    names = []
+    for module, function in ((audit_report, "read_any"), (files, "read_any")):
+        original = getattr(module, function)
+
+        def counted(path, name, *more, original=original, **options):
+            names.append(name)
+            return original(path, name, *more, **options)
+
+        monkeypatch.setattr(module, function, counted)
+    hashed = files.file_sha256
+
+    def counted_hash(path):
+        names.append(str(path))
+        return hashed(path)
+
+    monkeypatch.setattr(files, "file_sha256", counted_hash)
+    return names
+
+
+def read(root, findings):
+    config = SourceConfig(root=str(root))
+    files = config.files()
+    files.findings = findings
+    tables = index(config, files=files)
+    return tables, see(files, tables.images)
+
+
+def same(one, other):
+    return all(
+        getattr(one[0], name).equals(getattr(other[0], name))
+        for name in ("images", "lesions", "rejects")
+    ) and (one[1].spacing, one[1].pixel_sha256, one[1].thumbnails.keys()) == (
+        other[1].spacing,
+        other[1].pixel_sha256,
+        other[1].thumbnails.keys(),
+    )
+
+
+def test_only_changed_files_are_looked_at(tree, tmp_path, looked, file_store):
+    root = tmp_path / "tree"
+    shutil.copytree(tree, root)
+    kept = Findings()
+    first = read(root, kept)
+    kept.write(file_store, root.as_uri())
+    assert looked
+    looked.clear()
+    again = read(root, Findings.read(file_store, root.as_uri()))
+    assert looked == [] and same(first, again)
+    for image_id, thumbnail in first[1].thumbnails.items():
+        assert (thumbnail == again[1].thumbnails[image_id]).all()
+    # One file is written again with other bytes of the same length.
+    path = root / first[0].images["path"].iloc[3]
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 1
+    path.write_bytes(data)
+    changed = read(root, Findings.read(file_store, root.as_uri()))
+    assert changed[0].images["image_id"].tolist() != first[0].images["image_id"].tolist()
+    assert 0 < len(looked) <= 3 and all(path.name in name for name in looked)
+    assert same(changed, read(root, None))
+
+
+def test_a_broken_file_stays_broken_and_is_told_alike(tree, tmp_path, looked, file_store):
+    root = tmp_path / "tree"
+    shutil.copytree(tree, root)
+    images = index(SourceConfig(root=str(root))).images
+    (root / images["path"].iloc[0]).write_bytes(b"no image")
+    first = read(root, kept := Findings())
+    kept.write(file_store, "x")
+    looked.clear()
+    assert same(first, read(root, Findings.read(file_store, "x")))
+    assert looked == [] and len(first[0].rejects)
+
+
+def test_damaged_findings_are_found_out_again(tree, file_store):
+    kept = Findings()
+    first = read(tree, kept)
+    kept.write(file_store, "x")
+    (key,) = file_store.list("tables/findings")
+    file_store.write(key, b"not what was written")
+    assert same(first, read(tree, Findings.read(file_store, "x")))
+
+
+def test_the_step_keeps_them(tree, tmp_path, looked):
+    store = open_store(str(tmp_path / "store"))
+    root = tmp_path / "tree"
+    shutil.copytree(tree, root)
+    recipe = load_recipe("phantom", [f"source.root={root}"])
+
+    def run():
+        return index_step.__wrapped__(StepContext("index", "r", store, recipe))
+
+    first = run()
+    looked.clear()
+    (root / "note.txt").write_text("so that the listing is another one")
+    assert run().id == first.id and looked == []
