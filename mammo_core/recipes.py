@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -52,6 +52,8 @@ class Recipe(BaseModel):
         validation: How far new data may be from what the champion learned from.
         retrain: When it is worth training again.
         runner: Where Beam pipelines run; no part of any output's id.
+        reader: How training reads records: `local`, or `tfio`, which streams them from S3 in
+            the environment of tensorflow-io.
         hardware: What trainings run on; no part of any output's id.
     """
 
@@ -80,6 +82,7 @@ class Recipe(BaseModel):
     validation: ValidationConfig = ValidationConfig()
     retrain: RetrainConfig = RetrainConfig()
     runner: RunnerConfig = RunnerConfig()
+    reader: Literal["local", "tfio"] = "local"
     hardware: HardwareConfig = HardwareConfig()
 
     @model_validator(mode="before")

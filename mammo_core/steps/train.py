@@ -11,6 +11,7 @@ from mammo_core.datasets.manifests import StoredFile, put_bytes
 from mammo_core.datasets.tables import read_table
 from mammo_core.features.frame import IMAGE_CLASSES, from_manifest
 from mammo_core.preprocessing import Preprocessing
+from mammo_core.recipes import Recipe
 from mammo_core.steps.base import StepContext, step
 from mammo_core.steps.curves import Curves
 from mammo_core.steps.networks import prepare_keras, preprocessing_of
@@ -35,6 +36,7 @@ def train_patch(context: StepContext, patches: Manifest, frame: Manifest) -> Man
         **recipe.patch_training.model_dump(mode="json"),
         "seed": recipe.seed,
         "label_map": label_map.model_dump(mode="json"),
+        **_reading(recipe),
     }
     inputs = [(patches.kind, patches.id), (frame.kind, frame.id)]
     id = content_id(PATCH_TRAINING, PATCH_TRAINING_REVISION, settings, inputs)
@@ -91,6 +93,7 @@ def train_image(
     config = recipe.image_training
     package = start_package(config.start) if config.start else None
     settings = {**config.model_dump(mode="json", exclude={"start"}), "seed": recipe.seed}
+    settings |= _reading(recipe)
     inputs = [(m.kind, m.id) for m in (images, frame)]
     lineage = {"images": images.id, "frame": frame.id}
     if package is not None:
@@ -158,6 +161,7 @@ def _fit(
             classes=len(classes),
             batch_size=config.batch_size,
             shuffle_seed=seed if split == "train" else None,
+            reader=context.recipe.reader,
         )
         for split in _FITTED_ON
     }
@@ -187,6 +191,11 @@ def _fit(
     )
     curves.finish(result.history)
     return result
+
+
+def _reading(recipe: Recipe) -> dict[str, str]:
+    """What of the reading belongs into a training's id: streams come in an order of their own."""
+    return {} if recipe.reader == "local" else {"reader": recipe.reader}
 
 
 def checkpoint_folder(training: Manifest) -> str:
