@@ -16,7 +16,7 @@ RECIPE := recipes/phantom.yaml
 # A killed make takes what it started with it: the commands follow the process named here.
 FOLLOW = MAMMO_FOLLOW=$$PPID:$$(sed 's/.*) //' /proc/$$PPID/stat | cut -d' ' -f20)
 
-.PHONY: help setup run test test-fast lint types minio prism compile requirements clean
+.PHONY: help setup run test test-fast test-tfio lint types minio prism compile requirements clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -32,6 +32,9 @@ test: .venv/.test-installed ## Run all tests
 
 test-fast: .venv/.test-installed ## Run the tests that are not marked slow
 	$(PYTHON) -m pytest -m "not slow" $(ARGS)
+
+test-tfio: .venv/.test-installed .venv-tfio/.installed .tools/bin/minio ## Make the environment of tensorflow-io and test in it (needs Go)
+	$(PYTHON) -m pytest tests/tfio $(ARGS)
 
 lint: .venv/.test-installed ## Check style
 	.venv/bin/ruff check .
@@ -51,7 +54,7 @@ requirements: $(UV) ## Resolve pyproject.toml anew into requirements/*.txt
 	scripts/compile-requirements $(UV)
 
 clean: ## Remove what the targets made, the phantom, store and runs included
-	rm -rf .venv .tools build data store runs .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf .venv .venv-tfio .tools build data store runs .mypy_cache .pytest_cache .ruff_cache *.egg-info
 
 .tools/uv/bin/uv:
 	python3.11 -m venv .tools/uv
@@ -71,6 +74,11 @@ $(SETUP): requirements/train.txt pyproject.toml | $(UV)
 .tools/bin/prism:
 	CGO_ENABLED=0 GOBIN=$(CURDIR)/.tools/bin go install -trimpath -ldflags='-s -w' \
 	  github.com/apache/beam/sdks/v2/go/cmd/prism@v$(BEAM_VERSION)
+
+.venv-tfio/.installed: requirements/tfio.txt | $(UV)
+	test -x .venv-tfio/bin/python || $(UV) venv --quiet --python python3.11 .venv-tfio
+	$(UV) pip install --quiet --python .venv-tfio/bin/python --compile-bytecode --no-deps --require-hashes -r requirements/tfio.txt
+	touch $@
 
 .tools/bin/minio:
 	CGO_ENABLED=0 GOBIN=$(CURDIR)/.tools/bin go install -trimpath -ldflags='-s -w' \

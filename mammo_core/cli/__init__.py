@@ -12,6 +12,7 @@ import typer
 from mammo_core.cli import (
     dicom,
     experiment,
+    export,
     features,
     ingest,
     models,
@@ -45,6 +46,7 @@ def _app() -> typer.Typer:
     app.add_typer(models.app, name="models", help="Published model packages.")
     app.command("convert")(ingest.convert)
     app.command("sample")(ingest.sample)
+    app.command("export")(export.export)
     app.command("score")(score.score)
     app.command("serve")(serve.serve)
     # `mammo pipeline` needs KFP, which the library never imports; it joins by name.

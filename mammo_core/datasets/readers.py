@@ -177,8 +177,9 @@ class RecordSource:
         id_field = _ID_FIELDS[self._manifest.kind]
         found: dict[str, Place] = {}
         for file in self._manifest.files_like("shard-") if self._labels else []:
+            excluded = frozenset(file.excluded)
             for name, place in places(str(self._store.fetch(file.key)), file.key, id_field):
-                if name in self._labels:
+                if name in self._labels and name not in excluded:
                     found[name] = place
         self._check(set(found))
         return [found[name] for name in self._ids]
@@ -208,6 +209,13 @@ class RecordSource:
         from mammo_core.datasets.tfio import streamed
 
         shards = self._manifest.files_like("shard-")
+        if any(file.excluded for file in shards):
+            raise RecordError(
+                f"The dataset {self._manifest.folder} cannot be streamed",
+                expected="shards without excluded records",
+                received="a dataset whose sources were changed after it was made",
+                hint="`mammo store gc --compact` writes it anew; reader: local reads it as it is",
+            )
         records = sum(file.count or 0 for file in shards)
         return ShardStream(
             streamed(self._store, [file.key for file in shards]),

@@ -1,0 +1,246 @@
+"""Datasets as folders of PNG files."""
+
+import csv
+import json
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from mammo_core.datasets import ImageRecord, Manifest, PatchRecord, publish
+from mammo_core.datasets.shards import write_shard
+from mammo_core.datasets.tables import put_table
+from mammo_core.errors import RecipeError, RecordError
+from mammo_core.features.export import export, frame_of
+from mammo_core.features.frame import read_frame
+from mammo_core.sampling import LabelMap
+
+# image id: patient, laterality, view, label, split; b and c are two scans of one view.
+VIEWS = {
+    "a": ("P_00001", "LEFT", "CC", 1, "train"),
+    "b": ("P_00002", "RIGHT", "MLO", 0, "train"),
+    "c": ("P_00002", "RIGHT", "MLO", 0, "train"),
+    "d": ("P_00003", "LEFT", "MLO", 1, "validation"),
+    "e": ("site 4/x", "RIGHT", "CC", 0, "test"),
+    "f": ("P_00009", "RIGHT", "CC", 0, ""),  # dropped by the split
+}
+# lesion id: image, class, abnormality number of the case table
+LESIONS = {
+    "a-calc": ("a", "calc_ben", 2),
+    "a-mass": ("a", "mass_mal", 2),
+    "b-mass": ("b", "mass_ben", 1),
+    "d-mass": ("d", "mass_mal", None),
+}
+# image, lesion, kind
+PATCHES = [
+    ("a", "a-calc", "lesion"),
+    ("a", "a-calc", "lesion"),
+    ("a", "a-mass", "lesion"),
+    ("a", "a-mass", "near_lesion"),
+    ("a", "", "background"),
+    ("a", "", "hard_negative"),
+    ("b", "b-mass", "lesion"),
+    ("d", "d-mass", "lesion"),
+    ("e", "", "background"),
+    ("f", "", "background"),
+]
+
+
+def _pixels(number, shape=(12, 10)):
+    return np.random.default_rng(number).integers(0, 2**16, shape).astype(np.uint16)
+
+
+def _patch(number, image, lesion, kind):
+    name = f"{image}-{lesion}-{kind}-{number:04d}" if lesion else f"{image}-{kind}-{number:04d}"
+    return PatchRecord(name, image, lesion, kind, _pixels(number), number, 7, 0.5, 0.25)
+
+
+@pytest.fixture
+def place(file_store):
+    """A store with images, patches, their tables and a frame."""
+    images = [ImageRecord(name, _pixels(100 + n), (), 1, 1) for n, name in enumerate(VIEWS)]
+    patches = sorted((_patch(n, *row) for n, row in enumerate(PATCHES)), key=lambda p: p.patch_id)
+
+    def put(kind, id, files, **more):
+        manifest = Manifest(kind=kind, id=id, revision=1, config={}, files=(), **more)
+        made = tuple(file(manifest.folder) for file in files)
+        return publish(file_store, manifest.model_copy(update={"files": made}))
+
+    def table(name, rows):
+        return lambda folder: put_table(file_store, folder, name, pd.DataFrame(rows))
+
+    def shard(index, records):
+        data = [record.to_bytes() for record in records]
+        return lambda folder: write_shard(file_store, folder, index, data)
+
+    numbers = {"lesion_id": list(LESIONS), "abnormality_id": [row[2] for row in LESIONS.values()]}
+    put("tables", "t", [table("lesions.parquet", numbers)])
+    put(
+        "datasets/images",
+        "i",
+        [shard(0, images[:2]), shard(1, images[2:])],
+        lineage={"tables": "t"},
+    )
+    columns = ["patch_id", "image_id", "lesion_id", "kind"]
+    rows = {name: [getattr(patch, name) for patch in patches] for name in columns}
+    put(
+        "datasets/patches",
+        "p",
+        [shard(0, patches), table("patches.parquet", rows)],
+        lineage={"tables": "t", "images": "i"},
+    )
+    named = ["patient_key", "laterality", "view", "label", "split"]
+    frame_images = {
+        "image_id": list(VIEWS),
+        **dict(zip(named, zip(*VIEWS.values(), strict=True), strict=True)),
+    }
+    frame_lesions = {
+        "lesion_id": list(LESIONS),
+        "image_id": [row[0] for row in LESIONS.values()],
+        "patch_class": [row[1] for row in LESIONS.values()],
+    }
+    put(
+        "frames",
+        "f",
+        [table("images.parquet", frame_images), table("lesions.parquet", frame_lesions)],
+        facts={"mean": 1.0, "rescale_factor": 1.0, "shuffled_labels": False},
+        lineage={"images": "i"},
+    )
+    return file_store
+
+
+def _dataset(place, kind):
+    from mammo_core.datasets import find
+
+    return find(place, f"datasets/{kind}", kind[0])
+
+
+def _files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def _rows(folder):
+    with (folder / "index.csv").open() as file:
+        return {row["file"]: row for row in csv.DictReader(file)}
+
+
+def _read(path):
+    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+
+
+def test_patches_lie_where_the_original_put_them(place, tmp_path):
+    out = tmp_path / "out"
+    done = export(place, _dataset(place, "patches"), read_frame(place, "f"), out)
+    # Background is numbered after hard negatives; near-lesion patches after both.
+    expected = {
+        "train/calc_ben/P_00001_LEFT_CC_2_0000.png": 0,
+        "train/calc_ben/P_00001_LEFT_CC_2_0001.png": 1,
+        "train/mass_mal/P_00001_LEFT_CC_2_0000.png": 2,
+        "train/background/P_00001_LEFT_CC_2_0000.png": 5,
+        "train/background/P_00001_LEFT_CC_2_0001.png": 4,
+        "train/background/P_00001_LEFT_CC_2_0002.png": 3,
+        "train/mass_ben/P_00002_RIGHT_MLO_1_0000.png": 6,
+        "val/mass_mal/P_00003_LEFT_MLO_1_0000.png": 7,
+        "test/background/site-4-x_RIGHT_CC_0_0000.png": 8,
+    }
+    lists = ["index.csv", "test/pat_lst.txt", "train/pat_lst.txt", "val/pat_lst.txt"]
+    assert _files(out) == sorted([*expected, *lists])
+    rows = _rows(out)
+    for name, number in expected.items():
+        pixels = _read(out / name)
+        assert pixels.dtype == np.uint16 and np.array_equal(pixels, _pixels(number))
+        assert rows[name]["row"] == str(number) and rows[name]["overlap"] == "0.5"
+        assert rows[name]["patch_id"].endswith(f"{number:04d}")
+    assert (out / "train" / "pat_lst.txt").read_text() == "P_00001\nP_00002\n"
+    assert done.left_out == 1 and sum(done.counts.values()) == len(expected)
+
+
+def test_classes_of_another_label_map(place, tmp_path):
+    out = tmp_path / "out"
+    label_map = LabelMap.model_validate("malignancy")
+    done = export(place, _dataset(place, "patches"), read_frame(place, "f"), out, label_map)
+    assert done.counts == {
+        "test/background": 1,
+        "train/background": 3,
+        "train/benign": 3,
+        "train/malignant": 1,
+        "val/malignant": 1,
+    }
+    out = tmp_path / "masses"
+    masses = LabelMap.model_validate("masses")
+    assert (
+        export(place, _dataset(place, "patches"), read_frame(place, "f"), out, masses).left_out == 3
+    )
+
+
+def test_images_lie_in_neg_and_pos(place, tmp_path):
+    out = tmp_path / "out"
+    export(place, _dataset(place, "images"), read_frame(place, "f"), out)
+    names = [name for name in _files(out) if name.endswith(".png")]
+    assert names == [
+        "test/neg/site-4-x_RIGHT_CC.png",
+        "train/neg/P_00002_RIGHT_MLO-2.png",
+        "train/neg/P_00002_RIGHT_MLO.png",
+        "train/pos/P_00001_LEFT_CC.png",
+        "val/pos/P_00003_LEFT_MLO.png",
+    ]
+    assert np.array_equal(_read(out / "train/pos/P_00001_LEFT_CC.png"), _pixels(100))
+    assert _rows(out)["train/neg/P_00002_RIGHT_MLO-2.png"]["image_id"] == "c"
+
+
+def test_a_folder_that_holds_something_is_left_alone(place, tmp_path):
+    (tmp_path / "mine").write_text("x")
+    with pytest.raises(RecipeError, match="absent or empty"):
+        export(place, _dataset(place, "images"), read_frame(place, "f"), tmp_path)
+    assert (tmp_path / "mine").read_text() == "x"
+
+
+def test_a_damaged_shard_leaves_nothing(place, tmp_path):
+    dataset = _dataset(place, "images")
+    path = place.fetch(dataset.file("shard-00001").key)
+    data = bytearray(path.read_bytes())
+    data[30] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(RecordError, match=r"datasets/images/i/shard-00001\.tfrecord is damaged"):
+        export(place, dataset, read_frame(place, "f"), tmp_path / "out")
+    assert not list(tmp_path.glob("*out*"))
+
+
+def test_what_is_no_dataset_is_refused(place, tmp_path):
+    manifest = Manifest(kind="trainings/patch", id="x", revision=1, config={}, files=())
+    with pytest.raises(RecipeError, match="trainings/patch/x cannot be exported"):
+        export(place, manifest, read_frame(place, "f"), tmp_path / "out")
+
+
+def test_the_frame_is_chosen_where_it_can_be(place):
+    assert frame_of(place, _dataset(place, "patches")).id == "f"
+    other = Manifest(kind="datasets/images", id="other", revision=1, config={}, files=())
+    with pytest.raises(RecordError, match="no such frame"):
+        frame_of(place, other)
+
+
+@pytest.mark.parametrize("told", ["datasets/patches/p", "{store}/datasets/patches/p", "file"])
+def test_the_command(place, tmp_path, told):
+    from mammo_core.cli import _app
+
+    if told == "file":
+        path = tmp_path / "manifest"
+        path.write_text(_dataset(place, "patches").to_json())
+        told = str(path)
+    line = ["export", told.format(store=place.uri), str(tmp_path / "out"), "--store", place.uri]
+    done = CliRunner().invoke(_app(), [*line, "--json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["counts"]["train/background"] == 3 and told["frame"] == "f"
+
+
+def test_what_the_command_cannot_do(place, tmp_path):
+    from mammo_core.cli import _app
+
+    line = ["export", "datasets/patches/q", str(tmp_path / "out"), "--store", place.uri]
+    done = CliRunner().invoke(_app(), line)
+    assert isinstance(done.exception, RecordError) and "datasets/patches/q" in str(done.exception)
+    line = [*line[:1], "datasets/patches/p", *line[2:], "--label-map", "seven"]
+    assert isinstance(CliRunner().invoke(_app(), line).exception, RecipeError)
