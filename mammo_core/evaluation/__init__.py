@@ -9,7 +9,7 @@ from mammo_core.evaluation.aggregate import (
     per_patient,
 )
 from mammo_core.evaluation.comparison import ComparisonResult, LevelComparison, compare
-from mammo_core.evaluation.comparison_report import comparison_report
+from mammo_core.evaluation.comparison_report import comparison_report, decision_report
 from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.evaluation.decisions import (
     DecisionRules,
@@ -48,6 +48,7 @@ __all__ = [
     "check_predictions",
     "compare",
     "comparison_report",
+    "decision_report",
     "evaluate",
     "fit_rules",
     "patch_evaluation",

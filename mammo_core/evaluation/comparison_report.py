@@ -97,6 +97,23 @@ def comparison_report(
     return page.html()
 
 
+def decision_report(title: str, reasons: Iterable[str], facts: Mapping[str, Any]) -> str:
+    """Return the report of a decision where there was nothing to compare with.
+
+    Args:
+        title: Of the page.
+        reasons: What was decided and why.
+        facts: Shown as name and value.
+
+    Returns:
+        HTML that needs no network and no other file.
+    """
+    page = Page(title, "No comparison with another classifier").section("In short")
+    for reason in reasons:
+        page.text(reason)
+    return page.section("Where this comes from").facts(facts).html()
+
+
 def verdict(level: LevelComparison, name: str, reference: str) -> str:
     """Say in a sentence what a comparison shows."""
     told = (

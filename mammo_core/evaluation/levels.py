@@ -8,7 +8,7 @@ from mammo_core.errors import RecordError
 from mammo_core.evaluation.aggregate import Level, at_level
 from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.evaluation.decisions import DecisionRules
-from mammo_core.evaluation.predictions import small_warning
+from mammo_core.evaluation.predictions import class_patients, small_warning
 from mammo_core.metrics import (
     BinaryCounts,
     DeLongInterval,
@@ -138,6 +138,7 @@ def evaluate_level(
         wanted[f"sensitivity {point.name}"] = measures.sensitivity_at(point.threshold)
         wanted[f"specificity {point.name}"] = measures.specificity_at(point.threshold)
     found = intervals(labels, scores, groups, wanted, config.bootstrap_replicates, seed)
+    malignant, benign = class_patients(table)
     brier = {"brier": measures.brier}
     after = intervals(labels, calibrated, groups, brier, config.bootstrap_replicates, seed)
     return LevelResult(
@@ -161,8 +162,8 @@ def evaluate_level(
             PointResult(
                 name=point.name,
                 threshold=point.threshold,
-                sensitivity=found[f"sensitivity {point.name}"],
-                specificity=found[f"specificity {point.name}"],
+                sensitivity=_never_certain(found[f"sensitivity {point.name}"], malignant),
+                specificity=_never_certain(found[f"specificity {point.name}"], benign),
                 counts=counts_at(labels, scores, point.threshold),
                 validation_sensitivity=point.sensitivity,
                 validation_specificity=point.specificity,
@@ -171,6 +172,20 @@ def evaluate_level(
         ),
         warning=small_warning(table, config.small_group),
     )
+
+
+def _never_certain(share: Interval, patients: int) -> Interval:
+    """Widen the interval of a share of none or all, which no resampling can widen.
+
+    Wilson's interval, every patient counted once.
+    """
+    if share.low != share.high:
+        return share
+    from scipy.stats import binomtest
+
+    ends = binomtest(round(share.value * patients), patients).proportion_ci(method="wilson")
+    low, high = min(share.value, float(ends.low)), max(share.value, float(ends.high))
+    return Interval(share.value, low, high, share.replicates)
 
 
 def _delong(table: "pd.DataFrame") -> DeLongInterval | None:

@@ -22,7 +22,7 @@ from mammo_core.steps.networks import load_network, prepare_keras, training_prep
 from mammo_core.store import Store, require_conditional_writes
 
 #: Raised by hand when the decision of the gate changes.
-GATE_REVISION = 1
+GATE_REVISION = 2
 GATE = "gates"
 PUSH = "pushes"
 #: Of the data that an adapter reads; the site knows that of its own data.
@@ -52,9 +52,13 @@ def gate(
     )
 
     def make() -> Manifest:
-        result = _decide(context, rival, same, images, frame, evaluation)
+        result, theirs = _decide(context, rival, same, images, frame, evaluation)
         data = json.dumps(result.model_dump(mode="json"), sort_keys=True, indent=1).encode()
-        file = put_bytes(context.store, f"{GATE}/{id}", "gate.json", data)
+        page = _comparison(context, result, rival, theirs, frame, evaluation)
+        files = (
+            put_bytes(context.store, f"{GATE}/{id}", "gate.json", data),
+            put_bytes(context.store, f"{GATE}/{id}", "comparison.html", page.encode()),
+        )
         return publish(
             context.store,
             Manifest(
@@ -62,7 +66,7 @@ def gate(
                 id=id,
                 revision=GATE_REVISION,
                 config=config,
-                files=(file,),
+                files=files,
                 facts={"passed": result.passed, "reasons": result.reasons},
                 lineage={"evaluation": evaluation.id, "champion": rival_id},
             ),
@@ -84,25 +88,59 @@ def _decide(
     images: Manifest,
     frame: Manifest,
     evaluation: Manifest,
-) -> GateResult:
+) -> tuple[GateResult, Any]:
+    """The decision, and the champion's predictions where there are any."""
     from mammo_core.packaging import decide
 
     recipe = context.recipe
     ours = read_table(context.store, evaluation, "test.parquet")
     auc = float(evaluation.facts["summary"]["auc"])
     if evaluation.facts["shuffled_labels"]:
-        return GateResult(passed=False, reasons=["labels were permuted: never pushed"], auc=auc)
+        reasons = ["labels were permuted: never pushed"]
+        return GateResult(passed=False, reasons=reasons, auc=auc), None
     floor = decide(ours, None, recipe.gate, recipe.seed)
     if same:
         reasons = [floor.reasons[0], "already the champion"]
-        return floor.model_copy(update={"reasons": reasons, "champion_auc": auc})
+        return floor.model_copy(update={"reasons": reasons, "champion_auc": auc}), None
     if rival is None:
-        return floor
+        return floor, None
     theirs, obstacle = _champion_predictions(context, rival, images, frame)
     if theirs is None:
         reasons = [floor.reasons[0], obstacle]
-        return floor.model_copy(update={"passed": False, "reasons": reasons})
-    return decide(ours, theirs, recipe.gate, recipe.seed, champion_id=rival.model_id)
+        return floor.model_copy(update={"passed": False, "reasons": reasons}), None
+    result = decide(ours, theirs, recipe.gate, recipe.seed, champion_id=rival.model_id)
+    return result, theirs
+
+
+def _comparison(
+    context: StepContext,
+    result: GateResult,
+    rival: VersionRef | None,
+    theirs: Any,
+    frame: Manifest,
+    evaluation: Manifest,
+) -> str:
+    """The page of the decision: against the champion where the two could be compared."""
+    from mammo_core.evaluation import compare, comparison_report, decision_report
+
+    name = context.recipe.model_name
+    verdict = "Passed the gate." if result.passed else "Did not pass the gate."
+    reasons = [verdict, *(f"{reason[0].upper()}{reason[1:]}." for reason in result.reasons)]
+    facts = {
+        "Evaluation": evaluation.id,
+        "Frame": frame.id,
+        "Champion": rival.uri if rival is not None else "none",
+    }
+    if rival is None or theirs is None:
+        return decision_report(f"{name}: gate", reasons, facts)
+    found = compare(
+        read_table(context.store, evaluation, "test.parquet"),
+        theirs,
+        context.recipe.evaluation,
+        context.recipe.seed,
+        names=("challenger", f"champion {name} {rival.version}"),
+    )
+    return comparison_report(found, title=f"{name}: gate", facts=facts, reasons=reasons)
 
 
 def _champion_predictions(

@@ -8,6 +8,7 @@ from mammo_core.evaluation import (
     EvaluationConfig,
     compare,
     comparison_report,
+    decision_report,
 )
 
 CONFIG = EvaluationConfig(bootstrap_replicates=300)
@@ -56,6 +57,12 @@ def test_a_constant_model_can_be_compared(pair):
     result = compare(pair[0], pair[0].assign(probability=0.5), CONFIG, 0)
     assert result.correlation is None
     assert result.levels[0].reference_auc.value == 0.5
+
+
+def test_a_decision_without_a_rival_has_a_page_too():
+    html = decision_report("tiny: gate", ["Passed the gate.", "No champion."], {"Frame": "f" * 8})
+    for text in ("tiny: gate", "Passed the gate.", "f" * 8, "Not a medical device"):
+        assert text in html
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,16 @@ def test_one_class_per_breast_is_told_not_hidden(tables):
     assert "No measures per breast" in " ".join(wording.cautions(result))
 
 
+def test_all_of_a_few_is_not_certainty(tables):
+    test, validation = tables
+    few = test[test["patient_key"] < "T_00010"]
+    perfect = few.assign(probability=0.1 + 0.8 * few["label"])
+    point = evaluate(perfect, validation, CONFIG, 0).at("image").operating_points[0]
+    assert (point.specificity.value, point.specificity.high) == (1, 1)
+    # 10 patients with benign images, every one right: Wilson's interval begins at 0.72.
+    assert point.specificity.low == pytest.approx(10 / (10 + 1.96**2), abs=1e-3)
+
+
 def test_patch_intervals_by_patient():
     random = np.random.default_rng(0)
     labels = random.integers(0, 3, 300)
