@@ -1,0 +1,104 @@
+"""Reports in a real browser: nothing broken, nothing wider than a laptop's screen."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from mammo_core.evaluation import EvaluationConfig, compare, comparison_report, evaluate, report
+from mammo_core.reporting import Overlay
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+# Written into the page at its end; the dumped DOM then holds what the browser saw.
+_PROBE = """<script>
+const seen = {
+  images: [...document.images].map(image => [image.complete, image.naturalWidth]),
+  width: document.documentElement.scrollWidth,
+  window: window.innerWidth,
+  smallest: Math.min(...[...document.querySelectorAll("p, td, th, dd")]
+    .map(part => parseFloat(getComputedStyle(part).fontSize))),
+  requests: performance.getEntriesByType("resource")
+    .map(entry => entry.name).filter(name => !name.startsWith("data:")),
+};
+document.body.insertAdjacentHTML("beforeend", "<pre id=seen></pre>");
+document.getElementById("seen").textContent = JSON.stringify(seen);
+</script></body>"""
+
+
+def seen(page, folder, width=1366):
+    (folder / "page.html").write_text(page.replace("</body>", _PROBE))
+    done = subprocess.run(
+        [
+            str(CHROMIUM),
+            *("--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},768"),
+            *(f"--user-data-dir={folder}/profile", "--dump-dom", f"file://{folder}/page.html"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return json.loads(html.unescape(re.findall(r'<pre id="seen">(.*?)</pre>', done.stdout)[0]))
+
+
+def tables(gain):
+    import pandas as pd
+
+    random = np.random.default_rng(0)
+    labels = np.tile([0, 0, 0, 1], 60)
+    names = [f"P_{n:05d}" for n in range(120)]
+    return pd.DataFrame(
+        {
+            "image_id": [f"{n:064x}" for n in range(240)],
+            "patient_key": np.repeat(names, 2),
+            "view_id": [f"{name}_LEFT_{view}" for name in names for view in ("CC", "MLO")],
+            "laterality": np.tile(["LEFT", "RIGHT"], 120),
+            "view": np.tile(["CC", "MLO"], 120),
+            "label": labels,
+            "probability": 1 / (1 + np.exp(-(gain * labels + random.normal(size=240)))),
+            "source": "cbis_ddsm",
+            "breast_density": np.tile([1, 2, 3, 4], 60),
+            "lesion_types": "calcification+mass",
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def pages():
+    config = EvaluationConfig(bootstrap_replicates=100)
+    good, weak = tables(2.0), tables(0.5)
+    others = good.assign(patient_key="V" + good["patient_key"])
+    result = evaluate(good, others, config, 0)
+    image = np.full((576, 448), 9000, np.uint16)
+    heat = np.full((576, 448), 0.4)
+    return {
+        "evaluation": report(
+            title="official-without-leak-resnet50-S10-1152x896: evaluation",
+            facts={"Image dataset": "f" * 64},
+            result=result,
+            overlays=[Overlay(image, heat, image > 0, "P_00001 LEFT CC")],
+            regions=[{"view": "P_00001_LEFT_CC", "row": 3, "in an annotated lesion": True}],
+            rejects=[
+                {"item": "a/" * 80, "kind": "image", "reason": "truncated " * 30, "step": "c"}
+            ],
+        ),
+        "comparison": comparison_report(compare(good, weak, config, 0), facts={"Id": "a" * 64}),
+    }
+
+
+@pytest.mark.parametrize("name", ["evaluation", "comparison"])
+def test_a_report_on_a_laptop(pages, name, tmp_path):
+    found = seen(pages[name], tmp_path)
+    assert found["window"] == 1366
+    assert found["width"] <= 1366  # nothing to scroll sideways
+    assert len(found["images"]) >= (2 if name == "comparison" else 6)
+    assert all(complete and width > 200 for complete, width in found["images"])
+    assert found["smallest"] >= 13
+    assert found["requests"] == []  # nothing is fetched from anywhere
