@@ -15,12 +15,20 @@ _Uri = Annotated[
         help="A package folder, …/models/<name>/<version>, or …/models/<name> (its champion).",
     ),
 ]
+_Store = Annotated[
+    str,
+    typer.Option(metavar="URI", envvar="MAMMO_STORE", help="file:///folder or s3://bucket."),
+]
+_PublicKey = Annotated[
+    Path | None,
+    typer.Option(metavar="PEM", envvar="MAMMO_PUBLIC_KEY", help="The key it must be signed by."),
+]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 @app.command("list")
 def list_models(
-    store: Annotated[str, typer.Option(metavar="URI", help="file:///folder or s3://bucket.")],
+    store: _Store,
     as_json: _Json = False,
 ) -> None:
     """List every published version of every model; * marks the champion."""
@@ -60,22 +68,139 @@ def show(uri: _Uri, as_json: _Json = False) -> None:
 @app.command("verify")
 def verify_model(
     uri: _Uri,
+    public_key: _PublicKey = None,
     run: Annotated[
         bool, typer.Option(help="Also load the network and reproduce the expected outputs.")
     ] = True,
+    as_json: _Json = False,
 ) -> None:
-    """Check every file of a package, and that it predicts what it did when it was built."""
+    """Check every file of a package, its signature, and that it predicts what it did.
+
+    The signature is checked against the key you give, never against one of the package, and
+    nothing is asked of the network. Without a key it is only told whether there is one.
+    """
     from mammo_core.packaging import resolve, selfcheck, verify
 
     folder = resolve(uri)
-    manifest = verify(folder)
+    manifest = verify(folder, public_key)
+    signed = manifest.signed_by != "unsigned"
+    result = selfcheck(folder) if run else None
+    if as_json:
+        told = {
+            "name": manifest.name,
+            "model_id": manifest.model_id,
+            "files": "as built",
+            "signed_by": manifest.signed_by,
+            "signature": "verified" if public_key else "not checked" if signed else "unsigned",
+            "samples": result.samples if result else None,
+            "largest_difference": result.largest_difference if result else None,
+            "tolerance": manifest.tolerance,
+        }
+        typer.echo(json.dumps(told, indent=2))
+        return
     typer.echo(f"{manifest.name} {manifest.model_id}: every file is as it was built")
-    if run:
-        result = selfcheck(folder)
+    if public_key is not None:
+        typer.echo(f"signature: verified with {public_key}")
+    elif signed:
+        typer.echo(
+            f"signature: there is one, by the key {manifest.signed_by[:16]}; not checked, give "
+            "--public-key"
+        )
+    else:
+        typer.echo("signature: unsigned")
+    if result is not None:
         typer.echo(
             f"{result.samples} samples reproduced, "
             f"largest difference {result.largest_difference:.2g}"
         )
+
+
+@app.command("push")
+def push_package(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Of the package.")],
+    store: _Store,
+    name: Annotated[
+        str, typer.Option(help="Name of the model in the registry; default: the package's.")
+    ] = "",
+    public_key: _PublicKey = None,
+) -> None:
+    """Publish a package as the next version of a model, and as its champion.
+
+    No gate is asked: that is for the pipeline. The package must reproduce its expected
+    outputs in a process of its own first.
+    """
+    from mammo_core.packaging import check_in_fresh_process, push, verify
+    from mammo_core.packaging.kubeflow import ModelRegistry
+    from mammo_core.store import open_store
+
+    registry = ModelRegistry.from_environment()
+    manifest = verify(folder, public_key)
+    check_in_fresh_process(folder)
+    model = name or manifest.name
+    done = push(open_store(store), folder, model, public_key=public_key)
+    typer.echo(f"{'pushed' if done.new else 'found'} {done.uri}")
+    if registry is not None:
+        registry.register(model, done.version, done.uri, manifest)
+        typer.echo("registered in the Kubeflow model registry")
+
+
+@app.command()
+def promote(
+    name: Annotated[str, typer.Argument(help="Of the model.")],
+    version: Annotated[int, typer.Argument(min=1, help="To become the champion.")],
+    store: _Store,
+) -> None:
+    """Make a published version the champion, whatever the gate said."""
+    from mammo_core.packaging import promote as make_champion
+    from mammo_core.store import open_store
+
+    done = make_champion(open_store(store), name, version)
+    typer.echo(f"the champion of {name} is version {done.version}, {done.model_id[:12]}")
+
+
+@app.command()
+def rollback(
+    name: Annotated[str, typer.Argument(help="Of the model.")],
+    store: _Store,
+) -> None:
+    """Bring back the champion before; the present one is withdrawn until it is promoted."""
+    from mammo_core.packaging import rollback as bring_back
+    from mammo_core.store import open_store
+
+    done = bring_back(open_store(store), name)
+    typer.echo(f"the champion of {name} is version {done.version}, {done.model_id[:12]}")
+
+
+@app.command()
+def compare(
+    uri: _Uri,
+    reference: Annotated[str, typer.Argument(metavar="REFERENCE", help="The same of another.")],
+    report: Annotated[
+        Path | None, typer.Option(metavar="HTML", help="Write the comparison as a page.")
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Compare two models: what their cards say, and paired on the same test images.
+
+    The paired part needs versions of a registry whose store still holds their evaluations.
+    """
+    from mammo_core.packaging.compare import compare_packages
+
+    done = compare_packages(uri, reference)
+    if report is not None and done.paired is not None:
+        from mammo_core.evaluation.comparison_report import comparison_report
+
+        report.parent.mkdir(parents=True, exist_ok=True)
+        ids = {f"Model id of {one['name']}": one["model_id"] for one in done.models}
+        report.write_text(comparison_report(done.paired, facts=ids), encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps(done.as_json(), indent=2))
+    else:
+        for line in done.lines():
+            typer.echo(line)
+    if done.paired is None and report is not None:
+        typer.echo("No page was written.", err=True)
+        raise typer.Exit(1)
 
 
 @app.command("import-keras2")

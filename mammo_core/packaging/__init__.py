@@ -5,6 +5,7 @@
 
 from mammo_core.packaging.build import build
 from mammo_core.packaging.contents import PackageManifest, TrainingData
+from mammo_core.packaging.fresh import check_in_fresh_process
 from mammo_core.packaging.gate import GateConfig, GateResult, decide
 from mammo_core.packaging.package import (
     Package,
@@ -45,6 +46,7 @@ __all__ = [
     "build",
     "champion",
     "check_expected",
+    "check_in_fresh_process",
     "decide",
     "load",
     "models",

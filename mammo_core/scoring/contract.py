@@ -27,7 +27,7 @@ def warnings_of(
         found.append(f"view {facts.view} is outside the training data")
     if facts.laterality is None:
         found.append("laterality unknown")
-    vendor = getattr(facts, "manufacturer", "unknown")
+    vendor = facts.manufacturer
     known = [name for name in training.manufacturers if name not in _UNKNOWN]
     if vendor in _UNKNOWN:
         if known:

@@ -201,7 +201,7 @@ def image_row(members: Members, image: Image) -> dict[str, Any]:
         "spacing_mm": facts.spacing_mm,
         "transfer_syntax": facts.transfer_syntax,
         "photometric": facts.photometric,
-        "manufacturer": getattr(facts, "manufacturer", "unknown"),
+        "manufacturer": facts.manufacturer,
         "warnings": warnings_of(facts, package.training_data, package.preprocessing),
     }
 
@@ -219,9 +219,7 @@ class _Drawing:
         folder = self._options.heatmaps
         if folder is None and not self._options.explain:
             return "", []
-        from importlib import import_module
-
-        explain = import_module("mammo_core.evaluation.explanation").explain
+        from mammo_core.evaluation.explanation import explain
         from mammo_core.reporting.pictures import Overlay, overlay
 
         told = explain(self._package, image.pixels[0])

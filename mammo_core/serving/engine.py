@@ -126,7 +126,6 @@ class Engine:
         raise found.error
 
     def _regions(self, image: Image) -> list[dict[str, Any]]:
-        from importlib import import_module
+        from mammo_core.evaluation.explanation import explain
 
-        explain = import_module("mammo_core.evaluation.explanation").explain
         return [asdict(one) for one in explain(self.package, image.pixels[0]).regions]

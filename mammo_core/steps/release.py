@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ from mammo_core.datasets.tables import read_table
 from mammo_core.errors import ModelError
 from mammo_core.evaluation.decisions import DecisionRules
 from mammo_core.features.frame import IMAGE_CLASSES, SPLITS, from_manifest
-from mammo_core.packaging import GateResult, SigningKey, TrainingData
+from mammo_core.packaging import GateResult, PackageManifest, SigningKey, TrainingData
+from mammo_core.packaging.kubeflow import ModelRegistry
 from mammo_core.packaging.registry import VersionRef, champion, versions
 from mammo_core.recipes import Recipe
 from mammo_core.steps.base import StepContext, step
@@ -198,6 +198,7 @@ def push(
             received="; ".join(decision.facts["reasons"]),
         )
     recipe, store = context.recipe, context.store
+    registry = ModelRegistry.from_environment()
     rival = champion(store, recipe.model_name)
     known = [
         version
@@ -213,6 +214,13 @@ def push(
             context, images, frame, patch_training, image_training, evaluation
         )
     context.facts = {"model_uri": uri, "version": number, "model_id": model_id}
+    if registry is not None:
+        key = f"models/{recipe.model_name}/{number}/package.json"
+        registered = registry.register(
+            recipe.model_name, number, uri, PackageManifest.model_validate_json(store.read(key))
+        )
+        context.facts |= {"registered": registered}
+        context.say(f"registered as {registered['model_version']} in the model registry")
     return Manifest(
         kind=PUSH,
         id=model_id,
@@ -273,7 +281,7 @@ def _build_and_push(
             exports=("saved_model", "onnx"),
             signing_key=SigningKey.from_environment(),
         )
-        _check_in_fresh_process(folder)
+        packaging.check_in_fresh_process(folder)
         pushed = packaging.push(store, folder, recipe.model_name)
     context.say(f"{'pushed' if pushed.new else 'found'} {pushed.uri}")
     return pushed.uri, pushed.version, built.model_id
@@ -305,22 +313,6 @@ def _training_data(store: Store, images: Manifest, frame: Manifest, recipe: Reci
         bits_stored=tuple(map(int, seen("bits_stored"))),
         smallest=(int(rows["rows"].min()), int(rows["columns"].min())) if "rows" in rows else None,
     )
-
-
-def _check_in_fresh_process(folder: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "mammo_core.packaging.selfcheck", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        lines = (done.stderr or done.stdout).strip().splitlines()
-        raise ModelError(
-            "The package does not reproduce its own expected outputs in a fresh process",
-            expected="the probabilities in expected.npz",
-            received=lines[-1] if lines else f"exit code {done.returncode}",
-        )
 
 
 def git_sha() -> str:
