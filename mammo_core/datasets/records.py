@@ -113,7 +113,8 @@ class PatchRecord:
         pixels: `(side, side) uint16, [0, 65535]`.
         row: Row of its centre in the image record (pixels).
         column: Column of its centre in the image record (pixels).
-        overlap: The larger of the two shares that patch and lesion have in common, [0, 1].
+        overlap: The larger of the two shares that patch and lesion have in common, [0, 1]; of
+            a patch without lesion the largest with any lesion, or with all together.
         cutoff: The overlap cutoff it was accepted at, [0, 1].
     """
 

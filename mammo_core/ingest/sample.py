@@ -37,7 +37,7 @@ from mammo_core.sampling import SamplingConfig, sample_view
 from mammo_core.store import Store
 
 #: Raised by hand when the bytes of patch records change; a golden-bytes test watches.
-SAMPLE_REVISION = 3
+SAMPLE_REVISION = 4
 KIND = "datasets/patches"
 PATCHES_TABLE = "patches.parquet"
 _PATCHES = ["patch_id", "image_id", "lesion_id", "kind", "row", "column", "overlap", "cutoff"]

@@ -45,8 +45,8 @@ class SamplingConfig(BaseModel):
         near_lesion: Patches beside each lesion, without enough of it.
         lesion_overlap: A lesion patch shares more than this with its lesion, as a share of
             the lesion's area or of the patch's, (0, 1).
-        background_overlap: A patch without lesion shares at most this with all lesions of the
-            image together, by both shares, [0, 1).
+        background_overlap: A patch without lesion shares at most this with each lesion of the
+            image, and with all of them together, by both shares, [0, 1).
         breast_share: At least this share of a patch of background, or around a blob, is
             breast, [0, 1].
         compatible: Choose as the original did, faults included (`sampling.compatible`), to

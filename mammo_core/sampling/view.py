@@ -42,7 +42,8 @@ def sample_view(record: ImageRecord, config: SamplingConfig, seed: int) -> Sampl
 
     Lesion patches have centres uniform in the box of the lesion's largest part and share
     more than `lesion_overlap` with the lesion; after 1000 failures in a row that cutoff falls
-    by 0.05. Patches without lesion are tested against all lesions of the image together.
+    by 0.05. Patches without lesion are tested against every lesion of the image, and against
+    all of them together.
     Constant patches are never taken. The draws depend on the seed and the image alone.
 
     With `compatible` the original's choices are made instead: `sampling.compatible`.
@@ -66,11 +67,9 @@ class _Sampler:
         self.failures: list[tuple[str, str]] = []
         self.canvas = Canvas(record.image_id, record.pixels, config.patch_size)
         self.tables = [OverlapTable(one.mask, config.patch_size) for one in record.lesions]
-        self.all_lesions = self._union()
+        self.union = self._union() if len(self.tables) > 1 else None
 
     def _union(self) -> OverlapTable:
-        if len(self.tables) == 1:
-            return self.tables[0]
         union = np.zeros(self.record.pixels.shape, bool)
         for lesion in self.record.lesions:
             np.logical_or(union, lesion.mask, out=union)
@@ -191,9 +190,18 @@ class _Sampler:
 
     def _free(self, centres: Centres, wanted: int, test: Callable[[int, int], bool]) -> Centres:
         """The first of the centres whose patches hold little lesion and pass a test."""
-        free = self.all_lesions.share(centres) <= self.config.background_overlap
-        centres = centres[free]
+        centres = centres[self._share(centres) <= self.config.background_overlap]
         return centres[self._first(centres, wanted, test)]
+
+    def _share(self, centres: Centres) -> npt.NDArray[np.float64]:
+        """The largest share that a patch has in common with a lesion, or with all together.
+
+        A small lesion can lie in a patch whole and be little of all lesions.
+        """
+        shares = np.zeros(len(centres))
+        for table in [*self.tables, *([self.union] if self.union else [])]:
+            np.maximum(shares, table.share(centres), out=shares)
+        return shares
 
     @staticmethod
     def _first(centres: Centres, wanted: int, test: Callable[[int, int], bool]) -> list[int]:
@@ -208,7 +216,7 @@ class _Sampler:
 
     def _cut_free(self, centres: Centres, kind: str, lesion_id: str) -> list[PatchRecord]:
         cutoffs = [self.config.background_overlap] * len(centres)
-        shares = self.all_lesions.share(centres)
+        shares = self._share(centres)
         return self.canvas.records(centres, kind, lesion_id, shares, cutoffs)
 
     def _fail(self, item: str, reason: str) -> None:

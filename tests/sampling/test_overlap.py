@@ -129,7 +129,7 @@ def test_patches_and_their_tests_are_the_originals(golden, number):
         assert np.array_equal(sampler.canvas.patch(row, column), stored[index])
         assert table.share(np.array([[row, column]]))[0] > 0.75
     for x, y in told["centers"]["bkg"]:
-        assert sampler.all_lesions.share(np.array([[y - 28, x - 28]]))[0] <= 0.35
+        assert sampler._share(np.array([[y - 28, x - 28]]))[0] <= 0.35
 
 
 def test_a_contour_without_area_has_the_middle_of_its_box():

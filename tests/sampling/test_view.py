@@ -64,6 +64,7 @@ def test_as_many_as_asked_and_by_the_rules():
     assert names.count("hard_negative") <= 3
     assert names.count("hard_negative") + names.count("background") == 12
     union = OverlapTable(record.lesions[0].mask | record.lesions[1].mask, 32)
+    tables = [union, *(OverlapTable(lesion.mask, 32) for lesion in record.lesions)]
     for patch in view.patches:
         centre = np.array([[patch.row, patch.column]])
         if patch.kind == "lesion":
@@ -71,7 +72,8 @@ def test_as_many_as_asked_and_by_the_rules():
             assert patch.overlap == OverlapTable(mask, 32).share(centre)[0] > patch.cutoff
             assert patch.cutoff == 0.9
         else:
-            assert patch.overlap == union.share(centre)[0] <= patch.cutoff == 0.35
+            shares = [table.share(centre)[0] for table in tables]
+            assert patch.overlap == max(shares) <= patch.cutoff == 0.35
             # Both shares: of all lesions together, and of the patch.
             covered = union.covered(centre)[0]
             assert covered / 32**2 <= 0.35 and covered / union.area <= 0.35
@@ -88,6 +90,20 @@ def test_background_is_free_of_every_lesion():
     assert len(background) == 60
     for patch in background:
         assert table.covered(np.array([[patch.row, patch.column]]))[0] == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_small_lesion_counts_beside_large_ones(seed):
+    # 28 pixels: all of it in a patch would be a hundredth of all lesions together.
+    record = image(lesions=((70, 50, 30), (170, 50, 30), (120, 60, 3)), seed=seed)
+    settings = config(background_patches=150, near_lesion=30, hard_negatives=10)
+    view = sample_view(record, settings, seed)
+    free = [patch for patch in view.patches if patch.kind != "lesion"]
+    assert len(free) >= 150
+    for lesion in record.lesions:
+        table = OverlapTable(lesion.mask, 32)
+        centres = np.array([[patch.row, patch.column] for patch in free])
+        assert table.share(centres).max() <= 0.35
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.9])

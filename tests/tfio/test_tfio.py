@@ -199,7 +199,8 @@ def test_a_kfp_step_ends_as_it_should(published, in_tfio, tmp_path, fail):
     )
     assert done.returncode == int(fail), done.stdout + done.stderr
     if not fail:
-        assert int((tmp_path / "output").read_text()) > 10
+        told = json.loads((tmp_path / "executor_output.json").read_text())
+        assert told["parameterValues"]["Output"] > 10
 
 
 def test_wrong_credentials_are_told(published, in_tfio):
