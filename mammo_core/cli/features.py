@@ -3,9 +3,12 @@
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:  # quick to load
+    from mammo_core.store import Store
 
 app = typer.Typer(no_args_is_help=True, help="The feature store, and frames of it.")
 
@@ -26,9 +29,8 @@ def apply(store: _Store = _HERE, as_json: _Json = False) -> None:
     """
     from mammo_core.features import MAIN
     from mammo_core.features.online import apply as apply_definitions
-    from mammo_core.store import open_store
 
-    place = open_store(store)
+    place = _opened(store)
     done = apply_definitions(place, MAIN)
     if as_json:
         told = {"entities": list(done.entities), "views": done.views, "online": done.online}
@@ -58,9 +60,8 @@ def show(
     from mammo_core.errors import RecipeError
     from mammo_core.features import MAIN
     from mammo_core.features.show import history, summary, view_of
-    from mammo_core.store import open_store
 
-    place = open_store(store)
+    place = _opened(store)
     if (id and not view) or (online and not id):
         raise RecipeError(
             "These options do not go together",
@@ -123,9 +124,8 @@ def frame(
 ) -> None:
     """Make the frame of a time: its images and split, and what was known of them then."""
     from mammo_core.features import frame_as_of
-    from mammo_core.store import open_store
 
-    place = open_store(store)
+    place = _opened(store)
     made = frame_as_of(place, frame_id or None, _time(as_of) if as_of else None)
     told: dict[str, Any] = {
         "id": made.id,
@@ -164,10 +164,9 @@ def labels(
     """Publish corrected labels: today's frames have them, earlier ones stay as they were."""
     from mammo_core.features import MAIN
     from mammo_core.features.labels import publish_labels, read_labels
-    from mammo_core.store import open_store
 
     corrections = read_labels(file)
-    written = publish_labels(open_store(store), corrections, MAIN)
+    written = publish_labels(_opened(store), corrections, MAIN)
     if as_json:
         typer.echo(json.dumps({"corrections": len(corrections), "rows": written}, indent=1))
         return
@@ -177,6 +176,15 @@ def labels(
     )
     if not any(written.values()):
         typer.echo("All of them were published before.")
+
+
+def _opened(uri: str) -> "Store":
+    """Open a store that must be there: features are looked up, not begun."""
+    from mammo_core.store import open_store
+
+    store = open_store(uri)
+    store.require()
+    return store
 
 
 def _time(text: str) -> datetime:

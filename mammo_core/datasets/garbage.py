@@ -34,6 +34,8 @@ _KINDS = frozenset(
         "gates",
     }
 )
+#: Outputs that say why another one was let through, and where their lineage names it.
+_JUDGEMENTS = {"gates": "evaluation", "validations": "frame"}
 _PLACE = re.compile(r"([a-z][a-z_-]*(?:/[a-z][a-z_-]*)?)/([0-9a-f]{32})/(.+)")
 _MEMO = re.compile(r"([a-z]+)/memos/[0-9a-f]+\.json")
 _STATUS = re.compile(r"runs/([^/]+)/steps/[^/]+\.json")
@@ -183,7 +185,8 @@ class _Search:
                 waiting += [other for other in lineage if other in self.outputs]
         # Why a kept model was let through belongs to it.
         for id, manifest in self.outputs.items():
-            if manifest.kind == "gates" and manifest.lineage.get("evaluation") in reached:
+            judged = _JUDGEMENTS.get(manifest.kind)
+            if judged is not None and manifest.lineage.get(judged) in reached:
                 reached.add(id)
         return reached
 

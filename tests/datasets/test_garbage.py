@@ -84,6 +84,11 @@ def test_what_registered_versions_and_frames_refer_to_stays(store):
     output(store, "frames", 13, lineage=[12])
     output(store, "datasets/patches", 14, lineage=[12])
     output(store, "evaluations", 15, lineage=[14])
+    judged = Manifest(
+        kind="validations", id=id_of(16), revision=1, config={}, files=(),
+        lineage={"frame": id_of(13)},
+    )  # fmt: skip
+    publish(store, judged)  # why the frame was trained on
     found = find_garbage(store, referred(store))
     assert {item.name for item in found.garbage} == {
         f"datasets/patches/{id_of(14)}",

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mammo_core.cli.features import _time, app
-from mammo_core.errors import RecipeError, RecordError
+from mammo_core.errors import RecipeError, RecordError, StoreError
 from mammo_core.features import publish_frame
 from mammo_core.store import open_store
 
@@ -108,9 +108,20 @@ def test_faults_name_their_object(uri, tmp_path):
             call(*arguments, "--store", uri)
 
 
+@pytest.mark.parametrize("command", ["apply", "show", "frame", "labels"])
+def test_a_store_that_is_not_there_is_named(tmp_path, command):
+    file = tmp_path / "labels.csv"
+    file.write_text("image_id,malignant\na,1\n")
+    more = [str(file)] if command == "labels" else []
+    with pytest.raises(StoreError, match=r"There is no store at .*absent"):
+        call(command, *more, "--store", (tmp_path / "absent").as_uri())
+    assert not (tmp_path / "absent").exists()
+
+
 def test_a_store_without_features_is_empty(tmp_path):
     told = json.loads(call("show", "--store", tmp_path.as_uri(), "--json"))
     assert {view["rows"] for view in told["views"]} == {0}
+    assert "No features were published" in call("show", "--store", tmp_path.as_uri())
 
 
 def test_a_date_is_the_end_of_that_day():
