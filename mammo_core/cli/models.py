@@ -211,7 +211,7 @@ def import_keras2(
         typer.Option(
             metavar="MODEL",
             help="NAME.keras: the network, its contract beside it in NAME.json. Any other name: "
-            "a model package, a folder for `mammo score`.",
+            "a model package, a folder. `mammo score --model` takes both.",
         ),
     ],
     preprocessing: Annotated[
@@ -224,13 +224,23 @@ def import_keras2(
     classes: Annotated[
         str, typer.Option(help="Names of the outputs by index; neg,pos where there are two.")
     ] = "",
+    patch_model: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.h5", help="A patch network to keep in the package: heatmaps."),
+    ] = None,
+    patch_size: Annotated[int, typer.Option(min=1, help="Side of its patches, pixels.")] = 224,
+    patch_classes: Annotated[str, typer.Option(help="Names of its outputs by index.")] = "",
     as_json: _Json = False,
 ) -> None:
     """Import a network that Keras 2.0.8 saved, such as the published ones. Runs no code of it."""
-    from mammo_core.packaging.imported import import_model
+    from mammo_core.packaging.imported import PatchNetwork, import_model
 
-    names = [name.strip() for name in classes.split(",")] if classes else []
-    done = import_model(file, out, preprocessing=preprocessing, classes=names)
+    names, patch_names = (
+        tuple(name.strip() for name in text.split(",")) if text else ()
+        for text in (classes, patch_classes)
+    )
+    patch = None if patch_model is None else PatchNetwork(patch_model, patch_size, patch_names)
+    done = import_model(file, out, preprocessing=preprocessing, classes=names, patch=patch)
     if as_json:
         typer.echo(json.dumps(done.content, indent=2))
         return

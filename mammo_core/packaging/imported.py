@@ -4,6 +4,7 @@ The published whole-image networks of the original system (original-system.md §
 their file names what they take; of any other file it must be said.
 """
 
+import atexit
 import json
 import re
 import shutil
@@ -19,7 +20,8 @@ from pydantic import ValidationError
 
 from mammo_core.errors import ModelError, RecipeError
 from mammo_core.packaging.build import build
-from mammo_core.packaging.contents import POSITIVE
+from mammo_core.packaging.checksums import digest
+from mammo_core.packaging.contents import MODEL, POSITIVE
 from mammo_core.packaging.keras_file import import_keras, write_model
 from mammo_core.preprocessing import Geometry, Preprocessing
 
@@ -42,6 +44,17 @@ PUBLISHED: Mapping[str, str] = MappingProxyType(
 """The published files' names without `.h5`, and whose mean they take."""
 
 _GEOMETRY = (1152, 896)
+_ALONE = "Give a name in .keras to import the network alone"
+
+
+def published_mean(name: str) -> float | None:
+    """Return the mean pixel that a published file's network takes off; None of other files.
+
+    Args:
+        name: Of the file; letters and digits count, as browsers rename files with brackets.
+    """
+    plain = _plain(name.removesuffix(".h5"))
+    return next((MEANS[of] for known, of in PUBLISHED.items() if _plain(known) == plain), None)
 
 
 @dataclass(frozen=True)
@@ -59,8 +72,28 @@ class Imported:
     content: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class PatchNetwork:
+    """A patch classifier of Keras 2.0.8 that goes into a package, for heatmaps.
+
+    Attributes:
+        file: The `.h5` file.
+        size: Side of its patches, pixels.
+        classes: Names of its outputs by index; empty: class_0, class_1, …
+    """
+
+    file: Path
+    size: int
+    classes: tuple[str, ...] = ()
+
+
 def import_model(
-    file: Path, out: Path, *, preprocessing: str = "", classes: Sequence[str] = ()
+    file: Path,
+    out: Path,
+    *,
+    preprocessing: str = "",
+    classes: Sequence[str] = (),
+    patch: PatchNetwork | None = None,
 ) -> Imported:
     """Turn a whole model of Keras 2.0.8 into a `.keras` file or a model package.
 
@@ -72,16 +105,22 @@ def import_model(
             `Preprocessing` (`mean` at least); empty: by the published file's name, if it is
             one.
         classes: Names of the outputs by index; empty: neg, pos where there are two.
+        patch: A patch classifier for the package's heatmaps, or None.
 
     Raises:
         ModelError: As in `import_keras2`; the contract does not fit the network; a package
             without a contract.
         RecipeError: The contract cannot be read, or `out` is a folder.
     """
-    contract = _given(preprocessing) if preprocessing else _published(file)
-    if out.suffix == ".keras" and out.is_dir():
+    mean = published_mean(file.name)
+    contract = None if mean is None else {"mean": mean}
+    if preprocessing:
+        contract = _given(preprocessing)
+    if out.suffix == ".keras" and (out.is_dir() or patch is not None):
         raise RecipeError(
-            f"{out.name} cannot be written", expected="a file", received="a folder of that name"
+            f"{out.name} cannot be written",
+            expected="a file, one network; a folder holds a patch network too",
+            received="a folder of that name" if out.is_dir() else "a patch network",
         )
     import_keras()
     from mammo_core.models.keras2 import import_keras2
@@ -97,7 +136,53 @@ def import_model(
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".keras":
         return Imported(_write(model, out, content), None, content)
-    return Imported(*_package(model, out, way, names, content, file), content)
+    if way is None:
+        raise ModelError(
+            f"The input contract of {file.name} is not known",
+            expected=f"a published file's name ({', '.join(PUBLISHED)}) or --preprocessing",
+            received=file.name,
+            hint=_ALONE,
+        )
+    _package(model, out, way, content, patch)
+    _same(model, out / MODEL)
+    return Imported(out / MODEL, out, content)
+
+
+def package_of(network: Path) -> Path:
+    """Make a package of an imported `.keras` file, for this process only.
+
+    Args:
+        network: What `import_model` wrote, its contract beside it.
+
+    Returns:
+        A folder that is removed when the process ends.
+
+    Raises:
+        ModelError: The contract is missing, unknown or of another file.
+    """
+    beside = network.with_suffix(".json")
+    try:
+        content = json.loads(beside.read_bytes())
+        known = content["sha256"] == digest(network) and content["preprocessing"] is not None
+        way = Preprocessing.model_validate(content["preprocessing"]) if known else None
+        found = (content["imported"], content["label_map"])
+    except (OSError, ValueError, KeyError, TypeError):
+        way, found = None, ({}, {})
+    if way is None:
+        raise ModelError(
+            f"{network.name} is no model package",
+            expected=f"{beside.name} beside it, with the network's digest and input contract",
+            received=f"no such {beside.name}",
+            hint="Import it with --preprocessing",
+        )
+    import_keras()
+    from mammo_core.models.storage import load_model
+
+    folder = Path(tempfile.mkdtemp(prefix="mammo-model-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    content = {"imported": found[0], "label_map": found[1]}
+    _package(load_model(network), folder / network.stem, way, content, None)
+    return folder / network.stem
 
 
 def _write(model: Any, out: Path, content: Mapping[str, Any]) -> Path:
@@ -108,7 +193,8 @@ def _write(model: Any, out: Path, content: Mapping[str, Any]) -> Path:
         aside = folder / out.name
         write_model(model, aside)
         _same(model, aside)
-        text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
+        whole = {**content, "sha256": digest(aside)}
+        text = json.dumps(whole, indent=2, sort_keys=True, allow_nan=False)
         (folder / beside.name).write_text(text + "\n", encoding="utf-8", newline="\n")
         (folder / beside.name).replace(beside)
         aside.replace(out)
@@ -120,44 +206,44 @@ def _write(model: Any, out: Path, content: Mapping[str, Any]) -> Path:
 def _package(
     model: Any,
     out: Path,
-    way: Preprocessing | None,
-    names: Sequence[str],
+    way: Preprocessing,
     content: Mapping[str, Any],
-    file: Path,
-) -> tuple[Path, Path]:
-    hint = "Give a name in .keras to import the network alone"
-    if way is None:
+    patch: PatchNetwork | None,
+) -> None:
+    found, labels = content["imported"], content["label_map"]
+    if POSITIVE not in labels or len(model.inputs) != 1:
         raise ModelError(
-            f"The input contract of {file.name} is not known",
-            expected=f"a published file's name ({', '.join(PUBLISHED)}) or --preprocessing",
-            received=file.name,
-            hint=hint,
-        )
-    if POSITIVE not in names or len(model.inputs) != 1:
-        raise ModelError(
-            f"{file.name} is no whole-image classifier that a package can hold",
+            f"{found['file']} is no whole-image classifier that a package can hold",
             expected=f"one image in, classes with {POSITIVE!r} out",
-            received=f"{len(model.inputs)} inputs, classes {', '.join(names)}",
-            hint=hint,
+            received=f"{len(model.inputs)} inputs, classes {', '.join(labels)}",
+            hint=_ALONE,
         )
-    found = content["imported"]
+    lineage = {
+        "imported_from": found["file"],
+        "imported_file_id": found["sha256"],
+        "keras_version": found["keras_version"],
+    }
+    patches: dict[str, Any] = {}
+    if patch is not None:
+        from mammo_core.models.keras2 import import_keras2
+
+        network, report = import_keras2(patch.file)
+        lineage["imported_patch_file_id"] = report.sha256
+        count = int(network.outputs[0].shape[-1])
+        patches = {
+            "patch_model": network,
+            "patch_size": patch.size,
+            "patch_classes": patch.classes or tuple(f"class_{k}" for k in range(count)),
+        }
     build(
         out,
-        name=file.stem,
+        name=Path(found["file"]).stem,
         image_model=model,
         preprocessing=way,
-        label_map=content["label_map"],
-        metrics={},
-        lineage={
-            "imported_from": found["file"],
-            "imported_file_id": found["sha256"],
-            "keras_version": found["keras_version"],
-            "frozen_layers": len(found["frozen"]),
-        },
+        label_map=labels,
+        lineage=lineage,
+        **patches,
     )
-    network = out / "model.keras"
-    _same(model, network)
-    return network, out
 
 
 def _same(model: Any, path: Path) -> None:
@@ -174,14 +260,7 @@ def _same(model: Any, path: Path) -> None:
         )
 
 
-def _published(file: Path) -> dict[str, Any] | None:
-    known = {_plain(name): source for name, source in PUBLISHED.items()}
-    source = known.get(_plain(file.name.removesuffix(".h5")))
-    return None if source is None else {"mean": MEANS[source]}
-
-
 def _plain(name: str) -> str:
-    """Letters and digits alone: browsers rename files with brackets."""
     return re.sub(r"[^a-z0-9]", "", name.replace("%5B", "").replace("%5D", "").lower())
 
 

@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from mammo_core.errors import ModelError, StoreError
 from mammo_core.packaging.checksums import SUMS, digest, read_sums
 from mammo_core.packaging.contents import SAVED_MODEL
+from mammo_core.packaging.imported import package_of
 from mammo_core.packaging.package import verify
 from mammo_core.store import Store, open_store, require_conditional_writes, split_model_uri
 
@@ -267,8 +268,9 @@ def resolve(uri: str) -> Path:
     """Return a local folder with the package a URI names; `load` then verifies it.
 
     Args:
-        uri: A package folder; or `…/models/<name>/<n>`, or `…/models/<name>` for its champion,
-            in a store (`file://…`, `s3://…`, or a plain path).
+        uri: A package folder; an imported `.keras` file with its contract beside it; or
+            `…/models/<name>/<n>`, or `…/models/<name>` for its champion, in a store
+            (`file://…`, `s3://…`, or a plain path).
 
     Raises:
         ModelError: There is no such model or version.
@@ -284,6 +286,8 @@ def resolve_version(uri: str) -> Resolved:
     registered = path is not None and (path.absolute().parent / "claims").is_dir()
     if path is not None and (path / SUMS).is_file() and not registered:
         return Resolved(path)
+    if path is not None and path.suffix == ".keras" and path.is_file():
+        return Resolved(package_of(path))
     try:
         root, key = split_model_uri(path.absolute().as_uri() if path is not None else uri)
     except StoreError as error:
