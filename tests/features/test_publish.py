@@ -10,6 +10,7 @@ import pytest
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import RecordError
 from mammo_core.features import find_frame, frame_as_of, publish_frame, read_frame
+from mammo_core.features.definitions import VIEWS, open_feast
 from mammo_core.store import open_store
 
 
@@ -100,6 +101,23 @@ def test_a_corrected_label_is_two_new_parts_and_another_frame(history):
     assert set(before.images.loc[changed, "patient_key"]) == {"P_00000"} and changed.sum() == 2
     assert set(after.lesions["patch_class"]) - set(before.lesions["patch_class"]) == set()
     assert (after.lesions["patch_class"] == "mass_mal").sum() == 3
+
+
+def test_feast_alone_reads_the_folder_as_it_lies_in_the_store(history):
+    """Registry and offline store in one place: no mirror, no code of ours but the names."""
+    feast = open_feast(history.store.root / "features" / "main", "mammo")
+    assert {view.name for view in feast.list_feature_views()} == {view.name for view in VIEWS}
+    ids = history.tables.images[["image_id"]].assign(event_timestamp=pd.Timestamp.now(UTC))
+    told = feast.get_historical_features(
+        entity_df=ids, features=["image_label:malignant", "image_metadata:manufacturer"]
+    ).to_df()
+    labels = dict(zip(told["image_id"], told["malignant"], strict=True))
+    assert labels == dict(
+        zip(
+            history.corrected.images["image_id"], history.corrected.images["malignant"], strict=True
+        )
+    )
+    assert set(told["manufacturer"]) == {"hologic"}
 
 
 def test_a_join_in_the_past_gives_the_old_frame(history):
