@@ -241,14 +241,23 @@ np.savez("decoded.npz", **{name: decode_dicom(Path(name), name) for name in sys.
 
 
 def test_our_decoder_agrees_with_tensorflow_ios(tree, in_tfio, tmp_path):
+    import pydicom
+
     from mammo_core.dicom import read_any
 
     paths = sorted(tree.rglob("*.dcm"))[:40]
     _decoded(in_tfio, paths)
+    inverted = 0
     with np.load(tmp_path / "decoded.npz") as theirs:
         assert len(theirs.files) == len(paths) == 40
         for path in paths:
-            assert np.array_equal(theirs[str(path)], read_any(path, path.name).pixels), path
+            ours = read_any(path, path.name).pixels.astype(np.int64)
+            bright_is_low = pydicom.dcmread(path).PhotometricInterpretation == "MONOCHROME1"
+            inverted += bright_is_low
+            # It inverts MONOCHROME1 in floating point, and is one gray level off in places.
+            off = np.abs(theirs[str(path)] - ours).max()
+            assert off <= (1 if bright_is_low else 0), path
+    assert 0 < inverted < 40
 
 
 @pytest.mark.real
