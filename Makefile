@@ -16,7 +16,12 @@ RECIPE := recipes/phantom.yaml
 # A killed make takes what it started with it: the commands follow the process named here.
 FOLLOW = MAMMO_FOLLOW=$$PPID:$$(sed 's/.*) //' /proc/$$PPID/stat | cut -d' ' -f20)
 
-.PHONY: help setup run test test-fast test-tfio lint types minio prism compile requirements clean
+# The images are tagged by the commit they are built from.
+TAG ?= $(shell git rev-parse --short=12 HEAD)
+IMAGES ?= data train
+
+.PHONY: help setup run test test-fast test-tfio test-docker test-cluster lint types minio prism \
+  kustomize compile images kind-up kind-deploy kind-run kind-test kind-down requirements clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -47,8 +52,34 @@ prism: .tools/bin/prism ## Build the Beam runner Prism (needs Go; a minute)
 
 minio: .tools/bin/minio ## Build the MinIO server for the S3 tests (needs Go; minutes)
 
-compile: $(SETUP) ## Compile the pipelines to YAML under build/
-	.venv/bin/mammo pipeline compile build/train.yaml
+compile: $(SETUP) ## Compile the pipelines to pipelines/yaml, where they are kept
+	.venv/bin/mammo pipeline compile pipelines/yaml
+
+images: $(UV) ## Build IMAGES="data train [train-gpu train-tfio]" with a Docker engine, tagged TAG
+	scripts/build-images $(TAG) $(IMAGES)
+
+test-docker: .venv/.test-installed ## Build the images and run the phantom in them (needs Docker)
+	MAMMO_TEST_DOCKER=1 $(PYTHON) -m pytest tests/containers $(ARGS)
+
+test-cluster: .venv/.test-installed ## Apply the manifests to the cluster of KUBECONFIG
+	MAMMO_TEST_CLUSTER=1 $(PYTHON) -m pytest tests/cluster $(ARGS)
+
+kustomize: .tools/bin/kustomize ## Build kustomize, where there is no kubectl (needs Go)
+
+kind-up: ## A kind cluster with Kubeflow Pipelines and GPUs that are none (DRY=--dry-run prints)
+	scripts/kind up $(DRY)
+
+kind-deploy: ## MinIO, Secrets, our images and the phantom on it
+	scripts/kind deploy $(DRY)
+
+kind-run: $(SETUP) ## Submit a run of the phantom and wait for it
+	scripts/kind run $(DRY)
+
+kind-test: ## Check that the run pushed a champion
+	scripts/kind test $(DRY)
+
+kind-down: ## Delete the kind cluster
+	scripts/kind down $(DRY)
 
 requirements: $(UV) ## Resolve pyproject.toml anew into requirements/*.txt
 	scripts/compile-requirements $(UV)
@@ -79,6 +110,9 @@ $(SETUP): requirements/train.txt pyproject.toml | $(UV)
 	test -x .venv-tfio/bin/python || $(UV) venv --quiet --python python3.11 .venv-tfio
 	$(UV) pip install --quiet --python .venv-tfio/bin/python --compile-bytecode --no-deps --require-hashes -r requirements/tfio.txt
 	touch $@
+
+.tools/bin/kustomize:
+	GOBIN=$(CURDIR)/.tools/bin go install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1
 
 .tools/bin/minio:
 	CGO_ENABLED=0 GOBIN=$(CURDIR)/.tools/bin go install -trimpath -ldflags='-s -w' \

@@ -25,6 +25,24 @@ from mammo_core.training.config import HardwareConfig, ImageTrainingConfig, Patc
 _FOLDER = Path(__file__).parent.parent / "recipes"
 
 
+class MemberConfig(BaseModel):
+    """One network of an ensemble: what it has otherwise than the recipe.
+
+    Attributes:
+        name: Of the member.
+        weight: Of its probabilities in the mean.
+        patch_training: Keys of `patch_training` that differ.
+        image_training: Keys of `image_training` that differ.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    weight: float = Field(default=1.0, gt=0)
+    patch_training: dict[str, Any] = {}
+    image_training: dict[str, Any] = {}
+
+
 class Recipe(BaseModel):
     """A whole run, from the source to the pushed model.
 
@@ -46,6 +64,7 @@ class Recipe(BaseModel):
         label_map: The classes of patches: a name of `sampling.LABEL_MAPS`, or classes.
         patch_training: Network and stages of the patch classifier.
         image_training: Head and stages of the whole-image classifier.
+        members: Networks of an ensemble, trained beside each other; none: one network.
         evaluation: What is measured.
         regions: The second stage over regions of heatmaps.
         gate: What a model must reach to be pushed.
@@ -76,6 +95,7 @@ class Recipe(BaseModel):
     label_map: LabelMap = FIVE_CLASSES
     patch_training: PatchTrainingConfig
     image_training: ImageTrainingConfig
+    members: tuple[MemberConfig, ...] = ()
     evaluation: EvaluationConfig = EvaluationConfig()
     regions: SecondStageConfig = SecondStageConfig()
     gate: GateConfig
@@ -114,6 +134,36 @@ class Recipe(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _members_fit(self) -> "Recipe":
+        names = [member.name for member in self.members]
+        if len(set(names)) < len(names):
+            raise ValueError(f"members have one name each; received {', '.join(names)}")
+        for member in self.members:
+            self.of_member(member.name)
+        return self
+
+    def of_member(self, name: str) -> "Recipe":
+        """Return the recipe of one network of the ensemble; this one where the name is empty.
+
+        Raises:
+            RecipeError: There is no such member.
+        """
+        if not name:
+            return self
+        found = [member for member in self.members if member.name == name]
+        if not found:
+            known = ", ".join(member.name for member in self.members)
+            raise RecipeError(
+                f"The recipe {self.name} has no such member",
+                expected=known or "no member's name: the recipe is of one network",
+                received=name,
+            )
+        values = self.model_dump(mode="json", exclude={"members"})
+        for key in ("patch_training", "image_training"):
+            values[key] = _merged(values[key], getattr(found[0], key))
+        return Recipe.model_validate(values)
+
     def to_json(self) -> str:
         """The resolved recipe as it stands in a run's record."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=1) + "\n"
@@ -123,8 +173,9 @@ def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply overrides.
 
     Args:
-        reference: A file, the name of a recipe of the project (`phantom`), or the URI of a
-            stored one (`s3://bucket/prefix/runs/<id>/recipe.json`).
+        reference: A file, the name of a recipe of the project (`phantom`), the URI of a
+            stored one (`s3://bucket/prefix/runs/<id>/recipe.json`), or the recipe itself as a
+            JSON object.
         overrides: `key.key=value`, the value as YAML, applied in order.
 
     Raises:
@@ -168,7 +219,17 @@ class _OnceEach(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(values)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged
+
+
 def _read(reference: str) -> tuple[str, str]:
+    if reference.lstrip().startswith("{"):
+        return reference, "given as JSON"
     if "://" in reference:
         head, _, tail = reference.rpartition("/runs/")
         store = open_store(head or reference)

@@ -13,27 +13,17 @@ from typing import Any
 import yaml
 
 
-def compile_pipeline(pipeline: Any, path: Path) -> Path:
-    """Compile a pipeline to YAML.
-
-    Args:
-        pipeline: A `dsl.pipeline` function.
-        path: Where the YAML goes.
-    """
-    from kfp import compiler
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    compiler.Compiler().compile(pipeline, str(path))
-    return path
-
-
-def run_compiled(package: Path, arguments: dict[str, Any], folder: Path) -> bool:
-    """Run a compiled pipeline with SubprocessRunner in this environment.
+def run_compiled(
+    package: Path, arguments: dict[str, Any], folder: Path, *, in_images: bool = False
+) -> bool:
+    """Run a compiled pipeline on this machine.
 
     Args:
         package: The compiled YAML.
         arguments: Parameters of the pipeline.
         folder: Where KFP's local artifacts go.
+        in_images: Each step in a container of its image, by a Docker engine; else in a process
+            of this environment.
 
     Returns:
         Whether every task succeeded. What the steps printed is in `steps.log` beside the
@@ -43,15 +33,16 @@ def run_compiled(package: Path, arguments: dict[str, Any], folder: Path) -> bool
 
     # Resources are for the cluster, and our image's name is not `python`: both are known.
     warnings.filterwarnings("ignore", module=r"kfp\.local")
+    folder.mkdir(parents=True, exist_ok=True)
+    runner = _docker_runner(folder) if in_images else local.SubprocessRunner(use_venv=False)
     local.init(
-        runner=local.SubprocessRunner(use_venv=False),
-        pipeline_root=str(folder),
+        runner=runner,
+        pipeline_root=str(folder.absolute()),
         raise_on_error=True,
         enable_caching=False,
     )
     pipeline = components.load_component_from_text(_without_retries(package.read_text()))
     logging.disable(logging.ERROR)
-    folder.mkdir(parents=True, exist_ok=True)
     try:
         with (folder.parent / "steps.log").open("w") as log:
             lines = _Lines(log)
@@ -67,6 +58,24 @@ def run_compiled(package: Path, arguments: dict[str, Any], folder: Path) -> bool
     finally:
         logging.disable(logging.NOTSET)
     return True
+
+
+def _docker_runner(folder: Path) -> Any:
+    """KFP's runner by a Docker engine: as nobody special, with the store's settings alone."""
+    from kfp import local
+
+    who = {}
+    if os.getuid() == 0:
+        folder.chmod(0o1777)  # the user of the images writes here
+    else:
+        who = {"user": f"{os.getuid()}:{os.getgid()}"}
+    told = ("MAMMO_S3_", "MAMMO_SITE_KEY", "MAMMO_SIGNING_KEY", "MAMMO_DEBUG")
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(told) and not name.endswith("_FILE")
+    }
+    return local.DockerRunner(network_mode="host", environment=environment, **who)
 
 
 def _without_retries(compiled: str) -> str:

@@ -1,37 +1,161 @@
-"""Images, resources, retries and caching of the steps, in one place."""
+"""Images, resources, GPUs, secrets, retries, time limits and caching of the steps, in one place."""
 
-from kfp import dsl
+from dataclasses import dataclass
+from typing import Any
 
-#: Stand in compiled pipelines until `compile --image-tag` puts a digest or git sha there.
-DATA_IMAGE = "mammo-pipelines/data-python:unset"
-TRAIN_IMAGE = "mammo-pipelines/train-python:unset"
+from kfp import dsl, kubernetes
 
-# Memory covers what was measured on the phantom with room for 1152x896 images.
-_RESOURCES = {
-    "index": ("1", "2G"),
-    "convert": ("2", "4G"),
-    "publish-features": ("1", "4G"),
-    "sample": ("2", "4G"),
-    "train-patch": ("4", "16G"),
-    "train-image": ("4", "24G"),
-    "evaluate": ("2", "8G"),
-    "gate": ("2", "8G"),
-    "push": ("2", "8G"),
-    "summarize": ("1", "2G"),
+#: Stand in the compiled pipelines until `compile`, `upload` or `run` puts a git sha or digest in.
+DATA_IMAGE = "mammo-pipelines/data:unset"
+TRAIN_IMAGE = "mammo-pipelines/train:unset"
+
+#: Secrets with the endpoint and the credentials of the object store, one for each role.
+DATA_SECRET = "mammo-s3-data"
+TRAIN_SECRET = "mammo-s3-train"
+#: Secret with the key that makes patient keys, read by `index` alone.
+SITE_SECRET = "mammo-site-key"
+#: Secret with the key that model packages are signed with, read by `push` alone.
+SIGNING_SECRET = "mammo-signing-key"
+
+_STORE_KEYS = {
+    name: name
+    for name in (
+        "MAMMO_S3_ENDPOINT",
+        "MAMMO_S3_ACCESS_KEY",
+        "MAMMO_S3_SECRET_KEY",
+        "MAMMO_S3_REGION",
+    )
 }
-#: Steps whose faults are mostly of network and disk: worth trying again.
-_RETRIED = ("index", "convert", "publish-features", "sample", "push")
+#: The user of the images.
+USER = 10001
+#: Where a step may write (TMPDIR and HOME of the images): the root need not be writable.
+_SCRATCH = "/scratch"
+_HOUR = 3600
 
 
-def on_platform(task: dsl.PipelineTask) -> dsl.PipelineTask:
-    """Give a task its resources and retries, and turn KFP's cache off.
+@dataclass(frozen=True)
+class StepPlatform:
+    """What a step asks of the cluster.
+
+    Attributes:
+        role: `data` or `train`: which Secret it gets.
+        cpu: Cores it must have; it may use all that are free.
+        memory: Memory it must have.
+        memory_limit: Memory at which it is ended.
+        hours: Its time limit.
+        retried: Whether its faults are mostly of network and disk: worth trying again.
+        gpu: Whether it runs on a GPU where the run has some.
+    """
+
+    role: str = "data"
+    cpu: str = "500m"
+    memory: str = "1G"
+    memory_limit: str = "4G"
+    hours: int = 4
+    retried: bool = True
+    gpu: bool = False
+
+
+# Requests fit the phantom on a small node; limits have room for 1152x896 images.
+_STEPS = {
+    "index": StepPlatform(),
+    "find-new": StepPlatform(memory_limit="2G", hours=1),
+    "convert-shard": StepPlatform(memory_limit="6G", hours=24),
+    "convert": StepPlatform(memory_limit="6G", hours=24),
+    "publish-features": StepPlatform(hours=2),
+    "validate-data": StepPlatform(memory_limit="2G", hours=1),
+    "sample-shard": StepPlatform(memory_limit="6G", hours=24),
+    "sample": StepPlatform(memory_limit="6G", hours=24),
+    "start-from": StepPlatform("train", memory="2G", hours=1),
+    "train-patch": StepPlatform("train", memory="2G", memory_limit="32G", hours=72, gpu=True),
+    "train-image": StepPlatform("train", memory="2G", memory_limit="48G", hours=72, gpu=True),
+    "combine": StepPlatform("train", memory="2G", memory_limit="16G", hours=1),
+    "evaluate": StepPlatform("train", memory="2G", memory_limit="16G", hours=12, gpu=True),
+    "regions": StepPlatform("train", memory="2G", memory_limit="16G", hours=12, gpu=True),
+    "gate": StepPlatform("train", memory="2G", memory_limit="16G", hours=6, gpu=True),
+    "push": StepPlatform("train", memory="2G", memory_limit="16G", hours=2),
+    "score": StepPlatform("train", memory="2G", memory_limit="16G", hours=24, gpu=True),
+    "summarize": StepPlatform(memory="500M", memory_limit="2G", hours=1),
+}
+
+
+def run_limits() -> dsl.PipelineConfig:
+    """What holds for a whole run: a week at most, its pods are removed a week after its end."""
+    return dsl.PipelineConfig(
+        ttl_seconds_after_finished=7 * 24 * _HOUR, active_deadline_seconds=7 * 24 * _HOUR
+    )
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the steps with a GPU run; each value a parameter of the pipeline.
+
+    Attributes:
+        gpu_type: Resource name, for instance nvidia.com/gpu.
+        gpu_count: Number of them; a text, as KFP's driver takes only texts here; 0: CPU only.
+        node_selector: Labels that the node must have.
+        tolerations: Taints that are tolerated.
+    """
+
+    gpu_type: Any
+    gpu_count: Any
+    node_selector: Any
+    tolerations: Any
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """As keyword arguments of a component that may run on a GPU.
+
+        KFP's compiler hands parameters into loops and conditions only where a task takes them.
+        """
+        return {"gpu_count": self.gpu_count, "gpu_type": self.gpu_type}
+
+
+def on_platform(
+    task: dsl.PipelineTask, display_name: str, placement: Placement | None = None
+) -> dsl.PipelineTask:
+    """Give a task its name, resources, secrets, limits and retries, and turn KFP's cache off.
 
     A step looks its output up in the store by content address; KFP's cache knows image
     references by name only and would return outputs of other code.
+
+    Args:
+        task: A step of the pipeline.
+        display_name: Its name in the graph.
+        placement: Where steps with a GPU run.
     """
-    cpu, memory = _RESOURCES[task.name]
-    task.set_cpu_request(cpu).set_memory_request(memory).set_memory_limit(memory)
-    task.set_caching_options(False)
-    if task.name in _RETRIED:
+    platform = _STEPS[task.component_spec.name]
+    task.set_display_name(display_name).set_caching_options(False)
+    task.set_cpu_request(platform.cpu)
+    task.set_memory_request(platform.memory).set_memory_limit(platform.memory_limit)
+    if platform.retried:
         task.set_retry(2, backoff_duration="30s", backoff_factor=2.0, backoff_max_duration="300s")
+    kubernetes.set_timeout(task, platform.hours * _HOUR)
+    kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
+    kubernetes.empty_dir_mount(task, "scratch", _SCRATCH)
+    _give_secrets(task, platform)
+    if platform.gpu and placement is not None:
+        task.set_accelerator_type(placement.gpu_type).set_accelerator_limit(placement.gpu_count)
+        kubernetes.add_node_selector_json(task, placement.node_selector)
+        kubernetes.add_toleration_json(task, placement.tolerations)
+        # tf.data and XLA hand tensors over in shared memory; a pod's own is 64 MB.
+        kubernetes.empty_dir_mount(task, "dshm", "/dev/shm", medium="Memory", size_limit="8Gi")
     return task
+
+
+def _give_secrets(task: dsl.PipelineTask, platform: StepPlatform) -> None:
+    """Name the Secrets whose values become environment variables in the pod.
+
+    They are optional: a step without them says in one line what it lacks, while a pod
+    whose Secret is missing would wait for ever.
+    """
+    secret = DATA_SECRET if platform.role == "data" else TRAIN_SECRET
+    kubernetes.use_secret_as_env(task, secret, _STORE_KEYS, optional=True)
+    if task.component_spec.name == "index":
+        kubernetes.use_secret_as_env(
+            task, SITE_SECRET, {"MAMMO_SITE_KEY": "MAMMO_SITE_KEY"}, optional=True
+        )
+    if task.component_spec.name == "push":
+        kubernetes.use_secret_as_env(
+            task, SIGNING_SECRET, {"MAMMO_SIGNING_KEY": "MAMMO_SIGNING_KEY"}, optional=True
+        )

@@ -23,7 +23,8 @@ def show(store: Store, run_id: str, folder: Path, seconds: float) -> dict[str, A
     """
     key = f"runs/{run_id}/summary.json"
     # The exit handler wrote it; where even that failed, the steps' own records are left.
-    recipe = json.loads(store.read(f"runs/{run_id}/recipe.json"))["name"]
+    resolved = f"runs/{run_id}/recipe.json"
+    recipe = json.loads(store.read(resolved))["name"] if store.exists(resolved) else ""
     written = json.loads(store.read(key)) if store.exists(key) else {}
     summary = {**assemble(store, run_id, recipe, written.get("state", "failed"))}
     summary["seconds"]["all"] = round(seconds, 1)

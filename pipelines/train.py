@@ -3,82 +3,82 @@
 from kfp import dsl
 
 import components as steps
-from pipelines.platform import on_platform
+from pipelines.platform import Placement, on_platform, run_limits
+from pipelines.training_path import Run, make_data, release, train_networks
 
 
-@dsl.pipeline(
-    name="mammo-train",
-    description="From mammograms (DICOM) to an evaluated, versioned breast-cancer classifier.",
-)
-def train(recipe: str = "phantom", store: str = "s3://mammo", run_id: str = "") -> None:
-    """Index, convert, publish, sample, train twice, evaluate, gate, push.
+def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
+    """Build the pipeline.
 
     Args:
-        recipe: Name of a recipe in the image, or the URI of one in a store.
-        store: URI of the object store.
-        run_id: Id of the run; empty: KFP's own id.
+        parallelism: Parts, or networks of an ensemble, that are worked on at the same time.
     """
-    ids = f"{run_id}@{dsl.PIPELINE_JOB_ID_PLACEHOLDER}"
-    run = {"store": store, "recipe": recipe, "run_id": ids}
-    finish = on_platform(steps.summarize(**run)).set_display_name("Summary")
-    with dsl.ExitHandler(finish, name="run"):
-        index = on_platform(steps.index(**run)).set_display_name("Index")
-        tables = index.outputs["tables"]
-        images = on_platform(steps.convert(**run, tables=tables)).set_display_name("Convert").output
-        frame = (
-            on_platform(steps.publish_features(**run, tables=tables, images=images))
-            .set_display_name("Publish features")
-            .output
-        )
-        patches = (
-            on_platform(steps.sample(**run, images=images))
-            .set_display_name("Sample patches")
-            .output
-        )
-        patch_training = (
-            on_platform(steps.train_patch(**run, patches=patches, frame=frame))
-            .set_display_name("Train patch classifier")
-            .output
-        )
-        image_training = (
-            on_platform(
-                steps.train_image(**run, images=images, frame=frame, patch_training=patch_training)
+
+    @dsl.pipeline(
+        name="mammo-train",
+        display_name="Mammo: train",
+        description="From mammograms (DICOM) to an evaluated, versioned breast-cancer classifier.",
+        pipeline_config=run_limits(),
+    )
+    def train(
+        recipe: str = "phantom",
+        store: str = "s3://mammo",
+        source: str = "",
+        settings: list = [],  # noqa: B006 (KFP wants a plain default)
+        shards: int = 1,
+        regions: bool = False,
+        gpu_count: str = "0",
+        gpu_type: str = "nvidia.com/gpu",
+        node_selector: dict = {},  # noqa: B006
+        tolerations: list = [],  # noqa: B006
+        run_id: str = "",
+    ) -> None:
+        """Index, convert, publish, validate, sample, train twice, evaluate, gate, push.
+
+        Args:
+            recipe: Name of a recipe in the image (phantom, cbis_ddsm_resnet50_s10, ...), or the
+                URI of one in a store.
+            store: URI of the object store, s3://bucket/prefix.
+            source: URI of the mammograms, s3://bucket/prefix; empty - the recipe's.
+            settings: Overrides of the recipe, for instance ["gate.min_auc=0.75"].
+            shards: Parts that are converted and sampled by pods of their own.
+            regions: Also fit the second stage, a forest over regions of the heatmaps.
+            gpu_count: GPUs of each training step; 0 - train on the CPU.
+            gpu_type: Resource name of the GPUs.
+            node_selector: Labels of the nodes that train, for instance {"pool" - "gpu"} as JSON.
+            tolerations: Taints that training tolerates, a JSON list as in a pod.
+            run_id: Name of the run in the store; empty - KFP's own id.
+        """
+        ids = f"{run_id}@{dsl.PIPELINE_JOB_ID_PLACEHOLDER}"
+        placement = Placement(gpu_type, gpu_count, node_selector, tolerations)
+        finish = on_platform(steps.summarize(store=store, run_id=ids, recipe=recipe), "Summary")
+        with dsl.ExitHandler(finish, name="run"):
+            index = on_platform(
+                steps.index(
+                    store=store,
+                    run_id=ids,
+                    recipe=recipe,
+                    source=source,
+                    settings=settings,
+                    shards=shards,
+                ),
+                "Index",
             )
-            .set_display_name("Train whole-image classifier")
-            .output
-        )
-        evaluation = (
-            on_platform(
-                steps.evaluate(
-                    **run,
-                    images=images,
-                    patches=patches,
-                    frame=frame,
-                    patch_training=patch_training,
-                    image_training=image_training,
+            run = Run(store, ids, recipe)
+            data = make_data(run, index, parallelism)
+            classifiers = train_networks(run, data, placement, parallelism)
+            with dsl.If(regions == True, name="second-stage"):  # noqa: E712
+                on_platform(
+                    steps.regions(
+                        **run.arguments,
+                        **placement.arguments,
+                        images=data.images,
+                        frame=data.frame,
+                        patch_training=classifiers.patch,
+                    ),
+                    "Second stage",
+                    placement,
                 )
-            )
-            .set_display_name("Evaluate")
-            .outputs["evaluation"]
-        )
-        decision = on_platform(
-            steps.gate(
-                **run,
-                images=images,
-                frame=frame,
-                image_training=image_training,
-                evaluation=evaluation,
-            )
-        ).set_display_name("Gate")
-        with dsl.If(decision.outputs["Output"] == True, name="passed"):  # noqa: E712
-            on_platform(
-                steps.push(
-                    **run,
-                    images=images,
-                    frame=frame,
-                    patch_training=patch_training,
-                    image_training=image_training,
-                    evaluation=evaluation,
-                    decision=decision.outputs["decision"],
-                )
-            ).set_display_name("Push")
+            release(run, data, classifiers, placement)
+
+    return train

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,32 @@ def test_label_maps_by_name_and_as_data():
     assert own.label_map.names == ("rest", "calc")
     with pytest.raises(RecipeError, match="label_map"):
         load_recipe("phantom", ["label_map=seven"])
+
+
+def test_members_of_an_ensemble_differ_from_the_recipe_where_they_say(tmp_path):
+    values = load_recipe("phantom").model_dump(mode="json")
+    values["members"] = [
+        {"name": "one", "patch_training": {"network": {"dropout": 0.4}}},
+        {"name": "two", "weight": 2, "image_training": {"batch_size": 4}},
+    ]
+    recipe = load_recipe(json.dumps(values))
+    assert recipe.of_member("") is recipe
+    assert recipe.of_member("one").patch_training.network.dropout == 0.4
+    assert recipe.of_member("one").patch_training.network.name == "compact"
+    assert recipe.of_member("two").image_training.batch_size == 4
+    with pytest.raises(RecipeError, match="no such member"):
+        recipe.of_member("three")
+
+
+@pytest.mark.parametrize(
+    ("members", "told"),
+    [
+        ([{"name": "one"}, {"name": "one"}], "one name each"),
+        ([{"name": "one", "patch_training": {"batch": 4}}], "batch"),
+        ([{"name": "one", "weight": 0}], "weight"),
+    ],
+)
+def test_wrong_members(members, told):
+    values = {**load_recipe("phantom").model_dump(mode="json"), "members": members}
+    with pytest.raises(RecipeError, match=told):
+        load_recipe(json.dumps(values))

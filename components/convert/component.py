@@ -12,6 +12,7 @@ def convert(
     recipe: str,
     tables: dsl.Input[dsl.Dataset],
     images: dsl.Output[dsl.Dataset],
+    parts: list = [],  # noqa: B006 (KFP wants a plain default)
 ) -> None:
     """Convert the mammograms to image records (Beam).
 
@@ -21,6 +22,7 @@ def convert(
         recipe: Name or URI of the recipe.
         tables: Tables from `index`.
         images: The image dataset.
+        parts: The parts that were made beside each other; what is missing is made here.
     """
     from mammo_core import steps
 

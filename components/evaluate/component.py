@@ -20,6 +20,8 @@ def evaluate(
     roc: dsl.Output[dsl.ClassificationMetrics],
     report: dsl.Output[dsl.HTML],
     summary: dsl.Output[dsl.Markdown],
+    gpu_count: str = "0",
+    gpu_type: str = "nvidia.com/gpu",
 ) -> None:
     """Evaluate both classifiers on the test split and write the report.
 
@@ -37,9 +39,12 @@ def evaluate(
         roc: ROC curve and confusion matrix on the test split.
         report: The report as one HTML page.
         summary: The findings in short.
+        gpu_count: GPUs of the step.
+        gpu_type: Resource name of the GPUs.
     """
     from mammo_core import steps
 
+    steps.say_gpus("evaluate", gpu_count, gpu_type)
     evaluation.metadata.update(
         steps.evaluate(
             store=store,

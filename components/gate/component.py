@@ -15,6 +15,8 @@ def gate(
     image_training: dsl.Input[dsl.Model],
     evaluation: dsl.Input[dsl.Artifact],
     decision: dsl.Output[dsl.Artifact],
+    gpu_count: str = "0",
+    gpu_type: str = "nvidia.com/gpu",
 ) -> bool:
     """Decide whether the model may be pushed: good enough, and no worse than the champion.
 
@@ -27,12 +29,15 @@ def gate(
         image_training: The whole-image classifier.
         evaluation: Its evaluation.
         decision: What was decided, and why.
+        gpu_count: GPUs of the step.
+        gpu_type: Resource name of the GPUs.
 
     Returns:
         Whether to push.
     """
     from mammo_core import steps
 
+    steps.say_gpus("gate", gpu_count, gpu_type)
     decision.metadata.update(
         steps.gate(
             store=store,

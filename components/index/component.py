@@ -12,24 +12,38 @@ def index(
     recipe: str,
     tables: dsl.Output[dsl.Dataset],
     audit: dsl.Output[dsl.HTML],
-) -> None:
-    """Find and describe the mammograms of the recipe's source: tables of images and lesions.
+    source: str = "",
+    settings: list = [],  # noqa: B006 (KFP wants a plain default)
+    shards: int = 1,
+    start: str = "",
+) -> list:
+    """Begin a run: resolve its recipe; find and describe the mammograms of its source.
 
     Args:
         store: URI of the object store.
         run_id: Id of the run.
-        recipe: Name or URI of the recipe.
+        recipe: Name or URI of the recipe, or the recipe itself as JSON.
         tables: Tables of images, lesions and rejects.
         audit: What the source holds and what is odd, as one HTML page.
+        source: URI of the mammograms instead of the recipe's.
+        settings: Overrides of the recipe, each key.key=value.
+        shards: Into how many parts conversion and sampling are divided.
+        start: Model package to start from: a URI, or `champion`.
+
+    Returns:
+        The parts of conversion and sampling, each i/n.
     """
     from mammo_core import steps
 
-    tables.metadata.update(
-        steps.index(
-            store=store,
-            run_id=run_id,
-            recipe=recipe,
-            out=tables.path,
-        )
+    parts = steps.begin(
+        store=store,
+        run_id=run_id,
+        recipe=recipe,
+        source=source,
+        settings=settings,
+        shards=shards,
+        start=start,
     )
+    tables.metadata.update(steps.index(store=store, run_id=run_id, recipe=recipe, out=tables.path))
     steps.show_audit(store, tables.path, audit.path)
+    return parts

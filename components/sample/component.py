@@ -12,6 +12,7 @@ def sample(
     recipe: str,
     images: dsl.Input[dsl.Dataset],
     patches: dsl.Output[dsl.Dataset],
+    parts: list = [],  # noqa: B006 (KFP wants a plain default)
 ) -> None:
     """Cut the patches of the image records (Beam).
 
@@ -21,6 +22,7 @@ def sample(
         recipe: Name or URI of the recipe.
         images: The image dataset.
         patches: The patch dataset.
+        parts: The parts that were made beside each other; what is missing is made here.
     """
     from mammo_core import steps
 

@@ -14,6 +14,9 @@ def train_image(
     frame: dsl.Input[dsl.Dataset],
     patch_training: dsl.Input[dsl.Model],
     image_training: dsl.Output[dsl.Model],
+    member: str = "",
+    gpu_count: str = "0",
+    gpu_type: str = "nvidia.com/gpu",
 ) -> None:
     """Convert the patch classifier to a whole-image classifier and train it end to end.
 
@@ -25,14 +28,19 @@ def train_image(
         frame: The frame.
         patch_training: The patch classifier.
         image_training: The trained whole-image classifier.
+        member: Which network of an ensemble; empty: the recipe's only one.
+        gpu_count: GPUs of the step.
+        gpu_type: Resource name of the GPUs.
     """
     from mammo_core import steps
 
+    steps.say_gpus("train-image", gpu_count, gpu_type)
     image_training.metadata.update(
         steps.train_image(
             store=store,
             run_id=run_id,
             recipe=recipe,
+            member=member,
             images=images.path,
             frame=frame.path,
             patch_training=patch_training.path,

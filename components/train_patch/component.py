@@ -13,6 +13,9 @@ def train_patch(
     patches: dsl.Input[dsl.Dataset],
     frame: dsl.Input[dsl.Dataset],
     patch_training: dsl.Output[dsl.Model],
+    member: str = "",
+    gpu_count: str = "0",
+    gpu_type: str = "nvidia.com/gpu",
 ) -> None:
     """Train the patch classifier.
 
@@ -23,14 +26,19 @@ def train_patch(
         patches: The patch dataset.
         frame: The frame.
         patch_training: The trained patch classifier.
+        member: Which network of an ensemble; empty: the recipe's only one.
+        gpu_count: GPUs of the step.
+        gpu_type: Resource name of the GPUs.
     """
     from mammo_core import steps
 
+    steps.say_gpus("train-patch", gpu_count, gpu_type)
     patch_training.metadata.update(
         steps.train_patch(
             store=store,
             run_id=run_id,
             recipe=recipe,
+            member=member,
             patches=patches.path,
             frame=frame.path,
             out=patch_training.path,

@@ -30,9 +30,21 @@ def show_audit(store: str, path: str, page: str) -> None:
         path: Where the tables' manifest lies locally.
         page: Where the HTML page goes.
     """
+    show_page(store, path, page, "audit.html")
+
+
+def show_page(store: str, path: str, page: str, name: str = "report.html") -> None:
+    """Fill KFP's artifact with a page that a step published.
+
+    Args:
+        store: URI of the object store.
+        path: Where the manifest of the step's output lies locally.
+        page: Where the HTML page goes.
+        name: Of the page among the files of the output.
+    """
     manifest = parse(Path(path).read_bytes(), path)
     Path(page).parent.mkdir(parents=True, exist_ok=True)
-    Path(page).write_bytes(open_store(store).read(manifest.file("audit.html").key))
+    Path(page).write_bytes(open_store(store).read(manifest.file(name).key))
 
 
 def show_evaluation(

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,25 +92,46 @@ class StepContext:
 
     def record(self, state: str, started: float, **more: Any) -> None:
         """Write the step's status into the run's record."""
-        status = {
-            "step": self.name,
-            "state": state,
-            "started": round(started, 3),
-            "seconds": round(time.time() - started, 2),
-            "found": self.found,
-            "rejects": self.rejects,
-            "facts": self.facts,
-            **({"share": str(self.share)} if self.share else {}),
-            **more,
-        }
-        key = f"runs/{self.run_id}/steps/{self.name}.json"
-        self.store.write(key, (json.dumps(status, sort_keys=True, indent=1) + "\n").encode())
+        known: dict[str, Any] = {"found": self.found, "rejects": self.rejects, "facts": self.facts}
+        if self.share:
+            known["share"] = str(self.share)
+        write_status(self.store, self.run_id, self.name, state, started, **known, **more)
+
+
+def write_status(
+    store: Store, run_id: str, name: str, state: str, started: float, **more: Any
+) -> None:
+    """Write the status of a step into the run's record.
+
+    Args:
+        store: The object store.
+        run_id: The run.
+        name: The step.
+        state: `running`, `succeeded` or `failed`.
+        started: When (seconds since 1970).
+        more: What else the run's summary should know.
+    """
+    status = {
+        "step": name,
+        "state": state,
+        "started": round(started, 3),
+        "seconds": round(time.time() - started, 2),
+        **{"found": False, "rejects": 0, "facts": {}, **more},
+    }
+    key = f"runs/{run_id}/steps/{name}.json"
+    store.write(key, (json.dumps(status, sort_keys=True, indent=1) + "\n").encode())
 
 
 def run_id_of(told: str) -> str:
     """Return the run's id from `<run id>@<KFP's id>`: the first, or KFP's where it is empty."""
     mine, _, theirs = told.partition("@")
     return mine or theirs
+
+
+def recipe_of(store: Store, run_id: str, recipe: str) -> Recipe:
+    """Return the recipe of a run: the resolved one of its record, or what `recipe` refers to."""
+    key = f"runs/{run_id}/recipe.json"
+    return load_recipe(f"{store.uri}/{key}" if store.exists(key) else recipe)
 
 
 Body = Callable[..., Manifest]
@@ -121,9 +142,10 @@ def step(name: str) -> Callable[[Body], Callable[..., dict[str, Any]]]:
 
     The function gets a StepContext and the manifests of its inputs, and returns the manifest
     of its output. The step takes the paths of the input manifests instead, and writes its own
-    to `out`. What the function takes as text stays text; where a text divides the work
-    (`shard`, `member`), each part has a status of its own in the run's record. An input with
-    a default may be left out, be empty, or name an empty file.
+    to `out`. What the function takes as text stays text, a list of paths becomes a list of
+    manifests. Where a text divides the work (`shard`, `member`), each part has a status of
+    its own in the run's record. An input with a default may be left out, be empty, or name an
+    empty file.
 
     Args:
         name: Name of the step in records and lines.
@@ -135,20 +157,18 @@ def step(name: str) -> Callable[[Body], Callable[..., dict[str, Any]]]:
         optional = {one.name for one in parameters if one.default is not one.empty} - texts
 
         @functools.wraps(body)
-        def run(*, store: str, run_id: str, recipe: str, out: str, **inputs: str) -> dict[str, Any]:
+        def run(*, store: str, run_id: str, recipe: str, out: str, **inputs: Any) -> dict[str, Any]:
             started = time.time()
             context: StepContext | None = None
             try:
                 follow_parent()
+                place, id = open_store(store), run_id_of(run_id)
                 context = StepContext(
-                    _part_name(name, inputs),
-                    run_id_of(run_id),
-                    open_store(store),
-                    load_recipe(recipe),
+                    _part_name(name, inputs), id, place, recipe_of(place, id, recipe)
                 )
                 context.record("running", started)
                 arguments = {
-                    key: value if key in texts else parse(Path(value).read_bytes(), value)
+                    key: value if key in texts else _manifests(value)
                     for key, value in inputs.items()
                     if not (key in optional and _absent(value))
                 }
@@ -167,7 +187,13 @@ def step(name: str) -> Callable[[Body], Callable[..., dict[str, Any]]]:
     return decorate
 
 
-def _part_name(name: str, inputs: Mapping[str, str]) -> str:
+def _manifests(paths: str | Sequence[str]) -> Manifest | list[Manifest]:
+    if isinstance(paths, str):
+        return parse(Path(paths).read_bytes(), paths)
+    return [parse(Path(path).read_bytes(), path) for path in paths]
+
+
+def _part_name(name: str, inputs: Mapping[str, Any]) -> str:
     """The step's name with the part that it does: `convert-0-of-4`, `train-patch-vgg16`."""
     part = inputs.get("shard") or inputs.get("member") or ""
     return f"{name}-{part.replace('/', '-of-')}" if part else name

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from mammo_core.errors import RecipeError
 from mammo_core.processes import follow_parent
 from mammo_core.recipes import load_recipe
 from mammo_core.steps.base import run_id_of
@@ -22,15 +23,26 @@ def summarize(*, store: str, run_id: str, recipe: str, state: str = "") -> dict[
     Args:
         store: URI of the store.
         run_id: The run.
-        recipe: The recipe's reference.
+        recipe: The recipe's reference; the resolved one in the run's record comes first.
         state: What the pipeline says of the run; it knows no more than that.
     """
     follow_parent()
     place, run_id = open_store(store), run_id_of(run_id)
-    summary = assemble(place, run_id, load_recipe(recipe).name, state)
+    summary = assemble(place, run_id, _recipe_name(place, run_id, recipe), state)
     data = (json.dumps(summary, indent=1) + "\n").encode()
     place.write(f"runs/{run_id}/summary.json", data)
     return summary
+
+
+def _recipe_name(store: Store, run_id: str, recipe: str) -> str:
+    key = f"runs/{run_id}/recipe.json"
+    if store.exists(key):
+        return str(json.loads(store.read(key))["name"])
+    # The run failed before its recipe was resolved: perhaps the recipe is what is wrong.
+    try:
+        return load_recipe(recipe).name if recipe else ""
+    except RecipeError:
+        return recipe[:80]
 
 
 def steps_of(store: Store, run_id: str) -> dict[str, dict[str, Any]]:

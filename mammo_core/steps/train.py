@@ -28,9 +28,11 @@ _FITTED_ON = ("train", "validation")
 
 
 @step("train-patch")
-def train_patch(context: StepContext, patches: Manifest, frame: Manifest) -> Manifest:
-    """Train the patch classifier."""
-    recipe = context.recipe
+def train_patch(
+    context: StepContext, patches: Manifest, frame: Manifest, member: str = ""
+) -> Manifest:
+    """Train the patch classifier, of one member where the recipe is of an ensemble."""
+    recipe = context.recipe.of_member(member)
     label_map = recipe.label_map
     settings = {
         **recipe.patch_training.model_dump(mode="json"),
@@ -83,13 +85,14 @@ def train_image(
     images: Manifest,
     frame: Manifest,
     patch_training: Manifest | None = None,
+    member: str = "",
 ) -> Manifest:
     """Train the whole-image classifier end to end.
 
     It begins as the model package `image_training.start`, or else as the converted patch
     classifier; without either, as the recipe's patch network (from scratch).
     """
-    recipe = context.recipe
+    recipe = context.recipe.of_member(member)
     config = recipe.image_training
     package = start_package(config.start) if config.start else None
     settings = {**config.model_dump(mode="json", exclude={"start"}), "seed": recipe.seed}

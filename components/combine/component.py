@@ -1,0 +1,43 @@
+"""Component `combine`."""
+
+from typing import List  # noqa: UP035 (KFP reads this form of a list of artifacts)
+
+from kfp import dsl
+
+from pipelines.platform import TRAIN_IMAGE
+
+
+@dsl.component(base_image=TRAIN_IMAGE, install_kfp_package=False)
+def combine(
+    store: str,
+    run_id: str,
+    recipe: str,
+    patch_trainings: dsl.Input[List[dsl.Model]],  # noqa: UP006
+    image_trainings: dsl.Input[List[dsl.Model]],  # noqa: UP006
+    patch_training: dsl.Output[dsl.Model],
+    image_training: dsl.Output[dsl.Model],
+) -> None:
+    """Make one classifier of the trained networks: their mean; one alone stays as it is.
+
+    Args:
+        store: URI of the object store.
+        run_id: Id of the run.
+        recipe: Name or URI of the recipe; its `members` hold the weights.
+        patch_trainings: The patch classifiers.
+        image_trainings: The whole-image classifiers, in the same order.
+        patch_training: The patch classifier that draws the heatmaps.
+        image_training: The classifier that is evaluated.
+    """
+    from mammo_core import steps
+
+    image_training.metadata.update(
+        steps.combine(
+            store=store,
+            run_id=run_id,
+            recipe=recipe,
+            patch_trainings=[training.path for training in patch_trainings],
+            image_trainings=[training.path for training in image_trainings],
+            patch_out=patch_training.path,
+            out=image_training.path,
+        )
+    )

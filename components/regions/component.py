@@ -1,0 +1,49 @@
+"""Component `regions`."""
+
+from kfp import dsl
+
+from pipelines.platform import TRAIN_IMAGE
+
+
+@dsl.component(base_image=TRAIN_IMAGE, install_kfp_package=False)
+def regions(
+    store: str,
+    run_id: str,
+    recipe: str,
+    images: dsl.Input[dsl.Dataset],
+    frame: dsl.Input[dsl.Dataset],
+    patch_training: dsl.Input[dsl.Model],
+    found: dsl.Output[dsl.Artifact],
+    report: dsl.Output[dsl.HTML],
+    gpu_count: str = "0",
+    gpu_type: str = "nvidia.com/gpu",
+) -> None:
+    """Describe breasts by the regions of their heatmaps, and fit the second-stage classifier.
+
+    Args:
+        store: URI of the object store.
+        run_id: Id of the run.
+        recipe: Name or URI of the recipe.
+        images: The image dataset.
+        frame: The frame.
+        patch_training: The patch classifier.
+        found: Features, forest and numbers.
+        report: What was found, as one HTML page.
+        gpu_count: GPUs of the step.
+        gpu_type: Resource name of the GPUs.
+    """
+    from mammo_core import steps
+
+    steps.say_gpus("regions", gpu_count, gpu_type)
+    found.metadata.update(
+        steps.regions(
+            store=store,
+            run_id=run_id,
+            recipe=recipe,
+            images=images.path,
+            frame=frame.path,
+            patch_training=patch_training.path,
+            out=found.path,
+        )
+    )
+    steps.show_page(store, found.path, report.path)

@@ -1,0 +1,43 @@
+"""Component `score`."""
+
+from kfp import dsl
+
+from pipelines.platform import TRAIN_IMAGE
+
+
+@dsl.component(base_image=TRAIN_IMAGE, install_kfp_package=False)
+def score(
+    store: str,
+    run_id: str,
+    model: str,
+    source: str,
+    scores: dsl.Output[dsl.Dataset],
+    report: dsl.Output[dsl.HTML],
+    gpu_count: str = "0",
+    gpu_type: str = "nvidia.com/gpu",
+) -> None:
+    """Score every mammogram under a URI with a published model.
+
+    Args:
+        store: URI of the object store, which also gets the scores.
+        run_id: Id of the run.
+        model: URI of a model package, or of a model for its champion.
+        source: URI of the mammograms.
+        scores: Scores and rejects.
+        report: What was scored, as one HTML page.
+        gpu_count: GPUs of the step.
+        gpu_type: Resource name of the GPUs.
+    """
+    from mammo_core import steps
+
+    steps.say_gpus("score", gpu_count, gpu_type)
+    scores.metadata.update(
+        steps.score(
+            store=store,
+            run_id=run_id,
+            model=model,
+            source=source,
+            out=scores.path,
+            report=report.path,
+        )
+    )

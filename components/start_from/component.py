@@ -1,0 +1,22 @@
+"""Component `start-from`."""
+
+from kfp import dsl
+
+from pipelines.platform import TRAIN_IMAGE
+
+
+@dsl.component(base_image=TRAIN_IMAGE, install_kfp_package=False)
+def start_from(store: str, run_id: str, recipe: str, patch_training: dsl.Output[dsl.Model]) -> None:
+    """Take the patch classifier out of the model package that training starts from.
+
+    Args:
+        store: URI of the object store.
+        run_id: Id of the run.
+        recipe: Name or URI of the recipe; `image_training.start` names the package.
+        patch_training: The patch classifier.
+    """
+    from mammo_core import steps
+
+    patch_training.metadata.update(
+        steps.start_from(store=store, run_id=run_id, recipe=recipe, out=patch_training.path)
+    )

@@ -1,0 +1,45 @@
+"""Component `validate-data`."""
+
+from kfp import dsl
+
+from pipelines.platform import DATA_IMAGE
+
+
+@dsl.component(base_image=DATA_IMAGE, install_kfp_package=False)
+def validate_data(
+    store: str,
+    run_id: str,
+    recipe: str,
+    images: dsl.Input[dsl.Dataset],
+    frame: dsl.Input[dsl.Dataset],
+    validation: dsl.Output[dsl.Artifact],
+    report: dsl.Output[dsl.HTML],
+) -> list:
+    """Compare the data with those of the champion: schema, vendor, bit depth, intensity drift.
+
+    Args:
+        store: URI of the object store.
+        run_id: Id of the run.
+        recipe: Name or URI of the recipe; its `validation` holds the limits.
+        images: The image dataset.
+        frame: The frame.
+        validation: What was found.
+        report: The findings as one HTML page.
+
+    Returns:
+        The networks to train on them: one, or the members of an ensemble.
+    """
+    from mammo_core import steps
+
+    validation.metadata.update(
+        steps.validate_data(
+            store=store,
+            run_id=run_id,
+            recipe=recipe,
+            images=images.path,
+            frame=frame.path,
+            report=report.path,
+            out=validation.path,
+        )
+    )
+    return steps.members(store=store, run_id=run_id, recipe=recipe)

@@ -1,0 +1,99 @@
+"""The beginning of a run: its recipe is resolved once and written into its record."""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+
+from mammo_core.errors import MammoError, ModelError, RecipeError
+from mammo_core.packaging.registry import champion
+from mammo_core.processes import follow_parent
+from mammo_core.recipes import Recipe, load_recipe
+from mammo_core.steps.base import recipe_of, run_id_of, write_status
+from mammo_core.store import Store, open_store
+
+_MOST_SHARDS = 1000
+
+
+def begin(
+    *,
+    store: str,
+    run_id: str,
+    recipe: str,
+    source: str = "",
+    settings: Sequence[str] = (),
+    shards: int = 1,
+    start: str = "",
+) -> list[str]:
+    """Resolve the recipe of a run and write it into the run's record.
+
+    Args:
+        store: URI of the store.
+        run_id: The run.
+        recipe: Name or URI of a recipe, or the recipe itself as a JSON object.
+        source: URI of the mammograms instead of the recipe's.
+        settings: Overrides of the recipe, `key.key=value`, applied in order.
+        shards: Into how many parts conversion and sampling are divided.
+        start: Model package that training starts from: a URI, or `champion`.
+
+    Returns:
+        The parts of conversion and sampling, each `i/n`.
+    """
+    began = time.time()
+    try:
+        follow_parent()
+        place, id = open_store(store), run_id_of(run_id)
+        overrides = list(settings)
+        if source:
+            overrides.append(f"source.root={json.dumps(source)}")
+        resolved = load_recipe(recipe, overrides)
+        if start:
+            where = _champion(place, resolved) if start == "champion" else start
+            told = f"image_training.start={json.dumps(where)}"
+            resolved = load_recipe(recipe, [*overrides, told])
+        if not 1 <= shards <= _MOST_SHARDS:
+            raise RecipeError(
+                "The number of shards cannot be used",
+                expected=f"1 to {_MOST_SHARDS}",
+                received=str(shards),
+            )
+        place.write(f"runs/{id}/recipe.json", resolved.to_json().encode())
+    except MammoError as error:
+        _tell(store, run_id, error, began)
+        sys.exit(1)
+    return [f"{part}/{shards}" for part in range(shards)]
+
+
+def members(*, store: str, run_id: str, recipe: str) -> list[str]:
+    """Return the names of the networks to train; one empty name where there is no ensemble.
+
+    Args:
+        store: URI of the store.
+        run_id: The run.
+        recipe: The recipe's reference.
+    """
+    found = recipe_of(open_store(store), run_id_of(run_id), recipe)
+    return [member.name for member in found.members] or [""]
+
+
+def _champion(store: Store, recipe: Recipe) -> str:
+    found = champion(store, recipe.model_name)
+    if found is None:
+        raise ModelError(
+            "There is no model to go on from",
+            expected=f"a champion of {recipe.model_name} in {store.uri}",
+            received="none",
+            hint="run the pipeline `train` first",
+        )
+    return found.uri
+
+
+def _tell(store: str, run_id: str, error: MammoError, began: float) -> None:
+    """Print the fault and leave it in the run's record, for the summary."""
+    print(f"[index] error: {error}", flush=True)
+    try:
+        write_status(
+            open_store(store), run_id_of(run_id), "index", "failed", began, error=str(error)
+        )
+    except MammoError as second:
+        print(f"[index] the run's record cannot be written: {second}", flush=True)

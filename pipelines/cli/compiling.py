@@ -1,0 +1,90 @@
+"""`mammo pipeline compile` and `upload`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli import options
+
+
+def compile_(
+    out: Annotated[Path, typer.Argument(help="A .yaml file, or a folder that gets all pipelines.")],
+    pipeline: Annotated[
+        str | None,
+        typer.Option(help="train, retrain, transfer or score; default: by the file's name."),
+    ] = None,
+    parallelism: options.Parallelism = 4,
+    registry: options.Registry = options.REGISTRY,
+    image_tag: options.ImageTag = None,
+    data_image: options.DataImage = None,
+    train_image: options.TrainImage = None,
+) -> None:
+    """Compile pipelines to YAML.
+
+    Without an image option the placeholders stay: `upload` and `run` replace them.
+    """
+    from pipelines.compiled import PIPELINES, compile_pipeline, images_of, with_images
+
+    whole = out.suffix not in (".yaml", ".yml")
+    guessed = out.stem if out.stem in PIPELINES else "train"
+    names = [pipeline] if pipeline else list(PIPELINES) if whole else [guessed]
+    for name in names:
+        path = compile_pipeline(name, out / f"{name}.yaml" if whole else out, parallelism)
+        if image_tag or data_image or train_image:
+            tag = options.image_tag(image_tag) if not (data_image and train_image) else ""
+            images = images_of(registry, tag, data_image, train_image)
+            path.write_text(with_images(path.read_text(), *images))
+        print(f"wrote {path}")
+
+
+def upload(
+    pipeline: Annotated[
+        list[str] | None, typer.Argument(help="Names of pipelines; default: all.")
+    ] = None,
+    version: Annotated[
+        str | None, typer.Option(help="Name of the version; default: the images' tag.")
+    ] = None,
+    parallelism: options.Parallelism = 4,
+    registry: options.Registry = options.REGISTRY,
+    image_tag: options.ImageTag = None,
+    data_image: options.DataImage = None,
+    train_image: options.TrainImage = None,
+    host: options.Host = None,
+    namespace: options.Namespace = None,
+    token: options.Token = None,
+    token_file: options.TokenFile = None,
+    ca_cert: options.CaCert = None,
+    verify_tls: options.VerifyTls = None,
+) -> None:
+    """Upload pipelines: each becomes a new pipeline, or a new version named by git sha."""
+    from pipelines.compiled import PIPELINES, name_of
+
+    tag = options.image_tag(image_tag)
+    texts = {
+        name: compiled_text(name, parallelism, registry, tag, data_image, train_image)
+        for name in pipeline or PIPELINES
+    }
+    client = options.client_from(host, namespace, token, token_file, ca_cert, verify_tls)
+    for text in texts.values():
+        _, version_id, new = client.upload(text, version or tag)
+        done = "uploaded" if new else "is there already:"
+        print(f"{done} {name_of(text)}, version {version or tag} ({version_id})")
+
+
+def compiled_text(
+    name: str,
+    parallelism: int,
+    registry: str,
+    tag: str,
+    data_image: str | None,
+    train_image: str | None,
+) -> str:
+    """Compile a pipeline and put its images in."""
+    import tempfile
+
+    from pipelines.compiled import compile_pipeline, images_of, with_images
+
+    with tempfile.TemporaryDirectory(prefix="mammo-pipeline-") as folder:
+        path = compile_pipeline(name, Path(folder) / "pipeline.yaml", parallelism)
+        return with_images(path.read_text(), *images_of(registry, tag, data_image, train_image))

@@ -1,0 +1,178 @@
+"""`mammo pipeline status`, `wait`, `logs` and `list`."""
+
+import dataclasses
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from pipelines.cli import options
+
+RunId = Annotated[str, typer.Argument(help="KFP's id of the run.")]
+
+
+def status(
+    run_id: RunId,
+    as_json: options.Json = False,
+    host: options.Host = None,
+    namespace: options.Namespace = None,
+    token: options.Token = None,
+    token_file: options.TokenFile = None,
+    ca_cert: options.CaCert = None,
+    verify_tls: options.VerifyTls = None,
+) -> None:
+    """Show how a run and its tasks stand."""
+    client = options.client_from(host, namespace, token, token_file, ca_cert, verify_tls)
+    state = client.get(run_id)
+    if as_json:
+        print(json.dumps(dataclasses.asdict(state), indent=1))
+        return
+    _print(state)
+
+
+def wait(
+    run_id: RunId,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait at most.")] = 86400.0,
+    host: options.Host = None,
+    namespace: options.Namespace = None,
+    token: options.Token = None,
+    token_file: options.TokenFile = None,
+    ca_cert: options.CaCert = None,
+    verify_tls: options.VerifyTls = None,
+) -> None:
+    """Follow a run to its end: exit code 0 when it succeeded, 1 when not."""
+    client = options.client_from(host, namespace, token, token_file, ca_cert, verify_tls)
+    follow(client, run_id, timeout)
+
+
+def logs(
+    run_id: RunId,
+    step: Annotated[str, typer.Option(help="Only this task, by its name in the graph.")] = "",
+    store: Annotated[
+        str, typer.Option(envvar="MAMMO_STORE", help="Store of the run, for its record.")
+    ] = "",
+    record_id: Annotated[
+        str, typer.Option(help="The run's id in the store, where it was given one.")
+    ] = "",
+    host: options.Host = None,
+    namespace: options.Namespace = None,
+    token: options.Token = None,
+    token_file: options.TokenFile = None,
+    ca_cert: options.CaCert = None,
+    verify_tls: options.VerifyTls = None,
+) -> None:
+    """Show what the steps of a run said: its record in the store, and its pods' logs."""
+    from pipelines.logs import from_pods, from_record
+
+    client = options.client_from(host, namespace, token, token_file, ca_cert, verify_tls)
+    state = client.get(run_id)
+    print(f"run {state.name}: {state.state}{f': {state.error}' if state.error else ''}")
+    if store:
+        for line in from_record(store, record_id or run_id):
+            print(line)
+    for line in from_pods(state, client.namespace or "kubeflow", step):
+        print(line)
+
+
+def list_(
+    pipelines: Annotated[
+        bool, typer.Option("--pipelines", help="Uploaded pipelines instead of runs.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Runs at most.")] = 20,
+    experiment: Annotated[str | None, typer.Option(help="Only of this experiment.")] = None,
+    as_json: options.Json = False,
+    host: options.Host = None,
+    namespace: options.Namespace = None,
+    token: options.Token = None,
+    token_file: options.TokenFile = None,
+    ca_cert: options.CaCert = None,
+    verify_tls: options.VerifyTls = None,
+) -> None:
+    """List the latest runs, or the uploaded pipelines."""
+    client = options.client_from(host, namespace, token, token_file, ca_cert, verify_tls)
+    if pipelines:
+        rows = [list(row) for row in client.pipelines()]
+        header = ["pipeline", "id", "latest version"]
+    else:
+        found = client.runs(limit, experiment)
+        rows = [[run.name, run.state, run.created, run.run_id] for run in found]
+        header = ["run", "state", "created", "id"]
+    if as_json:
+        print(json.dumps([dict(zip(header, row, strict=True)) for row in rows], indent=1))
+        return
+    table(header, rows)
+
+
+def follow(client: Any, run_id: str, timeout: float) -> None:
+    """Show a run's tasks as they change, and fail when it did.
+
+    Raises:
+        ClusterError: The run failed, was ended, or goes on after the time.
+    """
+    from pipelines.client import failed_tasks
+    from pipelines.connection import ClusterError
+
+    if sys.stdout.isatty():
+        from rich.live import Live
+
+        with Live(refresh_per_second=4) as live:
+            final = client.wait(run_id, timeout, lambda state: live.update(_rich_table(state)))
+    else:
+        final = client.wait(run_id, timeout, _Changes())
+    print(f"run {final.name}: {final.state}")
+    if final.state in ("SUCCEEDED", "SKIPPED"):
+        return
+    failed = failed_tasks(final)
+    named = ", ".join(task.name for task in failed) or "no task is named"
+    told = next((task.error for task in failed if task.error), final.error)
+    raise ClusterError(
+        f"The run {final.name} ended as {final.state} ({named})",
+        expected="SUCCEEDED",
+        received=told or "no word from KFP",
+        hint=f"`mammo pipeline logs {run_id}` shows what the steps said",
+    )
+
+
+class _Changes:
+    """Prints a line for each task whose state changed: for pods and logs."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, str] = {}
+
+    def __call__(self, state: Any) -> None:
+        for number, task in enumerate(state.tasks):
+            key = f"{number} {task.name}"
+            if self._seen.get(key) != task.state:
+                self._seen[key] = task.state
+                took = f" ({task.seconds:.0f} s)" if task.seconds is not None else ""
+                print(f"[{task.name}] {task.state}{took}", flush=True)
+
+
+def _print(state: Any) -> None:
+    from rich.console import Console
+
+    Console().print(_rich_table(state))
+    if state.error:
+        print(state.error)
+
+
+def _rich_table(state: Any) -> Any:
+    from rich.table import Table
+
+    shown = Table("task", "state", "seconds", title=f"{state.name}: {state.state}")
+    for task in state.tasks:
+        took = f"{task.seconds:.0f}" if task.seconds is not None else ""
+        shown.add_row(task.name, task.state, took)
+    return shown
+
+
+def table(header: list[str], rows: list[list[str]]) -> None:
+    """Print rows under a header."""
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(*header)
+    for row in rows:
+        shown.add_row(*row)
+    Console().print(shown)

@@ -1,0 +1,91 @@
+"""Options that several commands of `mammo pipeline` share."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Host = Annotated[
+    str | None,
+    typer.Option(help="Address of Kubeflow Pipelines (else MAMMO_KFP_HOST, or kfp.yaml)."),
+]
+Namespace = Annotated[
+    str | None,
+    typer.Option(help="Namespace of the runs, a profile (else MAMMO_KFP_NAMESPACE)."),
+]
+Token = Annotated[
+    str | None,
+    typer.Option(help="Bearer token; MAMMO_KFP_TOKEN or --token-file keep it out of lists."),
+]
+TokenFile = Annotated[Path | None, typer.Option(help="File that holds the bearer token.")]
+CaCert = Annotated[Path | None, typer.Option(help="Certificate to verify the server with.")]
+VerifyTls = Annotated[
+    bool | None,
+    typer.Option(
+        "--verify-tls/--no-verify-tls", help="Whether to verify the server.", show_default=False
+    ),
+]
+Registry = Annotated[
+    str,
+    typer.Option(envvar="MAMMO_IMAGE_REGISTRY", help="What stands before the images' names."),
+]
+ImageTag = Annotated[
+    str | None,
+    typer.Option(envvar="MAMMO_IMAGE_TAG", help="Git sha of the images; default: this tree's."),
+]
+DataImage = Annotated[
+    str | None,
+    typer.Option(envvar="MAMMO_DATA_IMAGE", help="The data image in full, by sha or digest."),
+]
+TrainImage = Annotated[
+    str | None,
+    typer.Option(envvar="MAMMO_TRAIN_IMAGE", help="The train image in full (a GPU one, say)."),
+]
+Parallelism = Annotated[
+    int, typer.Option(min=1, help="Parts or networks that are worked on at the same time.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+REGISTRY = "mammo-pipelines"
+
+
+def client_from(
+    host: str | None,
+    namespace: str | None,
+    token: str | None,
+    token_file: Path | None,
+    ca_cert: Path | None,
+    verify_tls: bool | None,
+) -> Any:
+    """Return the client that these options, the environment and the file describe."""
+    from pipelines.client import KfpClient
+    from pipelines.connection import settings_from
+
+    given = {
+        "host": host,
+        "namespace": namespace,
+        "token": token,
+        "token_file": token_file,
+        "ca_cert": ca_cert,
+        "verify_tls": verify_tls,
+    }
+    return KfpClient(settings_from(given))
+
+
+def image_tag(told: str | None) -> str:
+    """Return the tag of the images: as told, or the git sha of this source tree.
+
+    Raises:
+        RecipeError: Nothing is told, and this is no git checkout.
+    """
+    from mammo_core.errors import RecipeError
+    from mammo_core.steps.release import git_sha
+
+    tag = told or git_sha()
+    if tag == "unknown":
+        raise RecipeError(
+            "The images have no tag",
+            expected="--image-tag or MAMMO_IMAGE_TAG, the git sha they were built from",
+            received="none, and this is no git checkout",
+        )
+    return tag

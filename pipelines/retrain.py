@@ -1,0 +1,76 @@
+"""The pipeline `retrain`: go on from the champion when enough is new."""
+
+from kfp import dsl
+
+import components as steps
+from pipelines.platform import Placement, on_platform, run_limits
+from pipelines.training_path import Run, make_data, release, train_on
+
+
+def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
+    """Build the pipeline.
+
+    Args:
+        parallelism: Parts that are converted or sampled at the same time.
+    """
+
+    @dsl.pipeline(
+        name="mammo-retrain",
+        display_name="Mammo: retrain",
+        description="Train the champion on, when there are enough new mammograms, and gate "
+        "the result against it.",
+        pipeline_config=run_limits(),
+    )
+    def retrain(
+        recipe: str = "phantom",
+        store: str = "s3://mammo",
+        source: str = "",
+        settings: list = [],  # noqa: B006 (KFP wants a plain default)
+        shards: int = 1,
+        gpu_count: str = "0",
+        gpu_type: str = "nvidia.com/gpu",
+        node_selector: dict = {},  # noqa: B006
+        tolerations: list = [],  # noqa: B006
+        run_id: str = "",
+    ) -> None:
+        """Find what is new since the champion's frame; with enough of it, train on and gate.
+
+        Args:
+            recipe: Name of a recipe in the image, or the URI of one in a store; its
+                retrain.min_new_images says what is enough.
+            store: URI of the object store, s3://bucket/prefix.
+            source: URI of the mammograms, s3://bucket/prefix; empty - the recipe's.
+            settings: Overrides of the recipe, for instance ["gate.min_auc=0.75"].
+            shards: Parts that are converted and sampled by pods of their own.
+            gpu_count: GPUs of each training step; 0 - train on the CPU.
+            gpu_type: Resource name of the GPUs.
+            node_selector: Labels of the nodes that train, for instance {"pool" - "gpu"} as JSON.
+            tolerations: Taints that training tolerates, a JSON list as in a pod.
+            run_id: Name of the run in the store; empty - KFP's own id.
+        """
+        ids = f"{run_id}@{dsl.PIPELINE_JOB_ID_PLACEHOLDER}"
+        placement = Placement(gpu_type, gpu_count, node_selector, tolerations)
+        finish = on_platform(steps.summarize(store=store, run_id=ids, recipe=recipe), "Summary")
+        with dsl.ExitHandler(finish, name="run"):
+            index = on_platform(
+                steps.index(
+                    store=store,
+                    run_id=ids,
+                    recipe=recipe,
+                    source=source,
+                    settings=settings,
+                    shards=shards,
+                    start="champion",
+                ),
+                "Index",
+            )
+            run = Run(store, ids, recipe)
+            found = on_platform(
+                steps.find_new(**run.arguments, tables=index.outputs["tables"]), "Find new images"
+            )
+            with dsl.If(found.outputs["Output"] == True, name="enough"):  # noqa: E712
+                data = make_data(run, index, parallelism)
+                classifiers = train_on(run, data, placement)
+                release(run, data, classifiers, placement)
+
+    return retrain

@@ -1,0 +1,74 @@
+"""The pipeline `transfer`: from a published model to another data set with few labels."""
+
+from kfp import dsl
+
+import components as steps
+from pipelines.platform import Placement, on_platform, run_limits
+from pipelines.training_path import Run, make_data, release, train_on
+
+
+def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
+    """Build the pipeline.
+
+    Args:
+        parallelism: Parts that are converted or sampled at the same time.
+    """
+
+    @dsl.pipeline(
+        name="mammo-transfer",
+        display_name="Mammo: transfer",
+        description="Fine-tune a published model end to end on another data set, with its own "
+        "mean and scale.",
+        pipeline_config=run_limits(),
+    )
+    def transfer(
+        start: str,
+        recipe: str = "inbreast_transfer",
+        store: str = "s3://mammo",
+        source: str = "",
+        settings: list = [],  # noqa: B006 (KFP wants a plain default)
+        shards: int = 1,
+        gpu_count: str = "0",
+        gpu_type: str = "nvidia.com/gpu",
+        node_selector: dict = {},  # noqa: B006
+        tolerations: list = [],  # noqa: B006
+        run_id: str = "",
+    ) -> None:
+        """Index, convert, publish, validate, sample, fine-tune, evaluate, gate, push.
+
+        Args:
+            start: URI of the model to start from, s3://bucket/prefix/models/name or
+                .../models/name/version.
+            recipe: Name of a recipe in the image, or the URI of one in a store.
+            store: URI of the object store, s3://bucket/prefix.
+            source: URI of the mammograms, s3://bucket/prefix; empty - the recipe's.
+            settings: Overrides of the recipe, for instance ["gate.min_auc=0.75"].
+            shards: Parts that are converted and sampled by pods of their own.
+            gpu_count: GPUs of each training step; 0 - train on the CPU.
+            gpu_type: Resource name of the GPUs.
+            node_selector: Labels of the nodes that train, for instance {"pool" - "gpu"} as JSON.
+            tolerations: Taints that training tolerates, a JSON list as in a pod.
+            run_id: Name of the run in the store; empty - KFP's own id.
+        """
+        ids = f"{run_id}@{dsl.PIPELINE_JOB_ID_PLACEHOLDER}"
+        placement = Placement(gpu_type, gpu_count, node_selector, tolerations)
+        finish = on_platform(steps.summarize(store=store, run_id=ids, recipe=recipe), "Summary")
+        with dsl.ExitHandler(finish, name="run"):
+            index = on_platform(
+                steps.index(
+                    store=store,
+                    run_id=ids,
+                    recipe=recipe,
+                    source=source,
+                    settings=settings,
+                    shards=shards,
+                    start=start,
+                ),
+                "Index",
+            )
+            run = Run(store, ids, recipe)
+            data = make_data(run, index, parallelism)
+            classifiers = train_on(run, data, placement)
+            release(run, data, classifiers, placement)
+
+    return transfer

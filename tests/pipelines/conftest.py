@@ -1,0 +1,87 @@
+"""A Kubeflow Pipelines to talk to, and no settings of the machine in the way."""
+
+import importlib.util
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+_SPEC = importlib.util.spec_from_file_location(
+    "kfp_server", Path(__file__).parent / "kfp_server.py"
+)
+kfp_server = importlib.util.module_from_spec(_SPEC)
+sys.modules.setdefault("kfp_server", kfp_server)
+_SPEC.loader.exec_module(kfp_server)
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch, tmp_path):
+    """The machine's own connection to a cluster does not leak into the tests."""
+    for name in [name for name in os.environ if name.startswith(("MAMMO_KFP_", "KF_PIPELINES"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("MAMMO_KFP_CONFIG", str(tmp_path / "kfp.yaml"))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "no-kubeconfig"))
+
+
+@pytest.fixture
+def server():
+    running = kfp_server.KfpServer()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def make_server():
+    """Servers of other kinds: `make_server(multi_user=True, token="…")`."""
+    running = []
+
+    def make(**options):
+        running.append(kfp_server.KfpServer(**options))
+        return running[-1]
+
+    yield make
+    for one in running:
+        one.close()
+
+
+@pytest.fixture
+def connect_to():
+    """A client of a server."""
+    from pipelines.client import KfpClient
+    from pipelines.connection import settings_from
+
+    def connect(server, **given):
+        return KfpClient(settings_from({"host": server.host, **given}))
+
+    return connect
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def mammo_pipeline(capsys, monkeypatch):
+    """Run `mammo pipeline …` as a person does, in this process: KFP is imported once."""
+    from mammo_core.cli import main
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["mammo", "pipeline", *map(str, words)])
+        monkeypatch.setenv("COLUMNS", "200")
+        capsys.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as ended:
+            code = ended.code or 0
+        told = capsys.readouterr()
+        return Done(code, told.out, told.err)
+
+    return run

@@ -1,0 +1,261 @@
+"""A server that speaks the API of Kubeflow Pipelines, as far as the client asks.
+
+Every request is held against the models of kfp-server-api: unknown keys, wrong types and
+unknown paths are refused as the real server refuses them.
+"""
+
+import json
+import threading
+from datetime import UTC, datetime
+from email.parser import BytesParser
+from email.policy import HTTP
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
+
+import kfp_server_api
+import yaml
+
+TOKEN = "let-me-in"
+
+
+class RefusalError(Exception):
+    """An answer of another status than 200."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+def checked(body: dict[str, Any], model: str) -> dict[str, Any]:
+    """Hold a JSON body against a model of kfp-server-api, with the names of the wire."""
+    kind = getattr(kfp_server_api, model)
+    known = {kind.attribute_map[name]: kind.openapi_types[name] for name in kind.attribute_map}
+    for key, value in body.items():
+        if key not in known:
+            raise RefusalError(400, f"unknown field {key!r} in {model}")
+        declared = known[key]
+        if declared in ("str", "object") or declared.startswith(("dict(", "list(")):
+            # max_concurrency is a text in the model; the server takes a number too.
+            if declared == "str" and not isinstance(value, (str, int)):
+                raise RefusalError(400, f"{model}.{key}: a text is expected, got {value!r}")
+        elif declared == "bool":
+            if not isinstance(value, bool):
+                raise RefusalError(400, f"{model}.{key}: true or false is expected, got {value!r}")
+        elif declared != "datetime":
+            nested = getattr(kfp_server_api, declared)
+            allowed = getattr(nested, "allowable_values", None)
+            if allowed is not None and nested.openapi_types == {}:
+                if value not in allowed:
+                    raise RefusalError(400, f"{model}.{key}: one of {allowed}, got {value!r}")
+            else:
+                checked(value, declared)
+    return body
+
+
+class KfpServer:
+    """The state of the server, and what it was asked."""
+
+    def __init__(self, multi_user: bool = False, token: str | None = None) -> None:
+        self.multi_user = multi_user
+        self.token = token
+        self.pipelines: dict[str, dict[str, Any]] = {}
+        self.versions: dict[str, dict[str, Any]] = {}
+        self.experiments: dict[str, dict[str, Any]] = {}
+        self.runs: dict[str, dict[str, Any]] = {}
+        self.recurring: dict[str, dict[str, Any]] = {}
+        self.requests: list[tuple[str, str]] = []
+        #: States that a run is told in, one for each question; the last one stays.
+        self.script: list[tuple[str, list[tuple[str, str]]]] = [("SUCCEEDED", [])]
+        self._clock = 0
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_: Any) -> None:
+                pass
+
+            def _serve(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                data = self.rfile.read(length)
+                split = urlsplit(self.path)
+                server.requests.append((self.command, split.path))
+                try:
+                    if (
+                        server.token
+                        and self.headers.get("authorization") != f"Bearer {server.token}"
+                    ):
+                        raise RefusalError(401, "the token has expired")
+                    query = {key: values[0] for key, values in parse_qs(split.query).items()}
+                    content = self.headers.get("Content-Type") or ""
+                    answer = server.answer(self.command, split.path, query, data, content)
+                    status = 200
+                except RefusalError as refusal:
+                    answer, status = {"message": refusal.message, "code": 3}, refusal.status
+                text = json.dumps(answer).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            do_GET = do_POST = do_DELETE = _serve  # noqa: N815
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.host = f"http://127.0.0.1:{self._http.server_port}"
+        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+
+    def _now(self) -> str:
+        self._clock += 1
+        return datetime.fromtimestamp(1.7e9 + self._clock, UTC).isoformat()
+
+    def answer(
+        self, method: str, path: str, query: dict[str, str], data: bytes, content: str
+    ) -> dict[str, Any]:
+        parts = path.removeprefix("/apis/v2beta1/").split("/")
+        match (method, *parts):
+            case ("GET", "healthz"):
+                return {"multi_user": self.multi_user}
+            case ("POST", "pipelines", "upload"):
+                return self._upload(query, data, content)
+            case ("POST", "pipelines", "upload_version"):
+                return self._upload_version(query, data, content)
+            case ("GET", "pipelines"):
+                self._namespace(query)
+                return {"pipelines": _filtered(self.pipelines, query)}
+            case ("GET", "pipelines", pipeline, "versions"):
+                self._known(self.pipelines, pipeline, "pipeline")
+                mine = {k: v for k, v in self.versions.items() if v["pipeline_id"] == pipeline}
+                return {"pipeline_versions": _filtered(mine, query)}
+            case ("GET", "pipelines", _, "versions", version):
+                return self._known(self.versions, version, "pipeline version")
+            case ("GET", "experiments"):
+                self._namespace(query)
+                return {"experiments": _filtered(self.experiments, query)}
+            case ("POST", "experiments"):
+                return self._add(self.experiments, "experiment_id", data, "V2beta1Experiment")
+            case ("POST", "runs"):
+                return self._run(data)
+            case ("GET", "runs"):
+                return {"runs": _filtered(self.runs, query)}
+            case ("GET", "runs", run):
+                return self._told(self._known(self.runs, run, "run"))
+            case ("POST", "recurringruns"):
+                return self._recur(data)
+            case ("GET", "recurringruns"):
+                return {"recurringRuns": _filtered(self.recurring, query)}
+            case ("POST", "recurringruns", action):
+                id, _, verb = action.partition(":")
+                run = self._known(self.recurring, id, "recurring run")
+                run["status"] = {"enable": "ENABLED", "disable": "DISABLED"}[verb]
+                return {}
+            case ("DELETE", "recurringruns", id):
+                self._known(self.recurring, id, "recurring run")
+                del self.recurring[id]
+                return {}
+        raise RefusalError(404, f"no such path: {method} {path}")
+
+    def _namespace(self, query: dict[str, str]) -> None:
+        if query.get("namespace") and not self.multi_user:
+            raise RefusalError(400, "In single-user mode, the namespace must be empty")
+
+    def _known(self, table: dict[str, dict[str, Any]], id: str, what: str) -> dict[str, Any]:
+        if id not in table:
+            raise RefusalError(404, f"{what} {id} not found")
+        return table[id]
+
+    def _add(
+        self, table: dict[str, dict[str, Any]], key: str, data: bytes, model: str
+    ) -> dict[str, Any]:
+        body = checked(json.loads(data), model)
+        id = str(uuid4())
+        table[id] = {**body, key: id, "created_at": self._now()}
+        return table[id]
+
+    def _upload(self, query: dict[str, str], data: bytes, content: str) -> dict[str, Any]:
+        name = query["name"]
+        if any(pipeline["display_name"] == name for pipeline in self.pipelines.values()):
+            raise RefusalError(409, f"the pipeline {name} exists")
+        id = str(uuid4())
+        self.pipelines[id] = {"pipeline_id": id, "display_name": name, "created_at": self._now()}
+        self._version(id, name, _file(data, content))
+        return self.pipelines[id]
+
+    def _upload_version(self, query: dict[str, str], data: bytes, content: str) -> dict[str, Any]:
+        pipeline = query["pipelineid"]
+        self._known(self.pipelines, pipeline, "pipeline")
+        return self._version(pipeline, query["name"], _file(data, content))
+
+    def _version(self, pipeline: str, name: str, text: str) -> dict[str, Any]:
+        parts = list(yaml.safe_load_all(text))
+        spec: dict[str, Any] = parts[0]
+        if len(parts) > 1:
+            spec = {"pipeline_spec": parts[0], "platform_spec": parts[1]["platforms"]}
+        id = str(uuid4())
+        self.versions[id] = {
+            "pipeline_id": pipeline,
+            "pipeline_version_id": id,
+            "display_name": name,
+            "created_at": self._now(),
+            "pipeline_spec": spec,
+        }
+        return self.versions[id]
+
+    def _run(self, data: bytes) -> dict[str, Any]:
+        made = self._add(self.runs, "run_id", data, "V2beta1Run")
+        self._known(self.experiments, made["experiment_id"], "experiment")
+        reference = made.get("pipeline_version_reference")
+        if (reference is None) == (made.get("pipeline_spec") is None):
+            raise RefusalError(400, "either a pipeline spec or a version reference is needed")
+        if reference is not None:
+            self._known(self.versions, reference["pipeline_version_id"], "pipeline version")
+        return made
+
+    def _told(self, run: dict[str, Any]) -> dict[str, Any]:
+        state, tasks = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        details = [
+            {
+                "run_id": run["run_id"],
+                "task_id": str(number),
+                "display_name": name,
+                "state": task_state,
+                "create_time": datetime.fromtimestamp(1.7e9 + number, UTC).isoformat(),
+                "child_tasks": [{"pod_name": f"pod-{name}-1"}],
+            }
+            for number, (name, task_state) in enumerate(tasks)
+        ]
+        return {**run, "state": state, "run_details": {"task_details": details}}
+
+    def _recur(self, data: bytes) -> dict[str, Any]:
+        made = self._add(self.recurring, "recurring_run_id", data, "V2beta1RecurringRun")
+        cron = made["trigger"]["cron_schedule"]["cron"]
+        if len(cron.split()) != 6:
+            raise RefusalError(400, f"a cron of six fields is expected, got {cron!r}")
+        made["status"] = {"ENABLE": "ENABLED", "DISABLE": "DISABLED"}[made["mode"]]
+        made["max_concurrency"] = str(made["max_concurrency"])
+        return made
+
+
+def _file(data: bytes, content: str) -> str:
+    head = f"Content-Type: {content}\r\n\r\n".encode()
+    message = BytesParser(policy=HTTP).parsebytes(head + data)
+    for part in message.iter_parts():
+        if part.get_param("name", header="content-disposition") == "uploadfile":
+            return part.get_payload(decode=True).decode()
+    raise RefusalError(400, "no file was uploaded")
+
+
+def _filtered(table: dict[str, dict[str, Any]], query: dict[str, str]) -> list[dict[str, Any]]:
+    found = list(table.values())
+    if query.get("filter"):
+        for predicate in json.loads(query["filter"])["predicates"]:
+            key, wanted = predicate["key"], predicate["stringValue"]
+            found = [item for item in found if item.get(key) == wanted]
+    if query.get("sort_by") == "created_at desc":
+        found.sort(key=lambda item: item["created_at"], reverse=True)
+    return found[: int(query.get("page_size") or 10)]

@@ -1,0 +1,93 @@
+import json
+
+import pytest
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:kfp")
+
+IMAGES = ["--registry", "registry.example/mammo", "--image-tag", "abc1234"]
+
+
+def test_upload_run_wait_status_list_logs(server, mammo_pipeline):
+    host = ["--host", server.host]
+    done = mammo_pipeline("upload", "score", *IMAGES, *host)
+    assert done.returncode == 0, done.stderr
+    assert "uploaded mammo-score, version abc1234" in done.stdout
+    assert "is there already" in mammo_pipeline("upload", "score", *IMAGES, *host).stdout
+
+    server.script = [
+        ("RUNNING", [("Score", "RUNNING")]),
+        ("SUCCEEDED", [("Score", "SUCCEEDED")]),
+    ]
+    line = ["run", "--pipeline", "score", "--version", "latest", "--run-id", "mine", "--wait"]
+    line += ["--param", "model=s3://mammo/models/phantom", "--source", "s3://new", *host]
+    done = mammo_pipeline(*line)
+    assert done.returncode == 0, done.stderr
+    (run,) = server.runs
+    assert f"submitted mine: run {run}" in done.stdout
+    assert "[Score] RUNNING" in done.stdout
+    assert "run mine: SUCCEEDED" in done.stdout
+    assert server.runs[run]["runtime_config"]["parameters"] == {
+        "model": "s3://mammo/models/phantom",
+        "source": "s3://new",
+        "run_id": "mine",
+    }
+    told = json.loads(mammo_pipeline("status", run, "--json", *host).stdout)
+    assert told["tasks"][0]["name"] == "Score"
+    (listed,) = json.loads(mammo_pipeline("list", "--json", *host).stdout)
+    assert listed["run"] == "mine"
+    assert "pod-Score-1" in mammo_pipeline("logs", run, *host).stdout
+
+
+def test_a_failed_run_fails_the_command_and_says_where_to_look(server, mammo_pipeline):
+    server.script = [("FAILED", [("Index", "SUCCEEDED"), ("Convert", "FAILED")])]
+    line = ["run", "--recipe", "phantom", "--source", "s3://mammo-sources/phantom", "--wait"]
+    done = mammo_pipeline(*line, *IMAGES, "--host", server.host)
+    assert done.returncode == 1
+    assert "ended as FAILED (Convert)" in done.stderr
+    assert "mammo pipeline logs" in done.stderr
+    assert "Traceback" not in done.stderr
+    (run,) = server.runs.values()
+    text = json.dumps(run["pipeline_spec"])
+    assert "registry.example/mammo/data:abc1234" in text
+    assert "unset" not in text
+
+
+def test_a_recipe_file_travels_whole(server, mammo_pipeline, tmp_path):
+    from mammo_core.recipes import load_recipe
+
+    path = tmp_path / "mine.yaml"
+    path.write_text(json.dumps({**load_recipe("phantom").model_dump(mode="json"), "name": "mine"}))
+    line = ["run", "--recipe", path, "--set", "gate.min_auc=0.5", *IMAGES, "--host", server.host]
+    done = mammo_pipeline(*line)
+    assert done.returncode == 0, done.stderr
+    (run,) = server.runs.values()
+    sent = load_recipe(run["runtime_config"]["parameters"]["recipe"])
+    assert (sent.name, sent.gate.min_auc) == ("mine", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["run", "--recipe", "phantom", *IMAGES], 1, "No Kubeflow Pipelines is named"),
+        (["run", "--recipe", "phantom", "--image-tag", "latest"], 2, "never latest"),
+        (["run", "--recipe", "phantom", "--source", "data", *IMAGES], 2, "a cluster"),
+        (["run", "--pipeline", "trian", *IMAGES], 2, "no such pipeline"),
+        (["run", "--param", "shard=2", *IMAGES], 2, "no such parameter"),
+        (["run", "--run-id", "a b"], 2, "run's id"),
+        (["run", "--file", "absent.yaml"], 2, "cannot be read"),
+        (["compile", "out.yaml", "--data-image", "data", "--train-image", "t:1"], 2, "by digest"),
+        (["schedule", "create", "absent.yaml"], 2, "absent.yaml"),
+    ],
+)
+def test_wrong_usage_is_one_line(mammo_pipeline, words, code, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = mammo_pipeline(*words)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+    assert told in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_schedules_of_the_project_are_sound(mammo_pipeline):
+    done = mammo_pipeline("schedule", "create", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "retrain-weekly: retrain at 0 0 3 * * 1" in done.stdout

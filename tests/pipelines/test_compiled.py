@@ -1,0 +1,173 @@
+import re
+
+import pytest
+import yaml
+
+from mammo_core.errors import RecipeError
+from pipelines import platform
+from pipelines.compiled import (
+    COMMITTED,
+    PIPELINES,
+    checked_image,
+    compile_pipeline,
+    parameters_of,
+    with_images,
+)
+
+# KFP's compiler warns of its own deprecations.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:kfp")
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("yaml")
+    return {name: compile_pipeline(name, folder / f"{name}.yaml").read_text() for name in PIPELINES}
+
+
+def _parts(text):
+    spec, platforms = yaml.safe_load_all(text)
+    return spec, platforms["platforms"]["kubernetes"]
+
+
+def _tasks(spec):
+    """Name and task of everything that becomes a pod, wherever in the graph it is."""
+    for node in [spec["root"], *spec["components"].values()]:
+        for name, task in node.get("dag", {}).get("tasks", {}).items():
+            if "executorLabel" in spec["components"][task["componentRef"]["name"]]:
+                yield name, task
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_the_committed_yaml_is_what_compiles(compiled, name):
+    committed = (COMMITTED / f"{name}.yaml").read_text()
+    assert committed == compiled[name], "run `make compile` and commit what it wrote"
+
+
+def test_compiles_the_same_twice(compiled, tmp_path):
+    assert compile_pipeline("train", tmp_path / "again.yaml").read_text() == compiled["train"]
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_holds_no_secret_host_path_or_address(compiled, name):
+    text = compiled[name]
+    for word in ("/work", "/home", "/root", "/tmp", "127.0.0.1", "localhost", "password"):
+        assert word not in text.lower(), word
+    assert "hostPath" not in text
+    # Secrets stand there by their names alone.
+    _, kubernetes = _parts(text)
+    for settings in kubernetes["deploymentSpec"]["executors"].values():
+        for secret in settings["secretAsEnv"]:
+            assert secret["optional"] is True
+            assert re.fullmatch(r"mammo-[a-z0-9-]+", secret["secretName"])
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_every_task_runs_in_our_image_without_installing_anything(compiled, name):
+    spec, _ = _parts(compiled[name])
+    for executor in spec["deploymentSpec"]["executors"].values():
+        container = executor["container"]
+        assert container["image"] in (platform.DATA_IMAGE, platform.TRAIN_IMAGE)
+        assert "pip install" not in " ".join(container["command"])
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_every_task_is_named_bounded_and_unprivileged(compiled, name):
+    spec, kubernetes = _parts(compiled[name])
+    tasks = dict(_tasks(spec))
+    for task_name, task in tasks.items():
+        assert task["taskInfo"]["name"] != task_name, "no display name"
+        assert not task["cachingOptions"].get("enableCache"), task_name
+    for label, executor in spec["deploymentSpec"]["executors"].items():
+        resources = executor["container"]["resources"]
+        assert resources["resourceCpuRequest"]
+        assert resources["resourceMemoryLimit"]
+        settings = kubernetes["deploymentSpec"]["executors"][label]
+        assert int(settings["activeDeadlineSeconds"]) > 0
+        assert settings["securityContext"] == {
+            "runAsUser": "10001",
+            "runAsGroup": "10001",
+            "runAsNonRoot": True,
+        }
+        assert {"volumeName": "scratch", "mountPath": "/scratch"} in settings["emptyDirMounts"]
+    assert int(kubernetes["pipelineConfig"]["resourceTtlOnCompletion"]) > 0
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_gpus_are_asked_for_by_parameters_that_reach_the_task(compiled, name):
+    spec, kubernetes = _parts(compiled[name])
+    wanted = {"train-patch", "train-image", "evaluate", "gate", "score", "regions"}
+    found = set()
+    for label, executor in spec["deploymentSpec"]["executors"].items():
+        settings = kubernetes["deploymentSpec"]["executors"][label]
+        if "accelerator" not in executor["container"]["resources"]:
+            continue
+        found.add(label.removeprefix("exec-"))
+        mounts = {mount["mountPath"] for mount in settings["emptyDirMounts"]}
+        assert "/dev/shm" in mounts
+        assert "tolerationJson" in settings["tolerations"][0]
+        assert "nodeSelectorJson" in settings["nodeSelector"]
+    assert found == wanted & {
+        label.removeprefix("exec-") for label in spec["deploymentSpec"]["executors"]
+    }
+    # KFP's driver looks for the values in the graph around the task.
+    for node in [spec["root"], *spec["components"].values()]:
+        given = set(node.get("inputDefinitions", {}).get("parameters", {}))
+        for task_name, task in node.get("dag", {}).get("tasks", {}).items():
+            for value in task.get("inputs", {}).get("parameters", {}).values():
+                needed = value.get("componentInputParameter")
+                assert needed is None or needed in given, (task_name, needed)
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_parameters_are_described_and_few_have_no_default(compiled, name):
+    parameters = parameters_of(compiled[name])
+    assert all(parameter["description"] for parameter in parameters.values())
+    needed = {key for key, value in parameters.items() if not value.get("isOptional")}
+    assert needed == {"score": {"model", "source"}, "transfer": {"start"}}.get(name, set())
+    assert len(parameters) <= 12
+
+
+def test_conversion_and_sampling_fan_out_and_come_together(compiled):
+    spec, _ = _parts(compiled["train"])
+    (run,) = [value for key, value in spec["components"].items() if key.startswith("comp-exit")]
+    loops = {n: t for n, t in run["dag"]["tasks"].items() if "parameterIterator" in t}
+    assert len(loops) == 3  # convert, sample, networks
+    assert all(task["iteratorPolicy"]["parallelismLimit"] == 4 for task in loops.values())
+    for name in ("convert", "sample", "combine"):
+        assert set(run["dag"]["tasks"][name]["dependentTasks"]) & set(loops), name
+
+
+def test_parallelism_is_set_at_compile_time(tmp_path):
+    text = compile_pipeline("train", tmp_path / "train.yaml", parallelism=16).read_text()
+    assert "parallelismLimit: 16" in text
+
+
+def test_retrain_goes_on_only_when_enough_is_new(compiled):
+    spec, _ = _parts(compiled["retrain"])
+    conditions = [
+        task["triggerPolicy"]["condition"]
+        for node in spec["components"].values()
+        for task in node.get("dag", {}).get("tasks", {}).values()
+        if "condition" in task.get("triggerPolicy", {})
+    ]
+    assert any("find-new-Output" in condition for condition in conditions)
+    assert any("gate-Output" in condition for condition in conditions)
+
+
+def test_images_take_the_placeholders_place(compiled):
+    text = with_images(compiled["train"], "r/data:abc1234", f"r/train@sha256:{'0' * 64}")
+    assert "unset" not in text
+    images = {
+        executor["container"]["image"]
+        for executor in _parts(text)[0]["deploymentSpec"]["executors"].values()
+    }
+    assert images == {"r/data:abc1234", f"r/train@sha256:{'0' * 64}"}
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["r/data", "r/data:latest", "r/data:unset", "r:5000/data", "r/d@sha256:12", "a b:1"],
+)
+def test_images_that_may_change_are_refused(reference):
+    with pytest.raises(RecipeError, match="by digest"):
+        checked_image(reference)
