@@ -33,6 +33,12 @@ class ClusterError(MammoError):
     """Kubeflow Pipelines cannot be reached, or refuses."""
 
 
+class ConnectionSettingsError(ClusterError):
+    """What the command line, the environment or the file say of the connection is wrong."""
+
+    exit_code = 2
+
+
 class KfpSettings(BaseModel):
     """How Kubeflow Pipelines is reached.
 
@@ -77,7 +83,7 @@ def settings_from(given: dict[str, Any]) -> KfpSettings:
         given: What the command line says; None where it says nothing.
 
     Raises:
-        ClusterError: There is no host, or a value cannot be used.
+        ConnectionSettingsError: There is no host, or a value cannot be used.
     """
     path = Path(os.environ.get("MAMMO_KFP_CONFIG") or CONFIG).expanduser()
     values = _from_file(path)
@@ -91,7 +97,7 @@ def settings_from(given: dict[str, Any]) -> KfpSettings:
             if key in ("token", "token_file"):
                 values.pop("token_file" if key == "token" else "token", None)
     if not values.get("host"):
-        raise ClusterError(
+        raise ConnectionSettingsError(
             "No Kubeflow Pipelines is named",
             expected=f"--host, MAMMO_KFP_HOST or `host:` in {path}",
             received="none",
@@ -103,7 +109,7 @@ def settings_from(given: dict[str, Any]) -> KfpSettings:
         return KfpSettings.model_validate(values)
     except ValidationError as error:
         fault = error.errors(include_input=False)[0]
-        raise ClusterError(
+        raise ConnectionSettingsError(
             f"The setting {'.'.join(map(str, fault['loc']))} of the connection cannot be used",
             expected=f"one of {', '.join(KfpSettings.model_fields)}, of its type",
             received=str(fault["msg"]),
@@ -116,13 +122,13 @@ def _from_file(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
-        raise ClusterError(
+        raise ConnectionSettingsError(
             f"The configuration {path} cannot be read",
             expected="YAML",
             received=" ".join(str(error).split()),
         ) from error
     if not isinstance(values, dict):
-        raise ClusterError(
+        raise ConnectionSettingsError(
             f"The configuration {path} cannot be used",
             expected="keys and values: " + ", ".join(KfpSettings.model_fields),
             received=type(values).__name__,

@@ -68,7 +68,7 @@ def test_a_recipe_file_travels_whole(server, mammo_pipeline, tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (["run", "--recipe", "phantom", *IMAGES], 1, "No Kubeflow Pipelines is named"),
+        (["run", "--recipe", "phantom", *IMAGES], 2, "No Kubeflow Pipelines is named"),
         (["run", "--recipe", "phantom", "--image-tag", "latest"], 2, "never latest"),
         (["run", "--recipe", "phantom", "--source", "data", *IMAGES], 2, "a cluster"),
         (["run", "--pipeline", "trian", *IMAGES], 2, "no such pipeline"),
