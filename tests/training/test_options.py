@@ -103,7 +103,7 @@ def test_accumulated_batches_move_the_weights_as_one_large_batch() -> None:
         records = small.Records((12, 12), batch=batch)
         # Only the head: batch statistics would depend on the batch.
         stage = StageConfig(
-            learning_rate=0.01, epochs=1, optimizer="sgd", batch_norm="frozen", weight_decay=0.1
+            train="head", learning_rate=1e-6, epochs=1, optimizer="sgd", weight_decay=9
         )
         fit(model, records, stages=[stage], accumulate=accumulate)
         values: list[np.ndarray] = model.get_weights()
