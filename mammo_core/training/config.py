@@ -143,8 +143,6 @@ class FitConfig(BaseModel):
             (of two classes, or the mean of each class against the rest).
         precision: `"mixed_bfloat16"` computes in bfloat16 and keeps weights in float32.
         accumulate: Batches whose gradients are averaged for one update of the weights.
-        rematerialise: Compute activations of the network's blocks again on the way back
-            instead of keeping them: less memory for about a third more work.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -159,7 +157,6 @@ class FitConfig(BaseModel):
     selection: Selection = "accuracy"
     precision: Precision = "float32"
     accumulate: int = Field(default=1, ge=1)
-    rematerialise: bool = False
 
     @model_validator(mode="after")
     def _weights_are_used(self) -> Self:
@@ -218,7 +215,6 @@ class HardwareConfig(BaseModel):
 
     Attributes:
         xla: Compile steps with XLA; None: where it is faster (on JAX, and on GPUs).
-        devices: Accelerators of this machine to share each batch; 0: all there are.
         checkpoint_minutes: A checkpoint this often within an epoch; one is written after
             every epoch anyway.
     """
@@ -226,5 +222,4 @@ class HardwareConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     xla: bool | None = None
-    devices: int = Field(default=1, ge=0)
     checkpoint_minutes: float = Field(default=10.0, gt=0)

@@ -66,7 +66,10 @@ def training_steps(
         count = len(batch.ids)
         missing = max(len(first.ids) - count, 0)
         ids = batch.ids + first.ids[:missing]
-        images: Any = to_network(np.concatenate([batch.pixels, first.pixels[:missing]]))
+        pixels = batch.pixels
+        if missing:
+            pixels = np.concatenate([pixels, first.pixels[:missing]])
+        images: Any = to_network(pixels)
         if config.augmentation is not None:
             drawn = draw(config.augmentation, seed, ids, epoch, channels)
             images = augment(images, drawn, config.augmentation)

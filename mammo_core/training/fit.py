@@ -13,6 +13,7 @@ from keras import ops
 
 from mammo_core.datasets.batches import BatchSource
 from mammo_core.errors import ModelError
+from mammo_core.models.leaves import leaf_layers
 from mammo_core.training.balance import BalancedSource
 from mammo_core.training.checkpoint import Arrays, Checkpoints, Saved, State
 from mammo_core.training.checks import check, empty_set, warnings_of
@@ -132,7 +133,7 @@ def train(
         on_resume(f"a checkpoint cannot be used, starting anew: {checkpoints.fault}")
     rates = dropouts(model)
     try:
-        with _precision(model, config.precision):
+        with precision_of(model, config.precision):
             choose_compiler(model, run.hardware.xla)
             if saved is not None:
                 run.restore(saved)
@@ -186,7 +187,7 @@ class _Run:
         """Train the running stage to its end."""
         state, stage = self.state, self.config.stages[self.state.stage]
         trained = open_layers(self.model, stage)
-        trainer = _compiled(self.model, stage, self.config, self.hardware)
+        trainer = compiled(self.model, stage, self.config, self.hardware)
         if self._optimizer:
             for variable, value in zip(trainer.optimizer.variables, self._optimizer, strict=True):
                 variable.assign(value)
@@ -316,7 +317,7 @@ def _told(state: State) -> str:
 
 
 @contextmanager
-def _precision(model: keras.Model, precision: str) -> Iterator[None]:
+def precision_of(model: keras.Model, precision: str) -> Iterator[None]:
     """Let the layers compute in another precision for a while; the last ones stay float32."""
     if precision == "float32":
         yield
@@ -324,7 +325,7 @@ def _precision(model: keras.Model, precision: str) -> Iterator[None]:
     last = ("predictions", "head_logits", "head_shortcut", "head_add")
     before = [
         (layer, layer.dtype_policy)
-        for layer in model.layers
+        for layer in leaf_layers(model)
         if layer.name not in last and not isinstance(layer, keras.layers.InputLayer)
     ]
     try:
@@ -338,7 +339,7 @@ def _precision(model: keras.Model, precision: str) -> Iterator[None]:
         model.make_predict_function(force=True)
 
 
-def _compiled(
+def compiled(
     model: keras.Model, stage: StageConfig, config: FitConfig, hardware: HardwareConfig
 ) -> keras.Model:
     """Wrap the model's layers for training, so that the model itself keeps no optimizer."""

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from mammo_core.errors import ModelError
+from mammo_core.models.leaves import leaf_layers
 from mammo_core.models.networks import blocks
 from mammo_core.models.registry import network_of
 from mammo_core.training.config import StageConfig
@@ -32,7 +33,7 @@ def open_layers(model: keras.Model, stage: StageConfig) -> list[str]:
     opened = _opened(model, stage, list(members))
     open_all(model)
     block_of = {layer: block for block, names in members.items() for layer in names}
-    for layer in model.layers:
+    for layer in leaf_layers(model):
         block = block_of.get(layer.name)
         learns = block is None or block in opened
         layer.trainable = learns
@@ -52,7 +53,7 @@ def open_layers(model: keras.Model, stage: StageConfig) -> list[str]:
 
 def open_all(model: keras.Model) -> None:
     """Let every layer learn again, so that no file carries a stage's frozen layers."""
-    for layer in model.layers:
+    for layer in leaf_layers(model):
         # TensorFlow's tracking skips an assignment of the same value, variables and all.
         layer.trainable = False
         layer.trainable = True
@@ -62,15 +63,16 @@ def dropouts(model: keras.Model) -> dict[str, float]:
     """Return the rate of every dropout layer."""
     return {
         layer.name: float(layer.rate)
-        for layer in model.layers
+        for layer in leaf_layers(model)
         if isinstance(layer, keras.layers.Dropout)
     }
 
 
 def restore_dropouts(model: keras.Model, rates: Mapping[str, float]) -> None:
     """Give the dropout layers the rates they were built with."""
-    for name, rate in rates.items():
-        model.get_layer(name).rate = rate
+    for layer in leaf_layers(model):
+        if layer.name in rates:
+            layer.rate = rates[layer.name]
 
 
 def _set_dropout(model: keras.Model, rate: float) -> None:

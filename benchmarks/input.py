@@ -1,0 +1,156 @@
+"""How many images a second the input pipeline of training gives, the network left out.
+
+Images of 1152 x 896 in batches of 2 are read from shards of a published dataset (shuffled,
+nothing kept in memory between epochs), checked, brought to the network's scale, weighted and
+their augmentation drawn, in the thread that works ahead of the training step: everything that
+the host does. The augmentation itself is the accelerator's work; `augmented` is what it costs
+where the host is the accelerator. *Bare* is tf.data reading the same TFRecord files in the same
+run, batched and prefetched, nothing decoded. Rounds take turns.
+
+    PYTHONPATH=. .venv/bin/python benchmarks/input.py [--json] [--quick]
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from reader import BATCH, make_dataset
+
+
+def _reading(folder: Path, images: int, rounds: int, sender: Any) -> None:
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    import tensorflow as tf
+
+    from mammo_core.datasets import find
+    from mammo_core.datasets.readers import RecordSource
+    from mammo_core.preprocessing import Geometry, Preprocessing
+    from mammo_core.store import open_store
+    from mammo_core.training import AugmentationConfig, FitConfig, StageConfig
+    from mammo_core.training.augmentation import draw
+    from mammo_core.training.feeding import training_steps
+    from mammo_core.training.prefetch import prefetch
+
+    store = open_store(str(folder))
+    manifest = find(store, "datasets/images", "bench")
+    if manifest is None:
+        raise SystemExit("the dataset is gone")
+    labels = {f"{number:064x}": number % 2 for number in range(images)}
+    preprocessing = Preprocessing(geometry=Geometry(height=1152, width=896), mean=52.18)
+    augmentation = AugmentationConfig()
+
+    def steps(memory: int, augmented: bool) -> Callable[[int], int]:
+        source = RecordSource(
+            store, manifest, labels, classes=2, batch_size=BATCH, shuffle_seed=1,
+            memory_bytes=memory,
+        )  # fmt: skip
+        config = FitConfig(
+            stages=(StageConfig(learning_rate=1, epochs=1),),
+            augmentation=augmentation if augmented else None,
+        )
+
+        def epoch(number: int) -> int:
+            made = training_steps(
+                source, number, preprocessing.to_network, config, 1, ("neg", "pos"), 1
+            )
+            seen = 0
+            with closing(prefetch(made)) as ready:
+                for step in ready:
+                    if not augmented:
+                        draw(augmentation, 1, step.ids, number, 1)
+                    seen += step.count
+            return seen
+
+        return epoch
+
+    files = [str(store.fetch(file.key)) for file in manifest.files_like("shard-")]
+
+    def bare(_: int) -> int:
+        records = tf.data.TFRecordDataset(files).batch(BATCH).prefetch(tf.data.AUTOTUNE)
+        return sum(int(batch.shape[0]) for batch in records)
+
+    ways: dict[str, Callable[[int], int]] = {
+        "bare": bare,
+        "streamed": steps(0, augmented=False),
+        "in_memory": steps(2**40, augmented=False),
+        "augmented": steps(0, augmented=True),
+    }
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    for number in range(rounds + 1):
+        for name, way in ways.items():
+            clock, cpu = time.perf_counter(), time.process_time()
+            if way(number) != images:
+                raise SystemExit("not every image came")
+            rate = images / (time.perf_counter() - clock), images / (time.process_time() - cpu)
+            if number:  # the first round warms the caches
+                found[name].append(rate)
+    sender.send(found)
+
+
+def measure(images: int, rounds: int) -> dict[str, Any]:
+    """Everything, in one run."""
+    context = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory(prefix="mammo-benchmark-") as folder:
+        make_dataset(Path(folder), images)
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=_reading, args=(Path(folder), images, rounds, sender))
+        process.start()
+        sender.close()
+        try:
+            found = receiver.recv()
+        except EOFError:
+            raise SystemExit("the process that read ended early") from None
+        process.join()
+
+    def middle(name: str, part: int) -> float:
+        return statistics.median(rates[part] for rates in found[name])
+
+    def against_bare(name: str, part: int) -> float:
+        pairs = zip(found[name], found["bare"], strict=True)
+        return round(statistics.median(one[part] / bare[part] for one, bare in pairs), 3)
+
+    return {
+        "images_per_s": round(middle("streamed", 0), 1),
+        "bare_images_per_s": round(middle("bare", 0), 1),
+        "bare_ratio": against_bare("streamed", 0),
+        "images_per_cpu_s": round(middle("streamed", 1), 1),
+        "bare_images_per_cpu_s": round(middle("bare", 1), 1),
+        "bare_cpu_ratio": against_bare("streamed", 1),
+        "in_memory_images_per_s": round(middle("in_memory", 0), 1),
+        "in_memory_images_per_cpu_s": round(middle("in_memory", 1), 1),
+        "augmented_images_per_s": round(middle("augmented", 0), 1),
+        "augmented_images_per_cpu_s": round(middle("augmented", 1), 1),
+        "images": images,
+        "batch": BATCH,
+        "cores": len(os.sched_getaffinity(0)),
+        "load": round(os.getloadavg()[0], 2),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--images", type=int, default=512)
+    parser.add_argument("--quick", action="store_true", help="few images, rough figures")
+    told = parser.parse_args()
+    found = measure(*((96, 2) if told.quick else (told.images, told.rounds)))
+    if told.json:
+        sys.stdout.write(json.dumps(found) + "\n")
+        return
+    wanted = {"images_per_s": "at least 400, or 0.7 of the bare read"}
+    for name, value in found.items():
+        line = f"{name.replace('_', ' '):34} {value:>8}  {wanted.get(name, '')}"
+        sys.stdout.write(line.rstrip() + "\n")
+
+
+if __name__ == "__main__":
+    main()
