@@ -137,7 +137,7 @@ def occlusion(
     Returns:
         `(h, w) float32, [0, 1]`: the mean fall over the squares that hide a pixel; where
         hiding raises the probability it is 0. Squares without tissue are not tried. Costs
-        some 200 predictions.
+        some 300 predictions.
 
     Raises:
         ModelError: The window does not fit the image.

@@ -63,8 +63,8 @@ def subgroups(
 ) -> tuple[Subgroup, ...]:
     """Measure the groups of the test set.
 
-    Groups by view always; by lesion_types (`calcification`, `mass`, `calcification+mass`; an
-    image with both is in both groups), breast_density and source where the table has them.
+    Groups by view always; by lesion_types (`calc`, `mass`, `calc+mass`; an image
+    with both is in both groups), breast_density and source where the table has them.
 
     Args:
         test: Checked predictions, one row per image.
@@ -119,7 +119,7 @@ def _variants(
     official = test if leaked is None or leaked.empty else pd.concat([test, leaked])
     clean = test[~test["patient_key"].isin(leaking)]
     whole = _group("split", "official", official, rules, config, seed)
-    told = f"{len(leaking)} patients are in the official training set too"
+    told = f"patients who are in the official training set too: {len(leaking)}"
     warning = "; ".join(filter(None, (told, whole.warning)))
     return [
         whole.model_copy(update={"warning": warning}),

@@ -37,7 +37,7 @@ from mammo_core.steps.networks import load_network, training_preprocessing
 from mammo_core.store import Store
 
 #: Raised by hand when the numbers or the report change.
-EVALUATION_REVISION = 2
+EVALUATION_REVISION = 3
 EVALUATION = "evaluations"
 _PATCHES_SHOWN = 8
 #: Of a frame, what evaluation needs of an image: the last three make subgroups.
@@ -142,13 +142,7 @@ def _evaluate_and_report(
         return image_predictions(store, images, rows, image_model, preprocessing, recipe.evaluation)
 
     predictions = {split: score_rows(data.split(split)) for split in ("test", "validation")}
-    # Official test images of patients who are in the official training set too: not part of
-    # the test set, but of the split others report on.
-    leaking = data.facts["leaking_patients"] if recipe.split.name.startswith("official") else []
-    leaked = data.split("excluded")
-    leaked = leaked[leaked["patient_key"].isin(set(leaking))]
-    if recipe.split.leak != "drop_from_test":
-        leaked = leaked[:0]
+    leaking, leaked = _leaked(context, images, data)
     result = evaluate_images(
         predictions["test"],
         predictions["validation"],
@@ -229,6 +223,33 @@ def _evaluate_and_report(
     return publish(
         store, manifest.model_copy(update={"files": files, "counts": counts, "facts": facts})
     )
+
+
+def _leaked(context: StepContext, images: Manifest, frame: Frame) -> tuple[list[str], pd.DataFrame]:
+    """Patients on both sides of the official split, and those of their test images left out.
+
+    They are no part of the test set, but of the split that others report on.
+
+    Returns:
+        The patients, none where the split or the labels are of our own making; and the images
+        that `official-without-leak` took from test, as rows of a frame.
+    """
+    recipe, empty = context.recipe, frame.images[:0]
+    if not recipe.split.name.startswith("official") or frame.shuffled_labels:
+        return [], empty
+    leaking = list(frame.facts["leaking_patients"])
+    indexed = find(context.store, TABLES, images.lineage["tables"])
+    if not leaking or indexed is None or recipe.split.leak != "drop_from_test":
+        return leaking, empty
+    known = read_table(context.store, indexed, "images.parquet")
+    converted = read_table(context.store, images, "statistics.parquet")["image_id"]
+    lost = known[
+        known["patient_key"].isin(leaking)
+        & known["official_splits"].eq("test")
+        & known["image_id"].isin(converted)
+        & ~known["image_id"].isin(frame.images["image_id"])
+    ]
+    return leaking, lost.rename(columns={"malignant": "label"}).reset_index(drop=True)
 
 
 def _more_numbers(result: EvaluationResult) -> dict[str, float]:

@@ -2,6 +2,7 @@ import csv
 import json
 import shutil
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -106,6 +107,56 @@ def test_pushed_card_names_the_auc(undisturbed):
     work, done = undisturbed
     card = (work / "store" / "models" / "tiny" / "1" / "package" / "MODEL_CARD.md").read_text()
     assert f"{done.summary['auc']:.3f}"[:4] in card
+
+
+def _evaluation(work, done):
+    """The manifest of a run's evaluation."""
+    record = work / "store" / "runs" / done.summary["run_id"] / "steps" / "evaluate.json"
+    return work / "store" / json.loads(record.read_text())["output"]
+
+
+def test_evaluation_measures_the_official_split_too(undisturbed):
+    work, done = undisturbed
+    folder = _evaluation(work, done).parent
+    found = json.loads((folder / "metrics.json").read_text())["image"]["subgroups"]
+    variants = {group["group"]: group["n_images"] for group in found if group["by"] == "split"}
+    assert variants["official without leak"] == done.summary["n_test_images"]
+    # The leaking patient's test image is no part of the test set, but of the official one.
+    assert variants["official"] > variants["official without leak"]
+    assert (folder / "summary.md").read_text().startswith("# Evaluation")
+
+
+def test_second_stage_on_what_the_run_published(undisturbed, tmp_path):
+    work, done = undisturbed
+    store = work / "store"
+    [evaluation] = store.glob(
+        f"evaluations/{Path(done.summary['report']).parent.name}/manifest.json"
+    )
+    made_from = json.loads(evaluation.read_text())["lineage"]
+    kinds = {
+        "images": "datasets/images",
+        "frame": "frames",
+        "patch_training": "trainings/patch",
+    }
+    inputs = {
+        name: str(store / kind / made_from[name] / "manifest.json") for name, kind in kinds.items()
+    }
+    told = {
+        "store": f"file://{store}",
+        "run_id": "second-stage",
+        "recipe": str(Path(__file__).parent / "recipe.yaml"),
+        "out": str(tmp_path / "regions.json"),
+    }
+    code = f"from mammo_core import steps; print(steps.regions(**{ {**told, **inputs}!r}))"
+    for found in ("'found': False", "'found': True"):
+        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stdout
+        assert found in ran.stdout
+    manifest = json.loads((tmp_path / "regions.json").read_text())
+    assert {file["name"] for file in manifest["files"]} == {
+        *("features.parquet", "forest.npz", "metrics.json", "report.html", "test.parquet"),
+    }
+    assert 0 <= manifest["facts"]["summary"]["cross_validation_auc"] <= 1
 
 
 def test_run_leaves_no_temporary_files(undisturbed):

@@ -12,7 +12,7 @@ def made(patients, seed, prefix="T", gain=1.6):
         sick, density = random.random() < 0.5, int(random.integers(1, 5))
         for side in ("LEFT", "RIGHT"):
             label = int(sick and side == "LEFT")
-            types = str(random.choice(["mass", "calcification", "calcification+mass"]))
+            types = str(random.choice(["mass", "calc", "calc+mass"]))
             shared = random.normal(gain * label - 0.4)
             for view in ("CC", "MLO"):
                 log_odds = shared + random.normal(scale=0.5)

@@ -65,7 +65,7 @@ def tables(gain):
             "probability": 1 / (1 + np.exp(-(gain * labels + random.normal(size=240)))),
             "source": "cbis_ddsm",
             "breast_density": np.tile([1, 2, 3, 4], 60),
-            "lesion_types": "calcification+mass",
+            "lesion_types": "calc+mass",
         }
     )
 
