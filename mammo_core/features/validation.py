@@ -64,6 +64,7 @@ def validate(
     config: ValidationConfig | None = None,
     *,
     why_none: str = "There is no champion yet: nothing to compare with.",
+    converted_alike: bool = True,
 ) -> ValidationResult:
     """Compare a new frame with the champion's: schema, manufacturer, bit depth, intensities.
 
@@ -75,6 +76,8 @@ def validate(
         champion: The frame that the champion was trained on; None when there is none.
         config: The limits; default the recipe's defaults.
         why_none: What is told when there is no champion's frame.
+        converted_alike: Whether the records of both were made in the same way: the gray levels
+            of differently converted images say nothing of the images.
     """
     config = config or ValidationConfig()
     if champion is None:
@@ -83,6 +86,9 @@ def validate(
     known = set(champion.images["image_id"])
     new = frame.images[~frame.images["image_id"].isin(known)]
     findings = _schema(frame, champion)
+    if not converted_alike:
+        text = "The recipe converts images in another way than the champion's: gray levels "
+        findings.append(Finding("intensity", "note", text + "are not compared."))
     groups = [("images", frame.images)]
     if 0 < len(new) < len(frame.images):
         if len(new) >= config.min_images:
@@ -103,7 +109,7 @@ def validate(
             ("bit_depth", "bits_stored", config.max_unseen_bit_depth),
         ):
             findings += _unseen(check, column, name, images, champion.images, limit)
-        for column in INTENSITIES:
+        for column in INTENSITIES if converted_alike else ():
             findings += _drift(column, name, images, champion.images, config)
     findings.sort(key=lambda finding: ("failed", "note", "passed").index(finding.level))
     return ValidationResult(

@@ -27,10 +27,12 @@ def validate_data(context: StepContext, images: Manifest, frame: Manifest, repor
     config = recipe.validation
     rival = champion(store, recipe.model_name)
     theirs, why = _frame_of(store, rival)
+    alike = rival is None or _converted_alike(store, images, rival)
+    told = {"champion": theirs.id if theirs else "", "why": why, "alike": alike}
     id = content_id(
         VALIDATION,
         VALIDATION_REVISION,
-        {**config.model_dump(mode="json"), "champion": theirs.id if theirs else "", "why": why},
+        {**config.model_dump(mode="json"), **told},
         [(frame.kind, frame.id), (images.kind, images.id)],
     )
 
@@ -39,13 +41,13 @@ def validate_data(context: StepContext, images: Manifest, frame: Manifest, repor
         from mammo_core.features.validation_report import validation_page
 
         ours = from_manifest(store, frame)
-        result = validate(ours, theirs, config, why_none=why)
+        result = validate(ours, theirs, config, why_none=why, converted_alike=alike)
         page = validation_page(result, ours, theirs, f"{recipe.name}: data validation")
         folder = f"{VALIDATION}/{id}"
-        told = json.dumps(asdict(result), sort_keys=True, indent=1).encode()
+        data = json.dumps(asdict(result), sort_keys=True, indent=1).encode()
         files = (
             put_bytes(store, folder, "report.html", page.encode()),
-            put_bytes(store, folder, "validation.json", told),
+            put_bytes(store, folder, "validation.json", data),
         )
         lines = [finding.text for finding in result.findings if finding.level == "note"]
         return publish(
@@ -154,6 +156,14 @@ def _frame_of(store: Store, rival: ChampionRef | None) -> tuple[Frame | None, st
         where = f"frame {id}" if id else "frame"
         return None, f"The {where} of the champion {rival.uri} is not in this store: not compared."
     return from_manifest(store, manifest), ""
+
+
+def _converted_alike(store: Store, images: Manifest, rival: ChampionRef) -> bool:
+    """Whether the champion's records were made as these; True where they are gone."""
+    id = str(_lineage(store, rival).get("image_dataset_id", ""))
+    theirs = find(store, images.kind, id) if id else None
+    names = ("conversion", "geometry")
+    return theirs is None or all(images.facts.get(n) == theirs.facts.get(n) for n in names)
 
 
 def _lineage(store: Store, rival: ChampionRef) -> dict[str, object]:

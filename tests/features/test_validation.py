@@ -147,6 +147,14 @@ def test_another_way_to_numbers_is_told():
     assert any("in another way" in text for text in notes(validate(other, CHAMPION)))
 
 
+def test_gray_levels_of_another_conversion_are_not_compared():
+    frame = frame_of(400, first=1000, mean=15000.0)
+    assert failed(validate(frame, CHAMPION)) == ["intensity"]
+    result = validate(frame, CHAMPION, converted_alike=False)
+    assert result.passed
+    assert any("gray levels are not compared" in text for text in notes(result))
+
+
 def test_the_page_shows_findings_and_distributions():
     frame = with_more(CHAMPION, frame_of(40, first=1000, manufacturer="ge"))
     page = validation_page(validate(frame, CHAMPION), frame, CHAMPION, "demo: data validation")

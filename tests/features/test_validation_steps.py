@@ -13,10 +13,10 @@ from mammo_core.recipes import load_recipe
 from mammo_core.store import open_store
 
 
-def put_champion(store, frame_id, tables_id, version=1):
+def put_champion(store, frame_id, tables_id, version=1, dataset_id=""):
     """A version in the registry, as far as these steps look: which frame it is of."""
     place = f"models/phantom/{version}"
-    told = {"frame_id": frame_id, "tables_id": tables_id}
+    told = {"frame_id": frame_id, "tables_id": tables_id, "image_dataset_id": dataset_id}
     store.write(f"{place}/lineage.json", json.dumps(told).encode())
     store.write(f"models/phantom/published/{version}.json", b'{"model_id": "m", "sums": "s"}')
     store.write(
@@ -103,6 +103,18 @@ def test_validation_before_and_after_a_champion(told, capsys):
     assert "never saw: ge (16)" in (place / "strange" / "report.html").read_text()
     assert not (place / "strange.out.json").exists()
     assert status(told, "strange", "validate-data")["state"] == "failed"
+
+
+def test_records_made_in_another_way_are_told(told, capsys):
+    _, store, first, _ = told
+    other = {"conversion": {"crop_to_breast": True}}
+    dataset = Manifest(
+        kind="datasets/images", id="other", revision=1, config={}, files=(), facts=other
+    )
+    publish(store, dataset)
+    put_champion(store, first.id, "t1", dataset_id="other")
+    validate(told, "converted", "first")
+    assert "gray levels are not compared" in capsys.readouterr().out
 
 
 def test_a_champion_whose_frame_is_gone_is_told(told, capsys):
