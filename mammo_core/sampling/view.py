@@ -9,7 +9,7 @@ import numpy.typing as npt
 from mammo_core.datasets import ImageRecord, LesionMask, PatchRecord
 from mammo_core.errors import RecipeError
 from mammo_core.imaging import breast_mask
-from mammo_core.sampling.blobs import blob_centres
+from mammo_core.sampling.blobs import blob_centres_of_any_number
 from mammo_core.sampling.canvas import Canvas
 from mammo_core.sampling.compatible import sample_as_original
 from mammo_core.sampling.config import SamplingConfig
@@ -184,7 +184,7 @@ class _Sampler:
         left, top, width, height = box
         inside = np.s_[top : top + height, left : left + width]
         pixels = self.record.pixels[inside] * breast[inside]
-        centres = blob_centres(pixels, self.config.patch_size)
+        centres = blob_centres_of_any_number(pixels, self.config.patch_size)
         centres += (top, left)
         return centres
 

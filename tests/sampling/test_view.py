@@ -294,6 +294,21 @@ def test_bright_spots_are_hard_negatives():
     assert kinds(view).count("background") == 10 - len(hard)
 
 
+def test_very_many_spots_are_sought_in_tiles(monkeypatch):
+    from mammo_core.sampling import blobs
+
+    shape = (1300, 700)
+    pixels = np.random.default_rng(0).integers(9000, 12000, shape).astype(np.uint16)
+    spots = [(r, c) for r in range(40, 1300, 60) for c in range(30, 700, 55)]
+    for row, column in spots:
+        pixels[disc(shape, row, column, 5)] = 60000
+    whole = sorted(map(tuple, blobs.blob_centres(pixels, 64).tolist()))
+    assert len(whole) == len(spots)
+    assert sorted(map(tuple, blobs.blob_centres_of_any_number(pixels, 64).tolist())) == whole
+    monkeypatch.setattr(blobs, "_SPOTS", 10)
+    assert sorted(map(tuple, blobs.blob_centres_of_any_number(pixels, 64).tolist())) == whole
+
+
 def test_hard_negatives_never_exceed_what_is_asked_without_lesion():
     view = sample_view(image(), config(hard_negatives=15, background_patches=2), 1)
     assert kinds(view).count("hard_negative") + kinds(view).count("background") == 2
