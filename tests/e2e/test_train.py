@@ -129,10 +129,7 @@ def test_evaluation_measures_the_official_split_too(undisturbed):
 def test_second_stage_on_what_the_run_published(undisturbed, tmp_path):
     work, done = undisturbed
     store = work / "store"
-    [evaluation] = store.glob(
-        f"evaluations/{Path(done.summary['report']).parent.name}/manifest.json"
-    )
-    made_from = json.loads(evaluation.read_text())["lineage"]
+    made_from = json.loads(_evaluation(work, done).read_text())["lineage"]
     kinds = {
         "images": "datasets/images",
         "frame": "frames",
