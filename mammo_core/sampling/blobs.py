@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-
 #: The detector compares every blob with every other. An image with more bright spots than this
 #: (film grain) is searched in tiles of so many pixels a side.
 _SPOTS = 10_000
