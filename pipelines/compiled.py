@@ -51,17 +51,26 @@ def compile_pipeline(name: str, path: Path, parallelism: int = 4) -> Path:
     return path
 
 
-def with_images(text: str, data: str, train: str) -> str:
+def with_images(text: str, data: str, train: str, training: str | None = None) -> str:
     """Put images in the place of the placeholders of a compiled pipeline.
 
     Args:
         text: The compiled YAML.
         data: Reference of the data image, by git sha or digest.
         train: Reference of the train image, likewise.
+        training: Another image for the two training steps alone: train-tfio.
 
     Raises:
         RecipeError: A reference could mean another image tomorrow.
     """
+    if training is not None:
+        # KFP writes the image as the last line of an executor.
+        steps = re.compile(
+            r"(^    exec-train-(?:patch|image):\n(?:^(?:      .*)?\n)*?^        image: )"
+            + re.escape(TRAIN_IMAGE),
+            re.MULTILINE,
+        )
+        text = steps.sub(lambda found: found[1] + checked_image(training), text)
     for placeholder, reference in ((DATA_IMAGE, data), (TRAIN_IMAGE, train)):
         text = text.replace(f"image: {placeholder}\n", f"image: {checked_image(reference)}\n")
     return text

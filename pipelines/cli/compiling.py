@@ -19,6 +19,7 @@ def compile_(
     image_tag: options.ImageTag = None,
     data_image: options.DataImage = None,
     train_image: options.TrainImage = None,
+    training_image: options.TrainingImage = None,
 ) -> None:
     """Compile pipelines to YAML.
 
@@ -31,10 +32,10 @@ def compile_(
     names = [pipeline] if pipeline else list(PIPELINES) if whole else [guessed]
     for name in names:
         path = compile_pipeline(name, out / f"{name}.yaml" if whole else out, parallelism)
-        if image_tag or data_image or train_image:
+        if image_tag or data_image or train_image or training_image:
             tag = options.image_tag(image_tag) if not (data_image and train_image) else ""
             images = images_of(registry, tag, data_image, train_image)
-            path.write_text(with_images(path.read_text(), *images))
+            path.write_text(with_images(path.read_text(), *images, training_image))
         print(f"wrote {path}")
 
 
@@ -50,6 +51,7 @@ def upload(
     image_tag: options.ImageTag = None,
     data_image: options.DataImage = None,
     train_image: options.TrainImage = None,
+    training_image: options.TrainingImage = None,
     host: options.Host = None,
     namespace: options.Namespace = None,
     token: options.Token = None,
@@ -62,7 +64,9 @@ def upload(
 
     tag = options.image_tag(image_tag)
     texts = {
-        name: compiled_text(name, parallelism, registry, tag, data_image, train_image)
+        name: compiled_text(
+            name, parallelism, registry, tag, data_image, train_image, training_image
+        )
         for name in pipeline or PIPELINES
     }
     client = options.client_from(host, namespace, token, token_file, ca_cert, verify_tls)
@@ -79,6 +83,7 @@ def compiled_text(
     tag: str,
     data_image: str | None,
     train_image: str | None,
+    training_image: str | None = None,
 ) -> str:
     """Compile a pipeline and put its images in."""
     import tempfile
@@ -87,4 +92,5 @@ def compiled_text(
 
     with tempfile.TemporaryDirectory(prefix="mammo-pipeline-") as folder:
         path = compile_pipeline(name, Path(folder) / "pipeline.yaml", parallelism)
-        return with_images(path.read_text(), *images_of(registry, tag, data_image, train_image))
+        images = images_of(registry, tag, data_image, train_image)
+        return with_images(path.read_text(), *images, training_image)

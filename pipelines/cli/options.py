@@ -41,6 +41,13 @@ TrainImage = Annotated[
     str | None,
     typer.Option(envvar="MAMMO_TRAIN_IMAGE", help="The train image in full (a GPU one, say)."),
 ]
+TrainingImage = Annotated[
+    str | None,
+    typer.Option(
+        envvar="MAMMO_TRAINING_IMAGE",
+        help="Another image for the two training steps alone (train-tfio, for reader: tfio).",
+    ),
+]
 Parallelism = Annotated[
     int, typer.Option(min=1, help="Parts or networks that are worked on at the same time.")
 ]

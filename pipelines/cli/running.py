@@ -74,6 +74,7 @@ def run(
     image_tag: options.ImageTag = None,
     data_image: options.DataImage = None,
     train_image: options.TrainImage = None,
+    training_image: options.TrainingImage = None,
     host: options.Host = None,
     namespace: options.Namespace = None,
     token: options.Token = None,
@@ -114,7 +115,9 @@ def run(
         text = _read(file)
     elif version is None:
         tag = options.image_tag(image_tag)
-        text = compiled_text(pipeline, parallelism, registry, tag, data_image, train_image)
+        text = compiled_text(
+            pipeline, parallelism, registry, tag, data_image, train_image, training_image
+        )
     if text is not None:  # before the cluster is asked: it may be far
         check_parameters(text, parameters)
     client = options.client_from(host, namespace, token, token_file, ca_cert, verify_tls)

@@ -164,6 +164,14 @@ def test_images_take_the_placeholders_place(compiled):
     assert images == {"r/data:abc1234", f"r/train@sha256:{'0' * 64}"}
 
 
+def test_the_training_steps_can_have_an_image_of_their_own(compiled):
+    text = with_images(compiled["train"], "r/data:abc", "r/train:abc", "r/train-tfio:abc")
+    spec, _ = _parts(text)
+    for label, executor in spec["deploymentSpec"]["executors"].items():
+        training = label in ("exec-train-patch", "exec-train-image")
+        assert (executor["container"]["image"] == "r/train-tfio:abc") == training, label
+
+
 @pytest.mark.parametrize(
     "reference",
     ["r/data", "r/data:latest", "r/data:unset", "r:5000/data", "r/d@sha256:12", "a b:1"],
