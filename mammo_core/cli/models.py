@@ -203,6 +203,53 @@ def compare(
         raise typer.Exit(1)
 
 
+@app.command("describe")
+def describe_model(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="resnet50, vgg16, …, a .keras file, or a package as above."
+        ),
+    ],
+    size: Annotated[
+        str, typer.Option(metavar="HxW", help="224x224 unless given; 1152x896 with a head.")
+    ] = "",
+    head: Annotated[
+        str,
+        typer.Option(help="[512-512-1024]x2, 512x1, fc16-8, heatmap+fc16-8+shortcut: whole image."),
+    ] = "",
+    topology: Annotated[str, typer.Option(help="today, or keras2: as the original's.")] = "today",
+    classes: Annotated[int, typer.Option(min=0, help="5 unless given; 2 with a head.")] = 0,
+    precision: Annotated[
+        str, typer.Option(help="float32, mixed_bfloat16 or mixed_float16.")
+    ] = "float32",
+    memory: Annotated[float, typer.Option(min=0, help="GiB that a batch should fit into.")] = 16.0,
+    every_layer: Annotated[
+        bool, typer.Option("--layers", help="Also the layers of the patch network.")
+    ] = False,
+    as_json: _Json = False,
+) -> None:
+    """Tell a network's layers, parameters, FLOPs, memory and the batch that fits."""
+    from mammo_core.packaging import resolve
+    from mammo_core.packaging.keras_file import import_keras
+
+    import_keras()
+    from mammo_core.models.printout import as_text, describe_named, parse_precision, parse_size
+
+    if "/" in name and not name.endswith(".keras"):
+        name = str(resolve(name) / "model.keras")
+    told = describe_named(
+        name,
+        parse_size(size) if size else None,
+        head=head or None,
+        topology=topology,
+        classes=classes or None,
+        precision=parse_precision(precision),
+        memory_gib=memory,
+    )
+    typer.echo(json.dumps(told, indent=2) if as_json else as_text(told, every_layer=every_layer))
+
+
 @app.command("import-keras2")
 def import_keras2(
     file: Annotated[Path, typer.Argument(metavar="FILE.h5", help="A whole model: model.save.")],
