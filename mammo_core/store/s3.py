@@ -28,13 +28,15 @@ from mammo_core.store.base import LEASE_WAIT_S, DamagedError, Entry, check_key, 
 from mammo_core.store.file import FULL
 from mammo_core.store.lease import TIME_TO_LIVE_S, ObjectLease
 from mammo_core.store.s3_faults import code_of, transient
-from mammo_core.store.s3_settings import S3Settings
+from mammo_core.store.s3_settings import ANSWER_S, CONNECT_S, S3Settings, http_pool
 
 _Result = TypeVar("_Result")
 
 _SHA256 = "sha256"
-#: How long a connection and an answer may take, and how long faults are retried (seconds).
-_CONNECT_S, _ANSWER_S, _RETRY_S = 4.0, 60.0, 10.0
+#: How long faults are retried (seconds).
+_RETRY_S = 10.0
+#: Size of the parts that a large file is sent in (bytes).
+_PART = 16 * 2**20
 #: How often bytes that came damaged are asked for again.
 _DAMAGED = 2
 _ABSENT = ("NoSuchKey", "NoSuchObject", "NoSuchBucket")
@@ -70,12 +72,7 @@ class S3Store:
             secret_key=settings.secret_key,
             region=settings.region,
             secure=parts.scheme == "https",
-            # Our own retries see every fault; the client's would hide them.
-            http_client=urllib3.PoolManager(
-                timeout=urllib3.Timeout(connect=_CONNECT_S, read=_ANSWER_S),
-                retries=False,
-                maxsize=16,
-            ),
+            http_client=http_pool(),
         )
         self._conditional: Any = None
 
@@ -175,9 +172,19 @@ class S3Store:
 
         def put() -> None:
             digest = file_sha256(path)
-            self._client.fput_object(
-                self._bucket, self._name(key), str(path), metadata={_SHA256: digest}
-            )
+            try:
+                self._client.fput_object(
+                    self._bucket,
+                    self._name(key),
+                    str(path),
+                    metadata={_SHA256: digest},
+                    part_size=_PART,
+                )
+            except S3Error as error:
+                found = self.entry(key) if error.code == "NoSuchUpload" else None
+                if found is None or found.sha256 != digest:
+                    raise
+                # It was completed, and only the answer was lost.
 
         self._call("write", key, put)
 
@@ -361,8 +368,8 @@ class S3Store:
                 region_name=self._settings.region,
                 config=Config(
                     s3={"addressing_style": "path"},
-                    connect_timeout=_CONNECT_S,
-                    read_timeout=_ANSWER_S,
+                    connect_timeout=CONNECT_S,
+                    read_timeout=ANSWER_S,
                     retries={"total_max_attempts": 1},
                     # Newer default checksums are unknown to many S3 servers.
                     request_checksum_calculation="when_required",
@@ -411,6 +418,8 @@ class S3Store:
             ):  # a disk of ours
                 told = error.strerror or str(error)
                 raise self._fault(verb, key, told, error.errno) from error
+            if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason is not None:
+                error = error.reason
             code, _ = code_of(error)
             if code in _ABSENT:
                 raise self._missing(key, bucket=code != "NoSuchBucket") from error
@@ -425,7 +434,7 @@ class S3Store:
         )
 
     def _fault(self, verb: str, key: str, received: str, number: int | None = None) -> StoreError:
-        expected = f"an S3 server that answers at {self._settings.endpoint}, and the right to"
+        expected = f"an S3 server that answers at {self._settings.endpoint}, and the right to {verb}"
         if number is not None:  # not the server: a file of ours
             expected = "space on the disk" if number in FULL else "a disk that can be read"
         return StoreError(

@@ -3,7 +3,8 @@
 import urllib3
 from minio.error import InvalidResponseError, S3Error, ServerError
 
-_BUSY = ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout")
+#: (An upload in parts is gone when it was completed and only the answer was lost.)
+_BUSY = ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "NoSuchUpload")
 
 
 def code_of(error: BaseException) -> tuple[str, int]:

@@ -1,9 +1,18 @@
-"""Which S3 server, and who asks."""
+"""Which S3 server, who asks, and how."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import urllib3
+
 from mammo_core.errors import StoreError
+
+#: How long a connection and an answer may take (seconds).
+CONNECT_S, ANSWER_S = 4.0, 60.0
+
+# It tells of every retry, with the whole request.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True)
@@ -49,3 +58,24 @@ class S3Settings:
             secret_key=find("MAMMO_S3_SECRET_KEY", "AWS_SECRET_ACCESS_KEY"),
             region=find("MAMMO_S3_REGION", "AWS_REGION", default="us-east-1"),
         )
+
+
+def http_pool() -> urllib3.PoolManager:
+    """Return what sends requests, and sends each again by itself first.
+
+    Of a large file in parts one part may fail: the whole is then not sent anew.
+    """
+    return urllib3.PoolManager(
+        timeout=urllib3.Timeout(connect=CONNECT_S, read=ANSWER_S),
+        retries=urllib3.Retry(
+            total=3,
+            connect=0,
+            redirect=False,
+            status_forcelist=(500, 502, 503, 504),
+            allowed_methods=None,
+            backoff_factor=0.2,
+            backoff_jitter=0.2,
+            raise_on_status=False,
+        ),
+        maxsize=16,
+    )

@@ -1,0 +1,199 @@
+"""What does adding 1 % of images cost, against converting all of them?
+
+A phantom source of N images goes through index, convert and sample into an empty store (the
+full conversion); then 1 % more images are added to the source, and the same steps run again.
+Counted are the files whose pixels were decoded, and the processor seconds of the process (all
+threads). The added run includes everything that looks at all images: listing, tables, ids,
+the audit page. That the result is the dataset that a conversion from nothing makes is checked:
+its id and the digest of every record.
+
+    PYTHONPATH=. .venv/bin/python benchmarks/incremental.py [--json] [--images 400]
+"""
+
+import argparse
+import contextlib
+import hashlib
+import io
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+STEPS = ("index", "convert", "sample")
+SIZE = (2294, 1864)
+RECIPE = {
+    "convert.geometry.height": 1152,
+    "convert.geometry.width": 896,
+    "convert.shard_mb": 32,
+    "sampling.preset": "S10",
+    "sampling.patch_size": 224,
+    "runner.workers": 1,
+}
+
+
+@contextlib.contextmanager
+def counted_files() -> Iterator[Counter[str]]:
+    """Count the image and mask files whose pixels are decoded."""
+    from mammo_core.ingest import record
+    from mammo_core.sources import audit_report, files, masks
+
+    seen: Counter[str] = Counter()
+    modules = (record, audit_report, files, masks)
+    originals = [module.read_any for module in modules]
+
+    def counting(original: Any) -> Any:
+        def read(path: Any, name: str = "", *more: Any, **options: Any) -> Any:
+            seen[str(path)] += 1
+            return original(path, name, *more, **options)
+
+        return read
+
+    for module, original in zip(modules, originals, strict=True):
+        module.read_any = counting(original)  # type: ignore[attr-defined]
+    try:
+        yield seen
+    finally:
+        for module, original in zip(modules, originals, strict=True):
+            module.read_any = original  # type: ignore[attr-defined]
+
+
+def run(store: str, root: Path, folder: Path, name: str) -> dict[str, Any]:
+    """Run the steps; what each cost, and the manifests."""
+    from mammo_core import steps
+
+    settings = [f"{key}={json.dumps(value)}" for key, value in RECIPE.items()]
+    from mammo_core.recipes import load_recipe
+
+    recipe = load_recipe("phantom", [f"source.root={json.dumps(str(root))}", *settings])
+    path = folder / f"{name}.json"
+    path.write_text(recipe.to_json())
+    common = {"store": store, "run_id": name, "recipe": str(path)}
+    inputs = {"index": None, "convert": "tables", "sample": "images"}
+    outputs = {"index": "tables", "convert": "images", "sample": "patches"}
+    told: dict[str, Any] = {"cpu_s": {}, "decoded": {}}
+    for step in STEPS:
+        given = {inputs[step]: str(folder / inputs[step])} if inputs[step] else {}
+        started = time.process_time()
+        with counted_files() as seen, contextlib.redirect_stdout(io.StringIO()):
+            getattr(steps, step)(**common, **given, out=str(folder / outputs[step]))
+        told["cpu_s"][step] = round(time.process_time() - started, 3)
+        told["decoded"][step] = sum(seen.values())
+    told["images"] = json.loads((folder / "images").read_text())
+    told["patches"] = json.loads((folder / "patches").read_text())
+    return told
+
+
+def records(store: str, manifest: dict[str, Any]) -> dict[str, str]:
+    """Record id → SHA-256 of the record."""
+    from mammo_core.datasets import Manifest
+    from mammo_core.datasets.shards import read_shard, record_id
+    from mammo_core.store import open_store
+
+    place = open_store(store)
+    return {
+        record_id(data): hashlib.sha256(data).hexdigest()
+        for file in Manifest.model_validate(manifest).files_like("shard-")
+        for data in read_shard(place, file)
+    }
+
+
+def measure(images: int, share: float) -> dict[str, Any]:
+    """The full conversion, the added images, and the check against a conversion from nothing."""
+    from mammo_core.phantom import PhantomConfig, create
+
+    with tempfile.TemporaryDirectory(prefix="mammo-incremental-") as place:
+        folder = Path(place)
+        patients = max(images * 10 // 27, 4)
+        height, width = SIZE
+        root = folder / "tree"
+        with contextlib.redirect_stdout(io.StringIO()):
+            create(root, PhantomConfig(patients=patients, seed=5, height=height, width=width))
+            few = PhantomConfig(patients=4, seed=6, height=height, width=width)
+            create(folder / "few", few)
+        run(f"file://{folder}/warm", folder / "few", folder, "warm")  # imports
+        full = run(f"file://{folder}/full", root, folder, "full")
+        total = full["images"]["counts"]["planned"]
+        tables = json.loads((folder / "tables").read_text())
+        added = max(round(total * share), 1)
+        _take_away(folder, root, f"file://{folder}/full", tables, added)
+        grown_store = f"file://{folder}/grown"
+        run(grown_store, root, folder, "before")
+        _put_back(folder, root)
+        grown = run(grown_store, root, folder, "grown")
+        same = all(
+            full[kind]["id"] == grown[kind]["id"]
+            and records(f"file://{folder}/full", full[kind]) == records(grown_store, grown[kind])
+            for kind in ("images", "patches")
+        )
+    cpu = {name: sum(one["cpu_s"].values()) for name, one in (("full", full), ("grown", grown))}
+    decoded = {n: sum(one["decoded"].values()) for n, one in (("full", full), ("grown", grown))}
+    return {
+        "cpu_share": round(cpu["grown"] / cpu["full"], 4),
+        "decoded_share": round(decoded["grown"] / decoded["full"], 4),
+        "same_datasets": same,
+        "images": total,
+        "added_images": added,
+        "full_cpu_s": full["cpu_s"],
+        "added_cpu_s": grown["cpu_s"],
+        "full_decoded": full["decoded"],
+        "added_decoded": grown["decoded"],
+        "cores": len(os.sched_getaffinity(0)),
+        "load": round(os.getloadavg()[0], 2),
+    }
+
+
+def _take_away(folder: Path, root: Path, store: str, tables: dict[str, Any], added: int) -> None:
+    """Move the files of some images, and of their masks, out of the tree."""
+    from mammo_core.datasets import Manifest
+    from mammo_core.datasets.tables import read_table
+    from mammo_core.store import open_store
+
+    manifest, place = Manifest.model_validate(tables), open_store(store)
+    images = read_table(place, manifest, "images.parquet").sort_values("image_id")
+    lesions = read_table(place, manifest, "lesions.parquet")
+    chosen = images.iloc[:: max(len(images) // added, 1)][:added]
+    masks = lesions[lesions["image_id"].isin(set(chosen["image_id"]))]["mask_path"]
+    for name in {*chosen["path"], *masks}:
+        target = folder / "aside" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(root / name, target)
+
+
+def _put_back(folder: Path, root: Path) -> None:
+    aside = folder / "aside"
+    for path in sorted(aside.rglob("*")):
+        if path.is_file():
+            shutil.move(path, root / path.relative_to(aside))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("--images", type=int, default=400, help="about how many")
+    parser.add_argument("--share", type=float, default=0.01, help="of them that are added")
+    told = parser.parse_args()
+    found = measure(told.images, told.share)
+    if told.json:
+        sys.stdout.write(json.dumps(found) + "\n")
+        return
+    lines = [
+        ("images", found["images"], ""),
+        ("added", found["added_images"], ""),
+        *((f"full {step} (CPU s)", found["full_cpu_s"][step], "") for step in STEPS),
+        *((f"added {step} (CPU s)", found["added_cpu_s"][step], "") for step in STEPS),
+        ("share of processor time", found["cpu_share"], "under 0.05"),
+        ("share of decoded files", found["decoded_share"], "under 0.05"),
+        ("the same datasets", found["same_datasets"], "True"),
+    ]
+    for name, value, wanted in lines:
+        sys.stdout.write(f"{name:28} {value!s:>10}  {wanted}\n".rstrip() + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Killed at any moment: the rerun publishes the same, and nothing partial is ever readable.
+
+MAMMO_KILLS=20 kills as often as is wanted; the moments follow the seed.
+"""
+
+import json
+import os
+import pickle
+import random
+import subprocess
+import sys
+import time
+from uuid import uuid4
+
+import pytest
+
+from mammo_core.datasets import parse
+from mammo_core.datasets.manifests import verify_file
+from mammo_core.datasets.shards import read_shard
+from mammo_core.ingest import ConvertConfig, RunnerConfig, convert, sample
+from mammo_core.preprocessing import Geometry
+from mammo_core.sampling import SamplingConfig
+from mammo_core.store import open_store
+
+KILLS = int(os.environ.get("MAMMO_KILLS", "3"))
+SEED = 20
+
+_WORK = """
+import pickle, sys
+from mammo_core.ingest import ConvertConfig, RunnerConfig, convert, sample
+from mammo_core.preprocessing import Geometry
+from mammo_core.sampling import SamplingConfig
+from mammo_core.store import open_store
+import apache_beam
+store = open_store(sys.argv[1])
+images, lesions, root = pickle.load(open(sys.argv[2], "rb"))
+runner = RunnerConfig(workers=2)
+print("go", flush=True)
+made = convert(store, images, lesions, root=root, lineage={"tables": "t"}, runner=runner,
+    config=ConvertConfig(geometry=Geometry(height=432, width=324), shard_mb=1))
+sample(store, made, SamplingConfig(patch_size=24, lesion_patches=2,
+    background_patches=2), 1, runner)
+"""
+
+
+@pytest.fixture(scope="module")
+def tables(phantom_tables, tmp_path_factory):
+    path = tmp_path_factory.mktemp("killed") / "tables"
+    told = (phantom_tables.images, phantom_tables.lesions, phantom_tables.root)
+    path.write_bytes(pickle.dumps(told))
+    return path
+
+
+def check_readable(store):
+    """Whatever a reader can follow is whole."""
+    found = 0
+    for key in store.list(""):
+        if key.endswith("/manifest.json"):
+            manifest = parse(store.read(key), key)
+            for file in manifest.files:
+                verify_file(store, file)
+            count = sum(1 for f in manifest.files_like("shard-") for _ in read_shard(store, f))
+            assert count == manifest.counts["patches" if "patches" in key else "images"]
+            found += 1
+        elif "/parts/" in key:
+            json.loads(store.read(key))
+    return found
+
+
+def finish(store, source):
+    runner = RunnerConfig(workers=2)
+    config = ConvertConfig(geometry=Geometry(height=432, width=324), shard_mb=1)
+    options = {"root": source.root, "config": config, "runner": runner, "lineage": {"tables": "t"}}
+    images = convert(store, source.images, source.lesions, **options)
+    sampling = SamplingConfig(patch_size=24, lesion_patches=2, background_patches=2)
+    return images.id, sample(store, images, sampling, 1, runner).id
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["file", pytest.param("s3", marks=pytest.mark.s3)])
+def test_killed_at_random_moments(
+    kind, tmp_path, phantom_tables, tables, start_child, work, request
+):
+    plain = open_store(str(tmp_path / "plain"))
+    begun = time.monotonic()
+    ids = finish(plain, phantom_tables)
+    length = time.monotonic() - begun
+    expected = work.digests(plain, "")
+    if kind == "s3":
+        request.getfixturevalue("s3_environment")
+    draw = random.Random(SEED)
+    midway = 0
+    for number in range(KILLS):
+        place = tmp_path / str(number) if kind == "file" else f"s3://mammo-killed/{uuid4().hex}"
+        store = open_store(str(place))
+        command = [sys.executable, "-c", _WORK, store.uri, str(tables)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        with start_child(command, **pipes) as process:
+            assert process.stdout.readline() == b"go\n"
+            # The first ones while images are converted, whatever the machine is doing else.
+            time.sleep(draw.uniform(0, (0.3, 1.5)[number % 2] * length))
+            process.kill()  # SIGKILL: no clean-up of any kind
+        midway += check_readable(store) < 2
+        assert finish(store, phantom_tables) == ids
+        assert check_readable(store) == 2
+        assert work.digests(store, "") == expected
+    assert midway, "every kill came too late"
