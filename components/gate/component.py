@@ -15,6 +15,7 @@ def gate(
     image_training: dsl.Input[dsl.Model],
     evaluation: dsl.Input[dsl.Artifact],
     decision: dsl.Output[dsl.Artifact],
+    comparison: dsl.Output[dsl.HTML],
     gpu_count: str = "0",
     gpu_type: str = "nvidia.com/gpu",
 ) -> bool:
@@ -29,6 +30,7 @@ def gate(
         image_training: The whole-image classifier.
         evaluation: Its evaluation.
         decision: What was decided, and why.
+        comparison: The same for people, with the champion beside the model.
         gpu_count: GPUs of the step.
         gpu_type: Resource name of the GPUs.
 
@@ -50,4 +52,5 @@ def gate(
             out=decision.path,
         )
     )
+    steps.show_page(store, decision.path, comparison.path, "comparison.html")
     return steps.passed(decision.path)
