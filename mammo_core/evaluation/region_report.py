@@ -9,7 +9,7 @@ from mammo_core.evaluation import wording
 from mammo_core.evaluation.region_forest import ForestConfig
 from mammo_core.evaluation.regions import RegionConfig
 from mammo_core.metrics import DeLongInterval, Interval, RocCurve
-from mammo_core.reporting import Page, Table, curves_plot
+from mammo_core.reporting import Page, Table, roc_plot
 
 
 class SecondStageConfig(BaseModel):
@@ -100,17 +100,10 @@ def region_report(result: RegionResult, *, title: str, facts: Mapping[str, Any])
         page.warning("No AUC on the test set: its breasts are of one class, or too few.")
     else:
         page.figure(
-            curves_plot(
-                {
-                    f"AUC {result.auc}": (
-                        result.roc.false_positive_rate,
-                        result.roc.true_positive_rate,
-                    )
-                },
-                title="ROC curve",
-                x="1 − specificity",
-                y="Sensitivity",
-                chance=((0, 1), (0, 1)),
+            roc_plot(
+                result.roc.false_positive_rate,
+                result.roc.true_positive_rate,
+                label=f"AUC {result.auc}",
             ),
             "Per breast, test set",
             wide=False,

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mammo_core.errors import RecordError
 from mammo_core.evaluation import check_predictions
+from mammo_core.evaluation.predictions import check_same_records
 from mammo_core.metrics import auc, auc_difference
 
 if TYPE_CHECKING:
@@ -98,14 +98,7 @@ def decide(
         )
 
     theirs = check_predictions(champion, "champion's")
-    if not ours[["image_id", "label"]].equals(theirs[["image_id", "label"]]):
-        raise RecordError(
-            "Challenger and champion were not tested on the same records",
-            expected="the same image ids with the same labels",
-            received=f"{len(ours)} and {len(theirs)} images, "
-            f"{len(set(ours['image_id']) & set(theirs['image_id']))} of them in both",
-            hint="Predict both on one frame.",
-        )
+    check_same_records(ours, theirs, ("Challenger", "champion"))
     difference = auc_difference(
         labels,
         ours["probability"].to_numpy(),

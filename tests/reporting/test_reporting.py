@@ -14,7 +14,10 @@ from mammo_core.reporting import (
     Table,
     confusion_plot,
     contact_sheet,
+    curves_plot,
+    forest_plot,
     overlay,
+    reliability_plot,
     roc_plot,
     training_plot,
 )
@@ -112,6 +115,9 @@ def test_plots_are_pictures_and_the_same_ones_each_time():
     ]
     for draw in (
         lambda: roc_plot([0, 1], [0, 1], label="x", points={"here": (0.2, 0.8)}),
+        lambda: curves_plot({n: ([0, 1], [0, 1]) for n in "abcdef"}, title="t", x="x", y="y"),
+        lambda: reliability_plot({"a": ([0.2], [0.0])}, {"a": ([0.0], [0.3])}, [7]),
+        lambda: forest_plot([("CC", 0.8, 0.7, 0.9)], title="t", x="AUC", reference=0.5),
         lambda: training_plot(epochs, "Patch classifier"),
         lambda: training_plot(epochs[:1], "one epoch"),
         lambda: training_plot([{"epoch": 1}], "nothing logged"),
@@ -120,6 +126,11 @@ def test_plots_are_pictures_and_the_same_ones_each_time():
         picture = draw()
         assert pixels(picture).std() > 1
         assert draw() == picture
+
+
+def test_nothing_to_compare_is_told():
+    with pytest.raises(RecordError, match="nothing to compare"):
+        forest_plot([], title="t", x="AUC")
 
 
 def test_no_epoch_is_no_training():
