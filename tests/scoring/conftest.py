@@ -56,7 +56,7 @@ def write():
     return SimpleNamespace(dicom=write_dicom, png=write_png, breast=breast, patient=PATIENT)
 
 
-def build_package(folder, **changes):
+def build_package(folder, channels=1, size=(48, 36), **changes):
     """A package of an untrained network whose probability depends on the pixels."""
     from mammo_core.packaging import build
     from mammo_core.packaging.keras_file import import_keras
@@ -65,7 +65,7 @@ def build_package(folder, **changes):
     keras = import_keras()
     keras.utils.clear_session()
     keras.utils.set_random_seed(3)
-    image = keras.Input((48, 36, 1))
+    image = keras.Input((*size, channels))
     x = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(image)
     x = keras.layers.GlobalMaxPooling2D()(x)
     x = keras.layers.LayerNormalization()(x)
@@ -73,9 +73,11 @@ def build_package(folder, **changes):
     given = {
         "name": "scoring-test",
         "image_model": model,
-        "preprocessing": Preprocessing(geometry=Geometry(height=48, width=36), mean=100.0),
+        "preprocessing": Preprocessing(
+            geometry=Geometry(height=size[0], width=size[1]), mean=100.0, channels=channels
+        ),
         "label_map": {"neg": 0, "pos": 1},
-        "samples": np.random.default_rng(0).integers(0, 65536, (2, 48, 36)).astype(np.uint16),
+        "samples": np.random.default_rng(0).integers(0, 65536, (2, *size)).astype(np.uint16),
     }
     build(folder, **{**given, **changes})
     return folder
