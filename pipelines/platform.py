@@ -16,6 +16,9 @@ TRAIN_SECRET = "mammo-s3-train"
 SITE_SECRET = "mammo-site-key"
 #: Secret with the key that model packages are signed with, read by `push` alone.
 SIGNING_SECRET = "mammo-signing-key"
+#: Secret with the address and the password of Feast's online store, read by
+#: `publish-features` alone; without it nothing comes online.
+ONLINE_SECRET = "mammo-online"
 
 _STORE_KEYS = {
     name: name
@@ -155,6 +158,9 @@ def _give_secrets(task: dsl.PipelineTask, platform: StepPlatform) -> None:
         kubernetes.use_secret_as_env(
             task, SITE_SECRET, {"MAMMO_SITE_KEY": "MAMMO_SITE_KEY"}, optional=True
         )
+    if task.component_spec.name == "publish-features":
+        online = {name: name for name in ("MAMMO_ONLINE_STORE", "MAMMO_ONLINE_SECRET")}
+        kubernetes.use_secret_as_env(task, ONLINE_SECRET, online, optional=True)
     if task.component_spec.name == "push":
         kubernetes.use_secret_as_env(
             task, SIGNING_SECRET, {"MAMMO_SIGNING_KEY": "MAMMO_SIGNING_KEY"}, optional=True

@@ -1,12 +1,13 @@
 """The newest features for quick look-ups: SQLite beside the parts, or a Redis server.
 
 MAMMO_ONLINE_STORE names the server: `redis://host:6379/0` (`rediss://` for TLS), its password
-in MAMMO_ONLINE_PASSWORD (from a Kubernetes Secret on a cluster). Without it the online store
+in MAMMO_ONLINE_SECRET (from a Kubernetes Secret on a cluster). Without it the online store
 is a SQLite file, `online.db`, that is published whole in the feature store's folder.
 """
 
 import contextlib
 import io
+import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -26,8 +27,10 @@ from mammo_core.features.join import open_applied, project_of
 from mammo_core.store import Store
 
 SERVER = "MAMMO_ONLINE_STORE"
-PASSWORD = "MAMMO_ONLINE_PASSWORD"
+PASSWORD = "MAMMO_ONLINE_SECRET"
 _FILE = "online.db"
+#: A server behind a closed network answers nothing at all (seconds).
+_TIMEOUTS = ("socket_connect_timeout=5", "socket_timeout=60")
 
 
 @dataclass(frozen=True)
@@ -155,9 +158,10 @@ def redis_of(environment: Mapping[str, str]) -> dict[str, Any] | None:
         )
     if not usable:
         raise StoreError("The online store cannot be used", expected=expected, received=repr(told))
-    options = [f"{parts.hostname}:{port}", f"db={number}"]
+    options = [f"{parts.hostname}:{port}", f"db={number}", *_TIMEOUTS]
     if environment.get(PASSWORD):
-        options.append(f"password={environment[PASSWORD]}")
+        # Feast divides at commas and reads JSON: 12e3 must stay a text.
+        options.append("password=" + json.dumps(environment[PASSWORD]).replace(",", r"\u002c"))
     if parts.scheme == "rediss":
         options.append("ssl=true")
     return {"type": "redis", "connection_string": ",".join(options)}
