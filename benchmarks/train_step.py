@@ -90,7 +90,8 @@ def measure_one(
     from mammo_core.training import AugmentationConfig, FitConfig, HardwareConfig, StageConfig
     from mammo_core.training.augmentation import augment, draw
     from mammo_core.training.fit import compiled, precision_of
-    from mammo_core.training.prediction import choose_compiler, to_channels
+    from mammo_core.training.prediction import choose_compiler
+    from mammo_core.training.views import to_channels
 
     shape = SIZE if whole else PATCH
     model = build_patch_network(NetworkConfig(name=network, dropout=0.5), PATCH, 5, 0)

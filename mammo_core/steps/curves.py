@@ -33,7 +33,8 @@ class Curves:
 
     def samples(self, step: Any) -> None:
         """Keep pictures of a batch as the network sees it."""
-        images = np.asarray(step.images, np.float32)[: min(step.count, _SHOWN), ..., 0]
+        seen = step.images[0] if isinstance(step.images, list) else step.images
+        images = np.asarray(seen, np.float32)[: min(step.count, _SHOWN), ..., 0]
         # Back to gray levels; contact sheets stretch each picture on its own.
         grey = np.clip((images + self._preprocessing.mean) * 257, 0, 65535).astype(np.uint16)
         self._sheet = contact_sheet({"after augmentation": grey})

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from mammo_core.datasets import ImageRecord, Manifest, PatchRecord, content_id, publish
+from mammo_core.datasets.exams import ExamSource
 from mammo_core.datasets.manifests import fetch_verified, find, put_bytes
 from mammo_core.datasets.readers import RecordSource
 from mammo_core.datasets.shards import read_shard
@@ -33,6 +34,7 @@ from mammo_core.reporting import Overlay
 from mammo_core.seeds import generator
 from mammo_core.steps.base import StepContext, step
 from mammo_core.steps.data import TABLES, rejects_of
+from mammo_core.steps.exams import breast_of, exams_of
 from mammo_core.steps.networks import load_network, training_preprocessing
 from mammo_core.store import Store
 
@@ -293,7 +295,13 @@ def image_predictions(
     from mammo_core.training import predict
 
     labels = dict(zip(rows["image_id"], rows["label"].astype(int), strict=True))
-    source = RecordSource(store, images, labels, classes=len(IMAGE_CLASSES), batch_size=8)
+    source: Any = RecordSource(store, images, labels, classes=len(IMAGE_CLASSES), batch_size=8)
+    scored = rows["image_id"]
+    if len(model.inputs) > 1:  # a network of both views tells of the breast
+        exams = exams_of(rows)
+        source = ExamSource(store, images, exams, classes=len(IMAGE_CLASSES), batch_size=8)
+        scored = pd.Series([breast_of(row) for row in rows.itertuples()], index=rows.index)
+        rows, scored = rows[scored.isin(set(exams))], scored[scored.isin(set(exams))]
     places = shifts(config.translation)
     total: Any = 0.0
     with progress("score images", source.size * len(places), "images") as shown:
@@ -309,7 +317,7 @@ def image_predictions(
             )
             total = total + probabilities[:, 1].astype(float)
     scores = dict(zip(ids, total / len(places), strict=True))
-    return rows[_COLUMNS].assign(probability=rows["image_id"].map(scores))
+    return rows[_COLUMNS].assign(probability=scored.map(scores))
 
 
 def _evaluate_patches(

@@ -68,11 +68,18 @@ def begin_image_model(
         patch_training: The patch classifier to convert, or None.
         package: The model package to begin with, or None.
     """
-    from mammo_core.models import build_patch_network, network_of, to_whole_image
+    from mammo_core.models import (
+        build_patch_network,
+        network_of,
+        to_two_views,
+        to_whole_image,
+    )
 
     recipe = context.recipe
     if package is not None:
         model = _of_package(package, images)
+        if recipe.image_training.two_view is not None:
+            model = to_two_views(model, recipe.image_training.two_view)
         told = f"model package {package.model_id}"
         channels = int(model.inputs[0].shape[-1])
         return Begun(model, preprocessing_of(images, frame, channels), False, told)
@@ -94,6 +101,8 @@ def begin_image_model(
         classes=len(IMAGE_CLASSES),
         seed=recipe.seed,
     )
+    if recipe.image_training.two_view is not None:
+        model = to_two_views(model, recipe.image_training.two_view)
     scratch = patch_training is None and network.weights == "none"
     return Begun(model, preprocessing, scratch, told)
 
@@ -113,6 +122,12 @@ def _of_package(start: Start, images: Manifest) -> Any:
             received=str(dict(package.label_map)),
         )
     model = package.model
+    if len(model.inputs) > 1:
+        raise ModelError(
+            f"The model package {start.model_id} sees two views",
+            expected="a classifier of one view to begin with",
+            received=str(model.name),
+        )
     geometry = images.facts["geometry"]
     shape = (geometry["height"], geometry["width"], model.inputs[0].shape[-1])
     if tuple(model.inputs[0].shape[1:]) == shape:

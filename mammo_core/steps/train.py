@@ -2,21 +2,23 @@
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mammo_core.datasets import Manifest, content_id, publish
 from mammo_core.datasets.manifests import StoredFile, put_bytes
 from mammo_core.datasets.tables import read_table
-from mammo_core.features.frame import IMAGE_CLASSES, from_manifest
+from mammo_core.features.frame import IMAGE_CLASSES, Frame, from_manifest
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.recipes import Recipe
 from mammo_core.steps.base import StepContext, step
 from mammo_core.steps.curves import Curves
+from mammo_core.steps.exams import exams_of
 from mammo_core.steps.networks import prepare_keras, preprocessing_of
 from mammo_core.steps.start import begin_image_model, start_package
-from mammo_core.training.config import ImageTrainingConfig, PatchTrainingConfig
+from mammo_core.training.config import FitConfig, ImageTrainingConfig, PatchTrainingConfig
 
 #: Raised by hand when training, or what is stored of it, changes.
 PATCH_TRAINING_REVISION = 2
@@ -68,8 +70,7 @@ def train_patch(
             manifest,
             model,
             config,
-            patches,
-            labels,
+            partial(_records, context, config, patches, labels, label_map.names),
             label_map.names,
             preprocessing,
             config.from_scratch,
@@ -115,6 +116,11 @@ def train_image(
         data = from_manifest(context.store, frame)
         begun = begin_image_model(context, images, data, patch_training, package)
         labels = {split: data.image_labels(split) for split in _FITTED_ON}
+        source_of: Callable[[str], Any] = (
+            partial(_records, context, config, images, labels, IMAGE_CLASSES)
+            if config.two_view is None
+            else partial(_exams, context, config, images, data)
+        )
         manifest = Manifest(
             kind=IMAGE_TRAINING,
             id=id,
@@ -129,8 +135,7 @@ def train_image(
             manifest,
             begun.model,
             config,
-            images,
-            labels,
+            source_of,
             IMAGE_CLASSES,
             begun.preprocessing,
             begun.from_scratch,
@@ -145,29 +150,16 @@ def _fit(
     manifest: Manifest,
     model: Any,
     config: PatchTrainingConfig | ImageTrainingConfig,
-    dataset: Manifest,
-    labels: Mapping[str, Mapping[str, int]],
+    source_of: Callable[[str], Any],
     classes: Sequence[str],
     preprocessing: Preprocessing,
     from_scratch: bool,
 ) -> Any:
-    from mammo_core.datasets.readers import RecordSource
     from mammo_core.training import train
     from mammo_core.training.checkpoint import Checkpoints
 
     seed, hardware = context.recipe.seed, context.recipe.hardware
-    sources = {
-        split: RecordSource(
-            context.store,
-            dataset,
-            labels[split],
-            classes=len(classes),
-            batch_size=config.batch_size,
-            shuffle_seed=seed if split == "train" else None,
-            reader=context.recipe.reader,
-        )
-        for split in _FITTED_ON
-    }
+    sources = {split: source_of(split) for split in _FITTED_ON}
     for split, source in sources.items():
         counts = zip(classes, source.class_counts, strict=True)
         told = ", ".join(f"{count} {name}" for name, count in counts)
@@ -199,6 +191,41 @@ def _fit(
 def _reading(recipe: Recipe) -> dict[str, str]:
     """What of the reading belongs into a training's id: streams come in an order of their own."""
     return {} if recipe.reader == "local" else {"reader": recipe.reader}
+
+
+def _records(
+    context: StepContext,
+    config: FitConfig,
+    dataset: Manifest,
+    labels: Mapping[str, Mapping[str, int]],
+    classes: Sequence[str],
+    split: str,
+) -> Any:
+    from mammo_core.datasets.readers import RecordSource
+
+    return RecordSource(
+        context.store,
+        dataset,
+        labels[split],
+        classes=len(classes),
+        batch_size=config.batch_size,
+        shuffle_seed=context.recipe.seed if split == "train" else None,
+    )
+
+
+def _exams(
+    context: StepContext, config: FitConfig, images: Manifest, frame: Frame, split: str
+) -> Any:
+    from mammo_core.datasets.exams import ExamSource
+
+    return ExamSource(
+        context.store,
+        images,
+        exams_of(frame.split(split)),
+        classes=len(IMAGE_CLASSES),
+        batch_size=config.batch_size,
+        shuffle_seed=context.recipe.seed if split == "train" else None,
+    )
 
 
 def checkpoint_folder(training: Manifest) -> str:

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from mammo_core.models.config import HeadConfig, NetworkConfig
+from mammo_core.models.config import HeadConfig, NetworkConfig, TwoViewConfig
 
 Optimizer = Literal["sgd", "rmsprop", "adagrad", "adadelta", "adamax", "adam", "nadam", "adamw"]
 Balance = Literal["batch_weights", "class_weights", "balanced_sampling"]
@@ -196,10 +196,13 @@ class ImageTrainingConfig(FitConfig):
             whole-image network training begins with, instead of a patch classifier's.
             `head` then has no meaning. Empty: none.
         head: Put on the patch network.
+        two_view: Both views of a breast are seen together; None: each image alone. The
+            probability is then the breast's.
     """
 
     start: str = ""
     head: HeadConfig = HeadConfig()
+    two_view: TwoViewConfig | None = None
     batch_size: int = Field(default=2, ge=1)
     stages: tuple[StageConfig, ...] = Field(default_factory=_image_stages, min_length=1)
     selection: Selection = "auc"

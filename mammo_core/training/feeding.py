@@ -12,7 +12,7 @@ from mammo_core.training.augmentation import augment, draw
 from mammo_core.training.balance import sample_weights, weights_of
 from mammo_core.training.checks import check_labels
 from mammo_core.training.config import FitConfig
-from mammo_core.training.prediction import ToNetwork, to_channels
+from mammo_core.training.views import ToNetwork, to_channels, to_inputs
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,13 @@ def training_steps(
     given = None
     if config.class_weights is not None:
         given = weights_of(config.class_weights, class_names)
+
+    def changed(images: Any, names: list[str]) -> Any:
+        if config.augmentation is not None:
+            drawn = draw(config.augmentation, seed, names, epoch, channels)
+            images = augment(images, drawn, config.augmentation)
+        return to_channels(images, channels)
+
     first: Batch | None = None
     for number, batch in enumerate(source.batches(epoch)):
         first = first or batch
@@ -69,10 +76,7 @@ def training_steps(
         pixels = batch.pixels
         if missing:
             pixels = np.concatenate([pixels, first.pixels[:missing]])
-        images: Any = to_network(pixels)
-        if config.augmentation is not None:
-            drawn = draw(config.augmentation, seed, ids, epoch, channels)
-            images = augment(images, drawn, config.augmentation)
+        images = to_inputs(pixels, ids, to_network, changed)
         targets = np.zeros((len(ids), classes), np.float32)
         targets[np.arange(count), batch.labels] = 1
         weights = np.zeros(len(ids), np.float32)
@@ -80,4 +84,4 @@ def training_steps(
         # Keras divides by all rows; the loss is a mean over the records, or their weights.
         total = own.sum(dtype=np.float64) if config.weighted_mean else count
         weights[:count] = own * np.float32(len(ids) / total)
-        yield Step(batch.ids, to_channels(images, channels), targets, weights, batch.labels)
+        yield Step(batch.ids, images, targets, weights, batch.labels)

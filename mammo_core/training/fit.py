@@ -19,7 +19,7 @@ from mammo_core.training.checkpoint import Arrays, Checkpoints, Saved, State
 from mammo_core.training.checks import check, empty_set, warnings_of
 from mammo_core.training.config import FitConfig, HardwareConfig, Selection, StageConfig
 from mammo_core.training.feeding import Step, training_steps
-from mammo_core.training.prediction import ToNetwork, choose_compiler, uses_xla
+from mammo_core.training.prediction import choose_compiler, uses_xla
 from mammo_core.training.prefetch import prefetch
 from mammo_core.training.stages import (
     dropouts,
@@ -30,6 +30,7 @@ from mammo_core.training.stages import (
     restore_dropouts,
 )
 from mammo_core.training.validation import validate
+from mammo_core.training.views import ToNetwork
 
 Row = dict[str, Any]
 

@@ -2,18 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import product
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
-from keras import ops
 
 from mammo_core.datasets.batches import Batch, BatchSource
 from mammo_core.errors import ModelError
 from mammo_core.training.prefetch import prefetch
+from mammo_core.training.views import ToNetwork, to_channels, to_inputs
 
-ToNetwork = Callable[[npt.NDArray[np.uint16]], npt.NDArray[np.float32]]
 Probabilities = npt.NDArray[np.float32]
 
 
@@ -46,14 +46,21 @@ def predict(
     probabilities: list[Probabilities] = []
     labels: list[npt.NDArray[np.int32]] = []
 
-    def prepared() -> Iterator[tuple[Batch, npt.NDArray[np.float32]]]:
+    def prepared() -> Iterator[tuple[Batch, Any]]:
         size = 0
+        channels = int(model.inputs[0].shape[-1])
         for batch in source.batches(0):
             size = max(size, len(batch.ids))
-            images = to_network(batch.pixels)
             # One shape for all batches: no second trace, and the same sums in the same order.
             missing = size - len(batch.ids)
-            yield batch, np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
+            pixels = batch.pixels
+            if missing:
+                pixels = np.concatenate([pixels, np.repeat(pixels[-1:], missing, axis=0)])
+            ids = batch.ids + batch.ids[-1:] * missing
+            yield (
+                batch,
+                to_inputs(pixels, ids, to_network, lambda x, _: to_channels(x, channels)),
+            )
 
     with closing(prefetch(prepared())) as batches:
         for batch, images in batches:
@@ -69,29 +76,20 @@ def predict(
     return ids, np.concatenate(probabilities), np.concatenate(labels)
 
 
-def score(model: keras.Model, images: npt.NDArray[np.float32], flips: bool) -> Probabilities:
-    """Return the probabilities `(n, classes) float32` of `(n, h, w, c) float32` images."""
-    images = to_channels(images, int(model.inputs[0].shape[-1]))
-    views = [images]
-    if flips:
-        views += [images[:, :, ::-1], images[:, ::-1], images[:, ::-1, ::-1]]
-    total: Any = sum(model.predict_on_batch(view) for view in views)
-    return np.asarray(total / np.float32(len(views)), np.float32)
-
-
-def to_channels(images: Any, channels: int) -> Any:
-    """Make the equal channels of grey images on the device: a third of the bytes travels.
+def score(model: keras.Model, images: Any, flips: bool) -> Probabilities:
+    """Return the probabilities `(n, classes) float32` of images.
 
     Args:
-        images: `(n, h, w, 1 or channels) float32`.
-        channels: Of the model.
-
-    Returns:
-        `(n, h, w, channels) float32`.
+        model: A classifier.
+        images: `(n, h, w, c) float32`, or a list of two for a network of both views.
+        flips: Average over the image and its three flips.
     """
-    if images.shape[-1] == channels:
-        return images
-    return ops.repeat(ops.convert_to_tensor(images), channels, axis=-1)
+    views = [slice(None), slice(None, None, -1)] if flips else [slice(None)]
+    total: Any = 0.0
+    for rows, columns in product(views, views):
+        flipped = [x[:, rows, columns] for x in (images if isinstance(images, list) else [images])]
+        total = total + model.predict_on_batch(flipped if len(flipped) > 1 else flipped[0])
+    return np.asarray(total / np.float32(len(views) ** 2), np.float32)
 
 
 def choose_compiler(model: keras.Model, xla: bool | None = None) -> None:

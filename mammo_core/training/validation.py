@@ -8,7 +8,8 @@ import numpy as np
 
 from mammo_core.datasets.batches import BatchSource
 from mammo_core.metrics import accuracy, one_against_rest_auc
-from mammo_core.training.prediction import ToNetwork, predict
+from mammo_core.training.prediction import predict
+from mammo_core.training.views import ToNetwork
 
 
 def validate(

@@ -8,7 +8,7 @@ import pytest
 
 from mammo_core.datasets.batches import Batch
 from mammo_core.features.frame import IMAGE_CLASSES
-from mammo_core.models import build_patch_network, network_of, to_whole_image
+from mammo_core.models import build_patch_network, network_of, to_two_views, to_whole_image
 from mammo_core.recipes import load_recipe
 from mammo_core.training import FitConfig, train
 from mammo_core.training.stages import make_optimizer, open_all, open_layers
@@ -22,7 +22,7 @@ NAMES = sorted(path.stem for path in RECIPES.glob("*.yaml"))
 class Records:
     """Two batches of noise, every class in turn."""
 
-    def __init__(self, classes: int, shape: tuple[int, int], batch: int = 2) -> None:
+    def __init__(self, classes: int, shape: tuple[int, ...], batch: int = 2) -> None:
         self.classes, self.shape, self.batch = classes, shape, batch
         self.labels = (np.arange(2 * batch) % classes).astype(np.int32)
 
@@ -39,6 +39,8 @@ class Records:
         for start in range(0, self.size, self.batch):
             labels = self.labels[start : start + self.batch]
             pixels = rng.integers(0, 65536, (len(labels), *self.shape)).astype(np.uint16)
+            if len(self.shape) == 3:
+                pixels[0, 1] = 0  # a view that was not taken
             yield Batch([f"r{start + n}" for n in range(len(labels))], pixels, labels)
 
 
@@ -52,7 +54,7 @@ def eager() -> Iterator[None]:
     tf.config.run_functions_eagerly(False)
 
 
-def two_steps(model, config: FitConfig, names: tuple[str, ...], shape: tuple[int, int]) -> None:
+def two_steps(model, config: FitConfig, names: tuple[str, ...], shape: tuple[int, ...]) -> None:
     for stage in config.stages:  # all of them open, and make their optimizer
         assert open_layers(model, stage)
         assert make_optimizer(stage, model, config.accumulate).learning_rate > 0
@@ -92,7 +94,10 @@ def test_a_recipe_builds_everything_and_trains_two_steps(name: str) -> None:
     model = to_whole_image(
         patch_model, recipe.image_training.head, shape, classes=2, seed=recipe.seed
     )
-    two_steps(model, recipe.image_training, IMAGE_CLASSES, shape)
+    pairs = recipe.image_training.two_view
+    if pairs is not None:
+        model = to_two_views(model, pairs)
+    two_steps(model, recipe.image_training, IMAGE_CLASSES, (2, *shape) if pairs else shape)
 
 
 @pytest.mark.parametrize("name", NAMES)
