@@ -24,7 +24,14 @@ def with_patches(tmp_path_factory, make_package):
     classes = ("background", "calc_ben", "calc_mal", "mass_ben", "mass_mal")
     folder = tmp_path_factory.mktemp("patches") / "package"
     channels = patch.input_shape[-1]
-    make_package(folder, channels=channels, patch_model=patch, patch_classes=classes, patch_size=32)
+    make_package(
+        folder,
+        channels=channels,
+        size=(96, 72),
+        patch_model=patch,
+        patch_classes=classes,
+        patch_size=32,
+    )
     return load(folder)
 
 
