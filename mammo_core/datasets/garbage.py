@@ -21,22 +21,26 @@ from mammo_core.store.base import Entry
 
 #: What is not published is left alone for so long (seconds).
 GRACE_S = 24 * 3600.0
-#: Kinds of outputs; others count when a manifest of theirs is there.
-_KINDS = frozenset(
+#: Kinds of outputs on the way to a model: they go when nothing refers to them. What people
+#: asked for (frames, scores, experiments, whatever else there will be) stays, with its lineage.
+_ON_THE_WAY = frozenset(
     {
         "tables",
         "datasets/images",
         "datasets/patches",
-        "frames",
         "trainings/patch",
         "trainings/image",
         "evaluations",
+        "regions",
         "gates",
+        "validations",
     }
 )
+_KINDS = _ON_THE_WAY | {"frames", "scores"}
 #: Outputs that say why another one was let through, and where their lineage names it.
 _JUDGEMENTS = {"gates": "evaluation", "validations": "frame"}
 _PLACE = re.compile(r"([a-z][a-z_-]*(?:/[a-z][a-z_-]*)?)/([0-9a-f]{32})/(.+)")
+_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 _MEMO = re.compile(r"([a-z]+)/memos/[0-9a-f]+\.json")
 _STATUS = re.compile(r"runs/([^/]+)/steps/[^/]+\.json")
 #: Folders whose contents are not outputs.
@@ -159,8 +163,8 @@ class _Search:
         return max(entry.modified for entry in entries) >= self.before
 
     def _starts(self) -> Iterator[str]:
-        """Ids that no model names and that are kept: frames, and what is being used."""
-        yield from (id for id, manifest in self.outputs.items() if manifest.kind == "frames")
+        """Ids that no model names and that are kept: results, and what is being used."""
+        yield from (id for id, one in self.outputs.items() if one.kind not in _ON_THE_WAY)
         runs: dict[str, list[Entry]] = defaultdict(list)
         for key, entry in self.entries.items():
             if _STATUS.fullmatch(key):
@@ -176,13 +180,13 @@ class _Search:
 
     def _reached(self, starts: set[str]) -> set[str]:
         reached: set[str] = set()
-        waiting = [id for id in starts if id in self.outputs]
+        waiting = [id for id in _ids(starts) if id in self.outputs]
         while waiting:
             id = waiting.pop()
             if id not in reached:
                 reached.add(id)
-                lineage = self.outputs[id].lineage.values()
-                waiting += [other for other in lineage if other in self.outputs]
+                named = _ids(self.outputs[id].lineage.values())
+                waiting += [other for other in named if other in self.outputs]
         # Why a kept model was let through belongs to it.
         for id, manifest in self.outputs.items():
             judged = _JUDGEMENTS.get(manifest.kind)
@@ -247,6 +251,11 @@ def _json(store: Store, key: str) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _ids(texts: Iterable[str]) -> set[str]:
+    """The ids in texts: some hold several."""
+    return {id for text in texts for id in _ID.findall(text)}
+
+
 def _output(store: Store, key: str) -> str:
     """Id of the output that a step's status names."""
     parts = str(_json(store, key).get("output", "")).split("/")
@@ -305,6 +314,6 @@ def _taken(store: Store, item: Garbage, seen: frozenset[str]) -> bool:
             except (RecordError, StoreError):
                 return True
             files = {file.key for file in manifest.files}
-            if item.output in manifest.lineage.values() or not files.isdisjoint(item.keys):
+            if item.output in _ids(manifest.lineage.values()) or not files.isdisjoint(item.keys):
                 return True
     return False

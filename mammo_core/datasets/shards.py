@@ -86,7 +86,7 @@ def read_shard(store: Store, file: StoredFile) -> Iterator[bytes]:
         RecordError: When the shard is damaged.
     """
     excluded = frozenset(file.excluded)
-    for record in read_records(store.fetch(file.key)):
+    for record in read_records(store.fetch(file.key), file.key):
         if not excluded or record_id(record) not in excluded:
             yield record
 
@@ -104,8 +104,13 @@ def record_id(record: bytes) -> str:
     return name.decode()
 
 
-def read_records(path: Path) -> Iterator[bytes]:
-    """Yield the records of a TFRecord file; RecordError names the file when it is damaged."""
+def read_records(path: Path, name: str = "") -> Iterator[bytes]:
+    """Yield the records of a TFRecord file; RecordError names the file when it is damaged.
+
+    Args:
+        path: The file.
+        name: What messages call it; default its name.
+    """
     with path.open("rb") as file:
         for number in itertools.count():
             head = file.read(_HEAD.size)
@@ -124,9 +129,11 @@ def read_records(path: Path) -> Iterator[bytes]:
                     raise ValueError("the CRC-32C of its data is wrong")
             except ValueError as error:
                 raise RecordError(
-                    f"The shard {path.name} is damaged at record {number}",
+                    f"The shard {name or path.name} is damaged at record {number}",
                     expected="a whole TFRecord with matching CRC-32C",
                     received=str(error),
+                    hint="`mammo store verify` tells what else is; remove the folder of the "
+                    "output that made it and run again",
                 ) from error
             yield record
 

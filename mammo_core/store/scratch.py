@@ -8,7 +8,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-#: Size of the cache (bytes).
+from mammo_core.errors import StoreError
+
+#: Size of the cache (bytes), unless MAMMO_SCRATCH_GB names another.
 BOUND = 20 * 2**30
 #: A file that was asked for this lately may be in use by another process (seconds).
 _IN_USE_S = 6 * 3600.0
@@ -41,14 +43,37 @@ def release(path: Path) -> None:
         os.utime(path, (then, then))
 
 
-def prune(bound: int = BOUND) -> None:
+def bound_bytes() -> int:
+    """The size the cache may have: MAMMO_SCRATCH_GB, or 20 GiB.
+
+    Raises:
+        StoreError: When what is told is no size.
+    """
+    told = os.environ.get("MAMMO_SCRATCH_GB")
+    if not told:
+        return BOUND
+    try:
+        size = float(told)
+    except ValueError:
+        size = -1.0
+    if not 0 <= size < 2**30:
+        raise StoreError(
+            "The size of the scratch cache cannot be used",
+            expected="MAMMO_SCRATCH_GB to be a number of GiB, 0 or more",
+            received=repr(told),
+        )
+    return int(size * 2**30)
+
+
+def prune(bound: int | None = None) -> None:
     """Remove the files used longest ago until the cache fits its bound.
 
     Files that this process uses stay, and those that another one asked for lately.
 
     Args:
-        bound: Size to come down to (bytes).
+        bound: Size to come down to (bytes); default that of `bound_bytes`.
     """
+    bound = bound_bytes() if bound is None else bound
     recent = time.time() - _IN_USE_S
     with _PRUNING:
         files = []

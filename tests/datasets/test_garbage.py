@@ -100,6 +100,16 @@ def test_what_registered_versions_and_frames_refer_to_stays(store):
     assert len(list(store.list("datasets/patches/"))) == 2
 
 
+def test_results_stay_and_lineage_may_name_several(file_store):
+    for number in (1, 2, 3):
+        output(file_store, "trainings/image", number)
+    members = {"members": f"{id_of(1)},{id_of(2)}", "model": "m"}
+    scores = Manifest(kind="scores", id=id_of(9), revision=1, config={}, files=(), lineage=members)
+    publish(file_store, scores)
+    publish(file_store, scores.model_copy(update={"kind": "experiments", "id": id_of(10)}))
+    assert names(file_store) == {f"trainings/image/{id_of(3)}": "nothing refers to it"}
+
+
 def test_files_that_another_manifest_lists_stay(file_store):
     old = output(file_store, "datasets/images", 1)
     new = output(file_store, "datasets/images", 2, files=old.files)

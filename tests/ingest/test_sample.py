@@ -1,5 +1,6 @@
 """`sample`: what is published, by what id."""
 
+import io
 from collections import Counter
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from mammo_core.datasets import PatchRecord
 from mammo_core.datasets.shards import read_records
 from mammo_core.datasets.tables import read_table
+from mammo_core.errors import MammoError
 from mammo_core.ingest.runner import RunnerConfig
 from mammo_core.ingest.sample import sample, sample_id
 from mammo_core.sampling import SamplingConfig
@@ -113,3 +115,25 @@ def test_no_patches_are_tables_without_rows(file_store, phantom_tables, work):
     manifest = run(file_store, images, CONFIG.model_copy(update={"background_patches": 0}))
     assert manifest.counts["patches"] == 0 and manifest.files_like("shard-") == []
     assert list(read_table(file_store, manifest, "patches.parquet")["patch_id"]) == []
+
+
+def test_one_flipped_byte_of_a_shard_is_told_with_its_key(store, phantom_tables, work):
+    images = work.convert(store, phantom_tables)
+    key = images.files_like("shard-")[0].key
+    data = bytearray(store.read(key))
+    data[len(data) // 2] ^= 1
+    if store.uri.startswith("file:"):
+        (store.root / key).write_bytes(data)
+    else:
+        store._client.put_object(
+            "mammo-tests",
+            store._name(key),
+            io.BytesIO(bytes(data)),
+            len(data),
+            metadata={"sha256": images.files_like("shard-")[0].sha256},
+        )
+    with pytest.raises(MammoError, match="damaged") as caught:
+        run(store, images)
+    assert key in str(caught.value)
+    left = list(store.list("datasets/patches"))
+    assert not [key for key in left if key.endswith(("manifest.json", ".tfrecord"))]

@@ -208,3 +208,23 @@ def test_the_cache_forgets_what_nobody_used_lately(tmp_path, monkeypatch):
     scratch.prune(bound=0)
     # The first is ours, the last was used lately by somebody.
     assert [path.exists() for path in paths] == [True, False, False, True]
+
+
+def test_the_caches_bound_is_told_by_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("MAMMO_SCRATCH", str(tmp_path))
+    monkeypatch.setattr(scratch, "_used", set())
+    paths = []
+    for number in range(3):
+        path = tmp_path / str(number) / "file"
+        path.parent.mkdir()
+        path.write_bytes(bytes(2**20))
+        os.utime(path, (time.time() - (30 - number) * 3600,) * 2)
+        paths.append(path)
+    scratch.prune()
+    assert all(path.exists() for path in paths)
+    monkeypatch.setenv("MAMMO_SCRATCH_GB", "0.002")  # two files and a little
+    scratch.prune()
+    assert [path.exists() for path in paths] == [False, True, True]
+    monkeypatch.setenv("MAMMO_SCRATCH_GB", "much")
+    with pytest.raises(StoreError, match="MAMMO_SCRATCH_GB"):
+        scratch.prune()
