@@ -32,6 +32,7 @@ def report(
     patches: PatchEvaluation | None = None,
     histories: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     patch_examples: Mapping[str, npt.NDArray[np.uint16]] | None = None,
+    errors: Iterable[Mapping[str, Any]] = (),
     overlays: Sequence[Overlay] = (),
     regions: Iterable[Mapping[str, Any]] = (),
     rejects: Iterable[Mapping[str, Any]] = (),
@@ -48,6 +49,7 @@ def report(
         histories: For every training its epochs: mappings with stage, epoch, loss, accuracy,
             val_loss, val_accuracy, val_auc, learning_rate, images_per_s.
         patch_examples: For every patch class `(n, h, w) uint16`.
+        errors: Rows of the table of images that were called wrongly (`wording.errors_table`).
         overlays: Test views with heatmaps.
         regions: Rows of the table of the hottest regions in them.
         rejects: Rows item, kind, reason, step.
@@ -60,6 +62,13 @@ def report(
     sections.summary(page, result)
     sections.on_test(page, result)
     sections.groups(page, result)
+    wrong = list(errors)
+    if wrong:
+        page.section(
+            "Missed and false alarms",
+            "The worst of each kind at the first operating point: look at these first.",
+        )
+        page.table(Table.of(wrong))
     counts = list(dataset_counts)
     if counts:
         page.section("Data").table(Table.of(counts))

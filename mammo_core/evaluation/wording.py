@@ -1,12 +1,16 @@
 """An evaluation in words: for readers of the report, the model card and the KFP UI."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from mammo_core.evaluation.aggregate import Level
 from mammo_core.evaluation.levels import LevelResult
 from mammo_core.evaluation.patches import PatchEvaluation
 from mammo_core.evaluation.whole_image import EvaluationResult
 from mammo_core.metrics import Interval
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PLURAL: Mapping[Level, str] = {"image": "images", "breast": "breasts", "patient": "patients"}
 
@@ -92,6 +96,40 @@ def subgroups_table(result: EvaluationResult) -> list[dict[str, object]]:
             "note": group.warning,
         }
         for group in result.subgroups
+    ]
+
+
+def errors_table(
+    test: "pd.DataFrame", result: EvaluationResult, most: int = 10
+) -> list[dict[str, object]]:
+    """Return the images that were called wrongly, as rows, the worst of each kind first.
+
+    Args:
+        test: The predictions that were evaluated.
+        result: Of them.
+        most: Rows of each kind.
+
+    Returns:
+        Malignant images below the first operating point and benign ones above it; none where
+        there is no operating point.
+    """
+    point = result.rules.image.point()
+    if point is None:
+        return []
+    ordered = test.sort_values(["probability", "image_id"])
+    called = ordered["probability"] >= point.threshold
+    missed = ordered[(ordered["label"] == 1) & ~called].head(most)
+    alarms = ordered[(ordered["label"] == 0) & called].iloc[::-1].head(most)
+    facts = [name for name in ("lesion_types", "breast_density") if name in test.columns]
+    return [
+        {
+            "what": what,
+            "view": row["view_id"],
+            "probability": row["probability"],
+            **{name.replace("_", " "): row[name] for name in facts},
+        }
+        for what, rows in (("missed", missed), ("false alarm", alarms))
+        for row in rows.to_dict("records")
     ]
 
 

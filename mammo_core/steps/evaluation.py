@@ -1,19 +1,16 @@
 """The step that evaluates: what it measures and draws."""
 
 import json
-from collections import defaultdict
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mammo_core.datasets import ImageRecord, Manifest, PatchRecord, content_id, publish
+from mammo_core.datasets import Manifest, content_id, publish
 from mammo_core.datasets.exams import ExamSource
 from mammo_core.datasets.manifests import fetch_verified, find, put_bytes
 from mammo_core.datasets.readers import RecordSource
-from mammo_core.datasets.shards import read_shard
 from mammo_core.datasets.tables import put_table, read_table
 from mammo_core.evaluation import (
     LEVELS,
@@ -26,22 +23,19 @@ from mammo_core.evaluation import (
 )
 from mammo_core.evaluation import evaluate as evaluate_images
 from mammo_core.evaluation.averaging import shifted, shifts
-from mammo_core.evaluation.explanation import hot_regions, patch_heat
 from mammo_core.features.frame import IMAGE_CLASSES, SPLITS, Frame, from_manifest
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.progress import progress
-from mammo_core.reporting import Overlay
-from mammo_core.seeds import generator
 from mammo_core.steps.base import StepContext, step
 from mammo_core.steps.data import TABLES, rejects_of
 from mammo_core.steps.exams import breast_of, exams_of
 from mammo_core.steps.networks import load_network, training_preprocessing
+from mammo_core.steps.pictures import overlays_of, patch_examples
 from mammo_core.store import Store
 
 #: Raised by hand when the numbers or the report change.
 EVALUATION_REVISION = 3
 EVALUATION = "evaluations"
-_PATCHES_SHOWN = 8
 #: Of a frame, what evaluation needs of an image: the last three make subgroups.
 _COLUMNS = [
     *("image_id", "patient_key", "view_id", "laterality", "view", "label"),
@@ -158,7 +152,7 @@ def _evaluate_and_report(
     patch_result = _evaluate_patches(context, patches, data, labels, patch_model, preprocessing)
     context.say(f"test AUC {result.auc:.4f}, patch accuracy {patch_result.accuracy:.4f}")
 
-    overlays, regions = _overlays(
+    overlays, regions = overlays_of(
         store,
         images,
         predictions["test"],
@@ -188,7 +182,8 @@ def _evaluate_and_report(
             "Patch classifier": _history(store, patch_training),
             "Whole-image classifier": _history(store, image_training),
         },
-        patch_examples=_patch_examples(store, patches, labels, recipe.label_map.names, recipe.seed),
+        patch_examples=patch_examples(store, patches, labels, recipe.label_map.names, recipe.seed),
+        errors=wording.errors_table(predictions["test"], result),
         overlays=overlays,
         regions=regions,
         rejects=rejects_of(context, *outputs),
@@ -351,90 +346,3 @@ def _history(store: Store, training: Manifest) -> list[dict[str, Any]]:
         fetch_verified(store, training.file("history.json")).read_bytes()
     )
     return rows
-
-
-def _patch_examples(
-    store: Store, patches: Manifest, labels: dict[str, int], classes: Sequence[str], seed: int
-) -> dict[str, npt.NDArray[np.uint16]]:
-    by_class: dict[int, list[str]] = defaultdict(list)
-    for name in sorted(labels):
-        by_class[labels[name]].append(name)
-    chosen: dict[str, int] = {}
-    for index, names in by_class.items():
-        draw = generator(seed, "patch-examples", index)
-        for position in draw.permutation(len(names))[:_PATCHES_SHOWN]:
-            chosen[names[position]] = index
-    pictures: dict[int, list[npt.NDArray[np.uint16]]] = defaultdict(list)
-    for file in patches.files_like("shard-"):
-        for record in map(PatchRecord.from_bytes, read_shard(store, file)):
-            if record.patch_id in chosen:
-                pictures[chosen[record.patch_id]].append(record.pixels)
-    return {classes[index]: np.stack(pictures[index]) for index in sorted(pictures)}
-
-
-def _overlays(
-    store: Store,
-    images: Manifest,
-    predictions: pd.DataFrame,
-    patch_model: Any,
-    preprocessing: Preprocessing,
-    patch_size: int,
-    count: int,
-) -> tuple[list[Overlay], list[dict[str, Any]]]:
-    """The most and the least suspicious test views of both labels, with their heatmaps.
-
-    Returns:
-        Pictures, and the hottest regions in them as rows of a table.
-    """
-    from mammo_core.models import fully_convolutional
-
-    ordered = predictions.sort_values(["probability", "image_id"])
-    positive, negative = ordered[ordered["label"] == 1], ordered[ordered["label"] == 0]
-    half = (count + 1) // 2
-    picked = pd.concat(
-        [
-            positive.tail(half - half // 3),
-            positive.head(half // 3),
-            negative.head(count - half - (count - half) // 3),
-            negative.tail((count - half) // 3),
-        ]
-    ).drop_duplicates("image_id")
-    wanted = {row.image_id: row for row in picked.itertuples()}
-    records: dict[str, ImageRecord] = {}
-    for file in images.files_like("shard-"):
-        for record in map(ImageRecord.from_bytes, read_shard(store, file)):
-            if record.image_id in wanted:
-                records[record.image_id] = record
-    network = fully_convolutional(patch_model, patch_size)
-    overlays, regions = [], []
-    for name, row in wanted.items():
-        record = records[name]
-        batch = preprocessing.to_network(record.pixels[np.newaxis])
-        heat = patch_heat(network, batch, patch_size)[0]
-        mask = np.zeros(record.pixels.shape, bool)
-        for lesion in record.lesions:
-            mask |= lesion.mask
-        label = "malignant" if row.label else "benign"
-        overlays.append(
-            Overlay(
-                image=record.pixels,
-                heat=heat,
-                mask=mask,
-                caption=f"{row.view_id}: {label}, malignant probability {row.probability:.2f}",
-            )
-        )
-        regions += [
-            {
-                "view": row.view_id,
-                "region": region.rank,
-                "row": round(region.row),
-                "column": round(region.column),
-                "rows": f"{region.top}–{region.bottom}",
-                "columns": f"{region.left}–{region.right}",
-                "area (pixels)": region.area,
-                "highest": region.peak,
-                "in an annotated lesion": bool(mask[round(region.row), round(region.column)]),
-            }
-            for region in hot_regions(heat)
-        ]
-    return overlays, regions

@@ -137,6 +137,20 @@ def test_in_words(tables, result):
     assert "Not calibrated" in " ".join(wording.cautions(evaluate(test, worse, CONFIG, 0)))
 
 
+def test_the_worst_errors_come_first(tables, result):
+    rows = wording.errors_table(tables[0], result, most=3)
+    assert [row["what"] for row in rows] == ["missed"] * 3 + ["false alarm"] * 3
+    assert set(rows[0]) == {"what", "view", "probability", "lesion types", "breast density"}
+    test, threshold = tables[0], result.operating_point.threshold
+    malignant = test[test["label"] == 1]["probability"].sort_values()
+    assert [row["probability"] for row in rows[:3]] == malignant[:3].tolist()
+    assert all(row["probability"] >= threshold for row in rows[3:])
+    assert rows[3]["probability"] == test[test["label"] == 0]["probability"].max()
+    everything = wording.errors_table(tables[0], result, most=1000)
+    counts = result.at_operating_point
+    assert len(everything) == counts.false_negatives + counts.false_positives
+
+
 def test_one_class_per_breast_is_told_not_hidden(tables):
     test, validation = tables
     left = test[test["laterality"] == "LEFT"]

@@ -1,0 +1,129 @@
+"""Pictures of an evaluation: patches of every class, and test views with their heatmaps."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from mammo_core.datasets import ImageRecord, Manifest
+from mammo_core.datasets.readers import RecordSource
+from mammo_core.datasets.shards import read_shard
+from mammo_core.evaluation.explanation import hot_regions, patch_heat
+from mammo_core.preprocessing import Preprocessing
+from mammo_core.reporting import Overlay
+from mammo_core.seeds import generator
+from mammo_core.store import Store
+
+_PATCHES_SHOWN = 8
+
+
+def patch_examples(
+    store: Store, patches: Manifest, labels: dict[str, int], classes: Sequence[str], seed: int
+) -> dict[str, npt.NDArray[np.uint16]]:
+    """Draw a few patches of every class.
+
+    Args:
+        store: Where they are.
+        patches: The patch dataset.
+        labels: Patch id → class index.
+        classes: Names of the classes.
+        seed: Of the draw.
+
+    Returns:
+        For every class that occurs its patches, `(n, h, w) uint16`.
+    """
+    by_class: dict[int, list[str]] = defaultdict(list)
+    for name in sorted(labels):
+        by_class[labels[name]].append(name)
+    chosen: dict[str, int] = {}
+    for index, names in by_class.items():
+        draw = generator(seed, "patch-examples", index)
+        for position in draw.permutation(len(names))[:_PATCHES_SHOWN]:
+            chosen[names[position]] = index
+    pictures: dict[int, list[npt.NDArray[np.uint16]]] = defaultdict(list)
+    for batch in RecordSource(store, patches, chosen, classes=len(classes), batch_size=8).batches(
+        0
+    ):
+        for name, pixels in zip(batch.ids, batch.pixels, strict=True):
+            pictures[chosen[name]].append(pixels)
+    return {classes[index]: np.stack(pictures[index]) for index in sorted(pictures)}
+
+
+def overlays_of(
+    store: Store,
+    images: Manifest,
+    predictions: pd.DataFrame,
+    patch_model: Any,
+    preprocessing: Preprocessing,
+    patch_size: int,
+    count: int,
+) -> tuple[list[Overlay], list[dict[str, Any]]]:
+    """The most and the least suspicious test views of both labels, with their heatmaps.
+
+    Args:
+        store: Where the images are.
+        images: The image dataset.
+        predictions: Of the test set.
+        patch_model: The patch classifier.
+        preprocessing: The way pixels reach it.
+        patch_size: Side of its patches, pixels.
+        count: Views to show.
+
+    Returns:
+        Pictures, and the hottest regions in them as rows of a table.
+    """
+    from mammo_core.models import fully_convolutional
+
+    ordered = predictions.sort_values(["probability", "image_id"])
+    positive, negative = ordered[ordered["label"] == 1], ordered[ordered["label"] == 0]
+    half = (count + 1) // 2
+    picked = pd.concat(
+        [
+            positive.tail(half - half // 3),
+            positive.head(half // 3),
+            negative.head(count - half - (count - half) // 3),
+            negative.tail((count - half) // 3),
+        ]
+    ).drop_duplicates("image_id")
+    wanted = {row.image_id: row for row in picked.itertuples()}
+    records: dict[str, ImageRecord] = {}
+    for file in images.files_like("shard-"):
+        for record in map(ImageRecord.from_bytes, read_shard(store, file)):
+            if record.image_id in wanted:
+                records[record.image_id] = record
+    network = fully_convolutional(patch_model, patch_size)
+    overlays, regions = [], []
+    for name, row in wanted.items():
+        record = records[name]
+        batch = preprocessing.to_network(record.pixels[np.newaxis])
+        heat = patch_heat(network, batch, patch_size)[0]
+        mask = np.zeros(record.pixels.shape, bool)
+        for lesion in record.lesions:
+            mask |= lesion.mask
+        label = "malignant" if row.label else "benign"
+        overlays.append(
+            Overlay(
+                image=record.pixels,
+                heat=heat,
+                mask=mask,
+                caption=f"{row.view_id}: {label}, malignant probability {row.probability:.2f}",
+            )
+        )
+        regions += [
+            {
+                "view": row.view_id,
+                "region": region.rank,
+                "row": round(region.row),
+                "column": round(region.column),
+                "rows": f"{region.top}–{region.bottom}",
+                "columns": f"{region.left}–{region.right}",
+                "area (pixels)": region.area,
+                "highest": region.peak,
+                "in an annotated lesion": bool(mask[round(region.row), round(region.column)]),
+            }
+            for region in hot_regions(heat)
+        ]
+    return overlays, regions
