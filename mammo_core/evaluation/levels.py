@@ -8,7 +8,7 @@ from mammo_core.errors import RecordError
 from mammo_core.evaluation.aggregate import Level, at_level
 from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.evaluation.decisions import DecisionRules
-from mammo_core.evaluation.predictions import class_patients, small_warning
+from mammo_core.evaluation.predictions import class_patients, never_certain, small_warning
 from mammo_core.metrics import (
     BinaryCounts,
     DeLongInterval,
@@ -146,7 +146,8 @@ def evaluate_level(
         n=len(table),
         n_malignant=int(labels.sum()),
         n_patients=int(table["patient_key"].nunique()),
-        auc=found["auc"],
+        # As many pairs of a malignant and a benign patient are independent of each other.
+        auc=never_certain(found["auc"], min(malignant, benign)),
         auc_delong=_delong(table),
         average_precision=found["average_precision"],
         partial_auc=found["partial_auc"],
@@ -162,8 +163,8 @@ def evaluate_level(
             PointResult(
                 name=point.name,
                 threshold=point.threshold,
-                sensitivity=_never_certain(found[f"sensitivity {point.name}"], malignant),
-                specificity=_never_certain(found[f"specificity {point.name}"], benign),
+                sensitivity=never_certain(found[f"sensitivity {point.name}"], malignant),
+                specificity=never_certain(found[f"specificity {point.name}"], benign),
                 counts=counts_at(labels, scores, point.threshold),
                 validation_sensitivity=point.sensitivity,
                 validation_specificity=point.specificity,
@@ -172,20 +173,6 @@ def evaluate_level(
         ),
         warning=small_warning(table, config.small_group),
     )
-
-
-def _never_certain(share: Interval, patients: int) -> Interval:
-    """Widen the interval of a share of none or all, which no resampling can widen.
-
-    Wilson's interval, every patient counted once.
-    """
-    if share.low != share.high:
-        return share
-    from scipy.stats import binomtest
-
-    ends = binomtest(round(share.value * patients), patients).proportion_ci(method="wilson")
-    low, high = min(share.value, float(ends.low)), max(share.value, float(ends.high))
-    return Interval(share.value, low, high, share.replicates)
 
 
 def _delong(table: "pd.DataFrame") -> DeLongInterval | None:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from mammo_core.errors import ModelError, RecordError
+from mammo_core.metrics import Interval
 from mammo_core.metrics.checks import finite, unique
 
 if TYPE_CHECKING:
@@ -89,4 +90,22 @@ def small_warning(table: "pd.DataFrame", least: int) -> str:
     malignant, benign = class_patients(table)
     if min(malignant, benign) >= least:
         return ""
-    return f"small: {malignant} patients with malignant, {benign} with benign findings"
+    return f"small: {malignant} malignant, {benign} benign patients"
+
+
+def never_certain(interval: Interval, patients: int) -> Interval:
+    """Widen an interval of no width: of a value of 0 or 1, which no resampling can widen.
+
+    Wilson's interval of a share of so many patients.
+
+    Args:
+        interval: Of a share or an AUC.
+        patients: Independent ones among those it was computed of.
+    """
+    if interval.low != interval.high or interval.value not in (0, 1) or not patients:
+        return interval
+    from scipy.stats import binomtest
+
+    ends = binomtest(round(interval.value * patients), patients).proportion_ci(method="wilson")
+    low, high = min(interval.value, float(ends.low)), max(interval.value, float(ends.high))
+    return Interval(interval.value, low, high, interval.replicates)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from mammo_core.errors import RecordError
 from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.evaluation.decisions import DecisionRules
-from mammo_core.evaluation.predictions import small_warning
+from mammo_core.evaluation.predictions import class_patients, never_certain, small_warning
 from mammo_core.metrics import Interval, auc_interval, counts_at
 
 if TYPE_CHECKING:
@@ -140,8 +140,15 @@ def _group(
     interval: Interval | None = None
     if 0 < labels.sum() < len(labels):
         try:
-            interval = auc_interval(
-                labels, scores, rows["patient_key"].to_numpy(), config.bootstrap_replicates, seed
+            interval = never_certain(
+                auc_interval(
+                    labels,
+                    scores,
+                    rows["patient_key"].to_numpy(),
+                    config.bootstrap_replicates,
+                    seed,
+                ),
+                min(class_patients(rows)),
             )
         except RecordError:
             interval = None  # too few patients: the warning says how many

@@ -80,7 +80,7 @@ def test_subgroups_with_counts_and_warnings(tables, result):
     for density, name in ((1, "1 (fatty)"), (2, "2 (scattered)"), (4, "4 (extremely dense)")):
         warning = groups[("breast density", name)].warning
         small = malignant[density] < 10
-        assert warning == "" or (small and f"small: {malignant[density]} patients" in warning)
+        assert warning == "" or (small and f"small: {malignant[density]} malignant" in warning)
         assert small == bool(warning)
     assert malignant.min() < 10 <= malignant.max()
     assert groups[("view", "CC")].warning == ""
@@ -166,10 +166,14 @@ def test_all_of_a_few_is_not_certainty(tables):
     test, validation = tables
     few = test[test["patient_key"] < "T_00010"]
     perfect = few.assign(probability=0.1 + 0.8 * few["label"])
-    point = evaluate(perfect, validation, CONFIG, 0).at("image").operating_points[0]
+    images = evaluate(perfect, validation, CONFIG, 0).at("image")
+    point = images.operating_points[0]
     assert (point.specificity.value, point.specificity.high) == (1, 1)
     # 10 patients with benign images, every one right: Wilson's interval begins at 0.72.
     assert point.specificity.low == pytest.approx(10 / (10 + 1.96**2), abs=1e-3)
+    malignant = few[few["label"] == 1]["patient_key"].nunique()
+    assert (images.auc.value, images.auc.high) == (1, 1)
+    assert images.auc.low == pytest.approx(malignant / (malignant + 1.96**2), abs=1e-3)
 
 
 def test_patch_intervals_by_patient():
