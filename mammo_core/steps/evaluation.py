@@ -297,6 +297,8 @@ def image_predictions(
         source = ExamSource(store, images, exams, classes=len(IMAGE_CLASSES), batch_size=8)
         scored = pd.Series([breast_of(row) for row in rows.itertuples()], index=rows.index)
         rows, scored = rows[scored.isin(set(exams))], scored[scored.isin(set(exams))]
+    if rows.empty:  # who needs rows says so
+        return rows[_COLUMNS].assign(probability=0.0)
     places = shifts(config.translation)
     total: Any = 0.0
     with progress("score images", source.size * len(places), "images") as shown:
