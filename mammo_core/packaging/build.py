@@ -206,6 +206,12 @@ def _labels(
                 expected=f"{classes} outputs",
                 received=f"{network.output_shape[-1]}",
             )
+    if len(image_model.inputs) != 1:
+        raise ModelError(
+            "This whole-image classifier cannot be packaged",
+            expected="a network that takes one image: packages score view by view",
+            received=f"one that takes {len(image_model.inputs)}",
+        )
     patch = {name: index for index, name in enumerate(patch_classes)}
     return LabelMap(image=dict(label_map), patch=patch if patch_model is not None else {})
 

@@ -27,6 +27,12 @@ GATE = "gates"
 PUSH = "pushes"
 #: Of the data that an adapter reads; the site knows that of its own data.
 _LICENCES = {"cbis_ddsm": "CBIS-DDSM: CC BY 3.0 (TCIA)", "inbreast": "INbreast: by agreement"}
+_WEIGHTS = {
+    "none": "random",
+    "imagenet": "ImageNet, by Keras Applications; ImageNet: non-commercial research",
+}
+#: What the headers of phantoms name as their maker.
+_PHANTOM = "mammo pipelines"
 
 
 @step("gate")
@@ -299,17 +305,22 @@ def _training_data(store: Store, images: Manifest, frame: Manifest, recipe: Reci
         return sorted(set(rows[column].dropna()) - {""}) if column in rows else []
 
     splits = {split: data.split(split) for split in SPLITS}
+    makers = tuple(map(str, seen("manufacturer")))
+    phantom = makers == (_PHANTOM,)
     first = recipe.patch_training.network.weights
     return TrainingData(
-        description=f"{recipe.source.adapter}, recipe {recipe.name}",
-        licence=_LICENCES.get(recipe.source.adapter, ""),
-        weights="random" if first == "none" else f"{first}: see its own licence",
+        description=f"{'synthetic phantoms, ' if phantom else ''}{recipe.source.adapter}, "
+        f"recipe {recipe.name}",
+        licence="none needed: drawn by a program"
+        if phantom
+        else _LICENCES.get(recipe.source.adapter, ""),
+        weights=_WEIGHTS.get(first, f"{first}: see its own licence"),
         split=recipe.split.name,
         images={split: len(of) for split, of in splits.items()},
         patients={split: int(of["patient_key"].nunique()) for split, of in splits.items()},
         malignant={split: int(of["label"].sum()) for split, of in splits.items()},
         views=tuple(map(str, seen("view"))),
-        manufacturers=tuple(map(str, seen("manufacturer"))),
+        manufacturers=makers,
         bits_stored=tuple(map(int, seen("bits_stored"))),
         smallest=(int(rows["rows"].min()), int(rows["columns"].min())) if "rows" in rows else None,
     )

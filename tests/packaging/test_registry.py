@@ -343,3 +343,57 @@ def test_pointer_is_plain_json(store, light_package):
     push(store, light_package("a"), "m")
     pointer = json.loads(store.read("models/m/champion"))
     assert pointer["version"] == 1 and len(pointer["model_id"]) == 64
+
+
+@pytest.mark.s3
+def test_two_pushes_at_once_to_a_bucket(s3_environment, light_package):
+    """Two versions, one champion, nothing lost; by conditional writes of a real server."""
+    from uuid import uuid4
+
+    uri = f"s3://mammo-tests/{uuid4().hex}"
+    folders = [light_package(content) for content in "ab"]
+    start = threading.Barrier(2)
+
+    def one(folder):
+        start.wait()
+        return push(open_store(uri), folder, "m")
+
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(one, folders))
+    store = open_store(uri)
+    assert sorted(result.version for result in results) == [1, 2]
+    assert [ref.version for ref in versions(store, "m")] == [1, 2]
+    assert champion(store, "m").version == 2
+    for result, folder in zip(results, folders, strict=True):
+        assert verify(resolve(result.uri)) == verify(folder)
+    assert rollback(store, "m").version == 1
+
+
+@pytest.mark.s3
+def test_an_s3_server_without_conditional_writes_is_refused(tmp_path, light_package, monkeypatch):
+    """moto behind a layer that drops If-None-Match and If-Match, as older servers ignore them."""
+    from moto.server import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import make_server
+
+    backend = DomainDispatcherApplication(create_backend_app)
+
+    def lax(environment, start_response):
+        for name in ("HTTP_IF_NONE_MATCH", "HTTP_IF_MATCH"):
+            environment.pop(name, None)
+        return backend(environment, start_response)
+
+    server = make_server("127.0.0.1", 0, lax, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        monkeypatch.setenv("MAMMO_S3_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("MAMMO_S3_ACCESS_KEY", "test")
+        monkeypatch.setenv("MAMMO_S3_SECRET_KEY", "test-secret")
+        monkeypatch.setenv("MAMMO_SCRATCH", str(tmp_path / "scratch"))
+        store = open_store("s3://lax/store")
+        with pytest.raises(StoreError, match="If-None-Match"):
+            push(store, light_package("a"), "m")
+        assert list(store.list("")) == []
+    finally:
+        server.shutdown()
+        thread.join()
