@@ -231,7 +231,8 @@ def _patches(
             if number is None:
                 number = numbers.images.get(patch.image_id, 0)
             stem = f"{_stem(view)}_{number}"
-            row = {name: getattr(patch, name) for name in (*_INDEX[3:], *_SHARES)}
+            row = {name: getattr(patch, name) for name in _INDEX[3:]}
+            row |= {name: round(getattr(patch, name), 6) for name in _SHARES}
             names = (f"{stem}_{count:04d}" for count in range(10**9))
             writer.write(patch.pixels, view, label_map.names[index], names, row)
         advance(len(patches))
@@ -293,4 +294,4 @@ def _known(part: Any) -> bool:
 
 def _numbered(stem: str) -> Iterator[str]:
     yield stem
-    yield from (f"{stem}-{number}" for number in range(2, 10**9))
+    yield from (f"{stem}_{number}" for number in range(2, 10**9))

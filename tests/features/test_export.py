@@ -181,13 +181,29 @@ def test_images_lie_in_neg_and_pos(place, tmp_path):
     names = [name for name in _files(out) if name.endswith(".png")]
     assert names == [
         "test/neg/site-4-x_RIGHT_CC.png",
-        "train/neg/P_00002_RIGHT_MLO-2.png",
         "train/neg/P_00002_RIGHT_MLO.png",
+        "train/neg/P_00002_RIGHT_MLO_2.png",
         "train/pos/P_00001_LEFT_CC.png",
         "val/pos/P_00003_LEFT_MLO.png",
     ]
     assert np.array_equal(_read(out / "train/pos/P_00001_LEFT_CC.png"), _pixels(100))
-    assert _rows(out)["train/neg/P_00002_RIGHT_MLO-2.png"]["image_id"] == "c"
+    assert _rows(out)["train/neg/P_00002_RIGHT_MLO_2.png"]["image_id"] == "c"
+
+
+def test_exported_images_are_read_again(place, tmp_path):
+    from mammo_core.sources import SourceConfig, index
+
+    out = tmp_path / "out"
+    export(place, _dataset(place, "images"), read_frame(place, "f"), out)
+    (out / "test/neg/site-4-x_RIGHT_CC.png").rename(out / "test/neg/P_00004_RIGHT_CC.png")
+    tables = index(SourceConfig(adapter="folders", root=str(out)))
+    assert len(tables.images) == 5 and len(tables.rejects) == 0
+    assert sorted(tables.images["patient_key"].unique()) == [
+        "P_00001",
+        "P_00002",
+        "P_00003",
+        "P_00004",
+    ]
 
 
 def test_a_folder_that_holds_something_is_left_alone(place, tmp_path):
