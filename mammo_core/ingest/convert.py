@@ -133,7 +133,7 @@ def convert_share(
     plan = _plan(store, images, lesions, config, lineage)
     own, folder = share.of_plan(plan.shards), plan.dataset.folder
     make_shards(store, folder, own, _maker(root, config), runner, "convert")
-    return share_manifest(plan.dataset, collect(store, folder, own), "images")
+    return share_manifest(plan.dataset, collect(store, folder, own))
 
 
 @dataclass(frozen=True)

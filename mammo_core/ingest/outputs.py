@@ -26,15 +26,14 @@ def put_rejects(store: Store, folder: str, rejects: Iterable[dict[str, str]]) ->
     return put_rows(store, folder, "rejects.parquet", table, _REJECTS)
 
 
-def share_manifest(dataset: Manifest, parts: list[Part], counted: str) -> Manifest:
+def share_manifest(dataset: Manifest, parts: list[Part]) -> Manifest:
     """Return what one share of an output's shards is: a manifest that is never published.
 
     Args:
         dataset: The output, without files.
         parts: The finished shards.
-        counted: What the images of the shards are counted as.
     """
     made = [one for part in parts for one in part.made]
     files = tuple(part.file for part in parts if part.file is not None)
-    counts = {"shards": len(parts), counted: sum(bool(one.rows) for one in made)}
+    counts = {"shards": len(parts), "images": sum(bool(one.rows) for one in made)}
     return dataset.model_copy(update={"files": files, "counts": counts})

@@ -97,7 +97,7 @@ def sample_share(
     plan = _plan(store, images, config, seed)
     own, folder = share.of_plan(plan.shards), plan.dataset.folder
     make_shards(store, folder, own, _maker(config, seed), runner, "sample")
-    return share_manifest(plan.dataset, collect(store, folder, own), "images")
+    return share_manifest(plan.dataset, collect(store, folder, own))
 
 
 @dataclass(frozen=True)

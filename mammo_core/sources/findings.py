@@ -56,7 +56,7 @@ class Findings:
         """
         if self._asked.keys() != self._known.keys():
             text = json.dumps(self._asked, sort_keys=True)
-            store.write(_key(source_uri), gzip.compress(text.encode(), 6, mtime=0))
+            store.write(_key(source_uri), gzip.compress(text.encode(), 1, mtime=0))
 
     def recall(
         self,
