@@ -1,6 +1,6 @@
 """What does a heatmap cost in one pass, against sliding a window over the image?
 
-One image, one patch network with random weights, the same places at the network's own stride:
+One image, one patch network (random weights, or a file's), the same places at its own stride:
 every window through the patch classifier, in batches; the fully convolutional network once;
 the same in tiles. Each in a process of its own, so that its peak memory is its own. `speedup`
 is the windows' time over the one pass's, by processor time (`cpu`), which other work on the
@@ -42,12 +42,21 @@ def image(rows: int, columns: int, channels: int) -> np.ndarray[Any, Any]:
 def measure(way: str, options: argparse.Namespace, out: str) -> None:
     """Make the map one way, and write it with its times and the memory it took."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from mammo_core.models import NetworkConfig, build_patch_network, fully_convolutional
-    from mammo_core.models.heatmaps import image_heatmap
-    from mammo_core.models.windows import sliding_window
+    from mammo_core.models import (
+        NetworkConfig,
+        build_patch_network,
+        fully_convolutional,
+        image_heatmap,
+        load_model,
+        sliding_window,
+    )
 
     patch = options.patch
-    model = build_patch_network(NetworkConfig(name=options.network), (patch, patch), 5, seed=0)
+    model = (
+        load_model(Path(options.model))
+        if options.model
+        else build_patch_network(NetworkConfig(name=options.network), (patch, patch), 5, seed=0)
+    )
     pixels = image(options.rows, options.columns, model.inputs[0].shape[-1])
     rows, columns = options.rows, options.columns
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -93,7 +102,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     difference = np.abs(window - whole[:rows, :columns])
     cpu, wall = (float(told["window"][k] / told["one pass"][k]) for k in (0, 1))
     return {
-        "network": options.network,
+        "network": Path(options.model).name if options.model else options.network,
         "image": [options.rows, options.columns],
         "patch": options.patch,
         "stride": options.stride,
@@ -118,6 +127,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--quick", action="store_true", help="a small image, a small network")
     parser.add_argument("--network", default=NETWORK)
+    parser.add_argument("--model", default="", help="a patch network's .keras file, not random")
+    parser.add_argument("--stride", type=int, default=0, help="of that file's network, pixels")
     parser.add_argument("--rows", type=int, default=ROWS)
     parser.add_argument("--columns", type=int, default=COLUMNS)
     parser.add_argument("--patch", type=int, default=PATCH)
@@ -129,7 +140,7 @@ def main() -> None:
         options.patch, options.tile = 56, 200
     from mammo_core.models import NETWORKS
 
-    options.stride = NETWORKS[options.network].stride
+    options.stride = options.stride or NETWORKS[options.network].stride
     found = run(options)
     if options.json:
         print(json.dumps(found))
