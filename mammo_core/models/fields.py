@@ -92,8 +92,9 @@ def _through(model: Any, inputs: Sequence[Field | None], axis: int) -> list[Fiel
                 continue
             given = [known[id(tensor)] for tensor in node.input_tensors]
             layer = node.operation
-            if isinstance(layer, keras.Model) and hasattr(layer, "_nodes_by_depth"):
-                outputs = _through(layer, given, axis)
+            inner = getattr(layer, "_functional", layer)  # of a Sequential
+            if isinstance(layer, keras.Model) and hasattr(inner, "_nodes_by_depth"):
+                outputs = _through(inner, given, axis)
             else:
                 outputs = [_behind(layer, given, axis)] * len(node.output_tensors)
             known.update(zip(map(id, node.output_tensors), outputs, strict=True))

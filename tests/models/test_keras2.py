@@ -1,6 +1,9 @@
 """Networks that Keras 2.0.8 saved give here what they gave there."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -11,7 +14,7 @@ import numpy as np
 import pytest
 
 from mammo_core.errors import ModelError
-from mammo_core.models import import_keras2, load_model, save_model
+from mammo_core.models import heatmap, import_keras2, load_model, save_model
 
 GOLDEN = (
     "tiny_gray_patch",
@@ -216,3 +219,33 @@ def test_an_imported_file_is_loaded_by_the_library(tmp_path: Path, golden: Path)
     assert load_model(tmp_path / "m.keras").count_params() == 2741
     with pytest.raises(ModelError, match="nothing there"):
         import_keras2(tmp_path / "absent.h5")
+
+
+_ON_JAX = """
+import sys, numpy as np
+from pathlib import Path
+from mammo_core.models import heatmap, import_keras2
+model, _ = import_keras2(Path(sys.argv[1]))
+x = np.load(sys.argv[2])["x"]
+maps = heatmap(model, x, (24, 24)) if model.name == "model_1" else np.zeros(0)
+np.savez(sys.argv[3], y=np.asarray(model(x, training=False)), maps=maps)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tiny_gray_patch", "tiny_gray_whole_restop"])
+def test_on_jax(golden: Path, name: str, tmp_path: Path):
+    file, recorded, out = golden / f"{name}.h5", golden / f"{name}.npz", tmp_path / "out.npz"
+    done = subprocess.run(
+        [sys.executable, "-c", _ON_JAX, file, recorded, out],
+        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    given, expected = np.load(out), np.load(recorded)
+    np.testing.assert_allclose(given["y"], expected["y"], rtol=0, atol=1e-4)
+    if name == "tiny_gray_patch":
+        model, _ = import_keras2(file)
+        maps = heatmap(model, expected["x"], (24, 24))
+        np.testing.assert_allclose(given["maps"], maps, rtol=0, atol=1e-4)

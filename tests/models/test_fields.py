@@ -1,0 +1,64 @@
+"""What a cell sees, followed through the layers."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from mammo_core.errors import ModelError
+from mammo_core.models import NETWORKS, NetworkConfig, build_patch_network
+from mammo_core.models.fields import field_of
+
+SMALL = ("compact", "yaroslav", "vgg16")
+KERAS2 = {"name": "resnet50", "topology": "keras2"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in SMALL else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS],
+)
+def test_every_network_is_where_the_registry_says(name: str):
+    network = NETWORKS[name]
+    told = KERAS2 if name == "resnet50_keras2" else {"name": name}
+    model = build_patch_network(NetworkConfig(**told), (256, 256), 2, seed=0)
+    features = keras.Model(model.inputs[0], model.get_layer(network.feature).output)
+    for side in (224, 288, 901):
+        field = field_of(features, side, axis=0)
+        found = (field.cells, field.stride, field.centre)
+        assert found == (network.cells(side), network.stride, network.centre(side))
+        assert field.everywhere == name.startswith("efficientnet")
+
+
+def test_a_cell_sees_the_pixels_it_says_and_no_others():
+    """Change one pixel after the other: the cell's value moves where the field lies."""
+    inputs = keras.Input((40, 40, 1))
+    x = layers.ZeroPadding2D(((2, 1), (0, 3)))(inputs)
+    x = layers.Conv2D(1, 3, strides=2, padding="same", kernel_initializer="ones")(x)
+    side = layers.MaxPooling2D(3, strides=2, padding="same")(x)
+    x = layers.Conv2D(1, 3, dilation_rate=2, padding="same", kernel_initializer="ones")(x)
+    x = layers.Add()([side, layers.AveragePooling2D(2)(x)])
+    model = keras.Model(inputs, layers.Cropping2D(((1, 0), (2, 0)))(x))
+    zero = np.zeros((40, 40, 40, 1), np.float32)
+    for axis in (0, 1):
+        field = field_of(model, 40, axis)
+        images = zero.copy()
+        for k in range(40):
+            if axis == 0:
+                images[k, k] = 1
+            else:
+                images[k, :, k] = 1
+        maps = np.moveaxis(np.asarray(model(images)), axis + 1, 1)
+        assert maps.shape[1] == field.cells
+        for cell in (0, 2, field.cells - 1):
+            seen = np.flatnonzero(np.abs(maps[:, cell]).max((1, 2)) > 0)
+            low, high = (end + cell * field.stride for end in (field.low, field.high))
+            assert (seen.min(), seen.max()) == (max(low, 0), min(high, 39))
+
+
+def test_what_cannot_be_followed_is_refused():
+    inputs = keras.Input((40, 40, 1))
+    moved = keras.Model(inputs, layers.Permute((2, 1, 3))(inputs))
+    with pytest.raises(ModelError, match="a Permute"):
+        field_of(moved, 40, 0)
+    with pytest.raises(ModelError, match="without a place"):
+        field_of(keras.Model(inputs, layers.Flatten()(inputs)), 40, 0)
