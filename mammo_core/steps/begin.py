@@ -10,7 +10,7 @@ from mammo_core.packaging.registry import champion
 from mammo_core.processes import follow_parent
 from mammo_core.recipes import Recipe, load_recipe
 from mammo_core.steps.base import recipe_of, run_id_of, write_status
-from mammo_core.store import Store, open_store
+from mammo_core.store import Store, open_store, require_conditional_writes
 
 _MOST_SHARDS = 1000
 
@@ -43,6 +43,7 @@ def begin(
     try:
         follow_parent()
         place, id = open_store(store), run_id_of(run_id)
+        require_conditional_writes(place)  # leases and the registry rest on them
         overrides = list(settings)
         if source:
             overrides.append(f"source.root={json.dumps(source)}")

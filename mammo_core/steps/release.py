@@ -307,7 +307,7 @@ def _training_data(store: Store, images: Manifest, frame: Manifest, recipe: Reci
     splits = {split: data.split(split) for split in SPLITS}
     makers = tuple(map(str, seen("manufacturer")))
     phantom = makers == (_PHANTOM,)
-    first = recipe.patch_training.network.weights
+    first = recipe.image_training.start or recipe.patch_training.network.weights
     return TrainingData(
         description=f"{'synthetic phantoms, ' if phantom else ''}{recipe.source.adapter}, "
         f"recipe {recipe.name}",

@@ -1,6 +1,5 @@
 """The step that scores every mammogram under a URI with a published model."""
 
-import json
 import sys
 import tempfile
 import time
@@ -14,7 +13,7 @@ from mammo_core.processes import follow_parent
 from mammo_core.scoring import ScoreOptions, find_files, score_report
 from mammo_core.scoring import score as score_files
 from mammo_core.sources.patients import site_key_state
-from mammo_core.steps.base import run_id_of
+from mammo_core.steps.base import run_id_of, write_status
 from mammo_core.steps.networks import prepare_keras
 from mammo_core.store import Store, open_store
 
@@ -49,16 +48,17 @@ def score(
     try:
         follow_parent()
         place = open_store(store)
-        _status(place, identity, "running", started)
+        write_status(place, identity, "score", "running", started)
         manifest, found = _score(place, model, source)
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         Path(out).write_text(manifest.to_json())
         if report:
             Path(report).parent.mkdir(parents=True, exist_ok=True)
             Path(report).write_bytes(place.read(manifest.file("report.html").key))
-        _status(
+        write_status(
             place,
             identity,
+            "score",
             "succeeded",
             started,
             found=found,
@@ -72,7 +72,7 @@ def score(
         print(f"[score] error: {told}", flush=True)
         if place is not None:
             try:
-                _status(place, identity, "failed", started, error=told)
+                write_status(place, identity, "score", "failed", started, error=told)
             except MammoError as second:
                 print(f"[score] the run's record cannot be written: {second}", flush=True)
         sys.exit(1)
@@ -129,15 +129,3 @@ def _score(store: Store, model: str, source: str) -> tuple[Manifest, bool]:
 def _first(rejects: Path) -> str:
     lines = rejects.read_text(encoding="utf-8").splitlines()
     return lines[1] if len(lines) > 1 else "none"
-
-
-def _status(store: Store, run_id: str, state: str, started: float, **more: Any) -> None:
-    status = {
-        "step": "score",
-        "state": state,
-        "started": round(started, 3),
-        "seconds": round(time.time() - started, 2),
-        **{"found": False, "rejects": 0, "facts": {}, **more},
-    }
-    data = (json.dumps(status, sort_keys=True, indent=1) + "\n").encode()
-    store.write(f"runs/{run_id}/steps/score.json", data)
