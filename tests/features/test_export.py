@@ -60,7 +60,9 @@ def _patch(number, image, lesion, kind):
 @pytest.fixture
 def place(file_store):
     """A store with images, patches, their tables and a frame."""
-    images = [ImageRecord(name, _pixels(100 + n), (), 1, 1) for n, name in enumerate(VIEWS)]
+    images = [
+        ImageRecord(name, _pixels(100 + n, (80, 64)), (), 80, 64) for n, name in enumerate(VIEWS)
+    ]
     patches = sorted((_patch(n, *row) for n, row in enumerate(PATCHES)), key=lambda p: p.patch_id)
 
     def put(kind, id, files, **more):
@@ -186,7 +188,7 @@ def test_images_lie_in_neg_and_pos(place, tmp_path):
         "train/pos/P_00001_LEFT_CC.png",
         "val/pos/P_00003_LEFT_MLO.png",
     ]
-    assert np.array_equal(_read(out / "train/pos/P_00001_LEFT_CC.png"), _pixels(100))
+    assert np.array_equal(_read(out / "train/pos/P_00001_LEFT_CC.png"), _pixels(100, (80, 64)))
     assert _rows(out)["train/neg/P_00002_RIGHT_MLO_2.png"]["image_id"] == "c"
 
 
@@ -195,9 +197,12 @@ def test_exported_images_are_read_again(place, tmp_path):
 
     out = tmp_path / "out"
     export(place, _dataset(place, "images"), read_frame(place, "f"), out)
+    # A name of CBIS-DDSM for the one patient that has another; the lists are read too.
     (out / "test/neg/site-4-x_RIGHT_CC.png").rename(out / "test/neg/P_00004_RIGHT_CC.png")
+    (out / "test/pat_lst.txt").write_text("P_00004\n")
     tables = index(SourceConfig(adapter="folders", root=str(out)))
-    assert len(tables.images) == 5 and len(tables.rejects) == 0
+    assert len(tables.rejects) == 0, tables.rejects
+    assert len(tables.images) == 5
     assert sorted(tables.images["patient_key"].unique()) == [
         "P_00001",
         "P_00002",
