@@ -19,6 +19,7 @@ from mammo_core.errors import DicomError, RecipeError
 from mammo_core.imaging import resize, to_full_range
 from mammo_core.reporting import Page, Table, contact_sheet
 from mammo_core.sources.audit import audit
+from mammo_core.sources.findings import Findings
 from mammo_core.sources.source_files import SourceFiles
 from mammo_core.sources.source_tables import ProgressCall, run_all
 from mammo_core.sources.splits import SplitResult, official_sides
@@ -43,6 +44,7 @@ class Seen:
         compared: Whether images were compared by pixels at all.
         thumbnails: image_id → (176, 136) uint16, [0, 65535], of the images to show.
         undecodable: image_id → why its pixels could not be decoded.
+        findings: Where the drawn pictures are kept between runs.
     """
 
     spacing: dict[str, str] = field(default_factory=dict)
@@ -50,6 +52,7 @@ class Seen:
     compared: bool = False
     thumbnails: dict[str, Thumbnail] = field(default_factory=dict)
     undecodable: dict[str, str] = field(default_factory=dict)
+    findings: Findings | None = None
 
     def duplicates(self) -> list[list[str]]:
         """Return the groups of images with equal pixels, though their files differ."""
@@ -83,7 +86,7 @@ def see(
     """
     sizes = Counter(zip(images["rows"], images["columns"], strict=True))
     shown = {image_id for group in _groups(images, split).values() for image_id in group}
-    seen = Seen(compared=not files.remote)
+    seen = Seen(compared=not files.remote, findings=files.findings)
 
     def look(row: Any) -> None:
         twin = seen.compared and sizes[row.rows, row.columns] > 1
@@ -115,6 +118,7 @@ class _One:
 
 
 _ONE: Final = TypeAdapter(_One)
+_SHEET: Final = TypeAdapter(str)
 
 
 def _look(files: SourceFiles, name: str, twin: bool, drawn: bool) -> _One:
@@ -380,5 +384,16 @@ def _pictures(page: Page, images: pd.DataFrame, seen: Seen, split: SplitResult |
     }
     if not groups:
         return
+
+    def draw() -> str:
+        return base64.b64encode(contact_sheet(groups, columns=_SHOWN)).decode()
+
+    drawn = hashlib.sha256()
+    for name, group in groups.items():
+        drawn.update(f"{name}\t{len(group)}\n".encode())
+        drawn.update(group.tobytes())
+    question = f"contact sheet {drawn.hexdigest()}"
+    known = seen.findings
+    sheet = known.recall(question, [], _SHEET, draw) if known is not None else draw()
     page.section("How it looks", "A few images of each split and label, drawn by their digests.")
-    page.figure(contact_sheet(groups, columns=_SHOWN), "Contact sheet by split and label.")
+    page.figure(base64.b64decode(sheet), "Contact sheet by split and label.")

@@ -83,7 +83,6 @@ def _index(context: StepContext) -> Manifest:
     found.findings = Findings.read(context.store, found.uri)
     tables = read_source(source, told, files=found)
     seen = see(found, tables.images, progress=told)
-    found.findings.write(context.store, found.uri)
     for bar in shown.values():
         bar.close()
     sides = official_sides(tables.images)
@@ -113,6 +112,7 @@ def _index(context: StepContext) -> Manifest:
     )
     files = [put_table(context.store, manifest.folder, n, table) for n, table in named.items()]
     page = audit_page(tables.images, tables.lesions, tables.rejects, seen, source=source.adapter)
+    found.findings.write(context.store, found.uri)
     files.append(put_bytes(context.store, manifest.folder, "audit.html", page.encode()))
     return publish(context.store, manifest.model_copy(update={"files": tuple(files)}))
 
