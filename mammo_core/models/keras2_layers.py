@@ -103,6 +103,8 @@ KINDS: Mapping[str, Kind] = {
         {**_CONVOLUTION, "depth_multiplier": check.count},
         {**_CONVOLUTION_OPTIONS, **_extras("depthwise", "pointwise", "bias")},
         (Slot("depthwise_kernel"), Slot("pointwise_kernel"), _BIAS),
+        # Those of a plain convolution; later versions wrote them too.
+        unused=("kernel_initializer", "kernel_regularizer", "kernel_constraint"),
     ),
     "Dense": Kind(
         layers.Dense,
