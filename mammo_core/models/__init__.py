@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mammo_core.models.leaves import leaf_layers
     from mammo_core.models.networks import blocks, build_patch_network
     from mammo_core.models.places import Heatmap
+    from mammo_core.models.precision import with_precision
     from mammo_core.models.storage import load_model, save_model
     from mammo_core.models.two_view import exam_batch, to_two_views
     from mammo_core.models.whole_image import to_whole_image
@@ -53,6 +54,7 @@ __all__ = [
     "to_two_views",
     "to_whole_image",
     "window_grid",
+    "with_precision",
 ]
 
 _HOMES = {
@@ -74,6 +76,7 @@ _HOMES = {
     "sliding_window": "windows",
     "to_two_views": "two_view",
     "to_whole_image": "whole_image",
+    "with_precision": "precision",
     "window_grid": "windows",
 }
 
