@@ -54,6 +54,7 @@ class Journal:
         part = self.path.with_name(f"{self.path.name}.part")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         part.write_text("".join(f"{line}\n" for line in [head, *kept]), encoding="utf-8")
+        part.chmod(0o600)  # keys of patients, and the salt that they were made with
         part.replace(self.path)
         return done
 

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from mammo_core.errors import ModelError
 from mammo_core.packaging import build, load, push, resolve, verify
 from mammo_core.packaging.keras_file import import_keras
 from mammo_core.packaging.samples import phantom_samples
@@ -66,6 +67,25 @@ def test_a_changed_export_is_refused_and_named(exported, tmp_path, name):
     (copy / name).write_bytes(data)
     with pytest.raises(Exception, match=f"{name} was changed"):
         push(open_store(f"file://{tmp_path}/store"), copy, "m")
+
+
+def test_one_changed_byte_anywhere_is_refused_and_named(exported, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(exported, copy)
+    names = [path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()]
+    assert {"SHA256SUMS", "variables/variables.data-00000-of-00001"} <= set(names)
+    for name in names:
+        whole = (copy / name).read_bytes()
+        for place in (0, len(whole) // 2, len(whole) - 1):
+            for bit in (1, 32, 128):
+                data = bytearray(whole)
+                data[place] ^= bit
+                (copy / name).write_bytes(data)
+                with pytest.raises(ModelError) as told:
+                    verify(copy)
+                assert name in str(told.value)
+        (copy / name).write_bytes(whole)
+    verify(copy)
 
 
 def test_a_version_in_the_registry_is_what_tensorflow_serving_loads(exported, store):

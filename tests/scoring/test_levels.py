@@ -208,6 +208,7 @@ def test_a_stopped_scoring_goes_on_and_gives_the_same_bytes(package, exam, tmp_p
     assert not out.exists()
     # A line that was cut off by the kill does not count.
     [journal] = [path for path in out.parent.iterdir() if path.name.endswith(".journal")]
+    assert journal.stat().st_mode & 0o077 == 0
     with journal.open("a") as file:
         file.write('{"files": [["b.d')
     summary = score(package, [exam], out, options)
