@@ -19,7 +19,7 @@ from mammo_core.ingest.sample import SAMPLE_REVISION, sample
 from mammo_core.sampling import SamplingConfig
 
 CONVERT_GOLDEN = (3, "79089d67a37c9e86ca082f0bf44434b2c76d4d7f7667e663b2d8e91f3c64f30c")
-SAMPLE_GOLDEN = (4, "bb37039627d15781940f803a0dad1130532435e4aec2df330ba0020375d4242c")
+SAMPLE_GOLDEN = (4, "9971ee34760085bfc5c2fc4f075025a6669b0d5fb629c4295dd6ebbbd50266f5")
 
 
 def _write(path, pixels, bits, number):
