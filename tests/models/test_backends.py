@@ -1,0 +1,188 @@
+"""The same file and input give the same output on TensorFlow and on JAX.
+
+Models are saved here and read in another process, in safe mode, on the other backend.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from mammo_core.models import (
+    NETWORKS,
+    HeadConfig,
+    HeatmapConfig,
+    NetworkConfig,
+    TwoViewConfig,
+    build_patch_network,
+    fully_convolutional,
+    leaf_layers,
+    network_of,
+    save_model,
+    to_two_views,
+    to_whole_image,
+)
+from mammo_core.models.precision import with_precision
+
+TOLERANCE = 1e-4
+_OTHER = """
+import json, sys
+from pathlib import Path
+import numpy as np
+import keras
+from mammo_core.models import load_model
+assert keras.backend.backend() == sys.argv[2], keras.backend.backend()
+folder = Path(sys.argv[1])
+for path in sorted(folder.glob("*.keras")):
+    given = np.load(path.with_suffix(".npz"))
+    model = load_model(path)
+    inputs = [given[name] for name in sorted(given)]
+    found = model.predict_on_batch(inputs if len(inputs) > 1 else inputs[0])
+    found = found if isinstance(found, list) else [found]
+    np.savez(path.with_suffix(".found.npz"), *found)
+print(json.dumps({"tensorflow": "tensorflow" in sys.modules}))
+"""
+
+SMALL = HeatmapConfig(average_pool=(2, 2), max_pool=(2, 2))
+HEADS = {
+    "residual": HeadConfig(depths=(8, 8), repetitions=(1, 2), dropout=0.2),
+    "vgg": HeadConfig(kind="vgg", depths=(8,), repetitions=(2,)),
+    "fc": HeadConfig(kind="fc", units=64),
+    "fc-shortcut": HeadConfig(kind="fc", units=64, shortcut=True),
+    "heatmap-fc-shortcut": HeadConfig(kind="fc", units=64, shortcut=True, heatmap=SMALL),
+    "heatmap-vgg": HeadConfig(kind="vgg", depths=(8,), repetitions=(1,), heatmap=SMALL),
+    "heatmap-softmax-residual": HeadConfig(
+        depths=(8,),
+        repetitions=(1,),
+        heatmap=SMALL.model_copy(update={"activation": "softmax"}),
+    ),
+}
+
+
+def spread(model: keras.Model) -> keras.Model:
+    """Give normalisations statistics and shifts as after training: at first all are alike."""
+    rng = np.random.default_rng(0)
+    for layer in leaf_layers(model):
+        if isinstance(layer, (keras.layers.BatchNormalization, keras.layers.LayerNormalization)):
+            layer.set_weights([rng.uniform(0.7, 1.3, w.shape) for w in layer.get_weights()])
+    return model
+
+
+def patch(name: str) -> keras.Model:
+    topology = "keras2" if name.endswith("_keras2") else "today"
+    config = NetworkConfig(name=name.removesuffix("_keras2"), topology=topology, dropout=0.3)  # type: ignore[arg-type]
+    return spread(build_patch_network(config, (256, 256), 5, seed=1))
+
+
+def with_features(model: keras.Model) -> keras.Model:
+    """Look at the features too: probabilities of random weights hide much."""
+    feature = model.get_layer(network_of(model).feature).output
+    return keras.Model(model.inputs, [*model.outputs, feature], name=model.name)
+
+
+def whole(head: HeadConfig) -> keras.Model:
+    return with_features(spread(to_whole_image(patch("compact"), head, (128, 96), classes=3)))
+
+
+def two_views(towers: str) -> keras.Model:
+    single = spread(to_whole_image(patch("compact"), HEADS["residual"], (64, 64)))
+    return to_two_views(single, TwoViewConfig(towers=towers))  # type: ignore[arg-type]
+
+
+def compare(folder: Path, builders: Mapping[str, Callable[[], keras.Model]]) -> dict[str, float]:
+    """Run models on both backends.
+
+    Returns:
+        The largest difference of each, of probabilities, or of features in units of the
+        largest feature.
+    """
+    expected = {}
+    for name, build in builders.items():
+        model, rng = build(), np.random.default_rng(2)
+        given = {}
+        for number, tensor in enumerate(model.inputs):
+            shape = [side or NETWORKS[network_of(model).name].minimum for side in tensor.shape[1:]]
+            # Of a size that leaves the probabilities some way from 0 and 1.
+            size = 1 if shape[-1] == 1 else 30
+            given[f"{number}"] = rng.normal(0, size, (2, *shape)).astype(np.float32)
+        if len(given) == 2:
+            given["1"][1] = 0  # a missing view
+        np.savez(folder / f"{name}.npz", **given)
+        save_model(model, folder / f"{name}.keras")
+        inputs = list(given.values())
+        found = model(inputs if len(inputs) > 1 else inputs[0], training=False)
+        found = found if isinstance(found, list) else [found]
+        expected[name] = [keras.ops.convert_to_numpy(part) for part in found]
+    other = "jax" if keras.backend.backend() == "tensorflow" else "tensorflow"
+    environment = {**os.environ, "KERAS_BACKEND": other, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", _OTHER, str(folder), other],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    # The rooms themselves import no TensorFlow.
+    assert json.loads(done.stdout)["tensorflow"] == (other == "tensorflow")
+    differences = {}
+    for name, parts in expected.items():
+        found = np.load(folder / f"{name}.found.npz")
+        worst = 0.0
+        for part, array in zip(parts, found.files, strict=True):
+            assert np.isfinite(part).all() and np.ptp(part) > 0, name
+            scale = max(1.0, float(np.abs(part).max()))
+            worst = max(worst, float(np.abs(part - found[array]).max()) / scale)
+        differences[name] = worst
+    return differences
+
+
+@pytest.mark.slow
+def test_heads_and_two_views(tmp_path: Path) -> None:
+    pytest.importorskip("jax")
+    builders: dict[str, Callable[[], keras.Model]] = {
+        name: lambda head=head: whole(head)  # type: ignore[misc]
+        for name, head in HEADS.items()
+    }
+    for name in ("compact", "yaroslav", "vgg16"):
+        builders[name] = lambda name=name: with_features(patch(name))  # type: ignore[misc]
+    for towers in ("shared", "separate"):
+        builders[f"two-view-{towers}"] = lambda towers=towers: two_views(towers)  # type: ignore[misc]
+    builders["heatmap"] = lambda: fully_convolutional(patch("compact"), 16)
+    differences = compare(tmp_path, builders)
+    assert max(differences.values()) < TOLERANCE, differences
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_every_network(tmp_path: Path) -> None:
+    pytest.importorskip("jax")
+    names = sorted(set(NETWORKS) - {"compact", "yaroslav", "vgg16"})
+    builders: dict[str, Callable[[], keras.Model]] = {
+        name: lambda name=name: with_features(patch(name))  # type: ignore[misc]
+        for name in names
+    }
+    differences = compare(tmp_path, builders)
+    assert max(differences.values()) < TOLERANCE, differences
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision(precision: str, tmp_path: Path) -> None:
+    """Both backends read the file; 16-bit sums differ by their order, so not to 1e-4."""
+    pytest.importorskip("jax")
+    builders: dict[str, Callable[[], keras.Model]] = {
+        "whole": lambda: with_precision(
+            to_whole_image(patch("compact"), HEADS["residual"], (128, 96)),
+            precision,  # type: ignore[arg-type]
+        ),
+        "two-view": lambda: with_precision(two_views("shared"), precision),  # type: ignore[arg-type]
+    }
+    differences = compare(tmp_path, builders)
+    assert max(differences.values()) < 0.03, differences
