@@ -74,7 +74,8 @@ class Gate:
             await _answer(body, send, 499, {"error": "The client went away."})
         except Exception as error:
             # The kind only: a text may quote what is in a file.
-            _LOG.error("%s %s: %s", scope["method"], scope["path"][:80], type(error).__name__)
+            route = getattr(scope.get("route"), "path", "other")
+            _LOG.error("%s %s: %s", scope["method"], route, type(error).__name__)
             await _answer(body, send, 500, {"error": "The server failed at this request."})
 
     def _count(self, by: int) -> None:
