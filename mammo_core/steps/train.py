@@ -48,8 +48,10 @@ def train_patch(
     def make() -> Manifest:
         prepare_keras()
         from mammo_core.models import build_patch_network, network_of
+        from mammo_core.training.devices import share_batches
 
         config = recipe.patch_training
+        share_batches(recipe.hardware.devices, config.batch_size)
         data = from_manifest(context.store, frame)
         table = read_table(context.store, patches, "patches.parquet")
         side = int(patches.facts["patch_size"])
@@ -113,6 +115,9 @@ def train_image(
 
     def make() -> Manifest:
         prepare_keras()
+        from mammo_core.training.devices import share_batches
+
+        share_batches(recipe.hardware.devices, config.batch_size)
         data = from_manifest(context.store, frame)
         begun = begin_image_model(context, images, data, patch_training, package)
         labels = {split: data.image_labels(split) for split in _FITTED_ON}

@@ -218,6 +218,7 @@ class HardwareConfig(BaseModel):
 
     Attributes:
         xla: Compile steps with XLA; None: where it is faster (on JAX, and on GPUs).
+        devices: Accelerators of this machine that share each batch (JAX backend); 0: all.
         checkpoint_minutes: A checkpoint this often within an epoch; one is written after
             every epoch anyway.
     """
@@ -225,4 +226,5 @@ class HardwareConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     xla: bool | None = None
+    devices: int = Field(default=1, ge=0)
     checkpoint_minutes: float = Field(default=10.0, gt=0)

@@ -128,7 +128,9 @@ def train(
         on_samples,
     )
     warnings = warnings_of(config.stages, train, validation, class_names, from_scratch)
-    keras.utils.set_random_seed(seed % 2**32)
+    if keras.backend.backend() == "tensorflow":
+        # Elsewhere every draw has a seed of its own, and Keras would load TensorFlow for this.
+        keras.utils.set_random_seed(seed % 2**32)
     saved = checkpoints.load() if checkpoints is not None else None
     if checkpoints is not None and checkpoints.fault and on_resume is not None:
         on_resume(f"a checkpoint cannot be used, starting anew: {checkpoints.fault}")
