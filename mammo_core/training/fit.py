@@ -190,6 +190,9 @@ class _Run:
         """Train the running stage to its end."""
         state, stage = self.state, self.config.stages[self.state.stage]
         trained = open_layers(self.model, stage)
+        if keras.distribution.distribution() is not None:
+            # Where variables lie is noted for those that learn and those that do not.
+            self.model.make_predict_function(force=True)
         trainer = compiled(self.model, stage, self.config, self.hardware)
         if self._optimizer:
             for variable, value in zip(trainer.optimizer.variables, self._optimizer, strict=True):

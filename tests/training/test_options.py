@@ -208,3 +208,27 @@ def test_what_lies_outside_the_image_is_filled(fill: Any) -> None:
 def test_a_zoom_that_is_no_range_is_refused() -> None:
     with pytest.raises(ValidationError, match="range of positive factors"):
         AugmentationConfig(zoom=(1.2, 0.8))
+
+
+def test_the_largest_batch_is_found_and_the_network_left_as_it_was() -> None:
+    from mammo_core.models import HeadConfig, to_whole_image
+    from mammo_core.training.batch_size import _by_doubling, find_batch_size
+
+    head = HeadConfig(depths=(4,), repetitions=(1,))
+    model = to_whole_image(small.network(dropout=0.0), head, (32, 32))
+    before = model.get_weights()
+    config = FitConfig(stages=[StageConfig(learning_rate=1.0, epochs=1)])
+    assert find_batch_size(model, config, largest=8) == 8
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+    def full(count: int) -> None:
+        if count > 12:
+            raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes")
+
+    def broken(count: int) -> None:
+        raise RuntimeError("another fault")
+
+    assert _by_doubling(full, 64) == 8
+    assert _by_doubling(full, 4) == 4
+    with pytest.raises(RuntimeError, match="another fault"):
+        _by_doubling(broken, 64)
