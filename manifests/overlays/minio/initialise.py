@@ -40,14 +40,14 @@ def main(folder: Path) -> None:
         if bucket not in present:
             client.make_bucket(bucket)
             print(f"made bucket {bucket}")
-    admin = MinioAdmin(endpoint.netloc, StaticProvider(*root), secure=secure)
+    admin = MinioAdmin(endpoint=endpoint.netloc, credentials=StaticProvider(*root), secure=secure)
     for role in ROLES:
         policy = f"mammo-{role}"
         user = os.environ[f"{role.upper()}_ACCESS_KEY"]
         admin.policy_add(policy, str(folder / f"{role}.json"))
         admin.user_add(user, os.environ[f"{role.upper()}_SECRET_KEY"])
         try:
-            admin.policy_set([policy], user=user)
+            admin.policy_set(policy, user=user)
         except MinioAdminException as error:
             # "already in effect": it was set by an earlier run.
             if "already" not in str(error):
