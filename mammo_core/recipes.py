@@ -135,6 +135,12 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _reader_fits(self) -> "Recipe":
+        if self.reader == "tfio" and self.image_training.two_view is not None:
+            raise ValueError("reader tfio streams single images; two views need reader local")
+        return self
+
+    @model_validator(mode="after")
     def _members_fit(self) -> "Recipe":
         names = [member.name for member in self.members]
         if len(set(names)) < len(names):

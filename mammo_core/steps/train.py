@@ -215,6 +215,7 @@ def _records(
         classes=len(classes),
         batch_size=config.batch_size,
         shuffle_seed=context.recipe.seed if split == "train" else None,
+        reader=context.recipe.reader,
     )
 
 
