@@ -34,9 +34,10 @@ def kubectl():
 
 @pytest.fixture(scope="session")
 def secrets(kubectl, tmp_path_factory):
-    """Secrets with random keys, in the namespace mammo."""
+    """Secrets with random keys, in a new namespace mammo: what was there before is removed."""
     import shutil
 
+    kubectl("delete", "namespace", "mammo", "--ignore-not-found", "--wait=true", "--timeout=300s")
     folder = tmp_path_factory.mktemp("secrets") / "secrets"
     shutil.copytree(
         REPOSITORY / "manifests" / "secrets", folder, ignore=shutil.ignore_patterns("*.env")
@@ -61,7 +62,6 @@ def rendered():
 @pytest.fixture(scope="session")
 def minio(kubectl, secrets, rendered):
     """The overlay minio, up and initialised."""
-    kubectl("-n", "mammo", "delete", "job", "--all", "--wait=true")
     kubectl("apply", "-f", "-", text=rendered("overlays/minio"))
     kubectl("-n", "mammo", "rollout", "status", "statefulset/minio", "--timeout=180s")
     kubectl(
