@@ -1,0 +1,84 @@
+"""The other pipelines, on what the first one left: retrain, transfer, score, an ensemble."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mammo_core.store import open_store
+
+pytestmark = pytest.mark.slow
+RECIPE = Path(__file__).parent / "recipe.yaml"
+
+
+@pytest.fixture
+def store(undisturbed, tmp_path):
+    """A copy of the store in which a run pushed a champion."""
+    work, first = undisturbed
+    assert first.code == 0, first.output
+    shutil.copytree(work / "store", tmp_path / "store")
+    return open_store((tmp_path / "store").as_uri())
+
+
+def test_retrain_ends_early_where_nothing_is_new(store, pipeline, tmp_path):
+    done = pipeline.run(tmp_path, "--pipeline", "retrain")
+    assert done.code == 0, done.output
+    assert "too little" in done.output
+    assert done.summary["state"] == "succeeded"
+    assert "train-image" not in done.summary["states"]
+
+
+def test_retrain_trains_the_champion_on_where_enough_is_new(store, pipeline, tmp_path):
+    more = ["--set", "retrain.min_new_images=0", "--set", "gate.non_inferiority=point"]
+    done = pipeline.run(tmp_path, "--pipeline", "retrain", *more, "--set", "gate.margin=0.9")
+    assert done.code == 0, done.output
+    states = done.summary["states"]
+    assert states["start-from"] == states["train-image"] == "succeeded"
+    assert "train-patch" not in states
+    assert done.summary["model_uri"] == f"{store.uri}/models/tiny/2"
+    lineage = json.loads(store.read("models/tiny/2/lineage.json"))
+    assert lineage["image_training_id"]
+
+
+def test_transfer_starts_from_a_named_model(store, pipeline, tmp_path):
+    start = f"start={store.uri}/models/tiny/1"
+    done = pipeline.run(
+        tmp_path, "--pipeline", "transfer", "--param", start, "--set", "model_name=other"
+    )
+    assert done.code == 0, done.output
+    assert done.summary["model_uri"] == f"{store.uri}/models/other/1"
+
+
+def test_score_scores_every_image_of_the_source(store, pipeline, phantom_tree, tmp_path):
+    line = ["--pipeline", "score", "--param", f"model={store.uri}/models/tiny"]
+    done = pipeline.run(tmp_path, *line)
+    assert done.code == 0, done.output
+    (status,) = [
+        json.loads(store.read(key))
+        for key in store.list("runs")
+        if key.endswith("/steps/score.json")
+    ]
+    assert status["state"] == "succeeded"
+    assert status["counts"]["images"] > 0
+    assert any(key.startswith("scores/") for key in store.list("scores"))
+
+
+def test_members_are_trained_beside_each_other_and_make_one_model(undisturbed, pipeline, tmp_path):
+    work, _ = undisturbed
+    shutil.copytree(work / "store", tmp_path / "store")
+    values = yaml.safe_load(RECIPE.read_text())
+    values["model_name"] = "pair"
+    values["members"] = [
+        {"name": "one"},
+        {"name": "two", "weight": 2, "image_training": {"head": {"depths": [4]}}},
+    ]
+    path = tmp_path / "members.yaml"
+    path.write_text(yaml.safe_dump(values))
+    # The later of two options of one name holds.
+    done = pipeline.run(tmp_path, "--recipe", str(path), "--param", "shards=2")
+    assert done.code == 0, done.output
+    states = done.summary["states"]
+    assert {"train-image-one", "train-image-two", "convert-0-of-2", "combine"} <= set(states)
+    assert done.summary["model_uri"].endswith("/models/pair/1")
