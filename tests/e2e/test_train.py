@@ -107,7 +107,7 @@ def test_no_patient_name_in_any_output(undisturbed):
 
 def test_pushed_card_names_the_auc(undisturbed):
     work, done = undisturbed
-    card = (work / "store" / "models" / "tiny" / "1" / "package" / "MODEL_CARD.md").read_text()
+    card = (work / "store" / "models" / "tiny" / "1" / "MODEL_CARD.md").read_text()
     assert f"{done.summary['auc']:.3f}"[:4] in card
 
 
