@@ -94,6 +94,7 @@ def assemble(store: Store, run_id: str, recipe: str, state: str) -> dict[str, An
         "n_test_patients": fact("evaluate", "n_test_patients"),
         "gate": gate,
         "model_uri": fact("push", "model_uri"),
+        "model_id": fact("push", "model_id"),
         "report": steps.get("evaluate", {})
         .get("output", "")
         .replace("manifest.json", "report.html")

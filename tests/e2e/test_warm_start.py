@@ -55,7 +55,7 @@ def test_it_begins_with_a_package_or_from_scratch(undisturbed, tmp_path: Path, c
 
     trained = find(store, "trainings/image", outputs["warm"]["id"])
     mine = load_model(store.fetch(trained.file("model.keras").key))
-    theirs = load_model(work / "store/models/tiny/1/package/model.keras")
+    theirs = load_model(work / "store/models/tiny/1/model.keras")
     kernels = [
         (one.get_weights()[0], other.get_weights()[0])
         for one, other in zip(mine.layers, theirs.layers, strict=True)
