@@ -87,7 +87,9 @@ def sign(folder: Path, key: SigningKey) -> None:
     with _as_file(key.pem) as path:
         try:
             config = signing.Config()  # type: ignore[no-untyped-call]
-            config.use_elliptic_key_signer(private_key=path, password=key.password)
+            # model-signing hands the password on to where bytes are wanted.
+            secret = key.password.encode() if key.password else None
+            config.use_elliptic_key_signer(private_key=path, password=secret)  # type: ignore[arg-type]
             config.set_hashing_config(_hashing(folder)).sign(folder, folder / SIGNATURE)
         except (ValueError, TypeError) as error:
             raise ModelError(
