@@ -46,6 +46,13 @@ def run(
         list[str] | None,
         typer.Option(help="name=value: a parameter of the pipeline; may be repeated."),
     ] = None,
+    gpu_count: Annotated[
+        int | None,
+        typer.Option(min=0, envvar="MAMMO_GPU_COUNT", help="GPUs of each training step."),
+    ] = None,
+    gpu_type: Annotated[
+        str | None, typer.Option(envvar="MAMMO_GPU_TYPE", help="Resource name of the GPUs.")
+    ] = None,
     shuffle_labels: Annotated[
         bool,
         typer.Option(
@@ -109,6 +116,10 @@ def run(
             images,
         )
         return
+    if gpu_count is not None:
+        parameters.setdefault("gpu_count", str(gpu_count))
+    if gpu_type is not None:
+        parameters.setdefault("gpu_type", gpu_type)
     parameters.update(_cluster_parameters(pipeline, recipe, store, source, overrides, run_id))
     text = None
     if file is not None:

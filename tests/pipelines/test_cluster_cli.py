@@ -38,6 +38,16 @@ def test_upload_run_wait_status_list_logs(server, mammo_pipeline):
     assert "pod-Score-1" in mammo_pipeline("logs", run, *host).stdout
 
 
+def test_gpus_come_from_the_environment_or_a_flag(server, mammo_pipeline, monkeypatch):
+    monkeypatch.setenv("MAMMO_GPU_COUNT", "2")
+    line = ["run", "--recipe", "phantom", *IMAGES, "--host", server.host]
+    assert mammo_pipeline(*line).returncode == 0
+    assert mammo_pipeline(*line, "--gpu-count", "4").returncode == 0
+    assert mammo_pipeline(*line, "--param", 'gpu_count="8"').returncode == 0
+    sent = [run["runtime_config"]["parameters"]["gpu_count"] for run in server.runs.values()]
+    assert sent == ["2", "4", "8"]
+
+
 def test_a_failed_run_fails_the_command_and_says_where_to_look(server, mammo_pipeline):
     server.script = [("FAILED", [("Index", "SUCCEEDED"), ("Convert", "FAILED")])]
     line = ["run", "--recipe", "phantom", "--source", "s3://mammo-sources/phantom", "--wait"]
