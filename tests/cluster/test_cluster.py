@@ -46,6 +46,17 @@ def test_a_step_of_the_train_image_works_with_the_credentials_of_its_secret(job)
     assert told.strip().endswith("10001")
 
 
+def test_a_step_of_the_tfio_image_works_with_the_credentials_of_its_secret(job):
+    code = (
+        "from mammo_core.datasets import tfio; from mammo_core.store import open_store; "
+        'tfio.load(); store = open_store("s3://mammo"); store.write("tests/tfio", b"1"); '
+        'print(store.read("tests/tfio"))'
+    )
+    done, told = job("tfio-step", "train-tfio", "mammo-s3-train", f"python -c '{code}' && id -u")
+    assert done, told
+    assert told.strip().endswith("10001")
+
+
 @pytest.mark.parametrize(
     ("role", "image", "script"),
     [
