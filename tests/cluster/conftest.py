@@ -1,8 +1,8 @@
 """A real Kubernetes, the one of KUBECONFIG: only where MAMMO_TEST_CLUSTER=1 (`make test-cluster`).
 
-It needs the images mammo-pipelines/{data,train,train-tfio}:test and an image of MinIO under the name in
-manifests/overlays/minio; where no image registry is reached, a stand-in around the MinIO
-binary, as docs/cluster.md says.
+It needs the images mammo-pipelines/{data,train,train-tfio}:test and an image of MinIO under the
+name in manifests/overlays/minio; where no image registry is reached, a stand-in around the
+MinIO binary.
 """
 
 import json
