@@ -56,7 +56,9 @@ class Mammogram:
     Args:
         pixels: (h, w) uint16, [0, 2**bits_stored - 1], black is 0.
         facts: What the header says.
+        sha256: Of the file's bytes (hex), where it was asked for.
     """
 
     pixels: np.ndarray[Any, np.dtype[np.uint16]]
     facts: ImageFacts
+    sha256: str | None = None

@@ -1,7 +1,6 @@
 """The words of the one frame of a DICOM file, decoded where they are compressed."""
 
 import sys
-from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal
 
 import numpy as np
@@ -22,11 +21,11 @@ _ITEM: Final = b"\xfe\xff\x00\xe0"
 Words = np.ndarray[Any, np.dtype[Any]]
 
 
-def read_words(path: Path, header: Header, name: str) -> Words:
+def read_words(file: BinaryIO, header: Header, name: str) -> Words:
     """Read the words of a frame, as stored.
 
     Args:
-        path: The file.
+        file: The file, open.
         header: Its header, accepted.
         name: The file, for messages.
 
@@ -46,21 +45,20 @@ def read_words(path: Path, header: Header, name: str) -> Words:
             received=_syntax_name(header),
         )
     if header.place is None:
-        return _raw_of_bytes(read_inflated(path, name), header, name)
-    with path.open("rb") as file:
-        file.seek(header.place)
-        length, kind = _pixel_element(file, syntax)
-        if length == 0:
-            raise _no_pixels(name)
-        if (length == _UNDEFINED) == (syntax in _RAW):
-            raise DicomError(
-                f"{name} has pixels that are not as its transfer syntax says",
-                expected="one value" if syntax in _RAW else "fragments",
-                received="fragments" if syntax in _RAW else "one value",
-            )
-        if syntax in _RAW:
-            return _raw_of_file(file, length, kind, header, name)
-        frame = _fragments(file, name)
+        return _raw_of_bytes(read_inflated(file, name), header, name)
+    file.seek(header.place)
+    length, kind = _pixel_element(file, syntax)
+    if length == 0:
+        raise _no_pixels(name)
+    if (length == _UNDEFINED) == (syntax in _RAW):
+        raise DicomError(
+            f"{name} has pixels that are not as its transfer syntax says",
+            expected="one value" if syntax in _RAW else "fragments",
+            received="fragments" if syntax in _RAW else "one value",
+        )
+    if syntax in _RAW:
+        return _raw_of_file(file, length, kind, header, name)
+    frame = _fragments(file, name)
     precision = check_codestream(frame, syntax, rows, columns, name)
     request = {
         "syntax": syntax,

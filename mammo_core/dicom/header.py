@@ -3,7 +3,6 @@
 import re
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from mammo_core.errors import DicomError
@@ -89,24 +88,24 @@ class Header:
         return str(self.data.file_meta.TransferSyntaxUID)
 
 
-def read_header(path: Path, name: str) -> Header:
+def read_header(file: BinaryIO, name: str) -> Header:
     """Read the allowed header fields of a DICOM file, pixels left alone.
 
     Args:
-        path: The file.
+        file: The file, open.
         name: The file, for messages.
 
     Raises:
         DicomError: Not a DICOM file, no file meta group, no transfer syntax, a broken header.
     """
-    return _dcmread(path, name, list(ALLOWED), stop_before_pixels=True)
+    return _dcmread(file, name, list(ALLOWED), stop_before_pixels=True)
 
 
-def read_inflated(path: Path, name: str) -> bytes:
+def read_inflated(file: BinaryIO, name: str) -> bytes:
     """Read the pixels of a deflated DICOM file.
 
     Args:
-        path: The file, of which `check_header` has accepted the header.
+        file: The file, open, of which `check_header` has accepted the header.
         name: The file, for messages.
 
     Returns:
@@ -115,12 +114,12 @@ def read_inflated(path: Path, name: str) -> bytes:
     Raises:
         DicomError: The file cannot be parsed, or inflates beyond any mammogram.
     """
-    header = _dcmread(path, name, ["PixelData"], stop_before_pixels=False)
+    header = _dcmread(file, name, ["PixelData"], stop_before_pixels=False)
     held = header.data.get("PixelData")
     return held if isinstance(held, bytes) else b""
 
 
-def _dcmread(path: Path, name: str, tags: list[str], *, stop_before_pixels: bool) -> Header:
+def _dcmread(file: BinaryIO, name: str, tags: list[str], *, stop_before_pixels: bool) -> Header:
     import pydicom
     from pydicom import config
     from pydicom.errors import InvalidDicomError
@@ -128,11 +127,11 @@ def _dcmread(path: Path, name: str, tags: list[str], *, stop_before_pixels: bool
     # Validation only warns, and its warnings quote what is in the header.
     config.settings.reading_validation_mode = config.IGNORE
     try:
-        with path.open("rb") as file:
-            deflated = _bound_deflated(file, name)
-            file.seek(0)
-            data = pydicom.dcmread(file, stop_before_pixels=stop_before_pixels, specific_tags=tags)
-            place = None if deflated else file.tell()
+        file.seek(0)
+        deflated = _bound_deflated(file, name)
+        file.seek(0)
+        data = pydicom.dcmread(file, stop_before_pixels=stop_before_pixels, specific_tags=tags)
+        place = None if deflated else file.tell()
         for _ in data.iterall():
             pass  # Values are parsed when they are touched: meet every fault here.
         return Header(_with_syntax(data, name), place)
@@ -146,7 +145,7 @@ def _dcmread(path: Path, name: str, tags: list[str], *, stop_before_pixels: bool
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise_unless_missing(error, name)
+            raise
         raise DicomError(
             f"{name} has a header that cannot be parsed",
             expected="a DICOM data set as PS3.10 has it",

@@ -1,13 +1,12 @@
 """Gray PNG and TIFF files of 8 or 16 bits."""
 
-from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import numpy as np
 
 from mammo_core.dicom.decoders import DECODERS
 from mammo_core.dicom.facts import ImageFacts, Mammogram
-from mammo_core.dicom.header import MAXIMUM_BYTES, MAXIMUM_PIXELS, raise_unless_missing
+from mammo_core.dicom.header import MAXIMUM_BYTES, MAXIMUM_PIXELS
 from mammo_core.errors import DicomError
 
 PNG: Final = b"\x89PNG\r\n\x1a\n"
@@ -27,11 +26,11 @@ def raster_kind(start: bytes) -> str | None:
     return "TIFF" if start[:4] in TIFF else None
 
 
-def read_raster_facts(path: Path, name: str) -> ImageFacts:
+def read_raster_facts(file: BinaryIO, name: str) -> ImageFacts:
     """Read size and depth of a PNG or TIFF file, pixels left alone.
 
     Args:
-        path: The file.
+        file: The file, open.
         name: The file, for messages.
 
     Returns:
@@ -41,23 +40,15 @@ def read_raster_facts(path: Path, name: str) -> ImageFacts:
         DicomError: Broken, colour, of another depth than 8 or 16 bits, or too big.
     """
     try:
-        with path.open("rb") as file:
-            start = file.read(33)
-            kind = raster_kind(start) or ""
-            if kind == "PNG":
-                # IHDR is the first chunk (PNG 11.2.1): columns, rows, depth, colour type.
-                columns, rows = (
-                    int.from_bytes(start[place : place + 4], "big") for place in (16, 20)
-                )
-                bits, gray, photometric = start[24], start[25] == 0, "MONOCHROME2"
-            else:
-                rows, columns, bits, gray, photometric = _tiff(path)
-    except OSError as error:
-        if error.errno is not None:
-            raise_unless_missing(error, name)
-        raise DicomError(
-            f"{name} is a broken image file", expected="PNG or TIFF", received=str(error)
-        ) from error
+        file.seek(0)
+        start = file.read(33)
+        kind = raster_kind(start) or ""
+        if kind == "PNG":
+            # IHDR is the first chunk (PNG 11.2.1): columns, rows, depth, colour type.
+            columns, rows = (int.from_bytes(start[place : place + 4], "big") for place in (16, 20))
+            bits, gray, photometric = start[24], start[25] == 0, "MONOCHROME2"
+        else:
+            rows, columns, bits, gray, photometric = _tiff(file)
     except (IndexError, ValueError, KeyError) as error:
         raise DicomError(
             f"{name} is a broken image file",
@@ -81,11 +72,11 @@ def read_raster_facts(path: Path, name: str) -> ImageFacts:
     )
 
 
-def read_raster(path: Path, name: str) -> Mammogram:
+def read_raster(file: BinaryIO, name: str) -> Mammogram:
     """Read a gray PNG or TIFF file.
 
     Args:
-        path: The file.
+        file: The file, open.
         name: The file, for messages.
 
     Returns:
@@ -94,8 +85,8 @@ def read_raster(path: Path, name: str) -> Mammogram:
     Raises:
         DicomError: As `read_raster_facts`, or the pixels cannot be decoded.
     """
-    facts = read_raster_facts(path, name)
-    held = _bounded(path, name)
+    facts = read_raster_facts(file, name)
+    held = _bounded(file, name)
     # OpenCV fills up a PNG that is cut off: ask for the last chunk first.
     if facts.transfer_syntax == "PNG" and b"IEND" not in held[-64:]:
         raise _undecodable(name, facts, "truncated or broken pixels")
@@ -107,9 +98,9 @@ def read_raster(path: Path, name: str) -> Mammogram:
     return Mammogram(pixels=gray, facts=facts)
 
 
-def _bounded(path: Path, name: str) -> bytes:
-    with path.open("rb") as file:
-        held = file.read(MAXIMUM_BYTES + 1)
+def _bounded(file: BinaryIO, name: str) -> bytes:
+    file.seek(0)
+    held = file.read(MAXIMUM_BYTES + 1)
     if len(held) > MAXIMUM_BYTES:
         raise DicomError(
             f"{name} is beyond any mammogram",
@@ -127,22 +118,22 @@ def _undecodable(name: str, facts: ImageFacts, received: str) -> DicomError:
     )
 
 
-def _tiff(path: Path) -> tuple[int, int, int, bool, str]:
+def _tiff(file: BinaryIO) -> tuple[int, int, int, bool, str]:
     """Return rows, columns, bits, whether gray, and photometric of the first image."""
-    with path.open("rb") as file:
-        order = "little" if file.read(4) == TIFF[0] else "big"
+    file.seek(0)
+    order = "little" if file.read(4) == TIFF[0] else "big"
 
-        def number(size: int) -> int:
-            return int.from_bytes(file.read(size), order)  # type: ignore[arg-type]
+    def number(size: int) -> int:
+        return int.from_bytes(file.read(size), order)  # type: ignore[arg-type]
 
-        file.seek(number(4))
-        # TIFF 6.0: tag, type, count, value; SHORT values sit in the first two bytes.
-        tags: dict[int, int] = {}
-        for _ in range(number(2)):
-            tag, kind, count = number(2), number(2), number(4)
-            value = file.read(4)
-            if count == 1 and kind in (3, 4):
-                tags[tag] = int.from_bytes(value[: 2 if kind == 3 else 4], order)  # type: ignore[arg-type]
+    file.seek(number(4))
+    # TIFF 6.0: tag, type, count, value; SHORT values sit in the first two bytes.
+    tags: dict[int, int] = {}
+    for _ in range(number(2)):
+        tag, kind, count = number(2), number(2), number(4)
+        value = file.read(4)
+        if count == 1 and kind in (3, 4):
+            tags[tag] = int.from_bytes(value[: 2 if kind == 3 else 4], order)  # type: ignore[arg-type]
     photometric = {0: "MONOCHROME1", 1: "MONOCHROME2"}.get(tags.get(262, -1), "")
     gray = tags.get(277, 1) == 1 and bool(photometric)
     return tags[257], tags[256], tags.get(258, 1), gray, photometric or "colour"

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
+from typing import BinaryIO
 
 from mammo_core.dicom.check import check_mammogram
 from mammo_core.dicom.describe import facts_of
 from mammo_core.dicom.facts import ImageFacts, Mammogram
 from mammo_core.dicom.frame import read_words
+from mammo_core.dicom.hashed import opened, sha256_of
 from mammo_core.dicom.header import (
     Header,
     check_header,
-    raise_unless_missing,
     read_header,
     without_text,
 )
@@ -39,7 +41,9 @@ def read_facts(
         DicomError: Every reason that lies in the file.
         OSError: The disk failed.
     """
-    return _header(Path(path), name or str(path), for_processing)[1]
+    name = name or str(path)
+    with opened(Path(path), name) as file:
+        return _header(file, name, for_processing)[1]
 
 
 def read_image(
@@ -75,15 +79,9 @@ def read_image(
             one frame, colour, For Processing, truncated, undecodable, too big.
         OSError: The disk or the machine failed.
     """
-    file, name = Path(path), name or str(path)
-    # Header first: what it shows to be unreadable is refused before pixels take memory.
-    header, facts = _header(file, name, for_processing)
-    if mammogram:
-        check_mammogram(facts, name)
-    with _only_dicom_errors(name):
-        pixels, bits = to_gray(header.data, read_words(file, header, name), name, voi=voi)
-    changed = {"bits_stored": bits} | ({"voi": "applied"} if voi and facts.voi_function else {})
-    return Mammogram(pixels=pixels, facts=facts.model_copy(update=changed))
+    name = name or str(path)
+    with opened(Path(path), name) as file:
+        return _image(file, name, mammogram, voi, for_processing)
 
 
 def read_any_facts(
@@ -104,10 +102,11 @@ def read_any_facts(
         DicomError: Every reason that lies in the file.
         OSError: The disk failed.
     """
-    file, name = Path(path), name or str(path)
-    if raster_kind(_start(file, name)):
-        return read_raster_facts(file, name)
-    return read_facts(file, name, for_processing=for_processing)
+    name = name or str(path)
+    with opened(Path(path), name) as file:
+        if raster_kind(file.read(132)):
+            return read_raster_facts(file, name)
+        return _header(file, name, for_processing)[1]
 
 
 def read_any(
@@ -117,6 +116,7 @@ def read_any(
     mammogram: bool = False,
     voi: bool = False,
     for_processing: bool = False,
+    hashed: bool = False,
 ) -> Mammogram:
     """Read a DICOM image, or a gray PNG or TIFF of 8 or 16 bits, told apart by content.
 
@@ -127,37 +127,45 @@ def read_any(
         voi: Whether to apply a DICOM header's VOI look-up table or window.
         for_processing: Whether to take raw detector data as well, which are not made for
             reading: the facts tell them.
+        hashed: Whether to hash the file while it is read, which costs no second read.
 
     Returns:
-        Pixels (h, w) uint16, [0, 2**bits_stored - 1], and facts.
+        Pixels (h, w) uint16, [0, 2**bits_stored - 1], facts, and the hash.
 
     Raises:
         DicomError: Every reason that lies in the file.
         OSError: The disk or the machine failed.
     """
-    file, name = Path(path), name or str(path)
-    if raster_kind(_start(file, name)):
-        facts = read_raster_facts(file, name)
-        if mammogram:
-            check_mammogram(facts, name)
-        return read_raster(file, name)
-    return read_image(file, name, mammogram=mammogram, voi=voi, for_processing=for_processing)
+    name = name or str(path)
+    with opened(Path(path), name, hashed=hashed) as file:
+        if raster_kind(file.read(132)):
+            facts = read_raster_facts(file, name)
+            if mammogram:
+                check_mammogram(facts, name)
+            image = read_raster(file, name)
+        else:
+            image = _image(file, name, mammogram, voi, for_processing)
+        return replace(image, sha256=sha256_of(file))
 
 
-def _header(file: Path, name: str, for_processing: bool) -> tuple[Header, ImageFacts]:
+def _image(
+    file: BinaryIO, name: str, mammogram: bool, voi: bool, for_processing: bool
+) -> Mammogram:
+    # Header first: what it shows to be unreadable is refused before pixels take memory.
+    header, facts = _header(file, name, for_processing)
+    if mammogram:
+        check_mammogram(facts, name)
+    with _only_dicom_errors(name):
+        pixels, bits = to_gray(header.data, read_words(file, header, name), name, voi=voi)
+    changed = {"bits_stored": bits} | ({"voi": "applied"} if voi and facts.voi_function else {})
+    return Mammogram(pixels=pixels, facts=facts.model_copy(update=changed))
+
+
+def _header(file: BinaryIO, name: str, for_processing: bool) -> tuple[Header, ImageFacts]:
     with _only_dicom_errors(name):
         header = read_header(file, name)
         check_header(header.data, name, for_processing=for_processing)
         return header, facts_of(header.data)
-
-
-def _start(file: Path, name: str) -> bytes:
-    try:
-        with file.open("rb") as stream:
-            return stream.read(132)
-    except OSError as error:
-        raise_unless_missing(error, name)
-        raise
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """One file to what the networks take, and what is known of it."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,18 +65,17 @@ def read(
     """
     with file.at_hand() as path:
         try:
-            pixels, facts = _decoded(path, file.name, models)
+            digest, pixels, facts = _decoded(path, file.name, models)
         except (DicomError, RecipeError, RecordError) as error:
             return Reject(file.name, error)
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
         patient = patients.of(path, file.name) if patients is not None else ""
     return Image(digest, file.name, facts, patient, pixels)
 
 
 def _decoded(
     path: Path, name: str, models: Sequence[Preprocessing]
-) -> tuple[tuple[npt.NDArray[np.uint16], ...], ImageFacts]:
+) -> tuple[str, tuple[npt.NDArray[np.uint16], ...], ImageFacts]:
+    digest = ""
     read_as: dict[tuple[bool, bool], Mammogram] = {}
     pixels = []
     for model in models:
@@ -85,14 +83,20 @@ def _decoded(
         asked = (conversion.voi, conversion.for_processing)
         if asked not in read_as:
             read_as[asked] = read_any(
-                path, name, mammogram=True, voi=asked[0], for_processing=asked[1]
+                path,
+                name,
+                mammogram=True,
+                voi=asked[0],
+                for_processing=asked[1],
+                hashed=not digest,
             )
+            digest = digest or read_as[asked].sha256 or ""
         mammogram = read_as[asked]
         facts = with_name(mammogram.facts, name)
         pixels.append(
             model.from_source(mammogram.pixels, facts.bits_stored, facts.laterality or "")
         )
-    return tuple(pixels), facts
+    return digest, tuple(pixels), facts
 
 
 def with_name(facts: ImageFacts, name: str) -> ImageFacts:
