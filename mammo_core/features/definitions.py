@@ -3,6 +3,7 @@
 Feast is imported inside the functions: only `features` ever needs it, and it takes seconds.
 """
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,26 +126,40 @@ ENTITIES: Mapping[str, str] = {
 }
 
 
+def _feast() -> Any:
+    """Import Feast, and leave the filters of warnings as they are.
+
+    It has every DeprecationWarning of any library shown from then on: in a process that trains
+    as well, a wall of Keras's own after each epoch.
+    """
+    with warnings.catch_warnings():
+        import feast
+        import feast.types
+    return feast
+
+
 def feast_objects() -> list[Any]:
     """Return the Feast entities and feature views.
 
     No view has a time to live: Feast drops older rows of such a view silently.
     """
-    from feast import Entity, FeatureView, Field, FileSource, ValueType
-    from feast.types import Float64, Int64, String
-
-    types = {"text": String, "integer": Int64, "number": Float64}
+    feast = _feast()
+    types = {
+        "text": feast.types.String,
+        "integer": feast.types.Int64,
+        "number": feast.types.Float64,
+    }
     entities = {
-        key: Entity(name=name, join_keys=[key], value_type=ValueType.STRING)
+        key: feast.Entity(name=name, join_keys=[key], value_type=feast.ValueType.STRING)
         for name, key in ENTITIES.items()
     }
     views = [
-        FeatureView(
+        feast.FeatureView(
             name=view.name,
             entities=[entities[key] for key in view.keys],
-            schema=[Field(name=key, dtype=String) for key in view.keys]
-            + [Field(name=name, dtype=types[kind]) for name, kind in view.fields],
-            source=FileSource(
+            schema=[feast.Field(name=key, dtype=types["text"]) for key in view.keys]
+            + [feast.Field(name=name, dtype=types[kind]) for name, kind in view.fields],
+            source=feast.FileSource(
                 name=f"{view.name}_parts",
                 path=view.name,
                 timestamp_field="event_timestamp",
@@ -165,10 +180,9 @@ def open_feast(workspace: Path, project: str, online: Mapping[str, Any] | None =
         project: Name of the Feast project.
         online: Feast's configuration of the online store; None for none.
     """
-    from feast import FeatureStore, RepoConfig
-
-    return FeatureStore(
-        config=RepoConfig(
+    feast = _feast()
+    return feast.FeatureStore(
+        config=feast.RepoConfig(
             project=project,
             provider="local",
             registry=str(workspace / "registry.db"),
@@ -182,9 +196,7 @@ def open_feast(workspace: Path, project: str, online: Mapping[str, Any] | None =
 
 def apply(feast: Any) -> None:
     """Bring the registry of an opened store to these definitions; views of old names go."""
-    from feast import FeatureView
-
     objects = feast_objects()
-    names = {item.name for item in objects if isinstance(item, FeatureView)}
+    names = {item.name for item in objects if isinstance(item, _feast().FeatureView)}
     old = [view for view in feast.list_feature_views() if view.name not in names]
     feast.apply(objects, objects_to_delete=old, partial=False)
