@@ -185,3 +185,56 @@ def real_data() -> Path:
     if folder is None:
         pytest.skip("no real data: set MAMMO_REAL_DATA, or put it into ../shared/data")
     return folder
+
+
+def build_two_views(folder, seed=1, **changes):
+    """A package of an untrained network that sees both views of a breast."""
+    from mammo_core.packaging import build
+    from mammo_core.packaging.keras_file import import_keras
+    from mammo_core.preprocessing import Geometry, Preprocessing
+
+    import_keras()
+    from mammo_core.models import (
+        HeadConfig,
+        NetworkConfig,
+        TwoViewConfig,
+        build_patch_network,
+        to_two_views,
+        to_whole_image,
+    )
+
+    patches = build_patch_network(NetworkConfig(name="compact"), (32, 32), 5, seed=seed)
+    head = HeadConfig(depths=(8,), repetitions=(1,))
+    whole = to_whole_image(patches, head, (64, 48), classes=2, seed=seed)
+    given = {
+        "name": "two-views",
+        "image_model": to_two_views(whole, TwoViewConfig(towers="separate")),
+        "preprocessing": Preprocessing(geometry=Geometry(height=64, width=48), mean=100.0),
+        "label_map": {"neg": 0, "pos": 1},
+    }
+    build(folder, **{**given, **changes})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_two_views():
+    """What tests make packages of two views by."""
+    return build_two_views
+
+
+@pytest.fixture(scope="session")
+def two_views(tmp_path_factory):
+    """A package of two views whose breasts are decided at 0.4, and its images at 0.9."""
+    from mammo_core.evaluation.decisions import DecisionRules, LevelRules, NamedPoint
+    from mammo_core.packaging import TrainingData, load
+
+    def rules(name, threshold):
+        point = NamedPoint(name=name, threshold=threshold, sensitivity=0.7, specificity=0.8)
+        return LevelRules(operating_points=(point,))
+
+    folder = build_two_views(
+        tmp_path_factory.mktemp("two-views") / "package",
+        rules=DecisionRules(image=rules("image", 0.9), breast=rules("breast", 0.4)),
+        training_data=TrainingData(views=("CC", "MLO")),
+    )
+    return load(folder)

@@ -89,6 +89,8 @@ def score(
         f"{summary.scored} scored, {summary.rejected} rejected of {summary.files} files in "
         f"{summary.seconds:.1f} s ({summary.images_per_s:.1f} images/s), model {names}"
     )
+    if packages[0].unit == "breast":
+        typer.echo("Each image has the probability of its breast: the model sees both views")
     if summary.resumed:
         typer.echo(f"{summary.resumed} of them were scored before this was stopped")
     if summary.warned:

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 Level = Literal["image", "breast", "patient"]
 LEVELS: tuple[Level, ...] = ("image", "breast", "patient")
+#: What a network sees at once: one image, or the two views of a breast.
+Unit = Literal["image", "breast"]
 
 
 class Aggregation(BaseModel):
@@ -73,6 +75,15 @@ def at_level(
     if level == "image":
         return predictions
     return (per_breast if level == "breast" else per_patient)(predictions, aggregation)
+
+
+def in_two_views(predictions: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the images of CC and MLO: those that a network of both views can see.
+
+    Args:
+        predictions: One row per image, columns as in `evaluate`.
+    """
+    return predictions[predictions["view"].astype(str).str.upper().isin(["CC", "MLO"])]
 
 
 def _group(table: "pd.DataFrame", keys: list[str], how: str) -> "pd.DataFrame":

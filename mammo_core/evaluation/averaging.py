@@ -38,19 +38,19 @@ def shifted(pixels: npt.NDArray[np.uint16], down: int, right: int) -> npt.NDArra
     """Shift images; what comes in from outside is background.
 
     Args:
-        pixels: `(n, h, w) uint16, [0, 65535]`, background 0.
+        pixels: `(n, …, h, w) uint16, [0, 65535]`, background 0.
         down: Pixels, negative for up; fewer than h.
         right: Pixels, negative for left; fewer than w.
 
     Returns:
-        `(n, h, w) uint16`; the same array when nothing moves.
+        uint16 of the same shape; the same array when nothing moves.
 
     Raises:
         RecipeError: Nothing of the image would be left.
     """
     if not down and not right:
         return pixels
-    height, width = pixels.shape[1:]
+    height, width = pixels.shape[-2:]
     if abs(down) >= height or abs(right) >= width:
         raise RecipeError(
             "Images cannot be shifted by this much",
@@ -60,7 +60,7 @@ def shifted(pixels: npt.NDArray[np.uint16], down: int, right: int) -> npt.NDArra
     moved = np.zeros_like(pixels)
     rows, from_rows = _overlap(height, down)
     columns, from_columns = _overlap(width, right)
-    moved[:, rows, columns] = pixels[:, from_rows, from_columns]
+    moved[..., rows, columns] = pixels[..., from_rows, from_columns]
     return moved
 
 
@@ -68,12 +68,13 @@ def variants(pixels: Pixels, *, flips: bool = False, translation: int = 0) -> It
     """Give every picture a probability is averaged over, the unchanged one first.
 
     Args:
-        pixels: `(n, h, w) uint16, [0, 65535]`, after `Preprocessing.to_geometry`.
+        pixels: `(n, h, w) uint16, [0, 65535]`, after `Preprocessing.to_geometry`; or
+            `(n, 2, h, w)`, the two views of a breast.
         flips: Each shifted image and its three flips.
         translation: Pixels; nine places of a square grid, 0 for the one place.
 
     Yields:
-        1, 4, 9 or 36 times `(n, h, w) uint16`, contiguous.
+        1, 4, 9 or 36 times uint16 of the same shape, contiguous.
 
     Raises:
         RecipeError: The translation is negative or leaves nothing of the image.
@@ -82,7 +83,7 @@ def variants(pixels: Pixels, *, flips: bool = False, translation: int = 0) -> It
         moved = shifted(pixels, down, right)
         yield moved
         if flips:
-            for flipped in (moved[:, :, ::-1], moved[:, ::-1], moved[:, ::-1, ::-1]):
+            for flipped in (moved[..., ::-1], moved[..., ::-1, :], moved[..., ::-1, ::-1]):
                 yield np.ascontiguousarray(flipped)
 
 
@@ -96,9 +97,9 @@ def averaged(
     """Average probabilities over flips and translations.
 
     Args:
-        predict: Of pixels `(n, h, w) uint16` the probabilities, float32 with n first:
+        predict: Of pixels `(n, …, h, w) uint16` the probabilities, float32 with n first:
             `Package.predict`, for instance.
-        pixels: `(n, h, w) uint16, [0, 65535]`, after `Preprocessing.to_geometry`.
+        pixels: `(n, …, h, w) uint16, [0, 65535]`, after `Preprocessing.to_geometry`.
         flips: See `variants`.
         translation: See `variants`.
 

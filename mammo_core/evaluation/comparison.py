@@ -1,11 +1,12 @@
 """Two models on the same records: how much better is one, and is that more than chance."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
 from mammo_core.errors import RecordError
-from mammo_core.evaluation.aggregate import LEVELS, Aggregation, Level, at_level
+from mammo_core.evaluation.aggregate import LEVELS, Aggregation, Level, at_level, in_two_views
 from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.evaluation.predictions import (
     check_predictions,
@@ -65,9 +66,10 @@ class ComparisonResult(BaseModel):
     Attributes:
         name: Of the model.
         reference: Of the model it is compared with.
-        levels: Per image and, where both classes occur, per breast and per patient.
-        correlation: Of the two models' probabilities (Spearman, per image): models that rank
-            alike gain little from an ensemble.
+        levels: Per image and, where both classes occur, per breast and per patient; without
+            images where a model sees both views of a breast.
+        correlation: Of the two models' probabilities (Spearman, at the first level): models
+            that rank alike gain little from an ensemble.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -85,6 +87,7 @@ def compare(
     seed: int,
     *,
     names: tuple[str, str] = ("model", "reference"),
+    levels: Sequence[Level] = LEVELS,
 ) -> ComparisonResult:
     """Compare two models on the same images.
 
@@ -94,27 +97,32 @@ def compare(
         config: How to evaluate.
         seed: Of the bootstrap.
         names: Of the model and of the reference.
+        levels: Where to compare. Without images, only those of CC and MLO count: what a model
+            of both views sees.
 
     Raises:
         RecordError: The two were not predicted on the same images, a table cannot be
-            evaluated, or the images are of one class.
+            evaluated, or the records of the first level are of one class.
         ModelError: A probability is not in [0, 1].
     """
+    if "image" not in levels:
+        predictions, reference = in_two_views(predictions), in_two_views(reference)
     ours = check_predictions(predictions, f"{names[0]}'s")
     theirs = check_predictions(reference, f"{names[1]}'s")
     check_same_records(ours, theirs, names)
-    levels = []
-    for level in LEVELS:
+    compared = []
+    for level in levels:
         try:
-            levels.append(_level(ours, theirs, level, config, seed))
+            compared.append(_level(ours, theirs, level, config, seed))
         except RecordError:
-            if level == "image":
+            if level == levels[0]:
                 raise
+    first = [at_level(table, levels[0], config.aggregation) for table in (ours, theirs)]
     return ComparisonResult(
         name=names[0],
         reference=names[1],
-        levels=tuple(levels),
-        correlation=_correlation(ours, theirs),
+        levels=tuple(compared),
+        correlation=_correlation(first[0], first[1]),
     )
 
 

@@ -31,22 +31,23 @@ def comparison_report(
         title or f"{result.name} against {result.reference}",
         "Two whole-image classifiers on the same test set",
     )
-    images = result.levels[0]
-    page.section("In short").text(verdict(images, result.name, result.reference))
+    first = result.levels[0]
+    many = wording.PLURAL[first.level]
+    page.section("In short").text(verdict(first, result.name, result.reference))
     for reason in reasons:
         page.text(reason)
-    if images.warning:
+    if first.warning:
         page.warning(
-            f"Few patients to compare on ({images.warning}): only large differences can show."
+            f"Few patients to compare on ({first.warning}): only large differences can show."
         )
     page.numbers(
         {
-            f"AUC of {result.name}": (images.auc.value, _ends(images.auc)),
+            f"AUC of {result.name}": (first.auc.value, _ends(first.auc)),
             f"AUC of {result.reference}": (
-                images.reference_auc.value,
-                _ends(images.reference_auc),
+                first.reference_auc.value,
+                _ends(first.reference_auc),
             ),
-            "Difference": (f"{images.difference.value:+.3f}", _ends(images.difference, "+")),
+            "Difference": (f"{first.difference.value:+.3f}", _ends(first.difference, "+")),
         }
     )
     page.section(
@@ -58,13 +59,13 @@ def comparison_report(
     page.figure(
         curves_plot(
             {
-                f"{result.name}: AUC {images.auc}": (
-                    images.roc.false_positive_rate,
-                    images.roc.true_positive_rate,
+                f"{result.name}: AUC {first.auc}": (
+                    first.roc.false_positive_rate,
+                    first.roc.true_positive_rate,
                 ),
-                f"{result.reference}: AUC {images.reference_auc}": (
-                    images.reference_roc.false_positive_rate,
-                    images.reference_roc.true_positive_rate,
+                f"{result.reference}: AUC {first.reference_auc}": (
+                    first.reference_roc.false_positive_rate,
+                    first.reference_roc.true_positive_rate,
                 ),
             },
             title="ROC curves",
@@ -72,7 +73,7 @@ def comparison_report(
             y="Sensitivity",
             chance=DIAGONAL,
         ),
-        "Per image, test set",
+        f"Per {first.level}, test set",
         wide=False,
     )
     page.figure(
@@ -87,7 +88,7 @@ def comparison_report(
     )
     if result.correlation is not None:
         page.text(
-            f"The two rank the images with a correlation of {result.correlation:.2f} (Spearman)."
+            f"The two rank the {many} with a correlation of {result.correlation:.2f} (Spearman)."
         )
     if facts:
         page.section("Where this comes from").facts(facts)
@@ -117,9 +118,10 @@ def decision_report(title: str, reasons: Iterable[str], facts: Mapping[str, Any]
 def verdict(level: LevelComparison, name: str, reference: str) -> str:
     """Say in a sentence what a comparison shows."""
     told = (
-        f"AUC {level.auc.value:.3f} against {level.reference_auc.value:.3f} on {level.n:,} images "
-        f"of {level.n_patients:,} patients: difference {level.difference.value:+.3f}, "
-        f"95 % interval {level.difference.low:+.3f} to {level.difference.high:+.3f}."
+        f"AUC {level.auc.value:.3f} against {level.reference_auc.value:.3f} on {level.n:,} "
+        f"{wording.PLURAL[level.level]} of {level.n_patients:,} patients: difference "
+        f"{level.difference.value:+.3f}, 95 % interval {level.difference.low:+.3f} to "
+        f"{level.difference.high:+.3f}."
     )
     if level.difference.low > 0:
         return f"{told} {name} ranks better than {reference}."

@@ -224,6 +224,7 @@ def explain(
     pixels: Pixels,
     *,
     patch_size: int | None = None,
+    predict: Callable[[Pixels], npt.NDArray[np.float32]] | None = None,
     cutoff: float = 0.5,
     most: int = 3,
 ) -> Explanation:
@@ -231,9 +232,11 @@ def explain(
 
     Args:
         package: A `packaging.Package`: its `patch_model` is swept over the image where it has
-            one and the size of its patches is known; else `predict` is asked by occlusion.
+            one and the size of its patches is known; else its `predict` is asked by occlusion.
         pixels: `(h, w) uint16, [0, 65535]`, after `preprocessing.to_geometry`.
         patch_size: Side of the patches; default what the package says.
+        predict: What occlusion asks, for a package that sees more than this image: of
+            `(n, h, w) uint16` the probabilities `(n,)`.
         cutoff: Heat at which a region begins; of an occlusion map it is the share of its
             peak, whose absolute height depends on the window.
         most: Regions.
@@ -247,7 +250,7 @@ def explain(
         images = package.preprocessing.to_network(pixels[np.newaxis])
         heat = patch_heat(package.patch_model, images, side)[0]
         return Explanation("patch classifier", heat, hot_regions(heat, cutoff=cutoff, most=most))
-    heat = occlusion(package.predict, pixels)
+    heat = occlusion(predict or package.predict, pixels)
     peak = float(heat.max())
     # Without any fall there is no evidence to show.
     regions = hot_regions(heat, cutoff=cutoff * peak, most=most) if peak > 0 else ()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mammo_core.models.places import Heatmap
     from mammo_core.models.precision import with_precision
     from mammo_core.models.storage import load_model, save_model
-    from mammo_core.models.two_view import exam_batch, to_two_views
+    from mammo_core.models.two_view import exam_batch, to_two_views, two_view_config
     from mammo_core.models.whole_image import to_whole_image
     from mammo_core.models.windows import original_heatmap, sliding_window, window_grid
 
@@ -53,6 +53,7 @@ __all__ = [
     "sliding_window",
     "to_two_views",
     "to_whole_image",
+    "two_view_config",
     "window_grid",
     "with_precision",
 ]
@@ -76,6 +77,7 @@ _HOMES = {
     "sliding_window": "windows",
     "to_two_views": "two_view",
     "to_whole_image": "whole_image",
+    "two_view_config": "two_view",
     "with_precision": "precision",
     "window_grid": "windows",
 }

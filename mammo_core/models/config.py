@@ -169,6 +169,10 @@ class HeadConfig(BaseModel):
         return self
 
 
+#: The inputs of a network that sees both views of a breast, in order.
+VIEWS = ("cc", "mlo")
+
+
 class TwoViewConfig(BaseModel):
     """How the two views of a breast are seen together.
 

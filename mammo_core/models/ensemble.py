@@ -6,6 +6,7 @@ import keras
 from keras import layers
 
 from mammo_core.errors import ModelError
+from mammo_core.models.config import VIEWS
 
 
 def average(models: Sequence[keras.Model], weights: Sequence[float]) -> keras.Model:
@@ -13,7 +14,7 @@ def average(models: Sequence[keras.Model], weights: Sequence[float]) -> keras.Mo
 
     Args:
         models: Each `(n, H, W, channels) float32 -> (n, classes) float32, [0, 1]`, all of the
-            same shapes.
+            same shapes; or all of two views, `cc` and `mlo`.
         weights: One for each model, above 0; only their ratios matter.
 
     Returns:
@@ -22,20 +23,26 @@ def average(models: Sequence[keras.Model], weights: Sequence[float]) -> keras.Mo
     Raises:
         ModelError: There is no model, the shapes differ, or a weight is missing.
     """
-    shapes = {(model.input_shape, model.output_shape) for model in models}
+    shapes = {
+        (tuple(tensor.shape for tensor in model.inputs), model.output_shape) for model in models
+    }
     if len(shapes) != 1 or len(weights) != len(models) or min(weights) <= 0:
         raise ModelError(
             "These networks cannot be averaged",
             expected="networks of the same input and output, each with a weight above 0",
             received=f"{len(models)} networks of shapes {sorted(map(str, shapes))}, "
             f"weights {list(weights)}",
-            hint="networks of 1 and of 3 channels cannot be mixed",
+            hint="networks of 1 and of 3 channels, or of one view and of two, cannot be mixed",
         )
-    inputs = keras.Input(models[0].input_shape[1:], name="pixels")
+    shape, *other = [tensor.shape[1:] for tensor in models[0].inputs]
+    names = VIEWS if other else ("pixels",)
+    given = [keras.Input(shape, name=name) for name in names]
+    inputs = given if other else given[0]
     parts = []
     for number, (model, weight) in enumerate(zip(models, weights, strict=True), start=1):
         name = f"member{number}_{model.name}"
-        member = keras.Model(model.inputs[0], model.outputs[0], name=name)
+        taken = model.inputs if other else model.inputs[0]
+        member = keras.Model(taken, model.outputs[0], name=name)
         share = layers.Rescaling(
             weight / sum(weights), dtype="float32", name=f"member{number}_share"
         )

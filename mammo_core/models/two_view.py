@@ -9,12 +9,11 @@ import numpy.typing as npt
 from keras import layers, ops
 
 from mammo_core.errors import ModelError
-from mammo_core.models.config import TwoViewConfig
+from mammo_core.models.config import VIEWS, TwoViewConfig
 from mammo_core.models.heads import softmax
 from mammo_core.models.registry import network_of
 from mammo_core.models.weights import take, transfer
 
-VIEWS = ("cc", "mlo")
 Image = npt.NDArray[np.float32]
 
 
@@ -71,6 +70,17 @@ def to_two_views(whole: keras.Model, config: TwoViewConfig) -> keras.Model:
         kernel = np.concatenate([kernel, kernel]) / np.float32(2)
     take(model.get_layer("predictions"), [kernel, bias], what=f"the classifier {whole.name}")
     return model
+
+
+def two_view_config(model: keras.Model) -> TwoViewConfig | None:
+    """Return how a network of `to_two_views` was built; None for another network."""
+    joins = {"Concatenate": "concatenate", "Average": "mean", "Maximum": "max"}
+    names = {layer.name: layer for layer in model.layers}
+    join = joins.get(type(names.get("head_join")).__name__)
+    if join is None or [tensor.name for tensor in model.inputs] != list(VIEWS):
+        return None
+    towers = "shared" if "tower" in names else "separate"
+    return TwoViewConfig.model_validate({"towers": towers, "join": join})
 
 
 def exam_batch(exams: Sequence[tuple[Image | None, Image | None]]) -> dict[str, Image]:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo_core.errors import ModelError
+from mammo_core.evaluation.aggregate import Unit
 from mammo_core.evaluation.decisions import DecisionRules
 from mammo_core.packaging.card import INTENDED_USE, LIMITATIONS, card, markdown
 from mammo_core.packaging.checksums import digest, write_sums
@@ -31,7 +32,7 @@ from mammo_core.packaging.contents import (
 )
 from mammo_core.packaging.exports import Export, export
 from mammo_core.packaging.keras_file import write_model
-from mammo_core.packaging.prediction import predict
+from mammo_core.packaging.prediction import predict, unit_of
 from mammo_core.packaging.samples import phantom_samples
 from mammo_core.packaging.signing import SigningKey, sign
 from mammo_core.preprocessing import Preprocessing
@@ -68,16 +69,17 @@ def build(
     Args:
         folder: Where to; must not exist, or be empty.
         name: Of the model.
-        image_model: The whole-image classifier, a `keras.Model`.
+        image_model: The whole-image classifier, a `keras.Model`: of one image, or of the two
+            views of a breast, `cc` and `mlo` (`models.to_two_views`).
         preprocessing: The way pixels reach it.
         label_map: Its classes; `pos` is malignant, for instance `{"neg": 0, "pos": 1}`.
         metrics: What was measured, as plain JSON (no NaN).
         lineage: Where it comes from, as plain JSON: `image_dataset_id`, `frame_id`, `run_id`,
             recipe, git sha, … Keys that end in `_id` or `_ids` (but the run's) are part of
             the model's id.
-        samples: `(n, H, W) uint16, [0, 65535]` after `preprocessing.to_geometry`; stored with
-            their probabilities (at most 16). Phantoms by default: a package travels, and no
-            patient's pixels may.
+        samples: `(n, H, W) uint16, [0, 65535]` after `preprocessing.to_geometry`, of breasts
+            `(n, 2, H, W)`; stored with their probabilities (at most 16). Phantoms by default:
+            a package travels, and no patient's pixels may.
         patch_model: The patch classifier for heatmaps, or None.
         patch_classes: Its classes, in the order of its outputs.
         patch_size: Side of its patches, pixels.
@@ -95,8 +97,9 @@ def build(
         ModelError: The folder is in use, or something does not fit the network.
     """
     labels = _labels(image_model, label_map, patch_model, patch_classes)
+    unit = _unit(image_model, preprocessing)
     if samples is None:
-        samples = phantom_samples(preprocessing)
+        samples = phantom_samples(preprocessing, unit=unit)
     if not 1 <= len(samples) <= _SAMPLES:
         raise ModelError(
             "A package needs samples to prove itself by",
@@ -129,6 +132,7 @@ def build(
             versions=_versions(),
             patch_size=patch_size if patch_model is not None else None,
             exports=export(aside, exports),
+            unit=unit,
             signed_by=signed_by,
         )
         write_json(aside / "package.json", manifest.model_dump(mode="json"))
@@ -206,14 +210,19 @@ def _labels(
                 expected=f"{classes} outputs",
                 received=f"{network.output_shape[-1]}",
             )
-    if len(image_model.inputs) != 1:
-        raise ModelError(
-            "This whole-image classifier cannot be packaged",
-            expected="a network that takes one image: packages score view by view",
-            received=f"one that takes {len(image_model.inputs)}",
-        )
     patch = {name: index for index, name in enumerate(patch_classes)}
     return LabelMap(image=dict(label_map), patch=patch if patch_model is not None else {})
+
+
+def _unit(image_model: Any, preprocessing: Preprocessing) -> Unit:
+    unit = unit_of(image_model)
+    if unit == "breast" and preprocessing.geometry.resize == "height":
+        raise ModelError(
+            "This classifier of two views cannot be packaged",
+            expected="images of one size: resize `forced` or `pad`",
+            received="resize `height`: the views of a breast have widths of their own",
+        )
+    return unit
 
 
 def _versions() -> dict[str, str]:

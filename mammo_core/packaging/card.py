@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mammo_core.evaluation.decisions import DecisionRules
+from mammo_core.models.config import VIEWS
 from mammo_core.packaging.contents import PackageManifest, TrainingData
 from mammo_core.preprocessing import Preprocessing
 
@@ -23,6 +24,12 @@ LIMITATIONS = (
     "more common than in screening; it is no patient's risk.",
     "Takes cranio-caudal and medio-lateral oblique views; special views, implants and "
     "For Processing images were not studied.",
+)
+
+
+_PER_BREAST = (
+    "- `breast_auc` and the rules per breast count each breast once. Of what is per image, each "
+    "image has the probability of its breast.",
 )
 
 
@@ -43,16 +50,23 @@ def card(
     rows_columns: list[Any] = [geometry.height, geometry.width]
     if geometry.resize == "height":
         rows_columns[1] = "any"
+    inputs = {"image": "mammogram, one view"}
+    if manifest.unit == "breast":
+        inputs = {
+            view: f"mammogram, {view.upper()} view of the breast; all zeros where it was not taken"
+            for view in VIEWS
+        }
     return {
         "schema": "mammo-pipelines/model-card/2",
         "name": manifest.name,
         "model_id": manifest.model_id,
+        "unit": manifest.unit,
         "intended_use": intended_use,
         "limitations": list(limitations),
         "network_data_format": {
             "inputs": {
-                "image": {
-                    "type": "mammogram, one view",
+                name: {
+                    "type": kind,
                     "format": "grey, background dark (MONOCHROME2), MONOCHROME1 inverted first",
                     "spatial_shape": rows_columns,
                     "num_channels": preprocessing.channels,
@@ -60,6 +74,7 @@ def card(
                     "value_range": [0, 65535],
                     "normalisation": _normalisation(preprocessing),
                 }
+                for name, kind in inputs.items()
             },
             "outputs": {
                 "malignant_probability": {"dtype": "float32", "value_range": [0, 1]},
@@ -90,8 +105,14 @@ def _normalisation(preprocessing: Preprocessing) -> str:
 
 def markdown(content: Mapping[str, Any]) -> str:
     """Return the card as Markdown (MODEL_CARD.md)."""
-    image = content["network_data_format"]["inputs"]["image"]
+    unit = content["unit"]
+    image = next(iter(content["network_data_format"]["inputs"].values()))
     height, width = image["spatial_shape"]
+    shown = {
+        "image": "One mammogram (one view)",
+        "breast": "Both views of a breast, CC and MLO (a view of zeros is one that was not "
+        "taken; the other one stands in for it): each a mammogram",
+    }[unit]
     signed = content["signed_by"]
     lines = [
         f"# {content['name']}",
@@ -109,10 +130,10 @@ def markdown(content: Mapping[str, Any]) -> str:
         "",
         "## Input and output",
         "",
-        f"One mammogram (one view), {image['format']}, {height} × {width} pixels, "
+        f"{shown}, {image['format']}, {height} × {width} pixels, "
         f"{image['num_channels']} channel(s), stored as 16 bits [0, 65535]; the package "
         f"normalises it ({image['normalisation']}). The output is the probability that the "
-        "view shows a malignant lesion.",
+        f"{'view' if unit == 'image' else unit} shows a malignant lesion.",
         "",
         "## Training data",
         "",
@@ -121,6 +142,7 @@ def markdown(content: Mapping[str, Any]) -> str:
         "## Metrics",
         "",
         *_list(content["metrics"]),
+        *(_PER_BREAST if unit == "breast" else []),
         "",
         "## Calibration and operating points",
         "",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mammo_core.datasets import find
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import MammoError, RecordError
+from mammo_core.evaluation.aggregate import LEVELS
 from mammo_core.evaluation.comparison import ComparisonResult, compare
 from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.packaging.contents import read_json
@@ -23,8 +24,10 @@ class Compared:
     """What is told of two packages.
 
     Attributes:
-        models: For both: name, version, model_id, metrics (plain numbers), frame_id, signed_by.
-        paired: On the same test images; None where there are none.
+        models: For both: name, version, model_id, unit, metrics (plain numbers), frame_id,
+            signed_by.
+        paired: On the same test images; per breast and patient only where one model sees both
+            views of a breast. None where there are none.
         obstacle: Why not.
     """
 
@@ -44,6 +47,7 @@ class Compared:
         """What a terminal shows."""
         first, second = self.models
         shown = [f"{'':24} {_name(first):>24} {_name(second):>24}"]
+        shown.append(f"{'unit':24} {first['unit']:>24} {second['unit']:>24}")
         for name in dict.fromkeys([*first["metrics"], *second["metrics"]]):
             cells = (_shown(one["metrics"].get(name)) for one in self.models)
             shown.append(" ".join([f"{name:24}", *(f"{cell:>24}" for cell in cells)]))
@@ -79,8 +83,14 @@ def compare_packages(uri: str, reference: str, config: EvaluationConfig | None =
     paired, obstacle = None, ""
     try:
         tables = [_predictions(place, told) for place, told in ((uri, first), (reference, second))]
+        units = {one["unit"] for one in (first, second)}
         paired = compare(
-            tables[0], tables[1], config or EvaluationConfig(), 0, names=(names[0], names[1])
+            tables[0],
+            tables[1],
+            config or EvaluationConfig(),
+            0,
+            names=(names[0], names[1]),
+            levels=LEVELS[1:] if "breast" in units else LEVELS,
         )
     except MammoError as error:
         obstacle = str(error)
@@ -108,6 +118,7 @@ def _described(uri: str) -> dict[str, Any]:
         "name": found.name or manifest.name,
         "version": found.version,
         "model_id": manifest.model_id,
+        "unit": manifest.unit,
         "signed_by": manifest.signed_by,
         "frame_id": lineage.get("frame_id", ""),
         "evaluation_id": lineage.get("evaluation_id", ""),

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mammo_core.errors import ModelError
+from mammo_core.evaluation.aggregate import Unit
 from mammo_core.preprocessing import Preprocessing
 
 _Kind = TypeVar("_Kind", bound=BaseModel)
@@ -60,6 +61,8 @@ class PackageManifest(_Content):
         patch_size: Side of the patches the patch classifier was trained on (pixels); None
             without one, or when unknown.
         exports: Format (`saved_model`, `onnx`) → `exported`, or why it is not here.
+        unit: What a probability is of: an `image`; or a `breast`, of which the network takes
+            two views, `cc` and `mlo`, all zeros where a view was not taken.
         signed_by: SHA-256 (hex) of the public key's DER bytes, or `unsigned`. Tells which key
             to ask for; never trusted by itself.
     """
@@ -71,6 +74,7 @@ class PackageManifest(_Content):
     tolerance: float = Field(default=TOLERANCE, gt=0, le=0.01)
     patch_size: int | None = None
     exports: dict[str, str] = {}
+    unit: Unit = "image"
     signed_by: str = "unsigned"
 
 

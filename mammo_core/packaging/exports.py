@@ -2,8 +2,9 @@
 
 Both take stored pixels, `pixels (n, H, W) uint16, [0, 65535]`, and return
 `malignant_probability (n,) float32, [0, 1]`: the intensity part of the preprocessing is inside.
+Networks of two views take `cc` and `mlo`, each like `pixels`, zeros for a missing view.
 The SavedModel lies in the package's own folder, so that a version in the registry is what
-TensorFlow Serving loads. Its second signature, `image`, takes one `(H, W)` image.
+TensorFlow Serving loads. Its second signature, `image` or `breast`, takes one of each, without n.
 
 `python -m mammo_core.packaging.exports FOLDER` does it in a process of its own: the export needs
 TensorFlow, whichever backend the network was trained with, and leaves nothing behind.
@@ -23,6 +24,7 @@ import numpy as np
 
 from mammo_core.errors import ModelError
 from mammo_core.packaging.contents import MODEL, ONNX, LabelMap, read_content
+from mammo_core.packaging.prediction import named_inputs
 from mammo_core.preprocessing import Preprocessing
 
 Export = Literal["saved_model", "onnx"]
@@ -117,7 +119,7 @@ def _write_onnx(functions: Any, path: Path, pixels: Any) -> Any:
 
     tf2onnx.convert.from_function(
         functions.batch,
-        input_signature=[functions.specification],
+        input_signature=functions.specifications,
         opset=_OPSET,
         output_path=str(path),
     )
@@ -126,7 +128,7 @@ def _write_onnx(functions: Any, path: Path, pixels: Any) -> Any:
     except ImportError:
         return None
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return session.run(["malignant_probability"], {"pixels": pixels})[0]
+    return session.run(["malignant_probability"], named_inputs(pixels))[0]
 
 
 def main(arguments: list[str]) -> int:

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mammo_core.evaluation import check_predictions
+from mammo_core.evaluation import Aggregation, at_level, check_predictions
+from mammo_core.evaluation.aggregate import Unit, in_two_views
 from mammo_core.evaluation.predictions import check_same_records
 from mammo_core.metrics import auc, auc_difference
 
@@ -16,7 +17,8 @@ class GateConfig(BaseModel):
     """What a challenger must reach.
 
     Attributes:
-        min_auc: The least AUC per image on the test set, whatever the champion has.
+        min_auc: The least AUC on the test set, whatever the champion has: per image, or per
+            breast where a model sees both views.
         margin: How much worse than the champion still counts as no worse.
         non_inferiority: What must stay above -margin: the low end of the 95 % interval of the
             difference ("interval": no worse is shown), or the difference itself ("point": for
@@ -38,8 +40,9 @@ class GateResult(BaseModel):
     Attributes:
         passed: Whether to push the challenger.
         reasons: One line per condition.
-        auc: Of the challenger, per image.
-        champion_auc: Of the champion on the same images; None when there is none.
+        unit: What the two are judged by: images, or breasts where one sees both views.
+        auc: Of the challenger.
+        champion_auc: Of the champion on the same test set; None when there is none.
         difference: Challenger minus champion.
         difference_ci95: Its interval (low, high).
     """
@@ -49,6 +52,7 @@ class GateResult(BaseModel):
     passed: bool
     reasons: list[str]
     auc: float
+    unit: Unit = "image"
     champion_auc: float | None = None
     difference: float | None = None
     difference_ci95: tuple[float, float] | None = None
@@ -62,6 +66,8 @@ def decide(
     *,
     challenger_id: str | None = None,
     champion_id: str | None = None,
+    unit: Unit = "image",
+    aggregation: Aggregation | None = None,
 ) -> GateResult:
     """Decide whether a challenger may be pushed. The test set chooses nothing else.
 
@@ -72,33 +78,47 @@ def decide(
         seed: Of the bootstrap.
         challenger_id: Its model id.
         champion_id: The champion's model id; the same one is no worse than itself.
+        unit: `breast` where one of them sees both views: both are judged by breasts then, on
+            the images of CC and MLO.
+        aggregation: From images to breasts.
 
     Raises:
         RecordError: The two were not predicted on the same images with the same labels, or a
             table cannot be evaluated.
         ModelError: A probability is not in [0, 1].
     """
-    ours = check_predictions(challenger, "challenger's")
+
+    def judged_by(table: "pd.DataFrame", name: str) -> "pd.DataFrame":
+        return check_predictions(in_two_views(table) if unit == "breast" else table, name)
+
+    records = judged_by(challenger, "challenger's")
+    ours = at_level(records, unit, aggregation)
     labels = ours["label"].to_numpy()
     reached = auc(labels, ours["probability"].to_numpy())
     good = reached >= config.min_auc
-    reasons = [f"AUC {reached:.4f} {'≥' if good else '<'} {config.min_auc:.4f}, the floor"]
+    what = "AUC" if unit == "image" else f"AUC per {unit}"
+    reasons = [f"{what} {reached:.4f} {'≥' if good else '<'} {config.min_auc:.4f}, the floor"]
     if challenger_id is not None and challenger_id == champion_id:
         return GateResult(
             passed=good,
             reasons=[*reasons, "already the champion"],
             auc=reached,
+            unit=unit,
             champion_auc=reached,
             difference=0.0,
             difference_ci95=(0.0, 0.0),
         )
     if champion is None:
         return GateResult(
-            passed=good, reasons=[*reasons, "no champion to compare with"], auc=reached
+            passed=good,
+            reasons=[*reasons, "no champion to compare with"],
+            auc=reached,
+            unit=unit,
         )
 
-    theirs = check_predictions(champion, "champion's")
-    check_same_records(ours, theirs, ("Challenger", "champion"))
+    reference = judged_by(champion, "champion's")
+    check_same_records(records, reference, ("Challenger", "champion"))
+    theirs = at_level(reference, unit, aggregation)
     difference = auc_difference(
         labels,
         ours["probability"].to_numpy(),
@@ -119,6 +139,7 @@ def decide(
         passed=good and no_worse,
         reasons=reasons,
         auc=reached,
+        unit=unit,
         champion_auc=auc(labels, theirs["probability"].to_numpy()),
         difference=difference.value,
         difference_ci95=(difference.low, difference.high),

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo_core.errors import ModelError
+from mammo_core.evaluation.aggregate import Unit
 from mammo_core.evaluation.averaging import averaged
 from mammo_core.evaluation.decisions import DecisionRules
 from mammo_core.packaging.checksums import verify_sums
@@ -27,7 +28,7 @@ from mammo_core.packaging.contents import (
     read_json,
 )
 from mammo_core.packaging.keras_file import import_keras
-from mammo_core.packaging.prediction import predict
+from mammo_core.packaging.prediction import predict, unit_of
 from mammo_core.packaging.signing import verify_signature
 from mammo_core.preprocessing import Preprocessing
 
@@ -73,6 +74,11 @@ class Package:
         return self.manifest.model_id
 
     @property
+    def unit(self) -> Unit:
+        """What one probability is of: an image, or a breast by both of its views."""
+        return self.manifest.unit
+
+    @property
     def label_map(self) -> dict[str, int]:
         """Classes of the whole-image classifier."""
         return self.labels.image
@@ -91,11 +97,13 @@ class Package:
         flips: bool = False,
         translation: int = 0,
     ) -> npt.NDArray[np.float32]:
-        """Return the probability that each image shows a malignant lesion.
+        """Return the probability that each image, or each breast, shows a malignant lesion.
 
         Args:
-            pixels: `(n, H, W) uint16, [0, 65535]`, after `preprocessing.to_geometry`.
-            batch_size: Images the network sees at once.
+            pixels: `(n, H, W) uint16, [0, 65535]`, after `preprocessing.to_geometry`. Where
+                the unit is a breast `(n, 2, H, W)`: CC and MLO, all zeros where a view was
+                not taken.
+            batch_size: Images, or breasts, the network sees at once.
             flips: Average over the image and its three flips (original-system.md §7.5).
             translation: Average over nine places this many pixels apart; 0 for the one.
 
@@ -103,8 +111,8 @@ class Package:
             `(n,) float32, [0, 1]`, not calibrated.
 
         Raises:
-            ModelError: The pixels do not have the package's geometry, or the network returns
-                no probabilities.
+            ModelError: The pixels do not have the package's geometry, a breast has no view, or
+                the network returns no probabilities.
         """
 
         def one(pixels: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
@@ -174,6 +182,13 @@ def load(folder: Path, public_key: Path | None = None) -> Package:
         ModelError: As in `verify`, or Keras cannot load the network.
     """
     manifest = verify(folder, public_key)
+    model = _load_network(folder / MODEL)
+    if unit_of(model) != manifest.unit:
+        raise ModelError(
+            f"The model package {folder.name} does not hold the network it describes",
+            expected=f"a network that sees one {manifest.unit} at once",
+            received=f"one that sees one {unit_of(model)}",
+        )
     return Package(
         folder=folder,
         manifest=manifest,
@@ -181,7 +196,7 @@ def load(folder: Path, public_key: Path | None = None) -> Package:
         labels=read_content(folder, "label_map.json", LabelMap),
         rules=read_content(folder, RULES, DecisionRules),
         training_data=read_content(folder, "training_data.json", TrainingData),
-        model=_load_network(folder / MODEL),
+        model=model,
     )
 
 
@@ -216,7 +231,10 @@ def check_expected(package: Package, tolerance: float | None = None) -> SelfChec
 
 
 def read_expected(folder: Path) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
-    """Return a package's samples `(n, H, W) uint16` and their probabilities `(n,) float32`."""
+    """Return a package's samples and their probabilities `(n,) float32`.
+
+    The samples are `(n, H, W) uint16`, or `(n, 2, H, W)` where the unit is a breast.
+    """
     with np.load(folder / EXPECTED, allow_pickle=False) as stored:
         return stored["pixels"], stored["probabilities"]
 

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo_core.errors import ModelError
+from mammo_core.evaluation.aggregate import Unit
+from mammo_core.models.config import VIEWS
 from mammo_core.packaging.contents import POSITIVE
 from mammo_core.preprocessing import Preprocessing
 
@@ -19,43 +21,84 @@ def predict(
     batch_size: int,
 ) -> npt.NDArray[np.float32]:
     """See `Package.predict`; here for a network that is not packaged yet."""
-    check_pixels(preprocessing, pixels, batch_size)
-    parts = [
-        _positive(
-            np.asarray(
-                model.predict_on_batch(preprocessing.to_network(pixels[start : start + batch_size]))
-            ),
-            label_map,
-        )
-        for start in range(0, len(pixels), batch_size)
-    ]
+    from mammo_core.training.views import to_inputs
+
+    check_pixels(preprocessing, pixels, batch_size, unit_of(model))
+    parts = []
+    for start in range(0, len(pixels), batch_size):
+        some = pixels[start : start + batch_size]
+        inputs = to_inputs(some, [""] * len(some), preprocessing.to_network, lambda x, _: x)
+        parts.append(_positive(np.asarray(model.predict_on_batch(inputs)), label_map))
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
+def unit_of(model: Any) -> Unit:
+    """Return what a network sees at once, by its inputs.
+
+    Args:
+        model: A `keras.Model`.
+
+    Raises:
+        ModelError: It takes neither one image nor the two views of a breast.
+    """
+    names = [tensor.name for tensor in model.inputs]
+    if len(names) == 1:
+        return "image"
+    if names == list(VIEWS):
+        return "breast"
+    raise ModelError(
+        "This whole-image classifier cannot be packaged",
+        expected=f"a network that takes one image, or the inputs {' and '.join(VIEWS)}",
+        received=f"one that takes {', '.join(names)}",
+    )
+
+
+def named_inputs(pixels: npt.NDArray[np.uint16]) -> dict[str, npt.NDArray[np.uint16]]:
+    """Return pixels under the names of an export's inputs.
+
+    Args:
+        pixels: `(n, H, W) uint16`, or `(n, 2, H, W)` of breasts.
+    """
+    if pixels.ndim == 3:
+        return {"pixels": pixels}
+    return {view: pixels[:, place] for place, view in enumerate(VIEWS)}
+
+
 def check_pixels(
-    preprocessing: Preprocessing, pixels: npt.NDArray[Any], batch_size: int = 1
+    preprocessing: Preprocessing,
+    pixels: npt.NDArray[Any],
+    batch_size: int = 1,
+    unit: Unit = "image",
 ) -> None:
     """Refuse pixels that do not have a model's geometry.
 
     Args:
         preprocessing: Of the model.
-        pixels: `(n, H, W) uint16, [0, 65535]`.
+        pixels: `(n, H, W) uint16, [0, 65535]`; of breasts `(n, 2, H, W)`.
         batch_size: At least 1.
+        unit: What the model sees at once.
 
     Raises:
-        ModelError: Another shape, type or batch size.
+        ModelError: Another shape, type or batch size; a breast without any view.
     """
     geometry = preprocessing.geometry
-    fits = pixels.ndim == 3 and pixels.shape[1] == geometry.height
+    views = (len(VIEWS),) if unit == "breast" else ()
+    fits = pixels.ndim == 3 + len(views) and pixels.shape[1:-1] == (*views, geometry.height)
     if geometry.resize != "height":
-        fits = fits and pixels.shape[2] == geometry.width
+        fits = fits and pixels.shape[-1] == geometry.width
     if not fits or pixels.dtype != np.uint16 or batch_size < 1:
         raise ModelError(
             "These pixels do not fit the model",
-            expected=f"(n, {geometry.height}, {geometry.width}) uint16 (resize "
-            f"{geometry.resize}), batches of at least 1",
+            expected=f"({', '.join(map(str, ('n', *views, geometry.height, geometry.width)))}) "
+            f"uint16 (resize {geometry.resize}), batches of at least 1",
             received=f"{pixels.shape} {pixels.dtype}, batches of {batch_size}",
             hint="Bring images to the geometry by preprocessing.to_geometry.",
+        )
+    if views and len(pixels) and not pixels.any(axis=(1, 2, 3)).all():
+        raise ModelError(
+            "A breast cannot be scored",
+            expected="one view at least; a view of zeros is one that was not taken",
+            received="zeros in both views",
         )
 
 

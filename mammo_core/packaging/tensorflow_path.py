@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from mammo_core.packaging.prediction import positive_column
+from mammo_core.evaluation.aggregate import Unit
+from mammo_core.models.config import VIEWS
+from mammo_core.packaging.prediction import named_inputs, positive_column, unit_of
 from mammo_core.preprocessing import TARGET_SCALE, Preprocessing
 
 
@@ -23,15 +25,17 @@ class ServingFunctions:
 
     Attributes:
         module: Holds the network's variables.
-        specification: Of `pixels`.
-        batch: `(n, H, W) uint16` → `malignant_probability (n,) float32`.
-        image: `(H, W) uint16` → `malignant_probability () float32`.
+        specifications: Of `pixels`; of `cc` and `mlo` where the network sees both views.
+        batch: Of each `(n, H, W) uint16` → `malignant_probability (n,) float32`.
+        unit: `image` or `breast`.
+        one: Of each `(H, W) uint16` → `malignant_probability () float32`.
     """
 
     module: Any
-    specification: Any
+    specifications: list[Any]
     batch: Any
-    image: Any
+    unit: Unit
+    one: Any
 
 
 def serving_functions(
@@ -48,26 +52,46 @@ def serving_functions(
     width = None if geometry.resize == "height" else geometry.width
     column = positive_column(model.output_shape[-1], label_map)
 
-    def probabilities(pixels: Any) -> Any:
-        outputs = model(_network_input(pixels, preprocessing), training=False)
+    unit = unit_of(model)
+    names = VIEWS if unit == "breast" else ("pixels",)
+
+    def probabilities(*views: Any) -> Any:
+        inputs = [_network_input(pixels, preprocessing) for pixels in views]
+        if unit == "breast":
+            inputs = [
+                tf.where(_taken(pixels), x, 0.0) for pixels, x in zip(views, inputs, strict=True)
+            ]
+        outputs = model(inputs if unit == "breast" else inputs[0], training=False)
         return tf.clip_by_value(tf.cast(outputs[:, column], tf.float32), 0.0, 1.0)
 
-    def batch(pixels: Any) -> dict[str, Any]:
-        return {"malignant_probability": probabilities(pixels)}
-
-    def image(pixels: Any) -> dict[str, Any]:
-        return {"malignant_probability": probabilities(pixels[tf.newaxis])[0]}
+    def alone(*views: Any) -> Any:
+        return probabilities(*(view[tf.newaxis] for view in views))[0]
 
     module = tf.Module()
     module.network = model
-    many = tf.TensorSpec((None, geometry.height, width), tf.uint16, name="pixels")
-    one = tf.TensorSpec((geometry.height, width), tf.uint16, name="pixels")
+    size = (geometry.height, width)
+    many = [tf.TensorSpec((None, *size), tf.uint16, name=name) for name in names]
+    single = [tf.TensorSpec(size, tf.uint16, name=name) for name in names]
     return ServingFunctions(
         module,
         many,
-        tf.function(batch, input_signature=[many], autograph=False),
-        tf.function(image, input_signature=[one], autograph=False),
+        _named(probabilities, many),
+        unit,
+        _named(alone, single),
     )
+
+
+def _named(function: Any, specifications: list[Any]) -> Any:
+    """Make a TensorFlow function whose arguments have the names that servers know."""
+
+    def of_image(pixels: Any) -> dict[str, Any]:
+        return {"malignant_probability": function(pixels)}
+
+    def of_breast(cc: Any, mlo: Any) -> dict[str, Any]:
+        return {"malignant_probability": function(cc, mlo)}
+
+    named = of_image if len(specifications) == 1 else of_breast
+    return tf.function(named, input_signature=specifications, autograph=False)
 
 
 def write_saved_model(
@@ -78,19 +102,19 @@ def write_saved_model(
     Args:
         functions: Of `serving_functions`.
         folder: Where to.
-        pixels: `(n, H, W) uint16, [0, 65535]`.
+        pixels: `(n, H, W) uint16, [0, 65535]`, or `(n, 2, H, W)` of breasts.
     """
     tf.saved_model.save(
         functions.module,
         str(folder),
-        signatures={"serving_default": functions.batch, "image": functions.image},
+        signatures={"serving_default": functions.batch, functions.unit: functions.one},
     )
     # Empty, and object stores know no folders.
     for empty in [path for path in folder.iterdir() if path.is_dir() and not any(path.iterdir())]:
         empty.rmdir()
     serving = tf.saved_model.load(str(folder)).signatures["serving_default"]
-    found = serving(pixels=tf.constant(pixels))["malignant_probability"]
-    return np.asarray(found, np.float32)
+    inputs = {name: tf.constant(given) for name, given in named_inputs(pixels).items()}
+    return np.asarray(serving(**inputs)["malignant_probability"], np.float32)
 
 
 def _network_input(pixels: Any, preprocessing: Preprocessing) -> Any:
@@ -112,6 +136,12 @@ def _network_input(pixels: Any, preprocessing: Preprocessing) -> Any:
             factor = tf.where(top > 0, scaled, 1.0)
     values = values * factor - preprocessing.mean
     return tf.repeat(values[..., tf.newaxis], preprocessing.channels, axis=-1)
+
+
+def _taken(pixels: Any) -> Any:
+    """Which views of a batch were taken: `(n, 1, 1, 1) bool`."""
+    top = tf.reduce_max(tf.cast(pixels, tf.int32), axis=(1, 2), keepdims=True)
+    return (top > 0)[..., tf.newaxis]
 
 
 def _eight_bit(pixels: Any, top: Any, by_maximum: bool) -> Any:

@@ -40,6 +40,19 @@ class FoundFile:
             with self.source.at_hand(self.name) as path:
                 yield path
 
+    @contextmanager
+    def header_at_hand(self) -> Iterator[Path]:
+        """Give a local file that starts as this one does: see `SourceFiles.header_at_hand`.
+
+        Raises:
+            StoreError: The server failed.
+        """
+        if self.path is not None:
+            yield self.path
+        elif self.source is not None:
+            with self.source.header_at_hand(self.name) as path:
+                yield path
+
 
 def find_files(paths: Sequence[str | Path], leave_out: Collection[Path] = ()) -> list[FoundFile]:
     """Find the files under some paths.

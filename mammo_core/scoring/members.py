@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo_core.errors import RecipeError
-from mammo_core.evaluation.aggregate import Level
+from mammo_core.evaluation.aggregate import Level, Unit
 from mammo_core.evaluation.decisions import NamedPoint
 from mammo_core.evaluation.ensemble import average, ensemble_id, normalised_weights
 from mammo_core.packaging import Package
@@ -44,12 +44,23 @@ class Members:
         """Put packages together.
 
         Raises:
-            RecipeError: The weights do not fit, or an operating point is asked of several.
+            RecipeError: The weights do not fit, an operating point is asked of several, or
+                some see one image and others both views of a breast.
             RecordError: The package has no operating point of that name.
         """
         members = cls(
             tuple(packages), normalised_weights(weights, len(packages)), flips=flips, point=point
         )
+        units = [package.unit for package in packages]
+        if len(set(units)) > 1:
+            raise RecipeError(
+                "These models cannot be averaged",
+                expected="models that all see one image, or all both views of a breast",
+                received=", ".join(
+                    f"{package.manifest.name}: {package.unit}" for package in packages
+                ),
+                hint="Score with each kind, and average the tables of breasts yourself",
+            )
         if point is not None and len(packages) > 1:
             raise RecipeError(
                 "Several models have no operating point in common",
@@ -57,8 +68,13 @@ class Members:
                 received=f"{len(packages)} models and the point {point}",
                 hint="Package the ensemble's own rules, or decide on the probabilities yourself",
             )
-        members.decision_point("image")
+        members.decision_point(members.unit)
         return members
+
+    @property
+    def unit(self) -> Unit:
+        """What the models see at once."""
+        return self.packages[0].unit
 
     @cached_property
     def model_id(self) -> str:
@@ -84,8 +100,9 @@ class Members:
         """Score images with every package.
 
         Args:
-            pixels: For every image, for every package `(H, W) uint16, [0, 65535]`.
-            size: Images the network sees at once; a smaller group is filled up, so that the
+            pixels: For every image, for every package `(H, W) uint16, [0, 65535]`; for every
+                breast `(2, H, W)`.
+            size: How many the network sees at once; a smaller group is filled up, so that the
                 sums are made in the same order whatever the group.
 
         Returns:
@@ -112,9 +129,10 @@ class Members:
 
     def described(self) -> dict[str, Any]:
         """What a result says of the model, as plain JSON."""
-        point = self.decision_point("image")
+        point = self.decision_point(self.unit)
         return {
             "model_id": self.model_id,
+            "unit": self.unit,
             "operating_point": point.name if point is not None else None,
             "threshold": point.threshold if point is not None else None,
             "members": [

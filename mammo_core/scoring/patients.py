@@ -36,27 +36,55 @@ class PatientKeys:
         Raises:
             OSError: The disk failed.
         """
+        return self._told(path, name)[0]
+
+    def exam(self, path: Path, name: str) -> str:
+        """Return what stands for a patient's study; empty when nothing tells either.
+
+        A published pseudonym stands for itself: in CBIS-DDSM every image is a study.
+
+        Args:
+            path: The file, or its beginning.
+            name: As in `of`.
+
+        Raises:
+            OSError: The disk failed.
+        """
+        patient, study = self._told(path, name)
+        if not study or is_public(patient):
+            return patient
+        return patient_key(self._key or self.salt.encode(), f"{patient} {study}")
+
+    def _told(self, path: Path, name: str) -> tuple[str, str]:
+        """The key of the patient, and the study as the header has it."""
         named = read_name(name)
         if named is not None and is_public(named.patient):
-            return named.patient
-        told = _patient_id(path) or (named.patient if named is not None else "")
-        return patient_key(self._key or self.salt.encode(), told) if told else ""
+            return named.patient, ""
+        told, study = _header(path)
+        of_cbis = read_name(told)  # its patient ids are Calc-Test_P_00038_LEFT_CC
+        if of_cbis is not None and of_cbis.lesion_type and is_public(of_cbis.patient):
+            return of_cbis.patient, ""
+        told = told or (named.patient if named is not None else "")
+        key = self._key or self.salt.encode()
+        return (patient_key(key, told) if told else ""), study
 
 
-def _patient_id(path: Path) -> str:
-    """Patient ID (0010,0020) of a DICOM file, which leaves this file as a key only."""
+def _header(path: Path) -> tuple[str, str]:
+    """Patient ID (0010,0020) and Study Instance UID (0020,000D), which leave here as keys only."""
     import pydicom
 
     with path.open("rb") as file:
         if file.read(132)[128:] != b"DICM":
-            return ""
+            return "", ""
     try:
-        data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["PatientID"])
-        return str(data.get("PatientID") or "").strip()
+        wanted = ["PatientID", "StudyInstanceUID"]
+        data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted)
+        told, study = (str(data.get(name) or "").strip() for name in wanted)
+        return told, study
     except MemoryError:
         raise
     except Exception as error:
         # The image itself was read: a header that is odd here has no patient that counts.
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        return ""
+        return "", ""

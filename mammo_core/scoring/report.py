@@ -20,7 +20,7 @@ def score_report(package: Package, summary: ScoreSummary, source: str) -> str:
         source: Where the images came from.
     """
     rows = read_rows(summary.out)
-    point = package.rules.image.point()
+    point = package.rules.at(package.unit).point()
     decisions = Counter(row["decision"] for row in rows)
     page = Page("Scores", f"{package.manifest.name}, {source}")
     page.section("Result").facts(
@@ -31,7 +31,12 @@ def score_report(package: Package, summary: ScoreSummary, source: str) -> str:
             "Images with warnings": summary.warned,
             "Images of no known patient or side": summary.without_patient,
             "Operating point": point.name if point else "none in the package",
-            "Positive images": decisions["positive"] if point else "not decided",
+            "Probability": "of each image"
+            if package.unit == "image"
+            else "of the breast by both of its views; each of its images has it",
+            (
+                "Positive images" if package.unit == "image" else "Images of positive breasts"
+            ): decisions["positive"] if point else "not decided",
         }
     )
     highest = sorted(rows, key=lambda row: (-row["malignant_probability"], row["id"]))[:_SHOWN]

@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from mammo_core.errors import RecipeError
+from mammo_core.evaluation.aggregate import Unit
 from mammo_core.packaging import Package
 from mammo_core.scoring import tables
+from mammo_core.scoring.cases import Case, gathered, grouped
 from mammo_core.scoring.contract import warnings_of
 from mammo_core.scoring.files import FoundFile, find_files
 from mammo_core.scoring.images import Image, Reject, read
@@ -26,7 +29,7 @@ class ScoreOptions:
     """How files are scored.
 
     Attributes:
-        batch_size: Images the network sees at once; also bounds memory.
+        batch_size: Images, or breasts, the network sees at once; also bounds memory.
         weights: One per model; None for equal ones.
         flips: Whether each image is scored with its three flips; None as the package was
             evaluated.
@@ -108,9 +111,10 @@ def score(
     """Score DICOM files and grey PNG and TIFF files, folders and buckets of them.
 
     Writes scores per image (docs/scoring.md lists the columns; id is the SHA-256 of the file),
-    per breast and per patient, and the rejects (path, reason). All are written aside and moved
-    to their places at the end. The same files and models give the same bytes. A scoring that
-    was stopped goes on where it was when it is asked for again.
+    per breast and per patient, and the rejects (path, reason). Models of both views score each
+    breast once; each of its images has the probability of the breast. All are written aside and
+    moved to their places at the end. The same files and models give the same bytes. A scoring
+    that was stopped goes on where it was when it is asked for again.
 
     Args:
         model: The package; or several, whose probabilities are averaged.
@@ -134,16 +138,18 @@ def score(
     size = min(told.batch_size, len(files))
     journal = Journal(out.with_name(f".{out.name}.journal"), _settings(members, told, size))
     keys = PatientKeys(journal.salt())
+    cases = grouped(files, members.unit, keys, told.workers)
+    files = [file for case in cases for file in case]
     done = journal.begin(files, keys.salt)
     if done and progress is not None:
         progress(done)
     drawing = _Drawing(members.packages[0], told, files)
-    with _decoded(files[done:], members, keys, told, size) as decoded:
-        for some, items in _groups(decoded, files[done:], size):
-            images = [item for item in items if isinstance(item, Image)]
-            rejects = [(item.name, item.reason) for item in items if isinstance(item, Reject)]
-            rows, regions = _score_batch(members, images, size, drawing)
-            journal.add(some, rows, rejects, regions)
+    ahead = size if members.unit == "image" else 2 * size
+    with _decoded(files[done:], members, keys, told, ahead) as decoded:
+        for some, read_cases, rejects in _groups(decoded, cases, done, members.unit, size):
+            rows, regions = _score_batch(members, read_cases, size, drawing)
+            reasons = [(reject.name, reject.reason) for reject in rejects]
+            journal.add(some, rows, reasons, regions)
             if progress is not None:
                 progress(len(some))
     counts, written = _write(out, members, journal, keys.numbered, told.explain)
@@ -168,20 +174,23 @@ def _settings(members: Members, options: ScoreOptions, size: int) -> dict[str, A
 
 
 def _score_batch(
-    members: Members, images: list[Image], size: int, drawing: "_Drawing"
+    members: Members, cases: list[Case], size: int, drawing: "_Drawing"
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    if not images:
+    if not cases:
         return [], []
-    scores = members.predict([image.pixels for image in images], size)
-    probabilities, calibrated = members.combine(scores), members.calibrate("image", scores)
-    point = members.decision_point("image")
+    scores = members.predict([case.pixels for case in cases], size)
+    probabilities, calibrated = members.combine(scores), members.calibrate(members.unit, scores)
+    point = members.decision_point(members.unit)
     rows, regions = [], []
-    for place, image in enumerate(images):
-        picture, found = drawing.of(image, float(probabilities[place]))
-        row = image_row(members, image)
-        row |= reading(point, float(probabilities[place]), float(calibrated[place]))
-        rows.append(row | {"heatmap": picture, "scores": [float(mine[place]) for mine in scores]})
-        regions += found
+    for place, case in enumerate(cases):
+        told = reading(point, float(probabilities[place]), float(calibrated[place]))
+        told["scores"] = [float(mine[place]) for mine in scores]
+        for image in case.images:
+            picture, found = drawing.of(case, image, float(probabilities[place]))
+            row = image_row(members, image)
+            row["warnings"] += case.warnings(image)
+            rows.append(row | told | {"heatmap": picture})
+            regions += found
     return rows, regions
 
 
@@ -214,15 +223,16 @@ class _Drawing:
         names = Counter(file.name for file in files) if options.heatmaps else Counter()
         self._twice = {name for name, count in names.items() if count > 1}
 
-    def of(self, image: Image, probability: float) -> tuple[str, list[dict[str, Any]]]:
+    def of(self, case: Case, image: Image, probability: float) -> tuple[str, list[dict[str, Any]]]:
         """Return the heatmap's name (empty for none) and the rows of the regions."""
         folder = self._options.heatmaps
-        if folder is None and not self._options.explain:
+        if (folder is None and not self._options.explain) or not image.pixels:
             return "", []
         from mammo_core.evaluation.explanation import explain
         from mammo_core.reporting.pictures import Overlay, overlay
 
-        told = explain(self._package, image.pixels[0])
+        predict = case.hiding(image, self._package.predict)
+        told = explain(self._package, image.pixels[0], predict=predict)
         regions = [
             {"id": image.digest, "path": image.name, "kind": told.kind, **asdict(region)}
             for region in told.regions
@@ -315,19 +325,36 @@ def _decoded(
 
 
 def _groups(
-    items: Iterable[Image | Reject], files: Sequence[FoundFile], images: int
-) -> Iterator[tuple[list[FoundFile], list[Image | Reject]]]:
-    """Group so that each group but the last holds a full batch of images; rejects ride along."""
+    items: Iterator[Image | Reject],
+    cases: Sequence[tuple[FoundFile, ...]],
+    done: int,
+    unit: Unit,
+    size: int,
+) -> Iterator[tuple[list[FoundFile], list[Case], list[Reject]]]:
+    """Group so that each group but the last holds a full batch of cases; rejects ride along.
+
+    Args:
+        items: The files of `cases` after the first `done`, as they were read.
+        cases: The files that are seen at once.
+        done: Files that need not be read: of whole cases.
+        unit: What the models see at once.
+        size: Cases of a batch.
+    """
     some: list[FoundFile] = []
-    group: list[Image | Reject] = []
-    held = 0
-    for file, item in zip(files, items, strict=True):
-        some.append(file)
-        group.append(item)
-        held += isinstance(item, Image)
+    group: list[Case] = []
+    rejects: list[Reject] = []
+    before = 0
+    for files in cases:
+        before += len(files)
+        if before <= done:
+            continue
+        case, refused = gathered(islice(items, len(files)), unit)
+        some += files
+        group += [case] if case is not None else []
+        rejects += refused
         # Files that are all rejects must not pile up.
-        if held == images or len(group) >= 16 * images:
-            yield some, group
-            some, group, held = [], [], 0
-    if group:
-        yield some, group
+        if len(group) == size or len(some) >= 16 * size:
+            yield some, group, rejects
+            some, group, rejects = [], [], []
+    if some:
+        yield some, group, rejects

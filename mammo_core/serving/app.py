@@ -10,15 +10,17 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from mammo_core.evaluation.decisions import NamedPoint
+from mammo_core.models.config import VIEWS
 from mammo_core.packaging import Package
 from mammo_core.reporting.page import NOTICE
-from mammo_core.serving.bodies import body_file
+from mammo_core.serving.bodies import body_files
 from mammo_core.serving.config import ServeConfig
 from mammo_core.serving.engine import Engine
 from mammo_core.serving.faults import RefusedError
 from mammo_core.serving.gate import Gate
 from mammo_core.serving.measures import Measures
-from mammo_core.serving.protocol import HEADER_LENGTH, OUTPUTS, parse_infer, response
+from mammo_core.serving.protocol import HEADER_LENGTH, INPUTS, OUTPUTS, parse_infer, response
 
 _IMAGES = (
     "", "application/dicom", "application/octet-stream", "image/png", "image/tiff",
@@ -111,21 +113,28 @@ class _Service:
     async def metadata(self, request: Request) -> Response:
         """Model metadata of the protocol, and what the package says."""
         self._check(request)
-        geometry = self._package.preprocessing.geometry
+        geometry, unit = self._package.preprocessing.geometry, self._package.unit
         width = -1 if geometry.resize == "height" else geometry.width
-        point = self.engine.members.decision_point("image")
+        point = self._point
         return JSONResponse(
             {
                 "name": self._name,
                 "versions": [self._version],
                 "platform": "mammo-pipelines",
                 "inputs": [
-                    {"name": "pixels", "datatype": "UINT16", "shape": [-1, geometry.height, width]},
-                    {"name": "image", "datatype": "BYTES", "shape": [-1]},
+                    *(
+                        {"name": one, "datatype": "UINT16", "shape": [-1, geometry.height, width]}
+                        for one in INPUTS[unit]["UINT16"]
+                    ),
+                    *(
+                        {"name": one, "datatype": "BYTES", "shape": [-1]}
+                        for one in INPUTS[unit]["BYTES"]
+                    ),
                 ],
                 "outputs": [{"name": one, "datatype": "FP32", "shape": [-1]} for one in OUTPUTS],
                 "parameters": {
                     "model_id": self._package.model_id,
+                    "unit": unit,
                     "signed_by": self._package.manifest.signed_by,
                     "operating_point": point.name if point else "",
                     "notice": NOTICE,
@@ -134,7 +143,11 @@ class _Service:
         )
 
     async def score(self, request: Request) -> Response:
-        """Score one DICOM, PNG or TIFF file: the body, or the one file of a form."""
+        """Score one DICOM, PNG or TIFF file: the body, or the one file of a form.
+
+        A form has two files where the model sees both views of a breast. A file whose header
+        does not tell its view has that of its field, `cc` or `mlo`.
+        """
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in _IMAGES:
             raise RefusedError(
@@ -144,8 +157,11 @@ class _Service:
                 received=kind[:60],
             )
         explain = request.query_params.get("explain", "").lower() in ("1", "true", "yes")
-        async with body_file(request, self._config) as path, self.engine.slot():
-            row = await self.engine.score_file(path, explain)
+        most = 1 if self._package.unit == "image" else len(VIEWS)
+        async with body_files(request, self._config, most) as files, self.engine.slot():
+            row = await self.engine.score_files(
+                [(file.path, _view(file.field)) for file in files], explain
+            )
         self._count(row["decision"], bool(row["warnings"]))
         return JSONResponse(
             {"model_name": self._name, "model_version": self._version, **row, "notice": NOTICE}
@@ -155,13 +171,16 @@ class _Service:
         """Inference of the protocol."""
         self._check(request)
         length = request.headers.get(HEADER_LENGTH)
-        async with body_file(request, self._config) as path, self.engine.slot():
-            asked = await self.engine.read(lambda: parse_infer(path, length, self._config))
+        unit = self._package.unit
+        async with body_files(request, self._config) as [sent], self.engine.slot():
+            asked = await self.engine.read(
+                lambda: parse_infer(sent.path, length, self._config, unit)
+            )
             images = list(asked.pixels) if asked.pixels is not None else []
-            for data in asked.files:
-                images.append(await self._from_file(path.with_name("image"), data))
+            for files in asked.files:
+                images.append(await self._from_files(sent.path, files))
             scored = await self.engine.score(images)
-        point = self.engine.members.decision_point("image")
+        point = self._point
         for probability in scored.probability:
             positive = point is not None and probability >= point.threshold
             self._count(("positive" if positive else "negative") if point else "", False)
@@ -180,9 +199,20 @@ class _Service:
         body, headers = response(head, asked, values)
         return Response(body, headers=headers)
 
-    async def _from_file(self, path: Path, data: bytes) -> Any:
-        path.write_bytes(data)
-        return await self.engine.pixels_of(path)
+    async def _from_files(self, body: Path, files: tuple[bytes, ...]) -> Any:
+        """Return the pixels of one image, or of a breast: a view without bytes is missing."""
+        views = (None,) if len(files) == 1 else VIEWS
+        given = []
+        for view, data in zip(views, files, strict=True):
+            if data or view is None:
+                path = body.with_name(view or "image")
+                path.write_bytes(data)
+                given.append((path, _view(view)))
+        return await self.engine.pixels_of(given)
+
+    @property
+    def _point(self) -> NamedPoint | None:
+        return self.engine.members.decision_point(self._package.unit)
 
     def _check(self, request: Request) -> None:
         model, version = (request.path_params.get(name) for name in ("model", "version"))
@@ -197,3 +227,8 @@ class _Service:
     def _count(self, decision: str, warned: bool) -> None:
         self.measures.images.labels(decision or "none").inc()
         self.measures.warned.inc(int(warned))
+
+
+def _view(name: str | None) -> str | None:
+    """The view that a field or an input is named after."""
+    return name.upper() if name in VIEWS else None

@@ -4,6 +4,7 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -15,17 +16,33 @@ from mammo_core.serving.faults import RefusedError
 _COPIED = 2**20
 
 
+@dataclass(frozen=True)
+class BodyFile:
+    """A file that a client sent.
+
+    Attributes:
+        path: Where it is.
+        field: Of the form; empty where the file was the body.
+    """
+
+    path: Path
+    field: str = ""
+
+
 @asynccontextmanager
-async def body_file(request: Request, config: ServeConfig) -> AsyncIterator[Path]:
-    """Give a file with the body of a request, or with the one file of a multipart form.
+async def body_files(
+    request: Request, config: ServeConfig, most: int = 1
+) -> AsyncIterator[list[BodyFile]]:
+    """Give a file with the body of a request, or the files of a multipart form.
 
     Args:
         request: Of which nothing was read yet.
         config: The limits.
+        most: Files of a form.
 
     Raises:
-        RefusedError: Too large (413), too slow (408), compressed (415), or a form without one file
-            (400).
+        RefusedError: Too large (413), too slow (408), compressed (415), or a form without a file
+            or with too many (400).
     """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise RefusedError(
@@ -35,15 +52,15 @@ async def body_file(request: Request, config: ServeConfig) -> AsyncIterator[Path
             received="one",
         )
     with tempfile.TemporaryDirectory(prefix="mammo-serve-") as folder:
-        path = Path(folder) / "body"
         stream = _limited(request, config)
         if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-            await _form(request, stream, path)
-        else:
-            with path.open("wb") as file:
-                async for chunk in stream:
-                    file.write(chunk)
-        yield path
+            yield await _form(request, stream, Path(folder), most)
+            return
+        path = Path(folder) / "body"
+        with path.open("wb") as file:
+            async for chunk in stream:
+                file.write(chunk)
+        yield [BodyFile(path)]
 
 
 async def _limited(request: Request, config: ServeConfig) -> AsyncIterator[bytes]:
@@ -76,26 +93,33 @@ async def _timed(request: Request, config: ServeConfig) -> AsyncIterator[bytes]:
             ) from error
 
 
-async def _form(request: Request, stream: AsyncIterator[bytes], path: Path) -> None:
+async def _form(
+    request: Request, stream: AsyncIterator[bytes], folder: Path, most: int
+) -> list[BodyFile]:
+    count = "one file" if most == 1 else f"one to {most} files"
     wrong = RefusedError(
         400,
         "The form cannot be used",
-        expected="multipart/form-data with one file",
+        expected=f"multipart/form-data with {count}",
         received="another form",
     )
     try:
         form = await MultiPartParser(
-            request.headers, _generator(stream), max_files=1, max_fields=16
+            request.headers, _generator(stream), max_files=most, max_fields=16
         ).parse()
     except (MultiPartException, KeyError, ValueError) as error:
         raise wrong from error
     try:
-        files = [value for value in form.values() if not isinstance(value, str)]
-        if len(files) != 1:
+        files = [(name, one) for name, one in form.multi_items() if not isinstance(one, str)]
+        if not 1 <= len(files) <= most:
             raise wrong
-        with path.open("wb") as target:
-            while data := await files[0].read(_COPIED):
-                target.write(data)
+        found = []
+        for number, (name, upload) in enumerate(files):
+            found.append(BodyFile(folder / str(number), name))
+            with found[-1].path.open("wb") as target:
+                while data := await upload.read(_COPIED):
+                    target.write(data)
+        return found
     finally:
         await form.close()
 

@@ -4,15 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from mammo_core.errors import RecordError
 from mammo_core.packaging import Package
 from mammo_core.packaging.prediction import check_pixels
+from mammo_core.scoring.cases import Case, breast
 from mammo_core.scoring.files import FoundFile
 from mammo_core.scoring.images import Image, read
 from mammo_core.scoring.members import Members, reading
@@ -25,7 +28,7 @@ _NAME = "image"
 
 @dataclass(frozen=True)
 class Scored:
-    """Probabilities of some images.
+    """Probabilities of some images, or breasts.
 
     Attributes:
         probability: `(n,) float64, [0, 1]`, uncalibrated.
@@ -61,53 +64,79 @@ class Engine:
         """Do something that reads a body or an image, in a thread; hold a slot meanwhile."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, work)
 
-    async def score_file(self, path: Path, explain: bool) -> dict[str, Any]:
-        """Score one image file; hold a slot meanwhile.
+    async def score_files(
+        self, files: Sequence[tuple[Path, str | None]], explain: bool
+    ) -> dict[str, Any]:
+        """Score one image file, or those of a breast; hold a slot meanwhile.
 
         Args:
-            path: DICOM, PNG or TIFF.
+            files: DICOM, PNG or TIFF, and of each the view that the client tells (CC, MLO).
             explain: Whether to add the hottest regions.
 
         Returns:
-            The row of `mammo score`, without path and patient.
+            The row of `mammo score`, without path and patient. Of a breast: `laterality`,
+            `views` and the score, and the rows of its `images`.
 
         Raises:
-            MammoError: The file cannot be scored: why.
+            MammoError: A file cannot be scored, or they are not the views of a breast: why.
         """
-        image = await self.read(lambda: self._decoded(path))
-        scored = await self.score([image.pixels[0]])
-        row = image_row(self.members, image)
-        row |= reading(
-            self.members.decision_point("image"),
+        case = await self._case(files)
+        scored = await self.score([case.pixels[0]])
+        told = reading(
+            self.members.decision_point(self.package.unit),
             float(scored.probability[0]),
             float(scored.calibrated[0]),
         )
-        del row["path"], row["patient"]
-        if explain:
-            row["regions"] = await self._on_network(lambda: self._regions(image))
-        return row
+        rows = []
+        for image in case.images:
+            row = image_row(self.members, image)
+            row["warnings"] += case.warnings(image)
+            del row["path"], row["patient"]
+            if explain:
+                row["regions"] = await self._on_network(partial(self._regions, case, image))
+            rows.append(row)
+        if self.package.unit == "image":
+            return rows[0] | told
+        sides = [row["laterality"] for row in rows if row["laterality"]]
+        return {
+            "laterality": sides[0] if sides else "",
+            "views": [row["view"] for row in rows],
+            "model_id": self.members.model_id,
+            **told,
+            "warnings": list(dict.fromkeys(one for row in rows for one in row["warnings"])),
+            "images": rows,
+        }
 
-    async def pixels_of(self, path: Path) -> npt.NDArray[np.uint16]:
-        """Return an image file in the model's geometry; hold a slot meanwhile."""
-        return (await self.read(lambda: self._decoded(path))).pixels[0]
+    async def pixels_of(self, files: Sequence[tuple[Path, str | None]]) -> npt.NDArray[np.uint16]:
+        """Return image files in the model's geometry; hold a slot meanwhile.
+
+        Args:
+            files: As in `score_files`.
+
+        Returns:
+            `(H, W) uint16`, or `(2, H, W)` of a breast.
+        """
+        return (await self._case(files)).pixels[0]
 
     async def score(self, images: Sequence[npt.NDArray[np.uint16]]) -> Scored:
         """Score images of the model's geometry; hold a slot meanwhile.
 
         Args:
-            images: Each `(H, W) uint16, [0, 65535]`.
+            images: Each `(H, W) uint16, [0, 65535]`; breasts `(2, H, W)`.
 
         Raises:
             ModelError: They do not have the model's geometry.
         """
         for image in images:
-            check_pixels(self.package.preprocessing, image[np.newaxis])
+            check_pixels(self.package.preprocessing, image[np.newaxis], unit=self.package.unit)
 
         def predict() -> Scored:
             # One at a time: a batch of another size would be traced anew.
             scores = [self.members.predict([[image]], 1)[0] for image in images]
             joined = [np.concatenate(scores)]
-            return Scored(self.members.combine(joined), self.members.calibrate("image", joined))
+            return Scored(
+                self.members.combine(joined), self.members.calibrate(self.package.unit, joined)
+            )
 
         return await self._on_network(predict)
 
@@ -119,13 +148,31 @@ class Engine:
     async def _on_network(self, work: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._network, work)
 
-    def _decoded(self, path: Path) -> Image:
-        found = read(FoundFile(_NAME, path=path), self.members.preprocessings, None)
-        if isinstance(found, Image):
-            return found
-        raise found.error
+    async def _case(self, files: Sequence[tuple[Path, str | None]]) -> Case:
+        images = [await self.read(partial(self._decoded, *one)) for one in files]
+        return (
+            Case((images[0],), images[0].pixels)
+            if self.package.unit == "image"
+            else (breast(images))
+        )
 
-    def _regions(self, image: Image) -> list[dict[str, Any]]:
+    def _decoded(self, path: Path, view: str | None) -> Image:
+        found = read(FoundFile(_NAME, path=path), self.members.preprocessings, None)
+        if not isinstance(found, Image):
+            raise found.error
+        if view is None or found.facts.view == view:
+            return found
+        if found.facts.view is not None:
+            raise RecordError(
+                "This is another view than the client says",
+                expected=f"view {view}",
+                received=f"view {found.facts.view} in its header",
+            )
+        return replace(found, facts=found.facts.model_copy(update={"view": view}))
+
+    def _regions(self, case: Case, image: Image) -> list[dict[str, Any]]:
         from mammo_core.evaluation.explanation import explain
 
-        return [asdict(one) for one in explain(self.package, image.pixels[0]).regions]
+        predict = case.hiding(image, self.package.predict)
+        told = explain(self.package, image.pixels[0], predict=predict)
+        return [asdict(one) for one in told.regions]

@@ -16,12 +16,20 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mammo_core.evaluation.aggregate import Unit
+from mammo_core.models.config import VIEWS
 from mammo_core.serving.config import ServeConfig
 from mammo_core.serving.faults import RefusedError
 
 #: Length of the JSON part where binary tensors follow it.
 HEADER_LENGTH: Final = "inference-header-content-length"
 OUTPUTS: Final = ("malignant_probability", "calibrated_probability")
+#: By what the model sees at once and the datatype: pixels, or whole files. Of a breast either
+#: view may be left out; in a batch, zeros or an empty file stand for a missing one.
+INPUTS: Final[dict[Unit, dict[str, tuple[str, ...]]]] = {
+    "image": {"UINT16": ("pixels",), "BYTES": ("image",)},
+    "breast": {"UINT16": VIEWS, "BYTES": tuple(f"{view}_image" for view in VIEWS)},
+}
 
 
 class _Part(BaseModel):
@@ -42,7 +50,7 @@ class _Infer(BaseModel):
 
     id: str = Field(default="", max_length=256)
     parameters: dict[str, Any] = {}
-    inputs: tuple[_Input, ...] = Field(min_length=1, max_length=1)
+    inputs: tuple[_Input, ...] = Field(min_length=1, max_length=2)
     outputs: tuple[_Part, ...] = ()
 
 
@@ -52,24 +60,29 @@ class InferRequest:
 
     Attributes:
         id: The client's name for it.
-        pixels: `(n, H, W) uint16, [0, 65535]`, in the model's geometry; None with `files`.
-        files: Bytes of DICOM, PNG or TIFF files; empty with `pixels`.
+        pixels: `(n, H, W) uint16, [0, 65535]`, in the model's geometry; of breasts
+            `(n, 2, H, W)`, zeros for a missing view. None with `files`.
+        files: Bytes of DICOM, PNG or TIFF files, one per image; of a breast two, CC and MLO, empty
+            for a missing view. None with `pixels`.
         outputs: Names, in order, and whether each goes as bytes.
     """
 
     id: str
     pixels: npt.NDArray[np.uint16] | None
-    files: tuple[bytes, ...]
+    files: tuple[tuple[bytes, ...], ...]
     outputs: tuple[tuple[str, bool], ...]
 
 
-def parse_infer(path: Path, header_length: str | None, config: ServeConfig) -> InferRequest:
+def parse_infer(
+    path: Path, header_length: str | None, config: ServeConfig, unit: Unit = "image"
+) -> InferRequest:
     """Read a request.
 
     Args:
         path: The body.
         header_length: Of the JSON part, where binary tensors follow it.
         config: The limits.
+        unit: What the model sees at once.
 
     Raises:
         RefusedError: It is no request of the protocol (400), or too large (413).
@@ -91,26 +104,58 @@ def parse_infer(path: Path, header_length: str | None, config: ServeConfig) -> I
         fault = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, fault["loc"])) or "the body"
         raise _wrong("a request of the protocol v2", f"{where}: {fault['msg']}") from error
-    [given] = asked.inputs
-    count = given.shape[0] if given.shape else 0
-    if not 1 <= count <= config.max_images:
-        raise _wrong(f"1 to {config.max_images} images in a request", f"shape {list(given.shape)}")
-    told = given.parameters.get("binary_data_size")
-    if told is not None and told != len(rest):
-        raise _wrong(f"binary data of {told} bytes", f"{len(rest)} bytes")
-    if (told is None) == (given.data is None):
-        raise _wrong("either data or binary_data_size", "both or neither")
-    pixels: npt.NDArray[np.uint16] | None = None
-    files: tuple[bytes, ...] = ()
-    if (given.name, given.datatype) == ("pixels", "UINT16"):
-        pixels = _pixels(given, rest)
-    elif (given.name, given.datatype) == ("image", "BYTES"):
-        files = _files(given, rest, count)
-    else:
-        raise _wrong(
-            "an input `pixels` of UINT16 or `image` of BYTES", f"{given.name} of {given.datatype}"
-        )
-    return InferRequest(asked.id, pixels, files, _outputs(asked))
+    names, datatype = _known(asked, unit)
+    [shape, *other] = {given.shape for given in asked.inputs}
+    count = shape[0] if shape else 0
+    if other:
+        raise _wrong("one shape of both views", f"shapes {list(shape)} and {list(other[0])}")
+    if not 1 <= count * len(asked.inputs) <= config.max_images:
+        raise _wrong(f"1 to {config.max_images} images in a request", f"shape {list(shape)}")
+    parts = dict(zip((given.name for given in asked.inputs), _parts(asked, rest), strict=True))
+    by_name = {given.name: given for given in asked.inputs}
+    if datatype == "UINT16":
+        read = {name: _pixels(by_name[name], part) for name, part in parts.items()}
+        if unit == "image":
+            return InferRequest(asked.id, read[names[0]], (), _outputs(asked))
+        blank = np.zeros_like(next(iter(read.values())))
+        pair = np.stack([read.get(name, blank) for name in names], axis=1)
+        return InferRequest(asked.id, pair, (), _outputs(asked))
+    sent = {name: _files(by_name[name], part, count) for name, part in parts.items()}
+    files = tuple(zip(*(sent.get(name, (b"",) * count) for name in names), strict=True))
+    return InferRequest(asked.id, None, files, _outputs(asked))
+
+
+def _known(asked: _Infer, unit: Unit) -> tuple[tuple[str, ...], str]:
+    """Return the names that a model's inputs may have, and the datatype of those that came."""
+    given = [(one.name, one.datatype) for one in asked.inputs]
+    for datatype, names in INPUTS[unit].items():
+        if len(set(given)) == len(given) and {*given} <= {(name, datatype) for name in names}:
+            return names, datatype
+    raise _wrong(
+        "an input "
+        + " or ".join(
+            f"{' and '.join(f'`{name}`' for name in names)} of {datatype}"
+            for datatype, names in INPUTS[unit].items()
+        ),
+        ", ".join(f"{name[:40]} of {datatype[:40]}" for name, datatype in given),
+    )
+
+
+def _parts(asked: _Infer, rest: bytes) -> list[bytes]:
+    """Divide what follows the JSON among the inputs, in their order."""
+    parts, place = [], 0
+    for given in asked.inputs:
+        told = given.parameters.get("binary_data_size")
+        if (told is None) == (given.data is None):
+            raise _wrong("either data or binary_data_size", "both or neither")
+        size = 0 if told is None else told
+        if not isinstance(size, int) or not 0 <= size <= len(rest) - place:
+            raise _wrong(f"binary data of {str(told)[:20]} bytes", f"{len(rest) - place} bytes")
+        parts.append(rest[place : place + size])
+        place += size
+    if place and place != len(rest):
+        raise _wrong(f"binary data of {place} bytes", f"{len(rest)} bytes")
+    return parts
 
 
 def response(

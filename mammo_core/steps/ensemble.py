@@ -36,7 +36,10 @@ def combine(
         return image_trainings[0]
     members = context.recipe.members
     weights = [member.weight for member in members]
-    settings = {"members": [member.name for member in members], "weights": weights}
+    settings: dict[str, Any] = {"members": [one.name for one in members], "weights": weights}
+    two_view = image_trainings[0].config.get("two_view")
+    if two_view is not None:
+        settings["two_view"] = two_view
     inputs = [(training.kind, training.id) for training in image_trainings]
     id = content_id(IMAGE_TRAINING, COMBINE_REVISION, settings, inputs)
     first = image_trainings[0]

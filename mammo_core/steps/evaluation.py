@@ -8,7 +8,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from mammo_core.datasets import Manifest, content_id, publish
-from mammo_core.datasets.exams import ExamSource
 from mammo_core.datasets.manifests import fetch_verified, find, put_bytes
 from mammo_core.datasets.readers import RecordSource
 from mammo_core.datasets.tables import put_table, read_table
@@ -23,12 +22,13 @@ from mammo_core.evaluation import (
 )
 from mammo_core.evaluation import evaluate as evaluate_images
 from mammo_core.evaluation.averaging import shifted, shifts
-from mammo_core.features.frame import IMAGE_CLASSES, SPLITS, Frame, from_manifest
+from mammo_core.features.frame import SPLITS, Frame, from_manifest
+from mammo_core.packaging.prediction import unit_of
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.progress import progress
 from mammo_core.steps.base import StepContext, step
 from mammo_core.steps.data import TABLES, rejects_of
-from mammo_core.steps.exams import breast_of, exams_of
+from mammo_core.steps.exams import source_of, with_scores
 from mammo_core.steps.networks import load_network, training_preprocessing
 from mammo_core.steps.pictures import overlays_of, patch_examples
 from mammo_core.store import Store
@@ -41,6 +41,11 @@ _COLUMNS = [
     *("image_id", "patient_key", "view_id", "laterality", "view", "label"),
     *("source", "breast_density", "lesion_types"),
 ]
+#: What a report says of a network that sees both views.
+_PER_BREAST = {
+    "Probability": "of a breast by both of its views: each of its images has it, and what is per "
+    "breast counts it once"
+}
 
 
 @step("evaluate")
@@ -174,6 +179,7 @@ def _evaluate_and_report(
             "Patch training": patch_training.id,
             "Whole-image training": image_training.id,
             "Leaking patients": len(data.facts["leaking_patients"]),
+            **(_PER_BREAST if unit_of(image_model) == "breast" else {}),
         },
         result=result,
         dataset_counts=[{"split": split, **data.facts["splits"][split]} for split in SPLITS],
@@ -285,23 +291,18 @@ def image_predictions(
 
     Returns:
         A row per image: image_id, patient_key, view_id, laterality, view, label, source,
-        breast_density, lesion_types, probability (malignant, [0, 1]).
+        breast_density, lesion_types, probability (malignant, [0, 1]). A network of both views
+        gives each image of CC and MLO the probability of its breast.
     """
     from mammo_core.training import predict
 
-    labels = dict(zip(rows["image_id"], rows["label"].astype(int), strict=True))
-    source: Any = RecordSource(store, images, labels, classes=len(IMAGE_CLASSES), batch_size=8)
-    scored = rows["image_id"]
-    if len(model.inputs) > 1:  # a network of both views tells of the breast
-        exams = exams_of(rows)
-        source = ExamSource(store, images, exams, classes=len(IMAGE_CLASSES), batch_size=8)
-        scored = pd.Series([breast_of(row) for row in rows.itertuples()], index=rows.index)
-        rows, scored = rows[scored.isin(set(exams))], scored[scored.isin(set(exams))]
-    if rows.empty:  # who needs rows says so
-        return rows[_COLUMNS].assign(probability=0.0)
+    unit = unit_of(model)
+    source = source_of(store, images, rows, unit)
+    if not source.size:  # who needs rows says so
+        return with_scores(rows[_COLUMNS], {}, unit)
     places = shifts(config.translation)
     total: Any = 0.0
-    with progress("score images", source.size * len(places), "images") as shown:
+    with progress(f"score {unit}s", source.size * len(places), f"{unit}s") as shown:
         for down, right in places:
 
             def to_network(
@@ -313,8 +314,7 @@ def image_predictions(
                 model, source, to_network, config.flips, on_batch=shown.advance
             )
             total = total + probabilities[:, 1].astype(float)
-    scores = dict(zip(ids, total / len(places), strict=True))
-    return rows[_COLUMNS].assign(probability=scored.map(scores))
+    return with_scores(rows[_COLUMNS], dict(zip(ids, total / len(places), strict=True)), unit)
 
 
 def _evaluate_patches(

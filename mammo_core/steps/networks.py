@@ -7,6 +7,7 @@ from typing import Any
 
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.manifests import fetch_verified
+from mammo_core.evaluation.aggregate import Unit
 from mammo_core.features.frame import Frame
 from mammo_core.preprocessing import Conversion, Geometry, Preprocessing
 from mammo_core.steps.base import StepContext
@@ -36,6 +37,11 @@ def preprocessing_of(dataset: Manifest, frame: Frame, channels: int) -> Preproce
 def training_preprocessing(training: Manifest) -> Preprocessing:
     """The preprocessing that a training was done with."""
     return Preprocessing.model_validate(training.facts["preprocessing"])
+
+
+def unit_of_training(training: Manifest) -> Unit:
+    """Return what the whole-image network of a training sees at once."""
+    return "image" if training.config.get("two_view") is None else "breast"
 
 
 def load_network(context: StepContext, training: Manifest) -> Any:

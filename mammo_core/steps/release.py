@@ -10,6 +10,7 @@ from mammo_core.datasets import Manifest, content_id, find, publish
 from mammo_core.datasets.manifests import put_bytes
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import ModelError
+from mammo_core.evaluation.aggregate import LEVELS, Unit
 from mammo_core.evaluation.decisions import DecisionRules
 from mammo_core.features.frame import IMAGE_CLASSES, SPLITS, from_manifest
 from mammo_core.packaging import GateResult, PackageManifest, SigningKey, TrainingData
@@ -18,11 +19,17 @@ from mammo_core.packaging.registry import VersionRef, champion, versions
 from mammo_core.recipes import Recipe
 from mammo_core.steps.base import StepContext, step
 from mammo_core.steps.data import TABLES
-from mammo_core.steps.networks import load_network, prepare_keras, training_preprocessing
+from mammo_core.steps.exams import source_of, with_scores
+from mammo_core.steps.networks import (
+    load_network,
+    prepare_keras,
+    training_preprocessing,
+    unit_of_training,
+)
 from mammo_core.store import Store, require_conditional_writes
 
 #: Raised by hand when the decision of the gate changes.
-GATE_REVISION = 2
+GATE_REVISION = 3
 GATE = "gates"
 PUSH = "pushes"
 #: Of the data that an adapter reads; the site knows that of its own data.
@@ -58,7 +65,8 @@ def gate(
     )
 
     def make() -> Manifest:
-        result, theirs = _decide(context, rival, same, images, frame, evaluation)
+        mine = unit_of_training(image_training)
+        result, theirs = _decide(context, rival, same, images, frame, evaluation, mine)
         data = json.dumps(result.model_dump(mode="json"), sort_keys=True, indent=1).encode()
         page = _comparison(context, result, rival, theirs, frame, evaluation)
         files = (
@@ -94,6 +102,7 @@ def _decide(
     images: Manifest,
     frame: Manifest,
     evaluation: Manifest,
+    unit: Unit,
 ) -> tuple[GateResult, Any]:
     """The decision, and the champion's predictions where there are any."""
     from mammo_core.packaging import decide
@@ -104,17 +113,31 @@ def _decide(
     if evaluation.facts["shuffled_labels"]:
         reasons = ["labels were permuted: never pushed"]
         return GateResult(passed=False, reasons=reasons, auc=auc), None
-    floor = decide(ours, None, recipe.gate, recipe.seed)
+    aggregation = recipe.evaluation.aggregation
+    floor = decide(ours, None, recipe.gate, recipe.seed, unit=unit, aggregation=aggregation)
     if same:
         reasons = [floor.reasons[0], "already the champion"]
-        return floor.model_copy(update={"reasons": reasons, "champion_auc": auc}), None
+        return floor.model_copy(update={"reasons": reasons, "champion_auc": floor.auc}), None
     if rival is None:
         return floor, None
-    theirs, obstacle = _champion_predictions(context, rival, images, frame)
+    theirs, obstacle, their_unit = _champion_predictions(context, rival, images, frame)
     if theirs is None:
         reasons = [floor.reasons[0], obstacle]
         return floor.model_copy(update={"passed": False, "reasons": reasons}), None
-    result = decide(ours, theirs, recipe.gate, recipe.seed, champion_id=rival.model_id)
+    result = decide(
+        ours,
+        theirs,
+        recipe.gate,
+        recipe.seed,
+        champion_id=rival.model_id,
+        unit="breast" if "breast" in (unit, their_unit) else "image",
+        aggregation=aggregation,
+    )
+    if unit != their_unit:
+        told = (
+            f"judged per breast: the champion sees one {their_unit} at once, this model one {unit}"
+        )
+        result = result.model_copy(update={"reasons": [*result.reasons, told]})
     return result, theirs
 
 
@@ -145,33 +168,35 @@ def _comparison(
         context.recipe.evaluation,
         context.recipe.seed,
         names=("challenger", f"champion {name} {rival.version}"),
+        levels=LEVELS if result.unit == "image" else LEVELS[1:],
     )
     return comparison_report(found, title=f"{name}: gate", facts=facts, reasons=reasons)
 
 
 def _champion_predictions(
     context: StepContext, rival: VersionRef, images: Manifest, frame: Manifest
-) -> tuple[Any, str]:
-    """The champion's predictions on this frame's test split, or why there are none."""
+) -> tuple[Any, str, Unit]:
+    """The champion's predictions on this frame's test split, or why there are none; its unit."""
     prepare_keras()
-    from mammo_core.datasets.readers import RecordSource
     from mammo_core.packaging import load, resolve
 
     package = load(resolve(rival.uri))
     theirs = package.preprocessing.geometry.model_dump(mode="json")
     ours = images.facts["geometry"]
     if theirs != ours:
-        return None, f"the champion takes images of another geometry: {theirs}, not {ours}"
+        obstacle = f"the champion takes images of another geometry: {theirs}, not {ours}"
+        return None, obstacle, package.unit
     scored = context.recipe.evaluation  # both alike
-    data = from_manifest(context.store, frame)
-    rows, labels = data.split("test"), data.image_labels("test")
-    source = RecordSource(context.store, images, labels, classes=len(IMAGE_CLASSES), batch_size=8)
+    rows = from_manifest(context.store, frame).split("test")
+    source = source_of(context.store, images, rows, package.unit)
+    if not source.size:
+        return None, "the champion sees CC and MLO views, and the test split has none", package.unit
     scores: dict[str, float] = {}
     for batch in source.batches(0):
         found = package.predict(batch.pixels, flips=scored.flips, translation=scored.translation)
         scores.update(zip(batch.ids, map(float, found), strict=True))
     columns = ["image_id", "patient_key", "view_id", "laterality", "view", "label"]
-    return rows[columns].assign(probability=rows["image_id"].map(scores)), ""
+    return with_scores(rows[columns], scores, package.unit), "", package.unit
 
 
 def _trained_as(

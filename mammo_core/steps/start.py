@@ -6,6 +6,7 @@ from typing import Any
 from mammo_core.datasets import Manifest
 from mammo_core.errors import ModelError
 from mammo_core.features.frame import IMAGE_CLASSES, Frame
+from mammo_core.models.config import TwoViewConfig
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.steps.base import StepContext
 from mammo_core.steps.networks import load_network, preprocessing_of
@@ -77,9 +78,7 @@ def begin_image_model(
 
     recipe = context.recipe
     if package is not None:
-        model = _of_package(package, images)
-        if recipe.image_training.two_view is not None:
-            model = to_two_views(model, recipe.image_training.two_view)
+        model = _of_package(package, images, recipe.image_training.two_view)
         told = f"model package {package.model_id}"
         channels = int(model.inputs[0].shape[-1])
         return Begun(model, preprocessing_of(images, frame, channels), False, told)
@@ -107,9 +106,10 @@ def begin_image_model(
     return Begun(model, preprocessing, scratch, told)
 
 
-def _of_package(start: Start, images: Manifest) -> Any:
+def _of_package(start: Start, images: Manifest, two_view: TwoViewConfig | None) -> Any:
     import keras
 
+    from mammo_core.models import to_two_views
     from mammo_core.models.weights import transfer
     from mammo_core.packaging import load
 
@@ -122,17 +122,39 @@ def _of_package(start: Start, images: Manifest) -> Any:
             received=str(dict(package.label_map)),
         )
     model = package.model
-    if len(model.inputs) > 1:
-        raise ModelError(
-            f"The model package {start.model_id} sees two views",
-            expected="a classifier of one view to begin with",
-            received=str(model.name),
-        )
     geometry = images.facts["geometry"]
     shape = (geometry["height"], geometry["width"], model.inputs[0].shape[-1])
-    if tuple(model.inputs[0].shape[1:]) == shape:
-        return model
-    inputs = keras.Input(shape, name="pixels")
-    sized = keras.models.clone_model(model, input_tensors=inputs)
-    transfer(model, sized, what=f"the model package {start.model_id}")
-    return sized
+    same = tuple(model.inputs[0].shape[1:]) == shape
+    if package.unit == "breast":
+        return _of_two_views(start, model, two_view, shape, same)
+    if not same:
+        inputs = keras.Input(shape, name="pixels")
+        sized = keras.models.clone_model(model, input_tensors=inputs)
+        transfer(model, sized, what=f"the model package {start.model_id}")
+        model = sized
+    return model if two_view is None else to_two_views(model, two_view)
+
+
+def _of_two_views(
+    start: Start, model: Any, two_view: TwoViewConfig | None, shape: tuple[int, ...], same: bool
+) -> Any:
+    """A network of both views goes on as it is: its towers, its join, its size."""
+    from mammo_core.models import two_view_config
+
+    held = two_view_config(model)
+    if two_view != held:
+        raise ModelError(
+            f"The model package {start.model_id} sees both views of a breast",
+            expected="image_training.two_view as it was built"
+            + (f": towers {held.towers}, join {held.join}" if held is not None else ""),
+            received="one image at a time" if two_view is None else str(two_view),
+            hint="set image_training.two_view, or begin with a package of single images",
+        )
+    if not same:
+        raise ModelError(
+            f"The model package {start.model_id} sees two views of another size",
+            expected=f"views of {'x'.join(map(str, model.inputs[0].shape[1:3]))} pixels",
+            received=f"images of {'x'.join(map(str, shape[:2]))}",
+            hint="set convert.geometry, or begin with a package of single images",
+        )
+    return model

@@ -87,3 +87,45 @@ def test_order_of_rows_changes_nothing():
 def test_other_records_are_refused(change):
     with pytest.raises(RecordError, match="same records"):
         decide(predictions(1.5), change(predictions(1.5)), CONFIG, 0)
+
+
+def both_views(table):
+    """What a model of both views gives: each image has the probability of its breast."""
+    means = table.groupby(["patient_key", "laterality"])["probability"].transform("mean")
+    return table.assign(probability=means)
+
+
+def other_view(table):
+    """The same test set with an image of another view, which no breast is scored by."""
+    extra = table[:1].assign(image_id="x", view_id="P_00000_LEFT_XX", view="", probability=0.5)
+    return pd.concat([table, extra], ignore_index=True)
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_a_model_of_both_views_is_judged_by_breasts(swap):
+    table = predictions(1.5)
+    # The champion's images, averaged to breasts, are exactly the challenger's breasts.
+    pair = (both_views(table), other_view(table))
+    ours, theirs = reversed(pair) if swap else pair
+    result = decide(ours, theirs, CONFIG, 0, unit="breast")
+    assert result.unit == "breast" and result.passed
+    assert result.difference == 0 and result.auc == result.champion_auc
+    assert result.reasons[0].startswith("AUC per breast")
+    alone = decide(ours, None, CONFIG, 0, unit="breast")
+    assert alone.auc == result.auc and alone.unit == "breast"
+    with pytest.raises(RecordError, match="same records"):
+        decide(ours, theirs, CONFIG, 0)
+
+
+def test_two_models_are_compared_by_breasts_where_one_sees_both_views():
+    from mammo_core.evaluation import EvaluationConfig, compare, comparison_report
+    from mammo_core.evaluation.aggregate import LEVELS
+
+    config = EvaluationConfig(bootstrap_replicates=100)
+    table = predictions(1.5)
+    found = compare(both_views(table), other_view(table), config, 0, levels=LEVELS[1:])
+    assert [level.level for level in found.levels] == ["breast", "patient"]
+    assert found.levels[0].n == 120 and found.levels[0].difference.value == 0
+    assert found.correlation == pytest.approx(1)
+    page = comparison_report(found)
+    assert "on 120 breasts of 120 patients" in page and "Per breast, test set" in page

@@ -11,12 +11,16 @@ from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, Expli
 PATIENT = "PLANTED^PATIENT"
 
 
-def write_dicom(path, pixels, *, bits=12, laterality="L", view="CC", modality="MG", patient=""):
+def write_dicom(
+    path, pixels, *, bits=12, laterality="L", view="CC", modality="MG", patient="", study=""
+):
     """A For Presentation mammogram (PS3.3 A.26) with an uncompressed frame."""
     dataset = Dataset()
     dataset.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
     dataset.SOPInstanceUID = "1.2.826.0.1.3680043.8.498.1"
     dataset.PatientName, dataset.PatientID = PATIENT, patient or PATIENT
+    if study:
+        dataset.StudyInstanceUID = study
     dataset.Modality = modality
     dataset.ImageLaterality, dataset.ViewPosition = laterality, view
     dataset.PresentationIntentType = "FOR PRESENTATION"
