@@ -205,7 +205,7 @@ def find_batch(network: str, precision: str) -> int:
     model = build_patch_network(NetworkConfig(name=network), PATCH, 5, 0)
     model = to_whole_image(model, HeadConfig(**HEADS[network]), SIZE, classes=2, seed=0)
     stage = StageConfig(learning_rate=1e-5, epochs=1)
-    return find_batch_size(model, FitConfig(stages=(stage,), precision=precision))
+    return find_batch_size(model, FitConfig(stages=(stage,), precision=precision), SIZE)
 
 
 if __name__ == "__main__":

@@ -182,7 +182,7 @@ def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
         reference: A file, the name of a recipe of the project (`phantom`), the URI of a
             stored one (`s3://bucket/prefix/runs/<id>/recipe.json`), or the recipe itself as a
             JSON object.
-        overrides: `key.key=value`, the value as YAML, applied in order.
+        overrides: `key.key=value`, the value as YAML, applied in order; each key once.
 
     Raises:
         RecipeError: When it is absent, cannot be parsed, or a key or value is wrong.
@@ -202,6 +202,7 @@ def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
             expected="keys and values",
             received=f"{type(values).__name__}",
         )
+    _once_each(overrides)
     for override in overrides:
         _apply(values, override)
     try:
@@ -223,6 +224,20 @@ class _OnceEach(yaml.SafeLoader):
                 )
             seen.add(name)
         return super().construct_mapping(node, deep)
+
+
+def _once_each(overrides: Sequence[str]) -> None:
+    given: dict[str, str] = {}
+    for override in overrides:
+        path, _, text = override.partition("=")
+        if path in given:
+            raise RecipeError(
+                f"The override {path} is given twice",
+                expected="each key once",
+                received=f"{given[path]} and {text}",
+                hint="--source sets source.root, --shuffle-labels sets shuffle_labels",
+            )
+        given[path] = text
 
 
 def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

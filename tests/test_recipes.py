@@ -30,9 +30,23 @@ def test_name_file_and_stored_recipe_are_the_same(tmp_path):
 
 
 def test_overrides_are_applied_in_order():
-    recipe = load_recipe("phantom", ["gate.min_auc=0.1", "gate.min_auc=0.2", "seed=3"])
-    assert recipe.gate.min_auc == 0.2
+    recipe = load_recipe("phantom", ["gate={min_auc: 0.1}", "gate.margin=0.2", "seed=3"])
+    assert (recipe.gate.min_auc, recipe.gate.margin) == (0.1, 0.2)
     assert recipe.seed == 3
+
+
+def test_a_value_given_twice_is_refused(tmp_path):
+    scale = "intensity.target_scale=200"
+    with pytest.raises(RecipeError, match=r"intensity\.target_scale is given twice") as caught:
+        load_recipe("phantom", [scale, "seed=3", "intensity.target_scale=100"])
+    assert caught.value.received == "200 and 100"
+    # One factor for all images, or each image's own maximum: not both.
+    with pytest.raises(RecipeError, match="target_scale belongs to the regime image_max"):
+        load_recipe("phantom", [scale])
+    path = tmp_path / "twice.yaml"
+    path.write_text(f"{(RECIPES / 'phantom.yaml').read_text()}seed: 2\n")
+    with pytest.raises(RecipeError, match="'seed' stands twice"):
+        load_recipe(str(path))
 
 
 @pytest.mark.parametrize(

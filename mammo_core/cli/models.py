@@ -250,6 +250,28 @@ def describe_model(
     typer.echo(json.dumps(told, indent=2) if as_json else as_text(told, every_layer=every_layer))
 
 
+@app.command("find-batch-size")
+def find_batch_size(
+    recipe: Annotated[str, typer.Option(help="File or name of the recipe.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key.key=value: overrides the recipe; may be repeated."),
+    ] = None,
+    largest: Annotated[int, typer.Option(min=1, help="Not tried beyond.")] = 512,
+    as_json: _Json = False,
+) -> None:
+    """Tell the largest batches that this machine trains a recipe's networks on."""
+    from mammo_core.recipes import load_recipe
+    from mammo_core.steps.batch_sizes import find_batch_sizes
+
+    found = find_batch_sizes(load_recipe(recipe, settings or []), largest)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for part, count in found.items():
+        typer.echo(f"--set {part}.batch_size={count}")
+
+
 @app.command("import-keras2")
 def import_keras2(
     file: Annotated[Path, typer.Argument(metavar="FILE.h5", help="A whole model: model.save.")],

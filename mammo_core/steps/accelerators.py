@@ -30,9 +30,6 @@ def say_gpus(step: str, count: str, kind: str) -> int:
 
 def _visible() -> int:
     prepare_keras()
-    import keras
+    from mammo_core.training.devices import gpus
 
-    try:
-        return len(keras.distribution.list_devices("gpu"))
-    except RuntimeError:  # JAX: the platform has none
-        return 0
+    return gpus()

@@ -48,10 +48,9 @@ def train_patch(
     def make() -> Manifest:
         prepare_keras()
         from mammo_core.models import build_patch_network, network_of
-        from mammo_core.training.devices import share_batches
 
         config = recipe.patch_training
-        share_batches(recipe.hardware.devices, config.batch_size)
+        _share(context, config)
         data = from_manifest(context.store, frame)
         table = read_table(context.store, patches, "patches.parquet")
         side = int(patches.facts["patch_size"])
@@ -115,9 +114,7 @@ def train_image(
 
     def make() -> Manifest:
         prepare_keras()
-        from mammo_core.training.devices import share_batches
-
-        share_batches(recipe.hardware.devices, config.batch_size)
+        _share(context, config)
         data = from_manifest(context.store, frame)
         begun = begin_image_model(context, images, data, patch_training, package)
         labels = {split: data.image_labels(split) for split in _FITTED_ON}
@@ -148,6 +145,16 @@ def train_image(
         return _publish(context, manifest, begun.model, result, begun.preprocessing)
 
     return context.find_or_make(IMAGE_TRAINING, id, make)
+
+
+def _share(context: StepContext, config: FitConfig) -> None:
+    from mammo_core.training.devices import gpus, share_batches
+
+    used, there = share_batches(context.recipe.hardware.devices, config.batch_size), gpus()
+    if used > 1:
+        context.say(f"{used} devices share each batch")
+    elif there > 1:
+        context.say(f"1 of {there} GPUs trains: hardware.devices says how many share a batch")
 
 
 def _fit(

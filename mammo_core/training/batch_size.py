@@ -8,6 +8,7 @@ import numpy as np
 
 from mammo_core.errors import ModelError
 from mammo_core.training.config import FitConfig, HardwareConfig
+from mammo_core.training.devices import gpus, sharing
 from mammo_core.training.fit import compiled, precision_of
 from mammo_core.training.stages import open_all, open_layers
 
@@ -19,18 +20,21 @@ _FULL = ("RESOURCE_EXHAUSTED", "ResourceExhausted", "Out of memory", "OOM", "out
 def find_batch_size(
     model: keras.Model,
     config: FitConfig,
+    shape: tuple[int, int],
     largest: int = 512,
     hardware: HardwareConfig | None = None,
 ) -> int:
     """Return the largest power of two of images that a training step takes.
 
     On a GPU batches are doubled until one does not fit. On a CPU, where that would end
-    this process, the memory that one and two images take tells how many would fit.
+    this process, the memory that one and two images take tells how many would fit. Where
+    devices share batches, they begin with one image each.
 
     Args:
-        model: Whose input has a size; its weights are kept.
+        model: A classifier; its weights are kept.
         config: The step: precision, loss, and the stages, of which the one that trains most
             counts.
+        shape: `(h, w)` of the images, pixels.
         largest: Not tried beyond.
         hardware: What it runs on.
 
@@ -43,22 +47,27 @@ def find_batch_size(
         open_layers(model, stage)
         with precision_of(model, config.precision):
             trainer = compiled(model, stage, config, hardware or HardwareConfig())
-            if keras.distribution.list_devices("gpu"):
-                return _by_doubling(lambda count: _step(trainer, count), largest)
-            return _by_memory(lambda count: _step(trainer, count), largest)
+
+            def step(count: int) -> None:
+                _step(trainer, count, shape)
+
+            least = sharing(model)
+            if gpus():
+                return _by_doubling(step, largest, least)
+            return _by_memory(step, largest, least)
     finally:
         open_all(model)
         model.set_weights(weights)
 
 
-def _step(trainer: keras.Model, count: int) -> None:
-    images = [np.zeros((count, *tensor.shape[1:]), np.float32) for tensor in trainer.inputs]
+def _step(trainer: keras.Model, count: int, shape: tuple[int, int]) -> None:
+    images = [np.zeros((count, *shape, x.shape[-1]), np.float32) for x in trainer.inputs]
     targets = np.eye(trainer.output_shape[-1], dtype=np.float32)[np.zeros(count, int)]
     trainer.train_on_batch(images if len(images) > 1 else images[0], targets)
 
 
-def _by_doubling(step: Callable[[int], None], largest: int) -> int:
-    fits, count = 0, 1
+def _by_doubling(step: Callable[[int], None], largest: int, least: int = 1) -> int:
+    fits, count = 0, least
     while count <= largest:
         try:
             step(count)
@@ -77,14 +86,14 @@ def _by_doubling(step: Callable[[int], None], largest: int) -> int:
     return fits
 
 
-def _by_memory(step: Callable[[int], None], largest: int) -> int:
-    step(1)
+def _by_memory(step: Callable[[int], None], largest: int, least: int = 1) -> int:
+    step(least)
     one = _peak_bytes()
-    step(2)
+    step(2 * least)
     each = max(_peak_bytes() - one, 2**20)
     room = max((1 - _SPARE) * _free_bytes(), 0)
-    fits = 2 + int(room // each)
-    return min(largest, 1 << (fits.bit_length() - 1))
+    fits = 2 + int(room // each)  # of `least` images each
+    return max(min(largest, least << (fits.bit_length() - 1)), least)
 
 
 def _peak_bytes() -> int:

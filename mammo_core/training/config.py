@@ -218,7 +218,9 @@ class HardwareConfig(BaseModel):
 
     Attributes:
         xla: Compile steps with XLA; None: where it is faster (on JAX, and on GPUs).
-        devices: Accelerators of this machine that share each batch (JAX backend); 0: all.
+        devices: Accelerators of this machine that share each batch; 0: all.
+        rematerialise: Keep only what passes between a network's blocks in a training step, and
+            compute the rest again: less memory, about a third more arithmetic.
         checkpoint_minutes: A checkpoint this often within an epoch; one is written after
             every epoch anyway.
     """
@@ -227,4 +229,5 @@ class HardwareConfig(BaseModel):
 
     xla: bool | None = None
     devices: int = Field(default=1, ge=0)
+    rematerialise: bool = False
     checkpoint_minutes: float = Field(default=10.0, gt=0)

@@ -1,5 +1,8 @@
 """Several accelerators of one machine, sharing each batch."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
 import keras
 
 from mammo_core.errors import ModelError
@@ -10,7 +13,8 @@ def share_batches(devices: int, batch_size: int) -> int:
 
     It must be called before a network is built: its weights are then on every device. Batch
     normalisation sees the whole batch, so the result is that of one device but for the order
-    of sums. On JAX only; TensorFlow trains on one device.
+    of sums: JAX divides the arrays themselves (DataParallel), TensorFlow adds the statistics
+    and the gradients of its replicas (MirroredStrategy).
 
     Args:
         devices: How many; 0: all there are.
@@ -20,18 +24,19 @@ def share_batches(devices: int, batch_size: int) -> int:
         How many devices share.
 
     Raises:
-        ModelError: There are fewer, the backend is another, or the batch cannot be divided.
+        ModelError: There are fewer, the batch cannot be divided, or the backend has no way.
     """
     if devices == 1:
         return 1
     found = keras.distribution.list_devices()
-    if devices == 0 and (len(found) < 2 or keras.backend.backend() != "jax"):
+    if devices == 0 and len(found) < 2:
         return 1
-    if keras.backend.backend() != "jax":
+    backend = keras.backend.backend()
+    if backend not in ("jax", "tensorflow"):
         raise ModelError(
-            "Several devices share a batch on the JAX backend only",
-            expected="KERAS_BACKEND=jax, or hardware.devices 1",
-            received=f"KERAS_BACKEND={keras.backend.backend()}, hardware.devices {devices}",
+            "Several devices cannot share a batch on this backend",
+            expected="KERAS_BACKEND tensorflow or jax, or hardware.devices 1",
+            received=f"KERAS_BACKEND={backend}, hardware.devices {devices}",
         )
     count = devices or len(found)
     if count > len(found) or batch_size % count:
@@ -40,6 +45,55 @@ def share_batches(devices: int, batch_size: int) -> int:
             expected=f"at most {len(found)} devices, and a batch size that is a multiple",
             received=f"{count} devices, batch size {batch_size}",
         )
+    if backend == "tensorflow":
+        from mammo_core.training.mirrored import mirror
+
+        mirror(found[:count])
+        return count
     spread = keras.distribution.DataParallel(devices=found[:count], auto_shard_dataset=False)
     keras.distribution.set_distribution(spread)
     return count
+
+
+def gpus() -> int:
+    """Return how many GPUs the backend sees."""
+    try:
+        return len(keras.distribution.list_devices("gpu"))
+    except RuntimeError:  # JAX: the platform has none
+        return 0
+
+
+def sharing(model: keras.Model) -> int:
+    """Tell among how many devices the batches of a model are divided.
+
+    Args:
+        model: Built after `share_batches`, or without it.
+    """
+    if keras.backend.backend() == "tensorflow":
+        return int(model.distribute_strategy.num_replicas_in_sync)
+    spread = keras.distribution.distribution()
+    return 1 if spread is None else int(spread.device_mesh.devices.size)
+
+
+@contextmanager
+def shared(model: keras.Model) -> Iterator[None]:
+    """Let the devices divide what a model trains on and predicts, for a while.
+
+    Args:
+        model: Built after `share_batches`, or without it: then nothing is changed.
+    """
+    with ExitStack() as stack:
+        if keras.backend.backend() == "tensorflow" and sharing(model) > 1:
+            from mammo_core.training.mirrored import shared_predictions, whole_batch_statistics
+
+            stack.enter_context(whole_batch_statistics(model))
+            stack.enter_context(shared_predictions(model))
+        yield
+
+
+def divide_training(trainer: keras.Model) -> None:
+    """Let the devices divide the batches that a compiled model trains on."""
+    if keras.backend.backend() == "tensorflow" and sharing(trainer) > 1:
+        from mammo_core.training.mirrored import share_training
+
+        share_training(trainer)

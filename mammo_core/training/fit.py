@@ -18,9 +18,11 @@ from mammo_core.training.balance import BalancedSource
 from mammo_core.training.checkpoint import Arrays, Checkpoints, Saved, State
 from mammo_core.training.checks import check, empty_set, warnings_of
 from mammo_core.training.config import FitConfig, HardwareConfig, Selection, StageConfig
+from mammo_core.training.devices import divide_training, shared
 from mammo_core.training.feeding import Step, training_steps
 from mammo_core.training.prediction import choose_compiler, uses_xla
 from mammo_core.training.prefetch import prefetch
+from mammo_core.training.rematerialisation import rematerialised
 from mammo_core.training.stages import (
     dropouts,
     learning_rate_at,
@@ -136,7 +138,7 @@ def train(
         on_resume(f"a checkpoint cannot be used, starting anew: {checkpoints.fault}")
     rates = dropouts(model)
     try:
-        with precision_of(model, config.precision):
+        with precision_of(model, config.precision), shared(model):
             choose_compiler(model, run.hardware.xla)
             if saved is not None:
                 run.restore(saved)
@@ -208,7 +210,9 @@ class _Run:
             row |= self._epoch(trainer, stage)
             seconds = time.perf_counter() - start
             row["images_per_s"] = round((state.seen - already) / seconds, 1)
-            row |= validate(self.model, self._validation, self._to_network, self._names)
+            row |= validate(
+                self.model, self._validation, self._to_network, self._names, self.hardware.xla
+            )
             row["seconds"] = round(time.perf_counter() - start, 3)
             state.history.append(row)
             if on_epoch is not None:
@@ -349,7 +353,8 @@ def compiled(
     model: keras.Model, stage: StageConfig, config: FitConfig, hardware: HardwareConfig
 ) -> keras.Model:
     """Wrap the model's layers for training, so that the model itself keeps no optimizer."""
-    trainer = keras.Model(model.inputs, model.outputs, name=f"{model.name}_trainer")
+    layers = rematerialised(model) if hardware.rematerialise else model
+    trainer = keras.Model(layers.inputs, layers.outputs, name=f"{model.name}_trainer")
     loss: Any = "categorical_crossentropy"
     if config.focal is not None:
         loss = keras.losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=config.focal)
@@ -357,9 +362,10 @@ def compiled(
         optimizer=make_optimizer(stage, trainer, config.accumulate),
         loss=loss,
         metrics=[_correct],
-        jit_compile=uses_xla(hardware.xla),
+        jit_compile=uses_xla(trainer, hardware.xla),
     )
     trainer.optimizer.build(trainer.trainable_variables)
+    divide_training(trainer)
     return trainer
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from mammo_core.datasets.batches import Batch, BatchSource
 from mammo_core.errors import ModelError
+from mammo_core.training.devices import gpus, sharing
 from mammo_core.training.prefetch import prefetch
 from mammo_core.training.views import ToNetwork, to_channels, to_inputs
 
@@ -23,6 +24,7 @@ def predict(
     to_network: ToNetwork,
     flips: bool = False,
     on_batch: Callable[[int], None] | None = None,
+    xla: bool | None = None,
 ) -> tuple[list[str], Probabilities, npt.NDArray[np.int32]]:
     """Score every record once.
 
@@ -33,6 +35,7 @@ def predict(
         flips: Average the probabilities of the image and its three flips
             (original-system.md §7.5).
         on_batch: Called after each batch with its number of records.
+        xla: Compile with XLA; None: where it is faster.
 
     Returns:
         Ids, probabilities `(n, classes) float32, [0, 1]`, and labels `(n,) int32`, in the
@@ -41,7 +44,8 @@ def predict(
     Raises:
         ModelError: The source has no records.
     """
-    choose_compiler(model)
+    choose_compiler(model, xla)
+    devices = sharing(model)
     ids: list[str] = []
     probabilities: list[Probabilities] = []
     labels: list[npt.NDArray[np.int32]] = []
@@ -50,7 +54,7 @@ def predict(
         size = 0
         channels = int(model.inputs[0].shape[-1])
         for batch in source.batches(0):
-            size = max(size, len(batch.ids))
+            size = max(size, -(-len(batch.ids) // devices) * devices)
             # One shape for all batches: no second trace, and the same sums in the same order.
             missing = size - len(batch.ids)
             pixels = batch.pixels
@@ -94,11 +98,16 @@ def score(model: keras.Model, images: Any, flips: bool) -> Probabilities:
 
 def choose_compiler(model: keras.Model, xla: bool | None = None) -> None:
     """Switch XLA off where it is slower: TensorFlow on a CPU (measured 1.3x)."""
-    model.jit_compile = uses_xla(xla)
+    model.jit_compile = uses_xla(model, xla)
 
 
-def uses_xla(told: bool | None = None) -> bool:
-    """Whether to compile steps with XLA: as told, or on JAX, and with TensorFlow on a GPU."""
-    if told is not None:
-        return told
-    return keras.backend.backend() != "tensorflow" or bool(keras.distribution.list_devices("gpu"))
+def uses_xla(model: keras.Model, told: bool | None = None) -> bool:
+    """Whether to compile steps with XLA: as told, or on JAX, and with TensorFlow on a GPU.
+
+    TensorFlow's XLA compiles for a single device, so never where several share a batch.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return True if told is None else told
+    if sharing(model) > 1:
+        return False
+    return gpus() > 0 if told is None else told

@@ -13,7 +13,11 @@ from mammo_core.training.views import ToNetwork
 
 
 def validate(
-    model: keras.Model, source: BatchSource, to_network: ToNetwork, class_names: Sequence[str]
+    model: keras.Model,
+    source: BatchSource,
+    to_network: ToNetwork,
+    class_names: Sequence[str],
+    xla: bool | None = None,
 ) -> dict[str, Any]:
     """Score the whole validation set: `val_loss`, `val_accuracy`, `val_auc`, `val_recall`.
 
@@ -22,8 +26,9 @@ def validate(
         source: The records, every one of which counts.
         to_network: `Preprocessing.to_network`.
         class_names: In the order of the label map.
+        xla: Compile with XLA; None: where it is faster.
     """
-    _, probabilities, labels = predict(model, source, to_network)
+    _, probabilities, labels = predict(model, source, to_network, xla=xla)
     predicted = probabilities.argmax(axis=1)
     own = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     by_class = [value for value in one_against_rest_auc(labels, probabilities) if value is not None]

@@ -60,6 +60,13 @@ def run(
             help="Permute the labels over patients: AUC must come out near 0.5; never pushed.",
         ),
     ] = False,
+    find_batch_size: Annotated[
+        bool,
+        typer.Option(
+            "--find-batch-size",
+            help="With --local: train with the largest batches that fit this machine's memory.",
+        ),
+    ] = False,
     runs: Annotated[Path, typer.Option(help="Folder of the local runs' records.")] = Path("runs"),
     run_id: Annotated[str, typer.Option(help="Id of the run; default: recipe and time.")] = "",
     file: Annotated[
@@ -114,8 +121,10 @@ def run(
             runs,
             run_id,
             images,
+            find_batch_size,
         )
         return
+    _only_here(find_batch_size)
     if gpu_count is not None:
         parameters.setdefault("gpu_count", str(gpu_count))
     if gpu_type is not None:
@@ -242,6 +251,7 @@ def _run_here(
     runs: Path,
     run_id: str,
     images: tuple[str, str] | None,
+    find_batch_size: bool,
 ) -> None:
     from mammo_core.errors import RecipeError
     from mammo_core.recipes import load_recipe
@@ -272,12 +282,37 @@ def _run_here(
         overrides.append(f"source.root={json.dumps(source)}")
     resolved = load_recipe(recipe, overrides)
     _check_source(resolved.source)
+    if find_batch_size:
+        resolved = load_recipe(recipe, [*overrides, *_largest_batches(resolved)])
     identity = run_id or f"{resolved.name}-{stamp}"
     _forget(place, identity)
     place.write(f"runs/{identity}/recipe.json", resolved.to_json().encode())
     print(f"run {identity}: recipe {resolved.name}, store {place.uri}")
     parameters["recipe"] = f"{place.uri}/runs/{identity}/recipe.json"
     _run_local(pipeline, place, identity, runs / identity, parameters, images)
+
+
+def _largest_batches(recipe: Any) -> list[str]:
+    """Find the largest batches that this machine trains on: overrides of the recipe."""
+    from mammo_core.steps.batch_sizes import find_batch_sizes
+
+    found = find_batch_sizes(recipe)
+    overrides = [f"{part}.batch_size={count}" for part, count in found.items()]
+    print(f"largest batches: {', '.join(overrides)} (learning rates stay the recipe's)")
+    return overrides
+
+
+def _only_here(find_batch_size: bool) -> None:
+    from mammo_core.errors import RecipeError
+
+    if find_batch_size:
+        raise RecipeError(
+            "Batch sizes are found on the machine that trains",
+            expected="--find-batch-size with --local",
+            received="a run on a cluster",
+            hint="`mammo models find-batch-size --recipe …` in the training image on such a "
+            "node tells them; give them with --set",
+        )
 
 
 def _forget(place: Any, identity: str) -> None:

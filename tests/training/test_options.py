@@ -218,7 +218,7 @@ def test_the_largest_batch_is_found_and_the_network_left_as_it_was() -> None:
     model = to_whole_image(small.network(dropout=0.0), head, (32, 32))
     before = model.get_weights()
     config = FitConfig(stages=[StageConfig(learning_rate=1.0, epochs=1)])
-    assert find_batch_size(model, config, largest=8) == 8
+    assert find_batch_size(model, config, (32, 32), largest=8) == 8
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
     def full(count: int) -> None:
@@ -230,5 +230,6 @@ def test_the_largest_batch_is_found_and_the_network_left_as_it_was() -> None:
 
     assert _by_doubling(full, 64) == 8
     assert _by_doubling(full, 4) == 4
+    assert _by_doubling(full, 64, least=3) == 12
     with pytest.raises(RuntimeError, match="another fault"):
         _by_doubling(broken, 64)

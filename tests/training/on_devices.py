@@ -1,0 +1,72 @@
+"""A training on virtual devices, in a process of its own: OUT DEVICES DROPOUT REMATERIALISE."""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+import small
+
+from mammo_core.store import open_store
+from mammo_core.training import HardwareConfig, StageConfig, train
+from mammo_core.training.checkpoint import Checkpoints
+from mammo_core.training.devices import share_batches
+
+BACKEND = os.environ["KERAS_BACKEND"]
+
+
+class Stopped(Exception):  # noqa: N818
+    """Stands for a kill."""
+
+
+def two_virtual_cpus() -> None:
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+def main(out: str, devices: str, dropout: str, rematerialise: str) -> None:
+    if BACKEND == "tensorflow":
+        two_virtual_cpus()  # for JAX the environment says it
+    assert share_batches(int(devices), 8) == int(devices)
+    model = small.network(dropout=float(dropout))
+    stages = (
+        StageConfig(train="head", learning_rate=1e-3, epochs=1, optimizer="adam"),
+        StageConfig(learning_rate=1e-3, epochs=2, optimizer="sgd"),
+    )
+    store = open_store(Path(out).with_suffix("").as_uri())
+
+    def stop(row: dict[str, object]) -> None:
+        if row["epoch"] == 2:
+            raise Stopped
+
+    def run(**given: object) -> list[dict[str, object]]:
+        return train(
+            model,
+            small.config(stages=stages, balance="batch_weights"),
+            small.Records((20, 12)),
+            small.Records((3, 2), seed=1),  # an odd number: some device lacks a row
+            to_network=small.to_network,
+            seed=3,
+            class_names=small.NAMES,
+            hardware=HardwareConfig(devices=int(devices), rematerialise=rematerialise == "True"),
+            checkpoints=Checkpoints(store, "checkpoints/t"),
+            **given,
+        ).history
+
+    try:
+        run(on_epoch=stop)
+    except Stopped:
+        history = run()
+    assert BACKEND == "tensorflow" or "tensorflow" not in sys.modules
+    facts = [[row[key] for key in ("loss", "accuracy", "val_loss")] for row in history]
+    synchronized = [bool(getattr(layer, "synchronized", False)) for layer in model.layers]
+    assert not any(synchronized)  # no file carries it on
+    np.savez(out, np.array(facts), *model.get_weights())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

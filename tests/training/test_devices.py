@@ -1,0 +1,59 @@
+"""Several devices: JAX without TensorFlow, both backends on two devices as on one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mammo_core.errors import ModelError
+from mammo_core.training.devices import share_batches
+
+HERE = Path(__file__).parent
+
+
+def _trained(
+    out: Path, backend: str, devices: int, dropout: float = 0.0, rematerialise: bool = False
+) -> list[np.ndarray]:
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": backend,
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "JAX_PLATFORMS": "cpu",
+    }
+    script = str(HERE / "on_devices.py")
+    command = [sys.executable, script, str(out), str(devices), str(dropout), str(rematerialise)]
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()[-3000:]
+    stored = np.load(out)
+    return [stored[name] for name in stored.files]
+
+
+def _same(found: list[np.ndarray], expected: list[np.ndarray]) -> None:
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-4 * max(np.abs(one).max(), 1e-3))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", "tensorflow"])
+def test_two_virtual_devices_give_the_one_device_result(backend: str, tmp_path: Path) -> None:
+    one = _trained(tmp_path / "1.npz", backend, 1)
+    # Normalisation is by the whole batch on both: only the order of sums differs.
+    _same(_trained(tmp_path / "2.npz", backend, 2), one)
+    _same(_trained(tmp_path / "3.npz", backend, 2, rematerialise=True), one)
+
+
+@pytest.mark.slow
+def test_dropout_is_drawn_on_mirrored_devices(tmp_path: Path) -> None:
+    facts = _trained(tmp_path / "2.npz", "tensorflow", 2, dropout=0.3)[0]
+    assert np.isfinite(facts).all()
+
+
+def test_devices_that_are_not_there_are_refused() -> None:
+    assert share_batches(1, 3) == 1
+    with pytest.raises(ModelError, match="shared by 2 devices") as refused:
+        share_batches(2, 4)
+    assert "at most 1 devices" in str(refused.value)
+    assert share_batches(0, 3) == 1
