@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
+from keras import ops
 
 from mammo_core.models.registry import Network, network_of
 
@@ -37,7 +38,7 @@ def rematerialised(model: keras.Model) -> keras.Model:
     return copied
 
 
-class _Block(keras.layers.Layer):
+class _Block(keras.layers.Layer):  # type: ignore[misc]
     """A part of a network with one input and one output that is computed twice."""
 
     def __init__(self, part: keras.Model, name: str) -> None:
@@ -50,14 +51,16 @@ class _Block(keras.layers.Layer):
         if not training:
             return self.part(x, training=False)
         learned, others = self.part.trainable_variables, self.part.non_trainable_variables
-        kept = [variable.value for variable in others]
+        # All that changes is handed in and out: what is computed twice must not act twice, and
+        # must not see what it did (TensorFlow's variables would be read again).
+        kept = [ops.copy(variable) for variable in others]
 
-        # All that changes is handed in and out: what is computed twice must not act twice.
         def run(x: Any, *weights: Any) -> Any:
             y, changed = self.part.stateless_call(list(weights), kept, x, training=True)
             return (y, *changed)
 
-        y, *changed = keras.remat(run)(x, *(variable.value for variable in learned))
+        weights = [ops.copy(variable) for variable in learned]
+        y, *changed = keras.remat(run)(x, *weights)
         for variable, value in zip(others, changed, strict=True):
             variable.assign(value)
         return y

@@ -3,9 +3,10 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from mammo_core.cli import app
+from mammo_core.cli.models import app
 from mammo_core.errors import RecipeError
-from mammo_core.recipes import load_recipe
+from mammo_core.recipes import Recipe, load_recipe
+from mammo_core.steps import batch_sizes
 from mammo_core.steps.batch_sizes import find_batch_sizes
 
 SMALL = [
@@ -17,17 +18,25 @@ SMALL = [
 
 @pytest.mark.slow
 def test_the_largest_batches_of_a_recipe_are_found():
-    arguments = ["models", "find-batch-size", "--recipe", "phantom", "--largest", "8", "--json"]
+    arguments = ["find-batch-size", "--recipe", "phantom", "--largest", "8", "--json"]
     told = CliRunner().invoke(app, [*arguments, *(f"--set={override}" for override in SMALL)])
     assert told.exit_code == 0, told.output
     # Some kilobytes a record: all that may be tried fits.
     assert json.loads(told.output) == {"patch_training": 8, "image_training": 8}
 
 
-@pytest.mark.slow
-def test_a_warm_start_has_no_patch_training():
-    recipe = load_recipe("phantom", [*SMALL, "image_training.start=file://store/models/m"])
-    assert find_batch_sizes(recipe, largest=2) == {"image_training": 2}
+def test_what_is_measured(monkeypatch):
+    def measure(text, part, largest):
+        network = Recipe.model_validate_json(text).patch_training.network.name
+        return {"compact": 16, "resnet50": 4}[network] // (1 + (part == "image_training"))
+
+    monkeypatch.setattr(batch_sizes, "_apart", measure)
+    # A warm start trains no patch classifier; an ensemble takes what its largest network takes.
+    warm = load_recipe("phantom", ["image_training.start=file://store/models/m"])
+    assert find_batch_sizes(warm) == {"image_training": 8}
+    members = "members=[{name: a}, {name: b, patch_training: {network: {name: resnet50}}}]"
+    both = load_recipe("phantom", [members])
+    assert find_batch_sizes(both) == {"patch_training": 4, "image_training": 2}
 
 
 def test_a_cluster_run_cannot_find_them_here():

@@ -20,7 +20,9 @@ def _trained(
     environment = {
         **os.environ,
         "KERAS_BACKEND": backend,
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        # Compiling is what takes long.
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2 "
+        "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
         "JAX_PLATFORMS": "cpu",
     }
     script = str(HERE / "on_devices.py")
@@ -31,18 +33,16 @@ def _trained(
     return [stored[name] for name in stored.files]
 
 
-def _same(found: list[np.ndarray], expected: list[np.ndarray]) -> None:
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(one, other, rtol=0, atol=1e-4 * max(np.abs(one).max(), 1e-3))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "tensorflow"])
 def test_two_virtual_devices_give_the_one_device_result(backend: str, tmp_path: Path) -> None:
     one = _trained(tmp_path / "1.npz", backend, 1)
-    # Normalisation is by the whole batch on both: only the order of sums differs.
-    _same(_trained(tmp_path / "2.npz", backend, 2), one)
-    _same(_trained(tmp_path / "3.npz", backend, 2, rematerialise=True), one)
+    # Normalisation is by the whole batch on both, and what is computed again is the same: only
+    # the order of sums differs.
+    two = _trained(tmp_path / "2.npz", backend, 2, rematerialise=True)
+    for expected, found in zip(one, two, strict=True):
+        most = max(np.abs(expected).max(), 1e-3)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * most)
 
 
 @pytest.mark.slow
