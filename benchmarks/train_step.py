@@ -6,11 +6,13 @@ library's own compiled step on batches that are made ahead, so input is not what
 FLOPs are those of `mammo models describe`, two for a multiply-add, three passes for training.
 
 The peak is that of the device at the precision, from its data sheet, where the device is known;
-on a CPU it is measured: one large float32 matrix product in the same run.
+on a CPU it is measured: one large float32 matrix product in the same run. Memory is the most that
+the process had at once on a CPU (its libraries alone take half a GiB), that the device had with
+JAX on a GPU.
 
     PYTHONPATH=. .venv/bin/python benchmarks/train_step.py [--json] [--quick]
         [--backend tensorflow|jax] [--precision float32|mixed_bfloat16] [--batch N]
-        [--networks resnet50 vgg16] [--find-batch-size]
+        [--networks resnet50 vgg16] [--find-batch-size] [--rematerialise]
 """
 
 import argparse
@@ -79,8 +81,32 @@ def _seconds(work: Callable[[], Any], rounds: int) -> float:
     return statistics.median(taken)
 
 
+def _forget_peak() -> None:
+    """Let the process's highest memory be counted anew."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def _memory_gib() -> float:
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        stats = jax.devices()[0].memory_stats()
+        if stats:
+            return round(stats["peak_bytes_in_use"] / 2**30, 2)
+    told = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()
+    return round(int(told[0]) / 2**20, 2)
+
+
 def measure_one(
-    network: str, whole: bool, batch: int, precision: str, rounds: int, peak: float | None
+    network: str,
+    whole: bool,
+    batch: int,
+    precision: str,
+    rounds: int,
+    peak: float | None,
+    rematerialise: bool,
 ) -> list[dict[str, Any]]:
     """Forward, training, and training with augmentation of one network."""
     import numpy as np
@@ -110,7 +136,7 @@ def measure_one(
     rows = []
     with precision_of(model, precision):
         choose_compiler(model)
-        trainer = compiled(model, stage, config, HardwareConfig())
+        trainer = compiled(model, stage, config, HardwareConfig(rematerialise=rematerialise))
 
         def augmented() -> Any:
             drawn = draw(augmentation, 0, ids, 0, 3)
@@ -125,6 +151,7 @@ def measure_one(
             ),
         }
         for name, (work, passes) in ways.items():
+            _forget_peak()
             seconds = _seconds(work, rounds)
             rate = batch / seconds
             rows.append(
@@ -136,6 +163,7 @@ def measure_one(
                     "images_per_s": round(rate, 3),
                     "gflop_per_image": round(passes * flops / 1e9, 1),
                     "share_of_peak": round(rate * passes * flops / peak, 4) if peak else None,
+                    "memory_gib": _memory_gib(),
                 }
             )
     plain, with_it = rows[1]["images_per_s"], rows[2]["images_per_s"]
@@ -153,6 +181,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--quick", action="store_true", help="patches only, one round")
     parser.add_argument(
+        "--rematerialise", action="store_true", help="keep only what passes between blocks"
+    )
+    parser.add_argument(
         "--find-batch-size", action="store_true", help="the largest that trains, by doubling"
     )
     told = parser.parse_args()
@@ -168,12 +199,13 @@ def main() -> None:
         for whole in (False,) if told.quick else (False, True):
             batch = whole_batch if whole else (16 if gpu else 4) * whole_batch
             if told.find_batch_size and whole:
-                batch = find_batch(network, precision)
-            rows += measure_one(network, whole, batch, precision, rounds, peak)
+                batch = find_batch(network, precision, told.rematerialise)
+            rows += measure_one(network, whole, batch, precision, rounds, peak, told.rematerialise)
     found = {
         "device": device,
         "backend": told.backend,
         "precision": precision,
+        "rematerialise": told.rematerialise,
         "peak_tflops": round(peak / 1e12, 3) if peak else None,
         "peak_from": "data sheet" if gpu else "matrix product of 2048 in this run",
         "cores": len(os.sched_getaffinity(0)),
@@ -192,20 +224,23 @@ def main() -> None:
         more = f"  costs {row['augmentation_share']:.1%}" if "augmentation_share" in row else ""
         sys.stdout.write(
             f"{row['network']:10} {row['input']:9} {row['what']:20} batch {row['batch']:3} "
-            f"{row['images_per_s']:10.2f} images/s {share} of peak{more}\n"
+            f"{row['images_per_s']:10.2f} images/s {share} of peak "
+            f"{row['memory_gib']:6.2f} GiB{more}\n"
         )
 
 
-def find_batch(network: str, precision: str) -> int:
+def find_batch(network: str, precision: str, rematerialise: bool) -> int:
     """The largest batch of whole images that trains on this device."""
     from mammo_core.models import HeadConfig, NetworkConfig, build_patch_network, to_whole_image
-    from mammo_core.training import FitConfig, StageConfig
+    from mammo_core.training import FitConfig, HardwareConfig, StageConfig
     from mammo_core.training.batch_size import find_batch_size
 
     model = build_patch_network(NetworkConfig(name=network), PATCH, 5, 0)
     model = to_whole_image(model, HeadConfig(**HEADS[network]), SIZE, classes=2, seed=0)
     stage = StageConfig(learning_rate=1e-5, epochs=1)
-    return find_batch_size(model, FitConfig(stages=(stage,), precision=precision), SIZE)
+    config = FitConfig(stages=(stage,), precision=precision)
+    hardware = HardwareConfig(rematerialise=rematerialise)
+    return find_batch_size(model, config, SIZE, hardware=hardware)
 
 
 if __name__ == "__main__":
