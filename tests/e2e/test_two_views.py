@@ -1,64 +1,111 @@
-"""A model of both views: trained, judged against one of single images, pushed, and scored with."""
+"""A model of both views: trained, judged against one of single images, pushed, and scored with.
+
+The steps of the pipeline in this process, on what a run of single images left in its store.
+"""
 
 import csv
 import json
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mammo_core import steps
-from mammo_core.datasets import find
+from mammo_core.datasets import Manifest, parse
 from mammo_core.packaging import load, resolve, verify
 from mammo_core.recipes import load_recipe
-from mammo_core.store import open_store
+from mammo_core.store import Store, open_store
 
 pytestmark = pytest.mark.slow
 
-_TWO_VIEWS = ("--set", "image_training.two_view={towers: shared, join: concatenate}")
-#: One epoch shows nothing: whatever it is worth may pass.
-_LENIENT = ("--set", "gate.margin=1.0", "--set", "gate.bootstrap_replicates=100")
+_SHARED = "{towers: shared, join: concatenate}"
+_RECIPE = Path(__file__).parent / "recipe.yaml"
+
+
+@dataclass
+class Work:
+    """A store, and the manifests of its outputs by name."""
+
+    folder: Path
+    store: Store
+
+    def path(self, name: str) -> str:
+        return str(self.folder / f"{name}.json")
+
+    def output(self, name: str) -> Manifest:
+        return parse(Path(self.path(name)).read_bytes(), name)
+
+    def record(self, step: str, run: str = "pairs") -> dict[str, Any]:
+        return json.loads(self.store.read(f"runs/{run}/steps/{step}.json"))
+
+    def run(self, run: str, *overrides: str) -> dict[str, str]:
+        """What every step of a run is told."""
+        told = ["gate.margin=1.0", "gate.bootstrap_replicates=100", *overrides]
+        self.store.write(
+            f"runs/{run}/recipe.json", load_recipe(str(_RECIPE), told).to_json().encode()
+        )
+        return {"store": self.store.uri, "run_id": run, "recipe": "tiny"}
+
+    def inputs(self, *names: str) -> dict[str, str]:
+        return {name: self.path(name) for name in names}
 
 
 @pytest.fixture(scope="module")
-def pushed(undisturbed, pipeline, tmp_path_factory):
-    """The store of a run of single images, and a run of two views on it."""
-    work, first = undisturbed
+def work(undisturbed, tmp_path_factory):
+    """The store of a run of single images, and after it a model of two views."""
+    single, first = undisturbed
     assert first.code == 0, first.output
-    mine = tmp_path_factory.mktemp("two-views")
-    shutil.copytree(work / "store", mine / "store")
-    return mine, pipeline.run(mine, *_TWO_VIEWS, *_LENIENT)
+    folder = tmp_path_factory.mktemp("two-views")
+    shutil.copytree(single / "store", folder / "store")
+    made = Work(folder, open_store(f"file://{folder}/store"))
+    record = made.record("evaluate", first.summary["run_id"])
+    lineage = json.loads((folder / "store" / record["output"]).read_text())["lineage"]
+    for name, kind in (
+        *(("images", "datasets/images"), ("patches", "datasets/patches"), ("frame", "frames")),
+        ("patch_training", "trainings/patch"),
+    ):
+        shutil.copyfile(folder / f"store/{kind}/{lineage[name]}/manifest.json", made.path(name))
+    run = made.run("pairs", f"image_training.two_view={_SHARED}")
+    data = made.inputs("images", "frame")
+    patch, image = made.inputs("patch_training"), made.inputs("image_training")
+    steps.train_image(**run, **data, **patch, out=made.path("image_training"))
+    evaluated = made.inputs("patches", "evaluation")
+    steps.evaluate(
+        **run, **data, **made.inputs("patches"), **patch, **image, out=evaluated["evaluation"]
+    )
+    decided = {**data, **image, "evaluation": evaluated["evaluation"]}
+    steps.gate(**run, **decided, out=made.path("decision"))
+    steps.push(**run, **decided, **patch, **made.inputs("decision"), out=made.path("model"))
+    return made
 
 
-def _evaluation(work, done):
-    record = work / "store/runs" / done.summary["run_id"] / "steps/evaluate.json"
-    return (work / "store" / json.loads(record.read_text())["output"]).parent
-
-
-def _metrics(work, done):
-    return json.loads((_evaluation(work, done) / "metrics.json").read_text())
-
-
-def test_it_is_judged_by_breasts_and_pushed(pushed):
-    work, done = pushed
-    assert done.code == 0, done.output
-    assert done.summary["model_uri"] == f"file://{work}/store/models/tiny/2"
-    gate = done.summary["gate"]
+def test_it_is_judged_by_breasts_and_pushed(work):
+    gate = work.record("gate")["facts"]["gate"]
     assert gate["passed"] and gate["unit"] == "breast"
     assert gate["reasons"][0].startswith("AUC per breast")
     assert "judged per breast" in gate["reasons"][-1]
-    levels = {level["level"]: level for level in _metrics(work, done)["image"]["levels"]}
+    measured = json.loads(work.store.read(work.output("evaluation").file("metrics.json").key))
+    levels = {level["level"]: level for level in measured["image"]["levels"]}
     assert gate["auc"] == pytest.approx(levels["breast"]["auc"]["value"])
-    manifest = verify(resolve(done.summary["model_uri"]))
+    page = work.store.read(work.output("decision").file("comparison.html").key).decode()
+    assert "Per breast, test set" in page
+    report = work.store.read(work.output("evaluation").file("report.html").key).decode()
+    assert "of a breast by both of its views" in report
+
+    uri = work.record("push")["facts"]["model_uri"]
+    assert uri == f"{work.store.uri}/models/tiny/2"
+    manifest = verify(resolve(uri))
     assert manifest.unit == "breast"
     assert manifest.exports == {"saved_model": "exported", "onnx": "exported"}
 
 
-def test_two_packages_are_compared_by_breasts(pushed, mammo):
-    work, _ = pushed
-    uris = [f"file://{work}/store/models/tiny/{number}" for number in (2, 1)]
+def test_two_packages_are_compared_by_breasts(work, mammo):
+    uris = [f"{work.store.uri}/models/tiny/{number}" for number in (2, 1)]
     told = subprocess.run(
         [mammo, "models", "compare", *uris, "--json"], capture_output=True, text=True, check=True
     )
@@ -67,16 +114,12 @@ def test_two_packages_are_compared_by_breasts(pushed, mammo):
     assert found["paired"]["levels"][0]["level"] == "breast"
 
 
-def test_scores_of_the_test_views_are_those_of_the_evaluation(
-    pushed, phantom_tree, mammo, tmp_path
-):
-    import pandas as pd
-
-    work, done = pushed
-    predicted = pd.read_parquet(_evaluation(work, done) / "test.parquet")
+def test_scores_of_the_test_views_are_those_of_the_evaluation(work, phantom_tree, mammo, tmp_path):
+    key = work.output("evaluation").file("test.parquet").key
+    predicted = pd.read_parquet(work.store.fetch(key))
     expected = dict(zip(predicted["image_id"], predicted["probability"], strict=True))
-    out = tmp_path / "scores.csv"
-    line = [mammo, "score", "--model", done.summary["model_uri"], phantom_tree, "--out", out]
+    out, model = tmp_path / "scores.csv", f"{work.store.uri}/models/tiny"
+    line = [mammo, "score", "--model", model, phantom_tree, "--out", out]
     told = subprocess.run(line, capture_output=True, text=True, check=True)
     assert "Each image has the probability of its breast" in told.stdout
     rows = {row["id"]: row for row in csv.DictReader(out.open())}
@@ -88,42 +131,41 @@ def test_scores_of_the_test_views_are_those_of_the_evaluation(
     assert all(row["patient"].startswith("P_") for row in breasts)
 
 
-def test_training_goes_on_from_it(pushed, tmp_path: Path):
-    work, done = pushed
-    store = open_store(f"file://{work}/store")
-    inputs = {}
-    for name, kind in (("images", "datasets/images"), ("frame", "frames")):
-        id = done.summary["datasets"][name]["id"]
-        inputs[name] = str(work / "store" / kind / id / "manifest.json")
-    stages = "[{train: all, learning_rate: 1.0e-12, weight_decay: 0, epochs: 1}]"
-    start = f"image_training.start={done.summary['model_uri']}"
+def test_training_goes_on_from_it_and_both_make_an_ensemble(work, capsys):
+    start = f"image_training.start={work.store.uri}/models/tiny/2"
+    nothing = "[{train: all, learning_rate: 1.0e-12, weight_decay: 0, epochs: 1}]"
 
     def train(name: str, two_view: str) -> None:
-        recipe = load_recipe(
-            str(Path(__file__).parent / "recipe.yaml"),
-            [start, f"image_training.stages={stages}", f"image_training.two_view={two_view}"],
+        run = work.run(
+            name, start, f"image_training.stages={nothing}", f"image_training.two_view={two_view}"
         )
-        store.write(f"runs/{name}/recipe.json", recipe.to_json().encode())
-        steps.train_image(
-            store=store.uri,
-            run_id=name,
-            recipe=f"{store.uri}/runs/{name}/recipe.json",
-            out=str(tmp_path / f"{name}.json"),
-            **inputs,
-        )
+        steps.train_image(**run, **work.inputs("images", "frame"), out=work.path(name))
 
-    train("on", "{towers: shared, join: concatenate}")
+    train("on", _SHARED)
     from mammo_core.models import load_model
+    from mammo_core.packaging.prediction import unit_of
+    from mammo_core.steps.networks import unit_of_training
 
-    trained = find(store, "trainings/image", json.loads((tmp_path / "on.json").read_text())["id"])
-    assert trained.lineage["start"] == done.summary["model_id"]
-    mine = load_model(store.fetch(trained.file("model.keras").key))
-    theirs = load(resolve(done.summary["model_uri"])).model
-    for one, other in zip(mine.weights, theirs.weights, strict=True):
+    theirs = load(resolve(f"{work.store.uri}/models/tiny/2"))
+    assert work.output("on").lineage["start"] == theirs.model_id
+    mine = load_model(work.store.fetch(work.output("on").file("model.keras").key))
+    for one, other in zip(mine.weights, theirs.model.weights, strict=True):
         if "moving" not in one.path:
             np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-6)
     for name, two_view in (("single", "null"), ("other", "{towers: separate}")):
         with pytest.raises(SystemExit):
             train(name, two_view)
-        told = json.loads(store.read(f"runs/{name}/steps/train-image.json"))["error"]
+        told = work.record("train-image", name)["error"]
         assert "sees both views of a breast" in told and "towers shared" in told
+
+    steps.combine(
+        **work.run("both", "members=[{name: one}, {name: two}]"),
+        patch_trainings=[work.path("patch_training")] * 2,
+        image_trainings=[work.path("image_training"), work.path("on")],
+        patch_out=work.path("patch_of_both"),
+        out=work.path("both"),
+    )
+    combined = work.output("both")
+    assert unit_of_training(combined) == "breast"
+    network = load_model(work.store.fetch(combined.file("model.keras").key))
+    assert unit_of(network) == "breast"
