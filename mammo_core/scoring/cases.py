@@ -17,6 +17,7 @@ from mammo_core.scoring.images import Image, Reject, with_name
 from mammo_core.scoring.patients import PatientKeys
 
 Pixels = npt.NDArray[np.uint16]
+_READERS = 8
 _FAULTS = (DicomError, RecipeError, RecordError)
 
 
@@ -92,7 +93,8 @@ def grouped(
     """
     if unit == "image":
         return [(file,) for file in files]
-    with ThreadPoolExecutor(workers, thread_name_prefix="headers") as pool:
+    # Headers of a bucket are mostly waited for.
+    with ThreadPoolExecutor(max(workers, _READERS), thread_name_prefix="headers") as pool:
         found = list(pool.map(lambda file: _breast_of(file, keys), files))
     groups: dict[object, list[FoundFile]] = defaultdict(list)
     for number, (file, breast) in enumerate(zip(files, found, strict=True)):
@@ -228,7 +230,7 @@ def _told(file: FoundFile, keys: PatientKeys, whole: bool) -> tuple[ImageFacts |
     with file.at_hand() if whole else file.header_at_hand() as path:
         try:
             # What a model takes of raw data is asked when the pixels are read.
-            facts = with_name(read_any_facts(path, file.name, for_processing=True), file.name)
+            facts = read_any_facts(path, file.name, for_processing=True)
         except _FAULTS:
             return None, ""
-        return facts, keys.exam(path, file.name)
+        return with_name(facts, file.name, path), keys.exam(path, file.name)

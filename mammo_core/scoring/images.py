@@ -11,7 +11,7 @@ from mammo_core.dicom import ImageFacts, Mammogram, read_any
 from mammo_core.errors import DicomError, MammoError, RecipeError, RecordError
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.scoring.files import FoundFile
-from mammo_core.scoring.patients import PatientKeys
+from mammo_core.scoring.patients import PatientKeys, published_name
 from mammo_core.sources.names import read_name
 
 
@@ -92,21 +92,26 @@ def _decoded(
             )
             digest = digest or read_as[asked].sha256 or ""
         mammogram = read_as[asked]
-        facts = with_name(mammogram.facts, name)
+        facts = with_name(mammogram.facts, name, path)
         pixels.append(
             model.from_source(mammogram.pixels, facts.bits_stored, facts.laterality or "")
         )
     return digest, tuple(pixels), facts
 
 
-def with_name(facts: ImageFacts, name: str) -> ImageFacts:
-    """Fill in side and view from a file's name, where its header does not tell them.
+def with_name(facts: ImageFacts, name: str, path: Path) -> ImageFacts:
+    """Fill in side and view where a header does not tell them: from the name of a file.
+
+    In CBIS-DDSM that name is the Patient ID.
 
     Args:
         facts: Of the header.
         name: Of the file, such as `Calc-Test_P_00041_LEFT_CC.png`.
+        path: The file, or its beginning.
     """
-    told = read_name(name) if facts.laterality is None or facts.view is None else None
+    if facts.laterality is not None and facts.view is not None:
+        return facts
+    told = read_name(name) or published_name(path)
     if told is None:
         return facts
     return facts.model_copy(

@@ -4,7 +4,7 @@ import secrets
 from pathlib import Path
 
 from mammo_core.errors import SourceError
-from mammo_core.sources.names import read_name
+from mammo_core.sources.names import ImageName, read_name
 from mammo_core.sources.patients import is_public, patient_key, site_key
 
 
@@ -61,12 +61,33 @@ class PatientKeys:
         if named is not None and is_public(named.patient):
             return named.patient, ""
         told, study = _header(path)
-        of_cbis = read_name(told)  # its patient ids are Calc-Test_P_00038_LEFT_CC
-        if of_cbis is not None and of_cbis.lesion_type and is_public(of_cbis.patient):
-            return of_cbis.patient, ""
+        published = _published(told)
+        if published is not None:
+            return published.patient, ""
         told = told or (named.patient if named is not None else "")
         key = self._key or self.salt.encode()
         return (patient_key(key, told) if told else ""), study
+
+
+def published_name(path: Path) -> ImageName | None:
+    """Return patient, side and view as the header of a whole CBIS-DDSM mammogram tells them.
+
+    Its Patient ID is `Calc-Test_P_00038_LEFT_CC`; View Position it has none. Of other files, and
+    of its crops and masks (`…_CC_1`), nothing is told.
+
+    Args:
+        path: The file, or its beginning.
+
+    Raises:
+        OSError: The disk failed.
+    """
+    return _published(_header(path)[0])
+
+
+def _published(told: str) -> ImageName | None:
+    named = read_name(told)
+    whole = named is not None and named.lesion_type and not named.number
+    return named if named is not None and whole and is_public(named.patient) else None
 
 
 def _header(path: Path) -> tuple[str, str]:

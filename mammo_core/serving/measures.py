@@ -25,7 +25,9 @@ class Measures:
             "mammo_requests_in_flight", "Requests being answered.", registry=self._registry
         )
         self.images = Counter(
-            "mammo_images_scored", "Images scored, by decision.", ("decision",),
+            "mammo_images_scored",
+            "Images scored, or breasts by a model of both views, by decision.",
+            ("decision",),
             registry=self._registry,
         )  # fmt: skip
         self.warned = Counter(

@@ -128,7 +128,9 @@ def test_scores_of_the_test_views_are_those_of_the_evaluation(work, phantom_tree
         assert float(rows[name]["malignant_probability"]) == pytest.approx(probability, abs=1e-4)
     breasts = list(csv.DictReader((tmp_path / "scores.breasts.csv").open()))
     assert len({(row["patient"], row["laterality"]) for row in breasts}) == len(breasts)
+    # Crops and masks are of no breast.
     assert all(row["patient"].startswith("P_") for row in breasts)
+    assert all(row["view"] for row in rows.values())
 
 
 def test_training_goes_on_from_it_and_both_make_an_ensemble(work, capsys):

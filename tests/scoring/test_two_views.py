@@ -217,20 +217,40 @@ def test_several_models_of_two_views_are_averaged(
         score([package, two_views], [exam], out)
 
 
-def test_patients_of_cbis_ddsm_are_known_by_their_published_names(tmp_path, write, monkeypatch):
+def test_images_of_cbis_ddsm_are_known_by_their_published_names(
+    two_views, tmp_path, write, monkeypatch
+):
+    """Its DICOM files tell patient, side and view in the Patient ID, and every image is a study."""
     monkeypatch.setenv("MAMMO_SITE_KEY_FILE", str(tmp_path / "none"))
+    ids = (
+        *("Calc-Test_P_00038_LEFT_CC", "Mass-Training_P_00038_LEFT_MLO"),
+        *("Mass-Training_P_00038_LEFT_MLO_1", "P_00038", "X_LEFT_CC"),
+    )
     keys = PatientKeys()
     told = {}
-    for name in ("Calc-Test_P_00038_LEFT_CC", "Mass-Training_P_00038_LEFT_MLO_1", "P_00038", "X"):
-        path = tmp_path / f"{name}.dcm"
-        write.dicom(path, write.breast(), patient=name, study=f"{STUDY}.{len(told)}")
+    for number, name in enumerate(ids):
+        path = tmp_path / f"tree/{number}/1-1.dcm"
+        write.dicom(
+            path,
+            write.breast(number),
+            patient=name,
+            study=f"{STUDY}.{number}",
+            laterality="",
+            view="",
+        )
         told[name] = (keys.of(path, "1-1.dcm"), keys.exam(path, "1-1.dcm"))
     published = ("P_00038", "P_00038")
     assert list(told.values())[:2] == [published, published]
-    for name in ("P_00038", "X"):  # a hospital's own id, whatever it looks like
+    for name in ids[2:]:  # a crop or mask; a hospital's own id, whatever it looks like
         patient, study = told[name]
         assert len(patient) == len(study) == 20 and patient != study
         assert name not in patient + study
+    summary = score(two_views, [tmp_path / "tree"], tmp_path / "s.csv")
+    [cc, mlo] = rows(tmp_path / "s.csv")
+    assert (cc["laterality"], cc["view"], mlo["view"]) == ("LEFT", "CC", "MLO")
+    assert cc["malignant_probability"] == mlo["malignant_probability"]
+    assert cc["patient"] == "P_00038" and "scored without" not in cc["warnings"]
+    assert summary.rejected == 3 and "X_LEFT_CC" not in summary.rejects.read_text()
 
 
 def test_a_long_header_in_a_bucket_is_read_whole(two_views, tmp_path, write):
