@@ -157,10 +157,11 @@ class _Service:
                 received=kind[:60],
             )
         explain = request.query_params.get("explain", "").lower() in ("1", "true", "yes")
-        most = 1 if self._package.unit == "image" else len(VIEWS)
+        pairs = self._package.unit == "breast"
+        most = len(VIEWS) if pairs else 1
         async with body_files(request, self._config, most) as files, self.engine.slot():
             row = await self.engine.score_files(
-                [(file.path, _view(file.field)) for file in files], explain
+                [(file.path, _view(file.field) if pairs else None) for file in files], explain
             )
         self._count(row["decision"], bool(row["warnings"]))
         return JSONResponse(

@@ -294,3 +294,20 @@ def test_the_step_and_its_report_say_breast(two_views, exam, tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert "of the breast by both of its views" in page and "Images of positive breasts" in page
     assert "scored without" in page and STUDY not in page
+
+
+@pytest.mark.s3
+def test_a_bucket(two_views, exam, tmp_path, s3_environment):
+    from mammo_core.store import open_store
+
+    store = open_store("s3://mammo-tests/two-views")
+    names = ("a/1.dcm", "b/1.dcm", "z/1.dcm", "P_00001_LEFT_CC.png", "P_00001_LEFT_MLO.png")
+    for name in names:
+        store.put_file(f"in/{name}", exam / name)
+        (tmp_path / "local" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "local" / name).write_bytes((exam / name).read_bytes())
+    remote, local = tmp_path / "remote.csv", tmp_path / "local.csv"
+    score(two_views, [f"{store.uri}/in"], remote)
+    score(two_views, [tmp_path / "local"], local)
+    assert remote.read_bytes() == local.read_bytes()
+    assert len(rows(remote)) == 5

@@ -81,6 +81,8 @@ def test_a_dicom_gives_a_score(client, package, dicom_bytes, expected):
     assert "PLANTED" not in answer.text
     form = client.post("/score", files={"file": ("x.dcm", data, "application/dicom")})
     assert form.json() == told
+    # Fields have a meaning for models of both views only.
+    assert client.post("/score", files={"mlo": ("x.dcm", data)}).json() == told
     outside = client.post("/score", content=dicom_bytes(1, view="MLO")).json()
     assert "view MLO is outside the training data" in outside["warnings"]
 
