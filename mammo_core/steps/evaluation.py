@@ -155,7 +155,10 @@ def _evaluate_and_report(
     table = read_table(store, patches, "patches.parquet")
     labels = data.patch_labels(table, "test", recipe.label_map)
     patch_result = _evaluate_patches(context, patches, data, labels, patch_model, preprocessing)
-    context.say(f"test AUC {result.auc:.4f}, patch accuracy {patch_result.accuracy:.4f}")
+    reached = f"test AUC {result.auc:.4f}"
+    if unit_of(image_model) == "breast" and result.breast_auc is not None:
+        reached += f" per image, {result.breast_auc.value:.4f} per breast"
+    context.say(f"{reached}, patch accuracy {patch_result.accuracy:.4f}")
 
     overlays, regions = overlays_of(
         store,
