@@ -20,7 +20,7 @@ FOLLOW = MAMMO_FOLLOW=$$PPID:$$(sed 's/.*) //' /proc/$$PPID/stat | cut -d' ' -f2
 TAG ?= $(shell git rev-parse --short=12 HEAD)
 IMAGES ?= data train
 
-.PHONY: help setup run test test-fast test-tfio test-docker test-cluster lint types minio prism \
+.PHONY: help setup run test test-fast setup-tfio test-tfio test-docker test-cluster lint types minio prism \
   kustomize compile images kind-up kind-deploy kind-run kind-test kind-down requirements clean
 
 help: ## List the targets
@@ -37,6 +37,8 @@ test: .venv/.test-installed ## Run all tests
 
 test-fast: .venv/.test-installed ## Run the tests that are not marked slow
 	$(PYTHON) -m pytest -m "not slow" $(ARGS)
+
+setup-tfio: .venv-tfio/.installed ## Make the environment of tensorflow-io
 
 test-tfio: .venv/.test-installed .venv-tfio/.installed .tools/bin/minio ## Make the environment of tensorflow-io and test in it (needs Go)
 	$(PYTHON) -m pytest tests/tfio $(ARGS)

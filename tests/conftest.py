@@ -62,6 +62,24 @@ def pytest_report_header() -> list[str]:
     return [f"S3 server: {told[_kind()]}", f"real data: {_real_data() or 'absent'}"]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """With `-n`, the tests of a folder go to one process: what they share is made once.
+
+    Those of models and training share nothing, and are many: they go file by file.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFolder(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            folder = file.rpartition("/")[0]
+            return file if folder in ("tests/models", "tests/training") else folder
+
+    config.option.loadscopereorder = False  # by the count of tests: the longest have the fewest
+    return ByFolder(config, log)
+
+
 def _real_data() -> Path | None:
     told = os.environ.get("MAMMO_REAL_DATA")
     folder = Path(told) if told else REPOSITORY.parent / "shared" / "data"

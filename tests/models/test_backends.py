@@ -31,6 +31,8 @@ from mammo_core.models import (
 from mammo_core.models.precision import with_precision
 
 TOLERANCE = 1e-4
+# XLA compiles every network for one prediction: without its optimisations that takes half.
+QUICK_XLA = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 _OTHER = """
 import json, sys
 from pathlib import Path
@@ -120,7 +122,12 @@ def compare(folder: Path, builders: Mapping[str, Callable[[], keras.Model]]) -> 
         found = found if isinstance(found, list) else [found]
         expected[name] = [keras.ops.convert_to_numpy(part) for part in found]
     other = "jax" if keras.backend.backend() == "tensorflow" else "tensorflow"
-    environment = {**os.environ, "KERAS_BACKEND": other, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": other,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "XLA_FLAGS": QUICK_XLA,
+    }
     done = subprocess.run(
         [sys.executable, "-c", _OTHER, str(folder), other],
         env=environment,

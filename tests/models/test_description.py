@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,12 @@ def test_batch() -> None:
     assert batch_that_fits(told, 10, training=False) == 0
 
 
+@cache
+def published(name: str, topology: str) -> keras.Model:
+    config = NetworkConfig(name=name, topology=topology)  # type: ignore[arg-type]
+    return build_patch_network(config, (224, 224), 5, 0)
+
+
 # anchors.md D3: multiply-adds of the bodies at 1152x896 and 224x224, in units of 1e9.
 @pytest.mark.parametrize(
     ("name", "topology", "size", "expected"),
@@ -65,8 +72,7 @@ def test_batch() -> None:
 def test_work_of_the_anchors(
     name: str, topology: str, size: tuple[int, int], expected: float
 ) -> None:
-    config = NetworkConfig(name=name, topology=topology)  # type: ignore[arg-type]
-    told = describe(build_patch_network(config, (224, 224), 5, 0), size)
+    told = describe(published(name, topology), size)
     assert told["multiply_adds"] / 1e9 == pytest.approx(expected, rel=0.002)
 
 
