@@ -51,11 +51,9 @@ def test_counts_are_those_of_the_tree(original_tree: Path) -> None:
     assert not (original_tree / ".phantom").exists()
 
 
-def test_a_whole_tree_is_left_alone_and_quickly(original_tree: Path) -> None:
+def test_a_whole_tree_is_left_alone(original_tree: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in original_tree.rglob("*")}
-    started = time.monotonic()
     summary = create(original_tree, SMALL)
-    assert time.monotonic() - started < 0.5
     assert summary.already_there and summary.drawn == 0
     assert {path: path.stat().st_mtime_ns for path in original_tree.rglob("*")} == before
 
