@@ -115,9 +115,10 @@ def free_port() -> int:
 
 def _wait_until_it_answers(process: subprocess.Popen, url: str, seconds: float = 90.0) -> None:
     deadline = time.monotonic() + seconds
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while True:
         try:
-            urllib.request.urlopen(url, timeout=2)
+            direct.open(url, timeout=2)
             return
         except HTTPError:
             return

@@ -1,5 +1,6 @@
 """Weights of patch networks: from ImageNet, files and stores; never silently random."""
 
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,8 @@ def test_unreachable_imagenet_weights_are_an_error(
 ) -> None:
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
+    # It keeps the proxies of its first use: these must be used, and be gone afterwards.
+    monkeypatch.setattr(urllib.request, "_opener", None)
     cached = file_utils.get_file
     monkeypatch.setattr(
         file_utils, "get_file", lambda *args, **more: cached(*args, cache_dir=tmp_path, **more)
