@@ -91,9 +91,20 @@ def shared(model: keras.Model) -> Iterator[None]:
         yield
 
 
-def divide_training(trainer: keras.Model) -> None:
-    """Let the devices divide the batches that a compiled model trains on."""
+def divide_training(trainer: keras.Model, accumulate: int) -> None:
+    """Let the devices divide the batches that a compiled model trains on.
+
+    Raises:
+        ModelError: Gradients are accumulated, which Keras cannot do on TensorFlow's replicas.
+    """
     if keras.backend.backend() == "tensorflow" and sharing(trainer) > 1:
+        if accumulate > 1:
+            raise ModelError(
+                "Gradients are not accumulated where several devices share a batch on TensorFlow",
+                expected="accumulate 1, hardware.devices 1, or KERAS_BACKEND=jax",
+                received=f"accumulate {accumulate}, {sharing(trainer)} devices",
+                hint="So many devices hold a batch that is as many times as large",
+            )
         from mammo_core.training.mirrored import share_training
 
         share_training(trainer)

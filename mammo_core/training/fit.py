@@ -365,7 +365,7 @@ def compiled(
         jit_compile=uses_xla(trainer, hardware.xla),
     )
     trainer.optimizer.build(trainer.trainable_variables)
-    divide_training(trainer)
+    divide_training(trainer, config.accumulate)
     return trainer
 
 

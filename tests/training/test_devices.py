@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from mammo_core.errors import ModelError
+from mammo_core.training import devices
 from mammo_core.training.devices import share_batches
 
 HERE = Path(__file__).parent
 
 
 def _trained(
-    out: Path, backend: str, devices: int, dropout: float = 0.0, rematerialise: bool = False
+    out: Path, backend: str, count: int, dropout: float = 0.0, rematerialise: bool = False
 ) -> list[np.ndarray]:
     environment = {
         **os.environ,
@@ -26,7 +27,7 @@ def _trained(
         "JAX_PLATFORMS": "cpu",
     }
     script = str(HERE / "on_devices.py")
-    command = [sys.executable, script, str(out), str(devices), str(dropout), str(rematerialise)]
+    command = [sys.executable, script, str(out), str(count), str(dropout), str(rematerialise)]
     done = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()[-3000:]
     stored = np.load(out)
@@ -49,6 +50,12 @@ def test_two_virtual_devices_give_the_one_device_result(backend: str, tmp_path: 
 def test_dropout_is_drawn_on_mirrored_devices(tmp_path: Path) -> None:
     facts = _trained(tmp_path / "2.npz", "tensorflow", 2, dropout=0.3)[0]
     assert np.isfinite(facts).all()
+
+
+def test_accumulation_on_mirrored_devices_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "sharing", lambda model: 2)
+    with pytest.raises(ModelError, match="not accumulated"):
+        devices.divide_training(None, 2)
 
 
 def test_devices_that_are_not_there_are_refused() -> None:
