@@ -81,16 +81,10 @@ def _levels(data: Any, stored: Gray, name: str, *, voi: bool) -> tuple[Gray, int
     round.
     """
     bits, offset = int(data.BitsStored), _offset(data)
-    # A transform is a table of all stored values: at most 65536 of them.
-    values = np.arange(2**bits, dtype=np.float64) - offset
-    levels: Words | None = None
     tables = data.get("ModalityLUTSequence")
-    if tables:
-        table = read_table(tables[0], name, "modality", signed=offset > 0)
-        places = np.clip(values.astype(np.int64) - table.first, 0, table.levels.size - 1)
-        levels, bits = table.levels[places], table.bits
-        values = levels.astype(np.float64)
-    else:
+    shown = voi and function_of(data) is not None
+    slope, intercept = 1.0, 0.0
+    if not tables:
         slope, intercept = _number(data, "RescaleSlope", 1.0), _number(data, "RescaleIntercept", 0)
         if slope == 0 or not np.isfinite([slope, intercept]).all():
             raise DicomError(
@@ -98,13 +92,20 @@ def _levels(data: Any, stored: Gray, name: str, *, voi: bool) -> tuple[Gray, int
                 expected="a slope other than 0",
                 received="0" if slope == 0 else "no number",
             )
+        if not shown:
+            return ((2**bits - 1) - stored if slope < 0 else stored), bits
+    # A transform is a table of all stored values: at most 65536 of them.
+    values = np.arange(2**bits, dtype=np.float64) - offset
+    levels: Words
+    if tables:
+        table = read_table(tables[0], name, "modality", signed=offset > 0)
+        places = np.clip(values.astype(np.int64) - table.first, 0, table.levels.size - 1)
+        levels, bits = table.levels[places], table.bits
+        values = levels.astype(np.float64)
+    else:
         values = values * slope + intercept
-        if slope < 0 and not voi:
-            return (2**bits - 1) - stored, bits
-    if voi and function_of(data):
+    if shown:
         levels = np.rint(apply_voi(data, values, name) * (2**bits - 1)).astype(np.uint16)
-    elif levels is None:
-        return ((2**bits - 1) - stored if slope < 0 else stored), bits
     return np.take(levels, stored), bits
 
 
