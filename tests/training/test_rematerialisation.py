@@ -1,5 +1,8 @@
 """Computing blocks twice changes what is in memory, and nothing else."""
 
+import os
+import subprocess
+import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -130,3 +133,34 @@ def test_a_training_is_the_same() -> None:
         )
         losses.append([result.history[0][key] for key in ("loss", "val_loss")])
     np.testing.assert_allclose(*losses, rtol=1e-4)
+
+
+_ON_JAX = """
+import sys
+sys.path.insert(0, {folder!r})
+import jax, numpy as np, small
+from mammo_core.training.rematerialisation import rematerialised
+model = small.network(0.3)
+for each in (model, rematerialised(model)):
+    def loss(learned, others, images):
+        y, others = each.stateless_call(learned, others, images, training=True)
+        return y[:, 0].sum(), others
+    both = each.trainable_variables, each.non_trainable_variables
+    values = [[variable.value for variable in variables] for variables in both]
+    images = np.zeros((2, 16, 16, 1), np.float32)
+    program = jax.jit(jax.value_and_grad(loss, has_aux=True)).lower(*values, images).as_text()
+    print(program.count("stablehlo.convolution"), program.count("optimization_barrier"))
+"""
+
+
+@pytest.mark.slow
+def test_jax_is_asked_to_compute_blocks_again() -> None:
+    # On a CPU its compiler merges both passes again, so memory would tell nothing.
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    program = _ON_JAX.format(folder=str(Path(__file__).parent))
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    (plain, barriers), (again, more) = (map(int, line.split()) for line in done.stdout.splitlines())
+    assert barriers == 0
+    assert more == 4  # the network's blocks
+    assert again >= plain + 7
