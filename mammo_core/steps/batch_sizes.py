@@ -61,7 +61,7 @@ def _measure(text: str, part: str, largest: int) -> int:
     recipe = Recipe.model_validate_json(text)
     network = recipe.patch_training.network.model_copy(update={"weights": "none"})
     hardware, side = recipe.hardware, recipe.sampling.patch_size
-    share_batches(hardware.devices, max(hardware.devices, 1))
+    share_batches(hardware.devices, None)
     classes = len(recipe.label_map.names)
     model = build_patch_network(network, (side, side), classes, recipe.seed)
     if part == "patch_training":

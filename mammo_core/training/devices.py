@@ -8,7 +8,7 @@ import keras
 from mammo_core.errors import ModelError
 
 
-def share_batches(devices: int, batch_size: int) -> int:
+def share_batches(devices: int, batch_size: int | None) -> int:
     """Divide every batch among accelerators (data parallelism), from now on in this process.
 
     It must be called before a network is built: its weights are then on every device. Batch
@@ -18,7 +18,7 @@ def share_batches(devices: int, batch_size: int) -> int:
 
     Args:
         devices: How many; 0: all there are.
-        batch_size: Records of a step, which has to be a multiple.
+        batch_size: Records of a step, which has to be a multiple; None: not known yet.
 
     Returns:
         How many devices share.
@@ -39,11 +39,11 @@ def share_batches(devices: int, batch_size: int) -> int:
             received=f"KERAS_BACKEND={backend}, hardware.devices {devices}",
         )
     count = devices or len(found)
-    if count > len(found) or batch_size % count:
+    if count > len(found) or (batch_size is not None and batch_size % count):
         raise ModelError(
-            f"A batch of {batch_size} cannot be shared by {count} devices",
+            f"A batch cannot be shared by {count} devices",
             expected=f"at most {len(found)} devices, and a batch size that is a multiple",
-            received=f"{count} devices, batch size {batch_size}",
+            received=f"{count} devices, batch size {batch_size or 'any'}",
         )
     if backend == "tensorflow":
         from mammo_core.training.mirrored import mirror

@@ -40,6 +40,7 @@ def training_steps(
     class_names: Sequence[str],
     channels: int,
     skip: int = 0,
+    devices: int = 1,
 ) -> Iterator[Step]:
     """Yield an epoch's batches, augmented and weighted, all of the first one's size.
 
@@ -52,6 +53,7 @@ def training_steps(
         class_names: In the order of the label map.
         channels: Of the model; equal ones are made on the device.
         skip: Batches that were done before.
+        devices: That share each batch: its rows are a multiple.
     """
     classes = len(class_names)
     given = None
@@ -71,11 +73,12 @@ def training_steps(
             continue
         check_labels(batch, classes)
         count = len(batch.ids)
-        missing = max(len(first.ids) - count, 0)
-        ids = batch.ids + first.ids[:missing]
+        missing = max(-(-len(first.ids) // devices) * devices - count, 0)
+        filling = [row % len(first.ids) for row in range(missing)]
+        ids = batch.ids + [first.ids[row] for row in filling]
         pixels = batch.pixels
         if missing:
-            pixels = np.concatenate([pixels, first.pixels[:missing]])
+            pixels = np.concatenate([pixels, first.pixels[filling]])
         images = to_inputs(pixels, ids, to_network, changed)
         targets = np.zeros((len(ids), classes), np.float32)
         targets[np.arange(count), batch.labels] = 1

@@ -18,7 +18,7 @@ from mammo_core.training.balance import BalancedSource
 from mammo_core.training.checkpoint import Arrays, Checkpoints, Saved, State
 from mammo_core.training.checks import check, empty_set, warnings_of
 from mammo_core.training.config import FitConfig, HardwareConfig, Selection, StageConfig
-from mammo_core.training.devices import divide_training, shared
+from mammo_core.training.devices import divide_training, shared, sharing
 from mammo_core.training.feeding import Step, training_steps
 from mammo_core.training.prediction import choose_compiler, uses_xla
 from mammo_core.training.prefetch import prefetch
@@ -272,6 +272,7 @@ class _Run:
             self._names,
             int(self.model.inputs[0].shape[-1]),
             skip=state.batches,
+            devices=sharing(self.model),
         )
         with closing(prefetch(steps)) as prepared:
             for step in prepared:

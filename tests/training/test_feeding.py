@@ -1,0 +1,50 @@
+"""Batches as the training step takes them."""
+
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+from mammo_core.training.feeding import training_steps
+
+_SPEC = spec_from_file_location("small", Path(__file__).parent / "small.py")
+assert _SPEC is not None and _SPEC.loader is not None
+small = module_from_spec(_SPEC)
+_SPEC.loader.exec_module(small)
+
+
+@pytest.mark.parametrize(
+    ("records", "devices", "rows"),
+    [
+        ((4, 3), 1, [7]),
+        ((4, 3), 2, [8]),  # fewer records than a batch: no device is without a row
+        ((1, 1), 3, [3]),
+        ((1, 2), 8, [8]),  # filled up more than once
+        ((10, 3), 2, [8, 8]),
+    ],
+)
+def test_filling_rows_have_no_weight(
+    records: tuple[int, int], devices: int, rows: list[int]
+) -> None:
+    steps = list(
+        training_steps(
+            small.Records(records),
+            0,
+            small.to_network,
+            small.config(balance=None, augmentation=None),
+            1,
+            small.NAMES,
+            1,
+            devices=devices,
+        )
+    )
+    assert [len(step.images) for step in steps] == rows
+    for step in steps:
+        assert len(step.targets) == len(step.weights) == len(step.images)
+        assert not step.weights[step.count :].any()
+        # Keras divides by the rows: together the records weigh as much as they are.
+        assert step.weights.sum() == pytest.approx(len(step.images))
+        assert step.targets[: step.count].sum() == step.count
+    assert sorted(name for step in steps for name in step.ids) == sorted(
+        f"r{number}" for number in range(sum(records))
+    )
