@@ -1,6 +1,7 @@
 """Tables as Parquet in the store."""
 
 import io
+from pathlib import Path
 
 import pandas as pd
 
@@ -20,6 +21,26 @@ def to_parquet(table: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
+def from_parquet(source: Path | bytes) -> pd.DataFrame:
+    """Read Parquet, in this thread alone.
+
+    Arrow's own threads may still be starting when a short process ends, and end it by SIGABRT.
+
+    Args:
+        source: The file, or what is in it.
+
+    Raises:
+        ValueError: It is no Parquet.
+        OSError: It is damaged, or cannot be read.
+    """
+    import pyarrow.parquet as pq
+
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    with pq.ParquetFile(file, pre_buffer=False) as opened:
+        table: pd.DataFrame = opened.read(use_threads=False).to_pandas(use_threads=False)
+    return table
+
+
 def put_table(store: Store, folder: str, name: str, table: pd.DataFrame) -> StoredFile:
     """Write a table as a Parquet file of an output."""
     stored = put_bytes(store, folder, name, to_parquet(table))
@@ -28,4 +49,4 @@ def put_table(store: Store, folder: str, name: str, table: pd.DataFrame) -> Stor
 
 def read_table(store: Store, manifest: Manifest, name: str) -> pd.DataFrame:
     """Read a table of an output."""
-    return pd.read_parquet(fetch_verified(store, manifest.file(name)))
+    return from_parquet(fetch_verified(store, manifest.file(name)))

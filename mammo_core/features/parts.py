@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mammo_core.datasets.tables import to_parquet
+from mammo_core.datasets.tables import from_parquet, to_parquet
 from mammo_core.errors import RecordError
 from mammo_core.features.definitions import FRAME_VIEWS, VIEWS, View
 from mammo_core.store import Store
@@ -106,7 +106,7 @@ def mirror(
 
 def _read(store: Store, key: str, view: View) -> pd.DataFrame:
     try:
-        table = pd.read_parquet(store.fetch(key))
+        table = from_parquet(store.fetch(key))
     except (ValueError, OSError) as error:  # pyarrow's faults are these
         raise RecordError(
             f"The part {key} of the feature store is damaged",

@@ -94,7 +94,9 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     if path.suffix.lower() == ".parquet":
         import pyarrow.parquet as pq
 
-        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+        # In this thread alone: see `datasets.tables.from_parquet`.
+        with pq.ParquetFile(path, pre_buffer=False) as opened:
+            rows: list[dict[str, Any]] = opened.read(use_threads=False).to_pylist()
         return rows
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))

@@ -1,7 +1,6 @@
 """Doing an experiment's units of work, each with the ordinary steps of a run."""
 
 import hashlib
-import io
 import json
 import os
 import subprocess
@@ -15,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from mammo_core.datasets import parse
+from mammo_core.datasets.tables import from_parquet
 from mammo_core.errors import MammoError, StoreError
 from mammo_core.experiments import Kind, Unit
 from mammo_core.processes import follow_me, follow_parent
@@ -53,7 +53,7 @@ def done(store: Store, folder: str, units: Sequence[Unit]) -> dict[str, pd.DataF
     for unit in units:
         key = scores_key(folder, unit)
         if store.exists(key):
-            found[unit.name] = pd.read_parquet(io.BytesIO(store.read(key)))
+            found[unit.name] = from_parquet(store.read(key))
     return found
 
 

@@ -1,5 +1,8 @@
 """Tables as Parquet."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 
@@ -34,3 +37,20 @@ def test_a_table_without_rows_keeps_its_columns(file_store):
     file = put_table(file_store, "tables/x", "t.parquet", empty)
     found = pd.read_parquet(file_store.fetch(file.key))
     assert list(found.columns) == ["item", "kind"] and len(found) == 0
+
+
+def test_reading_leaves_no_thread_behind(tmp_path):
+    # A thread of Arrow's that is still starting when a process ends, ends it by SIGABRT.
+    path = tmp_path / "t.parquet"
+    path.write_bytes(to_parquet(table()))
+    code = f"""
+import os, pathlib
+from mammo_core.datasets.tables import from_parquet
+import pyarrow.parquet
+before = len(os.listdir("/proc/self/task"))
+path = pathlib.Path({str(path)!r})
+assert from_parquet(path).equals(from_parquet(path.read_bytes()))
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "0"
