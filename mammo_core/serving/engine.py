@@ -150,11 +150,9 @@ class Engine:
 
     async def _case(self, files: Sequence[tuple[Path, str | None]]) -> Case:
         images = [await self.read(partial(self._decoded, *one)) for one in files]
-        return (
-            Case((images[0],), images[0].pixels)
-            if self.package.unit == "image"
-            else (breast(images))
-        )
+        if self.package.unit == "image":
+            return Case((images[0],), images[0].pixels)
+        return breast(images)
 
     def _decoded(self, path: Path, view: str | None) -> Image:
         found = read(FoundFile(_NAME, path=path), self.members.preprocessings, None)

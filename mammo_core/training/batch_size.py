@@ -24,7 +24,7 @@ def find_batch_size(
     largest: int = 512,
     hardware: HardwareConfig | None = None,
 ) -> int:
-    """Return the largest power of two of images that a training step takes.
+    """Return the largest power of two of images, for each device, that a training step takes.
 
     On a GPU batches are doubled until one does not fit. On a CPU, where that would end
     this process, the memory that one and two images take tells how many would fit. Where
@@ -68,7 +68,7 @@ def _step(trainer: keras.Model, count: int, shape: tuple[int, int]) -> None:
 
 def _by_doubling(step: Callable[[int], None], largest: int, least: int = 1) -> int:
     fits, count = 0, least
-    while count <= largest:
+    while count <= max(largest, least):
         try:
             step(count)
         except Exception as error:  # each backend has its own kind
@@ -93,7 +93,10 @@ def _by_memory(step: Callable[[int], None], largest: int, least: int = 1) -> int
     each = max(_peak_bytes() - one, 2**20)
     room = max((1 - _SPARE) * _free_bytes(), 0)
     fits = 2 + int(room // each)  # of `least` images each
-    return max(min(largest, least << (fits.bit_length() - 1)), least)
+    doublings = fits.bit_length() - 1
+    while doublings and least << doublings > largest:
+        doublings -= 1
+    return least << doublings
 
 
 def _peak_bytes() -> int:

@@ -1,16 +1,9 @@
 """Batches as the training step takes them."""
 
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-
 import pytest
+import small
 
 from mammo_core.training.feeding import training_steps
-
-_SPEC = spec_from_file_location("small", Path(__file__).parent / "small.py")
-assert _SPEC is not None and _SPEC.loader is not None
-small = module_from_spec(_SPEC)
-_SPEC.loader.exec_module(small)
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,25 @@
 """Options of stages and steps, each seen to act."""
 
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+import small
 from pydantic import ValidationError
 
 from mammo_core.errors import ModelError
-from mammo_core.training import AugmentationConfig, FitConfig, StageConfig, predict, train
+from mammo_core.training import (
+    AugmentationConfig,
+    FitConfig,
+    StageConfig,
+    batch_size,
+    predict,
+    train,
+)
 from mammo_core.training.augmentation import augment
 from mammo_core.training.balance import BalancedSource, sample_weights
 from mammo_core.training.stages import learning_rate_at, open_all, open_layers
-
-_SPEC = spec_from_file_location("small", Path(__file__).parent / "small.py")
-assert _SPEC is not None and _SPEC.loader is not None
-small = module_from_spec(_SPEC)
-_SPEC.loader.exec_module(small)
 
 
 def fit(model: keras.Model, records: Any = None, **given: Any) -> Any:
@@ -231,5 +232,21 @@ def test_the_largest_batch_is_found_and_the_network_left_as_it_was() -> None:
     assert _by_doubling(full, 64) == 8
     assert _by_doubling(full, 4) == 4
     assert _by_doubling(full, 64, least=3) == 12
+    assert _by_doubling(full, 2, least=3) == 3
     with pytest.raises(RuntimeError, match="another fault"):
         _by_doubling(broken, 64)
+
+
+@pytest.mark.parametrize(
+    ("largest", "least", "found"),
+    [(512, 1, 64), (100, 1, 64), (50, 1, 32), (512, 3, 192), (100, 3, 96), (2, 3, 3)],
+)
+def test_what_memory_holds_is_a_power_of_two_for_each_device(
+    largest: int, least: int, found: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+    # A step takes 1 GiB, and one more for each `least` images; 79 GiB are free.
+    monkeypatch.setattr(batch_size, "_peak_bytes", lambda: (1 + steps[-1] // least) * 2**30)
+    monkeypatch.setattr(batch_size, "_free_bytes", lambda: 79 * 2**30)
+    assert batch_size._by_memory(steps.append, largest, least) == found
+    assert steps == [least, 2 * least]

@@ -3,12 +3,12 @@
 import os
 import subprocess
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import small
 
 from mammo_core.models import (
     HeadConfig,
@@ -22,11 +22,6 @@ from mammo_core.training import FitConfig, HardwareConfig, StageConfig, train
 from mammo_core.training.fit import compiled, precision_of
 from mammo_core.training.rematerialisation import _Block, rematerialised
 from mammo_core.training.stages import open_all, open_layers
-
-_SPEC = spec_from_file_location("small", Path(__file__).parent / "small.py")
-assert _SPEC is not None and _SPEC.loader is not None
-small = module_from_spec(_SPEC)
-_SPEC.loader.exec_module(small)
 
 
 def _whole(network: str = "compact", dropout: float = 0.0) -> keras.Model:
