@@ -16,8 +16,8 @@ RECIPE := recipes/phantom.yaml
 # A killed make takes what it started with it: the commands follow the process named here.
 FOLLOW = MAMMO_FOLLOW=$$PPID:$$(sed 's/.*) //' /proc/$$PPID/stat | cut -d' ' -f20)
 
-# The images are tagged by the commit they are built from.
-TAG ?= $(shell git rev-parse --short=12 HEAD)
+# The images are tagged by the commit they are built from, in one way everywhere.
+TAG ?= $(shell python3 pipelines/image_tag.py)
 IMAGES ?= data train
 
 .PHONY: help setup run test test-fast setup-tfio test-tfio test-docker test-cluster lint types minio prism \

@@ -12,6 +12,7 @@ TRAIN_IMAGE = "mammo-pipelines/train:unset"
 #: Secrets with the endpoint and the credentials of the object store, one for each role.
 DATA_SECRET = "mammo-s3-data"
 TRAIN_SECRET = "mammo-s3-train"
+SCORE_SECRET = "mammo-s3-score"
 #: Secret with the key that makes patient keys, read by `index` alone.
 SITE_SECRET = "mammo-site-key"
 #: Secret with the key that model packages are signed with, read by `push` alone.
@@ -20,6 +21,7 @@ SIGNING_SECRET = "mammo-signing-key"
 #: `publish-features` alone; without it nothing comes online.
 ONLINE_SECRET = "mammo-online"
 
+_STORE_SECRETS = {"data": DATA_SECRET, "train": TRAIN_SECRET, "score": SCORE_SECRET}
 _STORE_KEYS = {
     name: name
     for name in (
@@ -34,6 +36,8 @@ USER = 10001
 #: Where a step may write (TMPDIR and HOME of the images): the root need not be writable.
 _SCRATCH = "/scratch"
 _HOUR = 3600
+_RETRIES = 2
+_BACKOFF_S = 30
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class StepPlatform:
     """What a step asks of the cluster.
 
     Attributes:
-        role: `data` or `train`: which Secret it gets.
+        role: `data`, `train` or `score`: which Secret it gets.
         cpu: Cores it must have; it may use all that are free.
         memory: Memory it must have.
         memory_limit: Memory at which it is ended.
@@ -77,7 +81,7 @@ _STEPS = {
     "regions": StepPlatform("train", memory="2G", memory_limit="16G", hours=12, gpu=True),
     "gate": StepPlatform("train", memory="2G", memory_limit="16G", hours=6, gpu=True),
     "push": StepPlatform("train", memory="2G", memory_limit="16G", hours=2),
-    "score": StepPlatform("train", memory="2G", memory_limit="16G", hours=24, gpu=True),
+    "score": StepPlatform("score", memory="2G", memory_limit="16G", hours=24, gpu=True),
     "summarize": StepPlatform(memory="500M", memory_limit="2G", hours=1),
 }
 
@@ -115,7 +119,10 @@ class Placement:
 
 
 def on_platform(
-    task: dsl.PipelineTask, display_name: str, placement: Placement | None = None
+    task: dsl.PipelineTask,
+    display_name: str,
+    placement: Placement | None = None,
+    role: str | None = None,
 ) -> dsl.PipelineTask:
     """Give a task its name, resources, secrets, limits and retries, and turn KFP's cache off.
 
@@ -126,17 +133,23 @@ def on_platform(
         task: A step of the pipeline.
         display_name: Its name in the graph.
         placement: Where steps with a GPU run.
+        role: `data`, `train` or `score` instead of the step's own.
     """
     platform = _STEPS[task.component_spec.name]
     task.set_display_name(display_name).set_caching_options(False)
     task.set_cpu_request(platform.cpu)
     task.set_memory_request(platform.memory).set_memory_limit(platform.memory_limit)
     if platform.retried:
-        task.set_retry(2, backoff_duration="30s", backoff_factor=2.0, backoff_max_duration="300s")
+        task.set_retry(
+            _RETRIES,
+            backoff_duration=f"{_BACKOFF_S}s",
+            backoff_factor=2.0,
+            backoff_max_duration=f"{_attempts_seconds(platform.hours)}s",
+        )
     kubernetes.set_timeout(task, platform.hours * _HOUR)
     kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
     kubernetes.empty_dir_mount(task, "scratch", _SCRATCH)
-    _give_secrets(task, platform)
+    _give_secrets(task, role or platform.role)
     if platform.gpu and placement is not None:
         task.set_accelerator_type(placement.gpu_type).set_accelerator_limit(placement.gpu_count)
         kubernetes.add_node_selector_json(task, placement.node_selector)
@@ -146,14 +159,27 @@ def on_platform(
     return task
 
 
-def _give_secrets(task: dsl.PipelineTask, platform: StepPlatform) -> None:
+def _attempts_seconds(hours: int) -> int:
+    """Return how long all attempts of a step may take together, with the pauses between them.
+
+    KFP hands its `backoff_max_duration` to Argo as maxDuration, which counts from the start of
+    the first attempt: once it is over nothing is retried, and an attempt that still runs is ended.
+
+    Args:
+        hours: Time limit of one attempt.
+    """
+    # An hour for each attempt to be scheduled: the time limit begins when its pod starts.
+    pauses = sum(_BACKOFF_S * 2**retry for retry in range(_RETRIES))
+    return (_RETRIES + 1) * (hours + 1) * _HOUR + pauses
+
+
+def _give_secrets(task: dsl.PipelineTask, role: str) -> None:
     """Name the Secrets whose values become environment variables in the pod.
 
     They are optional: a step without them says in one line what it lacks, while a pod
     whose Secret is missing would wait for ever.
     """
-    secret = DATA_SECRET if platform.role == "data" else TRAIN_SECRET
-    kubernetes.use_secret_as_env(task, secret, _STORE_KEYS, optional=True)
+    kubernetes.use_secret_as_env(task, _STORE_SECRETS[role], _STORE_KEYS, optional=True)
     if task.component_spec.name == "index":
         kubernetes.use_secret_as_env(
             task, SITE_SECRET, {"MAMMO_SITE_KEY": "MAMMO_SITE_KEY"}, optional=True

@@ -4,7 +4,7 @@ from kfp import dsl
 
 import components as steps
 from pipelines.platform import Placement, on_platform, run_limits
-from pipelines.training_path import Run, make_data, release, train_on
+from pipelines.training_path import Run, make_data, release, run_identity, train_on
 
 
 def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
@@ -48,14 +48,13 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
             tolerations: Taints that training tolerates, a JSON list as in a pod.
             run_id: Name of the run in the store; empty - KFP's own id.
         """
-        ids = f"{run_id}@{dsl.PIPELINE_JOB_ID_PLACEHOLDER}"
+        identity = run_identity(store, run_id)
         placement = Placement(gpu_type, gpu_count, node_selector, tolerations)
-        finish = on_platform(steps.summarize(store=store, run_id=ids, recipe=recipe), "Summary")
+        finish = on_platform(steps.summarize(**identity, recipe=recipe), "Summary")
         with dsl.ExitHandler(finish, name="run"):
             index = on_platform(
                 steps.index(
-                    store=store,
-                    run_id=ids,
+                    **identity,
                     recipe=recipe,
                     source=source,
                     settings=settings,
@@ -64,7 +63,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
                 ),
                 "Index",
             )
-            run = Run(store, ids, recipe)
+            run = Run(identity, recipe, index.outputs["recipe_digest"])
             found = on_platform(
                 steps.find_new(**run.arguments, tables=index.outputs["tables"]), "Find new images"
             )

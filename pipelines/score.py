@@ -4,6 +4,7 @@ from kfp import dsl
 
 import components as steps
 from pipelines.platform import Placement, on_platform, run_limits
+from pipelines.training_path import run_identity
 
 
 def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
@@ -22,7 +23,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
     def score(
         model: str,
         source: str,
-        store: str = "s3://mammo",
+        store: str = "s3://mammo-scores",
         gpu_count: str = "0",
         gpu_type: str = "nvidia.com/gpu",
         node_selector: dict = {},  # noqa: B006 (KFP wants a plain default)
@@ -42,14 +43,17 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
             tolerations: Taints that are tolerated, a JSON list as in a pod.
             run_id: Name of the run in the store; empty - KFP's own id.
         """
-        ids = f"{run_id}@{dsl.PIPELINE_JOB_ID_PLACEHOLDER}"
+        identity = run_identity(store, run_id)
         placement = Placement(gpu_type, gpu_count, node_selector, tolerations)
-        finish = on_platform(steps.summarize(store=store, run_id=ids, recipe=""), "Summary")
+        finish = on_platform(
+            # The record lies where the scores lie: there the data role may not write.
+            steps.summarize(**identity, recipe=""),
+            "Summary",
+            role="score",
+        )
         with dsl.ExitHandler(finish, name="run"):
             on_platform(
-                steps.score(
-                    store=store, run_id=ids, model=model, source=source, **placement.arguments
-                ),
+                steps.score(**identity, model=model, source=source, **placement.arguments),
                 "Score",
                 placement,
             )

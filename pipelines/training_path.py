@@ -9,24 +9,42 @@ import components as steps
 from pipelines.platform import Placement, on_platform
 
 
+def run_identity(store: Any, run_id: Any) -> dict[str, Any]:
+    """Return the arguments of a component that say which run it works for.
+
+    KFP's id is an argument of its own: its driver replaces a placeholder only where that is
+    the whole text.
+
+    Args:
+        store: URI of the object store.
+        run_id: Name of the run; empty: KFP's id.
+    """
+    return {
+        "store": store,
+        "run_id": run_id,
+        "kfp_run_id": dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+    }
+
+
 @dataclass(frozen=True)
 class Run:
     """What every step of a run is told.
 
     Attributes:
-        store: URI of the object store.
-        run_id: Id of the run.
+        identity: The store, and whose record the steps write there: see `run_identity`.
         recipe: The recipe's reference; the first step resolves it for the others.
+        recipe_digest: Digest of the resolved recipe, an output of the first step: whoever takes
+            it runs after the recipe was written, and with no other.
     """
 
-    store: Any
-    run_id: Any
+    identity: dict[str, Any]
     recipe: Any
+    recipe_digest: Any
 
     @property
     def arguments(self) -> dict[str, Any]:
         """As keyword arguments of a component."""
-        return {"store": self.store, "run_id": self.run_id, "recipe": self.recipe}
+        return {**self.identity, "recipe": self.recipe, "recipe_digest": self.recipe_digest}
 
 
 @dataclass(frozen=True)
@@ -69,7 +87,7 @@ def make_data(run: Run, index: dsl.PipelineTask, parallelism: int) -> Data:
     """
     tables = index.outputs["tables"]
     with dsl.ParallelFor(
-        items=index.outputs["Output"], name="convert-parts", parallelism=parallelism
+        items=index.outputs["parts"], name="convert-parts", parallelism=parallelism
     ) as shard:
         part = on_platform(
             steps.convert_shard(**run.arguments, shard=shard, tables=tables), "Convert part"
@@ -85,7 +103,7 @@ def make_data(run: Run, index: dsl.PipelineTask, parallelism: int) -> Data:
         steps.validate_data(**run.arguments, images=images, frame=frame), "Validate data"
     )
     with dsl.ParallelFor(
-        items=index.outputs["Output"], name="sample-parts", parallelism=parallelism
+        items=index.outputs["parts"], name="sample-parts", parallelism=parallelism
     ) as shard:
         part = on_platform(
             steps.sample_shard(**run.arguments, shard=shard, images=images), "Sample part"

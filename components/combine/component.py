@@ -11,7 +11,9 @@ from pipelines.platform import TRAIN_IMAGE
 def combine(
     store: str,
     run_id: str,
+    kfp_run_id: str,
     recipe: str,
+    recipe_digest: str,
     patch_trainings: dsl.Input[List[dsl.Model]],  # noqa: UP006
     image_trainings: dsl.Input[List[dsl.Model]],  # noqa: UP006
     patch_training: dsl.Output[dsl.Model],
@@ -21,8 +23,10 @@ def combine(
 
     Args:
         store: URI of the object store.
-        run_id: Id of the run.
+        run_id: Name of the run in the store; empty: KFP's id of the run.
+        kfp_run_id: KFP's id of the run.
         recipe: Name or URI of the recipe; its `members` hold the weights.
+        recipe_digest: Digest of the run's recipe, from `index`.
         patch_trainings: The patch classifiers.
         image_trainings: The whole-image classifiers, in the same order.
         patch_training: The patch classifier that draws the heatmaps.
@@ -34,7 +38,9 @@ def combine(
         steps.combine(
             store=store,
             run_id=run_id,
+            kfp_run_id=kfp_run_id,
             recipe=recipe,
+            recipe_digest=recipe_digest,
             patch_trainings=[training.path for training in patch_trainings],
             image_trainings=[training.path for training in image_trainings],
             patch_out=patch_training.path,

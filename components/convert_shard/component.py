@@ -9,7 +9,9 @@ from pipelines.platform import DATA_IMAGE
 def convert_shard(
     store: str,
     run_id: str,
+    kfp_run_id: str,
     recipe: str,
+    recipe_digest: str,
     shard: str,
     tables: dsl.Input[dsl.Dataset],
     part: dsl.Output[dsl.Artifact],
@@ -18,8 +20,10 @@ def convert_shard(
 
     Args:
         store: URI of the object store.
-        run_id: Id of the run.
+        run_id: Name of the run in the store; empty: KFP's id of the run.
+        kfp_run_id: KFP's id of the run.
         recipe: Name or URI of the recipe.
+        recipe_digest: Digest of the run's recipe, from `index`.
         shard: Which part, i/n.
         tables: Tables from `index`.
         part: What was made.
@@ -33,7 +37,9 @@ def convert_shard(
         steps.convert(
             store=store,
             run_id=run_id,
+            kfp_run_id=kfp_run_id,
             recipe=recipe,
+            recipe_digest=recipe_digest,
             shard=shard,
             tables=tables.path,
             out=part.path,

@@ -9,7 +9,9 @@ from pipelines.platform import TRAIN_IMAGE
 def evaluate(
     store: str,
     run_id: str,
+    kfp_run_id: str,
     recipe: str,
+    recipe_digest: str,
     images: dsl.Input[dsl.Dataset],
     patches: dsl.Input[dsl.Dataset],
     frame: dsl.Input[dsl.Dataset],
@@ -27,8 +29,10 @@ def evaluate(
 
     Args:
         store: URI of the object store.
-        run_id: Id of the run.
+        run_id: Name of the run in the store; empty: KFP's id of the run.
+        kfp_run_id: KFP's id of the run.
         recipe: Name or URI of the recipe.
+        recipe_digest: Digest of the run's recipe, from `index`.
         images: The image dataset.
         patches: The patch dataset.
         frame: The frame.
@@ -49,7 +53,9 @@ def evaluate(
         steps.evaluate(
             store=store,
             run_id=run_id,
+            kfp_run_id=kfp_run_id,
             recipe=recipe,
+            recipe_digest=recipe_digest,
             images=images.path,
             patches=patches.path,
             frame=frame.path,

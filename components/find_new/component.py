@@ -9,7 +9,9 @@ from pipelines.platform import DATA_IMAGE
 def find_new(
     store: str,
     run_id: str,
+    kfp_run_id: str,
     recipe: str,
+    recipe_digest: str,
     tables: dsl.Input[dsl.Dataset],
     found: dsl.Output[dsl.Artifact],
 ) -> bool:
@@ -17,8 +19,10 @@ def find_new(
 
     Args:
         store: URI of the object store.
-        run_id: Id of the run.
+        run_id: Name of the run in the store; empty: KFP's id of the run.
+        kfp_run_id: KFP's id of the run.
         recipe: Name or URI of the recipe.
+        recipe_digest: Digest of the run's recipe, from `index`.
         tables: Tables from `index`.
         found: How many images and patients are new.
 
@@ -29,7 +33,13 @@ def find_new(
 
     found.metadata.update(
         steps.find_new(
-            store=store, run_id=run_id, recipe=recipe, tables=tables.path, out=found.path
+            store=store,
+            run_id=run_id,
+            kfp_run_id=kfp_run_id,
+            recipe=recipe,
+            recipe_digest=recipe_digest,
+            tables=tables.path,
+            out=found.path,
         )
     )
     return steps.enough(found.path)

@@ -9,7 +9,9 @@ from pipelines.platform import TRAIN_IMAGE
 def gate(
     store: str,
     run_id: str,
+    kfp_run_id: str,
     recipe: str,
+    recipe_digest: str,
     images: dsl.Input[dsl.Dataset],
     frame: dsl.Input[dsl.Dataset],
     image_training: dsl.Input[dsl.Model],
@@ -23,8 +25,10 @@ def gate(
 
     Args:
         store: URI of the object store.
-        run_id: Id of the run.
+        run_id: Name of the run in the store; empty: KFP's id of the run.
+        kfp_run_id: KFP's id of the run.
         recipe: Name or URI of the recipe.
+        recipe_digest: Digest of the run's recipe, from `index`.
         images: The image dataset.
         frame: The frame.
         image_training: The whole-image classifier.
@@ -44,7 +48,9 @@ def gate(
         steps.gate(
             store=store,
             run_id=run_id,
+            kfp_run_id=kfp_run_id,
             recipe=recipe,
+            recipe_digest=recipe_digest,
             images=images.path,
             frame=frame.path,
             image_training=image_training.path,

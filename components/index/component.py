@@ -1,5 +1,7 @@
 """Component `index`."""
 
+from typing import NamedTuple
+
 from kfp import dsl
 
 from pipelines.platform import DATA_IMAGE
@@ -9,6 +11,7 @@ from pipelines.platform import DATA_IMAGE
 def index(
     store: str,
     run_id: str,
+    kfp_run_id: str,
     recipe: str,
     tables: dsl.Output[dsl.Dataset],
     audit: dsl.Output[dsl.HTML],
@@ -16,12 +19,13 @@ def index(
     settings: list = [],  # noqa: B006 (KFP wants a plain default)
     shards: int = 1,
     start: str = "",
-) -> list:
+) -> NamedTuple("IndexOutputs", [("parts", list), ("recipe_digest", str)]):
     """Begin a run: resolve its recipe; find and describe the mammograms of its source.
 
     Args:
         store: URI of the object store.
-        run_id: Id of the run.
+        run_id: Name of the run in the store; empty: KFP's id of the run.
+        kfp_run_id: KFP's id of the run.
         recipe: Name or URI of the recipe, or the recipe itself as JSON.
         tables: Tables of images, lesions and rejects.
         audit: What the source holds and what is odd, as one HTML page.
@@ -31,19 +35,29 @@ def index(
         start: Model package to start from: a URI, or `champion`.
 
     Returns:
-        The parts of conversion and sampling, each i/n.
+        The parts of conversion and sampling, each i/n, and the digest of the run's recipe.
     """
     from mammo_core import steps
 
-    parts = steps.begin(
+    run = steps.begin(
         store=store,
         run_id=run_id,
+        kfp_run_id=kfp_run_id,
         recipe=recipe,
         source=source,
         settings=settings,
         shards=shards,
         start=start,
     )
-    tables.metadata.update(steps.index(store=store, run_id=run_id, recipe=recipe, out=tables.path))
+    tables.metadata.update(
+        steps.index(
+            store=store,
+            run_id=run_id,
+            kfp_run_id=kfp_run_id,
+            recipe=recipe,
+            recipe_digest=run.recipe_digest,
+            out=tables.path,
+        )
+    )
     steps.show_audit(store, tables.path, audit.path)
-    return parts
+    return run

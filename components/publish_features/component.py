@@ -9,7 +9,9 @@ from pipelines.platform import DATA_IMAGE
 def publish_features(
     store: str,
     run_id: str,
+    kfp_run_id: str,
     recipe: str,
+    recipe_digest: str,
     tables: dsl.Input[dsl.Dataset],
     images: dsl.Input[dsl.Dataset],
     frame: dsl.Output[dsl.Dataset],
@@ -18,8 +20,10 @@ def publish_features(
 
     Args:
         store: URI of the object store.
-        run_id: Id of the run.
+        run_id: Name of the run in the store; empty: KFP's id of the run.
+        kfp_run_id: KFP's id of the run.
         recipe: Name or URI of the recipe.
+        recipe_digest: Digest of the run's recipe, from `index`.
         tables: Tables from `index`.
         images: The image dataset.
         frame: Which image or lesion, which label, which split.
@@ -30,7 +34,9 @@ def publish_features(
         steps.publish_features(
             store=store,
             run_id=run_id,
+            kfp_run_id=kfp_run_id,
             recipe=recipe,
+            recipe_digest=recipe_digest,
             tables=tables.path,
             images=images.path,
             out=frame.path,

@@ -9,7 +9,9 @@ from pipelines.platform import TRAIN_IMAGE
 def regions(
     store: str,
     run_id: str,
+    kfp_run_id: str,
     recipe: str,
+    recipe_digest: str,
     images: dsl.Input[dsl.Dataset],
     frame: dsl.Input[dsl.Dataset],
     patch_training: dsl.Input[dsl.Model],
@@ -22,8 +24,10 @@ def regions(
 
     Args:
         store: URI of the object store.
-        run_id: Id of the run.
+        run_id: Name of the run in the store; empty: KFP's id of the run.
+        kfp_run_id: KFP's id of the run.
         recipe: Name or URI of the recipe.
+        recipe_digest: Digest of the run's recipe, from `index`.
         images: The image dataset.
         frame: The frame.
         patch_training: The patch classifier.
@@ -39,7 +43,9 @@ def regions(
         steps.regions(
             store=store,
             run_id=run_id,
+            kfp_run_id=kfp_run_id,
             recipe=recipe,
+            recipe_digest=recipe_digest,
             images=images.path,
             frame=frame.path,
             patch_training=patch_training.path,

@@ -9,7 +9,9 @@ from pipelines.platform import DATA_IMAGE
 def sample(
     store: str,
     run_id: str,
+    kfp_run_id: str,
     recipe: str,
+    recipe_digest: str,
     images: dsl.Input[dsl.Dataset],
     patches: dsl.Output[dsl.Dataset],
     parts: list = [],  # noqa: B006 (KFP wants a plain default)
@@ -18,8 +20,10 @@ def sample(
 
     Args:
         store: URI of the object store.
-        run_id: Id of the run.
+        run_id: Name of the run in the store; empty: KFP's id of the run.
+        kfp_run_id: KFP's id of the run.
         recipe: Name or URI of the recipe.
+        recipe_digest: Digest of the run's recipe, from `index`.
         images: The image dataset.
         patches: The patch dataset.
         parts: The parts that were made beside each other; what is missing is made here.
@@ -30,7 +34,9 @@ def sample(
         steps.sample(
             store=store,
             run_id=run_id,
+            kfp_run_id=kfp_run_id,
             recipe=recipe,
+            recipe_digest=recipe_digest,
             images=images.path,
             out=patches.path,
         )

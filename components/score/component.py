@@ -9,6 +9,7 @@ from pipelines.platform import TRAIN_IMAGE
 def score(
     store: str,
     run_id: str,
+    kfp_run_id: str,
     model: str,
     source: str,
     scores: dsl.Output[dsl.Dataset],
@@ -20,7 +21,8 @@ def score(
 
     Args:
         store: URI of the object store, which also gets the scores.
-        run_id: Id of the run.
+        run_id: Name of the run in the store; empty: KFP's id of the run.
+        kfp_run_id: KFP's id of the run.
         model: URI of a model package, or of a model for its champion.
         source: URI of the mammograms.
         scores: Scores and rejects.
@@ -35,6 +37,7 @@ def score(
         steps.score(
             store=store,
             run_id=run_id,
+            kfp_run_id=kfp_run_id,
             model=model,
             source=source,
             out=scores.path,

@@ -6,15 +6,24 @@ from pipelines.platform import DATA_IMAGE
 
 
 @dsl.component(base_image=DATA_IMAGE, install_kfp_package=False)
-def summarize(store: str, run_id: str, recipe: str, status: dsl.PipelineTaskFinalStatus) -> None:
+def summarize(
+    store: str,
+    run_id: str,
+    kfp_run_id: str,
+    recipe: str,
+    status: dsl.PipelineTaskFinalStatus,
+) -> None:
     """Assemble the run's summary from what its steps left in the store, whatever happened.
 
     Args:
         store: URI of the object store.
-        run_id: Id of the run.
+        run_id: Name of the run in the store; empty: KFP's id of the run.
+        kfp_run_id: KFP's id of the run.
         recipe: Name or URI of the recipe.
         status: What the pipeline says of the run.
     """
     from mammo_core import steps
 
-    steps.summarize(store=store, run_id=run_id, recipe=recipe, state=status.state)
+    steps.summarize(
+        store=store, run_id=run_id, kfp_run_id=kfp_run_id, recipe=recipe, state=status.state
+    )

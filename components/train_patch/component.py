@@ -9,7 +9,9 @@ from pipelines.platform import TRAIN_IMAGE
 def train_patch(
     store: str,
     run_id: str,
+    kfp_run_id: str,
     recipe: str,
+    recipe_digest: str,
     patches: dsl.Input[dsl.Dataset],
     frame: dsl.Input[dsl.Dataset],
     patch_training: dsl.Output[dsl.Model],
@@ -21,8 +23,10 @@ def train_patch(
 
     Args:
         store: URI of the object store.
-        run_id: Id of the run.
+        run_id: Name of the run in the store; empty: KFP's id of the run.
+        kfp_run_id: KFP's id of the run.
         recipe: Name or URI of the recipe.
+        recipe_digest: Digest of the run's recipe, from `index`.
         patches: The patch dataset.
         frame: The frame.
         patch_training: The trained patch classifier.
@@ -37,7 +41,9 @@ def train_patch(
         steps.train_patch(
             store=store,
             run_id=run_id,
+            kfp_run_id=kfp_run_id,
             recipe=recipe,
+            recipe_digest=recipe_digest,
             member=member,
             patches=patches.path,
             frame=frame.path,

@@ -9,7 +9,9 @@ from pipelines.platform import DATA_IMAGE
 def validate_data(
     store: str,
     run_id: str,
+    kfp_run_id: str,
     recipe: str,
+    recipe_digest: str,
     images: dsl.Input[dsl.Dataset],
     frame: dsl.Input[dsl.Dataset],
     validation: dsl.Output[dsl.Artifact],
@@ -19,8 +21,10 @@ def validate_data(
 
     Args:
         store: URI of the object store.
-        run_id: Id of the run.
+        run_id: Name of the run in the store; empty: KFP's id of the run.
+        kfp_run_id: KFP's id of the run.
         recipe: Name or URI of the recipe; its `validation` holds the limits.
+        recipe_digest: Digest of the run's recipe, from `index`.
         images: The image dataset.
         frame: The frame.
         validation: What was found.
@@ -35,11 +39,19 @@ def validate_data(
         steps.validate_data(
             store=store,
             run_id=run_id,
+            kfp_run_id=kfp_run_id,
             recipe=recipe,
+            recipe_digest=recipe_digest,
             images=images.path,
             frame=frame.path,
             report=report.path,
             out=validation.path,
         )
     )
-    return steps.members(store=store, run_id=run_id, recipe=recipe)
+    return steps.members(
+        store=store,
+        run_id=run_id,
+        kfp_run_id=kfp_run_id,
+        recipe=recipe,
+        recipe_digest=recipe_digest,
+    )

@@ -1,9 +1,11 @@
 """What all steps share: the run's record, finding what was made before, telling faults."""
 
 import functools
+import hashlib
 import inspect
 import json
 import os
+import re
 import sys
 import time
 import traceback
@@ -13,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mammo_core.datasets import Manifest, find, parse
-from mammo_core.errors import MammoError, SourceError
+from mammo_core.errors import MammoError, RecipeError, SourceError
 from mammo_core.ingest.parts import Share
 from mammo_core.processes import follow_parent
 from mammo_core.recipes import Recipe, load_recipe
@@ -21,6 +23,7 @@ from mammo_core.store import Store, open_store
 
 #: Set to 1 to see tracebacks of faults.
 DEBUG = "MAMMO_DEBUG"
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 
 
 @dataclass
@@ -122,16 +125,79 @@ def write_status(
     store.write(key, (json.dumps(status, sort_keys=True, indent=1) + "\n").encode())
 
 
-def run_id_of(told: str) -> str:
-    """Return the run's id from `<run id>@<KFP's id>`: the first, or KFP's where it is empty."""
-    mine, _, theirs = told.partition("@")
-    return mine or theirs
+def run_id_of(run_id: str, kfp_run_id: str = "") -> str:
+    """Return the id of a run: its name, or KFP's id of it where it has none.
+
+    Raises:
+        RecipeError: It cannot be a folder's name; with braces it is a placeholder that KFP did
+            not replace, which would be the same for every run.
+    """
+    id = run_id or kfp_run_id
+    if not _RUN_ID.fullmatch(id):
+        raise RecipeError(
+            "The run's id cannot be used",
+            expected="letters, digits, '.', '-' and '_', a letter or digit first",
+            received=repr(id),
+            hint="leave run_id empty, or give another; a text with braces is a placeholder that "
+            "the pipeline's backend did not replace",
+        )
+    return id
 
 
-def recipe_of(store: Store, run_id: str, recipe: str) -> Recipe:
-    """Return the recipe of a run: the resolved one of its record, or what `recipe` refers to."""
+def open_run(store: Store, run_id: str, kfp_run_id: str = "") -> str:
+    """Return the id of a run, after making sure that its record belongs to no other run.
+
+    Args:
+        store: The object store.
+        run_id: The run's name; empty: KFP's id.
+        kfp_run_id: KFP's id; empty: the run is none of KFP's.
+
+    Raises:
+        RecipeError: The id cannot be used, or another run of KFP has used it in this store.
+    """
+    id = run_id_of(run_id, kfp_run_id)
+    if kfp_run_id:
+        key, mine = f"runs/{id}/kfp-run-id", run_id_of(kfp_run_id)
+        if not store.exists(key):
+            store.write_if(key, mine.encode(), None)
+        owner = store.read(key).decode(errors="replace")
+        if owner != mine:
+            raise RecipeError(
+                f"The run id {id} is taken",
+                expected=f"an id that no other run has in {store.uri}",
+                received=f"that of KFP's run {owner[:64]!r}",
+                hint="leave run_id empty: KFP's own id is then used",
+            )
+    return id
+
+
+def recipe_digest(data: bytes) -> str:
+    """Return the digest of the recipe in a run's record."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def recipe_of(store: Store, run_id: str, recipe: str, digest: str = "") -> Recipe:
+    """Return the recipe of a run: the resolved one of its record, or what `recipe` refers to.
+
+    Args:
+        store: The object store.
+        run_id: The run.
+        recipe: What is used where the record holds no recipe.
+        digest: Digest of the recipe that the run began with; empty: any.
+
+    Raises:
+        RecipeError: The record holds another recipe, or none where a digest is given.
+    """
     key = f"runs/{run_id}/recipe.json"
-    return load_recipe(f"{store.uri}/{key}" if store.exists(key) else recipe)
+    data = store.read(key) if store.exists(key) else None
+    if digest and (data is None or recipe_digest(data) != digest):
+        raise RecipeError(
+            f"The recipe of run {run_id} is not the one that the run began with",
+            expected=f"{store.uri}/{key} with sha256 {digest}",
+            received="no recipe" if data is None else f"sha256 {recipe_digest(data)}",
+            hint="has another run used this id? Run it again under an id of its own",
+        )
+    return load_recipe(recipe if data is None else data.decode())
 
 
 Body = Callable[..., Manifest]
@@ -145,7 +211,8 @@ def step(name: str) -> Callable[[Body], Callable[..., dict[str, Any]]]:
     to `out`. What the function takes as text stays text, a list of paths becomes a list of
     manifests. Where a text divides the work (`shard`, `member`), each part has a status of
     its own in the run's record. An input with a default may be left out, be empty, or name an
-    empty file.
+    empty file. A record that belongs to another run of KFP, or whose recipe has another digest
+    than the run began with, fails the step.
 
     Args:
         name: Name of the step in records and lines.
@@ -157,15 +224,24 @@ def step(name: str) -> Callable[[Body], Callable[..., dict[str, Any]]]:
         optional = {one.name for one in parameters if one.default is not one.empty} - texts
 
         @functools.wraps(body)
-        def run(*, store: str, run_id: str, recipe: str, out: str, **inputs: Any) -> dict[str, Any]:
+        def run(
+            *,
+            store: str,
+            run_id: str,
+            recipe: str,
+            out: str,
+            kfp_run_id: str = "",
+            recipe_digest: str = "",
+            **inputs: Any,
+        ) -> dict[str, Any]:
             started = time.time()
             context: StepContext | None = None
             try:
                 follow_parent()
-                place, id = open_store(store), run_id_of(run_id)
-                context = StepContext(
-                    _part_name(name, inputs), id, place, recipe_of(place, id, recipe)
-                )
+                place = open_store(store)
+                id = open_run(place, run_id, kfp_run_id)
+                resolved = recipe_of(place, id, recipe, recipe_digest)
+                context = StepContext(_part_name(name, inputs), id, place, resolved)
                 context.record("running", started)
                 arguments = {
                     key: value if key in texts else _manifests(value)

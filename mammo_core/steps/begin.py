@@ -4,15 +4,34 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from mammo_core.errors import MammoError, ModelError, RecipeError
 from mammo_core.packaging.registry import champion
 from mammo_core.processes import follow_parent
 from mammo_core.recipes import Recipe, load_recipe
-from mammo_core.steps.base import recipe_of, run_id_of, write_status
+from mammo_core.steps.base import (
+    open_run,
+    recipe_digest,
+    recipe_of,
+    run_id_of,
+    write_status,
+)
 from mammo_core.store import Store, open_store, require_conditional_writes
 
 _MOST_SHARDS = 1000
+
+
+class RunStart(NamedTuple):
+    """What the later steps of a run need of its first one.
+
+    Attributes:
+        parts: The parts of conversion and sampling, each `i/n`.
+        recipe_digest: Digest of the resolved recipe.
+    """
+
+    parts: list[str]
+    recipe_digest: str
 
 
 def begin(
@@ -24,25 +43,27 @@ def begin(
     settings: Sequence[str] = (),
     shards: int = 1,
     start: str = "",
-) -> list[str]:
+    kfp_run_id: str = "",
+) -> RunStart:
     """Resolve the recipe of a run and write it into the run's record.
 
     Args:
         store: URI of the store.
-        run_id: The run.
+        run_id: Name of the run; empty: KFP's id.
         recipe: Name or URI of a recipe, or the recipe itself as a JSON object.
         source: URI of the mammograms instead of the recipe's.
         settings: Overrides of the recipe, `key.key=value`, applied in order.
         shards: Into how many parts conversion and sampling are divided.
         start: Model package that training starts from: a URI, or `champion`.
-
-    Returns:
-        The parts of conversion and sampling, each `i/n`.
+        kfp_run_id: KFP's id of the run.
     """
     began = time.time()
+    place: Store | None = None
+    id = ""
     try:
         follow_parent()
-        place, id = open_store(store), run_id_of(run_id)
+        place = open_store(store)
+        id = open_run(place, run_id, kfp_run_id)
         require_conditional_writes(place)  # leases and the registry rest on them
         overrides = list(settings)
         if source:
@@ -58,22 +79,28 @@ def begin(
                 expected=f"1 to {_MOST_SHARDS}",
                 received=str(shards),
             )
-        place.write(f"runs/{id}/recipe.json", resolved.to_json().encode())
+        data = resolved.to_json().encode()
+        place.write(f"runs/{id}/recipe.json", data)
     except MammoError as error:
-        _tell(store, run_id, error, began)
+        _tell(place, id, error, began)
         sys.exit(1)
-    return [f"{part}/{shards}" for part in range(shards)]
+    return RunStart([f"{part}/{shards}" for part in range(shards)], recipe_digest(data))
 
 
-def members(*, store: str, run_id: str, recipe: str) -> list[str]:
+def members(
+    *, store: str, run_id: str, recipe: str, kfp_run_id: str = "", recipe_digest: str = ""
+) -> list[str]:
     """Return the names of the networks to train; one empty name where there is no ensemble.
 
     Args:
         store: URI of the store.
         run_id: The run.
         recipe: The recipe's reference.
+        kfp_run_id: KFP's id of the run.
+        recipe_digest: Digest of the run's recipe; empty: any.
     """
-    found = recipe_of(open_store(store), run_id_of(run_id), recipe)
+    id = run_id_of(run_id, kfp_run_id)
+    found = recipe_of(open_store(store), id, recipe, recipe_digest)
     return [member.name for member in found.members] or [""]
 
 
@@ -89,12 +116,12 @@ def _champion(store: Store, recipe: Recipe) -> str:
     return found.uri
 
 
-def _tell(store: str, run_id: str, error: MammoError, began: float) -> None:
+def _tell(store: Store | None, run_id: str, error: MammoError, began: float) -> None:
     """Print the fault and leave it in the run's record, for the summary."""
     print(f"[index] error: {error}", flush=True)
+    if store is None or not run_id:  # the record may be another run's
+        return
     try:
-        write_status(
-            open_store(store), run_id_of(run_id), "index", "failed", began, error=str(error)
-        )
+        write_status(store, run_id, "index", "failed", began, error=str(error))
     except MammoError as second:
         print(f"[index] the run's record cannot be written: {second}", flush=True)

@@ -13,7 +13,7 @@ from mammo_core.processes import follow_parent
 from mammo_core.scoring import ScoreOptions, find_files, score_report
 from mammo_core.scoring import score as score_files
 from mammo_core.sources.patients import site_key_state
-from mammo_core.steps.base import run_id_of, write_status
+from mammo_core.steps.base import open_run, write_status
 from mammo_core.steps.networks import prepare_keras
 from mammo_core.store import Store, open_store
 
@@ -25,7 +25,14 @@ _REJECTS = "scores.rejects.csv"
 
 
 def score(
-    *, store: str, run_id: str, model: str, source: str, out: str, report: str = ""
+    *,
+    store: str,
+    run_id: str,
+    model: str,
+    source: str,
+    out: str,
+    report: str = "",
+    kfp_run_id: str = "",
 ) -> dict[str, Any]:
     """Score every mammogram under a URI; the scores go into the store.
 
@@ -39,15 +46,17 @@ def score(
         source: URI of the mammograms.
         out: Where the manifest of the scores goes.
         report: Where an HTML page goes; empty for none.
+        kfp_run_id: KFP's id of the run.
 
     Returns:
         The scores' id, whether they were found, and counts.
     """
-    started, identity = time.time(), run_id_of(run_id)
+    started, identity = time.time(), ""
     place: Store | None = None
     try:
         follow_parent()
         place = open_store(store)
+        identity = open_run(place, run_id, kfp_run_id)
         write_status(place, identity, "score", "running", started)
         manifest, found = _score(place, model, source)
         Path(out).parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +79,7 @@ def score(
     except Exception as error:
         told = str(error) if isinstance(error, MammoError) else f"{type(error).__name__}: {error}"
         print(f"[score] error: {told}", flush=True)
-        if place is not None:
+        if place is not None and identity:
             try:
                 write_status(place, identity, "score", "failed", started, error=told)
             except MammoError as second:

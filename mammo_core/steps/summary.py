@@ -6,7 +6,7 @@ from typing import Any
 from mammo_core.errors import RecipeError
 from mammo_core.processes import follow_parent
 from mammo_core.recipes import load_recipe
-from mammo_core.steps.base import run_id_of
+from mammo_core.steps.base import open_run
 from mammo_core.store import Store, open_store
 
 _DATASETS = {
@@ -17,7 +17,9 @@ _DATASETS = {
 }
 
 
-def summarize(*, store: str, run_id: str, recipe: str, state: str = "") -> dict[str, Any]:
+def summarize(
+    *, store: str, run_id: str, recipe: str, state: str = "", kfp_run_id: str = ""
+) -> dict[str, Any]:
     """Assemble a run's summary from the status of its steps and write it into its record.
 
     Args:
@@ -25,9 +27,11 @@ def summarize(*, store: str, run_id: str, recipe: str, state: str = "") -> dict[
         run_id: The run.
         recipe: The recipe's reference; the resolved one in the run's record comes first.
         state: What the pipeline says of the run; it knows no more than that.
+        kfp_run_id: KFP's id of the run.
     """
     follow_parent()
-    place, run_id = open_store(store), run_id_of(run_id)
+    place = open_store(store)
+    run_id = open_run(place, run_id, kfp_run_id)
     summary = assemble(place, run_id, _recipe_name(place, run_id, recipe), state)
     data = (json.dumps(summary, indent=1) + "\n").encode()
     place.write(f"runs/{run_id}/summary.json", data)

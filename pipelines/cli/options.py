@@ -31,7 +31,10 @@ Registry = Annotated[
 ]
 ImageTag = Annotated[
     str | None,
-    typer.Option(envvar="MAMMO_IMAGE_TAG", help="Git sha of the images; default: this tree's."),
+    typer.Option(
+        envvar="MAMMO_IMAGE_TAG",
+        help="Tag of the images; default: that of `make images` in this tree.",
+    ),
 ]
 DataImage = Annotated[
     str | None,
@@ -80,16 +83,16 @@ def client_from(
 
 
 def image_tag(told: str | None) -> str:
-    """Return the tag of the images: as told, or the git sha of this source tree.
+    """Return the tag of the images: as told, or that of this source tree.
 
     Raises:
         RecipeError: Nothing is told, and this is no git checkout.
     """
     from mammo_core.errors import RecipeError
-    from mammo_core.steps.release import git_sha
+    from pipelines.image_tag import source_tag
 
-    tag = told or git_sha()
-    if tag == "unknown":
+    tag = told or source_tag()
+    if tag is None:
         raise RecipeError(
             "The images have no tag",
             expected="--image-tag or MAMMO_IMAGE_TAG, the git sha they were built from",

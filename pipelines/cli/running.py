@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -97,12 +96,14 @@ def run(
     verify_tls: options.VerifyTls = None,
 ) -> None:
     """Run a pipeline, on this machine (--local) or on a cluster."""
+    from mammo_core.steps.base import run_id_of
     from pipelines.client import parsed_parameters
     from pipelines.compiled import check_parameters, images_of
     from pipelines.schedule import pipeline_name
 
     parameters = parsed_parameters(param or [])
-    _check_run_id(run_id)
+    if run_id:
+        run_id_of(run_id)
     overrides = list(settings or [])
     if shuffle_labels:
         overrides.append("shuffle_labels=true")
@@ -228,17 +229,6 @@ def _read(file: Path) -> str:
             hint="compile it with --image-tag, or leave --file out",
         )
     return text
-
-
-def _check_run_id(run_id: str) -> None:
-    from mammo_core.errors import RecipeError
-
-    if run_id and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", run_id):
-        raise RecipeError(
-            "The run's id cannot be used",
-            expected="letters, digits, '.', '-' and '_'",
-            received=repr(run_id),
-        )
 
 
 def _run_here(

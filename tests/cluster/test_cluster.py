@@ -21,7 +21,7 @@ def test_what_needs_absent_definitions_applies_but_for_that(kubectl, secrets, re
 
 def test_minio_comes_up_and_is_initialised(kubectl, minio):
     told = kubectl("-n", "mammo", "logs", "job/minio-initialise")
-    for role in ("data", "train", "serve"):
+    for role in ("data", "train", "score", "serve"):
         assert f"user mammo-{role}: policy mammo-{role}" in told
 
 

@@ -23,7 +23,7 @@ def store(undisturbed, tmp_path):
 
 
 def test_retrain_ends_early_where_nothing_is_new(store, pipeline, tmp_path):
-    done = pipeline.run(tmp_path, "--pipeline", "retrain")
+    done = pipeline.run(tmp_path, "--pipeline", "retrain", order="reversed")
     assert done.code == 0, done.output
     assert "too little" in done.output
     assert done.summary["state"] == "succeeded"
@@ -42,13 +42,13 @@ def test_retrain_trains_the_champion_on_where_enough_is_new(store, pipeline, tmp
     assert lineage["image_training_id"]
 
 
-def test_transfer_starts_from_a_named_model(store, pipeline, tmp_path):
+def test_transfer_starts_from_a_named_model_in_any_order_of_its_tasks(store, pipeline, tmp_path):
     start = f"start={store.uri}/models/tiny/1"
-    done = pipeline.run(
-        tmp_path, "--pipeline", "transfer", "--param", start, "--set", "model_name=other"
-    )
-    assert done.code == 0, done.output
-    assert done.summary["model_uri"] == f"{store.uri}/models/other/1"
+    for order in ("sorted", "reversed"):  # the second time most is in the store
+        more = ["--param", start, "--set", f"model_name={order}"]
+        done = pipeline.run(tmp_path, "--pipeline", "transfer", *more, runs=order, order=order)
+        assert done.code == 0, done.output
+        assert done.summary["model_uri"] == f"{store.uri}/models/{order}/1"
 
 
 def test_score_scores_every_image_of_the_source(store, pipeline, phantom_tree, tmp_path):

@@ -12,8 +12,9 @@ from mammo_core.errors import StoreError
 from mammo_core.store import open_store
 
 pytestmark = pytest.mark.s3
+BUCKETS = ("mammo", "mammo-sources", "mammo-scores")
 FOLDER = Path(__file__).resolve().parent.parent.parent / "manifests" / "overlays" / "minio"
-ROLES = ("data", "train", "serve")
+ROLES = ("data", "train", "score", "serve")
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +84,30 @@ def test_no_role_reads_what_is_anothers(as_role, s3_server, monkeypatch):
         as_role("serve", "s3://mammo").read("datasets/a")
     with pytest.raises(StoreError, match=r"(?i)denied"):
         as_role("serve", "s3://mammo").write("models/x/champion", b"1")
+
+
+def test_score_reads_sources_and_models_and_writes_scores_alone(as_role):
+    data = as_role("data", "s3://mammo-sources")
+    data.write("phantom/scored.dcm", b"1")
+    as_role("train", "s3://mammo").write("models/scored/1/weights", b"2")
+    as_role("data", "s3://mammo").write("datasets/scored", b"3")
+    score = {name: as_role("score", f"s3://{name}") for name in BUCKETS}
+    assert score["mammo-sources"].read("phantom/scored.dcm") == b"1"
+    assert "phantom/scored.dcm" in list(score["mammo-sources"].list("phantom"))
+    assert score["mammo"].read("models/scored/1/weights") == b"2"
+    assert list(score["mammo"].list("models/scored")) == ["models/scored/1/weights"]
+    for store in (score["mammo-scores"], score["mammo"]):
+        store.write("runs/r1/steps/score.json", b"{}")
+        with store.lease("scores/x"):
+            assert store.write_if("scores/x/manifest.json", b"{}", None)
+        assert list(store.list("scores/x")) == ["scores/x/manifest.json"]
+    denied = (
+        lambda: score["mammo-sources"].write("phantom/scored.dcm", b"9"),
+        lambda: score["mammo"].read("datasets/scored"),
+        lambda: score["mammo"].write("models/scored/1/weights", b"9"),
+        lambda: score["mammo"].write("models/scored/champion", b"9"),
+        lambda: list(score["mammo"].list("datasets")),
+    )
+    for attempt in denied:
+        with pytest.raises(StoreError, match=r"(?i)denied"):
+            attempt()

@@ -179,3 +179,24 @@ def test_the_training_steps_can_have_an_image_of_their_own(compiled):
 def test_images_that_may_change_are_refused(reference):
     with pytest.raises(RecipeError, match="by digest"):
         checked_image(reference)
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_retries_outlast_all_attempts_of_a_step(compiled, name):
+    # Argo counts maxDuration from the start of the first attempt, and ends what then runs.
+    spec, kubernetes = _parts(compiled[name])
+    for task_name, task in _tasks(spec):
+        label = spec["components"][task["componentRef"]["name"]]["executorLabel"]
+        limit = int(kubernetes["deploymentSpec"]["executors"][label]["activeDeadlineSeconds"])
+        policy = task["retryPolicy"]
+        attempts = policy["maxRetryCount"] + 1
+        assert attempts > 1, task_name
+        longest = int(policy["backoffMaxDuration"].removesuffix("s"))
+        assert longest >= attempts * limit, task_name
+
+
+def test_the_pipeline_score_has_a_role_of_its_own(compiled):
+    _, kubernetes = _parts(compiled["score"])
+    for label, settings in kubernetes["deploymentSpec"]["executors"].items():
+        secrets = {secret["secretName"] for secret in settings["secretAsEnv"]}
+        assert secrets == {platform.SCORE_SECRET}, label

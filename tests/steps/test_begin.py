@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import pytest
@@ -14,15 +15,18 @@ def place(tmp_path):
 
 
 def test_the_recipe_is_resolved_once_for_all_steps(place):
-    parts = steps.begin(
+    started = steps.begin(
         store=place.uri,
-        run_id="r1@kfp",
+        run_id="r1",
+        kfp_run_id="kfp",
         recipe="phantom",
         source="s3://mammo-sources/phantom",
         settings=["gate.min_auc=0.5"],
         shards=3,
     )
-    assert parts == ["0/3", "1/3", "2/3"]
+    assert started.parts == ["0/3", "1/3", "2/3"]
+    record = place.read("runs/r1/recipe.json")
+    assert started.recipe_digest == hashlib.sha256(record).hexdigest()
     resolved = recipe_of(place, "r1", "another name")
     assert resolved.source.root == "s3://mammo-sources/phantom"
     assert resolved.gate.min_auc == 0.5
@@ -31,7 +35,7 @@ def test_the_recipe_is_resolved_once_for_all_steps(place):
 
 def test_a_recipe_may_be_the_parameter_itself(place):
     told = json.dumps({**load_recipe("phantom").model_dump(mode="json"), "name": "mine"})
-    steps.begin(store=place.uri, run_id="@kfp", recipe=told)
+    steps.begin(store=place.uri, run_id="", kfp_run_id="kfp", recipe=told)
     assert recipe_of(place, "kfp", "phantom").name == "mine"
 
 

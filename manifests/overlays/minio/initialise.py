@@ -17,7 +17,7 @@ from minio.error import MinioAdminException
 from urllib3.exceptions import HTTPError
 
 BUCKETS = ("mammo", "mammo-sources", "mammo-scores")
-ROLES = ("data", "train", "serve")
+ROLES = ("data", "train", "score", "serve")
 _PATIENCE_S = 300
 
 

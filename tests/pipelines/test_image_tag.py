@@ -1,0 +1,87 @@
+"""The images that are built are those that a compiled pipeline names."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mammo_core.errors import RecipeError
+from pipelines.cli import options
+from pipelines.cli.compiling import compiled_text
+from pipelines.image_tag import source_tag
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:kfp")
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture
+def built(tmp_path):
+    """The references that `make images` hands to `docker build`, in order."""
+    log = tmp_path / "docker.log"
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, body in (("docker", f'echo "$@" >>{log}'), ("uv", ":")):
+        path = programs / name
+        path.write_text(f"#!/bin/sh\n{body}\n")
+        path.chmod(0o755)
+
+    def build(*words: str) -> list[str]:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("MAMMO_")}
+        environment["PATH"] = f"{programs}:{environment['PATH']}"
+        done = subprocess.run(
+            ["make", "images", *words],
+            cwd=REPOSITORY,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        lines = [line.split() for line in log.read_text().splitlines()]
+        return [line[line.index("--tag") + 1] for line in lines if line[0] == "build"]
+
+    return build
+
+
+def _images(text: str) -> set[str]:
+    spec = next(yaml.safe_load_all(text))
+    executors = spec["deploymentSpec"]["executors"].values()
+    return {executor["container"]["image"] for executor in executors}
+
+
+@pytest.mark.parametrize("name", ["train", "retrain", "transfer"])
+def test_a_compiled_pipeline_names_the_images_that_are_built(built, name, monkeypatch):
+    monkeypatch.delenv("MAMMO_GIT_SHA", raising=False)
+    text = compiled_text(name, 4, options.REGISTRY, options.image_tag(None), None, None)
+    assert _images(text) == set(built())
+
+
+def test_the_gpu_image_has_the_same_tag(built, monkeypatch):
+    monkeypatch.delenv("MAMMO_GIT_SHA", raising=False)
+    assert built("IMAGES=train-gpu") == [f"mammo-pipelines/train-gpu:{options.image_tag(None)}"]
+
+
+def test_the_script_for_kind_asks_for_the_same_tag(monkeypatch):
+    monkeypatch.delenv("MAMMO_GIT_SHA", raising=False)
+    monkeypatch.delenv("MAMMO_IMAGE_TAG", raising=False)
+    line = [REPOSITORY / "scripts" / "kind", "deploy", "--dry-run"]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert (
+        f"mammo-pipelines/data:{source_tag()} mammo-pipelines/train:{source_tag()}" in done.stdout
+    )
+
+
+def test_an_image_knows_the_tag_it_was_built_with(monkeypatch):
+    monkeypatch.setenv("MAMMO_GIT_SHA", "0123456789abcdef")
+    assert source_tag() == "0123456789ab"
+
+
+def test_without_a_checkout_the_tag_must_be_given(monkeypatch, tmp_path):
+    monkeypatch.delenv("MAMMO_GIT_SHA", raising=False)
+    assert source_tag(tmp_path) is None
+    monkeypatch.setattr("pipelines.image_tag.source_tag", lambda: None)
+    with pytest.raises(RecipeError, match="--image-tag"):
+        options.image_tag(None)
+    assert options.image_tag("abc") == "abc"
