@@ -14,8 +14,8 @@ from mammo_core.evaluation import EvaluationConfig, SecondStageConfig
 from mammo_core.features.config import RetrainConfig, ValidationConfig
 from mammo_core.ingest.convert import ConvertConfig
 from mammo_core.ingest.runner import RunnerConfig
-from mammo_core.packaging import GateConfig
 from mammo_core.preprocessing import IntensityConfig
+from mammo_core.registry import GateConfig
 from mammo_core.sampling import FIVE_CLASSES, GEOMETRIES, LabelMap, SamplingConfig
 from mammo_core.sources import SourceConfig, SplitConfig
 from mammo_core.store import open_store

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 LIBRARY = Path(__file__).parent.parent / "mammo_core"
-# From the ground up; a room imports only rooms before it (design: "The rooms").
+# From the ground up; a room imports only rooms before it (docs/architecture.md).
 ROOMS = [
     "errors",
     "seeds",
@@ -30,11 +30,13 @@ ROOMS = [
     "training",
     "evaluation",
     "packaging",
+    "registry",
     "scoring",
     "serving",
-    "experiments",
     "recipes",
+    "runs",
     "steps",
+    "experiments",
     "cli",
 ]
 DATA_PATH = ["store", "imaging", "dicom", "datasets", "sources", "phantom", "sampling", "ingest"]

@@ -140,8 +140,8 @@ def _load(recipe: str, source: str | None, settings: list[str] | None) -> "Recip
 
 def _patients(store: "Store", recipe: "Recipe") -> dict[str, tuple[str, int]]:
     """The patients of the recipe's own split, with their labels; the data steps are run."""
+    from mammo_core.experiments.units import prepare
     from mammo_core.features.frame import from_manifest
-    from mammo_core.steps.units import prepare
 
     run_id = f"{recipe.name}-patients"
     store.write(f"runs/{run_id}/recipe.json", recipe.to_json().encode())
@@ -161,7 +161,7 @@ def _run(
     out: Path,
 ) -> None:
     from mammo_core.experiments import conclude, files
-    from mammo_core.steps.units import EXPERIMENTS, done, experiment_id, run_units
+    from mammo_core.experiments.units import EXPERIMENTS, done, experiment_id, run_units
     from mammo_core.store import open_store
 
     store = open_store(store_uri)

@@ -32,7 +32,7 @@ def list_models(
     as_json: _Json = False,
 ) -> None:
     """List every published version of every model; * marks the champion."""
-    from mammo_core.packaging import champion, models, versions
+    from mammo_core.registry import champion, models, versions
     from mammo_core.store import open_store
 
     opened = open_store(store)
@@ -57,7 +57,8 @@ def list_models(
 @app.command()
 def show(uri: _Uri, as_json: _Json = False) -> None:
     """Show the card of a model, after its files were verified."""
-    from mammo_core.packaging import resolve, verify
+    from mammo_core.packaging import verify
+    from mammo_core.registry import resolve
 
     folder = resolve(uri)
     verify(folder)
@@ -79,7 +80,8 @@ def verify_model(
     The signature is checked against the key you give, never against one of the package, and
     nothing is asked of the network. Without a key it is only told whether there is one.
     """
-    from mammo_core.packaging import resolve, selfcheck, verify
+    from mammo_core.packaging import selfcheck, verify
+    from mammo_core.registry import resolve
 
     folder = resolve(uri)
     manifest = verify(folder, public_key)
@@ -129,8 +131,9 @@ def push_package(
     No gate is asked: that is for the pipeline. The package must reproduce its expected
     outputs in a process of its own first.
     """
-    from mammo_core.packaging import check_in_fresh_process, push, verify
-    from mammo_core.packaging.kubeflow import ModelRegistry
+    from mammo_core.packaging import check_in_fresh_process, verify
+    from mammo_core.registry import push
+    from mammo_core.registry.kubeflow import ModelRegistry
     from mammo_core.store import open_store
 
     registry = ModelRegistry.from_environment()
@@ -151,7 +154,7 @@ def promote(
     store: _Store,
 ) -> None:
     """Make a published version the champion, whatever the gate said."""
-    from mammo_core.packaging import promote as make_champion
+    from mammo_core.registry import promote as make_champion
     from mammo_core.store import open_store
 
     done = make_champion(open_store(store), name, version)
@@ -164,7 +167,7 @@ def rollback(
     store: _Store,
 ) -> None:
     """Bring back the champion before; the present one is withdrawn until it is promoted."""
-    from mammo_core.packaging import rollback as bring_back
+    from mammo_core.registry import rollback as bring_back
     from mammo_core.store import open_store
 
     done = bring_back(open_store(store), name)
@@ -184,11 +187,11 @@ def compare(
 
     The paired part needs versions of a registry whose store still holds their evaluations.
     """
-    from mammo_core.packaging.compare import compare_packages
+    from mammo_core.registry.comparison import compare_packages
 
     done = compare_packages(uri, reference)
     if report is not None and done.paired is not None:
-        from mammo_core.evaluation.comparison_report import comparison_report
+        from mammo_core.evaluation.report.comparison import comparison_report
 
         report.parent.mkdir(parents=True, exist_ok=True)
         ids = {f"Model id of {one['name']}": one["model_id"] for one in done.models}
@@ -230,8 +233,8 @@ def describe_model(
     as_json: _Json = False,
 ) -> None:
     """Tell a network's layers, parameters, FLOPs, memory and the batch that fits."""
-    from mammo_core.packaging import resolve
     from mammo_core.packaging.keras_file import import_keras
+    from mammo_core.registry import resolve
 
     import_keras()
     from mammo_core.models.printout import as_text, describe_named, parse_precision, parse_size

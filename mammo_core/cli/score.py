@@ -63,8 +63,9 @@ def score(
     What could not be scored is in <FILE>.rejects.csv beside it, with the reason. A scoring
     that was stopped goes on where it was. Exit code 1 when no file could be scored.
     """
-    from mammo_core.packaging import load, resolve
+    from mammo_core.packaging import load
     from mammo_core.progress import progress
+    from mammo_core.registry import resolve
     from mammo_core.scoring import ScoreOptions, find_files, own_files
     from mammo_core.scoring import score as score_files
     from mammo_core.scoring.tables import format_of

@@ -109,8 +109,8 @@ def verify(
 
     from mammo_core.datasets.verification import verify_store
     from mammo_core.errors import RecordError
-    from mammo_core.packaging.references import package_digests
     from mammo_core.progress import progress
+    from mammo_core.registry.references import package_digests
     from mammo_core.store import open_store
 
     store = open_store(uri)
@@ -172,7 +172,7 @@ def gc(
     from mammo_core.datasets.compaction import compact as rewrite
     from mammo_core.datasets.compaction import needs_compaction
     from mammo_core.datasets.garbage import Garbage, find_garbage, remove_garbage
-    from mammo_core.packaging.references import referred_ids
+    from mammo_core.registry.references import referred_ids
     from mammo_core.store import open_store
 
     store = open_store(uri)

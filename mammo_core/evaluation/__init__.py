@@ -9,7 +9,6 @@ from mammo_core.evaluation.aggregate import (
     per_patient,
 )
 from mammo_core.evaluation.comparison import ComparisonResult, LevelComparison, compare
-from mammo_core.evaluation.comparison_report import comparison_report, decision_report
 from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.evaluation.decisions import (
     DecisionRules,
@@ -22,8 +21,9 @@ from mammo_core.evaluation.decisions import (
 from mammo_core.evaluation.levels import LevelResult, PointResult
 from mammo_core.evaluation.patches import PatchEvaluation, patch_evaluation
 from mammo_core.evaluation.predictions import check_predictions
-from mammo_core.evaluation.region_report import SecondStageConfig
-from mammo_core.evaluation.run_report import report
+from mammo_core.evaluation.report.comparison import comparison_report, decision_report
+from mammo_core.evaluation.report.run import report
+from mammo_core.evaluation.second_stage.report import SecondStageConfig
 from mammo_core.evaluation.subgroups import Subgroup
 from mammo_core.evaluation.whole_image import EvaluationResult, evaluate
 

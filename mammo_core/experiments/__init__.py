@@ -1,6 +1,6 @@
 """Experiments: patch-pretraining, transfer curve, cross-validation.
 
-This room plans the units of work and puts their results together; `mammo_core.steps.units`
+This room plans the units of work and puts their results together; `mammo_core.experiments.units`
 does the work.
 """
 

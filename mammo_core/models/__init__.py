@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         heatmap,
         image_heatmap,
     )
-    from mammo_core.models.keras2 import Keras2Report, import_keras2
+    from mammo_core.models.keras2.model import Keras2Report, import_keras2
     from mammo_core.models.leaves import leaf_layers
     from mammo_core.models.networks import blocks, build_patch_network
     from mammo_core.models.places import Heatmap

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from mammo_core.errors import ModelError
-from mammo_core.models.hdf5_file import scan
+from mammo_core.models.keras2.hdf5 import scan
 
 _WEIGHTS = "model.weights.h5"
 _PARTS = {"config.json", "metadata.json", _WEIGHTS}

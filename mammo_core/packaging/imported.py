@@ -123,7 +123,7 @@ def import_model(
             received="a folder of that name" if out.is_dir() else "a patch network",
         )
     import_keras()
-    from mammo_core.models.keras2 import import_keras2
+    from mammo_core.models.keras2.model import import_keras2
 
     model, report = import_keras2(file)
     way = None if contract is None else _fitted(contract, model, file.name)
@@ -225,7 +225,7 @@ def _package(
     }
     patches: dict[str, Any] = {}
     if patch is not None:
-        from mammo_core.models.keras2 import import_keras2
+        from mammo_core.models.keras2.model import import_keras2
 
         network, report = import_keras2(patch.file)
         lineage["imported_patch_file_id"] = report.sha256

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from mammo_core.packaging import check_expected, load, resolve_version
+from mammo_core.packaging import check_expected, load
+from mammo_core.registry import resolve_version
 from mammo_core.serving.config import ServeConfig
 
 

@@ -78,9 +78,9 @@ def combine(
 @step("start-from")
 def start_from(context: StepContext) -> Manifest:
     """Take the patch classifier out of the package that training starts from."""
-    from mammo_core.packaging import resolve
     from mammo_core.packaging.contents import PATCH_MODEL
     from mammo_core.packaging.package import verify
+    from mammo_core.registry import resolve
 
     uri = context.recipe.image_training.start
     folder = resolve(uri)

@@ -18,10 +18,10 @@ from mammo_core.evaluation import (
     PatchEvaluation,
     patch_evaluation,
     report,
-    wording,
 )
 from mammo_core.evaluation import evaluate as evaluate_images
 from mammo_core.evaluation.averaging import shifted, shifts
+from mammo_core.evaluation.report import wording
 from mammo_core.features.frame import SPLITS, Frame, from_manifest
 from mammo_core.packaging.prediction import unit_of
 from mammo_core.preprocessing import Preprocessing

@@ -11,9 +11,9 @@ from mammo_core.datasets.manifests import put_bytes
 from mammo_core.datasets.readers import RecordSource
 from mammo_core.datasets.tables import put_table
 from mammo_core.errors import RecordError
-from mammo_core.evaluation.region_forest import FittedForest, fit_forest
-from mammo_core.evaluation.region_report import RegionResult, region_report
-from mammo_core.evaluation.regions import breast_table, feature_names, region_map
+from mammo_core.evaluation.second_stage.forest import FittedForest, fit_forest
+from mammo_core.evaluation.second_stage.regions import breast_table, feature_names, region_map
+from mammo_core.evaluation.second_stage.report import RegionResult, region_report
 from mammo_core.features.frame import IMAGE_CLASSES, from_manifest
 from mammo_core.metrics import auc_interval, delong_interval, roc_curve
 from mammo_core.progress import progress

@@ -13,10 +13,11 @@ from mammo_core.errors import ModelError
 from mammo_core.evaluation.aggregate import LEVELS, Unit
 from mammo_core.evaluation.decisions import DecisionRules
 from mammo_core.features.frame import IMAGE_CLASSES, SPLITS, from_manifest
-from mammo_core.packaging import GateResult, PackageManifest, SigningKey, TrainingData
-from mammo_core.packaging.kubeflow import ModelRegistry
-from mammo_core.packaging.registry import VersionRef, champion, versions
+from mammo_core.packaging import PackageManifest, SigningKey, TrainingData
 from mammo_core.recipes import Recipe
+from mammo_core.registry import GateResult
+from mammo_core.registry.kubeflow import ModelRegistry
+from mammo_core.registry.versions import VersionRef, champion, versions
 from mammo_core.steps.base import StepContext, step
 from mammo_core.steps.data import TABLES
 from mammo_core.steps.exams import source_of, with_scores
@@ -105,7 +106,7 @@ def _decide(
     unit: Unit,
 ) -> tuple[GateResult, Any]:
     """The decision, and the champion's predictions where there are any."""
-    from mammo_core.packaging import decide
+    from mammo_core.registry import decide
 
     recipe = context.recipe
     ours = read_table(context.store, evaluation, "test.parquet")
@@ -150,7 +151,8 @@ def _comparison(
     evaluation: Manifest,
 ) -> str:
     """The page of the decision: against the champion where the two could be compared."""
-    from mammo_core.evaluation import compare, comparison_report, decision_report
+    from mammo_core.evaluation import compare, decision_report
+    from mammo_core.evaluation.report import comparison as comparison_report
 
     name = context.recipe.model_name
     verdict = "Passed the gate." if result.passed else "Did not pass the gate."
@@ -178,7 +180,8 @@ def _champion_predictions(
 ) -> tuple[Any, str, Unit]:
     """The champion's predictions on this frame's test split, or why there are none; its unit."""
     prepare_keras()
-    from mammo_core.packaging import load, resolve
+    from mammo_core.packaging import load
+    from mammo_core.registry import resolve
 
     package = load(resolve(rival.uri))
     theirs = package.preprocessing.geometry.model_dump(mode="json")

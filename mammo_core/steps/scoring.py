@@ -89,7 +89,8 @@ def score(
 
 
 def _score(store: Store, model: str, source: str) -> tuple[Manifest, bool]:
-    from mammo_core.packaging import load, resolve, verify
+    from mammo_core.packaging import load, verify
+    from mammo_core.registry import resolve
 
     folder = resolve(model)
     named = verify(folder)

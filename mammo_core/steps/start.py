@@ -43,7 +43,8 @@ def start_package(uri: str) -> Start:
     Raises:
         ModelError: There is no such package, or a file of it is damaged.
     """
-    from mammo_core.packaging import resolve, verify
+    from mammo_core.packaging import verify
+    from mammo_core.registry import resolve
 
     folder = resolve(uri)
     return Start(folder, verify(folder).model_id)

@@ -9,7 +9,7 @@ from mammo_core.datasets.manifests import put_bytes
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import SourceError
 from mammo_core.features.frame import FRAME_KIND, Frame, from_manifest
-from mammo_core.packaging.registry import ChampionRef, champion
+from mammo_core.registry.versions import ChampionRef, champion
 from mammo_core.steps.base import StepContext, step
 from mammo_core.steps.data import TABLES
 from mammo_core.store import Store

@@ -53,7 +53,7 @@ def age(store, seconds, prefix=""):
 
 
 def referred(store):
-    from mammo_core.packaging.references import referred_ids
+    from mammo_core.registry.references import referred_ids
 
     return referred_ids(store)
 

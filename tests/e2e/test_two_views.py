@@ -17,8 +17,9 @@ import pytest
 
 from mammo_core import steps
 from mammo_core.datasets import Manifest, parse
-from mammo_core.packaging import load, resolve, verify
+from mammo_core.packaging import load, verify
 from mammo_core.recipes import load_recipe
+from mammo_core.registry import resolve
 from mammo_core.store import Store, open_store
 
 pytestmark = pytest.mark.slow

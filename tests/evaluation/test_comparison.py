@@ -3,13 +3,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from mammo_core.errors import ModelError, RecordError
-from mammo_core.evaluation import (
-    ComparisonResult,
-    EvaluationConfig,
-    compare,
-    comparison_report,
-    decision_report,
-)
+from mammo_core.evaluation import ComparisonResult, EvaluationConfig, compare, decision_report
+from mammo_core.evaluation.report import comparison as comparison_report
 
 CONFIG = EvaluationConfig(bootstrap_replicates=300)
 

@@ -9,7 +9,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from mammo_core.evaluation import EvaluationConfig, compare, comparison_report, evaluate, report
+from mammo_core.evaluation import EvaluationConfig, compare, evaluate, report
+from mammo_core.evaluation.report import comparison as comparison_report
 from mammo_core.reporting import Overlay
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

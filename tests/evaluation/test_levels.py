@@ -11,8 +11,8 @@ from mammo_core.evaluation import (
     evaluate,
     patch_evaluation,
     read,
-    wording,
 )
+from mammo_core.evaluation.report import wording
 
 CONFIG = EvaluationConfig(bootstrap_replicates=200)
 

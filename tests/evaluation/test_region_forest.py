@@ -6,8 +6,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from mammo_core.errors import ModelError, RecordError
-from mammo_core.evaluation.region_forest import ForestConfig, RegionForest, _fit, fit_forest
-from mammo_core.evaluation.region_report import RegionResult, region_report
+from mammo_core.evaluation.second_stage.forest import ForestConfig, RegionForest, _fit, fit_forest
+from mammo_core.evaluation.second_stage.report import RegionResult, region_report
 
 NAMES = ("area", "peak", "noise", "nobody")
 CONFIG = ForestConfig(trees=20, max_depths=(2, 4), least_splits=(0.05, 0.3), folds=3)

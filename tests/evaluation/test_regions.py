@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from mammo_core.errors import RecordError
-from mammo_core.evaluation.regions import (
+from mammo_core.evaluation.second_stage.regions import (
     REGION_FEATURES,
     RegionConfig,
     breast_features,

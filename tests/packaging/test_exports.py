@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from mammo_core.errors import ModelError
-from mammo_core.packaging import build, load, push, resolve, verify
+from mammo_core.packaging import build, load, verify
 from mammo_core.packaging.keras_file import import_keras
 from mammo_core.packaging.samples import phantom_samples
 from mammo_core.preprocessing import Conversion, Geometry, Preprocessing
+from mammo_core.registry import push, resolve
 from mammo_core.store import open_store
 
 

@@ -14,8 +14,9 @@ import mammo_core.models  # noqa: F401 - what the issue says to import before lo
 from mammo_core.cli.models import app
 from mammo_core.cli.score import score as score_command
 from mammo_core.errors import ModelError, RecipeError
-from mammo_core.packaging import load, resolve, selfcheck
+from mammo_core.packaging import load, selfcheck
 from mammo_core.packaging.imported import CLASSES, PUBLISHED, import_model, published_mean
+from mammo_core.registry import resolve
 
 WHOLE = "tiny_gray_whole_vggtop.h5"
 

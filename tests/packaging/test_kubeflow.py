@@ -9,7 +9,7 @@ import pytest
 
 from mammo_core.errors import StoreError
 from mammo_core.packaging import PackageManifest
-from mammo_core.packaging.kubeflow import ModelRegistry
+from mammo_core.registry.kubeflow import ModelRegistry
 
 API = "/api/model_registry/v1alpha3"
 MANIFEST = PackageManifest(format=2, name="m", model_id="a" * 64, versions={})

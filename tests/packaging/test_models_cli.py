@@ -11,7 +11,8 @@ from mammo_core.cli.models import app
 from mammo_core.datasets import Manifest, publish
 from mammo_core.datasets.tables import put_table
 from mammo_core.errors import ModelError
-from mammo_core.packaging import champion, push, verify
+from mammo_core.packaging import verify
+from mammo_core.registry import champion, push
 from mammo_core.store import open_store
 
 

@@ -6,18 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mammo_core.errors import ModelError, StoreError
-from mammo_core.packaging import (
-    champion,
-    load,
-    models,
-    promote,
-    push,
-    resolve,
-    rollback,
-    verify,
-    versions,
-)
-from mammo_core.packaging import registry as registry_module
+from mammo_core.packaging import load, verify
+from mammo_core.registry import champion, models, promote, push, resolve, rollback, versions
+from mammo_core.registry import versions as registry_module
 from mammo_core.store import open_store
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from mammo_core.errors import ModelError
-from mammo_core.packaging import SigningKey, load, push, verify
+from mammo_core.packaging import SigningKey, load, verify
 from mammo_core.packaging.checksums import write_sums
+from mammo_core.registry import push
 from mammo_core.store import open_store
 
 

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from mammo_core.errors import ModelError
-from mammo_core.packaging import check_expected, load, promote, push, rollback, verify
-from mammo_core.packaging.compare import compare_packages
+from mammo_core.packaging import check_expected, load, verify
 from mammo_core.packaging.exports import export
 from mammo_core.packaging.keras_file import import_keras
 from mammo_core.packaging.samples import phantom_samples
 from mammo_core.preprocessing import Geometry, Preprocessing
+from mammo_core.registry import promote, push, rollback
+from mammo_core.registry.comparison import compare_packages
 
 SIZE = (64, 48)
 WAY = Preprocessing(geometry=Geometry(height=SIZE[0], width=SIZE[1]), mean=60.0)

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from mammo_core.cli import models as models_cli
 from mammo_core.cli.score import score as score_command
 from mammo_core.errors import ModelError, RecipeError
-from mammo_core.packaging import push
+from mammo_core.registry import push
 from mammo_core.store import open_store
 
 # The commands as the root registers them, so that they are tested before and without it.

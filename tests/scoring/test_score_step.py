@@ -8,7 +8,7 @@ import pytest
 
 from mammo_core import steps
 from mammo_core.datasets import parse
-from mammo_core.packaging import push
+from mammo_core.registry import push
 from mammo_core.store import open_store
 
 

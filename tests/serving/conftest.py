@@ -16,9 +16,10 @@ def served_package(tmp_path_factory):
     """A published package with an operating point, in a registry."""
     from mammo_core.evaluation.decisions import DecisionRules, LevelRules, NamedPoint
     from mammo_core.metrics import Calibration
-    from mammo_core.packaging import TrainingData, build, push
+    from mammo_core.packaging import TrainingData, build
     from mammo_core.packaging.keras_file import import_keras
     from mammo_core.preprocessing import Geometry, Preprocessing
+    from mammo_core.registry import push
     from mammo_core.store import open_store
 
     keras = import_keras()
@@ -52,7 +53,8 @@ def served_package(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def package(served_package):
-    from mammo_core.packaging import load, resolve
+    from mammo_core.packaging import load
+    from mammo_core.registry import resolve
 
     return load(resolve(served_package))
 

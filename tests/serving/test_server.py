@@ -155,7 +155,7 @@ def test_a_changed_package_is_not_served(served_package, tmp_path, monkeypatch):
     import subprocess
     import sys
 
-    from mammo_core.packaging import resolve
+    from mammo_core.registry import resolve
 
     shutil.copytree(resolve(served_package), tmp_path / "package")
     with (tmp_path / "package/model.keras").open("r+b") as file:

@@ -8,7 +8,8 @@ import pytest
 
 from mammo_core.datasets import Manifest, publish
 from mammo_core.datasets.manifests import put_bytes
-from mammo_core.evaluation import EvaluationConfig, evaluate, wording
+from mammo_core.evaluation import EvaluationConfig, evaluate
+from mammo_core.evaluation.report import wording
 from mammo_core.steps import show_evaluation
 from mammo_core.store import open_store
 

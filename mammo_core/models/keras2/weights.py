@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo_core.errors import ModelError
-from mammo_core.models.hdf5_file import StoredLayer, StoredModel
-from mammo_core.models.keras2_config import Entry
+from mammo_core.models.keras2.architecture import Entry
+from mammo_core.models.keras2.hdf5 import StoredLayer, StoredModel
 
 Values = npt.NDArray[np.float32]
 Stored = Mapping[tuple[str, str], Values]

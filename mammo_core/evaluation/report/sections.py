@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from mammo_core.evaluation import wording
 from mammo_core.evaluation.levels import LevelResult
+from mammo_core.evaluation.report import wording
 from mammo_core.evaluation.whole_image import EvaluationResult
 from mammo_core.reporting import (
     Page,

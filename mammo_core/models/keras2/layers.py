@@ -10,8 +10,8 @@ from typing import Any
 from keras import layers
 
 from mammo_core.errors import ModelError
-from mammo_core.models import keras2_settings as check
-from mammo_core.models.keras2_settings import Check, UnfitError
+from mammo_core.models.keras2.model import settings as check
+from mammo_core.models.keras2.settings import Check, UnfitError
 
 
 @dataclass(frozen=True)

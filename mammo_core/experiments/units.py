@@ -102,7 +102,7 @@ def run_units(
 
     def one(unit: Unit) -> None:
         say(f"begins: {unit.name}")
-        command = [sys.executable, "-m", "mammo_core.steps.units", store.uri, run_id, folder]
+        command = [sys.executable, "-m", "mammo_core.experiments.units", store.uri, run_id, folder]
         code = subprocess.run(
             [*command, unit.to_json()], env={**os.environ, **follow_me()}, check=False
         ).returncode
@@ -172,7 +172,8 @@ def _scores(
         preprocessing = training_preprocessing(trained)
     else:
         prepare_keras()
-        from mammo_core.packaging import load, resolve
+        from mammo_core.packaging import load
+        from mammo_core.registry import resolve
 
         package = load(resolve(recipe.image_training.start))
         model, preprocessing = package.model, package.preprocessing

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mammo_core.evaluation import report_sections as sections
 from mammo_core.evaluation.patches import PatchEvaluation
+from mammo_core.evaluation.report import sections
 from mammo_core.evaluation.whole_image import EvaluationResult
 from mammo_core.reporting import (
     Overlay,

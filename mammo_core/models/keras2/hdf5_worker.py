@@ -1,6 +1,6 @@
 """The process that the HDF5 library runs in: one file in, plain floats out.
 
-Started by `hdf5_file.py` as a script of its own, so that a damaged file which crashes the
+Started by `hdf5.py` as a script of its own, so that a damaged file which crashes the
 library, hangs it or asks for too much memory costs this process only. It imports nothing of
 the library, follows no link, loads no filter plugin and unpickles nothing.
 """

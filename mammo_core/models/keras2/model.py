@@ -13,10 +13,10 @@ from typing import Any
 import keras
 
 from mammo_core.errors import ModelError
-from mammo_core.models.hdf5_file import read_model
-from mammo_core.models.keras2_config import Entry, parse
-from mammo_core.models.keras2_graph import build
-from mammo_core.models.keras2_weights import assign, check_bounds
+from mammo_core.models.keras2.architecture import Entry, parse
+from mammo_core.models.keras2.graph import build
+from mammo_core.models.keras2.hdf5 import read_model
+from mammo_core.models.keras2.weights import assign, check_bounds
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mammo_core.evaluation import wording
-from mammo_core.evaluation.region_forest import ForestConfig
-from mammo_core.evaluation.regions import RegionConfig
+from mammo_core.evaluation.report import wording
+from mammo_core.evaluation.second_stage.forest import ForestConfig
+from mammo_core.evaluation.second_stage.regions import RegionConfig
 from mammo_core.metrics import DeLongInterval, Interval, RocCurve
 from mammo_core.reporting import Page, Table, roc_plot
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from mammo_core.errors import ModelError
 from mammo_core.packaging.checksums import SUMS, read_sums
-from mammo_core.packaging.registry import models, versions
+from mammo_core.registry.versions import models, versions
 from mammo_core.store import Store
 
 

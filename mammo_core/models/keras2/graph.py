@@ -5,8 +5,8 @@ from typing import Any
 import keras
 
 from mammo_core.errors import ModelError
-from mammo_core.models.keras2_config import Entry, Reference
-from mammo_core.models.keras2_weights import Stored, initializer
+from mammo_core.models.keras2.architecture import Entry, Reference
+from mammo_core.models.keras2.weights import Stored, initializer
 
 
 def build(entry: Entry, stored: Stored, what: str) -> keras.Model:

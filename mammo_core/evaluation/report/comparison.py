@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mammo_core.evaluation import wording
 from mammo_core.evaluation.comparison import ComparisonResult, LevelComparison
-from mammo_core.evaluation.report_sections import DIAGONAL
+from mammo_core.evaluation.report import wording
+from mammo_core.evaluation.report.sections import DIAGONAL
 from mammo_core.reporting import Page, Table, curves_plot, forest_plot
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mammo_core.errors import ModelError
-from mammo_core.models import keras2_settings as check
-from mammo_core.models.keras2_layers import Kind, kind_of
-from mammo_core.models.keras2_settings import UnfitError
+from mammo_core.models.keras2.layers import Kind, kind_of
+from mammo_core.models.keras2.model import settings as check
+from mammo_core.models.keras2.settings import UnfitError
 
 _DEEP = 16
 _LAYERS = 20_000
