@@ -1,8 +1,11 @@
 """From images to breasts and patients."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+
+from mammo_core.errors import ModelError
+from mammo_core.models.config import VIEWS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,6 +87,27 @@ def in_two_views(predictions: "pd.DataFrame") -> "pd.DataFrame":
         predictions: One row per image, columns as in `evaluate`.
     """
     return predictions[predictions["view"].astype(str).str.upper().isin(["CC", "MLO"])]
+
+
+def unit_of(model: Any) -> Unit:
+    """Return what a network sees at once, judged by its inputs.
+
+    Args:
+        model: A `keras.Model`.
+
+    Raises:
+        ModelError: It takes neither one image nor the two views of a breast.
+    """
+    names = [tensor.name for tensor in model.inputs]
+    if len(names) == 1:
+        return "image"
+    if names == list(VIEWS):
+        return "breast"
+    raise ModelError(
+        "This whole-image classifier cannot be used",
+        expected=f"a network that takes one image, or the inputs {' and '.join(VIEWS)}",
+        received=f"one that takes {', '.join(names)}",
+    )
 
 
 def _group(table: "pd.DataFrame", keys: list[str], how: str) -> "pd.DataFrame":

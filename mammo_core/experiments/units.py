@@ -17,7 +17,7 @@ from mammo_core.datasets import parse
 from mammo_core.datasets.tables import from_parquet
 from mammo_core.errors import MammoError, StoreError
 from mammo_core.experiments import Kind, Unit
-from mammo_core.processes import follow_me, follow_parent
+from mammo_core.processes import child_environment, follow_parent
 from mammo_core.recipes import Recipe, load_recipe
 from mammo_core.store import Store, open_store
 
@@ -104,7 +104,7 @@ def run_units(
         say(f"begins: {unit.name}")
         command = [sys.executable, "-m", "mammo_core.experiments.units", store.uri, run_id, folder]
         code = subprocess.run(
-            [*command, unit.to_json()], env={**os.environ, **follow_me()}, check=False
+            [*command, unit.to_json()], env={**os.environ, **child_environment()}, check=False
         ).returncode
         if code:
             failed.append(f"{unit.name} (exit code {code})")
@@ -160,9 +160,9 @@ def run_unit(store: Store, run_id: str, folder: str, unit: Unit) -> None:
 def _scores(
     store: Store, recipe: Recipe, run_id: str, made: dict[str, Any], trained: Any
 ) -> pd.DataFrame:
+    from mammo_core.evaluation.inference import image_predictions
     from mammo_core.features.frame import from_manifest
     from mammo_core.steps.base import StepContext
-    from mammo_core.steps.evaluation import image_predictions
     from mammo_core.steps.networks import load_network, prepare_keras, training_preprocessing
 
     frame = from_manifest(store, made["frame"])

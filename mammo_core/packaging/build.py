@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo_core.errors import ModelError
-from mammo_core.evaluation.aggregate import Unit
+from mammo_core.evaluation.aggregate import Unit, unit_of
 from mammo_core.evaluation.decisions import DecisionRules
 from mammo_core.packaging.card import INTENDED_USE, LIMITATIONS, card, markdown
 from mammo_core.packaging.checksums import digest, write_sums
@@ -32,7 +32,7 @@ from mammo_core.packaging.contents import (
 )
 from mammo_core.packaging.exports import Export, export
 from mammo_core.packaging.keras_file import write_model
-from mammo_core.packaging.prediction import predict, unit_of
+from mammo_core.packaging.prediction import predict
 from mammo_core.packaging.samples import phantom_samples
 from mammo_core.packaging.signing import SigningKey, sign
 from mammo_core.preprocessing import Preprocessing

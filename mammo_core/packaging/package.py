@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo_core.errors import ModelError
-from mammo_core.evaluation.aggregate import Unit
+from mammo_core.evaluation.aggregate import Unit, unit_of
 from mammo_core.evaluation.averaging import averaged
 from mammo_core.evaluation.decisions import DecisionRules
 from mammo_core.packaging.checksums import verify_sums
@@ -28,7 +28,7 @@ from mammo_core.packaging.contents import (
     read_json,
 )
 from mammo_core.packaging.keras_file import import_keras
-from mammo_core.packaging.prediction import predict, unit_of
+from mammo_core.packaging.prediction import predict
 from mammo_core.packaging.signing import verify_signature
 from mammo_core.preprocessing import Preprocessing
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo_core.errors import ModelError
-from mammo_core.evaluation.aggregate import Unit
+from mammo_core.evaluation.aggregate import Unit, unit_of
 from mammo_core.models.config import VIEWS
 from mammo_core.packaging.contents import POSITIVE
 from mammo_core.preprocessing import Preprocessing
@@ -30,27 +30,6 @@ def predict(
         inputs = to_inputs(some, [""] * len(some), preprocessing.to_network, lambda x, _: x)
         parts.append(_positive(np.asarray(model.predict_on_batch(inputs)), label_map))
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
-
-
-def unit_of(model: Any) -> Unit:
-    """Return what a network sees at once, by its inputs.
-
-    Args:
-        model: A `keras.Model`.
-
-    Raises:
-        ModelError: It takes neither one image nor the two views of a breast.
-    """
-    names = [tensor.name for tensor in model.inputs]
-    if len(names) == 1:
-        return "image"
-    if names == list(VIEWS):
-        return "breast"
-    raise ModelError(
-        "This whole-image classifier cannot be packaged",
-        expected=f"a network that takes one image, or the inputs {' and '.join(VIEWS)}",
-        received=f"one that takes {', '.join(names)}",
-    )
 
 
 def named_inputs(pixels: npt.NDArray[np.uint16]) -> dict[str, npt.NDArray[np.uint16]]:

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from mammo_core.evaluation.aggregate import Unit
+from mammo_core.evaluation.aggregate import Unit, unit_of
 from mammo_core.models.config import VIEWS
-from mammo_core.packaging.prediction import named_inputs, positive_column, unit_of
+from mammo_core.packaging.prediction import named_inputs, positive_column
 from mammo_core.preprocessing import TARGET_SCALE, Preprocessing
 
 

@@ -3,44 +3,30 @@
 import json
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from mammo_core.datasets import Manifest, content_id, publish
 from mammo_core.datasets.manifests import fetch_verified, find, put_bytes
-from mammo_core.datasets.readers import RecordSource
 from mammo_core.datasets.tables import put_table, read_table
 from mammo_core.evaluation import (
     LEVELS,
-    EvaluationConfig,
     EvaluationResult,
-    PatchEvaluation,
-    patch_evaluation,
     report,
 )
 from mammo_core.evaluation import evaluate as evaluate_images
-from mammo_core.evaluation.averaging import shifted, shifts
+from mammo_core.evaluation.aggregate import unit_of
+from mammo_core.evaluation.inference import evaluate_patches, image_predictions, leaking_images
+from mammo_core.evaluation.pictures import heatmap_overlays, patch_examples
 from mammo_core.evaluation.report import wording
 from mammo_core.features.frame import SPLITS, Frame, from_manifest
-from mammo_core.packaging.prediction import unit_of
-from mammo_core.preprocessing import Preprocessing
-from mammo_core.progress import progress
 from mammo_core.steps.base import StepContext, step
 from mammo_core.steps.data import TABLES, rejects_of
-from mammo_core.steps.exams import source_of, with_scores
 from mammo_core.steps.networks import load_network, training_preprocessing
-from mammo_core.steps.pictures import overlays_of, patch_examples
 from mammo_core.store import Store
 
 #: Raised by hand when the numbers or the report change.
 EVALUATION_REVISION = 4
 EVALUATION = "evaluations"
-#: Of a frame, what evaluation needs of an image: the last three make subgroups.
-_COLUMNS = [
-    *("image_id", "patient_key", "view_id", "laterality", "view", "label"),
-    *("source", "breast_density", "lesion_types"),
-]
 #: What a report says of a network that sees both views.
 _PER_BREAST = {
     "Probability": "of a breast by both of its views: each of its images has it, and what is per "
@@ -154,13 +140,23 @@ def _evaluate_and_report(
     )
     table = read_table(store, patches, "patches.parquet")
     labels = data.patch_labels(table, "test", recipe.label_map)
-    patch_result = _evaluate_patches(context, patches, data, labels, patch_model, preprocessing)
+    patch_result = evaluate_patches(
+        store,
+        patches,
+        data,
+        labels,
+        patch_model,
+        preprocessing,
+        classes=recipe.label_map.names,
+        replicates=recipe.evaluation.bootstrap_replicates,
+        seed=recipe.seed,
+    )
     reached = f"test AUC {result.auc:.4f}"
     if unit_of(image_model) == "breast" and result.breast_auc is not None:
         reached += f" per image, {result.breast_auc.value:.4f} per breast"
     context.say(f"{reached}, patch accuracy {patch_result.accuracy:.4f}")
 
-    overlays, regions = overlays_of(
+    overlays, regions = heatmap_overlays(
         store,
         images,
         predictions["test"],
@@ -232,30 +228,17 @@ def _evaluate_and_report(
 
 
 def _leaked(context: StepContext, images: Manifest, frame: Frame) -> tuple[list[str], pd.DataFrame]:
-    """Patients on both sides of the official split, and those of their test images left out.
+    """Patients on both sides of the official split, and their test images that were left out.
 
-    They are no part of the test set, but of the split that others report on.
-
-    Returns:
-        The patients, none where the split or the labels are of our own making; and the images
-        that `official-without-leak` took from test, as rows of a frame.
+    None where the split or the labels are not the official ones.
     """
-    recipe, empty = context.recipe, frame.images[:0]
-    if not recipe.split.name.startswith("official") or frame.shuffled_labels:
-        return [], empty
-    leaking = list(frame.facts["leaking_patients"])
-    indexed = find(context.store, TABLES, images.lineage["tables"])
-    if not leaking or indexed is None or recipe.split.leak != "drop_from_test":
-        return leaking, empty
-    known = read_table(context.store, indexed, "images.parquet")
-    converted = read_table(context.store, images, "statistics.parquet")["image_id"]
-    lost = known[
-        known["patient_key"].isin(leaking)
-        & known["official_splits"].eq("test")
-        & known["image_id"].isin(converted)
-        & ~known["image_id"].isin(frame.images["image_id"])
-    ]
-    return leaking, lost.rename(columns={"malignant": "label"}).reset_index(drop=True)
+    split = context.recipe.split
+    if not split.name.startswith("official") or frame.shuffled_labels:
+        return [], frame.images[:0]
+    tables = find(context.store, TABLES, images.lineage["tables"])
+    drops_test = split.leak == "drop_from_test"
+    dropped = leaking_images(context.store, images, frame, tables, drops_test)
+    return list(frame.facts["leaking_patients"]), dropped
 
 
 def _more_numbers(result: EvaluationResult) -> dict[str, float]:
@@ -272,78 +255,6 @@ def _more_numbers(result: EvaluationResult) -> dict[str, float]:
         "specificity": result.specificity,
     }
     return {name: float(value) for name, value in found.items() if isinstance(value, float)}
-
-
-def image_predictions(
-    store: Store,
-    images: Manifest,
-    rows: pd.DataFrame,
-    model: Any,
-    preprocessing: Preprocessing,
-    config: EvaluationConfig,
-) -> pd.DataFrame:
-    """Score images, averaged over flips and translations as configured.
-
-    Args:
-        store: Where the images are.
-        images: The image dataset.
-        rows: Of a frame, the images to score.
-        model: The whole-image classifier.
-        preprocessing: The way pixels reach it.
-        config: Flips and translations.
-
-    Returns:
-        A row per image: image_id, patient_key, view_id, laterality, view, label, source,
-        breast_density, lesion_types, probability (malignant, [0, 1]). A network of both views
-        gives each image of CC and MLO the probability of its breast.
-    """
-    from mammo_core.training import predict
-
-    unit = unit_of(model)
-    source = source_of(store, images, rows, unit)
-    if not source.size:  # who needs rows says so
-        return with_scores(rows[_COLUMNS], {}, unit)
-    places = shifts(config.translation)
-    total: Any = 0.0
-    with progress(f"score {unit}s", source.size * len(places), f"{unit}s") as shown:
-        for down, right in places:
-
-            def to_network(
-                pixels: npt.NDArray[np.uint16], down: int = down, right: int = right
-            ) -> npt.NDArray[np.float32]:
-                return preprocessing.to_network(shifted(pixels, down, right))
-
-            ids, probabilities, _ = predict(
-                model, source, to_network, config.flips, on_batch=shown.advance
-            )
-            total = total + probabilities[:, 1].astype(float)
-    return with_scores(rows[_COLUMNS], dict(zip(ids, total / len(places), strict=True)), unit)
-
-
-def _evaluate_patches(
-    context: StepContext,
-    patches: Manifest,
-    frame: Frame,
-    labels: dict[str, int],
-    model: Any,
-    preprocessing: Preprocessing,
-) -> PatchEvaluation:
-    from mammo_core.training import predict
-
-    classes = context.recipe.label_map.names
-    source = RecordSource(context.store, patches, labels, classes=len(classes), batch_size=64)
-    ids, probabilities, truth = predict(model, source, preprocessing.to_network)
-    table = read_table(context.store, patches, "patches.parquet")
-    image_of = dict(zip(table["patch_id"], table["image_id"], strict=True))
-    patient_of = dict(zip(frame.images["image_id"], frame.images["patient_key"], strict=True))
-    return patch_evaluation(
-        truth,
-        probabilities,
-        classes,
-        groups=[patient_of[image_of[id]] for id in ids],
-        replicates=context.recipe.evaluation.bootstrap_replicates,
-        seed=context.recipe.seed,
-    )
 
 
 def _history(store: Store, training: Manifest) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from mammo_core.datasets.manifests import put_bytes
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import ModelError
 from mammo_core.evaluation.aggregate import LEVELS, Unit
+from mammo_core.evaluation.breasts import assign_probabilities, record_source
 from mammo_core.evaluation.decisions import DecisionRules
 from mammo_core.features.frame import IMAGE_CLASSES, SPLITS, from_manifest
 from mammo_core.packaging import PackageManifest, SigningKey, TrainingData
@@ -20,7 +21,6 @@ from mammo_core.registry.kubeflow import ModelRegistry
 from mammo_core.registry.versions import VersionRef, champion, versions
 from mammo_core.steps.base import StepContext, step
 from mammo_core.steps.data import TABLES
-from mammo_core.steps.exams import source_of, with_scores
 from mammo_core.steps.networks import (
     load_network,
     prepare_keras,
@@ -191,7 +191,7 @@ def _champion_predictions(
         return None, obstacle, package.unit
     scored = context.recipe.evaluation  # both alike
     rows = from_manifest(context.store, frame).split("test")
-    source = source_of(context.store, images, rows, package.unit)
+    source = record_source(context.store, images, rows, package.unit)
     if not source.size:
         return None, "the champion sees CC and MLO views, and the test split has none", package.unit
     scores: dict[str, float] = {}
@@ -199,7 +199,7 @@ def _champion_predictions(
         found = package.predict(batch.pixels, flips=scored.flips, translation=scored.translation)
         scores.update(zip(batch.ids, map(float, found), strict=True))
     columns = ["image_id", "patient_key", "view_id", "laterality", "view", "label"]
-    return with_scores(rows[columns], scores, package.unit), "", package.unit
+    return assign_probabilities(rows[columns], scores, package.unit), "", package.unit
 
 
 def _trained_as(

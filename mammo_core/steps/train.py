@@ -10,12 +10,12 @@ from typing import Any
 from mammo_core.datasets import Manifest, content_id, publish
 from mammo_core.datasets.manifests import StoredFile, put_bytes
 from mammo_core.datasets.tables import read_table
+from mammo_core.evaluation.breasts import breast_views
 from mammo_core.features.frame import IMAGE_CLASSES, Frame, from_manifest
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.recipes import Recipe
 from mammo_core.steps.base import StepContext, step
 from mammo_core.steps.curves import Curves
-from mammo_core.steps.exams import exams_of
 from mammo_core.steps.networks import prepare_keras, preprocessing_of
 from mammo_core.steps.start import begin_image_model, start_package
 from mammo_core.training.config import FitConfig, ImageTrainingConfig, PatchTrainingConfig
@@ -234,7 +234,7 @@ def _exams(
     return ExamSource(
         context.store,
         images,
-        exams_of(frame.split(split)),
+        breast_views(frame.split(split)),
         classes=len(IMAGE_CLASSES),
         batch_size=config.batch_size,
         shuffle_seed=context.recipe.seed if split == "train" else None,

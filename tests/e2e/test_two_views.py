@@ -146,7 +146,7 @@ def test_training_goes_on_from_it_and_both_make_an_ensemble(work, capsys):
 
     train("on", _SHARED)
     from mammo_core.models import load_model
-    from mammo_core.packaging.prediction import unit_of
+    from mammo_core.evaluation.aggregate import unit_of
     from mammo_core.steps.networks import unit_of_training
 
     theirs = load(resolve(f"{work.store.uri}/models/tiny/2"))

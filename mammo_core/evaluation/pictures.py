@@ -52,7 +52,7 @@ def patch_examples(
     return {classes[index]: np.stack(pictures[index]) for index in sorted(pictures)}
 
 
-def overlays_of(
+def heatmap_overlays(
     store: Store,
     images: Manifest,
     predictions: pd.DataFrame,
