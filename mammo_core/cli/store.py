@@ -41,7 +41,7 @@ def put(
     from mammo_core.store.upload import upload
 
     source = SourceFiles(str(folder))
-    source.require(f"folder {folder}")
+    source.require_root(f"folder {folder}")
     files = {name: source.local(name) for name in source.entries}
     store = open_store(uri)
     start = time.monotonic()

@@ -11,6 +11,7 @@ from mammo_core.errors import RecordError
 from mammo_core.features.frame import FRAME_KIND, FRAME_REVISION, PATCH_CLASSES, SPLITS
 from mammo_core.features.join import Wanted
 from mammo_core.preprocessing import RESCALE_FACTOR, IntensityConfig
+from mammo_core.sources.splits import require_disjoint
 from mammo_core.store import Store
 
 _COLUMNS = {
@@ -57,10 +58,11 @@ def assemble(
         lineage: Ids of what the features were made from.
 
     Raises:
-        RecordError: No training image, a patient in two splits, a lesion without a class.
+        RecordError: No training image, or a lesion without a class.
+        SourceError: A patient is in two splits.
     """
     chosen = images[images["split"] != "excluded"]
-    assert_disjoint(chosen)
+    require_disjoint(chosen)
     frame_images = chosen[list(_COLUMNS)].rename(columns=_COLUMNS).reset_index(drop=True)
     frame_lesions = _lesions(lesions, chosen)
     train = chosen[chosen["split"] == "train"]
@@ -159,22 +161,3 @@ def _counts(images: pd.DataFrame, split: str) -> dict[str, int]:
         "patients": int(own["patient_key"].nunique()),
         "malignant": int(own["label"].sum()),
     }
-
-
-def assert_disjoint(images: pd.DataFrame) -> None:
-    """Refuse a table in which a patient has images in two splits.
-
-    Args:
-        images: With the columns patient_key and split.
-
-    Raises:
-        RecordError: Names how many patients and the first of them.
-    """
-    splits = images.groupby("patient_key")["split"].nunique()
-    both = splits[splits > 1]
-    if len(both):
-        raise RecordError(
-            f"{len(both)} patients are in more than one split, the first is {both.index[0]}",
-            expected="every patient in one split",
-            received=f"{sorted(images.loc[images['patient_key'] == both.index[0], 'split'])}",
-        )

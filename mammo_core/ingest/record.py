@@ -161,7 +161,7 @@ def _checked(files: SourceFiles, name: str, digest: str, read: Callable[[Path], 
     found = "no such file"
     for attempt in range(_ATTEMPTS):
         try:
-            with files.at_hand(name) as path:
+            with files.as_local_file(name) as path:
                 found = f"SHA-256 {file_sha256(path)}"
                 if found == f"SHA-256 {digest}":
                     return read(path)

@@ -227,7 +227,7 @@ def _breast_of(file: FoundFile, keys: PatientKeys) -> tuple[str, str] | None:
 
 
 def _told(file: FoundFile, keys: PatientKeys, whole: bool) -> tuple[ImageFacts | None, str]:
-    with file.at_hand() if whole else file.header_at_hand() as path:
+    with file.as_local_file() if whole else file.as_local_header() as path:
         try:
             # What a model takes of raw data is asked when the pixels are read.
             facts = read_any_facts(path, file.name, for_processing=True)

@@ -28,7 +28,7 @@ class FoundFile:
     source: SourceFiles | None = None
 
     @contextmanager
-    def at_hand(self) -> Iterator[Path]:
+    def as_local_file(self) -> Iterator[Path]:
         """Give a local file for the length of a block.
 
         Raises:
@@ -37,12 +37,12 @@ class FoundFile:
         if self.path is not None:
             yield self.path
         elif self.source is not None:
-            with self.source.at_hand(self.name) as path:
+            with self.source.as_local_file(self.name) as path:
                 yield path
 
     @contextmanager
-    def header_at_hand(self) -> Iterator[Path]:
-        """Give a local file that starts as this one does: see `SourceFiles.header_at_hand`.
+    def as_local_header(self) -> Iterator[Path]:
+        """Give a local file that starts as this one does: see `SourceFiles.as_local_header`.
 
         Raises:
             StoreError: The server failed.
@@ -50,7 +50,7 @@ class FoundFile:
         if self.path is not None:
             yield self.path
         elif self.source is not None:
-            with self.source.header_at_hand(self.name) as path:
+            with self.source.as_local_header(self.name) as path:
                 yield path
 
 

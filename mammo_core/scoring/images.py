@@ -63,7 +63,7 @@ def read(
         OSError: The disk failed.
         StoreError: The server failed.
     """
-    with file.at_hand() as path:
+    with file.as_local_file() as path:
         try:
             digest, pixels, facts = _decoded(path, file.name, models)
         except (DicomError, RecipeError, RecordError) as error:

@@ -187,7 +187,7 @@ def assemble(
                     return _Checked(reason=str(error))
 
             question = f"mask {mask_path} of {(facts.rows, facts.columns)}"
-            return files.recall(question, [file] if file else [], _CHECKED, check)
+            return files.cached(question, [file] if file else [], _CHECKED, check)
 
         checked = run_all(pool, look, wanted, "masks", progress)
     lesions: list[Row] = []

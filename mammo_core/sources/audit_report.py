@@ -19,7 +19,7 @@ from mammo_core.errors import DicomError, RecipeError
 from mammo_core.imaging import resize, to_full_range
 from mammo_core.reporting import Page, Table, contact_sheet
 from mammo_core.sources.audit import audit
-from mammo_core.sources.findings import Findings
+from mammo_core.sources.file_fact_cache import FileFactCache
 from mammo_core.sources.source_files import SourceFiles
 from mammo_core.sources.source_tables import ProgressCall, run_all
 from mammo_core.sources.splits import SplitResult, official_sides
@@ -34,7 +34,7 @@ Thumbnail = np.ndarray[Any, np.dtype[np.uint16]]
 
 
 @dataclass(frozen=True)
-class Seen:
+class FileInspection:
     """What the files themselves tell, beyond the tables.
 
     Args:
@@ -44,7 +44,7 @@ class Seen:
         compared: Whether images were compared by pixels at all.
         thumbnails: image_id → (176, 136) uint16, [0, 65535], of the images to show.
         undecodable: image_id → why its pixels could not be decoded.
-        findings: Where the drawn pictures are kept between runs.
+        fact_cache: Where the drawn pictures are kept between runs.
     """
 
     spacing: dict[str, str] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Seen:
     compared: bool = False
     thumbnails: dict[str, Thumbnail] = field(default_factory=dict)
     undecodable: dict[str, str] = field(default_factory=dict)
-    findings: Findings | None = None
+    fact_cache: FileFactCache | None = None
 
     def duplicates(self) -> list[list[str]]:
         """Return the groups of images with equal pixels, though their files differ."""
@@ -62,12 +62,12 @@ class Seen:
         return [group for group in groups.values() if len(group) > 1]
 
 
-def see(
+def inspect_files(
     files: SourceFiles,
     images: pd.DataFrame,
     split: SplitResult | None = None,
     progress: ProgressCall | None = None,
-) -> Seen:
+) -> FileInspection:
     """Read the headers of all images, and decode those worth a look.
 
     Only images of equal size can have equal pixels: of them, and of the few that are shown,
@@ -86,13 +86,13 @@ def see(
     """
     sizes = Counter(zip(images["rows"], images["columns"], strict=True))
     shown = {image_id for group in _groups(images, split).values() for image_id in group}
-    seen = Seen(compared=not files.remote, findings=files.findings)
+    seen = FileInspection(compared=not files.remote, fact_cache=files.fact_cache)
 
     def look(row: Any) -> None:
         twin = seen.compared and sizes[row.rows, row.columns] > 1
         drawn = row.image_id in shown
         question = f"audit, compared: {twin}, drawn: {drawn}"
-        one = files.recall(question, [row.path], _ONE, lambda: _look(files, row.path, twin, drawn))
+        one = files.cached(question, [row.path], _ONE, lambda: _look(files, row.path, twin, drawn))
         seen.spacing[row.image_id] = one.spacing
         if one.pixel_sha256:
             seen.pixel_sha256[row.image_id] = one.pixel_sha256
@@ -123,7 +123,7 @@ _SHEET: Final = TypeAdapter(str)
 
 def _look(files: SourceFiles, name: str, twin: bool, drawn: bool) -> _One:
     try:
-        with files.header_at_hand(name) as path:
+        with files.as_local_header(name) as path:
             facts = read_any_facts(path, name, for_processing=True)
     except DicomError:
         facts = None  # a header beyond what is fetched of an object
@@ -134,7 +134,7 @@ def _look(files: SourceFiles, name: str, twin: bool, drawn: bool) -> _One:
         return _One(spacing)
     digest = thumbnail = ""
     try:
-        with files.at_hand(name) as path:
+        with files.as_local_file(name) as path:
             image = read_any(path, name, for_processing=True)
         if twin:
             digest = hashlib.sha256(np.ascontiguousarray(image.pixels).data).hexdigest()
@@ -151,7 +151,7 @@ def audit_page(
     images: pd.DataFrame,
     lesions: pd.DataFrame,
     rejects: pd.DataFrame,
-    seen: Seen,
+    seen: FileInspection,
     *,
     source: str,
     split: SplitResult | None = None,
@@ -221,7 +221,7 @@ def _ordered(sides: pd.Series) -> list[str]:
 
 
 def _splits(
-    page: Page, images: pd.DataFrame, lesions: pd.DataFrame, sides: pd.Series, seen: Seen
+    page: Page, images: pd.DataFrame, lesions: pd.DataFrame, sides: pd.Series, seen: FileInspection
 ) -> None:
     page.section("What is in it", "By split, as the source's tables have it.")
     names = _ordered(sides)
@@ -303,7 +303,7 @@ def _leaks(page: Page, images: pd.DataFrame) -> None:
 
 
 def _duplicates(
-    page: Page, images: pd.DataFrame, sides: pd.Series, seen: Seen, groups: list[list[str]]
+    page: Page, images: pd.DataFrame, sides: pd.Series, seen: FileInspection, groups: list[list[str]]
 ) -> None:
     if not seen.compared:
         page.section(
@@ -340,7 +340,7 @@ def _duplicates(
         page.table(Table.of(rows))
 
 
-def _rejects(page: Page, images: pd.DataFrame, rejects: pd.DataFrame, seen: Seen) -> None:
+def _rejects(page: Page, images: pd.DataFrame, rejects: pd.DataFrame, seen: FileInspection) -> None:
     paths = dict(zip(images["image_id"], images["path"], strict=True))
     found = [(str(row.kind), str(row.item), str(row.reason)) for row in rejects.itertuples()]
     broken = [("pixels", paths[id], reason) for id, reason in sorted(seen.undecodable.items())]
@@ -376,7 +376,7 @@ def _general(reason: str, item: str) -> str:
     return re.sub(r"\b(P_\d+\w*|\d+)\b", "…", problem).strip()
 
 
-def _pictures(page: Page, images: pd.DataFrame, seen: Seen, split: SplitResult | None) -> None:
+def _pictures(page: Page, images: pd.DataFrame, seen: FileInspection, split: SplitResult | None) -> None:
     groups = {
         name: np.stack([seen.thumbnails[one] for one in group if one in seen.thumbnails])
         for name, group in _groups(images, split).items()
@@ -393,7 +393,7 @@ def _pictures(page: Page, images: pd.DataFrame, seen: Seen, split: SplitResult |
         drawn.update(f"{name}\t{len(group)}\n".encode())
         drawn.update(group.tobytes())
     question = f"contact sheet {drawn.hexdigest()}"
-    known = seen.findings
-    sheet = known.recall(question, [], _SHEET, draw) if known is not None else draw()
+    known = seen.fact_cache
+    sheet = known.cached(question, [], _SHEET, draw) if known is not None else draw()
     page.section("How it looks", "A few images of each split and label, drawn by their digests.")
     page.figure(base64.b64decode(sheet), "Contact sheet by split and label.")

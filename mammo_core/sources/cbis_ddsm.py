@@ -55,7 +55,7 @@ def index_cbis_ddsm(
         OSError: The disk failed.
     """
     files = files or config.files()
-    files.require(f"image folder {config.root}")
+    files.require_root(f"image folder {config.root}")
     rows = read_case_rows(config.table_files(files), config.partial)
     rejects = Rejects()
     with threads(workers) as pool:
@@ -225,7 +225,7 @@ def _lesions(
             except SourceError as error:
                 return str(error)
 
-        return files.recall(f"mask of {size}", names, _MASK_OR_REASON, find)
+        return files.cached(f"mask of {size}", names, _MASK_OR_REASON, find)
 
     lesions: list[Row] = []
     rescaled: list[str] = []

@@ -37,7 +37,7 @@ def check_cbis_ddsm(
     if images is None:
         return facts
     files = SourceFiles.open(images)
-    files.require(f"image folder {images}")
+    files.require_root(f"image folder {images}")
     located = locate(rows, files)
     if not any(located.files[row["image_path"]] for row in rows) and located.other_files:
         from mammo_core.sources.files import series_uid

@@ -54,7 +54,7 @@ def read_csv_among(files: SourceFiles, path: str) -> CsvTable:
     """
     name = path.rsplit("/", 1)[-1]
     try:
-        with files.at_hand(path) as local:
+        with files.as_local_file(path) as local:
             held = local.read_bytes()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise SourceError(

@@ -51,17 +51,17 @@ def describe(files: SourceFiles, name: str) -> ImageFile:
         files: The files of the source.
         name: Relative to the root.
     """
-    return files.recall("image", [name], _IMAGE_FILE, lambda: _describe(files, name))
+    return files.cached("image", [name], _IMAGE_FILE, lambda: _describe(files, name))
 
 
 def _describe(files: SourceFiles, name: str) -> ImageFile:
-    digest = files.known_sha256(name)
+    digest = files.stored_sha256(name)
     if digest:
-        with suppress(DicomError), files.header_at_hand(name) as path:
+        with suppress(DicomError), files.as_local_header(name) as path:
             facts = read_any_facts(path, name, for_processing=True)
             check_mammogram(facts, name)
             return ImageFile(name, digest, facts)
-    with files.at_hand(name) as path:
+    with files.as_local_file(name) as path:
         digest = file_sha256(path)
         try:
             facts = read_any_facts(path, name, for_processing=True)
@@ -84,14 +84,14 @@ def series_uid(files: SourceFiles, name: str) -> str:
     Raises:
         OSError: The disk failed.
     """
-    return files.recall("series", [name], _TEXT, lambda: _series_uid(files, name))
+    return files.cached("series", [name], _TEXT, lambda: _series_uid(files, name))
 
 
 def _series_uid(files: SourceFiles, name: str) -> str:
     import pydicom
     from pydicom.filereader import read_file_meta_info
 
-    with files.header_at_hand(name) as path:
+    with files.as_local_header(name) as path:
         try:
             syntax = read_file_meta_info(path).get("TransferSyntaxUID", "")
             if syntax == _DEFLATED:
@@ -152,7 +152,7 @@ def find_mask(files: SourceFiles, candidates: list[str], rows: int, columns: int
         else:
             refused.append(f"{name} has {size[0]}x{size[1]} pixels")
     for rescaled, name in sorted(fitting, key=lambda found: found[0]):
-        with files.at_hand(name) as path:
+        with files.as_local_file(name) as path:
             try:
                 levels = np.flatnonzero(np.bincount(read_any(path, name).pixels.ravel()))
             except DicomError as error:
@@ -174,9 +174,9 @@ def find_mask(files: SourceFiles, candidates: list[str], rows: int, columns: int
 
 def _size(files: SourceFiles, name: str) -> tuple[int, int]:
     """Rows and columns, from the start of the file if that is enough."""
-    with suppress(DicomError), files.header_at_hand(name) as path:
+    with suppress(DicomError), files.as_local_header(name) as path:
         facts = read_any_facts(path, name)
         return facts.rows, facts.columns
-    with files.at_hand(name) as path:
+    with files.as_local_file(name) as path:
         facts = read_any_facts(path, name)
     return facts.rows, facts.columns

@@ -71,7 +71,7 @@ def index_folders(
         OSError: The disk failed.
     """
     files = files or config.files()
-    files.require(f"image folder {config.root}")
+    files.require_root(f"image folder {config.root}")
     rejects = Rejects()
     facts: dict[str, Any] = {}
     if config.tables is None:
@@ -169,7 +169,7 @@ def _lists(files: SourceFiles, config: SourceConfig) -> dict[str, set[str]]:
                 expected="a file under the root, one patient a line",
                 received="none",
             )
-        with files.at_hand(name) as path:
+        with files.as_local_file(name) as path:
             text = path.read_text(encoding="utf-8-sig", errors="replace")
         lists[side] = {line.strip() for line in text.splitlines() if line.strip()}
     twice = [

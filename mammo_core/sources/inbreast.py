@@ -84,7 +84,7 @@ def index_inbreast(
         OSError: The disk failed.
     """
     files = files or config.files()
-    files.require(f"image folder {config.root}")
+    files.require_root(f"image folder {config.root}")
     options = config.inbreast
     table = _table(config, files)
     found = _images(files)

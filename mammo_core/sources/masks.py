@@ -85,7 +85,7 @@ def load_mask(files: SourceFiles, mask_path: str, rows: int, columns: int) -> Ma
     file, fragment, regions = mask_path.partition("#")
     if fragment:
         return _drawn(files, file, regions, rows, columns)
-    with files.at_hand(file) as path:
+    with files.as_local_file(file) as path:
         return _picture(path, file, rows, columns)
 
 
@@ -165,7 +165,7 @@ def read_regions(files: SourceFiles, file: str) -> list[Region]:
         OSError: The disk failed.
     """
     try:
-        with files.at_hand(file) as path:
+        with files.as_local_file(file) as path:
             held = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise _no_contours(file, "no such file") from error

@@ -20,7 +20,7 @@ _HEADER: Final = 2**16
 if TYPE_CHECKING:  # quick to load: see the room
     from pydantic import TypeAdapter
 
-    from mammo_core.sources.findings import Findings
+    from mammo_core.sources.file_fact_cache import FileFactCache
 
 _Answer = TypeVar("_Answer")
 
@@ -40,7 +40,7 @@ class SourceFiles:
         self._store = open_store(uri)
         self._root = self._store.root if isinstance(self._store, FileStore) else None
         #: What earlier runs found out about these files; None: nothing is kept.
-        self.findings: Findings | None = None
+        self.fact_cache: FileFactCache | None = None
 
     @classmethod
     def open(cls, uri: str) -> "SourceFiles":
@@ -72,7 +72,7 @@ class SourceFiles:
         """Whether a file has to be fetched before it can be read."""
         return self._root is None
 
-    def recall(
+    def cached(
         self,
         question: str,
         names: Sequence[str],
@@ -87,10 +87,10 @@ class SourceFiles:
             kind: Writes answers as JSON and reads them.
             work: Finds the answer out.
         """
-        if self.findings is None or not all(name in self.entries for name in names):
+        if self.fact_cache is None or not all(name in self.entries for name in names):
             return work()
         entries = [self.entries[name] for name in names]
-        return self.findings.recall(question, entries, kind, work)
+        return self.fact_cache.cached(question, entries, kind, work)
 
     def require(self, told: str, hint: str | None = None) -> None:
         """Refuse a root that is not there.
@@ -138,7 +138,7 @@ class SourceFiles:
         """Return a local file with the bytes of a file, to be read only.
 
         From S3 it is fetched to the scratch cache and checked against its stored digest; it
-        stays there while this process runs: `at_hand` is for long lists of files.
+        stays there while this process runs: `as_local_file` is for long lists of files.
 
         Args:
             name: Relative to the root.
@@ -152,7 +152,7 @@ class SourceFiles:
         return self._store.fetch(name)
 
     @contextmanager
-    def at_hand(self, name: str) -> Iterator[Path]:
+    def as_local_file(self, name: str) -> Iterator[Path]:
         """Give a local file for the length of a block; the cache may drop it after.
 
         Args:
@@ -166,11 +166,11 @@ class SourceFiles:
                 scratch.release(path)
 
     @contextmanager
-    def header_at_hand(self, name: str) -> Iterator[Path]:
+    def as_local_header(self, name: str) -> Iterator[Path]:
         """Give a local file that starts as a file does, to read a header from.
 
         A local file is given itself; of an object only its first 64 KiB, so whoever cannot
-        read the header from them has to try `at_hand`.
+        read the header from them has to try `as_local_file`.
 
         Args:
             name: Relative to the root.
@@ -208,7 +208,7 @@ class SourceFiles:
         """
         return self._store.entry(name)
 
-    def known_sha256(self, name: str) -> str:
+    def stored_sha256(self, name: str) -> str:
         """Return the digest that the store was told when the file was written, or nothing.
 
         Args:
@@ -223,7 +223,7 @@ class SourceFiles:
         Args:
             name: Relative to the root.
         """
-        with self.at_hand(name) as path:
+        with self.as_local_file(name) as path:
             return file_sha256(path)
 
     def _objects(self) -> Iterator[Entry]:

@@ -117,7 +117,7 @@ def assign(images: pd.DataFrame, config: SplitConfig) -> SplitResult:
             for key, names in zip(images["patient_key"], images["official_splits"], strict=True)
         ]
         by_image.loc[lost, "split"] = "excluded"
-    _require_disjoint(by_image)
+    require_disjoint(by_image)
     return SplitResult(patients=table, leaking=leaking, images=by_image)
 
 
@@ -245,12 +245,22 @@ def _ordered(
     return sorted(keys, key=lambda key: (strata[key], ranks[key], key))
 
 
-def _require_disjoint(images: pd.DataFrame) -> None:
+def require_disjoint(images: pd.DataFrame) -> None:
+    """Refuse a table in which a patient has images in two splits.
+
+    Args:
+        images: Table with the columns patient_key and split; excluded images do not count.
+
+    Raises:
+        SourceError: Contains the number of such patients and the first of them.
+    """
     used = images[images["split"] != "excluded"]
-    twice = used.groupby("patient_key")["split"].nunique()
-    if (twice > 1).any():
+    splits = used.groupby("patient_key")["split"].nunique()
+    both = splits[splits > 1].index
+    if len(both):
+        first = used.loc[used["patient_key"] == both[0], "split"]
         raise SourceError(
-            "A patient is in two splits",
+            f"{len(both)} patients are in more than one split, the first is {both[0]}",
             expected="every patient in one split",
-            received=", ".join(str(key) for key in twice[twice > 1].index[:5]),
+            received=f"{sorted(first)}",
         )

@@ -81,7 +81,7 @@ def index_table(
     cases = _cases(table, rows, problems, rejects, key)
     facts = {"rows": len(table.rows), "site_key": fingerprint(key)}
     files = files or config.files()
-    files.require(f"image folder {config.root}")
+    files.require_root(f"image folder {config.root}")
     return assemble(
         files,
         "table",
@@ -119,7 +119,7 @@ def check_table(
         lines = {table.place(line): line for line, _ in rows}
         noted = len(rejects.rows)
         files = config.files()
-        files.require(f"image folder {config.root}")
+        files.require_root(f"image folder {config.root}")
         try:
             found = assemble(
                 files, "table", cases, rejects, facts={}, header_agrees=True, progress=progress

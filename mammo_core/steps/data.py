@@ -26,7 +26,7 @@ def index(context: StepContext) -> Manifest:
     """Find and describe the mammograms of the recipe's source: tables of images and lesions."""
     source = context.recipe.source
     files = source.files()
-    files.require(
+    files.require_root(
         f"source's folder {source.root}",
         "make the phantom first with `mammo phantom create`, or give --source DIR",
     )
@@ -67,8 +67,8 @@ def _listed(keys: list[str]) -> str:
 def _index(context: StepContext) -> Manifest:
     from mammo_core.progress import Progress
     from mammo_core.sources import index as read_source
-    from mammo_core.sources.audit_report import audit_page, see
-    from mammo_core.sources.findings import Findings
+    from mammo_core.sources.audit_report import audit_page, inspect_files
+    from mammo_core.sources.file_fact_cache import FileFactCache
     from mammo_core.sources.splits import official_sides
 
     shown: dict[str, Progress] = {}
@@ -80,9 +80,9 @@ def _index(context: StepContext) -> Manifest:
 
     source = context.recipe.source
     found = source.files()
-    found.findings = Findings.read(context.store, found.uri)
+    found.fact_cache = FileFactCache.read(context.store, found.uri)
     tables = read_source(source, told, files=found)
-    seen = see(found, tables.images, progress=told)
+    inspection = inspect_files(found, tables.images, progress=told)
     for bar in shown.values():
         bar.close()
     sides = official_sides(tables.images)
@@ -111,8 +111,8 @@ def _index(context: StepContext) -> Manifest:
         facts={"leaking_patients": leaking, "source": tables.facts},
     )
     files = [put_table(context.store, manifest.folder, n, table) for n, table in named.items()]
-    page = audit_page(tables.images, tables.lesions, tables.rejects, seen, source=source.adapter)
-    found.findings.write(context.store, found.uri)
+    page = audit_page(tables.images, tables.lesions, tables.rejects, inspection, source=source.adapter)
+    found.fact_cache.write(context.store, found.uri)
     files.append(put_bytes(context.store, manifest.folder, "audit.html", page.encode()))
     return publish(context.store, manifest.model_copy(update={"files": tuple(files)}))
 

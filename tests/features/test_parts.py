@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from mammo_core.datasets.tables import to_parquet
-from mammo_core.errors import RecordError
+from mammo_core.errors import RecordError, SourceError
 from mammo_core.features import MAIN, parts, publish_features
-from mammo_core.features.assemble import assert_disjoint
 from mammo_core.features.definitions import IMAGE_LABEL, INTENSITY_STATISTICS, VIEWS
+from mammo_core.sources.splits import require_disjoint
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -120,6 +120,6 @@ def test_disjoint_splits():
     images = pd.DataFrame(
         {"patient_key": list("aabb"), "split": ["train", "train", "test", "test"]}
     )
-    assert_disjoint(images)
-    with pytest.raises(RecordError, match=r"1 patients .* the first is b"):
-        assert_disjoint(images.assign(split=["train", "train", "test", "validation"]))
+    require_disjoint(images)
+    with pytest.raises(SourceError, match=r"1 patients .* the first is b"):
+        require_disjoint(images.assign(split=["train", "train", "test", "validation"]))

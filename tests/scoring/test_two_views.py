@@ -264,11 +264,11 @@ def test_a_long_header_in_a_bucket_is_read_whole(two_views, tmp_path, write):
 
     class Source:
         @contextmanager
-        def at_hand(self, name):
+        def as_local_file(self, name):
             yield whole
 
         @contextmanager
-        def header_at_hand(self, name):
+        def as_local_header(self, name):
             yield tmp_path / "short.dcm"
 
     files = [FoundFile(f"{number}.dcm", source=Source()) for number in range(2)]

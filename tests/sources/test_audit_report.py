@@ -6,7 +6,7 @@ import pydicom
 import pytest
 
 from mammo_core.sources import SourceConfig, index
-from mammo_core.sources.audit_report import audit_page, see
+from mammo_core.sources.audit_report import audit_page, inspect_files
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def odd(tmp_path_factory):
     (root / paths[7]).write_bytes(b"no image")
     config = SourceConfig(root=str(root))
     tables = index(config)
-    return config, tables, see(config.files(), tables.images), paths
+    return config, tables, inspect_files(config.files(), tables.images), paths
 
 
 def test_twins_are_found_by_their_pixels(odd):
@@ -57,7 +57,7 @@ def test_the_page_tells_it_and_is_the_same_twice(odd, tmp_path):
         assert word in page, word
     assert "copied by hand" not in page and str(config.root) not in page
     shutil.copytree(config.root, tmp_path / "tree")
-    again = see(SourceConfig(root=str(tmp_path / "tree")).files(), tables.images)
+    again = inspect_files(SourceConfig(root=str(tmp_path / "tree")).files(), tables.images)
     told = audit_page(tables.images, tables.lesions, tables.rejects, again, source="cbis_ddsm")
     assert told == page
 
@@ -65,6 +65,6 @@ def test_the_page_tells_it_and_is_the_same_twice(odd, tmp_path):
 def test_a_source_without_images_has_a_page(odd):
     config, tables, _, _ = odd
     nothing = tables.images[:0]
-    seen = see(config.files(), nothing)
+    seen = inspect_files(config.files(), nothing)
     page = audit_page(nothing, tables.lesions[:0], tables.rejects[:0], seen, source="table")
     assert "Nothing was left out" in page and "data:image/png" not in page

@@ -41,7 +41,7 @@ def test_lists_reads_and_hashes(stored, tree):
     assert stored.sha256(name) == hashlib.sha256(data).hexdigest()
     assert stored.head(name, 132) == data[:132]
     assert stored.exists(name) and not stored.exists(name + "x")
-    with stored.header_at_hand(name) as path:
+    with stored.as_local_header(name) as path:
         assert data.startswith(path.read_bytes())
     again = pickle.loads(pickle.dumps(stored))
     assert again.uri == stored.uri and again.entries == stored.entries
@@ -53,9 +53,9 @@ def test_empty_files_and_folders_that_are_none(store):
     files = SourceFiles.open(f"{store.uri}/in")
     assert files.names() == ["empty.dcm"]
     assert files.head("empty.dcm", 10) == b""
-    files.require("image folder x")
+    files.require_root("image folder x")
     with pytest.raises(SourceError, match="The image folder y cannot be opened"):
-        SourceFiles.open(f"{store.uri}/none").require("image folder y")
+        SourceFiles.open(f"{store.uri}/none").require_root("image folder y")
 
 
 def test_names_cannot_lead_out(stored):
@@ -104,7 +104,7 @@ def test_the_cache_may_drop_what_was_at_hand(s3_environment, tmp_path):
     kept = files.local("0")
     paths = []
     for number in range(1, 4):
-        with files.at_hand(f"{number}") as path:
+        with files.as_local_file(f"{number}") as path:
             paths.append(path)
             scratch.prune(bound=0)
             assert path.exists()

@@ -17,11 +17,11 @@ _REVISION: Final = 1
 _Answer = TypeVar("_Answer")
 
 
-class Findings:
+class FileFactCache:
     """Answers to questions about files, by the files' names, sizes and versions.
 
     A file that was written again has another version and is looked at again; answers that
-    nobody asked for are dropped when the findings are stored.
+    nobody asked for are dropped when the fact_cache are stored.
 
     Args:
         known: Answers of earlier runs.
@@ -32,7 +32,7 @@ class Findings:
         self._asked: dict[str, str] = {}
 
     @classmethod
-    def read(cls, store: Store, source_uri: str) -> "Findings":
+    def read(cls, store: Store, source_uri: str) -> "FileFactCache":
         """Return what is stored of a source; nothing when that cannot be read.
 
         Args:
@@ -58,7 +58,7 @@ class Findings:
             text = json.dumps(self._asked, sort_keys=True)
             store.write(_key(source_uri), gzip.compress(text.encode(), 1, mtime=0))
 
-    def recall(
+    def cached(
         self,
         question: str,
         entries: Sequence[Entry],
@@ -90,4 +90,4 @@ class Findings:
 
 
 def _key(source_uri: str) -> str:
-    return f"tables/findings/{hashlib.sha256(source_uri.encode()).hexdigest()[:32]}.json.gz"
+    return f"tables/fact_cache/{hashlib.sha256(source_uri.encode()).hexdigest()[:32]}.json.gz"

@@ -7,8 +7,8 @@ import pytest
 from mammo_core.phantom import PhantomConfig, create
 from mammo_core.recipes import load_recipe
 from mammo_core.sources import SourceConfig, index
-from mammo_core.sources.audit_report import see
-from mammo_core.sources.findings import Findings
+from mammo_core.sources.audit_report import inspect_files
+from mammo_core.sources.file_fact_cache import FileFactCache
 from mammo_core.steps.base import StepContext
 from mammo_core.steps.data import index as index_step
 from mammo_core.store import open_store
@@ -16,7 +16,7 @@ from mammo_core.store import open_store
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
-    root = tmp_path_factory.mktemp("findings") / "tree"
+    root = tmp_path_factory.mktemp("fact_cache") / "tree"
     create(root, PhantomConfig(patients=4, seed=4, height=96, width=72), workers=1)
     return root
 
@@ -45,12 +45,12 @@ def looked(monkeypatch):
     return names
 
 
-def read(root, findings):
+def read(root, fact_cache):
     config = SourceConfig(root=str(root))
     files = config.files()
-    files.findings = findings
+    files.fact_cache = fact_cache
     tables = index(config, files=files)
-    return tables, see(files, tables.images)
+    return tables, inspect_files(files, tables.images)
 
 
 def same(one, other):
@@ -67,12 +67,12 @@ def same(one, other):
 def test_only_changed_files_are_looked_at(tree, tmp_path, looked, file_store):
     root = tmp_path / "tree"
     shutil.copytree(tree, root)
-    kept = Findings()
+    kept = FileFactCache()
     first = read(root, kept)
     kept.write(file_store, root.as_uri())
     assert looked
     looked.clear()
-    again = read(root, Findings.read(file_store, root.as_uri()))
+    again = read(root, FileFactCache.read(file_store, root.as_uri()))
     assert looked == [] and same(first, again)
     for image_id, thumbnail in first[1].thumbnails.items():
         assert (thumbnail == again[1].thumbnails[image_id]).all()
@@ -81,7 +81,7 @@ def test_only_changed_files_are_looked_at(tree, tmp_path, looked, file_store):
     data = bytearray(path.read_bytes())
     data[-5] ^= 1
     path.write_bytes(data)
-    changed = read(root, Findings.read(file_store, root.as_uri()))
+    changed = read(root, FileFactCache.read(file_store, root.as_uri()))
     assert changed[0].images["image_id"].tolist() != first[0].images["image_id"].tolist()
     assert 0 < len(looked) <= 3 and all(path.name in name for name in looked)
     assert same(changed, read(root, None))
@@ -92,20 +92,20 @@ def test_a_broken_file_stays_broken_and_is_told_alike(tree, tmp_path, looked, fi
     shutil.copytree(tree, root)
     images = index(SourceConfig(root=str(root))).images
     (root / images["path"].iloc[0]).write_bytes(b"no image")
-    first = read(root, kept := Findings())
+    first = read(root, kept := FileFactCache())
     kept.write(file_store, "x")
     looked.clear()
-    assert same(first, read(root, Findings.read(file_store, "x")))
+    assert same(first, read(root, FileFactCache.read(file_store, "x")))
     assert looked == [] and len(first[0].rejects)
 
 
 def test_damaged_findings_are_found_out_again(tree, file_store):
-    kept = Findings()
+    kept = FileFactCache()
     first = read(tree, kept)
     kept.write(file_store, "x")
-    (key,) = file_store.list("tables/findings")
+    (key,) = file_store.list("tables/fact_cache")
     file_store.write(key, b"not what was written")
-    assert same(first, read(tree, Findings.read(file_store, "x")))
+    assert same(first, read(tree, FileFactCache.read(file_store, "x")))
 
 
 def test_the_step_keeps_them(tree, tmp_path, looked):
