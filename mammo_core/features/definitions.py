@@ -175,8 +175,10 @@ def feast_objects() -> list[Any]:
 def open_feast(workspace: Path, project: str, online: Mapping[str, Any] | None = None) -> Any:
     """Open the Feast store whose registry and parts lie in a local folder.
 
+    Feast runs what a registry carries: only one that was made here may lie there.
+
     Args:
-        workspace: Holds registry.db, and a folder of Parquet files for each view.
+        workspace: A folder of Parquet files for each view; registry.db, once it is applied.
         project: Name of the Feast project.
         online: Feast's configuration of the online store; None for none.
     """
@@ -195,8 +197,5 @@ def open_feast(workspace: Path, project: str, online: Mapping[str, Any] | None =
 
 
 def apply(feast: Any) -> None:
-    """Bring the registry of an opened store to these definitions; views of old names go."""
-    objects = feast_objects()
-    names = {item.name for item in objects if isinstance(item, _feast().FeatureView)}
-    old = [view for view in feast.list_feature_views() if view.name not in names]
-    feast.apply(objects, objects_to_delete=old, partial=False)
+    """Write these definitions into the registry of an opened store, which is new."""
+    feast.apply(feast_objects(), partial=False)

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from mammo_core.errors import RecordError
-from mammo_core.features import definitions, parts
+from mammo_core.features import definitions, parts, stored_registry
 from mammo_core.features.definitions import View
 from mammo_core.store import Store
 
@@ -94,17 +94,23 @@ def join(
 def open_applied(
     store: Store, folder: str, workspace: Path, online: dict[str, Any] | None = None
 ) -> Any:
-    """Open Feast on a mirrored folder, its registry brought up to date, here and in the store.
+    """Open Feast on a mirrored folder, with a registry made of our definitions.
+
+    The registry is written to the store as well, for Feast's own clients; it is never read.
 
     Args:
         store: The object store.
         folder: Folder of the feature store; the caller holds its lease.
         workspace: Where the folder was mirrored to.
         online: Feast's configuration of the online store; None for none.
+
+    Raises:
+        RecordError: A registry in the store that carries code.
     """
+    stored_registry.require_no_code(store, folder)
     feast = definitions.open_feast(workspace, project_of(folder), online)
     definitions.apply(feast)
-    store.put_file(f"{folder}/registry.db", workspace / "registry.db")
+    store.put_file(stored_registry.key_of(folder), workspace / "registry.db")
     return feast
 
 

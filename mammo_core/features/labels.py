@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from mammo_core.errors import RecordError, SourceError
-from mammo_core.features import parts
+from mammo_core.features import parts, stored_registry
 from mammo_core.features.definitions import IMAGE_LABEL, LESION_ANNOTATION, LESION_LABEL
 from mammo_core.store import Store
 
@@ -121,7 +121,7 @@ def publish_labels(
         RecordError: An image or lesion that the feature store does not know; an image told
             to be benign with a malignant lesion. Nothing is published then.
     """
-    with store.lease(folder):
+    with stored_registry.leased(store, folder):
         images = parts.latest(store, folder, IMAGE_LABEL).set_index("image_id")
         lesions = parts.latest(store, folder, LESION_LABEL).set_index("lesion_id")
         annotated = parts.latest(store, folder, LESION_ANNOTATION).set_index("lesion_id")

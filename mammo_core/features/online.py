@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import pandas as pd
 
 from mammo_core.errors import RecordError, StoreError
-from mammo_core.features import definitions, parts
+from mammo_core.features import definitions, parts, stored_registry
 from mammo_core.features.definitions import VIEWS, View
 from mammo_core.features.join import open_applied, project_of
 from mammo_core.store import Store
@@ -49,17 +49,21 @@ class Applied:
 
 
 def apply(store: Store, folder: str) -> Applied:
-    """Bring the registry up to date, and the online store to the newest rows.
+    """Write the registry, and bring the online store to the newest rows.
 
     Args:
         store: The object store.
         folder: Folder of the feature store.
 
     Raises:
+        RecordError: The registry in the store carries code.
         StoreError: The online store's setting cannot be used, or its server fails.
     """
     server = redis_of(os.environ)
-    with store.lease(folder), tempfile.TemporaryDirectory(prefix="mammo-features-") as place:
+    with (
+        stored_registry.leased(store, folder),
+        tempfile.TemporaryDirectory(prefix="mammo-features-") as place,
+    ):
         workspace = Path(place)
         newest = parts.mirror(store, folder, workspace)
         with _told(server):
@@ -76,7 +80,7 @@ def apply(store: Store, folder: str) -> Applied:
         if server is None:
             store.put_file(f"{folder}/{_FILE}", workspace / _FILE)
         # Feast notes what was brought online.
-        store.put_file(f"{folder}/registry.db", workspace / "registry.db")
+        store.put_file(stored_registry.key_of(folder), workspace / "registry.db")
     counts = {view.name: len(parts.latest(store, folder, view)) for view in VIEWS}
     return Applied(
         tuple(definitions.ENTITIES), counts, f"redis {_place(server)}" if server else "sqlite"
@@ -98,10 +102,11 @@ def look_up(
         One row for each key, in order: keys and features.
 
     Raises:
-        RecordError: Nothing is online yet, or a key is unknown.
+        RecordError: Nothing is online yet, a key is unknown, or the registry carries code.
         StoreError: The server fails.
     """
     server = redis_of(os.environ)
+    stored_registry.require_no_code(store, folder)
     for key in ("registry.db", *([] if server else [_FILE])):
         if not store.exists(f"{folder}/{key}"):
             raise RecordError(
@@ -112,7 +117,8 @@ def look_up(
             )
     with tempfile.TemporaryDirectory(prefix="mammo-features-") as place, _told(server):
         workspace = Path(place)
-        (workspace / "registry.db").write_bytes(store.read(f"{folder}/registry.db"))
+        # Without an online store there is nothing but the registry that this writes to.
+        definitions.apply(definitions.open_feast(workspace, project_of(folder)))
         if server is None:
             (workspace / _FILE).write_bytes(store.read(f"{folder}/{_FILE}"))
         feast = definitions.open_feast(workspace, project_of(folder), server or _sqlite(workspace))

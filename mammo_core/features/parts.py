@@ -84,7 +84,9 @@ def latest(store: Store, folder: str, view: View) -> pd.DataFrame:
 def mirror(
     store: Store, folder: str, workspace: Path, views: Iterable[View] = VIEWS
 ) -> dict[View, pd.Timestamp]:
-    """Lay the registry and the rows out in a local folder, as Feast's sources read them.
+    """Lay the rows out in a local folder, as Feast's sources read them.
+
+    The registry stays where it is: see `stored_registry`.
 
     Returns:
         The views that have rows (Feast cannot read the others) → their newest event.
@@ -98,9 +100,6 @@ def mirror(
             # One file: parts of an older release may lack a column, which Feast cannot read.
             (place / "rows.parquet").write_bytes(to_parquet(table))
             filled[view] = table["event_timestamp"].max()
-    registry = f"{folder}/registry.db"
-    if store.exists(registry):
-        (workspace / "registry.db").write_bytes(store.read(registry))
     return filled
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from mammo_core.datasets import Manifest, find
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import RecordError
-from mammo_core.features import definitions, parts
+from mammo_core.features import definitions, parts, stored_registry
 from mammo_core.features.assemble import assemble, computed
 from mammo_core.features.frame import FRAME_KIND, FRAME_REVISION, from_manifest
 from mammo_core.features.join import Wanted, join
@@ -76,7 +76,11 @@ def find_frame(
         folder: Folder of the feature store (FeatureTables.folder).
         inputs: Ids of what goes in (FeatureTables.inputs).
         at: The time of the join (UTC); default now.
+
+    Raises:
+        RecordError: The feature store's registry carries code (so do all functions here).
     """
+    stored_registry.require_no_code(store, folder)
     key = _memo_key(store, folder, inputs, at)
     if not store.exists(key):
         return None
@@ -89,7 +93,7 @@ def publish_features(store: Store, tables: FeatureTables) -> dict[str, int]:
     Returns:
         View → rows written.
     """
-    with store.lease(tables.folder):
+    with stored_registry.leased(store, tables.folder):
         return _publish_rows(store, tables)
 
 
@@ -109,7 +113,7 @@ def publish_frame(store: Store, tables: FeatureTables, at: datetime | None = Non
             splits, or the time is to come.
     """
     _require_past(at)
-    with store.lease(tables.folder):
+    with stored_registry.leased(store, tables.folder):
         _publish_rows(store, tables)
         image_ids = set(tables.statistics["image_id"])
         inside = tables.lesions[tables.lesions["image_id"].isin(image_ids)]
@@ -166,7 +170,7 @@ def frame_as_of(store: Store, frame_id: str | None = None, at: datetime | None =
         str(model.config["assignment_id"]),
         str(model.config.get("dataset_id", model.lineage.get("images", ""))),
     )
-    with store.lease(folder):
+    with stored_registry.leased(store, folder):
         images, lesions = join(store, wanted, at)
         return assemble(
             store,

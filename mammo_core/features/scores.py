@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from mammo_core.errors import RecordError
-from mammo_core.features import parts
+from mammo_core.features import parts, stored_registry
 from mammo_core.features.definitions import IMAGE_METADATA, MODEL_SCORES
 from mammo_core.store import Store
 
@@ -45,7 +45,7 @@ def publish_scores(
             expected="a number from 0 to 1",
             received=str(wrong["probability"].iloc[0]),
         )
-    with store.lease(folder):
+    with stored_registry.leased(store, folder):
         known = set(parts.latest(store, folder, IMAGE_METADATA)["image_id"])
         unknown = sorted(set(scores["image_id"].astype(str)) - known)
         if unknown:

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from mammo_core.errors import RecordError
-from mammo_core.features import parts
+from mammo_core.features import parts, stored_registry
 from mammo_core.features.definitions import VIEWS, View
 from mammo_core.store import Store
 
@@ -29,7 +29,11 @@ def summary(store: Store, folder: str) -> list[dict[str, Any]]:
         For each view: name, entities (join keys), features, keys (distinct ones), rows (with
         the history), parts (files), oldest_event and newest_event (UTC, ISO 8601; None when
         it is empty).
+
+    Raises:
+        RecordError: The registry carries code.
     """
+    stored_registry.require_no_code(store, folder)
     told = []
     for view in VIEWS:
         rows = parts.rows(store, folder, view)
@@ -59,8 +63,9 @@ def history(store: Store, folder: str, view: View, id: str = "") -> pd.DataFrame
         id: Only rows with this image_id or lesion_id; empty for all.
 
     Raises:
-        RecordError: The view has no row of the id.
+        RecordError: The view has no row of the id, or the registry carries code.
     """
+    stored_registry.require_no_code(store, folder)
     rows = parts.rows(store, folder, view).sort_values([*parts.TIMES, *view.keys], kind="stable")
     if id:
         rows = rows[rows[view.keys[0]] == id]

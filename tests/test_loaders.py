@@ -1,0 +1,266 @@
+"""Every loader of the project that could run code, and why it runs none that is not ours.
+
+The scanner is tests/loaders.py; what the loaders do with hostile files is shown in
+tests/test_hostile_files.py, tests/models/test_corruption.py (Keras archives, HDF5) and
+tests/features/test_stored_registry.py (Feast). A loader that is not listed here fails: say why
+it cannot run foreign code, and add a test of a hostile file where it reads one.
+"""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+_spec = importlib.util.spec_from_file_location("loaders", Path(__file__).with_name("loaders.py"))
+loaders = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(loaders)
+
+ARRAYS = "plain arrays: NumPy refuses pickled objects"
+OWN_NAME = "a name from a table in this file; other names are an AttributeError"
+OWN_PROGRAM = "Python itself, with a module of ours"
+OWN_PIPE = "a pipe between a process and its own child; no other process has its ends"
+OWN_POOL = "work and results go through pipes between a process and its own children"
+OWN_CONTEXT = "how own children are started"
+OWN_MODEL = "a layer of a model that was built or loaded here, from its own settings"
+HDF5 = "HDF5 holds numbers and text; the worker follows no link and loads no plugin"
+PARQUET = "columns of numbers and text: Arrow makes no type of ours out of a pickle"
+
+#: (file, function, loader): reason
+ALLOWED = {
+    ("images/warm", "main", "importlib.import_module"): "modules named by the Dockerfile",
+    ("images/warm", "main", "pkgutil.walk_packages"): "walks our packages",
+    ("mammo_core/cli/__init__.py", "_app", "importlib.metadata.entry_points"): (
+        "commands of packages installed beside us"
+    ),
+    ("mammo_core/cli/__init__.py", "_app", "entry.load"): (
+        "a package installed beside us; no file of a user or of the store names it"
+    ),
+    ("mammo_core/datasets/tables.py", "from_parquet", "pyarrow.parquet.ParquetFile"): PARQUET,
+    ("mammo_core/datasets/tfio.py", "_leave_quietly", "ctypes.CDLL"): "the C library in memory",
+    ("mammo_core/dicom/decoders.py", "__init__", "subprocess.Popen"): OWN_PROGRAM,
+    ("mammo_core/dicom/decoders.py", "_receive", "self._channel.recv"): (
+        "bytes of a socket pair, read as JSON and raw words"
+    ),
+    ("mammo_core/dicom/worker.py", "_load", "importlib.util.spec_from_file_location"): (
+        "the path of the codecs beside it, given by the parent"
+    ),
+    ("mammo_core/dicom/worker.py", "_load", "importlib.util.module_from_spec"): "see above",
+    ("mammo_core/dicom/worker.py", "_load", "spec.loader.exec_module"): "see above",
+    ("mammo_core/evaluation/region_forest.py", "from_bytes", "numpy.load(allow_pickle=False)"): (
+        ARRAYS
+    ),
+    ("mammo_core/features/definitions.py", "open_feast", "feast.FeatureStore"): (
+        "its registry is made of our definitions in an empty folder, never taken from the store"
+    ),
+    ("mammo_core/ingest/runner.py", "_run", "apache_beam.Pipeline"): (
+        "our own functions, sent to the workers of this pipeline; none is read from the store"
+    ),
+    ("mammo_core/models/__init__.py", "__getattr__", "importlib.import_module"): OWN_NAME,
+    ("mammo_core/models/applications.py", "seeded", "layer.__class__.from_config"): OWN_MODEL,
+    ("mammo_core/models/hdf5_file.py", "_ask", "subprocess.run"): OWN_PROGRAM,
+    ("mammo_core/models/hdf5_worker.py", "main", "h5py.File"): HDF5,
+    ("mammo_core/models/hdf5_worker.py", "_child", "h5py.HardLink"): HDF5,
+    ("mammo_core/models/hdf5_worker.py", "_datasets", "h5py.Dataset"): HDF5,
+    ("mammo_core/models/hdf5_worker.py", "_datasets", "h5py.Group"): HDF5,
+    ("mammo_core/models/hdf5_worker.py", "_model", "h5py.Group"): HDF5,
+    ("mammo_core/models/hdf5_worker.py", "_text", "h5py.Empty"): HDF5,
+    ("mammo_core/models/precision.py", "clone", "layer.__class__.from_config"): OWN_MODEL,
+    ("mammo_core/models/storage.py", "_check", "archive.extract"): (
+        "one part under a fixed name, into a temporary folder, scanned as HDF5"
+    ),
+    ("mammo_core/models/storage.py", "load_model", "keras.saving.load_model(safe_mode=True)"): (
+        "safe mode, and lambdas and classes of elsewhere are refused before"
+    ),
+    ("mammo_core/models/weights.py", "_load_file", "target.load_weights"): (
+        "a .h5 file of weights into a network of ours: numbers; Keras reads no config of it"
+    ),
+    ("mammo_core/packaging/exports.py", "_write_onnx", "onnxruntime.InferenceSession"): (
+        "the file that the line above wrote; no library of custom operators is registered"
+    ),
+    ("mammo_core/packaging/exports.py", "_write_onnx", "tf2onnx.convert.from_function"): (
+        "converts a function of ours"
+    ),
+    ("mammo_core/packaging/exports.py", "export", "subprocess.run"): OWN_PROGRAM,
+    ("mammo_core/packaging/fresh.py", "check_in_fresh_process", "subprocess.run"): OWN_PROGRAM,
+    ("mammo_core/packaging/package.py", "read_expected", "numpy.load(allow_pickle=False)"): ARRAYS,
+    (
+        "mammo_core/packaging/tensorflow_path.py",
+        "write_saved_model",
+        "tensorflow.saved_model.load",
+    ): "the SavedModel that the lines above wrote; those of others are never read",
+    ("mammo_core/phantom/__init__.py", "__getattr__", "importlib.import_module"): OWN_NAME,
+    ("mammo_core/phantom/pool.py", "_begin", "ctypes.CDLL"): "the C library in memory",
+    ("mammo_core/phantom/pool.py", "_context", "multiprocessing.get_context"): OWN_CONTEXT,
+    ("mammo_core/phantom/pool.py", "write_views", "concurrent.futures.ProcessPoolExecutor"): (
+        OWN_POOL
+    ),
+    ("mammo_core/recipes.py", "load_recipe", "yaml.load(_OnceEach)"): (
+        "a SafeLoader: tags of Python are an error"
+    ),
+    ("mammo_core/reporting/page.py", "html", "jinja2.Environment(autoescape=True)"): (
+        "a template of this package; data are its values, escaped, never a template"
+    ),
+    ("mammo_core/scoring/tables.py", "read_rows", "pyarrow.parquet.ParquetFile"): PARQUET,
+    ("mammo_core/sources/__init__.py", "__getattr__", "importlib.import_module"): OWN_NAME,
+    ("mammo_core/sources/index.py", "index", "importlib.import_module"): (
+        "one of four adapters: the configuration is a Literal"
+    ),
+    ("mammo_core/sources/masks.py", "read_regions", "plistlib.loads"): (
+        "a property list in XML: texts, numbers, lists; entities are refused"
+    ),
+    ("mammo_core/steps/batch_sizes.py", "_apart", "concurrent.futures.ProcessPoolExecutor"): (
+        OWN_POOL
+    ),
+    ("mammo_core/steps/batch_sizes.py", "_apart", "multiprocessing.get_context"): OWN_CONTEXT,
+    ("mammo_core/steps/release.py", "git_sha", "subprocess.run"): "git, in our own source tree",
+    ("mammo_core/steps/units.py", "one", "subprocess.run"): OWN_PROGRAM,
+    ("mammo_core/training/__init__.py", "__getattr__", "importlib.import_module"): OWN_NAME,
+    ("mammo_core/training/checkpoint.py", "_get", "numpy.load(allow_pickle=False)"): ARRAYS,
+    ("mammo_core/training/fit.py", "train", "checkpoints.load"): "our own class, in this list",
+    ("pipelines/compiled.py", "pipeline", "importlib.import_module"): "one of PIPELINES",
+    ("pipelines/local.py", "run_compiled", "kfp.components.load_component_from_text"): (
+        "a pipeline is a program: the user names the one to run, and none comes from the store"
+    ),
+    ("benchmarks/heatmap.py", "run", "numpy.load"): "an array; NumPy's default refuses pickles",
+    ("benchmarks/convert.py", "_peaks", "receiver.recv"): OWN_PIPE,
+    ("benchmarks/convert.py", "_peaks", "multiprocessing.get_context"): OWN_CONTEXT,
+    ("benchmarks/heatmap.py", "run", "multiprocessing.get_context"): OWN_CONTEXT,
+    ("benchmarks/score.py", "peak_mb", "receiver.recv"): OWN_PIPE,
+    ("benchmarks/score.py", "peak_mb", "multiprocessing.get_context"): OWN_CONTEXT,
+    **{
+        (f"benchmarks/{name}.py", "measure", loader): reason
+        for name in ("input", "reader", "sample")
+        for loader, reason in (
+            ("receiver.recv", OWN_PIPE),
+            ("multiprocessing.get_context", OWN_CONTEXT),
+        )
+    },
+}
+#: How often, where it is not once.
+COUNTS = {
+    ("images/warm", "main", "importlib.import_module"): 3,
+    ("mammo_core/models/hdf5_worker.py", "_datasets", "h5py.Dataset"): 2,
+    ("mammo_core/models/hdf5_worker.py", "_model", "h5py.Group"): 2,
+}
+
+
+def test_every_loader_is_listed_with_a_reason():
+    found = loaders.occurrences()
+    unlisted = {key: count for key, count in found.items() if count > COUNTS.get(key, 1)}
+    unlisted |= {key: count for key, count in found.items() if key not in ALLOWED}
+    assert not unlisted, "could run foreign code, and ALLOWED does not say why it cannot"
+    assert all(ALLOWED.values())
+
+
+def test_what_is_listed_is_there():
+    found = loaders.occurrences()
+    assert not [key for key in ALLOWED if key not in found]
+    assert not [key for key, count in COUNTS.items() if found.get(key) != count]
+
+
+def test_all_of_our_python_is_looked_at():
+    names = {str(path.relative_to(loaders.REPOSITORY)) for path in loaders.python_files()}
+    for name in (
+        "mammo_core/features/join.py",
+        "pipelines/local.py",
+        "components/convert/component.py",
+        "images/warm",
+        "manifests/overlays/minio/initialise.py",
+    ):
+        assert name in names
+
+
+@pytest.mark.parametrize(
+    ("source", "loader"),
+    [
+        ("import pickle\npickle.load(file)", "pickle.load"),
+        ("import pickle as p\ndef f():\n    return p.loads(b'')", "pickle.loads"),
+        ("from pickle import load as read\nread(file)", "pickle.load"),
+        ("from pickle import load\nhandlers = {'a': load}", "pickle.load"),
+        ("from pickle import *", "pickle.*"),
+        ("def f():\n    import dill\n    dill.loads(b'')", "dill.loads"),
+        ("import pickle\npickle.Unpickler(file).load()", "pickle.Unpickler"),
+        ("import cloudpickle\ncloudpickle.load(f)", "cloudpickle.load"),
+        ("import marshal\nmarshal.loads(b)", "marshal.loads"),
+        ("import shelve\nshelve.open('x')", "shelve.open"),
+        ("import joblib\njoblib.load('x')", "joblib.load"),
+        ("import numpy as np\nnp.load(p)", "numpy.load"),
+        ("import numpy as np\nnp.load(p, allow_pickle=True)", "numpy.load(allow_pickle=True)"),
+        ("from numpy import load\nload(p, **more)", "numpy.load(**=more)"),
+        ("import pandas as pd\npd.read_pickle(p)", "pandas.read_pickle"),
+        ("import pandas as pd\npd.read_hdf(p)", "pandas.read_hdf"),
+        ("table.query(text)", "table.query"),
+        ("pd.DataFrame().eval(text)", "?.eval"),
+        ("import yaml\nyaml.load(t, yaml.Loader)", "yaml.load(yaml.Loader)"),
+        ("import yaml\nyaml.load(t, Loader=X)", "yaml.load(Loader=X)"),
+        ("import yaml\nyaml.unsafe_load(t)", "yaml.unsafe_load"),
+        ("import keras\nkeras.models.load_model(p)", "keras.models.load_model"),
+        (
+            "from keras.saving import load_model\nload_model(p, safe_mode=False)",
+            "keras.saving.load_model(safe_mode=False)",
+        ),
+        ("import keras\nkeras.layers.Lambda(f)", "keras.layers.Lambda"),
+        (
+            "import keras\nkeras.config.enable_unsafe_deserialization()",
+            "keras.config.enable_unsafe_deserialization",
+        ),
+        ("import tensorflow as tf\ntf.saved_model.load(p)", "tensorflow.saved_model.load"),
+        ("import tensorflow as tf\ntf.py_function(f, [], [])", "tensorflow.py_function"),
+        ("import tensorflow as tf\ntf.load_op_library(p)", "tensorflow.load_op_library"),
+        ("import torch\ntorch.load(p)", "torch.load"),
+        ("from jinja2 import Template\nTemplate(text)", "jinja2.Template"),
+        ("environment.from_string(text)", "environment.from_string"),
+        ("eval(text)", "eval"),
+        ("exec(text)", "exec"),
+        ("run = exec", "exec"),
+        ("import builtins\ngetattr(builtins, 'ev' + 'al')(text)", "builtins"),
+        ("__import__(name)", "__import__"),
+        ("import importlib\nimportlib.import_module(name)", "importlib.import_module"),
+        ("import importlib\ngetattr(importlib, name)", "importlib"),
+        ("import runpy\nrunpy.run_path(p)", "runpy.run_path"),
+        ("import os\nos.system(text)", "os.system"),
+        ("import subprocess\nsubprocess.run(t, shell=True)", "subprocess.run(shell=True)"),
+        ("from feast import FeatureStore\nFeatureStore('.')", "feast.FeatureStore"),
+        (
+            "from feast import FeatureView\nFeatureView.from_proto(p)",
+            "feast.FeatureView.from_proto",
+        ),
+        ("import h5py\nh5py.File(p)", "h5py.File"),
+        ("import onnxruntime as o\no.InferenceSession(p)", "onnxruntime.InferenceSession"),
+        ("import tarfile\ntarfile.open(p).extractall()", "?.extractall"),
+        ("connection.recv()", "connection.recv"),
+    ],
+)
+def test_the_scanner_finds(source, loader):
+    assert loader in {name for _, name in loaders.scan(source)}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import json\njson.load(file)\njson.loads(text)",
+        "import re\nre.compile('a')",
+        "import yaml\nyaml.safe_load(text)",
+        "model.compile(loss=loss)",
+        "from urllib.parse import urlsplit\nurlsplit(uri).query",
+        "from importlib.metadata import version\nversion('x')",
+        "from mammo_core.models.storage import load_model\nload_model(path)",
+        "'pickle.load(file)'",
+    ],
+)
+def test_the_scanner_leaves_what_runs_nothing(source):
+    assert not loaders.scan(source)
+
+
+def test_an_unlisted_loader_fails(tmp_path, monkeypatch):
+    """Also one more of a kind that is listed, in the same function."""
+    room = tmp_path / "mammo_core" / "features"
+    room.mkdir(parents=True)
+    (room / "join.py").write_text("import pickle\n\ndef join(file):\n    pickle.load(file)\n")
+    (room / "definitions.py").write_text(
+        "import feast\n\ndef open_feast():\n    feast.FeatureStore()\n    feast.FeatureStore()\n"
+    )
+    monkeypatch.setattr(loaders, "REPOSITORY", tmp_path)
+    with pytest.raises(AssertionError) as caught:
+        test_every_loader_is_listed_with_a_reason()
+    assert "pickle.load" in str(caught.value) and "feast.FeatureStore" in str(caught.value)
