@@ -1,28 +1,33 @@
-"""The exceptions of the library, one small tree.
+"""The exceptions of the library.
 
-MammoError
-├── RecipeError   a recipe, flag or argument that cannot be used (exit code 2)
-├── SourceError   case tables and image trees
-├── DicomError    one image file that cannot be read as a mammogram
-├── RecordError   datasets: manifests, shards, frames
-├── ModelError    networks, training, model packages
-└── StoreError    the object store
+    MammoError               what is wrong, what was expected, what was received
+    ├── RecipeError          a recipe, option or argument cannot be used (exit code 2)
+    ├── RunError             a run, a step or a process failed, or a run id is taken
+    │   └── StepFailedError  a step failed; carries the step's own message
+    ├── SourceError          a case table or an image tree cannot be used
+    ├── DicomError           one image file cannot be read as a mammogram
+    ├── RecordError          a manifest, shard or frame is missing, damaged or does not fit
+    ├── ModelError           a network, training or model package cannot be used
+    └── StoreError           the object store cannot be reached, read or written
 
-Input faults that belong to one file or row are raised as one of these, caught by the
-step that reads many of them, and written to its rejects table.
+Each exits with code 1 unless noted. Rooms derive narrower errors from these where a caller
+needs to tell them apart (`store.DamagedError`, `processes.ProcessError`).
+
+A fault of a single file or row is raised as one of these, caught by the step that reads many of
+them, and written to that step's table of rejects.
 """
 
 from typing import Any, ClassVar
 
 
 class MammoError(Exception):
-    """A fault told in three parts: what is wrong, what was expected, what was received.
+    """An error in three parts: what is wrong, what was expected, what was received.
 
     Args:
         problem: What is wrong, with the file, row or UID it concerns.
         expected: What would have been right.
         received: What was there instead.
-        hint: What to do about it, where we know.
+        hint: The remedy, where it is known.
     """
 
     exit_code: ClassVar[int] = 1
@@ -48,31 +53,54 @@ class MammoError(Exception):
 
 
 def _rebuild(
-    kind: type[MammoError], problem: str, expected: str, received: str, hint: str | None
+    error_class: type[MammoError], problem: str, expected: str, received: str, hint: str | None
 ) -> MammoError:
-    return kind(problem, expected=expected, received=received, hint=hint)
+    return error_class(problem, expected=expected, received=received, hint=hint)
 
 
 class RecipeError(MammoError):
-    """A recipe, flag or argument that cannot be used."""
+    """A recipe, option or argument cannot be used."""
 
     exit_code = 2
 
 
+class RunError(MammoError):
+    """A run, a step or a process failed, or a run id is taken."""
+
+
+class StepFailedError(RunError):
+    """A step failed with a message that has its three parts already.
+
+    Args:
+        step: The name of the step.
+        message: The text of the error that the step ended with.
+    """
+
+    def __init__(self, step: str, message: str) -> None:
+        super().__init__(f"Step {step} failed", expected="the step to succeed", received=message)
+        self.step = step
+
+    def __str__(self) -> str:
+        return f"step {self.step}: {self.received}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.step, self.received))
+
+
 class SourceError(MammoError):
-    """A case table or image tree that cannot be used."""
+    """A case table or an image tree cannot be used."""
 
 
 class DicomError(MammoError):
-    """One image file that cannot be read, or is not a mammogram."""
+    """One image file cannot be read, or is not a mammogram."""
 
 
 class RecordError(MammoError):
-    """A manifest, shard or frame that is missing, damaged or does not fit."""
+    """A manifest, shard or frame is missing, damaged or does not fit."""
 
 
 class ModelError(MammoError):
-    """A network, training run or model package that cannot be used."""
+    """A network, training or model package cannot be used."""
 
 
 class StoreError(MammoError):

@@ -5,38 +5,42 @@ import pickle
 import pytest
 
 from mammo_core import errors
-from mammo_core.errors import MammoError
+from mammo_core.errors import MammoError, RunError, StepFailedError
 
-KINDS = [
-    found
-    for found in vars(errors).values()
-    if isinstance(found, type) and issubclass(found, MammoError)
+CLASSES = [
+    value
+    for value in vars(errors).values()
+    if isinstance(value, type) and issubclass(value, MammoError)
 ]
 
 
 def test_the_tree():
-    names = {kind.__name__ for kind in KINDS}
+    names = {error_class.__name__ for error_class in CLASSES}
     assert names == {
         "MammoError",
         "RecipeError",
+        "RunError",
+        "StepFailedError",
         "SourceError",
         "DicomError",
         "RecordError",
         "ModelError",
         "StoreError",
     }
-    # Codes of the command line: 2 for what the user asked, 1 for all else.
-    assert {kind.__name__ for kind in KINDS if kind.exit_code == 2} == {"RecipeError"}
+    # Exit codes of the command line: 2 for unusable arguments, 1 for everything else.
+    assert {item.__name__ for item in CLASSES if item.exit_code == 2} == {"RecipeError"}
+    for name in names:
+        assert name in errors.__doc__
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("error_class", [item for item in CLASSES if item is not StepFailedError])
 @pytest.mark.parametrize("hint", [None, "do this"])
-def test_a_fault_is_told_in_its_parts_and_survives_processes(kind, hint):
-    error = kind("It broke", expected="whole", received="parts.", hint=hint)
+def test_an_error_shows_its_parts_and_survives_pickling(error_class, hint):
+    error = error_class("It broke", expected="whole", received="parts.", hint=hint)
     text = "It broke. Expected whole. Received parts." + (" do this." if hint else "")
     assert str(error) == text
     again = pickle.loads(pickle.dumps(error))
-    assert type(again) is kind and str(again) == text
+    assert type(again) is error_class and str(again) == text
     assert (again.problem, again.expected, again.received, again.hint) == (
         "It broke",
         "whole",
@@ -45,6 +49,13 @@ def test_a_fault_is_told_in_its_parts_and_survives_processes(kind, hint):
     )
 
 
-def test_parts_are_named():
+def test_a_failed_step_shows_its_own_message_once():
+    message = str(MammoError("It broke", expected="whole", received="parts"))
+    error = pickle.loads(pickle.dumps(StepFailedError("convert", message)))
+    assert isinstance(error, RunError)
+    assert str(error) == "step convert: It broke. Expected whole. Received parts."
+
+
+def test_the_parts_are_keyword_arguments():
     with pytest.raises(TypeError):
         MammoError("It broke", "whole", "parts")

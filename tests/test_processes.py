@@ -1,14 +1,23 @@
-"""Which processes live, and steps that end with their command."""
+"""Work in a process of its own, and steps that end with their command."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
 
 import pytest
 
-from mammo_core.errors import StoreError
-from mammo_core.processes import FOLLOW, follow_me, follow_parent, started
+from mammo_core.errors import RecipeError, RunError
+from mammo_core.processes import (
+    FOLLOW,
+    ProcessError,
+    call_in_process,
+    child_environment,
+    follow_parent,
+    run_process,
+    start_time,
+)
 
 _STEP = """
 import time
@@ -19,63 +28,176 @@ time.sleep(600)
 """
 
 
-def _ends(process, seconds=5.0):
+def _wait(process, seconds=5.0):
     try:
         return process.wait(seconds)
     except subprocess.TimeoutExpired:
         return None
 
 
-def test_a_living_process_has_a_start_and_keeps_it():
-    assert started(os.getpid()) == started(os.getpid())
-    assert int(started(os.getpid())) > 0
-    assert started(2**22 + 1) is None  # above the largest id of Linux
+def test_a_running_process_keeps_its_start_time():
+    assert start_time(os.getpid()) == start_time(os.getpid())
+    assert int(start_time(os.getpid())) > 0
+    assert start_time(2**22 + 1) is None  # above the largest id of Linux
 
 
-def test_a_zombie_is_dead(start_child):
+def test_a_zombie_has_ended(start_child):
     with start_child([sys.executable, "-c", ""]) as process:
         deadline = time.monotonic() + 10
-        while started(process.pid) is not None and time.monotonic() < deadline:
-            time.sleep(0.02)  # nobody waits for it: it ends as a zombie
-        assert started(process.pid) is None
+        while start_time(process.pid) is not None and time.monotonic() < deadline:
+            time.sleep(0.02)  # nobody waits for it: it stays a zombie
+        assert start_time(process.pid) is None
 
 
 @pytest.mark.parametrize("kill", ["kill", "terminate"])
 def test_a_step_ends_with_the_process_it_follows(start_child, kill):
-    """Through a shell between, as KFP starts steps."""
+    """As KFP starts steps: not as a direct child."""
     with start_child([sys.executable, "-c", "import time; time.sleep(600)"]) as command:
-        told = {**os.environ, FOLLOW: f"{command.pid}:{started(command.pid)}"}
-        with start_child([sys.executable, "-c", _STEP], env=told, stdout=subprocess.PIPE) as step:
+        environment = {**os.environ, FOLLOW: f"{command.pid}:{start_time(command.pid)}"}
+        with start_child(
+            [sys.executable, "-c", _STEP], env=environment, stdout=subprocess.PIPE
+        ) as step:
             assert step.stdout.readline() == b"following\n"
-            assert _ends(step, 0.5) is None
+            assert _wait(step, 0.5) is None
             getattr(command, kill)()
             command.wait()
-            assert _ends(step) == 137
+            assert _wait(step) == 137
 
 
-def test_a_step_of_a_dead_command_does_not_start(monkeypatch):
+def test_a_step_whose_command_has_ended_does_not_start(monkeypatch):
     monkeypatch.setenv(FOLLOW, f"{2**22 + 1}:1")
-    with pytest.raises(StoreError, match="has ended"):
+    with pytest.raises(RunError, match="has ended"):
         follow_parent()
 
 
 def test_a_reused_process_id_is_another_process(monkeypatch, start_child):
     with start_child([sys.executable, "-c", "import time; time.sleep(600)"]) as other:
         monkeypatch.setenv(FOLLOW, f"{other.pid}:1")
-        with pytest.raises(StoreError, match="has ended"):
+        with pytest.raises(RunError, match="has ended"):
             follow_parent()
 
 
-def test_nobody_to_follow(monkeypatch):
+def test_a_process_without_a_parent_to_follow_just_runs(monkeypatch):
     monkeypatch.delenv(FOLLOW, raising=False)
     follow_parent()
-    for name, value in follow_me().items():  # oneself, when a step runs in the command
+    for name, value in child_environment().items():  # itself, when a step runs in the command
         monkeypatch.setenv(name, value)
     follow_parent()
 
 
-@pytest.mark.parametrize("told", ["nonsense", "12", ":", "x:1"])
-def test_a_setting_that_cannot_be_is_told(monkeypatch, told):
-    monkeypatch.setenv(FOLLOW, told)
-    with pytest.raises(StoreError):
+@pytest.mark.parametrize("value", ["nonsense", "12", ":", "x:1"])
+def test_a_malformed_variable_is_an_error(monkeypatch, value):
+    monkeypatch.setenv(FOLLOW, value)
+    with pytest.raises(RunError):
         follow_parent()
+
+
+def _python(code, **options):
+    return run_process([sys.executable, "-c", code], **options)
+
+
+def test_a_process_returns_its_output():
+    result = _python("import sys; print('out'); print('err', file=sys.stderr)")
+    assert result.succeeded and result.exit_code == 0
+    assert (result.stdout, result.stderr) == (b"out\n", b"err\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "options", "failure"),
+    [
+        (
+            "import sys; print('first\\nlast', file=sys.stderr); sys.exit(3)",
+            {},
+            "exit code 3: last",
+        ),
+        ("print('only output'); raise SystemExit(1)", {}, "exit code 1: only output"),
+        ("import os; os.abort()", {}, "SIGABRT"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", {}, "SIGKILL"),
+        ("import time; time.sleep(600)", {"timeout_s": 0.5}, "timed out"),
+        ("while True: pass", {"cpu_s": 1}, "too much processor time (SIGXCPU)"),
+        ("b'0' * (1 << 30)", {"address_space": 1 << 29}, "exit code 1: MemoryError"),
+    ],
+)
+def test_a_failure_is_described(code, options, failure):
+    result = _python(code, **options)
+    assert not result.succeeded
+    assert result.failure == failure
+
+
+def test_a_command_that_does_not_exist_is_a_failure():
+    result = run_process(["/nonexistent/command"])
+    assert result.failure == "exit code 127: /nonexistent/command: No such file or directory"
+
+
+def test_a_timeout_kills_what_the_process_started(tmp_path):
+    """A grandchild neither survives nor delays the result."""
+    code = (
+        "import pathlib, subprocess, sys, time;"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
+        f"pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(child.pid));"
+        "time.sleep(600)"
+    )
+    assert _python(code, timeout_s=3).timed_out
+    _require_end(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.parametrize("work", ["time.sleep(600)", "while True: pass"])
+def test_a_process_ends_with_a_parent_that_is_killed(start_child, tmp_path, work):
+    """The process itself neither imports the library nor watches anything."""
+    pid_file = tmp_path / "pid"
+    code = f"""
+import os, pathlib, time
+pathlib.Path({str(pid_file)!r}).write_text(str(os.getpid()))
+{work}
+"""
+    parent = f"""
+import sys
+from mammo_core.processes import run_process
+run_process([sys.executable, "-c", {code!r}])
+"""
+    with start_child([sys.executable, "-c", parent]) as process:
+        deadline = time.monotonic() + 60
+        while not (pid_file.is_file() and pid_file.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        pid = int(pid_file.read_text())
+        assert start_time(pid) is not None
+        process.kill()
+        process.wait()
+        _require_end(pid)
+
+
+def _require_end(pid):
+    deadline = time.monotonic() + 10
+    while start_time(pid) is not None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert start_time(pid) is None
+
+
+def test_a_process_leaves_no_core_file():
+    code = "import resource; print(resource.getrlimit(resource.RLIMIT_CORE))"
+    assert _python(code).stdout == b"(0, 0)\n"
+
+
+def test_a_call_returns_its_result_from_another_process():
+    assert call_in_process(divmod, 7, 3) == (2, 1)
+    assert call_in_process(os.getpid) != os.getpid()
+    assert call_in_process(os.getenv, "MAMMO_TEST", environment={"MAMMO_TEST": "set"}) == "set"
+
+
+def test_a_call_raises_what_the_function_raised():
+    with pytest.raises(ZeroDivisionError):
+        call_in_process(divmod, 1, 0)
+    from mammo_core.imaging import output_size
+
+    with pytest.raises(RecipeError, match="Unknown resize mode"):
+        call_in_process(output_size, (1, 1), 1, 1, "other")
+
+
+def test_a_call_whose_process_crashes_is_an_error():
+    with pytest.raises(ProcessError, match="SIGABRT") as info:
+        call_in_process(os.abort)
+    assert info.value.result.exit_code == -signal.SIGABRT
+    with pytest.raises(ProcessError, match="timed out"):
+        call_in_process(time.sleep, 600, timeout_s=1)
+    with pytest.raises(ProcessError, match="exit code 0"):  # ended without an answer
+        call_in_process(os._exit, 0)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from mammo_core.errors import StoreError
-from mammo_core.processes import started
+from mammo_core.processes import start_time
 
 #: A lease that was not renewed for this long is anybody's (seconds).
 TIME_TO_LIVE_S = 60.0
@@ -38,7 +38,7 @@ class ObjectLease:
         self._owner = {
             "host": _host(),
             "pid": os.getpid(),
-            "started": started(os.getpid()),
+            "started": start_time(os.getpid()),
             "token": uuid4().hex,
         }
         self._etag: str | None = None
@@ -128,7 +128,7 @@ class ObjectLease:
         with suppress(ValueError, TypeError, KeyError):
             owner = json.loads(data)
             if owner["host"] == self._owner["host"]:
-                return bool(started(int(owner["pid"])) != owner["started"])
+                return bool(start_time(int(owner["pid"])) != owner["started"])
         return False
 
 

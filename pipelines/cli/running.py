@@ -336,13 +336,13 @@ def _run_local(
     import shutil
     import time
 
-    from mammo_core.processes import follow_me
+    from mammo_core.processes import child_environment
     from pipelines.compiled import check_parameters, compile_pipeline, with_images
     from pipelines.local import run_compiled
     from pipelines.show import failure, show
 
     started = time.time()
-    os.environ.update(follow_me())
+    os.environ.update(child_environment())
     package = compile_pipeline(pipeline, folder / f"{pipeline}.yaml", parallelism=1)
     # What steps put aside goes with the run, even where they were killed.
     temporary = folder / "tmp"

@@ -186,13 +186,13 @@ def test_processes_end_with_their_parent_however_that_ends(codec, start_child, w
     with start_child(command, stdout=subprocess.PIPE, text=True, cwd=repository) as parent:
         pid = int(parent.stdout.readline())
         time.sleep(0.3)
-        assert processes.started(pid)
+        assert processes.start_time(pid)
         parent.kill()
         parent.wait()
         deadline = time.monotonic() + 5
-        while processes.started(pid) and time.monotonic() < deadline:
+        while processes.start_time(pid) and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert processes.started(pid) is None
+        assert processes.start_time(pid) is None
 
 
 def test_a_crash_while_reading_a_file_is_a_dicom_error(tmp_path, codec, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 
 from mammo_core.datasets import parse
 from mammo_core.datasets.manifests import verify_file
-from mammo_core.processes import started
+from mammo_core.processes import start_time
 from mammo_core.store import open_store
 
 pytestmark = pytest.mark.slow
@@ -40,7 +40,7 @@ def test_killed_anywhere_the_same_command_completes(undisturbed, pipeline, tmp_p
         assert code != 0
         assert json.loads(status.read_text())["state"] == "running", "killed too late"
         deadline = time.monotonic() + 10
-        while any(started(pid) for pid in followers):
+        while any(start_time(pid) for pid in followers):
             assert time.monotonic() < deadline, "a process of the killed run lives on"
             time.sleep(0.1)
         # Whatever can be read is whole, to the byte.

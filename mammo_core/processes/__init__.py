@@ -1,0 +1,27 @@
+"""Work in a process of its own, and steps that end with their command.
+
+    result = run_process([sys.executable, "-I", script], timeout_s=30, address_space=2 << 30)
+    if not result.succeeded:
+        raise ModelError(..., received=result.failure)    # "SIGSEGV", "exit code 3: last line"
+
+    batch = call_in_process(measure, recipe)              # a function, with its exceptions
+
+`start_process` is for workers that live longer than one task. All of them end with the process
+that started them, however that ends.
+"""
+
+from mammo_core.processes.call import call_in_process
+from mammo_core.processes.follow import FOLLOW, child_environment, follow_parent, start_time
+from mammo_core.processes.run import ProcessError, ProcessResult, run_process, start_process
+
+__all__ = [
+    "FOLLOW",
+    "ProcessError",
+    "ProcessResult",
+    "call_in_process",
+    "child_environment",
+    "follow_parent",
+    "run_process",
+    "start_process",
+    "start_time",
+]
