@@ -15,6 +15,7 @@ from mammo_core.sources.config import SourceConfig
 from mammo_core.sources.patients import site_key_state
 from mammo_core.sources.source_files import SourceFiles
 from mammo_core.steps.base import StepContext, step
+from mammo_core.steps.contamination import require_unseen_test_patients, starts_of
 
 #: Raised by hand when the tables that `index` writes change.
 INDEX_REVISION = 3
@@ -220,6 +221,9 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
         found = publish_frame(context.store, features, recipe.as_of)
         _bring_online(context, features.folder)
     context.facts = {"splits": found.facts["splits"], "mean": found.facts["mean"]}
+    # Every training takes its frame from here, experiments as well as pipelines.
+    for uri in starts_of(recipe):
+        require_unseen_test_patients(context, found, uri, "start package")
     return found
 
 

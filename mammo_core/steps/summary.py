@@ -89,6 +89,10 @@ def assemble(store: Store, run_id: str, recipe: str, state: str) -> dict[str, An
         "state": "failed" if failed else state.lower() or "unknown",
         "datasets": datasets,
         "splits": fact("publish-features", "splits"),
+        "test_patients_seen": [
+            *(fact("publish-features", "test_patients_seen") or []),
+            *(fact("validate-data", "test_patients_seen") or []),
+        ],
         "leaking_patients": fact("index", "leaking_patients"),
         "patch_accuracy": fact("evaluate", "patch_accuracy"),
         "auc": fact("evaluate", "auc"),

@@ -9,8 +9,9 @@ from mammo_core.datasets.manifests import put_bytes
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import SourceError
 from mammo_core.features.frame import FRAME_KIND, Frame, from_manifest
-from mammo_core.registry.versions import ChampionRef, champion
+from mammo_core.registry import ChampionRef, champion
 from mammo_core.steps.base import StepContext, step
+from mammo_core.steps.contamination import require_unseen_test_patients
 from mammo_core.steps.data import TABLES
 from mammo_core.store import Store
 
@@ -22,10 +23,16 @@ NEWS = "news"
 
 @step("validate-data")
 def validate_data(context: StepContext, images: Manifest, frame: Manifest, report: str) -> Manifest:
-    """Compare the new frame with the champion's; fails where it is beyond the limits."""
+    """Compare the new frame with the champion's; fails where it is beyond the limits.
+
+    It fails as well where the champion has seen test patients of the frame.
+    """
     recipe, store = context.recipe, context.store
     config = recipe.validation
     rival = champion(store, recipe.model_name)
+    # The gate compares nobody with a model of permuted labels.
+    if rival is not None and not recipe.shuffle_labels:
+        require_unseen_test_patients(context, frame, rival.uri, "champion")
     theirs, why = _frame_of(store, rival)
     alike = rival is None or _converted_alike(store, images, rival)
     told = {"champion": theirs.id if theirs else "", "why": why, "alike": alike}
@@ -73,7 +80,7 @@ def validate_data(context: StepContext, images: Manifest, frame: Manifest, repor
     Path(report).parent.mkdir(parents=True, exist_ok=True)
     Path(report).write_bytes(store.read(page.key))
     failures = manifest.facts["failures"]
-    context.facts = {**manifest.facts, "report": page.key}
+    context.facts = {**context.facts, **manifest.facts, "report": page.key}
     for line in [*failures, *manifest.facts["notes"]]:
         context.say(line)
     if not manifest.facts["passed"]:
@@ -99,7 +106,7 @@ def find_new(context: StepContext, tables: Manifest) -> Manifest:
     theirs, why = _frame_of(store, rival)
     past = None
     if theirs is not None and rival is not None:
-        manifest = find(store, TABLES, str(_lineage(store, rival).get("tables_id", "")) or "-")
+        manifest = find(store, TABLES, str(rival.lineage(store).get("tables_id", "")) or "-")
         past = read_table(store, manifest, "images.parquet") if manifest is not None else None
     news = news_since(
         store, read_table(store, tables, "images.parquet"), theirs, folder=MAIN, before=past
@@ -150,7 +157,7 @@ def _frame_of(store: Store, rival: ChampionRef | None) -> tuple[Frame | None, st
     """The champion's frame, or why there is none to compare with."""
     if rival is None:
         return None, "There is no champion yet: nothing to compare with."
-    id = str(_lineage(store, rival).get("frame_id", ""))
+    id = str(rival.lineage(store).get("frame_id", ""))
     manifest = find(store, FRAME_KIND, id) if id else None
     if manifest is None:
         where = f"frame {id}" if id else "frame"
@@ -160,13 +167,7 @@ def _frame_of(store: Store, rival: ChampionRef | None) -> tuple[Frame | None, st
 
 def _converted_alike(store: Store, images: Manifest, rival: ChampionRef) -> bool:
     """Whether the champion's records were made as these; True where they are gone."""
-    id = str(_lineage(store, rival).get("image_dataset_id", ""))
+    id = str(rival.lineage(store).get("image_dataset_id", ""))
     theirs = find(store, images.kind, id) if id else None
     names = ("conversion", "geometry")
     return theirs is None or all(images.facts.get(n) == theirs.facts.get(n) for n in names)
-
-
-def _lineage(store: Store, rival: ChampionRef) -> dict[str, object]:
-    key = f"models/{rival.name}/{rival.version}/lineage.json"
-    told: dict[str, object] = json.loads(store.read(key)) if store.exists(key) else {}
-    return told

@@ -2,11 +2,17 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
+from mammo_core import steps
+from mammo_core.datasets import find
+from mammo_core.datasets.tables import read_table
+from mammo_core.features import read_frame
+from mammo_core.recipes import load_recipe
 from mammo_core.store import open_store
 
 pytestmark = pytest.mark.slow
@@ -40,6 +46,53 @@ def test_retrain_trains_the_champion_on_where_enough_is_new(store, pipeline, tmp
     assert done.summary["model_uri"] == f"{store.uri}/models/tiny/2"
     lineage = json.loads(store.read("models/tiny/2/lineage.json"))
     assert lineage["image_training_id"]
+
+
+def test_retrain_stops_where_the_champion_has_seen_test_patients(store, mammo, pipeline, tmp_path):
+    # Three patients more: the phantom's official sides are dealt anew.
+    tree = tmp_path / "grown"
+    options = ["--patients", "27", "--seed", "3", "--layout", "nbia", "--size", "192x150"]
+    subprocess.run([mammo, "phantom", "create", tree, *options], check=True, capture_output=True)
+    more = ["--source", str(tree), "--set", "retrain.min_new_images=0"]
+    done = pipeline.run(tmp_path, "--pipeline", "retrain", *more)
+    assert done.code == 1, done.output
+
+    frames = [
+        find(store, "frames", Path(key).parent.name)
+        for key in store.list("frames/")
+        if key.endswith("/manifest.json")
+    ]
+    champion = json.loads(store.read("models/tiny/1/lineage.json"))["frame_id"]
+    before = read_frame(store, champion).images
+    (mine,) = [frame.id for frame in frames if frame.id != champion]
+    test = set(read_frame(store, mine).split("test")["patient_key"])
+    seen = test & set(before.loc[before["split"] != "test", "patient_key"])
+    assert 0 < len(seen) < len(test)
+    error = done.summary["errors"]["publish-features"]
+    assert error.startswith(f"{len(seen)} of {len(test)} test patients were in the training")
+    assert "split.name=given" in error
+    assert not any(key in done.output for key in seen)
+    assert not any(step.startswith("train") for step in done.summary["states"])
+
+    # The remedy: who was there stays where she was, who is new is trained on.
+    last = find(store, "frames", champion)
+    sides = read_table(store, last, "splits.parquet").set_index("patient_key")["split"].to_dict()
+    given = dict.fromkeys(read_frame(store, mine).images["patient_key"], "train")
+    given |= {key: side for key, side in sides.items() if side != "excluded"}
+    settings = [
+        "split.name=given",
+        f"split.patients={json.dumps(given)}",
+        f"image_training.start={store.uri}/models/tiny/1",
+        f"source.root={json.dumps(str(tree))}",
+    ]
+    (tmp_path / "given.json").write_text(load_recipe(str(RECIPE), settings).to_json())
+    common = {"store": store.uri, "run_id": "given", "recipe": str(tmp_path / "given.json")}
+    for name, inputs in (("tables", []), ("images", ["tables"]), ("frame", ["tables", "images"])):
+        step = {"tables": steps.index, "images": steps.convert, "frame": steps.publish_features}
+        paths = {one: str(tmp_path / one) for one in inputs}
+        step[name](**common, **paths, out=str(tmp_path / name))
+    record = json.loads(store.read("runs/given/steps/publish-features.json"))
+    assert [one["state"] for one in record["facts"]["test_patients_seen"]] == ["none"]
 
 
 def test_transfer_starts_from_a_named_model_in_any_order_of_its_tasks(store, pipeline, tmp_path):
