@@ -57,7 +57,6 @@ ALLOWED = {
     ),
     ("mammo_core/models/__init__.py", "__getattr__", "importlib.import_module"): OWN_NAME,
     ("mammo_core/models/applications.py", "seeded", "layer.__class__.from_config"): OWN_MODEL,
-    ("mammo_core/models/hdf5_file.py", "_ask", "subprocess.run"): OWN_PROGRAM,
     ("mammo_core/models/hdf5_worker.py", "main", "h5py.File"): HDF5,
     ("mammo_core/models/hdf5_worker.py", "_child", "h5py.HardLink"): HDF5,
     ("mammo_core/models/hdf5_worker.py", "_datasets", "h5py.Dataset"): HDF5,
@@ -80,8 +79,6 @@ ALLOWED = {
     ("mammo_core/packaging/exports.py", "_write_onnx", "tf2onnx.convert.from_function"): (
         "converts a function of ours"
     ),
-    ("mammo_core/packaging/exports.py", "export", "subprocess.run"): OWN_PROGRAM,
-    ("mammo_core/packaging/fresh.py", "check_in_fresh_process", "subprocess.run"): OWN_PROGRAM,
     ("mammo_core/packaging/package.py", "read_expected", "numpy.load(allow_pickle=False)"): ARRAYS,
     (
         "mammo_core/packaging/tensorflow_path.py",
@@ -93,6 +90,13 @@ ALLOWED = {
     ("mammo_core/phantom/pool.py", "_context", "multiprocessing.get_context"): OWN_CONTEXT,
     ("mammo_core/phantom/pool.py", "write_views", "concurrent.futures.ProcessPoolExecutor"): (
         OWN_POOL
+    ),
+    ("mammo_core/processes/call.py", "answer", "importlib.import_module"): (
+        "a module named by the parent process, in a folder that only it can write"
+    ),
+    ("mammo_core/processes/launch.py", "main", "os.execvp"): "a command given by the parent",
+    ("mammo_core/processes/run.py", "start_process", "subprocess.Popen"): (
+        "Python itself, with launch.py beside it and a command of ours"
     ),
     ("mammo_core/recipes.py", "load_recipe", "yaml.load(_OnceEach)"): (
         "a SafeLoader: tags of Python are an error"
@@ -108,12 +112,7 @@ ALLOWED = {
     ("mammo_core/sources/masks.py", "read_regions", "plistlib.loads"): (
         "a property list in XML: texts, numbers, lists; entities are refused"
     ),
-    ("mammo_core/steps/batch_sizes.py", "_apart", "concurrent.futures.ProcessPoolExecutor"): (
-        OWN_POOL
-    ),
-    ("mammo_core/steps/batch_sizes.py", "_apart", "multiprocessing.get_context"): OWN_CONTEXT,
     ("mammo_core/steps/release.py", "git_sha", "subprocess.run"): "git, in our own source tree",
-    ("mammo_core/steps/units.py", "one", "subprocess.run"): OWN_PROGRAM,
     ("mammo_core/training/__init__.py", "__getattr__", "importlib.import_module"): OWN_NAME,
     ("mammo_core/training/checkpoint.py", "_get", "numpy.load(allow_pickle=False)"): ARRAYS,
     ("mammo_core/training/fit.py", "train", "checkpoints.load"): "our own class, in this list",

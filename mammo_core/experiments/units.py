@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -15,9 +13,9 @@ import pandas as pd
 
 from mammo_core.datasets import parse
 from mammo_core.datasets.tables import from_parquet
-from mammo_core.errors import MammoError, StoreError
+from mammo_core.errors import MammoError, RunError
 from mammo_core.experiments import Kind, Unit
-from mammo_core.processes import child_environment, follow_parent
+from mammo_core.processes import follow_parent, run_process
 from mammo_core.recipes import Recipe, load_recipe
 from mammo_core.store import Store, open_store
 
@@ -96,24 +94,22 @@ def run_units(
         say: Called with a sentence for each unit.
 
     Raises:
-        StoreError: A unit failed, after all others were done.
+        RunError: A unit failed, after all others were done.
     """
     failed = []
 
     def one(unit: Unit) -> None:
         say(f"begins: {unit.name}")
         command = [sys.executable, "-m", "mammo_core.experiments.units", store.uri, run_id, folder]
-        code = subprocess.run(
-            [*command, unit.to_json()], env={**os.environ, **child_environment()}, check=False
-        ).returncode
-        if code:
-            failed.append(f"{unit.name} (exit code {code})")
-        say(f"{'failed' if code else 'done'}: {unit.name}")
+        result = run_process([*command, unit.to_json()], capture=False)
+        if not result.succeeded:
+            failed.append(f"{unit.name} ({result.failure})")
+        say(f"{'done' if result.succeeded else 'failed'}: {unit.name}")
 
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(one, units))
     if failed:
-        raise StoreError(
+        raise RunError(
             f"{len(failed)} of {len(units)} units of the experiment failed",
             expected="exit code 0 of each",
             received=", ".join(failed),

@@ -1,10 +1,10 @@
-"""A package proves itself in a process that knows nothing of how it was made."""
+"""Check a package in a process that shares nothing with the one that built it."""
 
-import subprocess
 import sys
 from pathlib import Path
 
 from mammo_core.errors import ModelError
+from mammo_core.processes import run_process
 
 
 def check_in_fresh_process(folder: Path) -> None:
@@ -16,16 +16,10 @@ def check_in_fresh_process(folder: Path) -> None:
     Raises:
         ModelError: It does not load, or gives other probabilities.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", "mammo_core.packaging.selfcheck", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        lines = (done.stderr or done.stdout).strip().splitlines()
+    result = run_process([sys.executable, "-m", "mammo_core.packaging.selfcheck", str(folder)])
+    if not result.succeeded:
         raise ModelError(
             "The package does not reproduce its own expected outputs in a fresh process",
             expected="the probabilities in expected.npz",
-            received=lines[-1] if lines else f"exit code {done.returncode}",
+            received=result.failure,
         )

@@ -4,7 +4,7 @@
     if not result.succeeded:
         raise ModelError(..., received=result.failure)    # "SIGSEGV", "exit code 3: last line"
 
-    batch = call_in_process(measure, recipe)              # a function, with its exceptions
+    batch = call_in_process(measure, recipe)              # a function
 
 `start_process` is for workers that live longer than one task. All of them end with the process
 that started them, however that ends.

@@ -64,13 +64,7 @@ class ProcessResult:
 
 
 class ProcessError(RunError):
-    """A process ended without a result.
-
-    Attributes:
-        result: How it ended; None if that was lost on the way.
-    """
-
-    result: ProcessResult | None = None
+    """A process ended without a result."""
 
 
 def run_process(

@@ -1,10 +1,7 @@
 """The largest batches that this machine trains a recipe's networks on."""
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-
 from mammo_core.errors import ModelError
+from mammo_core.processes import ProcessError, call_in_process
 from mammo_core.recipes import Recipe
 from mammo_core.steps.networks import prepare_keras
 
@@ -31,24 +28,23 @@ def find_batch_sizes(recipe: Recipe, largest: int = 512) -> dict[str, int]:
     parts = PARTS[1:] if recipe.image_training.start else PARTS
     networks = [recipe.of_member(member.name) for member in recipe.members] or [recipe]
     return {
-        part: min(_apart(network.to_json(), part, largest) for network in networks)
+        part: min(_largest_batch(network.to_json(), part, largest) for network in networks)
         for part in parts
     }
 
 
-def _apart(recipe: str, part: str, largest: int) -> int:
-    """Measure in a process of its own: memory is counted, and given back, by process."""
-    context = multiprocessing.get_context("spawn")
+def _largest_batch(recipe: str, part: str, largest: int) -> int:
+    """Measure in a separate process: its peak of memory is counted by process."""
     try:
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
-            return pool.submit(_measure, recipe, part, largest).result()
-    except BrokenProcessPool:
+        batch: int = call_in_process(_measure, recipe, part, largest, capture=False)
+        return batch
+    except ProcessError as error:
         raise ModelError(
-            f"The largest batch of {part} cannot be found",
-            expected="a step of one or two records",
-            received="the process was ended, as it is when memory is full",
+            f"The largest batch of {part} cannot be measured",
+            expected="a training step on one or two records",
+            received=f"the process ended ({error.received}), as it does when memory is full",
             hint="Set hardware.rematerialise, precision mixed_bfloat16, or smaller images",
-        ) from None
+        ) from error
 
 
 def _measure(text: str, part: str, largest: int) -> int:

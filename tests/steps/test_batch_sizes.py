@@ -30,7 +30,7 @@ def test_what_is_measured(monkeypatch):
         network = Recipe.model_validate_json(text).patch_training.network.name
         return {"compact": 16, "resnet50": 4}[network] // (1 + (part == "image_training"))
 
-    monkeypatch.setattr(batch_sizes, "_apart", measure)
+    monkeypatch.setattr(batch_sizes, "_largest_batch", measure)
     # A warm start trains no patch classifier; an ensemble takes what its largest network takes.
     warm = load_recipe("phantom", ["image_training.start=file://store/models/m"])
     assert find_batch_sizes(warm) == {"image_training": 8}

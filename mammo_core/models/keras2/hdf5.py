@@ -1,7 +1,6 @@
-"""HDF5 files read by a process of its own: what is damaged costs that process only."""
+"""HDF5 files read in a process of their own: a damaged file costs that process only."""
 
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -13,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo_core.errors import ModelError
+from mammo_core.processes import run_process
 
 _WORKER = Path(__file__).with_name("hdf5_worker.py")
-# What the worker may take at least; more for larger files.
+# What reading a small file may take; larger files get more.
 _ADDRESS_SPACE = 3 << 30
 _SECONDS = 30
 
@@ -107,23 +107,21 @@ def _ask(mode: str, path: Path, folder: Path) -> dict[str, Any]:
             f"No model file {path.name}", expected="an HDF5 file", received="nothing there"
         )
     size = path.stat().st_size
-    limits = (str(_ADDRESS_SPACE + 4 * size), str(_SECONDS + (size >> 24)))
-    # -I: neither PYTHONPATH nor the working folder decides what the worker imports.
-    done = subprocess.run(
-        [sys.executable, "-I", str(_WORKER), mode, str(path.absolute()), str(folder), *limits],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
+    seconds = _SECONDS + (size >> 24)
+    result = run_process(
+        # -I: neither PYTHONPATH nor the working folder decides what the worker imports.
+        [sys.executable, "-I", str(_WORKER), mode, str(path.absolute()), str(folder)],
+        address_space=_ADDRESS_SPACE + 4 * size,
+        cpu_s=seconds,
+        timeout_s=20 * seconds,
     )
     try:
-        answer: dict[str, Any] = json.loads(done.stdout)
+        answer: dict[str, Any] = json.loads(result.stdout)
     except ValueError as error:
-        told = done.stderr.decode(errors="replace").strip().splitlines()
         raise ModelError(
             f"Cannot read the model {path.name}",
             expected="a whole HDF5 file",
-            received=f"one that ended the process reading it (exit code {done.returncode}"
-            + (f": {told[-1][:200]})" if told else ")"),
+            received=f"one that ended the process reading it ({result.failure})",
         ) from error
     if "refused" in answer:
         problem, expected, received = answer["refused"]

@@ -7,7 +7,6 @@ the library, follows no link, loads no filter plugin and unpickles nothing.
 
 import json
 import os
-import resource
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,10 +33,7 @@ class RefusedError(Exception):
 
 def main(arguments: list[str]) -> int:
     """Read `FILE` into `FOLDER` (mode `keras2`), or only read all of it (mode `scan`)."""
-    mode, path, folder, address_space, seconds = arguments
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (int(address_space),) * 2)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds),) * 2)
+    mode, path, folder = arguments
     try:
         with h5py.File(path, "r") as file:
             answer = _model(file, Path(folder)) if mode == "keras2" else _scan(file)
