@@ -160,6 +160,7 @@ def frame_as_of(store: Store, frame_id: str | None = None, at: datetime | None =
         RecordError: No such frame, a time to come, or images not known at that time.
     """
     _require_past(at)
+    stored_registry.require_no_code(store, MAIN)
     model = _template(store, frame_id, at)
     told = from_manifest(store, model)
     folder = str(model.config.get("folder", MAIN))

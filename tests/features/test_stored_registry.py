@@ -193,7 +193,7 @@ def test_every_way_into_the_feature_store_refuses_it(tmp_path, published, regist
         call()
 
 
-def test_every_command_refuses_it(tmp_path, published, registry, monkeypatch):
+def test_every_command_refuses_it(tmp_path, published, registry):
     marker, good = tmp_path / "executed", published.read(KEY)
     image = history(published, MAIN, IMAGE_LABEL)["image_id"].iloc[0]
     (tmp_path / "labels.csv").write_text(f"image_id,malignant\n{image},1\n")
@@ -213,6 +213,15 @@ def test_every_command_refuses_it(tmp_path, published, registry, monkeypatch):
     finally:
         published.write(KEY, good)
     assert not marker.exists()
+
+
+@pytest.mark.parametrize("words", [["apply"], ["show"], ["frame"], ["frame", "--frame", "x"]])
+def test_a_store_with_nothing_but_a_plant_is_refused(tmp_path, file_store, registry, words):
+    marker = tmp_path / "executed"
+    file_store.write(KEY, plants.planted(registry, "stream_view", marker))
+    done = CliRunner().invoke(commands.app, [*words, "--store", file_store.uri])
+    assert isinstance(done.exception, RecordError)
+    assert "stream feature views" in str(done.exception) and not marker.exists()
 
 
 def test_the_registry_in_the_store_is_never_loaded(tmp_path, published, made, monkeypatch):
