@@ -5,6 +5,7 @@ import warnings
 
 from mammo_core.dicom.check import check_mammogram
 from mammo_core.dicom.facts import ImageFacts, Mammogram
+from mammo_core.dicom.fields import read_fields
 from mammo_core.dicom.read import read_any, read_any_facts, read_facts, read_image
 from mammo_core.dicom.views import laterality_of, view_of
 
@@ -22,6 +23,7 @@ __all__ = [
     "read_any",
     "read_any_facts",
     "read_facts",
+    "read_fields",
     "read_image",
     "view_of",
 ]

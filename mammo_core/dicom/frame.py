@@ -1,5 +1,6 @@
 """The words of the one frame of a DICOM file, decoded where they are compressed."""
 
+import io
 import sys
 from typing import Any, BinaryIO, Final, Literal
 
@@ -7,7 +8,10 @@ import numpy as np
 
 from mammo_core.dicom.codestream import check_codestream
 from mammo_core.dicom.decoders import DECODERS
-from mammo_core.dicom.header import MAXIMUM_BYTES, Header, read_inflated
+from mammo_core.dicom.fields import Header
+from mammo_core.dicom.header import MAXIMUM_BYTES
+from mammo_core.dicom.inflated import inflated
+from mammo_core.dicom.limits import MAXIMUM_FRAGMENTS
 from mammo_core.dicom.native import CODECS
 from mammo_core.errors import DicomError
 
@@ -44,9 +48,11 @@ def read_words(file: BinaryIO, header: Header, name: str) -> Words:
             expected="uncompressed, deflated, RLE, JPEG, JPEG-LS, JPEG 2000 or HTJ2K",
             received=_syntax_name(header),
         )
-    if header.place is None:
-        return _raw_of_bytes(read_inflated(file, name), header, name)
-    file.seek(header.place)
+    if header.deflated is None:
+        file.seek(header.place)
+    else:
+        file = inflated(file, header.deflated, name)
+        file.read(header.place)
     length, kind = _pixel_element(file, syntax)
     if length == 0:
         raise _no_pixels(name)
@@ -126,16 +132,6 @@ def _raw_of_file(file: BinaryIO, length: int, kind: bytes, header: Header, name:
     return _native(words[: shape[0] * shape[1]].reshape(shape))
 
 
-def _raw_of_bytes(held: bytes, header: Header, name: str) -> Words:
-    shape, dtype = _layout(header)
-    size = shape[0] * shape[1] * np.dtype(dtype).itemsize
-    if not held:
-        raise _no_pixels(name)
-    if len(held) < size:
-        raise _truncated(name, size, len(held))
-    return np.frombuffer(held[:size], dtype).reshape(shape).copy()
-
-
 def _native(words: Words) -> Words:
     if words.dtype.byteorder == ">" and sys.byteorder == "little":
         return words.byteswap(inplace=True).view(words.dtype.newbyteorder("="))
@@ -144,23 +140,33 @@ def _native(words: Words) -> Words:
 
 def _fragments(file: BinaryIO, name: str) -> bytes:
     """Return the fragments of the one frame, joined (PS3.5 A.4), the offset table left out."""
-    held = file.read(MAXIMUM_BYTES + 1)
-    if len(held) > MAXIMUM_BYTES:
+    start = file.tell()
+    size = file.seek(0, io.SEEK_END) - start
+    if size > MAXIMUM_BYTES:
         raise DicomError(
             f"{name} has compressed pixels beyond any mammogram",
             expected=f"at most {MAXIMUM_BYTES} bytes",
-            received="more",
+            received=str(size),
         )
+    file.seek(start)
     pieces: list[bytes] = []
-    place = 0
-    while held[place : place + 4] == _ITEM:
-        length = int.from_bytes(held[place + 4 : place + 8], "little")
-        piece = held[place + 8 : place + 8 + length]
+    count = 0
+    while (head := file.read(8))[:4] == _ITEM:
+        length, count = int.from_bytes(head[4:], "little"), count + 1
+        if count > MAXIMUM_FRAGMENTS:
+            raise DicomError(
+                f"{name} has compressed pixels beyond any mammogram",
+                expected=f"one frame in at most {MAXIMUM_FRAGMENTS} fragments",
+                received="more",
+            )
+        if length > size:
+            raise _truncated(name, length, size, "bytes in a fragment")
+        piece = file.read(length)
         if len(piece) < length:
             raise _truncated(name, length, len(piece), "bytes in a fragment")
-        pieces.append(piece)
-        place += 8 + length
-    frame = b"".join(pieces[1:])
+        if count > 1:  # The first holds the offset table.
+            pieces.append(piece)
+    frame = b"".join(pieces)
     if not frame:
         raise _no_pixels(name)
     return frame

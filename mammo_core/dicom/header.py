@@ -1,46 +1,49 @@
 """The header of a DICOM file, by allow-list, and what cannot be read from it."""
 
-import re
-import zlib
-from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
+from mammo_core.dicom.fields import Fields, Header, read_fields
 from mammo_core.errors import DicomError
 
+_CODE: Final[Fields] = {"CodeValue": None, "CodeMeaning": None}
+_TABLE: Final[Fields] = {"LUTDescriptor": None, "LUTData": None}
 #: The only fields that are ever parsed: nothing of the patient, the study or the site.
-ALLOWED: Final = (
-    "SpecificCharacterSet",
-    "SOPClassUID",
-    "Modality",
-    "Manufacturer",
-    "PresentationIntentType",
-    "ViewPosition",
-    "ViewCodeSequence",
-    "Laterality",
-    "ImageLaterality",
-    "AnatomicRegionSequence",
-    "ImagerPixelSpacing",
-    "PixelSpacing",
-    "NominalScannedPixelSpacing",
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "NumberOfFrames",
-    "Rows",
-    "Columns",
-    "BitsAllocated",
-    "BitsStored",
-    "HighBit",
-    "PixelRepresentation",
-    "PixelPaddingValue",
-    "PixelPaddingRangeLimit",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "ModalityLUTSequence",
-    "WindowCenter",
-    "WindowWidth",
-    "VOILUTFunction",
-    "VOILUTSequence",
-)
+ALLOWED: Final[Fields] = {
+    **dict.fromkeys(
+        (
+            "SOPClassUID",
+            "Modality",
+            "Manufacturer",
+            "PresentationIntentType",
+            "ViewPosition",
+            "Laterality",
+            "ImageLaterality",
+            "ImagerPixelSpacing",
+            "PixelSpacing",
+            "NominalScannedPixelSpacing",
+            "SamplesPerPixel",
+            "PhotometricInterpretation",
+            "NumberOfFrames",
+            "Rows",
+            "Columns",
+            "BitsAllocated",
+            "BitsStored",
+            "HighBit",
+            "PixelRepresentation",
+            "PixelPaddingValue",
+            "PixelPaddingRangeLimit",
+            "RescaleSlope",
+            "RescaleIntercept",
+            "WindowCenter",
+            "WindowWidth",
+            "VOILUTFunction",
+        )
+    ),
+    "ViewCodeSequence": _CODE,
+    "ModalityLUTSequence": _TABLE,
+    "VOILUTSequence": _TABLE,
+    "AnatomicRegionSequence": {"AnatomicRegionModifierSequence": _CODE},
+}
 
 #: Terms of Modality (PS3.3 C.7.3.1.1.1) that we name. A damaged header can hold anything in
 #: any field, a patient's name as well: words outside these lists are never repeated.
@@ -66,26 +69,6 @@ _FOR_PROCESSING: Final = (
     "1.2.840.10008.5.1.4.1.1.1.1.1",  # Digital X-Ray, For Processing
 )
 _TOMOSYNTHESIS: Final = "1.2.840.10008.5.1.4.1.1.13.1.3"
-_DEFLATED: Final = "1.2.840.10008.1.2.1.99"
-
-
-@dataclass(frozen=True)
-class Header:
-    """The allowed header fields of a file.
-
-    Args:
-        data: pydicom Dataset with a file meta group that names a transfer syntax.
-        place: Where in the file the element of the pixels starts, if it has one; None in a
-            deflated file.
-    """
-
-    data: Any
-    place: int | None
-
-    @property
-    def syntax(self) -> str:
-        """Transfer syntax UID."""
-        return str(self.data.file_meta.TransferSyntaxUID)
 
 
 def read_header(file: BinaryIO, name: str) -> Header:
@@ -96,73 +79,11 @@ def read_header(file: BinaryIO, name: str) -> Header:
         name: The file, for messages.
 
     Raises:
-        DicomError: Not a DICOM file, no file meta group, no transfer syntax, a broken header.
+        DicomError: Not a DICOM file, no file meta group, no transfer syntax, a broken header,
+            or one over a limit.
+        OSError: The disk failed.
     """
-    return _dcmread(file, name, list(ALLOWED), stop_before_pixels=True)
-
-
-def read_inflated(file: BinaryIO, name: str) -> bytes:
-    """Read the pixels of a deflated DICOM file.
-
-    Args:
-        file: The file, open, of which `check_header` has accepted the header.
-        name: The file, for messages.
-
-    Returns:
-        The value of Pixel Data; empty when there is none.
-
-    Raises:
-        DicomError: The file cannot be parsed, or inflates beyond any mammogram.
-    """
-    header = _dcmread(file, name, ["PixelData"], stop_before_pixels=False)
-    held = header.data.get("PixelData")
-    return held if isinstance(held, bytes) else b""
-
-
-def _dcmread(file: BinaryIO, name: str, tags: list[str], *, stop_before_pixels: bool) -> Header:
-    import pydicom
-    from pydicom import config
-    from pydicom.errors import InvalidDicomError
-
-    # Validation only warns, and its warnings quote what is in the header.
-    config.settings.reading_validation_mode = config.IGNORE
-    try:
-        file.seek(0)
-        deflated = _bound_deflated(file, name)
-        file.seek(0)
-        data = pydicom.dcmread(file, stop_before_pixels=stop_before_pixels, specific_tags=tags)
-        place = None if deflated else file.tell()
-        for _ in data.iterall():
-            pass  # Values are parsed when they are touched: meet every fault here.
-        return Header(_with_syntax(data, name), place)
-    except InvalidDicomError as error:
-        raise DicomError(
-            f"{name} is not a DICOM file, or has no file meta group",
-            expected="a DICOM Part 10 file: 128 bytes, DICM, file meta group",
-            received="other bytes",
-        ) from error
-    except (DicomError, MemoryError):
-        raise
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise DicomError(
-            f"{name} has a header that cannot be parsed",
-            expected="a DICOM data set as PS3.10 has it",
-            received=f"{type(error).__name__} while parsing",
-        ) from without_text(error)
-
-
-def without_text(error: BaseException) -> Exception:
-    """Return a cause to chain: where it went wrong, without what a header says.
-
-    The text of a parser's error can quote a value, and a damaged header can hold a name in any
-    field: kind and traceback are enough.
-
-    Args:
-        error: What a parser raised.
-    """
-    return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)
+    return read_fields(file, name, ALLOWED)
 
 
 def raise_unless_missing(error: OSError, name: str) -> None:
@@ -181,44 +102,6 @@ def raise_unless_missing(error: OSError, name: str) -> None:
             f"{name} cannot be opened", expected="a file", received=str(error.strerror)
         ) from error
     raise error
-
-
-def _with_syntax(data: Any, name: str) -> Any:
-    if not re.fullmatch(r"[0-9.]{1,64}", str(data.file_meta.get("TransferSyntaxUID") or "")):
-        raise DicomError(
-            f"{name} names no transfer syntax",
-            expected="Transfer Syntax UID (0002,0010) in the file meta group",
-            received="none",
-        )
-    return data
-
-
-def _bound_deflated(file: BinaryIO, name: str) -> bool:
-    """Refuse a deflated data set that would inflate beyond any mammogram (1029:1 seen).
-
-    Returns:
-        Whether the data set is deflated.
-    """
-    from pydicom.filereader import _read_file_meta_info, read_preamble
-
-    read_preamble(file, False)
-    meta = _read_file_meta_info(file)
-    if meta.get("TransferSyntaxUID") != _DEFLATED:
-        return False
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    total = 0
-    while not inflater.eof:
-        chunk = inflater.unconsumed_tail or file.read(2**16)
-        if not chunk:
-            break
-        total += len(inflater.decompress(chunk, 2**22))
-        if total > MAXIMUM_BYTES:
-            raise DicomError(
-                f"{name} inflates beyond any mammogram",
-                expected=f"at most {MAXIMUM_BYTES} bytes",
-                received="more",
-            )
-    return True
 
 
 def check_header(data: Any, name: str, *, for_processing: bool = False) -> None:

@@ -10,14 +10,10 @@ from typing import BinaryIO
 from mammo_core.dicom.check import check_mammogram
 from mammo_core.dicom.describe import facts_of
 from mammo_core.dicom.facts import ImageFacts, Mammogram
+from mammo_core.dicom.fields import Header, without_text
 from mammo_core.dicom.frame import read_words
 from mammo_core.dicom.hashed import opened, sha256_of
-from mammo_core.dicom.header import (
-    Header,
-    check_header,
-    read_header,
-    without_text,
-)
+from mammo_core.dicom.header import check_header, read_header
 from mammo_core.dicom.pixels import to_gray
 from mammo_core.dicom.raster import raster_kind, read_raster, read_raster_facts
 from mammo_core.errors import DicomError

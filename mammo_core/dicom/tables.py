@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from mammo_core.dicom.header import without_text
+from mammo_core.dicom.fields import without_text
 from mammo_core.errors import DicomError
 
 

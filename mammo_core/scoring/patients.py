@@ -3,7 +3,8 @@
 import secrets
 from pathlib import Path
 
-from mammo_core.errors import SourceError
+from mammo_core.dicom import read_fields
+from mammo_core.errors import DicomError, SourceError
 from mammo_core.sources.names import ImageName, read_name
 from mammo_core.sources.patients import is_public, patient_key, site_key
 
@@ -92,20 +93,12 @@ def _published(told: str) -> ImageName | None:
 
 def _header(path: Path) -> tuple[str, str]:
     """Patient ID (0010,0020) and Study Instance UID (0020,000D), which leave here as keys only."""
-    import pydicom
-
+    wanted = ("PatientID", "StudyInstanceUID")
     with path.open("rb") as file:
-        if file.read(132)[128:] != b"DICM":
+        try:
+            data = read_fields(file, "the file", dict.fromkeys(wanted)).data
+        except DicomError:
+            # The image itself was read: a header that is odd here has no patient that counts.
             return "", ""
-    try:
-        wanted = ["PatientID", "StudyInstanceUID"]
-        data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted)
-        told, study = (str(data.get(name) or "").strip() for name in wanted)
-        return told, study
-    except MemoryError:
-        raise
-    except Exception as error:
-        # The image itself was read: a header that is odd here has no patient that counts.
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        return "", ""
+    told, study = (str(data.get(name) or "").strip() for name in wanted)
+    return told, study

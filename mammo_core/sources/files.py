@@ -8,7 +8,13 @@ from typing import Final
 import numpy as np
 from pydantic import TypeAdapter
 
-from mammo_core.dicom import ImageFacts, check_mammogram, read_any, read_any_facts
+from mammo_core.dicom import (
+    ImageFacts,
+    check_mammogram,
+    read_any,
+    read_any_facts,
+    read_fields,
+)
 from mammo_core.errors import DicomError, SourceError
 from mammo_core.sources.source_files import SourceFiles
 from mammo_core.store.base import file_sha256
@@ -16,7 +22,6 @@ from mammo_core.store.base import file_sha256
 #: Aspect ratios this near are the same picture scanned at another resolution: the mask of
 #: Mass-Test_P_00145_LEFT_CC has 4386x1789 pixels, its mammogram 5041x2056.
 ASPECT_TOLERANCE: Final = 0.01
-_DEFLATED: Final = "1.2.840.10008.1.2.1.99"
 
 
 @dataclass(frozen=True)
@@ -88,23 +93,12 @@ def series_uid(files: SourceFiles, name: str) -> str:
 
 
 def _series_uid(files: SourceFiles, name: str) -> str:
-    import pydicom
-    from pydicom.filereader import read_file_meta_info
-
-    with files.as_local_header(name) as path:
+    with files.as_local_header(name) as path, path.open("rb") as file:
         try:
-            syntax = read_file_meta_info(path).get("TransferSyntaxUID", "")
-            if syntax == _DEFLATED:
-                return ""  # its header is as long as it likes once inflated
-            tags = ["SeriesInstanceUID"]
-            data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags)
-            uid = str(data.get("SeriesInstanceUID", ""))
-        except MemoryError:
-            raise
-        except Exception as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise
+            data = read_fields(file, name, {"SeriesInstanceUID": None}).data
+        except DicomError:
             return ""
+    uid = str(data.get("SeriesInstanceUID") or "")
     return uid if re.fullmatch(r"[0-9.]{1,64}", uid) else ""
 
 

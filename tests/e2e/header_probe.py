@@ -1,0 +1,204 @@
+"""What hostile headers cost each command, in a process of its own.
+
+`python header_probe.py FOLDER SECONDS [COMMAND [FILE]]` prints a JSON object a line: command, file,
+seconds of a processor, MB above the idle process at most, and what was said of the file. Each
+command reads an honest file first, so that neither imports nor a network count. After so many
+seconds of a processor the process ends by SIGXCPU. FOLDER is made if it is not there.
+"""
+
+import csv
+import json
+import resource
+import sys
+import time
+from functools import cache
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "dicom"))
+from hostile import HEADLINES, hostile
+
+
+def inspect(path, folder):
+    from typer.testing import CliRunner
+
+    from mammo_core.cli.dicom import app
+
+    told = json.loads(CliRunner().invoke(app, ["inspect", "--json", str(path)]).stdout)
+    return told["reason"]
+
+
+def index(path, folder):
+    from mammo_core.sources import SourceConfig
+    from mammo_core.sources import index as index_files
+
+    tree = tree_of(path, folder)
+    tables = index_files(SourceConfig(adapter="folders", root=str(tree)), workers=1)
+    assert len(tables.images) + len(tables.rejects) == 2, tables.rejects
+    return reason_of(tables.rejects)
+
+
+def convert(path, folder):
+    from mammo_core.datasets.tables import read_table
+    from mammo_core.ingest.convert import ConvertConfig
+    from mammo_core.ingest.convert import convert as convert_files
+    from mammo_core.ingest.runner import RunnerConfig
+    from mammo_core.preprocessing import Geometry
+    from mammo_core.store import open_store
+    from mammo_core.store.base import file_sha256
+
+    tree = tree_of(path, folder)
+    images, lesions = honest_tables(folder)
+    images = images.copy()
+    # The file is another since it was indexed, with the digest that a bucket may tell of it.
+    row = images["path"].str.startswith("train/pos")
+    images.loc[row, "sha256"] = file_sha256(path)
+    images.loc[row, "image_id"] = file_sha256(path)
+    store = open_store(str(folder / f"store-{path.stem}"))
+    manifest = convert_files(
+        store,
+        images,
+        lesions,
+        root=tree,
+        config=ConvertConfig(geometry=Geometry(height=96, width=72), shard_mb=1),
+        runner=RunnerConfig(workers=1),
+        lineage={"tables": "t"},
+    )
+    return reason_of(read_table(store, manifest, "rejects.parquet"))
+
+
+def score(path, folder):
+    from mammo_core.scoring import ScoreOptions
+    from mammo_core.scoring import score as score_files
+
+    out = folder / f"scores-{path.stem}"
+    files = folder / f"files-{path.stem}"
+    files.mkdir(exist_ok=True)
+    (files / "a.dcm").write_bytes(path.read_bytes())
+    score_files(package(folder), [files], out / "scores.csv", ScoreOptions(batch_size=1))
+    with next(iter(out.glob("*rejects*.csv"))).open(newline="") as file:
+        rejects = list(csv.DictReader(file))
+    return rejects[0]["reason"] if rejects else None
+
+
+def serve(path, folder):
+    answer = client(folder).post("/score", content=path.read_bytes())
+    if answer.status_code == 200:
+        return None
+    assert 400 <= answer.status_code < 500, answer.text
+    return f"{answer.status_code} {answer.text}"
+
+
+COMMANDS = {each.__name__: each for each in (inspect, index, convert, score, serve)}
+
+
+def tree_of(path, folder):
+    """Two views as class folders: an honest one, and the file."""
+    tree = folder / f"tree-{path.stem}"
+    for name, source in (("neg/P_00001_LEFT_CC.dcm", "other"), ("pos/P_00002_LEFT_CC.dcm", "")):
+        target = tree / "train" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((path.with_stem(source) if source else path).read_bytes())
+    return tree
+
+
+def reason_of(rejects):
+    return rejects["reason"].iloc[0] if len(rejects) else None
+
+
+@cache
+def honest_tables(folder):
+    from mammo_core.sources import SourceConfig
+    from mammo_core.sources import index as index_files
+
+    tree = tree_of(folder / "honest.dcm", folder)
+    tables = index_files(SourceConfig(adapter="folders", root=str(tree)), workers=1)
+    assert len(tables.images) == 2, tables.rejects
+    return tables.images, tables.lesions
+
+
+def other_pixels(writer):
+    return writer.element(0x7FE00010, "OW", b"\x20\x02" * 96 * 72)
+
+
+@cache
+def package(folder):
+    from mammo_core.packaging import build, load
+    from mammo_core.packaging.keras_file import import_keras
+    from mammo_core.preprocessing import Geometry, Preprocessing
+
+    keras = import_keras()
+    image = keras.Input((48, 36, 1))
+    x = keras.layers.Conv2D(4, 3, strides=2, activation="relu")(image)
+    x = keras.layers.GlobalMaxPooling2D()(x)
+    if not (folder / "package").exists():
+        build(
+            folder / "package",
+            name="probe",
+            image_model=keras.Model(image, keras.layers.Dense(2, activation="softmax")(x)),
+            preprocessing=Preprocessing(geometry=Geometry(height=48, width=36), mean=100.0),
+            label_map={"neg": 0, "pos": 1},
+        )
+    return load(folder / "package")
+
+
+@cache
+def client(folder):
+    from starlette.testclient import TestClient
+
+    from mammo_core.serving import ServeConfig
+    from mammo_core.serving.app import create_app
+
+    service = create_app(package(folder), "probe", "1", ServeConfig())
+    return TestClient(service).__enter__()
+
+
+def resident():
+    """Resident memory of this process now, and at most since the last reset (MB)."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return [int(status[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM")]
+
+
+def processor():
+    return sum(
+        used.ru_utime + used.ru_stime
+        for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
+
+
+def measure(command, path, folder, seconds):
+    Path("/proc/self/clear_refs").write_text("5")  # proc(5): the peak starts anew
+    idle, before, start = resident()[0], processor(), time.monotonic()
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(before + seconds) + 1, hard))
+    reason = COMMANDS[command](path, folder)
+    resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))
+    return {
+        "command": command,
+        "file": path.stem,
+        "cpu_s": round(processor() - before, 2),
+        "wall_s": round(time.monotonic() - start, 2),
+        "mb": round(resident()[1] - idle, 1),
+        "reason": reason,
+    }
+
+
+def main(folder, seconds, commands, names):
+    folder.mkdir(exist_ok=True)
+    (folder / "honest.dcm").write_bytes(hostile())
+    (folder / "other.dcm").write_bytes(hostile(pixels=other_pixels))
+    for name in names:
+        (folder / f"{name}.dcm").write_bytes(HEADLINES[name]())
+    for command in commands:
+        reason = COMMANDS[command](folder / "honest.dcm", folder)
+        assert reason is None, reason
+        for name in names:
+            print(json.dumps(measure(command, folder / f"{name}.dcm", folder, seconds)), flush=True)
+
+
+if __name__ == "__main__":
+    main(
+        Path(sys.argv[1]),
+        float(sys.argv[2]),
+        sys.argv[3:4] or list(COMMANDS),
+        sys.argv[4:5] or list(HEADLINES),
+    )
