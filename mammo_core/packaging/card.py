@@ -175,8 +175,8 @@ def _training_data(data: Mapping[str, Any]) -> list[str]:
         f"- {title}: {data[key] or 'not given'}"
         for title, key in (
             ("Data", "description"),
-            ("Licence of the data", "licence"),
-            ("First weights, and their licence", "weights"),
+            ("License of the data", "license"),
+            ("Initial weights, and their license", "weights"),
             ("Split", "split"),
         )
     ]

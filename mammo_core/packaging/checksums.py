@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from mammo_core.errors import ModelError, StoreError
-from mammo_core.store.base import check_key
+from mammo_core.store.base import validate_key
 
 SUMS = "SHA256SUMS"
 
@@ -87,7 +87,7 @@ def _rendered(digests: dict[str, str]) -> bytes:
 def _relative(name: str) -> bool:
     """Whether a name stays in the package, and can be a key of every store."""
     try:
-        check_key(name)
+        validate_key(name)
     except StoreError:
         return False
     return not any(part.startswith(".") for part in name.split("/"))

@@ -14,8 +14,8 @@ from mammo_core.preprocessing import Preprocessing
 
 _Kind = TypeVar("_Kind", bound=BaseModel)
 
-FORMAT = 2
-"""Raised when a reader of this version could not read what a later one writes."""
+FORMAT = 3
+"""Raised when packages of an older release can no longer be read, or a key is renamed."""
 
 POSITIVE = "pos"
 """The class whose probability a package returns: malignant."""
@@ -97,8 +97,8 @@ class TrainingData(_Content):
 
     Attributes:
         description: Of the data, in a sentence.
-        licence: Of the data.
-        weights: Where the first weights came from, and their licence.
+        license: License of the data.
+        weights: Where the first weights came from, and their license.
         split: Which split, in words.
         images: Split → number of images.
         patients: Split → number of patients.
@@ -110,7 +110,7 @@ class TrainingData(_Content):
     """
 
     description: str = ""
-    licence: str = ""
+    license: str = ""
     weights: str = ""
     split: str = ""
     images: dict[str, int] = {}

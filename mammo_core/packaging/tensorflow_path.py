@@ -145,7 +145,7 @@ def _taken(pixels: Any) -> Any:
 
 
 def _eight_bit(pixels: Any, top: Any, by_maximum: bool) -> Any:
-    """`imaging.eight_bit`, or 257 levels to one: `(n, H, W) int32, [0, 255]`."""
+    """`imaging.to_eight_bit`, or 257 levels to one: `(n, H, W) int32, [0, 255]`."""
     levels = tf.cast(pixels, tf.int32)
     if not by_maximum:
         return levels // 257

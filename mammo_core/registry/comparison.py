@@ -12,7 +12,7 @@ from mammo_core.evaluation.comparison import ComparisonResult, compare
 from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.packaging.contents import read_json
 from mammo_core.packaging.package import verify
-from mammo_core.registry.versions import resolve_version
+from mammo_core.registry.resolution import resolve_version
 from mammo_core.store import open_store, split_model_uri
 
 if TYPE_CHECKING:

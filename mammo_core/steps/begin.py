@@ -9,7 +9,7 @@ from typing import NamedTuple
 from mammo_core.errors import MammoError, ModelError, RecipeError
 from mammo_core.processes import follow_parent
 from mammo_core.recipes import Recipe, load_recipe
-from mammo_core.registry.versions import champion
+from mammo_core.registry import champion
 from mammo_core.steps.base import (
     open_run,
     recipe_digest,

@@ -13,12 +13,13 @@ from mammo_core.errors import ModelError
 from mammo_core.evaluation.aggregate import LEVELS, Unit
 from mammo_core.evaluation.breasts import assign_probabilities, record_source
 from mammo_core.evaluation.decisions import DecisionRules
-from mammo_core.features.frame import IMAGE_CLASSES, SPLITS, from_manifest
+from mammo_core.features.frame import IMAGE_CLASSES, from_manifest
 from mammo_core.packaging import PackageManifest, SigningKey, TrainingData
+from mammo_core.packaging.training_data import training_data
 from mammo_core.recipes import Recipe
-from mammo_core.registry import GateResult
+from mammo_core.registry import GateResult, VersionRef, champion, versions
+from mammo_core.registry import push as push_package
 from mammo_core.registry.kubeflow import ModelRegistry
-from mammo_core.registry.versions import VersionRef, champion, versions
 from mammo_core.steps.base import StepContext, step
 from mammo_core.steps.data import TABLES
 from mammo_core.steps.networks import (
@@ -34,13 +35,7 @@ GATE_REVISION = 3
 GATE = "gates"
 PUSH = "pushes"
 #: Of the data that an adapter reads; the site knows that of its own data.
-_LICENCES = {"cbis_ddsm": "CBIS-DDSM: CC BY 3.0 (TCIA)", "inbreast": "INbreast: by agreement"}
-_WEIGHTS = {
-    "none": "random",
-    "imagenet": "ImageNet, by Keras Applications; ImageNet: non-commercial research",
-}
-#: What the headers of phantoms name as their maker.
-_PHANTOM = "mammo pipelines"
+_LICENSES = {"cbis_ddsm": "CBIS-DDSM: CC BY 3.0 (TCIA)", "inbreast": "INbreast: by agreement"}
 
 
 @step("gate")
@@ -206,12 +201,9 @@ def _trained_as(
     store: Store, version: VersionRef, training: Manifest, evaluation: Manifest
 ) -> bool:
     """Whether a version in the registry came from this very training and evaluation."""
-    key = f"models/{version.name}/{version.version}/lineage.json"
-    if not store.exists(key):
-        return False
-    lineage = json.loads(store.read(key))
-    told = (lineage.get("image_training_id"), lineage.get("evaluation_id"))
-    return told == (training.id, evaluation.id)
+    lineage = version.lineage(store)
+    ids = (lineage.get("image_training_id"), lineage.get("evaluation_id"))
+    return ids == (training.id, evaluation.id)
 
 
 @step("push")
@@ -316,41 +308,21 @@ def _build_and_push(
             signing_key=SigningKey.from_environment(),
         )
         packaging.check_in_fresh_process(folder)
-        pushed = packaging.push(store, folder, recipe.model_name)
+        pushed = push_package(store, folder, recipe.model_name)
     context.say(f"{'pushed' if pushed.new else 'found'} {pushed.uri}")
     return pushed.uri, pushed.version, built.model_id
 
 
 def _training_data(store: Store, images: Manifest, frame: Manifest, recipe: Recipe) -> TrainingData:
-    """What the training split holds: the package warns of images unlike it."""
-    data = from_manifest(store, frame)
-    manifest = find(store, TABLES, images.lineage["tables"])
-    table = read_table(store, manifest, "images.parquet") if manifest is not None else None
-    train = data.split("train")
-    rows = table[table["image_id"].isin(set(train["image_id"]))] if table is not None else train
-
-    def seen(column: str) -> list[Any]:
-        return sorted(set(rows[column].dropna()) - {""}) if column in rows else []
-
-    splits = {split: data.split(split) for split in SPLITS}
-    makers = tuple(map(str, seen("manufacturer")))
-    phantom = makers == (_PHANTOM,)
-    first = recipe.image_training.start or recipe.patch_training.network.weights
-    return TrainingData(
-        description=f"{'synthetic phantoms, ' if phantom else ''}{recipe.source.adapter}, "
-        f"recipe {recipe.name}",
-        licence="none needed: drawn by a program"
-        if phantom
-        else _LICENCES.get(recipe.source.adapter, ""),
-        weights=_WEIGHTS.get(first, f"{first}: see its own licence"),
+    tables = find(store, TABLES, images.lineage["tables"])
+    return training_data(
+        from_manifest(store, frame),
+        read_table(store, tables, "images.parquet") if tables is not None else None,
+        source=recipe.source.adapter,
+        recipe=recipe.name,
+        license=_LICENSES.get(recipe.source.adapter, ""),
+        weights=recipe.image_training.start or recipe.patch_training.network.weights,
         split=recipe.split.name,
-        images={split: len(of) for split, of in splits.items()},
-        patients={split: int(of["patient_key"].nunique()) for split, of in splits.items()},
-        malignant={split: int(of["label"].sum()) for split, of in splits.items()},
-        views=tuple(map(str, seen("view"))),
-        manufacturers=makers,
-        bits_stored=tuple(map(int, seen("bits_stored"))),
-        smallest=(int(rows["rows"].min()), int(rows["columns"].min())) if "rows" in rows else None,
     )
 
 

@@ -7,8 +7,18 @@ import pytest
 
 from mammo_core.errors import ModelError, StoreError
 from mammo_core.packaging import load, verify
-from mammo_core.registry import champion, models, promote, push, resolve, rollback, versions
-from mammo_core.registry import versions as registry_module
+from mammo_core.registry import (
+    champion,
+    models,
+    promote,
+    publishing,
+    push,
+    resolution,
+    resolve,
+    rollback,
+    versions,
+)
+from mammo_core.registry.versions import PublishedMarker
 from mammo_core.store import open_store
 
 
@@ -35,7 +45,7 @@ def test_push_and_load_back(store, built):
     assert models(store) == ["m"]
 
 
-def test_pushing_twice_is_pushing_once(store, light_package):
+def test_pushing_twice_creates_one_version(store, light_package):
     first = push(store, light_package("a"), "m")
     before = {key: store.read(key) for key in store.list("")}
     # The same model with other metrics is the same model.
@@ -49,14 +59,14 @@ def test_two_versions_and_the_champion(store, light_package):
     assert [push(store, folder, "m").version for folder in (a, b)] == [1, 2]
     assert [ref.version for ref in versions(store, "m")] == [1, 2]
     assert champion(store, "m").version == 2
-    # Pushing the older one again does not take the place back.
+    # Pushing the older version again does not make it champion again.
     assert push(store, a, "m").version == 1
     assert champion(store, "m").version == 2
     assert push(store, a, "other").version == 1
     assert models(store) == ["m", "other"]
 
 
-def test_every_spelling_of_a_model_resolves(store, light_package, tmp_path, monkeypatch):
+def test_every_form_of_a_model_uri_resolves(store, light_package, tmp_path, monkeypatch):
     a, b = light_package("a"), light_package("b")
     push(store, a, "m")
     push(store, b, "m")
@@ -78,20 +88,20 @@ def test_every_spelling_of_a_model_resolves(store, light_package, tmp_path, monk
 @pytest.mark.parametrize(
     "tail", ["models/x", "models/m/3", "models/m/0", "models/m/1/package/x", "models/../m", "m"]
 )
-def test_what_is_not_there_is_told(store, light_package, tail):
+def test_an_unknown_model_is_an_error(store, light_package, tail):
     push(store, light_package("a"), "m")
     with pytest.raises(ModelError):
         resolve(f"{store.uri}/{tail}")
 
 
-def test_the_versions_there_are_told(store, light_package):
+def test_an_unknown_version_names_the_published_ones(store, light_package):
     push(store, light_package("a"), "m")
     with pytest.raises(ModelError, match="published version: 1"):
         resolve(f"{store.uri}/models/m/7")
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "-x", "a b", "x" * 101])
-def test_names_that_are_no_names(store, light_package, name):
+def test_invalid_model_names_are_refused(store, light_package, name):
     with pytest.raises(ModelError, match="name cannot be used"):
         push(store, light_package("a"), name)
     assert list(store.list("")) == []
@@ -110,7 +120,7 @@ class Killed(BaseException):
 
 
 class DyingStore:
-    """Passes everything on and dies at the n-th write, like a killed process."""
+    """Forwards every call and dies at the n-th write, like a killed process."""
 
     def __init__(self, store, writes):
         self._store, self._left = store, writes
@@ -148,7 +158,7 @@ def test_a_push_killed_anywhere_leaves_nothing_visible_and_can_be_repeated(
     assert verify(resolve(f"{store.uri}/models/m")) == verify(b)
 
 
-def test_a_dead_claim_of_another_package_is_passed_over(store, light_package):
+def test_a_dead_claim_of_another_package_is_skipped(store, light_package):
     a, b = light_package("a"), light_package("b")
     with pytest.raises(Killed):
         push(DyingStore(store, 5), a, "m")
@@ -158,7 +168,7 @@ def test_a_dead_claim_of_another_package_is_passed_over(store, light_package):
     assert champion(store, "m").version == 2
 
 
-def test_files_of_a_dead_push_do_not_get_into_the_package(store, light_package):
+def test_files_of_a_dead_push_do_not_enter_the_package(store, light_package):
     a = light_package("a")
     with pytest.raises(Killed):
         push(DyingStore(store, 5), a, "m")
@@ -167,59 +177,57 @@ def test_files_of_a_dead_push_do_not_get_into_the_package(store, light_package):
     assert verify(resolve(f"{store.uri}/models/m")) == verify(a)
 
 
-def test_pushes_at_once(store, light_package):
+def test_concurrent_pushes(store, light_package):
     folders = [light_package(content) for content in "abcd"] * 2
     start = threading.Barrier(len(folders))
 
-    def one(folder):
+    def push_folder(folder):
         start.wait()
         return push(open_store(store.uri), folder, "m")
 
     with ThreadPoolExecutor(len(folders)) as pool:
-        results = list(pool.map(one, folders))
+        results = list(pool.map(push_folder, folders))
     assert sorted(result.version for result in results if result.new) == [1, 2, 3, 4]
     assert sum(not result.new for result in results) == 4
     assert [ref.version for ref in versions(store, "m")] == [1, 2, 3, 4]
     assert champion(store, "m").version == 4
 
 
-def test_claims_at_once_without_the_lease(store, light_package):
-    published = [
-        registry_module._Published(model_id=str(number), sums=str(number)) for number in range(6)
-    ]
+def test_concurrent_claims_without_the_lease(store, light_package):
+    published = [PublishedMarker(model_id=str(number), sums=str(number)) for number in range(6)]
     start = threading.Barrier(len(published))
 
-    def one(mine):
+    def claim(marker):
         start.wait()
-        return registry_module._claim(open_store(store.uri), "m", mine)
+        return publishing._claim(open_store(store.uri), "m", marker)
 
     with ThreadPoolExecutor(len(published)) as pool:
-        assert sorted(pool.map(one, published)) == [1, 2, 3, 4, 5, 6]
+        assert sorted(pool.map(claim, published)) == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_write_that_does_not_read_back_publishes_nothing(store, light_package):
+def test_a_write_that_reads_back_different_publishes_nothing(store, light_package):
     class Lossy(DyingStore):
         def __getattr__(self, name):
             if name == "put_file":
                 return lambda key, path: self._store.write(key, path.read_bytes()[:-1])
             return getattr(self._store, name)
 
-    with pytest.raises(StoreError, match="does not read back"):
+    with pytest.raises(StoreError, match="reads back different"):
         push(Lossy(store, 0), light_package("a"), "m")
     assert champion(store, "m") is None and versions(store, "m") == []
 
 
-def test_a_champion_that_is_not_published_is_no_missing_champion(store, light_package):
+def test_an_unpublished_champion_is_an_error_and_not_a_missing_champion(store, light_package):
     push(store, light_package("a"), "m")
     store.delete("models/m/published/1.json")
-    with pytest.raises(ModelError, match="No version 1"):
+    with pytest.raises(ModelError, match="no version 1"):
         champion(store, "m")
     store.write("models/m/champion", b"{")
     with pytest.raises(ModelError, match="cannot be read"):
         champion(store, "m")
 
 
-def test_a_package_exchanged_in_the_store_is_refused(store, light_package):
+def test_a_package_replaced_in_the_store_is_refused(store, light_package):
     a, b = light_package("a"), light_package("b")
     push(store, a, "m")
     for path in b.iterdir():
@@ -228,33 +236,33 @@ def test_a_package_exchanged_in_the_store_is_refused(store, light_package):
         resolve(f"{store.uri}/models/m/1")
 
 
-def test_a_store_whose_files_are_fetched_one_by_one(store, light_package, tmp_path, monkeypatch):
+def test_a_store_that_fetches_files_one_by_one(store, light_package, tmp_path, monkeypatch):
     folder = light_package("a")
     push(store, folder, "m")
 
     class Remote(DyingStore):
         def fetch(self, key):
-            place = tmp_path / "fetched" / key.replace("/", "+")
-            place.mkdir(parents=True, exist_ok=True)
-            return shutil.copyfile(self._store.fetch(key), place / key.rpartition("/")[2])
+            folder = tmp_path / "fetched" / key.replace("/", "+")
+            folder.mkdir(parents=True, exist_ok=True)
+            return shutil.copyfile(self._store.fetch(key), folder / key.rpartition("/")[2])
 
-    monkeypatch.setattr(registry_module, "open_store", lambda uri: Remote(store, 0))
-    found = resolve("s3://bucket/prefix/models/m")
-    assert verify(found) == verify(folder)
-    assert not found.is_relative_to(tmp_path / "store")
+    monkeypatch.setattr(resolution, "open_store", lambda uri: Remote(store, 0))
+    resolved = resolve("s3://bucket/prefix/models/m")
+    assert verify(resolved) == verify(folder)
+    assert not resolved.is_relative_to(tmp_path / "store")
 
 
 def test_a_worse_champion_is_rolled_back_and_stays_withdrawn(store, light_package):
     a, b, c = (light_package(content) for content in "abc")
     push(store, a, "m")
-    with pytest.raises(ModelError, match="a champion before it"):
+    with pytest.raises(ModelError, match="a previous champion"):
         rollback(store, "m")
     push(store, b, "m")
     back = rollback(store, "m")
     assert (back.version, back.model_id) == (1, verify(a).model_id)
     assert champion(store, "m").version == 1
     assert verify(resolve(f"{store.uri}/models/m")) == verify(a)
-    # The same pipeline again finds its version and does not bring it back; a new model comes in.
+    # Running the same pipeline again reuses its version and keeps it withdrawn; a new model wins.
     assert push(store, b, "m").version == 2
     assert champion(store, "m").version == 1
     assert push(store, c, "m").version == 3
@@ -285,8 +293,8 @@ def test_a_damaged_version_is_not_promoted(store, light_package):
     assert champion(store, "m").version == 2
 
 
-def test_who_loses_the_race_for_the_champion_decides_again(store, light_package, monkeypatch):
-    """A rollback and a push at once: neither is lost."""
+def test_the_loser_of_a_race_for_the_champion_decides_again(store, light_package, monkeypatch):
+    """A concurrent rollback and push: neither is lost."""
     for content in "ab":
         push(store, light_package(content), "m")
     c = light_package("c")
@@ -299,13 +307,13 @@ def test_who_loses_the_race_for_the_champion_decides_again(store, light_package,
         return real(key, data, previous)
 
     monkeypatch.setattr(store, "write_if", slow)
-    # When the write fails, the champion is 3 and what came before it is 2.
+    # When the write fails, the champion is 3 and the one before it is 2.
     assert rollback(store, "m").version == 2
     assert champion(store, "m").version == 2
 
 
 class Careless:
-    """A store that writes whatever the condition says, as servers without them do."""
+    """A store that ignores conditions, as some servers do."""
 
     def __init__(self, store):
         self._store = store
@@ -337,20 +345,20 @@ def test_pointer_is_plain_json(store, light_package):
 
 
 @pytest.mark.s3
-def test_two_pushes_at_once_to_a_bucket(s3_environment, light_package):
-    """Two versions, one champion, nothing lost; by conditional writes of a real server."""
+def test_two_concurrent_pushes_to_a_bucket(s3_environment, light_package):
+    """Two versions, one champion, nothing lost, on the conditional writes of a real server."""
     from uuid import uuid4
 
     uri = f"s3://mammo-tests/{uuid4().hex}"
     folders = [light_package(content) for content in "ab"]
     start = threading.Barrier(2)
 
-    def one(folder):
+    def push_folder(folder):
         start.wait()
         return push(open_store(uri), folder, "m")
 
     with ThreadPoolExecutor(2) as pool:
-        results = list(pool.map(one, folders))
+        results = list(pool.map(push_folder, folders))
     store = open_store(uri)
     assert sorted(result.version for result in results) == [1, 2]
     assert [ref.version for ref in versions(store, "m")] == [1, 2]
