@@ -37,7 +37,7 @@ Intensity = Literal["rescale", "image_max"]
 
 
 @dataclass(frozen=True)
-class Placement:
+class CropPlacement:
     """What of a source image is left, and which way round: masks follow it.
 
     Attributes:
@@ -88,7 +88,7 @@ class Conversion(BaseModel):
 
     def apply(
         self, pixels: Pixels, bits_stored: int, laterality: str = ""
-    ) -> tuple[Images, Placement]:
+    ) -> tuple[Images, CropPlacement]:
         """Convert a decoded image, which was read with `voi` and `for_processing` as here.
 
         Args:
@@ -113,8 +113,8 @@ class Conversion(BaseModel):
         box = None
         if self.crop_to_breast:
             done, box = imaging.segment_breast(done)
-        placement = Placement(box, imaging.needs_flip(done, laterality, self.orientation))
-        return Placement(flipped=placement.flipped).apply(done), placement
+        placement = CropPlacement(box, imaging.needs_flip(done, laterality, self.orientation))
+        return CropPlacement(flipped=placement.flipped).apply(done), placement
 
 
 class IntensityConfig(BaseModel):
@@ -336,7 +336,7 @@ class Preprocessing(BaseModel):
 
     def _equalized(self, image: Images) -> Pixels:
         if self.intensity == "image_max":
-            return equalize_hist(imaging.eight_bit(image))
+            return equalize_hist(imaging.to_eight_bit(image))
         return equalize_hist(image)
 
 

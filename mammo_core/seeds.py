@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 
-def derive(seed: int, *ids: str | int) -> int:
+def derive_seed(seed: int, *ids: str | int) -> int:
     """Return a 128-bit seed for a record.
 
     Args:
@@ -18,4 +18,4 @@ def derive(seed: int, *ids: str | int) -> int:
 
 def generator(seed: int, *ids: str | int) -> np.random.Generator:
     """Return the generator of a record: the same for the same seed and ids, anywhere."""
-    return np.random.Generator(np.random.Philox(key=derive(seed, *ids)))
+    return np.random.Generator(np.random.Philox(key=derive_seed(seed, *ids)))

@@ -208,10 +208,10 @@ def _show(result: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from mammo_core.reporting.page import show
+    from mammo_core.reporting.page import format_value
 
     table = Table(*result.summary[0])
     for row in result.summary:
-        table.add_row(*(show(value) for value in row.values()))
+        table.add_row(*(format_value(value) for value in row.values()))
     Console().print(table)
     typer.echo(result.conclusion)

@@ -183,7 +183,7 @@ def _opened(uri: str) -> "Store":
     from mammo_core.store import open_store
 
     store = open_store(uri)
-    store.require()
+    store.require_exists()
     return store
 
 

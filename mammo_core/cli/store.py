@@ -79,7 +79,7 @@ def list_(
     from mammo_core.store import open_store
 
     store = open_store(uri)
-    store.require()
+    store.require_exists()
     count = total = 0
     for entry in store.entries(""):
         count, total = count + 1, total + entry.size
@@ -114,7 +114,7 @@ def verify(
     from mammo_core.store import open_store
 
     store = open_store(uri)
-    store.require()
+    store.require_exists()
     more = package_digests(store)
     if as_json:
         found = verify_store(store, more)
@@ -176,7 +176,7 @@ def gc(
     from mammo_core.store import open_store
 
     store = open_store(uri)
-    store.require()
+    store.require_exists()
 
     def say(text: str) -> None:
         if not as_json:

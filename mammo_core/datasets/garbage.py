@@ -143,7 +143,7 @@ class _Search:
             id = folder.rpartition("/")[2]
             free = [entry for entry in own if entry.key not in live]
             if id in self.outputs and id not in kept:
-                if not self.store.leased(folder):
+                if not self.store.is_leased(folder):
                     found.garbage.append(_garbage(folder, "nothing refers to it", free, id))
             elif id in kept:
                 manifest = self.outputs[id].key
@@ -156,7 +156,7 @@ class _Search:
 
     def _add(self, found: Findings, folder: str, reason: str, free: list[Entry]) -> None:
         old = [entry for entry in free if entry.modified < self.before]
-        if old and not self.store.leased(folder):
+        if old and not self.store.is_leased(folder):
             found.garbage.append(_garbage(folder, reason, old))
 
     def _young(self, entries: Iterable[Entry]) -> bool:
@@ -173,7 +173,7 @@ class _Search:
             if f"runs/{run}/summary.json" not in self.entries and self._young(statuses):
                 yield from (_output(self.store, entry.key) for entry in statuses)
         for folder, own in self.folders.items():
-            going_on = self._young(own) or self.store.leased(folder)
+            going_on = self._young(own) or self.store.is_leased(folder)
             note = f"{folder}/{BASE_NOTE}"
             if note in self.entries and folder.rpartition("/")[2] not in self.outputs and going_on:
                 yield str(_json(self.store, note).get("base", ""))
@@ -217,11 +217,11 @@ class _Search:
         for (name, version), own in sorted(found.items()):
             published = f"models/{name}/published/{version}.json" in self.entries
             lease = f"models/{name}"
-            if not published and not self._young(own) and not self.store.leased(lease):
+            if not published and not self._young(own) and not self.store.is_leased(lease):
                 yield _garbage(f"{lease}/{version}", "never published", own, lease=lease)
 
     def _leftovers(self) -> Iterator[Garbage]:
-        for entry in self.store.leftovers():
+        for entry in self.store.unfinished_writes():
             if entry.modified < self.before:
                 yield _garbage(entry.key, "half written", [entry])
 
@@ -289,7 +289,7 @@ def remove_garbage(
 
 
 def _remove(store: Store, item: Garbage, seen: frozenset[str]) -> str:
-    if store.leased(item.lease):
+    if store.is_leased(item.lease):
         return "somebody has begun to write it"
     with store.lease(item.lease, wait_s=90.0):
         if item.output and _taken(store, item, seen):

@@ -7,7 +7,7 @@ import pandas as pd
 
 from mammo_core.experiments.results import Result
 from mammo_core.reporting import Page, Table, interval_plot
-from mammo_core.reporting.page import show
+from mammo_core.reporting.page import format_value
 
 
 def files(result: Result, title: str, command: str) -> dict[str, bytes]:
@@ -21,9 +21,9 @@ def files(result: Result, title: str, command: str) -> dict[str, bytes]:
     plot = _plot(result)
     page = Page(title, result.conclusion)
     page.section("Result").facts({"Command": command, "Conclusion": result.conclusion})
-    page.table(Table.of(result.summary))
+    page.table(Table.from_records(result.summary))
     page.figure(plot, "AUC on the test patients with 95 % intervals (patients resampled)")
-    page.section("Runs").table(Table.of(result.rows))
+    page.section("Runs").table(Table.from_records(result.rows))
     return {
         "table.csv": pd.DataFrame(result.rows).to_csv(index=False).encode(),
         "summary.csv": pd.DataFrame(result.summary).to_csv(index=False).encode(),
@@ -44,7 +44,7 @@ def markdown(result: Result, command: str) -> str:
 def _table(rows: list[dict[str, Any]]) -> str:
     names = list(rows[0])
     lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
-    lines += [f"| {' | '.join(show(row.get(name)) for name in names)} |" for row in rows]
+    lines += [f"| {' | '.join(format_value(row.get(name)) for name in names)} |" for row in rows]
     return "\n".join(lines) + "\n"
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from mammo_core.features.frame import SPLITS, Frame
 from mammo_core.features.validation import INTENSITIES, ValidationResult
 from mammo_core.reporting import Page, Table
-from mammo_core.reporting.figures import BLUE, GREY, ORANGE, figure, png, style
+from mammo_core.reporting.figures import BLUE, GRAY, ORANGE, figure, png, style
 
 _BINS = 40
 
@@ -32,7 +32,7 @@ def validation_page(
     )
     page.numbers({name.replace("_", " "): (n, "") for name, n in result.counts.items()})
     page.table(
-        Table.of(
+        Table.from_records(
             [
                 {
                     "outcome": finding.level,
@@ -51,7 +51,7 @@ def validation_page(
     for column in ("manufacturer", "bits_stored", "source", "view", "laterality", "label"):
         page.table(_shares(column, told))
     page.table(
-        Table.of(
+        Table.from_records(
             [
                 {"frame": name, "split": split, **side.facts["splits"][split]}
                 for name, side in sides.items()
@@ -83,7 +83,7 @@ def _shares(column: str, told: Mapping[str, pd.DataFrame]) -> Table:
             row[name] = int(own.get(value, 0))
             row[f"% of {name}"] = f"{own.get(value, 0) / max(own.sum(), 1):.1%}"
         rows.append(row)
-    return Table.of(rows, None if rows else [column])
+    return Table.from_records(rows, None if rows else [column])
 
 
 def _distributions(column: str, told: Mapping[str, pd.DataFrame]) -> bytes:
@@ -93,7 +93,7 @@ def _distributions(column: str, told: Mapping[str, pd.DataFrame]) -> bytes:
     style(axes, name.capitalize(), "gray levels", "share of images")
     values = [images[column].to_numpy(dtype=float) for images in told.values()]
     edges = np.histogram_bin_edges(np.concatenate(values), _BINS)
-    for colour, label, own in zip((GREY, BLUE, ORANGE), told, values, strict=False):
+    for colour, label, own in zip((GRAY, BLUE, ORANGE), told, values, strict=False):
         if len(own):
             weights = np.full(len(own), 1 / len(own))
             axes.hist(

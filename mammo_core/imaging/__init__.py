@@ -10,10 +10,10 @@ from mammo_core.imaging.clean import (
 from mammo_core.imaging.intensity import (
     FULL_RANGE,
     Stretch,
-    eight_bit,
     equalize_hist,
     statistics,
     stretch,
+    to_eight_bit,
     to_full_range,
 )
 from mammo_core.imaging.orientation import Orientation, chest_side, needs_flip
@@ -36,7 +36,6 @@ __all__ = [
     "breast_mask",
     "breast_share",
     "chest_side",
-    "eight_bit",
     "equalize_hist",
     "largest_object",
     "median_filter",
@@ -49,5 +48,6 @@ __all__ = [
     "statistics",
     "stretch",
     "suppress_artifacts",
+    "to_eight_bit",
     "to_full_range",
 ]

@@ -124,7 +124,7 @@ def equalize_hist(pixels: Pixels) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.asarray(cv2.equalizeHist(np.ascontiguousarray(pixels.astype(np.uint8))))
 
 
-def eight_bit(pixels: Pixels) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def to_eight_bit(pixels: Pixels) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Return an 8-bit copy of an image by its own maximum, cut to whole numbers.
 
     Args:
@@ -146,7 +146,7 @@ def statistics(pixels: Pixels) -> dict[str, float]:
     Returns:
         mean, standard_deviation, minimum and maximum, [0, 65535]; and the means after
         equalisation, [0, 255]: equalized_mean (of `equalize_hist`) and
-        equalized_image_max_mean (of `eight_bit`, then equalised).
+        equalized_image_max_mean (of `to_eight_bit`, then equalised).
     """
     counts = np.bincount(pixels.ravel(), minlength=FULL_RANGE + 1)
     levels, squares, coarse = _levels()

@@ -12,7 +12,7 @@ from mammo_core.datasets import ImageRecord, LesionMask
 from mammo_core.dicom import read_any
 from mammo_core.errors import DicomError, RecipeError, SourceError, StoreError
 from mammo_core.imaging import resize_mask, statistics
-from mammo_core.preprocessing import Conversion, Geometry, Placement
+from mammo_core.preprocessing import Conversion, Geometry, CropPlacement
 from mammo_core.sources.masks import load_mask, mask_file
 from mammo_core.sources.source_files import SourceFiles
 from mammo_core.store.base import file_sha256
@@ -140,7 +140,7 @@ def _mask(files: SourceFiles, mask_path: str, digest: str, size: tuple[int, ...]
     return mask if mask.shape == size else resize_mask(mask, size[0], size[1])
 
 
-def _fitted(mask: Any, placement: Placement, geometry: Geometry) -> Any:
+def _fitted(mask: Any, placement: CropPlacement, geometry: Geometry) -> Any:
     """Bring a mask to the record's geometry; compared to 0 last, when it is small.
 
     A lesion of a few source pixels can fall between those that are taken; it keeps one.
@@ -184,7 +184,7 @@ def _checked(files: SourceFiles, name: str, digest: str, read: Callable[[Path], 
     )
 
 
-def _statistics(record: ImageRecord, placement: Placement) -> dict[str, Any]:
+def _statistics(record: ImageRecord, placement: CropPlacement) -> dict[str, Any]:
     x, y, width, height = placement.box or (0, 0, record.source_columns, record.source_rows)
     return {
         "image_id": record.image_id,

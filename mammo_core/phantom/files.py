@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from mammo_core.phantom.config import PhantomConfig
 from mammo_core.phantom.plan import Kind, LesionPlan, Split, ViewPlan
-from mammo_core.seeds import derive
+from mammo_core.seeds import derive_seed
 
 FULL = "full mammogram images"
 CROP = "cropped images"
@@ -152,7 +152,7 @@ def uid(seed: int, *names: str) -> str:
     Returns:
         A UID under the root 2.25 (a UUID as one integer, DICOM PS3.5 B.2), at most 44 characters.
     """
-    return f"2.25.{derive(seed, 'phantom', 'uid', *names)}"
+    return f"2.25.{derive_seed(seed, 'phantom', 'uid', *names)}"
 
 
 def _region(

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
-BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#6b7280"
-COLOURS = (BLUE, ORANGE, GREEN, PURPLE)
+BLUE, ORANGE, GREEN, PURPLE, GRAY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#6b7280"
+COLORS = (BLUE, ORANGE, GREEN, PURPLE)
 
 
 def figure(width: float, height: float) -> "Figure":

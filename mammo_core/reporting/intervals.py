@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mammo_core.reporting.figures import BLUE, GREY, figure, png, style
+from mammo_core.reporting.figures import BLUE, GRAY, figure, png, style
 
 
 def interval_plot(
@@ -35,10 +35,10 @@ def interval_plot(
     down, up = (np.abs(np.array([v[side] for v in values]) - middle) for side in (2, 3))
     known = [(places[name], value) for name, value in runs if name in places]
     if known:
-        axes.plot(*zip(*known, strict=True), "o", color=GREY, markersize=3, alpha=0.7)
+        axes.plot(*zip(*known, strict=True), "o", color=GRAY, markersize=3, alpha=0.7)
     line = "-o" if at is not None else "o"
     axes.errorbar(xs, middle, yerr=[down, up], fmt=line, color=BLUE, capsize=4, linewidth=1.6)
-    axes.axhline(0.5, color=GREY, linewidth=0.8, linestyle=":")
+    axes.axhline(0.5, color=GRAY, linewidth=0.8, linestyle=":")
     if at is None:
         axes.set_xticks(xs, list(places), rotation=20 if len(values) > 4 else 0, fontsize=8)
         axes.set_xlim(-0.6, len(values) - 0.4)

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from mammo_core.errors import RecordError
-from mammo_core.reporting.figures import BLUE, COLOURS, GREY, ORANGE, figure, png, style
+from mammo_core.reporting.figures import BLUE, COLORS, GRAY, ORANGE, figure, png, style
 
 Curve = tuple[Sequence[float], Sequence[float]]
 
@@ -39,9 +39,9 @@ def curves_plot(
     axes = drawn.add_subplot()
     style(axes, title, x, y)
     if chance is not None:
-        axes.plot(*chance, color=GREY, linewidth=1, linestyle=":", label="Chance")
+        axes.plot(*chance, color=GRAY, linewidth=1, linestyle=":", label="Chance")
     for place, (name, (across, up)) in enumerate(curves.items()):
-        colour = COLOURS[place % len(COLOURS)]
+        colour = COLORS[place % len(COLORS)]
         axes.plot(across, up, color=colour, linewidth=2 if place == 0 else 1.4, label=name)
     markers = "osD^"
     for place, (name, (right, top)) in enumerate((points or {}).items()):
@@ -68,7 +68,7 @@ def reliability_plot(
     drawn = figure(5.2, 4.8)
     axes = drawn.add_subplot()
     style(axes, "Reliability", "Predicted probability", "Share that is malignant")
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", label="Perfect")
+    axes.plot([0, 1], [0, 1], color=GRAY, linewidth=1, linestyle=":", label="Perfect")
     for place, (name, (predicted, observed)) in enumerate(curves.items()):
         low, high = intervals[name]
         share = np.asarray(observed)
@@ -76,7 +76,7 @@ def reliability_plot(
             predicted,
             share,
             yerr=np.clip([share - np.asarray(low), np.asarray(high) - share], 0, None),
-            color=COLOURS[place % len(COLOURS)],
+            color=COLORS[place % len(COLORS)],
             marker="os"[place % 2],
             markersize=5,
             linewidth=1.4,
@@ -86,7 +86,7 @@ def reliability_plot(
     across, up = list(curves.values())[-1]
     for count, right, top in zip(counts, across, up, strict=True):
         axes.annotate(
-            f"{count:,}", (right, top), (5, -9), textcoords="offset points", fontsize=7, color=GREY
+            f"{count:,}", (right, top), (5, -9), textcoords="offset points", fontsize=7, color=GRAY
         )
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     axes.legend(loc="upper left", fontsize=8, framealpha=0.85, edgecolor="none")
@@ -126,7 +126,7 @@ def forest_plot(
         axes.plot([low, high], [place, place], color=BLUE, linewidth=1.6)
         axes.plot([value], [place], "s", color=BLUE, markersize=5)
     if reference is not None:
-        axes.axvline(reference, color=GREY, linewidth=1, linestyle=":")
+        axes.axvline(reference, color=GRAY, linewidth=1, linestyle=":")
     axes.set_yticks(places, [row[0] for row in rows], fontsize=8)
     axes.tick_params(axis="y", colors="#111827", length=0)
     axes.set_ylim(-0.7, len(rows) - 0.3)

@@ -28,24 +28,24 @@ class Table:
     note: str = ""
 
     @classmethod
-    def of(
+    def from_records(
         cls,
         records: Iterable[Mapping[str, Any]],
         columns: Sequence[str] | None = None,
         *,
-        most: int = 200,
+        limit: int = 200,
     ) -> "Table":
-        """Make a table of records.
+        """Make a table from records.
 
         Args:
             records: One mapping per row; a missing key is an empty cell.
             columns: Names, in order; by default every key, in order of appearance.
-            most: Rows to keep; the note tells how many there were.
+            limit: Rows to keep; the note says how many there are.
         """
         kept = list(records)
         names = tuple(columns or dict.fromkeys(key for record in kept for key in record))
-        rows = tuple(tuple(record.get(name, "") for name in names) for record in kept[:most])
-        note = f"The first {most} of {len(kept):,} rows." if len(kept) > most else ""
+        rows = tuple(tuple(record.get(name, "") for name in names) for record in kept[:limit])
+        note = f"The first {limit} of {len(kept):,} rows." if len(kept) > limit else ""
         return cls(names, rows, note)
 
 
@@ -77,16 +77,18 @@ class Page:
 
     def facts(self, facts: Mapping[str, Any]) -> "Page":
         """Add names with values, one per line; returns the page."""
-        return self._add("facts", facts={name: show(value) for name, value in facts.items()})
+        return self._add(
+            "facts", facts={name: format_value(value) for name, value in facts.items()}
+        )
 
     def numbers(self, numbers: Mapping[str, tuple[Any, str]]) -> "Page":
         """Add large figures: for every name the value and a line below; returns the page."""
-        items = [(name, show(value), below) for name, (value, below) in numbers.items()]
+        items = [(name, format_value(value), below) for name, (value, below) in numbers.items()]
         return self._add("numbers", items=items)
 
     def table(self, table: Table) -> "Page":
         """Add a table; returns the page."""
-        rows = [[(show(cell), _cell_class(cell)) for cell in row] for row in table.rows]
+        rows = [[(format_value(cell), _cell_class(cell)) for cell in row] for row in table.rows]
         numeric = [
             bool(rows) and all(row[place][1] == "number" for row in rows)
             for place in range(len(table.columns))
@@ -130,7 +132,7 @@ class Page:
         return self
 
 
-def show(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Return a value as a reader wants it: 3 decimals, thousands apart, a dash for nothing."""
     if value is None or (isinstance(value, Real) and math.isnan(value)):
         return "–"

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo_core.errors import RecordError
-from mammo_core.reporting.figures import COLOURS, GREY, figure, png, style
+from mammo_core.reporting.figures import COLORS, GRAY, figure, png, style
 from mammo_core.reporting.measure_plots import curves_plot
 
 
@@ -78,7 +78,7 @@ def training_plot(history: Sequence[Mapping[str, Any]], title: str) -> bytes:
     for place, (name, series) in enumerate(panels):
         axes = drawn.add_subplot(1, len(panels), place + 1)
         style(axes, name, "epoch")
-        for colour, (key, label) in zip(COLOURS, series.items(), strict=False):
+        for colour, (key, label) in zip(COLORS, series.items(), strict=False):
             values = np.array([_number(epoch.get(key)) for epoch in history])
             if np.isfinite(values).any():
                 axes.plot(epochs, values, color=colour, marker=".", linewidth=1.6, label=label)
@@ -88,10 +88,10 @@ def training_plot(history: Sequence[Mapping[str, Any]], title: str) -> bytes:
         axes.margins(y=0.12)
         for epoch, stage in starts:
             if epoch > 1:
-                axes.axvline(epoch - 0.5, color=GREY, linewidth=0.8, linestyle="--")
+                axes.axvline(epoch - 0.5, color=GRAY, linewidth=0.8, linestyle="--")
             if place == 2:
                 across = axes.get_xaxis_transform()
-                axes.text(epoch - 0.4, 0.01, stage, transform=across, fontsize=7, color=GREY)
+                axes.text(epoch - 0.4, 0.01, stage, transform=across, fontsize=7, color=GRAY)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
         if axes.get_legend_handles_labels()[0] and place < 2:
             axes.legend(fontsize=7, frameon=False)

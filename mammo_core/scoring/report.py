@@ -41,12 +41,12 @@ def score_report(package: Package, summary: ScoreSummary, source: str) -> str:
     )
     highest = sorted(rows, key=lambda row: (-row["malignant_probability"], row["id"]))[:_SHOWN]
     names = ("path", "laterality", "view", "malignant_probability", "decision", "warnings")
-    page.section("Highest probabilities").table(Table.of(highest, names))
+    page.section("Highest probabilities").table(Table.from_records(highest, names))
     _counted(page, "Warnings", _warnings(rows), "No image had a warning.")
     rejects = read_rows(summary.rejects)
     page.section("Rejects")
     if rejects:
-        page.table(Table.of(rejects, most=_SHOWN))
+        page.table(Table.from_records(rejects, limit=_SHOWN))
     else:
         page.text("No file was rejected.")
     return page.html()
@@ -62,4 +62,4 @@ def _counted(page: Page, heading: str, counts: Counter[str], none: str) -> None:
         page.text(none)
         return
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    page.table(Table.of([{"warning": what, "images": count} for what, count in ordered]))
+    page.table(Table.from_records([{"warning": what, "images": count} for what, count in ordered]))

@@ -240,7 +240,7 @@ def _splits(
                 "lesions": int(lesions["image_id"].isin(own["image_id"]).sum()),
             }
         )
-    page.table(Table.of(rows))
+    page.table(Table.from_records(rows))
     spacing = images["image_id"].map(seen.spacing).fillna("unknown")
     for title, values in (
         ("label", images["malignant"].map({1: "malignant", 0: "not malignant"})),
@@ -272,7 +272,7 @@ def _crossed(title: str, values: pd.Series, sides: pd.Series, names: Iterable[st
         }
         for value in sorted({value for value, _ in counts})
     ]
-    return Table.of(rows, [title, *names, "all"], most=40)
+    return Table.from_records(rows, [title, *names, "all"], limit=40)
 
 
 def _leaks(page: Page, images: pd.DataFrame) -> None:
@@ -299,7 +299,7 @@ def _leaks(page: Page, images: pd.DataFrame) -> None:
         }
         for key, rows in own.groupby("patient_key")
     ]
-    page.table(Table.of(rows, most=60))
+    page.table(Table.from_records(rows, limit=60))
 
 
 def _duplicates(
@@ -337,7 +337,7 @@ def _duplicates(
             for row in own.itertuples()
         ]
     if rows:
-        page.table(Table.of(rows))
+        page.table(Table.from_records(rows))
 
 
 def _rejects(page: Page, images: pd.DataFrame, rejects: pd.DataFrame, seen: FileInspection) -> None:
@@ -360,7 +360,7 @@ def _rejects(page: Page, images: pd.DataFrame, rejects: pd.DataFrame, seen: File
         {"kind": kind, "reason": reason, "number": len(items), "for instance": _short(items[0])}
         for (kind, reason), items in sorted(groups.items(), key=lambda group: -len(group[1]))
     ]
-    page.table(Table.of(rows, most=60))
+    page.table(Table.from_records(rows, limit=60))
 
 
 def _short(path: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from mammo_core.errors import SourceError
 from mammo_core.store import open_store, scratch
-from mammo_core.store.base import Entry, check_key, file_sha256
+from mammo_core.store.base import Entry, file_sha256, validate_key
 from mammo_core.store.file import FileStore
 
 #: Enough for the header of a DICOM or PNG file (bytes).
@@ -148,7 +148,7 @@ class SourceFiles:
                 local file is met by who opens it.)
         """
         if self._root is not None:
-            return self._root / check_key(name)
+            return self._root / validate_key(name)
         return self._store.fetch(name)
 
     @contextmanager
@@ -198,7 +198,7 @@ class SourceFiles:
             return b""  # no range of it can be asked for
         from mammo_core.store.s3 import S3Store
 
-        return self._store.head(name, size) if isinstance(self._store, S3Store) else b""
+        return self._store.read_start(name, size) if isinstance(self._store, S3Store) else b""
 
     def entry(self, name: str) -> Entry | None:
         """Return what is known of one file, its SHA-256 too; None when there is none.

@@ -66,7 +66,7 @@ class Curves:
         page.section("Curves").figure(training_plot(self._rows, self._context.name), "By epoch")
         columns = [*_COLUMNS, "learning_rate", "images_per_s"]
         rows = [{**row, "learning_rate": f"{row['learning_rate']:.3g}"} for row in self._rows]
-        page.section("Epochs").table(Table.of(rows, columns))
+        page.section("Epochs").table(Table.from_records(rows, columns))
         if self._sheet is not None:
             page.section("Samples").figure(
                 self._sheet, "Training images as the network sees them, after augmentation"

@@ -56,7 +56,7 @@ class Store(Protocol):
     def uri(self) -> str:
         """Where the store's root is: `file:///absolute/folder` or `s3://bucket/prefix`."""
 
-    def require(self) -> None:
+    def require_exists(self) -> None:
         """Raise StoreError when the folder or bucket does not exist."""
 
     def read(self, key: str) -> bytes:
@@ -100,10 +100,10 @@ class Store(Protocol):
     def delete(self, key: str) -> None:
         """Remove a key; no error when there is none."""
 
-    def leftovers(self) -> Iterator[Entry]:
+    def unfinished_writes(self) -> Iterator[Entry]:
         """Yield what killed writers left beside the keys, and no listing shows."""
 
-    def leased(self, key: str) -> bool:
+    def is_leased(self, key: str) -> bool:
         """Whether a living process holds the lease of a key; nothing is written or waited for."""
 
     def lease(self, key: str, wait_s: float = LEASE_WAIT_S) -> AbstractContextManager[Lease]:
@@ -113,7 +113,7 @@ class Store(Protocol):
         """
 
 
-def check_key(key: str) -> str:
+def validate_key(key: str) -> str:
     """Return the key when it is a plain relative name; refuse anything else.
 
     Raises:

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from mammo_core.errors import StoreError
-from mammo_core.store.base import LEASE_WAIT_S, Entry, check_key, file_sha256
+from mammo_core.store.base import LEASE_WAIT_S, Entry, file_sha256, validate_key
 
 #: What the system says when there is no room (EFBIG: a limit on the size of files).
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -39,8 +39,8 @@ class FileStore:
         """`file:///absolute/folder`."""
         return self.root.as_uri()
 
-    def require(self) -> None:
-        """See Store.require."""
+    def require_exists(self) -> None:
+        """See Store.require_exists."""
         if not self.root.is_dir():
             raise StoreError(
                 f"There is no store at {self.uri}",
@@ -86,7 +86,7 @@ class FileStore:
 
     def list(self, prefix: str) -> Iterator[str]:
         """See Store.list."""
-        top = self.root / check_key(prefix.rstrip("/")) if prefix else self.root
+        top = self.root / validate_key(prefix.rstrip("/")) if prefix else self.root
         keys = []
         with self._faults("list", prefix or "/"):
             for folder, names, files in os.walk(top, onerror=_unless_absent):
@@ -119,8 +119,8 @@ class FileStore:
         with self._faults("read", key):
             return file_sha256(self._path(key))
 
-    def leftovers(self) -> Iterator[Entry]:
-        """See Store.leftovers: parts of files that were not renamed."""
+    def unfinished_writes(self) -> Iterator[Entry]:
+        """See Store.unfinished_writes: parts of files that were not renamed."""
         with self._faults("list", "/"):
             for folder, _, files in os.walk(self.root, onerror=_unless_absent):
                 base = Path(folder).relative_to(self.root)
@@ -137,12 +137,12 @@ class FileStore:
     @contextmanager
     def lease(self, key: str, wait_s: float = LEASE_WAIT_S) -> Iterator["FileStore"]:
         """See Store.lease: a lock that the kernel drops when the process dies."""
-        with self._locked(check_key(key), wait_s):
+        with self._locked(validate_key(key), wait_s):
             yield self
 
-    def leased(self, key: str) -> bool:
-        """See Store.leased."""
-        path = self._lease_file(check_key(key))
+    def is_leased(self, key: str) -> bool:
+        """See Store.is_leased."""
+        path = self._lease_file(validate_key(key))
         if not path.exists():
             return False
         with self._faults("lease", key), path.open("rb") as file:
@@ -156,7 +156,7 @@ class FileStore:
         """A file lock cannot be lost while its process lives."""
 
     def _path(self, key: str) -> Path:
-        return self.root / check_key(key)
+        return self.root / validate_key(key)
 
     def _lease_file(self, name: str) -> Path:
         # A digest: keys hold slashes and may be longer than a file's name.

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 from minio import Minio
-from minio.error import InvalidResponseError, S3Error, ServerError
+from minio.error import S3Error
 from tenacity import (
     Retrying,
     retry_if_exception,
@@ -24,7 +24,7 @@ from tenacity import (
 
 from mammo_core.errors import StoreError
 from mammo_core.store import scratch
-from mammo_core.store.base import LEASE_WAIT_S, DamagedError, Entry, check_key, file_sha256
+from mammo_core.store.base import LEASE_WAIT_S, DamagedError, Entry, file_sha256, validate_key
 from mammo_core.store.file import FULL
 from mammo_core.store.lease import TIME_TO_LIVE_S, ObjectLease
 from mammo_core.store.s3_faults import code_of, transient
@@ -56,7 +56,7 @@ class S3Store:
         self._settings = settings
         self._bucket = bucket
         if prefix:
-            check_key(prefix)
+            validate_key(prefix)
         self._prefix = f"{prefix}/" if prefix else ""
         parts = urlsplit(settings.endpoint)
         if parts.scheme not in ("http", "https") or not parts.netloc or "@" in parts.netloc:
@@ -81,8 +81,8 @@ class S3Store:
         """`s3://bucket/prefix`."""
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
 
-    def require(self) -> None:
-        """See Store.require."""
+    def require_exists(self) -> None:
+        """See Store.require_exists."""
         there = self._call("look up", "/", lambda: self._client.bucket_exists(self._bucket))
         if not there:
             raise StoreError(
@@ -216,7 +216,7 @@ class S3Store:
         """See Store.exists."""
         return self._etag(key) is not None
 
-    def head(self, key: str, size: int) -> bytes:
+    def read_start(self, key: str, size: int) -> bytes:
         """Return the first bytes of an object, not checked against its digest.
 
         Args:
@@ -241,7 +241,7 @@ class S3Store:
 
     def entries(self, prefix: str) -> Iterator[Entry]:
         """See Store.entries."""
-        top = self._prefix + (f"{check_key(prefix.rstrip('/'))}/" if prefix else "")
+        top = self._prefix + (f"{validate_key(prefix.rstrip('/'))}/" if prefix else "")
         start = len(self._prefix)
 
         def found() -> list[Entry]:
@@ -300,13 +300,13 @@ class S3Store:
 
         return self._call("read", key, digest)
 
-    def leftovers(self) -> Iterator[Entry]:
-        """See Store.leftovers: parts of uploads are the server's to expire."""
+    def unfinished_writes(self) -> Iterator[Entry]:
+        """See Store.unfinished_writes: parts of uploads are the server's to expire."""
         yield from ()
 
-    def leased(self, key: str) -> bool:
-        """See Store.leased: its holder renews a lease several times in its time to live."""
-        found = self.entry(f".leases/{check_key(key)}")
+    def is_leased(self, key: str) -> bool:
+        """See Store.is_leased: its holder renews a lease several times in its time to live."""
+        found = self.entry(f".leases/{validate_key(key)}")
         # Clocks of two machines may differ by a little.
         return found is not None and time.time() - found.modified < 5 * TIME_TO_LIVE_S
 
@@ -325,7 +325,7 @@ class S3Store:
     @contextmanager
     def lease(self, key: str, wait_s: float = LEASE_WAIT_S) -> Iterator[ObjectLease]:
         """See Store.lease: an object with a time of expiry that a thread renews."""
-        lease = ObjectLease(self, f".leases/{check_key(key)}")
+        lease = ObjectLease(self, f".leases/{validate_key(key)}")
         lease.acquire(wait_s)
         try:
             yield lease
@@ -349,7 +349,7 @@ class S3Store:
         return None
 
     def _name(self, key: str) -> str:
-        return self._prefix + check_key(key)
+        return self._prefix + validate_key(key)
 
     def _etag(self, key: str) -> str | None:
         found = self.entry(key)
@@ -434,7 +434,9 @@ class S3Store:
         )
 
     def _fault(self, verb: str, key: str, received: str, number: int | None = None) -> StoreError:
-        expected = f"an S3 server that answers at {self._settings.endpoint}, and the right to {verb}"
+        expected = (
+            f"an S3 server that answers at {self._settings.endpoint}, and the right to {verb}"
+        )
         if number is not None:  # not the server: a file of ours
             expected = "space on the disk" if number in FULL else "a disk that can be read"
         return StoreError(

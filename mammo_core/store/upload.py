@@ -17,7 +17,7 @@ _FAULTS: Final = 20
 
 
 @dataclass
-class Uploaded:
+class UploadResult:
     """What an upload did.
 
     Attributes:
@@ -42,7 +42,7 @@ def upload(
     threads: int = 8,
     read_back: bool = False,
     advance: Callable[[], None] | None = None,
-) -> Uploaded:
+) -> UploadResult:
     """Write files under their names, but those that the store holds with the same bytes.
 
     What was written is looked up again: its size and SHA-256 must be those of the file.
@@ -61,7 +61,7 @@ def upload(
     Raises:
         StoreError: The store cannot be listed.
     """
-    told = Uploaded()
+    told = UploadResult()
     there = {entry.key: entry for entry in store.entries("")}
     lock = threading.Lock()
 

@@ -149,9 +149,9 @@ def test_a_lease_on_s3_is_seen(s3_environment):
     later = time.time() + 2 * DAY
     assert len(find_garbage(place, [], now=later).garbage) == 1
     with place.lease(folder):
-        assert place.leased(folder)
+        assert place.is_leased(folder)
         assert find_garbage(place, [], now=later).garbage == []
-    assert not place.leased(folder)
+    assert not place.is_leased(folder)
     remove_garbage(place, find_garbage(place, [], now=later))
     assert list(place.list("")) == []
 

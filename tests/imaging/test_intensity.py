@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mammo_core.errors import RecipeError
-from mammo_core.imaging import eight_bit, equalize_hist, statistics, stretch, to_full_range
+from mammo_core.imaging import equalize_hist, statistics, stretch, to_eight_bit, to_full_range
 
 
 @pytest.mark.parametrize("bits", [1, 8, 10, 12, 14, 16])
@@ -73,10 +73,10 @@ def test_statistics_are_those_of_the_pixels(top):
     assert (found["minimum"], found["maximum"]) == (image.min(), image.max())
     # Against OpenCV's own equalisation.
     assert found["equalized_mean"] == pytest.approx(equalize_hist(image).mean(), abs=0.01)
-    own = equalize_hist(eight_bit(image))
+    own = equalize_hist(to_eight_bit(image))
     assert found["equalized_image_max_mean"] == pytest.approx(own.mean(), abs=0.01)
 
 
 def test_eight_bit_is_cut_not_rounded():
     # Original system, read_img_for_pred: img * 255 / max, then a uint8 cast.
-    assert eight_bit(np.array([[0, 999, 500, 1000]], np.uint16)).tolist() == [[0, 254, 127, 255]]
+    assert to_eight_bit(np.array([[0, 999, 500, 1000]], np.uint16)).tolist() == [[0, 254, 127, 255]]

@@ -3,13 +3,13 @@ import pytest
 from pydantic import ValidationError
 
 from mammo_core.errors import RecipeError
-from mammo_core.imaging import eight_bit, equalize_hist, statistics, to_full_range
+from mammo_core.imaging import equalize_hist, statistics, to_eight_bit, to_full_range
 from mammo_core.preprocessing import (
     RESCALE_FACTOR,
     Conversion,
+    CropPlacement,
     Geometry,
     IntensityConfig,
-    Placement,
     Preprocessing,
 )
 
@@ -115,7 +115,7 @@ def test_image_max_brings_each_maximum_to_the_target():
 def test_image_max_with_equalisation():
     made = Preprocessing(geometry=GEOMETRY, mean=0, intensity="image_max", equalize=True)
     dark = BATCH[:1] // 16
-    assert np.array_equal(made.to_network(dark)[0, ..., 0], equalize_hist(eight_bit(dark[0])))
+    assert np.array_equal(made.to_network(dark)[0, ..., 0], equalize_hist(to_eight_bit(dark[0])))
     half = made.model_copy(update={"target_scale": 127.5})
     assert np.allclose(half.to_network(dark), made.to_network(dark) / 2)
 
@@ -160,13 +160,13 @@ def breast(side: str = "right") -> np.ndarray:
 def test_plain_conversion_is_the_stretch_alone():
     done, placement = Conversion().apply(breast(), 12, "RIGHT")
     assert np.array_equal(done, to_full_range(breast(), 12))
-    assert placement == Placement()
+    assert placement == CropPlacement()
 
 
 def test_crop_and_orientation_take_masks_along():
     conversion = Conversion(crop_to_breast=True, orientation="chest_left")
     done, placement = conversion.apply(breast(), 12, "RIGHT")
-    assert placement == Placement(box=(60, 30, 60, 100), flipped=True)
+    assert placement == CropPlacement(box=(60, 30, 60, 100), flipped=True)
     assert done.shape == (100, 60)
     assert np.array_equal(done, to_full_range(breast()[30:130, 60:][:, ::-1], 12))
     mask = np.zeros((160, 120), bool)

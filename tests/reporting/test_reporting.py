@@ -21,7 +21,7 @@ from mammo_core.reporting import (
     roc_plot,
     training_plot,
 )
-from mammo_core.reporting.page import show
+from mammo_core.reporting.page import format_value
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -60,7 +60,7 @@ def test_page_is_whole_escaped_and_needs_no_network():
         .section("Facts", "intro & more")
         .facts({"Dataset": "a" * 64, "Empty": None})
         .numbers({"AUC": (0.91234, "interval")})
-        .table(Table.of([{"item": "<script>alert(1)</script>", "count": 1234}]))
+        .table(Table.from_records([{"item": "<script>alert(1)</script>", "count": 1234}]))
         .figure(picture, 'a "caption"', wide=False)
         .text("end")
     )
@@ -84,13 +84,13 @@ def test_a_page_without_a_section_still_shows_what_it_was_given():
 
 
 def test_long_tables_say_what_they_leave_out():
-    table = Table.of(({"n": n} for n in range(300)), most=100)
+    table = Table.from_records(({"n": n} for n in range(300)), limit=100)
     assert len(table.rows) == 100
     assert table.note == "The first 100 of 300 rows."
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"),
+    ("value", "text"),
     [
         (None, "–"),
         (float("nan"), "–"),
@@ -104,8 +104,8 @@ def test_long_tables_say_what_they_leave_out():
         ("a", "a"),
     ],
 )
-def test_values_are_shown_as_a_reader_wants_them(value, shown):
-    assert show(value) == shown
+def test_values_are_formatted_for_readers(value, text):
+    assert format_value(value) == text
 
 
 def test_plots_are_pictures_and_the_same_ones_each_time():

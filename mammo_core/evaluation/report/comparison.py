@@ -55,7 +55,7 @@ def comparison_report(
         "Intervals: 95 %, bootstrap by patient, both models on the same draws; p value: DeLong's "
         "paired test by patient.",
     )
-    page.table(Table.of(_rows(result)))
+    page.table(Table.from_records(_rows(result)))
     page.figure(
         curves_plot(
             {

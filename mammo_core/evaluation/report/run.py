@@ -68,10 +68,10 @@ def report(
             "Missed and false alarms",
             "The worst of each kind at the first operating point: look at these first.",
         )
-        page.table(Table.of(wrong))
+        page.table(Table.from_records(wrong))
     counts = list(dataset_counts)
     if counts:
-        page.section("Data").table(Table.of(counts))
+        page.section("Data").table(Table.from_records(counts))
     if patches is not None:
         _patch_classifier(page, patches)
     if any((histories or {}).values()):
@@ -92,7 +92,7 @@ def report(
         rows = list(regions)
         if rows:
             page.text("The hottest regions; rows and columns in pixels from the upper left corner.")
-            page.table(Table.of(rows))
+            page.table(Table.from_records(rows))
     _rejects(page, list(rejects))
     if seconds:
         _seconds(page, seconds)
@@ -162,10 +162,10 @@ def _rejects(page: Page, rejects: list[Mapping[str, Any]]) -> None:
         )
         + "."
     )
-    page.table(Table.of(rejects, ("item", "kind", "step", "reason"), most=_REJECTS_SHOWN))
+    page.table(Table.from_records(rejects, ("item", "kind", "step", "reason"), limit=_REJECTS_SHOWN))
 
 
 def _seconds(page: Page, seconds: Mapping[str, float]) -> None:
     rows = [{"step": name, "seconds": f"{value:,.1f}"} for name, value in seconds.items()]
     rows.append({"step": "all steps", "seconds": f"{sum(seconds.values()):,.1f}"})
-    page.section("Time").table(Table.of(rows))
+    page.section("Time").table(Table.from_records(rows))

@@ -53,7 +53,7 @@ def on_test(page: Page, result: EvaluationResult) -> None:
             f"threshold chosen on validation ({point.validation_specificity:.3f} there)",
         )
     page.numbers(numbers)
-    page.table(Table.of(wording.levels_table(result)))
+    page.table(Table.from_records(wording.levels_table(result)))
     _curves(page, result)
     _operating_points(page, images, result)
 
@@ -140,7 +140,7 @@ def _operating_points(page: Page, images: LevelResult, result: EvaluationResult)
         "specificity there; how far the test set departs from it shows how well the threshold "
         "travels.",
     )
-    page.table(Table.of(wording.points_table(result)))
+    page.table(Table.from_records(wording.points_table(result)))
 
 
 def groups(page: Page, result: EvaluationResult) -> None:
@@ -152,7 +152,7 @@ def groups(page: Page, result: EvaluationResult) -> None:
         "Per image; sensitivity and specificity at the first operating point. Small groups are "
         "marked: their differences are likely to be chance.",
     )
-    page.table(Table.of(wording.subgroups_table(result)))
+    page.table(Table.from_records(wording.subgroups_table(result)))
     rows = [
         (
             f"{group.by}: {group.group} ({group.n_images})",
