@@ -40,7 +40,7 @@ def convert_shard(
             kfp_run_id=kfp_run_id,
             recipe=recipe,
             recipe_digest=recipe_digest,
-            shard=shard,
+            partition=shard,
             tables=tables.path,
             out=part.path,
         )

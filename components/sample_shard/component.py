@@ -40,7 +40,7 @@ def sample_shard(
             kfp_run_id=kfp_run_id,
             recipe=recipe,
             recipe_digest=recipe_digest,
-            shard=shard,
+            partition=shard,
             images=images.path,
             out=part.path,
         )

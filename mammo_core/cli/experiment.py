@@ -27,11 +27,12 @@ _Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="key.key=value: overrides the recipe; may be repeated."),
 ]
-_Shard = Annotated[
+_Partition = Annotated[
     str,
     typer.Option(
-        help="i/n: do only the units k with k % n = i, for instance in pods. When all are "
-        "done, the command without it ends the experiment."
+        metavar="I/N",
+        help="Train only the units k with k % N == I, for instance in one of N pods. When all "
+        "are done, the command without --partition finishes the experiment.",
     ),
 ]
 _Workers = Annotated[int, typer.Option(min=1, help="Units at a time on this machine.")]
@@ -49,7 +50,7 @@ def patch_pretraining(
     store: _Store = _DEFAULT_STORE,
     source: _Source = None,
     settings: _Settings = None,
-    shard: _Shard = "",
+    partition: _Partition = "",
     workers: _Workers = 1,
     out: _Out = _DEFAULT_OUT,
 ) -> None:
@@ -62,7 +63,7 @@ def patch_pretraining(
 
     loaded = _load(recipe, source, settings)
     units = experiments.patch_pretraining(range(seeds), loaded.image_training)
-    _run("patch-pretraining", loaded, units, store, shard, workers, out)
+    _run("patch-pretraining", loaded, units, store, partition, workers, out)
 
 
 @app.command("transfer-curve")
@@ -78,7 +79,7 @@ def transfer_curve(
     store: _Store = _DEFAULT_STORE,
     source: _Source = None,
     settings: _Settings = None,
-    shard: _Shard = "",
+    partition: _Partition = "",
     workers: _Workers = 1,
     out: _Out = _DEFAULT_OUT,
 ) -> None:
@@ -106,7 +107,7 @@ def transfer_curve(
     opened = open_store(store)
     known = _patients(opened, loaded)
     units = experiments.transfer_curve(counts, repeats, known, begin, loaded.seed)
-    _run("transfer-curve", loaded, units, store, shard, workers, out)
+    _run("transfer-curve", loaded, units, store, partition, workers, out)
 
 
 @app.command("folds")
@@ -116,7 +117,7 @@ def folds(
     store: _Store = _DEFAULT_STORE,
     source: _Source = None,
     settings: _Settings = None,
-    shard: _Shard = "",
+    partition: _Partition = "",
     workers: _Workers = 1,
     out: _Out = _DEFAULT_OUT,
 ) -> None:
@@ -124,7 +125,7 @@ def folds(
     from mammo_core import experiments
 
     loaded = _load(recipe, source, settings)
-    _run("folds", loaded, experiments.folds(count), store, shard, workers, out)
+    _run("folds", loaded, experiments.folds(count), store, partition, workers, out)
 
 
 def _load(recipe: str, source: str | None, settings: list[str] | None) -> "Recipe":
@@ -156,7 +157,7 @@ def _run(
     recipe: "Recipe",
     units: "list[Unit]",
     store_uri: str,
-    shard: str,
+    partition: str,
     workers: int,
     out: Path,
 ) -> None:
@@ -169,12 +170,12 @@ def _run(
     folder, run_id = f"{EXPERIMENTS}/{kind}/{identity}", f"{kind}-{identity}"
     store.write(f"runs/{run_id}/recipe.json", recipe.to_json().encode())
     found = done(store, folder, units)
-    missing = [unit for unit in _share(units, shard) if unit.name not in found]
+    missing = [unit for unit in _select(units, partition) if unit.name not in found]
     _say(f"{kind} {identity}: {len(units)} units, {len(found)} done before, {len(missing)} to do")
     run_units(store, run_id, folder, missing, workers, _say)
     found = done(store, folder, units)
     if len(found) < len(units):
-        _say(f"{len(found)} of {len(units)} units are done; the others belong to other shards")
+        _say(f"{len(found)} of {len(units)} units are done; the others belong to other partitions")
         return
     result = conclude(kind, units, found, recipe.seed)
     place = out / f"{kind}-{identity}"
@@ -187,17 +188,10 @@ def _run(
     typer.echo(f"table: {place}/table.md\nplot:  {place}/plot.png\npage:  {place}/report.html")
 
 
-def _share(units: "list[Unit]", shard: str) -> "list[Unit]":
-    from mammo_core.errors import RecipeError
+def _select(units: "list[Unit]", partition: str) -> "list[Unit]":
+    from mammo_core.ingest import Partition
 
-    if not shard:
-        return units
-    index, _, count = shard.partition("/")
-    if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
-        raise RecipeError(
-            "The shard cannot be used", expected="i/n with i from 0 to n - 1", received=shard
-        )
-    return units[int(index) :: int(count)]
+    return Partition.parse(partition).select(units) if partition else units
 
 
 def _say(text: str) -> None:

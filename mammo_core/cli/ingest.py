@@ -17,12 +17,12 @@ _Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="key.key=value: overrides the recipe; may be repeated."),
 ]
-_Shard = Annotated[
+_Partition = Annotated[
     str,
     typer.Option(
         metavar="I/N",
         help="Make only the planned shards k with k % N == I and publish nothing; the same "
-        "command without --shard then finds them, makes the rest and publishes.",
+        "command without --partition then finds them, makes the rest and publishes.",
     ),
 ]
 _RunId = Annotated[str, typer.Option(help="Id of the run; default: recipe and time.")]
@@ -33,11 +33,11 @@ def convert(
     store: _Store = "file://store",
     source: _Source = None,
     settings: _Settings = None,
-    shard: _Shard = "",
+    partition: _Partition = "",
     run_id: _RunId = "",
 ) -> None:
     """Convert the mammograms of a recipe's source to image records."""
-    _run("convert", recipe, store, source, settings, shard, run_id)
+    _run("convert", recipe, store, source, settings, partition, run_id)
 
 
 def sample(
@@ -45,11 +45,11 @@ def sample(
     store: _Store = "file://store",
     source: _Source = None,
     settings: _Settings = None,
-    shard: _Shard = "",
+    partition: _Partition = "",
     run_id: _RunId = "",
 ) -> None:
     """Cut the patches of a recipe's image records, converting first what is not converted."""
-    _run("sample", recipe, store, source, settings, shard, run_id)
+    _run("sample", recipe, store, source, settings, partition, run_id)
 
 
 def _run(
@@ -58,7 +58,7 @@ def _run(
     uri: str,
     source: str | None,
     settings: list[str] | None,
-    shard: str,
+    partition: str,
     run_id: str,
 ) -> None:
     import json
@@ -66,12 +66,12 @@ def _run(
     from datetime import UTC, datetime
 
     from mammo_core import steps
-    from mammo_core.ingest import Share
+    from mammo_core.ingest import Partition
     from mammo_core.recipes import load_recipe
     from mammo_core.store import open_store
 
-    if shard:
-        Share.parse(shard)  # wrong usage, before any work
+    if partition:
+        Partition.parse(partition)  # wrong usage, before any work
     overrides = list(settings or [])
     if source is not None:
         overrides.append(f"source.root={json.dumps(source)}")
@@ -89,8 +89,12 @@ def _run(
 
         steps.index(**common, out=path("tables"))
         if last == "convert":
-            told = steps.convert(**common, tables=path("tables"), out=path("images"), shard=shard)
+            told = steps.convert(
+                **common, tables=path("tables"), out=path("images"), partition=partition
+            )
         else:
             steps.convert(**common, tables=path("tables"), out=path("images"))
-            told = steps.sample(**common, images=path("images"), out=path("patches"), shard=shard)
+            told = steps.sample(
+                **common, images=path("images"), out=path("patches"), partition=partition
+            )
     typer.echo(json.dumps(told))

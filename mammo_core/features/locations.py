@@ -4,7 +4,7 @@ import pandas as pd
 
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.tables import read_table
-from mammo_core.ingest.incremental import ITEMS
+from mammo_core.ingest.reuse import ITEMS
 from mammo_core.store import Store
 
 

@@ -5,22 +5,22 @@ from mammo_core.ingest.convert import (
     ConvertConfig,
     convert,
     convert_id,
-    convert_share,
+    convert_partition,
 )
-from mammo_core.ingest.parts import Share
+from mammo_core.ingest.partition import Partition
 from mammo_core.ingest.runner import RunnerConfig
-from mammo_core.ingest.sample import SAMPLE_REVISION, sample, sample_id, sample_share
+from mammo_core.ingest.sample import SAMPLE_REVISION, sample, sample_id, sample_partition
 
 __all__ = [
     "CONVERT_REVISION",
     "SAMPLE_REVISION",
     "ConvertConfig",
+    "Partition",
     "RunnerConfig",
-    "Share",
     "convert",
     "convert_id",
-    "convert_share",
+    "convert_partition",
     "sample",
     "sample_id",
-    "sample_share",
+    "sample_partition",
 ]

@@ -14,7 +14,19 @@ from pydantic import Field
 from mammo_core.datasets import Manifest, StoredFile, content_id, find, publish
 from mammo_core.datasets.shards import plan, write_shard
 from mammo_core.errors import DicomError
-from mammo_core.ingest.incremental import (
+from mammo_core.ingest.outputs import partition_manifest, put_rejects, put_rows
+from mammo_core.ingest.partition import Partition
+from mammo_core.ingest.planned_shards import (
+    Made,
+    Make,
+    Part,
+    Planned,
+    collect,
+    make_shards,
+    remove_parts,
+)
+from mammo_core.ingest.record import STATISTICS, Item, make_record
+from mammo_core.ingest.reuse import (
     ITEMS,
     Carried,
     carry,
@@ -23,18 +35,6 @@ from mammo_core.ingest.incremental import (
     rejects_in,
     series,
 )
-from mammo_core.ingest.outputs import put_rejects, put_rows, share_manifest
-from mammo_core.ingest.parts import (
-    Made,
-    Make,
-    Part,
-    Planned,
-    Share,
-    collect,
-    make_shards,
-    remove_parts,
-)
-from mammo_core.ingest.record import STATISTICS, Item, make_record
 from mammo_core.ingest.runner import RunnerConfig
 from mammo_core.ingest.showing import advance
 from mammo_core.preprocessing import Conversion, Geometry
@@ -85,7 +85,7 @@ def convert(
     """Convert the mammograms of the tables and publish the image dataset, if it is not there.
 
     Shards that an earlier run left, or that processes with a share of the plan made
-    (`convert_share`), are found, checked and not made again; so is what an earlier dataset of
+    (`convert_partition`), are found, checked and not made again; so is what an earlier dataset of
     the same settings holds of these images.
 
     Args:
@@ -112,11 +112,11 @@ def convert(
     return manifest
 
 
-def convert_share(
+def convert_partition(
     store: Store,
     images: pd.DataFrame,
     lesions: pd.DataFrame,
-    share: Share,
+    partition: Partition,
     *,
     root: str | Path,
     config: ConvertConfig,
@@ -131,9 +131,9 @@ def convert_share(
         A manifest of the shards of the share; it is not in the store.
     """
     plan = _plan(store, images, lesions, config, lineage)
-    own, folder = share.of_plan(plan.shards), plan.dataset.folder
+    own, folder = partition.select(plan.shards), plan.dataset.folder
     make_shards(store, folder, own, _maker(root, config), runner, "convert")
-    return share_manifest(plan.dataset, collect(store, folder, own))
+    return partition_manifest(plan.dataset, collect(store, folder, own))
 
 
 @dataclass(frozen=True)

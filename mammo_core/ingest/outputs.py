@@ -6,7 +6,7 @@ import pandas as pd
 
 from mammo_core.datasets import Manifest, StoredFile
 from mammo_core.datasets.tables import put_table
-from mammo_core.ingest.parts import Part
+from mammo_core.ingest.planned_shards import Part
 from mammo_core.store import Store
 
 _REJECTS = ["item", "kind", "reason", "step"]
@@ -26,7 +26,7 @@ def put_rejects(store: Store, folder: str, rejects: Iterable[dict[str, str]]) ->
     return put_rows(store, folder, "rejects.parquet", table, _REJECTS)
 
 
-def share_manifest(dataset: Manifest, parts: list[Part]) -> Manifest:
+def partition_manifest(dataset: Manifest, parts: list[Part]) -> Manifest:
     """Return what one share of an output's shards is: a manifest that is never published.
 
     Args:

@@ -12,7 +12,7 @@ from mammo_core.datasets import ImageRecord, LesionMask
 from mammo_core.dicom import read_any
 from mammo_core.errors import DicomError, RecipeError, SourceError, StoreError
 from mammo_core.imaging import resize_mask, statistics
-from mammo_core.preprocessing import Conversion, Geometry, CropPlacement
+from mammo_core.preprocessing import Conversion, CropPlacement, Geometry
 from mammo_core.sources.masks import load_mask, mask_file
 from mammo_core.sources.source_files import SourceFiles
 from mammo_core.store.base import file_sha256

@@ -11,7 +11,18 @@ import pandas as pd
 from mammo_core.datasets import ImageRecord, Manifest, StoredFile, content_id, find, publish
 from mammo_core.datasets.shards import read_shard, write_shard
 from mammo_core.datasets.tables import read_table
-from mammo_core.ingest.incremental import (
+from mammo_core.ingest.outputs import partition_manifest, put_rejects, put_rows
+from mammo_core.ingest.partition import Partition
+from mammo_core.ingest.planned_shards import (
+    Made,
+    Make,
+    Part,
+    Planned,
+    collect,
+    make_shards,
+    remove_parts,
+)
+from mammo_core.ingest.reuse import (
     ITEMS,
     Carried,
     carry,
@@ -19,17 +30,6 @@ from mammo_core.ingest.incremental import (
     joined,
     rejects_in,
     series,
-)
-from mammo_core.ingest.outputs import put_rejects, put_rows, share_manifest
-from mammo_core.ingest.parts import (
-    Made,
-    Make,
-    Part,
-    Planned,
-    Share,
-    collect,
-    make_shards,
-    remove_parts,
 )
 from mammo_core.ingest.runner import RunnerConfig
 from mammo_core.ingest.showing import advance
@@ -79,12 +79,12 @@ def sample(
     return manifest
 
 
-def sample_share(
+def sample_partition(
     store: Store,
     images: Manifest,
     config: SamplingConfig,
     seed: int,
-    share: Share,
+    partition: Partition,
     runner: RunnerConfig,
 ) -> Manifest:
     """Make one share of the planned shards, and publish nothing: see `sample`.
@@ -95,9 +95,9 @@ def sample_share(
         A manifest of the shards of the share; it is not in the store.
     """
     plan = _plan(store, images, config, seed)
-    own, folder = share.of_plan(plan.shards), plan.dataset.folder
+    own, folder = partition.select(plan.shards), plan.dataset.folder
     make_shards(store, folder, own, _maker(config, seed), runner, "sample")
-    return share_manifest(plan.dataset, collect(store, folder, own))
+    return partition_manifest(plan.dataset, collect(store, folder, own))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 from mammo_core.datasets import Manifest, find, parse
 from mammo_core.errors import MammoError, RecipeError, SourceError
-from mammo_core.ingest.parts import Share
+from mammo_core.ingest.partition import Partition
 from mammo_core.processes import follow_parent
 from mammo_core.recipes import Recipe, load_recipe
 from mammo_core.store import Store, open_store
@@ -38,7 +38,7 @@ class StepContext:
         found: Whether the output was there already.
         rejects: Inputs that this step rejected.
         facts: What the run's summary should tell of this step.
-        share: The share of the planned shards to make, where it is not the whole output.
+        partition: The part of the work to do, where it is not the whole output.
     """
 
     name: str
@@ -48,17 +48,17 @@ class StepContext:
     found: bool = False
     rejects: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
-    share: Share | None = None
+    partition: Partition | None = None
 
     def find_or_make(self, kind: str, id: str, make: Callable[[], Manifest]) -> Manifest:
         """Return the published output of this id, making it if there is none.
 
-        A lease keeps a second run from making the same output (or the same share of it) at
+        A lease keeps a second run from making the same output (or the same partition of it) at
         the same time; `make` holds every heavy import.
         """
         present = find(self.store, kind, id)
         if present is None:
-            lease = f"{kind}/{id}" + (f"/{self.share}" if self.share else "")
+            lease = f"{kind}/{id}" + (f"/{self.partition}" if self.partition else "")
             with self.store.lease(lease):
                 present = find(self.store, kind, id)  # made while we waited
                 if present is None:
@@ -96,8 +96,8 @@ class StepContext:
     def record(self, state: str, started: float, **more: Any) -> None:
         """Write the step's status into the run's record."""
         known: dict[str, Any] = {"found": self.found, "rejects": self.rejects, "facts": self.facts}
-        if self.share:
-            known["share"] = str(self.share)
+        if self.partition:
+            known["partition"] = str(self.partition)
         write_status(self.store, self.run_id, self.name, state, started, **known, **more)
 
 
@@ -209,7 +209,7 @@ def step(name: str) -> Callable[[Body], Callable[..., dict[str, Any]]]:
     The function gets a StepContext and the manifests of its inputs, and returns the manifest
     of its output. The step takes the paths of the input manifests instead, and writes its own
     to `out`. What the function takes as text stays text, a list of paths becomes a list of
-    manifests. Where a text divides the work (`shard`, `member`), each part has a status of
+    manifests. Where a text divides the work (`partition`, `member`), each part has a status of
     its own in the run's record. An input with a default may be left out, be empty, or name an
     empty file. A record that belongs to another run of KFP, or whose recipe has another digest
     than the run began with, fails the step.
@@ -251,7 +251,8 @@ def step(name: str) -> Callable[[Body], Callable[..., dict[str, Any]]]:
                 manifest = body(context, **arguments)
                 Path(out).parent.mkdir(parents=True, exist_ok=True)
                 Path(out).write_text(manifest.to_json())
-                output = {} if context.share else {"output": manifest.key}  # a share is none
+                # A partition is not an output.
+                output = {} if context.partition else {"output": manifest.key}
                 context.record("succeeded", started, counts=manifest.counts, **output)
             except (Exception, SystemExit) as error:  # Beam leaves on options it does not know
                 _tell(name, error, context, started)
@@ -271,7 +272,7 @@ def _manifests(paths: str | Sequence[str]) -> Manifest | list[Manifest]:
 
 def _part_name(name: str, inputs: Mapping[str, Any]) -> str:
     """The step's name with the part that it does: `convert-0-of-4`, `train-patch-vgg16`."""
-    part = inputs.get("shard") or inputs.get("member") or ""
+    part = inputs.get("partition") or inputs.get("member") or ""
     return f"{name}-{part.replace('/', '-of-')}" if part else name
 
 

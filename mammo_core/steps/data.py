@@ -10,7 +10,7 @@ from mammo_core.datasets import Manifest, content_id, find, publish
 from mammo_core.datasets.manifests import put_bytes
 from mammo_core.datasets.tables import put_table, read_table, to_parquet
 from mammo_core.errors import StoreError
-from mammo_core.ingest.parts import Share
+from mammo_core.ingest.partition import Partition
 from mammo_core.sources.config import SourceConfig
 from mammo_core.sources.patients import site_key_state
 from mammo_core.sources.source_files import SourceFiles
@@ -139,9 +139,9 @@ def _listing(source: SourceConfig, files: SourceFiles) -> str:
 
 
 @step("convert")
-def convert(context: StepContext, tables: Manifest, shard: str = "") -> Manifest:
-    """Convert the mammograms to image records; with a shard `i/n`, make that share only."""
-    context.share = Share.parse(shard) if shard else None
+def convert(context: StepContext, tables: Manifest, partition: str = "") -> Manifest:
+    """Convert the mammograms to image records; with a partition `I/N`, only that part of it."""
+    context.partition = Partition.parse(partition) if partition else None
     from mammo_core.ingest.convert import KIND, convert_id
 
     recipe = context.recipe
@@ -150,9 +150,11 @@ def convert(context: StepContext, tables: Manifest, shard: str = "") -> Manifest
 
     def make() -> Manifest:
         from mammo_core.ingest import convert as run
-        from mammo_core.ingest import convert_share
+        from mammo_core.ingest import convert_partition
 
-        work = run if context.share is None else partial(convert_share, share=context.share)
+        work = run
+        if context.partition is not None:
+            work = partial(convert_partition, partition=context.partition)
         return work(
             context.store,
             images,
@@ -165,7 +167,7 @@ def convert(context: StepContext, tables: Manifest, shard: str = "") -> Manifest
 
     id = convert_id(recipe.convert, images, lesions)
     manifest = context.find_or_make(KIND, id, make)
-    if "planned" not in manifest.counts:  # a share: the whole is judged when it is published
+    if "planned" not in manifest.counts:  # a partition: the whole is judged when it is published
         return manifest
     rejected = manifest.counts["rejected_images"] + manifest.counts["rejected_lesions"]
     context.check_rejects(
@@ -243,18 +245,20 @@ def _bring_online(context: StepContext, folder: str) -> None:
 
 
 @step("sample")
-def sample(context: StepContext, images: Manifest, shard: str = "") -> Manifest:
-    """Cut the patches of the image records; with a shard `i/n`, make that share only."""
-    context.share = Share.parse(shard) if shard else None
+def sample(context: StepContext, images: Manifest, partition: str = "") -> Manifest:
+    """Cut the patches of the image records; with a partition `I/N`, only that part of it."""
+    context.partition = Partition.parse(partition) if partition else None
     from mammo_core.ingest.sample import KIND, sample_id
 
     recipe = context.recipe
 
     def make() -> Manifest:
         from mammo_core.ingest import sample as run
-        from mammo_core.ingest import sample_share
+        from mammo_core.ingest import sample_partition
 
-        work = run if context.share is None else partial(sample_share, share=context.share)
+        work = run
+        if context.partition is not None:
+            work = partial(sample_partition, partition=context.partition)
         return work(
             context.store,
             images,
@@ -265,7 +269,7 @@ def sample(context: StepContext, images: Manifest, shard: str = "") -> Manifest:
 
     id = sample_id(recipe.sampling, recipe.seed, images)
     manifest = context.find_or_make(KIND, id, make)
-    if "patches" not in manifest.counts:  # a share
+    if "patches" not in manifest.counts:  # a partition
         return manifest
     # Fewer patches of a lesion than asked is worth a row in the table, not a failed step.
     context.rejects += manifest.counts["rejected_lesions"] + manifest.counts["rejected_images"]

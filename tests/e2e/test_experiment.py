@@ -1,4 +1,4 @@
-"""An experiment from end to end: stopped by a shard, ended by the same command."""
+"""An experiment from end to end: one partition of it first, ended by the same command."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 
-def test_patch_pretraining_is_done_in_shares_and_ends_in_a_table(
+def test_patch_pretraining_is_done_in_partitions_and_ends_in_a_table(
     undisturbed, mammo: Path, phantom_tree: Path, tmp_path: Path
 ) -> None:
     work, _ = undisturbed  # its data sets are found
@@ -32,7 +32,7 @@ def test_patch_pretraining_is_done_in_shares_and_ends_in_a_table(
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    first = run("--shard", "1/2")
+    first = run("--partition", "1/2")
     assert "1 of 2 units are done" in first
     assert not list(tmp_path.glob("*/table.md"))
     second = run()

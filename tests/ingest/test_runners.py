@@ -8,12 +8,12 @@ import pytest
 from mammo_core.errors import RecipeError, SourceError
 from mammo_core.ingest import (
     ConvertConfig,
+    Partition,
     RunnerConfig,
-    Share,
     convert,
-    convert_share,
+    convert_partition,
     sample,
-    sample_share,
+    sample_partition,
 )
 from mammo_core.preprocessing import Geometry
 from mammo_core.sampling import SamplingConfig
@@ -85,13 +85,13 @@ def test_progress_of_other_processes_is_shown(file_store, phantom_tables, runner
     assert f"[convert] {count}/{count} images" in capsys.readouterr().out
 
 
-def test_four_merged_shares_change_no_byte(file_store, phantom_tables, reference, work):
+def test_four_merged_partitions_change_no_byte(file_store, phantom_tables, reference, work):
     tables, options = arguments(phantom_tables, RUNNERS["one"])
     for number in (3, 1, 0, 2):
-        convert_share(file_store, *tables, Share(number, 4), **options)
+        convert_partition(file_store, *tables, Partition(number, 4), **options)
     images = convert(file_store, *tables, **options)
     for number in (0, 2, 1, 3):
-        sample_share(file_store, images, SAMPLING, 1, Share(number, 4), RUNNERS["one"])
+        sample_partition(file_store, images, SAMPLING, 1, Partition(number, 4), RUNNERS["one"])
     sample(file_store, images, SAMPLING, 1, RUNNERS["one"])
     assert work.digests(file_store, "") == reference
 

@@ -139,17 +139,17 @@ def test_summary_of_a_failed_run_says_which_step_and_why(place):
     assert assemble(place, "r1", "phantom", "FAILED") == summary
 
 
-def test_a_part_of_a_step_has_a_status_of_its_own(place, tmp_path):
+def test_a_partition_of_a_step_has_a_status_of_its_own(place, tmp_path):
     @step("divide")
-    def divide(context: StepContext, shard: str = "") -> Manifest:
-        context.facts = {"shard": shard}
+    def divide(context: StepContext, partition: str = "") -> Manifest:
+        context.facts = {"partition": partition}
         return _manifest()
 
     common = {"store": place.uri, "run_id": "r1", "recipe": "phantom", "out": str(tmp_path / "m")}
-    divide(**common, shard="1/4")
+    divide(**common, partition="1/4")
     divide(**common)
-    assert _status(place, "divide-1-of-4")["facts"] == {"shard": "1/4"}
-    assert _status(place, "divide")["facts"] == {"shard": ""}
+    assert _status(place, "divide-1-of-4")["facts"] == {"partition": "1/4"}
+    assert _status(place, "divide")["facts"] == {"partition": ""}
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`--shard i/n`: shares of the planned shards that together are one unsharded run."""
+"""`--partition i/n`: partitions of the planned shards that together are one unsharded run."""
 
 import json
 from dataclasses import replace
@@ -9,12 +9,12 @@ from mammo_core.datasets import find
 from mammo_core.errors import RecipeError, SourceError
 from mammo_core.ingest import (
     ConvertConfig,
+    Partition,
     RunnerConfig,
-    Share,
     convert,
-    convert_share,
+    convert_partition,
     sample,
-    sample_share,
+    sample_partition,
 )
 from mammo_core.ingest.convert import KIND
 from mammo_core.preprocessing import Geometry
@@ -30,33 +30,33 @@ def options(source):
     return {"root": source.root, "config": CONFIG, "runner": RUNNER, "lineage": {"tables": "t"}}
 
 
-def share_of(store, source, text):
-    share = Share.parse(text)
-    return convert_share(store, source.images, source.lesions, share, **options(source))
+def partition_of(store, source, text):
+    partition = Partition.parse(text)
+    return convert_partition(store, source.images, source.lesions, partition, **options(source))
 
 
 def whole_of(store, source):
     return convert(store, source.images, source.lesions, **options(source))
 
 
-def test_four_shares_are_one_run(store, tmp_path, phantom_tables, work):
+def test_four_partitions_are_one_run(store, tmp_path, phantom_tables, work):
     plain = open_store(str(tmp_path / "plain"))
     images = whole_of(plain, phantom_tables)
     patches = sample(plain, images, SAMPLING, 1, RUNNER)
     assert len(images.files_like("shard-")) >= 4
-    made = [share_of(store, phantom_tables, f"{number}/4") for number in (2, 0, 3)]
+    made = [partition_of(store, phantom_tables, f"{number}/4") for number in (2, 0, 3)]
     assert {one.id for one in made} == {images.id}
     assert find(store, KIND, images.id) is None  # nothing is published
-    # Of share 1 nothing is there: the ordinary run makes it.
+    # Of partition 1 nothing is there: the ordinary run makes it.
     assert whole_of(store, phantom_tables) == images
     for number in range(4):
-        sample_share(store, images, SAMPLING, 1, Share(number, 4), RUNNER)
+        sample_partition(store, images, SAMPLING, 1, Partition(number, 4), RUNNER)
     assert sample(store, images, SAMPLING, 1, RUNNER) == patches
     assert work.digests(store, "") == work.digests(plain, "")
 
 
 def test_a_finished_shard_is_not_made_again(file_store, changeable):
-    made = share_of(file_store, changeable, "0/2")
+    made = partition_of(file_store, changeable, "0/2")
     other = made.files[0].key
     before = (file_store.root / other).stat().st_mtime_ns
     items = changeable.images.sort_values("image_id")
@@ -68,7 +68,7 @@ def test_a_finished_shard_is_not_made_again(file_store, changeable):
 
 @pytest.mark.parametrize("how", ["flipped", "short", "gone", "status"])
 def test_a_damaged_shard_is_made_again(file_store, phantom_tables, tmp_path, work, how):
-    file = share_of(file_store, phantom_tables, "0/2").files[0]
+    file = partition_of(file_store, phantom_tables, "0/2").files[0]
     path = file_store.root / file.key
     data = bytearray(path.read_bytes())
     if how == "flipped":
@@ -88,7 +88,7 @@ def test_a_damaged_shard_is_made_again(file_store, phantom_tables, tmp_path, wor
 
 def test_shards_of_another_plan_are_not_taken(file_store, phantom_tables, tmp_path, work):
     """The size of shards is no part of the id: the plan that publishes counts."""
-    share_of(file_store, phantom_tables, "0/1")
+    partition_of(file_store, phantom_tables, "0/1")
     larger = {**options(phantom_tables), "config": CONFIG.model_copy(update={"shard_mb": 2})}
     places = (file_store, open_store(str(tmp_path / "plain")))
     one, two = (
@@ -97,22 +97,22 @@ def test_shards_of_another_plan_are_not_taken(file_store, phantom_tables, tmp_pa
     assert one == two
 
 
-def test_more_shares_than_shards(file_store, phantom_tables):
+def test_more_partitions_than_shards(file_store, phantom_tables):
     few = replace(phantom_tables, images=phantom_tables.images[:1])
-    assert share_of(file_store, few, "7/9").counts == {"shards": 0, "images": 0}
-    assert share_of(file_store, few, "0/9").counts == {"shards": 1, "images": 1}
+    assert partition_of(file_store, few, "7/9").counts == {"shards": 0, "images": 0}
+    assert partition_of(file_store, few, "0/9").counts == {"shards": 1, "images": 1}
 
 
 @pytest.mark.parametrize("text", ["", "1", "4/4", "-1/4", "0/0", "a/b", "1/4/2", "1.0/4"])
-def test_a_share_that_cannot_be(text):
+def test_a_partition_that_cannot_be(text):
     with pytest.raises(RecipeError, match="0 to n - 1"):
-        Share.parse(text)
+        Partition.parse(text)
 
 
-def test_a_fault_in_a_share_is_told(file_store, changeable):
+def test_a_fault_in_a_partition_is_told(file_store, changeable):
     (changeable.root / changeable.images["path"].iloc[0]).write_bytes(b"changed")
     with pytest.raises(SourceError, match="changed since it was indexed"):
-        share_of(file_store, changeable, "0/1")
+        partition_of(file_store, changeable, "0/1")
 
 
 def test_by_the_command_line(tmp_path, phantom_tables, monkeypatch, capfd):
@@ -131,15 +131,15 @@ def test_by_the_command_line(tmp_path, phantom_tables, monkeypatch, capfd):
         assert done.exit_code == 0, done.output
         return json.loads(done.output.splitlines()[-1])
 
-    first = run("convert", "--shard", "0/2", "--run-id", "r")
+    first = run("convert", "--partition", "0/2", "--run-id", "r")
     assert (first["shards"], first["found"]) == (1, False)
-    assert run("convert", "--shard", "1/2")["shards"] == 0
+    assert run("convert", "--partition", "1/2")["shards"] == 0
     assert not [key for key in store.list("datasets") if key.endswith("manifest.json")]
-    assert json.loads(store.read("runs/r/steps/convert-0-of-2.json"))["share"] == "0/2"
+    assert json.loads(store.read("runs/r/steps/convert-0-of-2.json"))["partition"] == "0/2"
     whole = run("convert")
     assert whole["id"] == first["id"] and whole["images"] == len(phantom_tables.images)
-    assert run("convert", "--shard", "0/2")["found"]
-    assert run("sample", "--shard", "0/1")["shards"] == 1
+    assert run("convert", "--partition", "0/2")["found"]
+    assert run("sample", "--partition", "0/1")["shards"] == 1
     assert run("sample")["patches"] > 0
-    wrong = CliRunner().invoke(_app(), ["convert", "--shard", "2/2", *line])
+    wrong = CliRunner().invoke(_app(), ["convert", "--partition", "2/2", *line])
     assert isinstance(wrong.exception, RecipeError)

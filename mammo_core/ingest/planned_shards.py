@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from mammo_core.datasets import Manifest, StoredFile
 from mammo_core.datasets.manifests import verify_file
 from mammo_core.datasets.shards import PARTS, read_records, shard_name
-from mammo_core.errors import RecipeError, RecordError, StoreError
+from mammo_core.errors import RecordError, StoreError
 from mammo_core.ingest.runner import RunnerConfig, guarded, run
 from mammo_core.ingest.showing import advance, shown
 from mammo_core.store import DamagedError, Store, open_store
@@ -79,38 +79,6 @@ class Planned:
 
 #: Makes a shard: (store, folder of the output, what is planned) → its file and what was made.
 Make = Callable[[Store, str, Planned], tuple[StoredFile | None, list[Made]]]
-
-
-@dataclass(frozen=True)
-class Share:
-    """The planned shards k with k % of == number: what one of several processes makes.
-
-    Attributes:
-        number: Which share, from 0.
-        of: How many shares there are.
-    """
-
-    number: int
-    of: int
-
-    @classmethod
-    def parse(cls, text: str) -> "Share":
-        """Read `i/n`; RecipeError when it is anything else."""
-        number, _, of = text.partition("/")
-        if number.isdecimal() and of.isdecimal() and int(number) < int(of):
-            return cls(int(number), int(of))
-        raise RecipeError(
-            "The share of the shards cannot be used",
-            expected="i/n with i from 0 to n - 1, for instance 0/4",
-            received=repr(text),
-        )
-
-    def of_plan(self, shards: Sequence[Planned]) -> list[Planned]:
-        """The shards of this share."""
-        return list(shards[self.number :: self.of])
-
-    def __str__(self) -> str:
-        return f"{self.number}/{self.of}"
 
 
 def make_shards(

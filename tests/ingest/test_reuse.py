@@ -12,10 +12,10 @@ from mammo_core.datasets.tables import read_table
 from mammo_core.errors import RecordError
 from mammo_core.ingest import (
     ConvertConfig,
+    Partition,
     RunnerConfig,
-    Share,
     convert,
-    convert_share,
+    convert_partition,
     sample,
 )
 from mammo_core.preprocessing import Geometry
@@ -79,15 +79,15 @@ def remove_files(source, images):
         (source.root / name).unlink()
 
 
-@pytest.mark.parametrize("shares", [0, 2])
-def test_new_images_make_new_shards(store, changeable, few, nothing, shares):
+@pytest.mark.parametrize("partitions", [0, 2])
+def test_new_images_make_new_shards(store, changeable, few, nothing, partitions):
     plain, whole, _ = nothing
     base = converted(store, few)
     remove_files(few, few.images)  # who reads an old file fails
-    for number in range(shares):
+    for number in range(partitions):
         told = {"root": changeable.root, "config": CONFIG, "runner": RUNNER, "lineage": {}}
-        share = Share(number, shares)
-        convert_share(store, changeable.images, changeable.lesions, share, **told)
+        partition = Partition(number, partitions)
+        convert_partition(store, changeable.images, changeable.lesions, partition, **told)
     manifest = converted(store, changeable)
     assert manifest.id == whole.id and manifest.counts == whole.counts
     assert records(store, manifest) == records(plain, whole)

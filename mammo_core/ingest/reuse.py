@@ -16,7 +16,7 @@ from mammo_core.datasets import Manifest, StoredFile, content_id, find, parse
 from mammo_core.datasets.shards import BASE_NOTE
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import MammoError
-from mammo_core.ingest.parts import Part
+from mammo_core.ingest.planned_shards import Part
 from mammo_core.store import Store
 
 #: The table of what became of every image: its source's digest, the shard that holds its
