@@ -1,72 +1,27 @@
-"""What the tests of several rooms share: an S3 server, stores, the real data."""
+"""Fixtures of several rooms: an S3 server, stores, the real data. Functions: `tests.support`."""
 
-import ctypes
 import os
-import secrets
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import HTTPError
 from uuid import uuid4
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-_MINIO = REPOSITORY / ".tools" / "bin" / "minio"
-_LIBC = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG = 1
-
-
-@dataclass(frozen=True)
-class S3Server:
-    """A server that the S3 tests may use.
-
-    `kind` is `given` (MAMMO_S3_ENDPOINT), `minio` or `moto` (which checks no credentials).
-    """
-
-    kind: str
-    endpoint: str
-    access_key: str = field(repr=False)
-    secret_key: str = field(repr=False)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {
-            "MAMMO_S3_ENDPOINT": self.endpoint,
-            "MAMMO_S3_ACCESS_KEY": self.access_key,
-            "MAMMO_S3_SECRET_KEY": self.secret_key,
-        }
-
-
-def _kind() -> str:
-    if os.environ.get("MAMMO_S3_ENDPOINT"):
-        return "given"
-    return "minio" if os.access(_MINIO, os.X_OK) else "moto"
+from tests.support.packages import build_two_views
+from tests.support.s3 import REPOSITORY, S3Server, describe_server
+from tests.support.s3 import s3_server as run_s3_server
 
 
 def pytest_report_header() -> list[str]:
-    """Say which S3 server the tests will use, and what it cannot show."""
-    told = {
-        "given": f"the one at {os.environ.get('MAMMO_S3_ENDPOINT')}",
-        "minio": "MinIO, .tools/bin/minio",
-        "moto": "moto, as .tools/bin/minio is absent (`make minio`): it checks no credentials, "
-        "tests of credentials are skipped",
-    }
-    return [f"S3 server: {told[_kind()]}", f"real data: {_real_data() or 'absent'}"]
+    """Show which S3 server and which real data the tests will use."""
+    return [f"S3 server: {describe_server()}", f"real data: {_real_data() or 'absent'}"]
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """With `-n`, the tests of a folder go to one process: what they share is made once.
+    """With `-n`, the tests of a folder go to one process, so that their fixtures are set up once.
 
-    Those of models and training share nothing, and are many: they go file by file.
+    Those of models and training share nothing and are many: they are distributed by file.
     """
     from xdist.scheduler import LoadScopeScheduling
 
@@ -81,89 +36,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 
 
 def _real_data() -> Path | None:
-    told = os.environ.get("MAMMO_REAL_DATA")
-    folder = Path(told) if told else REPOSITORY.parent / "shared" / "data"
+    setting = os.environ.get("MAMMO_REAL_DATA")
+    folder = Path(setting) if setting else REPOSITORY.parent / "shared" / "data"
     return folder if folder.is_dir() else None
-
-
-def _die_with_parent() -> None:
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-@contextmanager
-def child(command: list[str], **options: object) -> Iterator[subprocess.Popen]:
-    """Run a process that ends with the block, and with pytest however that ends."""
-    process = subprocess.Popen(command, preexec_fn=_die_with_parent, **options)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-@pytest.fixture(scope="session")
-def start_child() -> Callable[..., object]:
-    """The context manager `child`."""
-    return child
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def _wait_until_it_answers(process: subprocess.Popen, url: str, seconds: float = 90.0) -> None:
-    deadline = time.monotonic() + seconds
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    while True:
-        try:
-            direct.open(url, timeout=2)
-            return
-        except HTTPError:
-            return
-        except OSError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"the S3 server at {url} does not answer", pytrace=False)
-            time.sleep(0.1)
 
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """An S3 server for the whole session, on loopback, with credentials of its own."""
-    kind = _kind()
-    if kind == "given":
-        names = ("MAMMO_S3_ENDPOINT", "MAMMO_S3_ACCESS_KEY", "MAMMO_S3_SECRET_KEY")
-        lacking = [name for name in names if not os.environ.get(name)]
-        if lacking:
-            pytest.fail(f"MAMMO_S3_ENDPOINT is set, {' and '.join(lacking)} not", pytrace=False)
-        yield S3Server(kind, *(os.environ[name] for name in names))
-        return
-    folder = tmp_path_factory.mktemp("s3-server")
-    port = free_port()
-    server = S3Server(
-        kind, f"http://127.0.0.1:{port}", f"test-{secrets.token_hex(6)}", secrets.token_hex(20)
-    )
-    environment = dict(os.environ)
-    if kind == "minio":
-        command = [str(_MINIO), "server", "--quiet", "--address", f"127.0.0.1:{port}"]
-        command += ["--console-address", f"127.0.0.1:{free_port()}", str(folder / "data")]
-        environment.update(
-            MINIO_ROOT_USER=server.access_key,
-            MINIO_ROOT_PASSWORD=server.secret_key,
-            MINIO_UPDATE="off",
-            HOME=str(folder),
-        )
-        healthy = f"{server.endpoint}/minio/health/ready"
-    else:
-        moto = Path(sys.executable).parent / "moto_server"
-        command = [sys.executable, str(moto), "-H", "127.0.0.1", "-p", str(port)]
-        healthy = f"{server.endpoint}/moto-api/data.json"
-    with (
-        (folder / "log").open("wb") as log,
-        child(command, env=environment, stdout=log, stderr=log) as process,
-    ):
-        _wait_until_it_answers(process, healthy)
+    """An S3 server for the whole session, on loopback, with its own credentials."""
+    with run_s3_server(tmp_path_factory.mktemp("s3-server")) as server:
         yield server
 
 
@@ -204,41 +85,6 @@ def real_data() -> Path:
     if folder is None:
         pytest.skip("no real data: set MAMMO_REAL_DATA, or put it into ../shared/data")
     return folder
-
-
-def build_two_views(folder, seed=1, **changes):
-    """A package of an untrained network that sees both views of a breast."""
-    from mammo_core.packaging import build
-    from mammo_core.packaging.keras_file import import_keras
-    from mammo_core.preprocessing import Geometry, Preprocessing
-
-    import_keras()
-    from mammo_core.models import (
-        HeadConfig,
-        NetworkConfig,
-        TwoViewConfig,
-        build_patch_network,
-        to_two_views,
-        to_whole_image,
-    )
-
-    patches = build_patch_network(NetworkConfig(name="compact"), (32, 32), 5, seed=seed)
-    head = HeadConfig(depths=(8,), repetitions=(1,))
-    whole = to_whole_image(patches, head, (64, 48), classes=2, seed=seed)
-    given = {
-        "name": "two-views",
-        "image_model": to_two_views(whole, TwoViewConfig(towers="separate")),
-        "preprocessing": Preprocessing(geometry=Geometry(height=64, width=48), mean=100.0),
-        "label_map": {"neg": 0, "pos": 1},
-    }
-    build(folder, **{**given, **changes})
-    return folder
-
-
-@pytest.fixture(scope="session")
-def make_two_views():
-    """What tests make packages of two views by."""
-    return build_two_views
 
 
 @pytest.fixture(scope="session")

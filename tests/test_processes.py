@@ -18,6 +18,7 @@ from mammo_core.processes import (
     run_process,
     start_time,
 )
+from tests.support.processes import start_child
 
 _STEP = """
 import time
@@ -41,7 +42,7 @@ def test_a_running_process_keeps_its_start_time():
     assert start_time(2**22 + 1) is None  # above the largest id of Linux
 
 
-def test_a_zombie_has_ended(start_child):
+def test_a_zombie_has_ended():
     with start_child([sys.executable, "-c", ""]) as process:
         deadline = time.monotonic() + 10
         while start_time(process.pid) is not None and time.monotonic() < deadline:
@@ -50,7 +51,7 @@ def test_a_zombie_has_ended(start_child):
 
 
 @pytest.mark.parametrize("kill", ["kill", "terminate"])
-def test_a_step_ends_with_the_process_it_follows(start_child, kill):
+def test_a_step_ends_with_the_process_it_follows(kill):
     """As KFP starts steps: not as a direct child."""
     with start_child([sys.executable, "-c", "import time; time.sleep(600)"]) as command:
         environment = {**os.environ, FOLLOW: f"{command.pid}:{start_time(command.pid)}"}
@@ -70,7 +71,7 @@ def test_a_step_whose_command_has_ended_does_not_start(monkeypatch):
         follow_parent()
 
 
-def test_a_reused_process_id_is_another_process(monkeypatch, start_child):
+def test_a_reused_process_id_is_another_process(monkeypatch):
     with start_child([sys.executable, "-c", "import time; time.sleep(600)"]) as other:
         monkeypatch.setenv(FOLLOW, f"{other.pid}:1")
         with pytest.raises(RunError, match="has ended"):
@@ -142,7 +143,7 @@ def test_a_timeout_kills_what_the_process_started(tmp_path):
 
 
 @pytest.mark.parametrize("work", ["time.sleep(600)", "while True: pass"])
-def test_a_process_ends_with_a_parent_that_is_killed(start_child, tmp_path, work):
+def test_a_process_ends_with_a_parent_that_is_killed(tmp_path, work):
     """The process itself neither imports the library nor watches anything."""
     pid_file = tmp_path / "pid"
     code = f"""

@@ -124,7 +124,7 @@ def test_files_that_another_manifest_lists_stay(file_store):
     assert find_garbage(file_store, []).garbage == []
 
 
-def test_unpublished_data_is_left_alone_for_a_day_and_while_it_is_written(file_store, start_child):
+def test_unpublished_data_is_left_alone_for_a_day_and_while_it_is_written(file_store):
     folder = f"datasets/images/{id_of(1)}"
     file_store.write(f"{folder}/shard-00000.tfrecord", b"x")
     file_store.write(f"{folder}/parts/shard-00000.json", b"{}")

@@ -17,6 +17,7 @@ from mammo_core import processes
 from mammo_core.dicom import frame, read_image
 from mammo_core.dicom.decoders import Decoders
 from mammo_core.errors import DicomError
+from tests.support.processes import start_child
 
 #: A codec whose frame says what goes wrong.
 CODEC = """
@@ -171,7 +172,7 @@ def test_processes_cannot_start(codec, monkeypatch):
 
 
 @pytest.mark.parametrize("what", ["good", "spin"])
-def test_processes_end_with_their_parent_however_that_ends(codec, start_child, what):
+def test_processes_end_with_their_parent_however_that_ends(codec, what):
     code = (
         "import sys, threading, time\nfrom pathlib import Path\n"
         "from mammo_core.dicom.decoders import Decoders\n"

@@ -21,6 +21,7 @@ from mammo_core.features.online import PASSWORD, SERVER, apply, look_up, redis_o
 from mammo_core.recipes import load_recipe
 from mammo_core.steps.base import StepContext
 from mammo_core.steps.data import _bring_online
+from tests.support.processes import start_child
 
 
 def test_no_view_has_a_time_to_live():
@@ -81,7 +82,7 @@ HARD = '12e3,="x'
 
 
 @pytest.fixture
-def redis_server(tmp_path, start_child):
+def redis_server(tmp_path):
     """A real Redis server with a password, where there is one on this machine."""
     binary = shutil.which("redis-server")
     if binary is None or importlib.util.find_spec("redis") is None:

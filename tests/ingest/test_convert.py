@@ -19,6 +19,7 @@ from mammo_core.imaging import to_full_range
 from mammo_core.ingest.convert import KIND, ConvertConfig, convert_id
 from mammo_core.preprocessing import Geometry
 from mammo_core.store import open_store
+from tests.support.processes import start_child
 
 
 def records_of(store, manifest):
@@ -205,7 +206,7 @@ convert(open_store(sys.argv[1]), images, lesions, root=root, lineage={"tables": 
 """
 
 
-def test_killed_in_the_middle_and_run_again(tmp_path, changeable, start_child, work):
+def test_killed_in_the_middle_and_run_again(tmp_path, changeable, work):
     import pickle
 
     # The last image is a pipe nobody writes to: there the work stands still.

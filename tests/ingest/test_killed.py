@@ -21,6 +21,7 @@ from mammo_core.ingest import ConvertConfig, RunnerConfig, convert, sample
 from mammo_core.preprocessing import Geometry
 from mammo_core.sampling import SamplingConfig
 from mammo_core.store import open_store
+from tests.support.processes import start_child
 
 KILLS = int(os.environ.get("MAMMO_KILLS", "3"))
 SEED = 20
@@ -78,9 +79,7 @@ def finish(store, source):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["file", pytest.param("s3", marks=pytest.mark.s3)])
-def test_killed_at_random_moments(
-    kind, tmp_path, phantom_tables, tables, start_child, work, request
-):
+def test_killed_at_random_moments(kind, tmp_path, phantom_tables, tables, work, request):
     plain = open_store(str(tmp_path / "plain"))
     begun = time.monotonic()
     ids = finish(plain, phantom_tables)

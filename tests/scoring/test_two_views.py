@@ -13,6 +13,7 @@ from mammo_core.packaging import load
 from mammo_core.scoring import ScoreOptions, score
 from mammo_core.scoring.files import FoundFile
 from mammo_core.scoring.patients import PatientKeys
+from tests.support.packages import build_two_views
 
 STUDY = "1.2.826.0.1.3680043.8.498.7"
 
@@ -202,10 +203,8 @@ def test_heatmaps_of_what_the_network_saw(two_views, exam, tmp_path):
     assert {row["kind"] for row in rows(tmp_path / "s.regions.csv")} <= {"occlusion"}
 
 
-def test_several_models_of_two_views_are_averaged(
-    two_views, make_two_views, package, exam, tmp_path
-):
-    other = load(make_two_views(tmp_path / "other", seed=2))
+def test_several_models_of_two_views_are_averaged(two_views, package, exam, tmp_path):
+    other = load(build_two_views(tmp_path / "other", seed=2))
     out = tmp_path / "s.csv"
     score([two_views, other], [exam], out, ScoreOptions(weights=(3, 1)))
     for row in rows(out):

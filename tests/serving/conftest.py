@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.processes import start_child
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -75,7 +77,7 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def start(start_child, served_package, tmp_path_factory):
+def start(served_package, tmp_path_factory):
     """Starts servers: the context manager gives one that answers."""
     from contextlib import contextmanager
 

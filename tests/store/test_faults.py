@@ -14,6 +14,7 @@ import pytest
 
 from mammo_core.errors import StoreError
 from mammo_core.store import open_store, s3, scratch
+from tests.support.processes import start_child
 
 _WRITER = """
 import resource, sys
@@ -86,7 +87,7 @@ def test_a_store_below_a_file_is_told(tmp_path):
     assert not store.exists("k") and list(store.list("")) == []
 
 
-def test_parts_of_killed_writers_are_never_listed(tmp_path, start_child):
+def test_parts_of_killed_writers_are_never_listed(tmp_path):
     writer = (
         "import sys, time\n"
         "from mammo_core.store import open_store\n"

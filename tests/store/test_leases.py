@@ -10,6 +10,7 @@ import pytest
 from mammo_core.errors import StoreError
 from mammo_core.store import lease as leases
 from mammo_core.store import open_store
+from tests.support.processes import start_child
 
 _HOLDER = """
 import sys, time
@@ -21,7 +22,7 @@ with open_store(sys.argv[1]).lease("datasets/x"):
 
 
 @pytest.fixture
-def holder(start_child, store):
+def holder(store):
     """A process that holds the lease of datasets/x."""
     command = [sys.executable, "-c", _HOLDER, store.uri]
     with start_child(command, stdout=subprocess.PIPE) as process:
