@@ -1,7 +1,7 @@
-"""`mammo convert` and `mammo sample`: the data path alone, whole or a share of it."""
+"""`mammo convert` and `mammo sample`: the data path alone, or one partition of its work."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -21,8 +21,8 @@ _Partition = Annotated[
     str,
     typer.Option(
         metavar="I/N",
-        help="Make only the planned shards k with k % N == I and publish nothing; the same "
-        "command without --partition then finds them, makes the rest and publishes.",
+        help="Make only the planned shards k with k % N == I and publish nothing. The same "
+        "command without --partition reuses them, makes the rest and publishes the dataset.",
     ),
 ]
 _RunId = Annotated[str, typer.Option(help="Id of the run; default: recipe and time.")]
@@ -48,7 +48,7 @@ def sample(
     partition: _Partition = "",
     run_id: _RunId = "",
 ) -> None:
-    """Cut the patches of a recipe's image records, converting first what is not converted."""
+    """Sample patches from a recipe's image records; convert the mammograms first if needed."""
     _run("sample", recipe, store, source, settings, partition, run_id)
 
 
@@ -71,30 +71,28 @@ def _run(
     from mammo_core.store import open_store
 
     if partition:
-        Partition.parse(partition)  # wrong usage, before any work
+        Partition.parse(partition)  # refuse a wrong option before any work
     overrides = list(settings or [])
     if source is not None:
         overrides.append(f"source.root={json.dumps(source)}")
     recipe = load_recipe(reference, overrides)
-    place = open_store(uri)
+    store = open_store(uri)
     run_id = run_id or f"{recipe.name}-{last}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
     key = f"runs/{run_id}/recipe.json"
-    place.write(key, recipe.to_json().encode())
-    common = {"store": place.uri, "run_id": run_id, "recipe": f"{place.uri}/{key}"}
+    store.write(key, recipe.to_json().encode())
+    common = {"store": store.uri, "run_id": run_id, "recipe": f"{store.uri}/{key}"}
     with tempfile.TemporaryDirectory(prefix="mammo-steps-") as folder:
-        told: dict[str, Any] = {}
 
         def path(name: str) -> str:
             return str(Path(folder) / name)
 
         steps.index(**common, out=path("tables"))
+        inputs = {**common, "tables": path("tables"), "out": path("images")}
         if last == "convert":
-            told = steps.convert(
-                **common, tables=path("tables"), out=path("images"), partition=partition
-            )
+            summary = steps.convert(**inputs, partition=partition)
         else:
-            steps.convert(**common, tables=path("tables"), out=path("images"))
-            told = steps.sample(
+            steps.convert(**inputs)
+            summary = steps.sample(
                 **common, images=path("images"), out=path("patches"), partition=partition
             )
-    typer.echo(json.dumps(told))
+    typer.echo(json.dumps(summary))

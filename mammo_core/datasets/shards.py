@@ -16,12 +16,12 @@ from mammo_core.store.base import file_sha256
 
 _Item = TypeVar("_Item")
 
-#: The folder of an output that holds what is no part of it: notes of who makes or changes it.
-PARTS = "parts"
+#: The folder of an output with notes of the process that makes or changes it.
+NOTES = "notes"
 #: Names the earlier output that the making of this one takes shards from.
-BASE_NOTE = f"{PARTS}/base.json"
+BASE_NOTE = f"{NOTES}/base.json"
 #: Names the files that a compaction replaced.
-REPLACED_NOTE = f"{PARTS}/replaced.json"
+REPLACED_NOTE = f"{NOTES}/replaced.json"
 
 
 def plan(items: Sequence[_Item], sizes: Sequence[int], target_size: int) -> list[list[_Item]]:

@@ -1,9 +1,7 @@
 """`convert`: mammogram files to image records."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,37 +9,20 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from mammo_core.datasets import Manifest, StoredFile, content_id, find, publish
-from mammo_core.datasets.shards import plan, write_shard
+from mammo_core.datasets import Manifest, StoredFile, content_id, find
+from mammo_core.datasets.shards import plan
 from mammo_core.errors import DicomError
-from mammo_core.ingest.outputs import partition_manifest, put_rejects, put_rows
+from mammo_core.ingest.builder import DatasetBuilder, write_records
 from mammo_core.ingest.partition import Partition
-from mammo_core.ingest.planned_shards import (
-    Made,
-    Make,
-    Part,
-    Planned,
-    collect,
-    make_shards,
-    remove_parts,
-)
-from mammo_core.ingest.record import STATISTICS, Item, make_record
-from mammo_core.ingest.reuse import (
-    ITEMS,
-    Carried,
-    carry,
-    items_of,
-    joined,
-    rejects_in,
-    series,
-)
-from mammo_core.ingest.runner import RunnerConfig
-from mammo_core.ingest.showing import advance
+from mammo_core.ingest.planned_shards import ImageOutcome, ShardPlan
+from mammo_core.ingest.record import STATISTICS, ImageInput, convert_image
+from mammo_core.ingest.reuse import reuse_from, series_id
+from mammo_core.ingest.runner import RunnerConfig, advance
 from mammo_core.preprocessing import Conversion, Geometry
 from mammo_core.sources.source_files import SourceFiles
 from mammo_core.store import Store
 
-#: Raised by hand when the bytes of image records change; a golden-bytes test watches.
+#: Raised by hand when the bytes of image records change; a golden-bytes test checks it.
 CONVERT_REVISION = 3
 KIND = "datasets/images"
 STATISTICS_TABLE = "statistics.parquet"
@@ -52,7 +33,7 @@ class ConvertConfig(Conversion):
     """How mammograms become records: the options of `Conversion`, and these.
 
     Attributes:
-        geometry: Size of the records and the way to it.
+        geometry: Size of the records and how it is reached.
         shard_mb: Target size of a shard (MB); not part of the dataset's id.
     """
 
@@ -66,10 +47,9 @@ class ConvertConfig(Conversion):
 
 
 def convert_id(config: ConvertConfig, images: pd.DataFrame, lesions: pd.DataFrame) -> str:
-    """Return the id that the dataset of these tables has, before any work."""
-    settings = _settings(config)
-    inputs = (_source(item, config) for item in _items(images, lesions))
-    return content_id(KIND, CONVERT_REVISION, settings, inputs)
+    """Return the id of the dataset of these tables, before any work is done."""
+    sources = (_source(image, config) for image in _inputs(images, lesions))
+    return content_id(KIND, CONVERT_REVISION, _settings(config), sources)
 
 
 def convert(
@@ -82,34 +62,28 @@ def convert(
     runner: RunnerConfig,
     lineage: dict[str, str],
 ) -> Manifest:
-    """Convert the mammograms of the tables and publish the image dataset, if it is not there.
+    """Convert the mammograms of the tables and publish the image dataset, unless it exists.
 
-    Shards that an earlier run left, or that processes with a share of the plan made
-    (`convert_partition`), are found, checked and not made again; so is what an earlier dataset of
-    the same settings holds of these images.
+    Shards left by an interrupted run or made by `convert_partition` are verified and reused,
+    and so are the records of an earlier dataset with the same settings.
 
     Args:
         store: Where the dataset goes.
         images: The images table (sources).
         lesions: The lesions table (sources).
-        root: Folder or URI that the tables' paths are relative to.
-        config: Conversion, geometry and shards.
+        root: Folder or URI that the paths of the tables are relative to.
+        config: Conversion, geometry and size of shards.
         runner: Where the work is done.
         lineage: Ids of what the tables were made from.
 
     Raises:
-        SourceError: When a file changed since it was indexed.
-        StoreError: When reading or writing failed.
+        SourceError: A file changed since it was indexed.
+        StoreError: Reading or writing failed.
     """
-    present = find(store, KIND, convert_id(config, images, lesions))
-    if present is not None:
-        return present
-    plan = _plan(store, images, lesions, config, lineage)
-    folder = plan.dataset.folder
-    make_shards(store, folder, plan.shards, _maker(root, config), runner, "convert")
-    manifest = _publish(store, plan, collect(store, folder, plan.shards))
-    remove_parts(store, manifest)
-    return manifest
+    existing = find(store, KIND, convert_id(config, images, lesions))
+    if existing is not None:
+        return existing
+    return _builder(store, images, lesions, root, config, lineage).build(store, runner)
 
 
 def convert_partition(
@@ -123,35 +97,26 @@ def convert_partition(
     runner: RunnerConfig,
     lineage: dict[str, str],
 ) -> Manifest:
-    """Make one share of the planned shards, and publish nothing: see `convert`.
+    """Make one partition of the planned shards and publish nothing: see `convert`.
 
-    Whoever then converts the same tables finds these shards.
+    A later `convert` of the same tables reuses these shards.
 
     Returns:
-        A manifest of the shards of the share; it is not in the store.
+        A manifest of the partition's shards; it is not in the store.
     """
-    plan = _plan(store, images, lesions, config, lineage)
-    own, folder = partition.select(plan.shards), plan.dataset.folder
-    make_shards(store, folder, own, _maker(root, config), runner, "convert")
-    return partition_manifest(plan.dataset, collect(store, folder, own))
+    builder = _builder(store, images, lesions, root, config, lineage)
+    return builder.build_partition(store, partition, runner)
 
 
-@dataclass(frozen=True)
-class _Plan:
-    dataset: Manifest  # without its files
-    sources: dict[str, str]
-    carried: Carried
-    shards: list[Planned]
-
-
-def _plan(
+def _builder(
     store: Store,
     images: pd.DataFrame,
     lesions: pd.DataFrame,
+    root: str | Path,
     config: ConvertConfig,
     lineage: dict[str, str],
-) -> _Plan:
-    items, settings = _items(images, lesions), _settings(config)
+) -> DatasetBuilder:
+    inputs, settings = _inputs(images, lesions), _settings(config)
     dataset = Manifest(
         kind=KIND,
         id=convert_id(config, images, lesions),
@@ -162,48 +127,59 @@ def _plan(
             "bit_depth": BIT_DEPTH,
             "geometry": config.geometry.model_dump(mode="json"),
             "conversion": config.conversion.model_dump(mode="json"),
-            "series": series(KIND, CONVERT_REVISION, settings),
+            "series": series_id(KIND, CONVERT_REVISION, settings),
         },
         lineage=lineage,
     )
-    sources = dict(_source(item, config) for item in items)
-    paths = {item.image_id: item.path for item in items}
+    sources = dict(_source(image, config) for image in inputs)
+    paths = {image.image_id: image.path for image in inputs}
 
-    def same_path(image_id: str, rejects: list[dict[str, str]]) -> bool:
-        """A rejected image is named by its path."""
-        named = [row["item"] for row in rejects if row["kind"] == "image"]
-        return all(name == paths[image_id] for name in named)
+    def has_same_path(image_id: str, rejects: list[dict[str, str]]) -> bool:
+        """Whether the rejects, which name the image by its path, still name it correctly."""
+        names = [row["item"] for row in rejects if row["kind"] == "image"]
+        return all(name == paths[image_id] for name in names)
 
-    carried = carry(store, dataset, sources, STATISTICS_TABLE, "image_id", same_path)
-    new = [item for item in items if item.image_id not in carried.ids]
-    size = config.geometry.height * config.geometry.width
-    sizes = [size * 2 + len(item.lesions) * (size // 8) for item in new]
-    shards = [
-        Planned(
-            index,
-            content_id(KIND, CONVERT_REVISION, settings, [_source(item, config) for item in own]),
-            len(own),
-            own,
+    reused = reuse_from(store, dataset, sources, STATISTICS_TABLE, "image_id", has_same_path)
+    new = [image for image in inputs if image.image_id not in reused.image_ids]
+    pixels = config.geometry.height * config.geometry.width
+    sizes = [pixels * 2 + len(image.lesions) * (pixels // 8) for image in new]
+    groups = plan(new, sizes, config.shard_mb * 2**20)
+
+    def digest(group: list[ImageInput]) -> str:
+        return content_id(
+            KIND, CONVERT_REVISION, settings, [_source(image, config) for image in group]
         )
-        for index, own in enumerate(plan(new, sizes, config.shard_mb * 2**20), carried.next_index)
-    ]
-    return _Plan(dataset, sources, carried, shards)
+
+    def count(rows: pd.DataFrame) -> dict[str, int]:
+        lesions = int(rows["lesions"].sum())
+        return {"images": len(rows), "planned": len(inputs), "lesions": lesions}
+
+    return DatasetBuilder(
+        step="convert",
+        dataset=dataset,
+        sources=sources,
+        reused=reused,
+        shards=[
+            ShardPlan(index, digest(group), len(group), group)
+            for index, group in enumerate(groups, reused.next_index)
+        ],
+        make_shard=partial(_make_shard, source=SourceFiles.open(str(root)).uri, config=config),
+        table=STATISTICS_TABLE,
+        columns=STATISTICS,
+        count=count,
+    )
 
 
 def _settings(config: ConvertConfig) -> dict[str, Any]:
     return config.model_dump(mode="json", exclude={"shard_mb"})
 
 
-def _maker(root: str | Path, config: ConvertConfig) -> Make:
-    return partial(_convert_shard, source=SourceFiles.open(str(root)).uri, config=config)
-
-
-def _items(images: pd.DataFrame, lesions: pd.DataFrame) -> list[Item]:
+def _inputs(images: pd.DataFrame, lesions: pd.DataFrame) -> list[ImageInput]:
     masks: dict[str, list[tuple[str, str, str]]] = {}
     for row in lesions.itertuples():
         masks.setdefault(row.image_id, []).append((row.lesion_id, row.mask_path, row.mask_sha256))
     return [
-        Item(
+        ImageInput(
             row.image_id,
             row.path,
             tuple(sorted(masks.get(row.image_id, []))),
@@ -213,65 +189,43 @@ def _items(images: pd.DataFrame, lesions: pd.DataFrame) -> list[Item]:
     ]
 
 
-def _source(item: Item, config: ConvertConfig) -> tuple[str, str]:
-    text = "\n".join(f"{lesion}\t{digest}" for lesion, _, digest in item.lesions)
+def _source(image: ImageInput, config: ConvertConfig) -> tuple[str, str]:
+    """Return the image id, and the digest of everything else its record depends on."""
+    text = "\n".join(f"{lesion}\t{digest}" for lesion, _, digest in image.lesions)
     if config.orientation != "as_stored":
-        text += f"\n{item.laterality}"
-    return item.image_id, hashlib.sha256(text.encode()).hexdigest()
+        text += f"\n{image.laterality}"
+    return image.image_id, hashlib.sha256(text.encode()).hexdigest()
 
 
-def _convert_shard(
-    store: Store, folder: str, shard: Planned, source: str, config: ConvertConfig
-) -> tuple[StoredFile | None, list[Made]]:
+def _make_shard(
+    store: Store, folder: str, shard: ShardPlan, source: str, config: ConvertConfig
+) -> tuple[StoredFile | None, list[ImageOutcome]]:
     import cv2
 
-    # Workers are the parallelism: threads of OpenCV's own would only get in their way.
-    cv2.setNumThreads(1)
+    cv2.setNumThreads(1)  # the runner's workers already use every core
     files = SourceFiles.open(source)
-    made: list[Made] = []
 
-    def records() -> Iterator[bytes]:
-        for item in shard.inputs:
-            try:
-                converted = make_record(item, files, config.conversion, config.geometry)
-            except DicomError as error:
-                rejects = [_reject(item.path, "image", str(error))]
-                made.append(Made(image_id=item.image_id, rejects=rejects))
-            else:
-                rejects = [_reject(id, "lesion", why) for id, why in converted.rejects]
-                rows = [converted.statistics]
-                made.append(Made(image_id=item.image_id, rows=rows, rejects=rejects))
-                yield converted.record.to_bytes()
+    def images() -> Iterator[tuple[ImageOutcome, Iterable[bytes]]]:
+        for image in shard.inputs:
+            yield _convert(image, files, config)
             advance()
 
-    file = write_shard(store, folder, shard.index, records())
-    if file.count:
-        return file, made
-    store.delete(file.key)  # every image of it was rejected
-    return None, made
+    return write_records(store, folder, shard.index, images())
+
+
+def _convert(
+    image: ImageInput, files: SourceFiles, config: ConvertConfig
+) -> tuple[ImageOutcome, Iterable[bytes]]:
+    try:
+        result = convert_image(image, files, config.conversion, config.geometry)
+    except DicomError as error:
+        rejects = [_reject(image.path, "image", str(error))]
+        return ImageOutcome(image_id=image.image_id, rejects=rejects), []
+    rejects = [_reject(lesion_id, "lesion", reason) for lesion_id, reason in result.rejects]
+    rows = [result.statistics]
+    outcome = ImageOutcome(image_id=image.image_id, rows=rows, rejects=rejects)
+    return outcome, [result.record.to_bytes()]
 
 
 def _reject(item: str, kind: str, reason: str) -> dict[str, str]:
     return {"item": item, "kind": kind, "reason": reason, "step": "convert"}
-
-
-def _publish(store: Store, plan: _Plan, parts: list[Part]) -> Manifest:
-    items = items_of(parts, plan.sources, plan.carried)
-    made = [row for part in parts for one in part.made for row in one.rows]
-    statistics = joined(plan.carried.rows, pd.DataFrame(made, columns=STATISTICS))
-    rejects = rejects_in(items)
-    folder = plan.dataset.folder
-    files = [*plan.carried.files, *(part.file for part in parts if part.file is not None)]
-    files.append(put_rows(store, folder, STATISTICS_TABLE, statistics, STATISTICS))
-    files.append(put_rows(store, folder, ITEMS, items, list(items.columns)))
-    files.append(put_rejects(store, folder, rejects))
-    kinds = Counter(row["kind"] for row in rejects)
-    counts = {
-        "images": len(statistics),
-        "planned": len(items),
-        "lesions": int(statistics["lesions"].sum()),
-        "rejected_images": kinds["image"],
-        "rejected_lesions": kinds["lesion"],
-    }
-    manifest = plan.dataset.model_copy(update={"files": tuple(files), "counts": counts})
-    return publish(store, manifest, plan.carried.base)

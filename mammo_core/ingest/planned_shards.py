@@ -1,10 +1,10 @@
-"""The shards of an output that is not published yet: planned, made, and found again.
+"""The shards of a dataset before it is published: planned, made, and reused after a crash.
 
-    <output>/shard-00003.tfrecord         the shard
-    <output>/parts/shard-00003.json       what was made of which input; written after the shard
+    <dataset>/shard-00003.tfrecord        the shard
+    <dataset>/notes/shard-00003.json      the outcome of each image; written after the shard
 
-A run that is killed loses the shard it was at; several processes can each make some of the
-shards. Whoever publishes removes the parts' own files.
+An interrupted run loses only the shard it was writing, and several processes can divide the
+shards among them. Publishing the dataset removes the notes.
 """
 
 import threading
@@ -18,22 +18,21 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mammo_core.datasets import Manifest, StoredFile
 from mammo_core.datasets.manifests import verify_file
-from mammo_core.datasets.shards import PARTS, read_records, shard_name
+from mammo_core.datasets.shards import NOTES, read_records, shard_name
 from mammo_core.errors import RecordError, StoreError
-from mammo_core.ingest.runner import RunnerConfig, guarded, run
-from mammo_core.ingest.showing import advance, shown
+from mammo_core.ingest.runner import RunnerConfig, advance, guarded, run, show_progress
 from mammo_core.store import DamagedError, Store, open_store
 
 #: How often the shards of other processes are counted (seconds).
-_LOOK_EVERY_S = 2.0
+_POLL_SECONDS = 2.0
 
 
-class Made(BaseModel):
-    """What became of one image.
+class ImageOutcome(BaseModel):
+    """The result of processing one image.
 
     Attributes:
         image_id: The image.
-        rows: Rows of the output's table (statistics, patches); none when it was rejected.
+        rows: Rows of the dataset's table (statistics, patches); empty for a rejected image.
         rejects: Rows of the rejects table.
     """
 
@@ -44,64 +43,65 @@ class Made(BaseModel):
     rejects: list[dict[str, str]] = []
 
 
-class Part(BaseModel):
-    """A finished shard.
+class FinishedShard(BaseModel):
+    """The note of a finished shard.
 
     Attributes:
-        digest: Of everything its bytes follow from; another plan's shard has another.
-        file: The shard; None when no record came of its images.
-        made: Of each image, in the shard's order, what became of it.
+        digest: The digest of its plan.
+        file: The shard; None when its images gave no record.
+        outcomes: The outcome of each image, in the order of the shard.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     digest: str
     file: StoredFile | None
-    made: list[Made]
+    outcomes: list[ImageOutcome]
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A shard to be made.
+class ShardPlan:
+    """The plan of one shard.
 
     Attributes:
-        index: Its number in the output.
-        digest: Of everything its bytes follow from.
-        images: How many images it is made of.
-        inputs: What it is made of, for the function that makes it.
+        index: Number of the shard in the dataset.
+        digest: Digest of everything that determines its bytes: a shard of another plan has
+            another digest.
+        image_count: How many images it is made from.
+        inputs: What it is made from, as its `MakeShard` expects it.
     """
 
     index: int
     digest: str
-    images: int
+    image_count: int
     inputs: Any
 
 
-#: Makes a shard: (store, folder of the output, what is planned) → its file and what was made.
-Make = Callable[[Store, str, Planned], tuple[StoredFile | None, list[Made]]]
+#: Makes a shard: (store, folder of the dataset, plan) → its file, and the outcome of each image.
+MakeShard = Callable[[Store, str, ShardPlan], tuple[StoredFile | None, list[ImageOutcome]]]
 
 
 def make_shards(
     store: Store,
     folder: str,
-    shards: Sequence[Planned],
-    make: Make,
+    shards: Sequence[ShardPlan],
+    make_shard: MakeShard,
     runner: RunnerConfig,
-    name: str,
+    step: str,
 ) -> None:
-    """Make the shards that are not there yet, by a Beam pipeline.
+    """Make the shards that do not exist yet, by a Beam pipeline.
 
     Args:
-        store: Where they go.
-        folder: Folder of the output.
-        shards: What is planned.
-        make: Makes one; it and what is planned are pickled.
+        store: Where the shards go.
+        folder: Folder of the dataset.
+        shards: Their plans.
+        make_shard: Makes one shard; pickled, with its plan.
         runner: Where the work is done.
-        name: The step, for its progress.
+        step: Name of the step, for its progress.
     """
     if not shards:
         return
-    work = partial(_make, store_uri=store.uri, folder=folder, make=make)
+    work = partial(_make_if_missing, store_uri=store.uri, folder=folder, make_shard=make_shard)
 
     def build(pipeline: Any) -> None:
         import apache_beam as beam
@@ -110,103 +110,105 @@ def make_shards(
             pipeline
             | "plan" >> beam.Create(list(shards))
             | "spread" >> beam.Reshuffle()
-            | name >> beam.Map(guarded(work))
+            | step >> beam.Map(guarded(work))
         )
 
-    total = sum(shard.images for shard in shards)
-    with shown(name, total, "images"), _watched(store, folder, shards, runner):
+    total = sum(shard.image_count for shard in shards)
+    with show_progress(step, total, "images"), _follow_workers(store, folder, shards, runner):
         run(build, runner)
 
 
 @contextmanager
-def _watched(
-    store: Store, folder: str, shards: Sequence[Planned], runner: RunnerConfig
+def _follow_workers(
+    store: Store, folder: str, shards: Sequence[ShardPlan], runner: RunnerConfig
 ) -> Iterator[None]:
-    """Tell the progress of workers in other processes by the shards that appear."""
+    """Show the progress of workers in other processes, by the notes they write."""
     if runner.in_this_process:
         yield
         return
-    waiting = {_key(folder, shard): shard.images for shard in shards}
-    ended = threading.Event()
+    pending = {_note_key(folder, shard): shard.image_count for shard in shards}
+    stop = threading.Event()
 
-    def look() -> None:
-        last = False
-        while not last:
-            last = ended.wait(_LOOK_EVERY_S)
-            with suppress(StoreError):  # the work itself will tell
-                for key in waiting.keys() & set(store.list(f"{folder}/{PARTS}/")):
-                    advance(waiting.pop(key))
+    def poll() -> None:
+        stopped = False
+        while not stopped:
+            stopped = stop.wait(_POLL_SECONDS)
+            with suppress(StoreError):  # the pipeline itself reports it
+                for key in pending.keys() & set(store.list(f"{folder}/{NOTES}/")):
+                    advance(pending.pop(key))
 
-    thread = threading.Thread(target=look, daemon=True)
+    thread = threading.Thread(target=poll, daemon=True)
     thread.start()
     try:
         yield
     finally:
-        ended.set()
+        stop.set()
         thread.join()
 
 
-def _make(shard: Planned, store_uri: str, folder: str, make: Make) -> None:
+def _make_if_missing(shard: ShardPlan, store_uri: str, folder: str, make_shard: MakeShard) -> None:
     store = open_store(store_uri)
-    if _finished(store, folder, shard):
-        advance(shard.images)
+    if _is_intact(store, folder, shard):
+        advance(shard.image_count)
         return
-    file, made = make(store, folder, shard)
-    part = Part(digest=shard.digest, file=file, made=made)
-    store.write(_key(folder, shard), part.model_dump_json().encode())
+    file, outcomes = make_shard(store, folder, shard)
+    note = FinishedShard(digest=shard.digest, file=file, outcomes=outcomes)
+    store.write(_note_key(folder, shard), note.model_dump_json().encode())
 
 
-def collect(store: Store, folder: str, shards: Sequence[Planned]) -> list[Part]:
-    """Return the finished shards of a plan.
+def read_finished_shards(
+    store: Store, folder: str, shards: Sequence[ShardPlan]
+) -> list[FinishedShard]:
+    """Return the finished shards of the plans, in their order.
 
     Raises:
-        RecordError: When one is missing: what a runner says of its success is not enough.
+        RecordError: One is missing; a runner's report of success alone is not trusted.
     """
-    found = []
+    finished = []
     for shard in shards:
-        part = _read(store, folder, shard)
-        if part is None:
+        note = _read_note(store, folder, shard)
+        if note is None:
             raise RecordError(
                 f"The pipeline of {folder} ended without {shard_name(shard.index)}",
-                expected=f"{_key(folder, shard)} in the store",
-                received="none of this plan",
-                hint="run the same command again; what is there is kept",
+                expected=f"{_note_key(folder, shard)} in the store",
+                received="no such note of this plan",
+                hint="run the same command again; finished shards are kept",
             )
-        found.append(part)
-    return found
+        finished.append(note)
+    return finished
 
 
-def remove_parts(store: Store, dataset: Manifest) -> None:
-    """Remove what is known of the shards apart from the published manifest."""
-    for key in list(store.list(f"{dataset.folder}/{PARTS}/")):
+def remove_notes(store: Store, dataset: Manifest) -> None:
+    """Remove the notes of a dataset that is published."""
+    for key in list(store.list(f"{dataset.folder}/{NOTES}/")):
         store.delete(key)
 
 
-def _key(folder: str, shard: Planned) -> str:
-    return f"{folder}/{PARTS}/{shard_name(shard.index)}.json"
+def _note_key(folder: str, shard: ShardPlan) -> str:
+    return f"{folder}/{NOTES}/{shard_name(shard.index)}.json"
 
 
-def _read(store: Store, folder: str, shard: Planned) -> Part | None:
-    key = _key(folder, shard)
+def _read_note(store: Store, folder: str, shard: ShardPlan) -> FinishedShard | None:
+    key = _note_key(folder, shard)
     if not store.exists(key):
         return None
     try:
-        part = Part.model_validate_json(store.read(key))
+        note = FinishedShard.model_validate_json(store.read(key))
     except (ValidationError, DamagedError):
         return None
-    return part if part.digest == shard.digest else None
+    return note if note.digest == shard.digest else None
 
 
-def _finished(store: Store, folder: str, shard: Planned) -> bool:
-    """Whether a shard was made before, to the byte."""
-    part = _read(store, folder, shard)
-    if part is None or part.file is None:
-        return part is not None
-    if not store.exists(part.file.key):
+def _is_intact(store: Store, folder: str, shard: ShardPlan) -> bool:
+    """Whether the shard is finished, and every byte and record of it is there."""
+    note = _read_note(store, folder, shard)
+    if note is None or note.file is None:
+        return note is not None
+    if not store.exists(note.file.key):
         return False
     try:
-        verify_file(store, part.file)
-        records = sum(1 for _ in read_records(store.fetch(part.file.key)))
+        verify_file(store, note.file)
+        records = sum(1 for _ in read_records(store.fetch(note.file.key)))
     except (RecordError, DamagedError):
         return False
-    return records == part.file.count
+    return records == note.file.count

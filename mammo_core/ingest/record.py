@@ -1,4 +1,4 @@
-"""One mammogram and the masks of its lesions to one image record."""
+"""Convert one mammogram and the masks of its lesions to an image record."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from mammo_core.sources.source_files import SourceFiles
 from mammo_core.store.base import file_sha256
 
 _ATTEMPTS = 3
-_Read = TypeVar("_Read")
+_Result = TypeVar("_Result")
 
 STATISTICS = [
     "image_id",
@@ -37,18 +37,18 @@ STATISTICS = [
     "flipped",
     "lesions",
 ]
-"""Columns of the statistics table: gray levels of the record, and its place in the source."""
+"""Columns of the statistics table: gray levels of the record, and its area of the source image."""
 
 
 @dataclass(frozen=True)
-class Item:
-    """What one record is made of.
+class ImageInput:
+    """What one record is made from.
 
     Attributes:
         image_id: SHA-256 of the image file.
         path: The image file, relative to the source's root.
-        lesions: Of each lesion its id, mask path and the SHA-256 of the mask.
-        laterality: LEFT or RIGHT; anything else is unknown.
+        lesions: (id, path of the mask, SHA-256 of the mask) of each lesion.
+        laterality: LEFT or RIGHT; any other text means unknown.
     """
 
     image_id: str
@@ -58,13 +58,13 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Converted:
-    """A record and what goes with it.
+class ConversionResult:
+    """A record, its statistics and the lesions that were rejected.
 
     Attributes:
         record: The record.
         statistics: Its row of the statistics table.
-        rejects: Lesions that could not be used: (lesion id, reason).
+        rejects: (lesion id, reason) of each lesion that cannot be used.
     """
 
     record: ImageRecord
@@ -72,98 +72,113 @@ class Converted:
     rejects: list[tuple[str, str]]
 
 
-def make_record(
-    item: Item, files: SourceFiles, conversion: Conversion, geometry: Geometry
-) -> Converted:
+def convert_image(
+    image_input: ImageInput, files: SourceFiles, conversion: Conversion, geometry: Geometry
+) -> ConversionResult:
     """Read, check and convert one mammogram and its masks.
 
     Args:
-        item: What to read.
+        image_input: The image and its lesions.
         files: The files of the source.
-        conversion: What is done before the image is resized.
+        conversion: What is done to the image before it is resized.
         geometry: Size of the record.
 
     Raises:
         DicomError: The image cannot be used.
         SourceError: A file changed since it was indexed.
-        StoreError: A disk that does not answer.
+        StoreError: A file cannot be read.
     """
     options = _options(conversion)
-    image = _checked(
+    image = _read_verified(
         files,
-        item.path,
-        item.image_id,
-        lambda path: read_any(path, item.path, mammogram=True, **options),
+        image_input.path,
+        image_input.image_id,
+        lambda path: read_any(path, image_input.path, mammogram=True, **options),
     )
     size = image.pixels.shape
-    laterality = item.laterality or image.facts.laterality or ""
+    laterality = image_input.laterality or image.facts.laterality or ""
     try:
         full, placement = conversion.apply(image.pixels, image.facts.bits_stored, laterality)
     except RecipeError as error:
         raise DicomError(
-            f"{item.path} cannot be converted: {error.problem}",
+            f"{image_input.path} cannot be converted: {error.problem}",
             expected=error.expected,
             received=error.received,
             hint=error.hint,
         ) from error
     pixels = np.ascontiguousarray(geometry.apply(full), np.uint16)
-    del image, full  # tens of megabytes that the masks need not wait beside
+    del image, full  # tens of megabytes, not needed while the masks are read
     lesions, rejects = [], []
-    for lesion_id, mask_path, digest in item.lesions:
+    for lesion_id, mask_path, digest in image_input.lesions:
         try:
             mask = _mask(files, mask_path, digest, size)
         except DicomError as error:
             rejects.append((lesion_id, str(error)))
         else:
-            lesions.append(LesionMask(lesion_id, _fitted(mask, placement, geometry)))
-    record = ImageRecord(item.image_id, pixels, tuple(lesions), size[0], size[1])
-    return Converted(record, _statistics(record, placement), rejects)
+            lesions.append(LesionMask(lesion_id, _resize_mask(mask, placement, geometry)))
+    record = ImageRecord(image_input.image_id, pixels, tuple(lesions), size[0], size[1])
+    return ConversionResult(record, _statistics_row(record, placement), rejects)
 
 
 def _options(conversion: Conversion) -> dict[str, Any]:
-    """What differs from a plain reading."""
+    """Return the options of `read_any` that differ from its defaults."""
     return {name: True for name in ("voi", "for_processing") if getattr(conversion, name)}
 
 
 def _mask(files: SourceFiles, mask_path: str, digest: str, size: tuple[int, ...]) -> Any:
-    """Return a mask in the pixels of its image, true (or above 0) where the lesion is."""
+    """Read a mask.
+
+    Returns:
+        `(rows, columns)` of the image, above 0 (or true) inside the lesion.
+    """
     name = mask_file(mask_path)
     if name is None:
         return load_mask(files, mask_path, size[0], size[1])
     if name != mask_path:  # contours
-        return _checked(
+        return _read_verified(
             files, name, digest, lambda _: load_mask(files, mask_path, size[0], size[1])
         )
-    # Its digest is the one that `index` accepted it under: no second look at its content.
-    mask = _checked(files, name, digest, lambda path: read_any(path, name).pixels)
-    # Some masks are a smaller picture.
+    # `index` checked the content of the file with this digest.
+    mask = _read_verified(files, name, digest, lambda path: read_any(path, name).pixels)
+    # Some masks are smaller than their image.
     return mask if mask.shape == size else resize_mask(mask, size[0], size[1])
 
 
-def _fitted(mask: Any, placement: CropPlacement, geometry: Geometry) -> Any:
-    """Bring a mask to the record's geometry; compared to 0 last, when it is small.
+def _resize_mask(mask: Any, placement: CropPlacement, geometry: Geometry) -> Any:
+    """Crop, flip and resize a mask like its image.
 
-    A lesion of a few source pixels can fall between those that are taken; it keeps one.
+    A lesion of a few source pixels can vanish when it is resized; it keeps one pixel then.
+
+    Args:
+        mask: `(rows, columns)` of the image, above 0 (or true) inside the lesion.
+        placement: Crop and flip of the image.
+        geometry: Size of the record.
+
+    Returns:
+        `(height, width) bool` of the record.
     """
-    placed = placement.apply(mask)
-    fitted = np.ascontiguousarray(geometry.apply_mask(placed) > 0)
-    if not fitted.any():
-        rows, columns = np.nonzero(placed)
+    cropped = placement.apply(mask)
+    # Compared to 0 after resizing, when there are fewer pixels to compare.
+    resized = np.ascontiguousarray(geometry.apply_mask(cropped) > 0)
+    if not resized.any():
+        rows, columns = np.nonzero(cropped)
         if len(rows):
-            vertical, horizontal = geometry.scale(*placed.shape)
-            row = min(int(rows.mean() * vertical), fitted.shape[0] - 1)
-            fitted[row, min(int(columns.mean() * horizontal), fitted.shape[1] - 1)] = True
-    return fitted
+            vertical, horizontal = geometry.scale(*cropped.shape)
+            row = min(int(rows.mean() * vertical), resized.shape[0] - 1)
+            resized[row, min(int(columns.mean() * horizontal), resized.shape[1] - 1)] = True
+    return resized
 
 
-def _checked(files: SourceFiles, name: str, digest: str, read: Callable[[Path], _Read]) -> _Read:
-    """Read a file; refuse one that changed since it was indexed, retry a disk in trouble."""
-    found = "no such file"
+def _read_verified(
+    files: SourceFiles, name: str, digest: str, read: Callable[[Path], _Result]
+) -> _Result:
+    """Read a file that is the same as when it was indexed; retry when the disk fails."""
+    received = "no such file"
     for attempt in range(_ATTEMPTS):
         try:
             with files.as_local_file(name) as path:
-                found = f"SHA-256 {file_sha256(path)}"
-                if found == f"SHA-256 {digest}":
+                received = f"SHA-256 {file_sha256(path)}"
+                if received == f"SHA-256 {digest}":
                     return read(path)
             break
         except (FileNotFoundError, NotADirectoryError):
@@ -172,19 +187,19 @@ def _checked(files: SourceFiles, name: str, digest: str, read: Callable[[Path], 
             if attempt == _ATTEMPTS - 1:
                 raise StoreError(
                     f"The file {name} cannot be read",
-                    expected="a disk that works, and the right to read",
+                    expected="a working disk and permission to read",
                     received=error.strerror or type(error).__name__,
                 ) from error
             time.sleep(0.5 * 2**attempt)
     raise SourceError(
         f"The file {name} changed since it was indexed",
         expected=f"SHA-256 {digest}",
-        received=found,
-        hint="run the same command again: it will be indexed anew",
+        received=received,
+        hint="run the same command again: it indexes the files first",
     )
 
 
-def _statistics(record: ImageRecord, placement: CropPlacement) -> dict[str, Any]:
+def _statistics_row(record: ImageRecord, placement: CropPlacement) -> dict[str, Any]:
     x, y, width, height = placement.box or (0, 0, record.source_columns, record.source_rows)
     return {
         "image_id": record.image_id,

@@ -1,12 +1,12 @@
-"""What an output takes over from an earlier one of the same settings: cost follows new images.
+"""Reuse the records of an earlier dataset with the same settings: only new images cost work.
 
-The new manifest lists the earlier one's shards and the new ones. Records whose sources were
-removed or changed stay in the old shards, and are excluded there. The id is that of the same
-set made from nothing: it follows the sources alone.
+The new manifest lists the shards of the earlier dataset and the new ones. Records whose source
+was removed or changed stay in the old shards and are listed as excluded. The id is that of the
+same dataset built from nothing: it depends on the sources alone.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,24 +16,24 @@ from mammo_core.datasets import Manifest, StoredFile, content_id, find, parse
 from mammo_core.datasets.shards import BASE_NOTE
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import MammoError
-from mammo_core.ingest.planned_shards import Part
+from mammo_core.ingest.planned_shards import FinishedShard
 from mammo_core.store import Store
 
-#: The table of what became of every image: its source's digest, the shard that holds its
-#: records (empty when there are none), and its rows of the rejects table (JSON).
+#: The table of the images: the digest of the source, the shard with the records (empty without
+#: records), and the rows of the rejects table (JSON).
 ITEMS = "items.parquet"
 _COLUMNS = ["image_id", "source", "shard", "rejects"]
 
 
 @dataclass(frozen=True)
-class Carried:
-    """What is taken over.
+class ReusedRecords:
+    """Records of an earlier dataset that are part of the new one.
 
     Attributes:
-        base: The earlier output; None when there is none to take from.
-        files: Its shards with the records excluded that are no longer wanted.
-        items: Rows of its items table that still hold.
-        rows: Their rows of its table (statistics, patches).
+        base: The earlier dataset; None when nothing can be reused.
+        files: Its shards, with the records excluded that are not part of the new dataset.
+        items: Rows of its items table that are still valid.
+        rows: Rows of its table of records (statistics, patches) that are still valid.
     """
 
     base: Manifest | None
@@ -42,141 +42,144 @@ class Carried:
     rows: pd.DataFrame
 
     @property
-    def ids(self) -> frozenset[str]:
+    def image_ids(self) -> frozenset[str]:
         """The images that need no work."""
         return frozenset(self.items["image_id"])
 
     @property
     def next_index(self) -> int:
         """The number of the first new shard."""
-        names = [] if self.base is None else self.base.files_like("shard-")
-        return max((int(file.name.removeprefix("shard-")) + 1 for file in names), default=0)
+        shards = [] if self.base is None else self.base.files_like("shard-")
+        return max((int(file.name.removeprefix("shard-")) + 1 for file in shards), default=0)
 
 
-def series(kind: str, revision: int, settings: Mapping[str, Any]) -> str:
-    """Return what outputs share that can take over from each other: all but their sources."""
+def series_id(kind: str, revision: int, settings: Mapping[str, Any]) -> str:
+    """Return the id that all datasets of the same settings share, whatever their sources."""
     return content_id(f"{kind}/series", revision, settings)
 
 
-def carry(
+def reuse_from(
     store: Store,
     dataset: Manifest,
-    wanted: Mapping[str, str],
+    sources: Mapping[str, str],
     table: str,
     record_id: str,
-    still_holds: Callable[[str, list[dict[str, str]]], bool] | None = None,
-) -> Carried:
-    """Find what an earlier output of the same series holds of the wanted images.
+    has_valid_rejects: Callable[[str, list[dict[str, str]]], bool] | None = None,
+) -> ReusedRecords:
+    """Return the records that an earlier dataset of the same series has of these sources.
 
     Args:
-        store: Where outputs are.
-        dataset: The output to be made; its facts name its series.
-        wanted: image_id → digest of its source.
-        table: Name of the table of rows.
-        record_id: Its column with the ids of records.
-        still_holds: Whether the rejects of an image, if it has any, are true today.
+        store: Where datasets are.
+        dataset: The new dataset; its facts name the series.
+        sources: image_id → digest of its source.
+        table: Name of the table of the records.
+        record_id: The column of the table with the ids of the records.
+        has_valid_rejects: Whether the earlier rejects of an image are still correct.
     """
-    base = _base(store, dataset, wanted)
+    base = _base(store, dataset, sources)
     if base is None:
         empty = pd.DataFrame(columns=_COLUMNS)
-        return Carried(None, (), empty, pd.DataFrame(columns=["image_id"]))
+        return ReusedRecords(None, (), empty, pd.DataFrame(columns=["image_id"]))
     items, rows = read_table(store, base, ITEMS), read_table(store, base, table)
-    same = items["image_id"].map(wanted).eq(items["source"])
-    if still_holds is not None:
-        for place in items.index[same & items["rejects"].ne("[]")]:
-            told = json.loads(items.at[place, "rejects"])
-            same[place] = still_holds(items.at[place, "image_id"], told)
-    kept = items[same]
-    inside = rows["image_id"].isin(set(kept["image_id"]))
+    valid = items["image_id"].map(sources).eq(items["source"])
+    if has_valid_rejects is not None:
+        for row in items.index[valid & items["rejects"].ne("[]")]:
+            rejects = json.loads(items.at[row, "rejects"])
+            valid[row] = has_valid_rejects(items.at[row, "image_id"], rejects)
+    kept = items[valid]
+    is_kept = rows["image_id"].isin(set(kept["image_id"]))
     shards = dict(zip(items["image_id"], items["shard"], strict=True))
-    dropped = rows[~inside]
+    dropped = rows[~is_kept]
     excluded = dropped[record_id].groupby(dropped["image_id"].map(shards)).agg(list).to_dict()
     files = []
     for file in base.files_like("shard-"):
         ids = {*file.excluded, *excluded.get(file.name, [])}
         if len(ids) < (file.count or 0):
             files.append(file.model_copy(update={"excluded": tuple(sorted(ids))}))
-    return Carried(base, tuple(files), kept, rows[inside])
+    return ReusedRecords(base, tuple(files), kept, rows[is_kept])
 
 
-def _base(store: Store, dataset: Manifest, wanted: Mapping[str, str]) -> Manifest | None:
-    key = f"{dataset.folder}/{BASE_NOTE}"  # so that all shares of a plan take the same one
-    noted = _noted(store, key)
-    if noted == "":
+def _base(store: Store, dataset: Manifest, sources: Mapping[str, str]) -> Manifest | None:
+    """Return the dataset to reuse; all partitions of a plan agree on it, by a note."""
+    key = f"{dataset.folder}/{BASE_NOTE}"
+    noted_id = _read_note(store, key)
+    if noted_id == "":
         return None
-    if noted is not None:
-        found = find(store, dataset.kind, noted)
-        if found is not None:
-            return found
-    chosen = _best(store, dataset, wanted)
-    note = json.dumps({"base": chosen.id if chosen is not None else ""}).encode()
-    if chosen is None:
+    if noted_id is not None:
+        noted = find(store, dataset.kind, noted_id)
+        if noted is not None:
+            return noted
+    best = _best(store, dataset, sources)
+    note = json.dumps({"base": best.id if best is not None else ""}).encode()
+    if best is None:
         store.write_if(key, note, None)
         return None
-    # What a garbage collection is about to remove is not taken, and what is noted it leaves.
-    with store.lease(chosen.folder):
-        if find(store, dataset.kind, chosen.id) is None:
+    # Under the lease, garbage collection either removed the dataset before, or sees the note.
+    with store.lease(best.folder):
+        if find(store, dataset.kind, best.id) is None:
             return None
-        if noted is not None:
+        if noted_id is not None:
             store.write(key, note)
-        elif not store.write_if(key, note, None):  # another share was faster
-            told = _noted(store, key)
-            return find(store, dataset.kind, told) if told else None
-    return chosen
+        elif not store.write_if(key, note, None):  # another partition was faster
+            other_id = _read_note(store, key)
+            return find(store, dataset.kind, other_id) if other_id else None
+    return best
 
 
-def _noted(store: Store, key: str) -> str | None:
+def _read_note(store: Store, key: str) -> str | None:
     return str(json.loads(store.read(key))["base"]) if store.exists(key) else None
 
 
-def _best(store: Store, dataset: Manifest, wanted: Mapping[str, str]) -> Manifest | None:
-    """The output of the series that holds most of the wanted images, if half of it is wanted."""
+def _best(store: Store, dataset: Manifest, sources: Mapping[str, str]) -> Manifest | None:
+    """Return the dataset of the series with most of the images; at least half must be of use."""
     best: tuple[int, str, Manifest] | None = None
     for key in store.list(f"{dataset.kind}/"):
         if not key.endswith("/manifest.json") or key == dataset.key:
             continue
         try:
-            found = parse(store.read(key), key)
-            if found.facts.get("series") != dataset.facts["series"]:
+            manifest = parse(store.read(key), key)
+            if manifest.facts.get("series") != dataset.facts["series"]:
                 continue
-            items = read_table(store, found, ITEMS)
-        except MammoError:  # damaged, of a later version, or removed meanwhile: not taken
+            items = read_table(store, manifest, ITEMS)
+        except MammoError:  # damaged, of a later version, or removed in the meantime
             continue
-        covered = int(items["image_id"].map(wanted).eq(items["source"]).sum())
-        if covered and 2 * covered >= len(items):
-            rank = (covered, found.id, found)
+        valid = int(items["image_id"].map(sources).eq(items["source"]).sum())
+        if valid and 2 * valid >= len(items):
+            rank = (valid, manifest.id, manifest)
             best = rank if best is None or rank[:2] > best[:2] else best
     return None if best is None else best[2]
 
 
-def items_of(parts: list[Part], sources: Mapping[str, str], carried: Carried) -> pd.DataFrame:
-    """Return the items table of an output: what was taken over, and what was made.
+def items_table(
+    shards: Sequence[FinishedShard], sources: Mapping[str, str], reused: ReusedRecords
+) -> pd.DataFrame:
+    """Return the items table of a dataset.
 
     Args:
-        parts: The finished shards.
+        shards: The new shards.
         sources: image_id → digest of its source.
-        carried: What was taken over.
+        reused: The reused records.
     """
-    made = [
+    new = [
         {
-            "image_id": one.image_id,
-            "source": sources.get(one.image_id, ""),
-            "shard": part.file.name if part.file is not None and one.rows else "",
-            "rejects": json.dumps(one.rejects),
+            "image_id": outcome.image_id,
+            "source": sources.get(outcome.image_id, ""),
+            "shard": shard.file.name if shard.file is not None and outcome.rows else "",
+            "rejects": json.dumps(outcome.rejects),
         }
-        for part in parts
-        for one in part.made
+        for shard in shards
+        for outcome in shard.outcomes
     ]
-    return joined(carried.items, pd.DataFrame(made, columns=_COLUMNS))
+    return concat_rows(reused.items, pd.DataFrame(new, columns=_COLUMNS))
 
 
-def rejects_in(items: pd.DataFrame) -> list[dict[str, str]]:
-    """Return the rows of the rejects table that an items table holds."""
-    told = items.loc[items["rejects"].ne("[]"), "rejects"]
-    return [row for text in told for row in json.loads(text)]
+def rejects_of(items: pd.DataFrame) -> list[dict[str, str]]:
+    """Return the rows of the rejects table that an items table contains."""
+    texts = items.loc[items["rejects"].ne("[]"), "rejects"]
+    return [row for text in texts for row in json.loads(text)]
 
 
-def joined(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
-    """Return both tables' rows; a table without rows has no say in the types of columns."""
-    full = [table for table in (old, new) if len(table)]
-    return pd.concat(full, ignore_index=True) if full else new
+def concat_rows(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of both tables; an empty table does not influence the column types."""
+    tables = [table for table in (old, new) if len(table)]
+    return pd.concat(tables, ignore_index=True) if tables else new

@@ -1,4 +1,4 @@
-"""How a Beam pipeline is run, and how its faults come back whole."""
+"""Run a Beam pipeline: runners, errors that keep their parts, progress."""
 
 import json
 import logging
@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mammo_core import errors
 from mammo_core.errors import MammoError, RecipeError, StoreError
-from mammo_core.store.file import FULL
+from mammo_core.progress import Progress, progress
+from mammo_core.store.file import DISK_FULL
 
-_MARK = "mammo-fault:"
+_MARK = "mammo-error:"
 
-
-#: Runners by the names that recipes may use for them.
+#: Short names of the runners, for recipes.
 RUNNERS: Final = {
     "direct": "DirectRunner",
     "prism": "PrismRunner",
@@ -29,13 +29,13 @@ RUNNERS: Final = {
 
 
 class RunnerConfig(BaseModel):
-    """Where the work of a Beam pipeline is done; never part of an output's id.
+    """Where the work of a Beam pipeline is done; never part of the id of an output.
 
     Attributes:
-        runner: direct, prism, flink, spark or dataflow; Beam's own names do too.
-        mode: Whether the Direct runner's workers are threads or processes.
-        workers: How many workers the Direct runner has; 0 means one for each core.
-        options: Further Beam options, as on its command line.
+        runner: direct, prism, flink, spark or dataflow; Beam's names are accepted, too.
+        mode: Whether the workers of the Direct runner are threads or processes.
+        workers: Workers of the Direct runner; 0 means one for each core.
+        options: More options of Beam, as on its command line.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,24 +47,24 @@ class RunnerConfig(BaseModel):
 
     @field_validator("runner")
     @classmethod
-    def _known(cls, value: str) -> str:
-        found = RUNNERS.get(value.lower(), value)
-        if found not in RUNNERS.values():
+    def _full_name(cls, value: str) -> str:
+        name = RUNNERS.get(value.lower(), value)
+        if name not in RUNNERS.values():
             raise ValueError(f"one of {', '.join(RUNNERS)}")
-        return found
+        return name
 
     @property
     def in_this_process(self) -> bool:
         """Whether the workers are threads of the process that runs the pipeline."""
         if self.runner == "DirectRunner":
             return self.mode == "threads"
-        return self.runner == "PrismRunner" and not self._given("--environment_type")
+        return self.runner == "PrismRunner" and not self._has_option("--environment_type")
 
     def flags(self) -> list[str]:
-        """Return the runner as Beam's command line has it.
+        """Return the options of Beam's command line.
 
         Raises:
-            RecipeError: Prism is asked for and there is no binary of it.
+            RecipeError: The runner is Prism and its binary is missing.
         """
         flags = [f"--runner={self.runner}", "--default_sdk_harness_log_level=ERROR"]
         if self.runner == "DirectRunner":
@@ -72,78 +72,78 @@ class RunnerConfig(BaseModel):
             mode = "multi_threading" if self.mode == "threads" else "multi_processing"
             flags += [f"--direct_running_mode={mode}", f"--direct_num_workers={workers}"]
         if self.runner == "PrismRunner":
-            if not self._given("--prism_location"):
+            if not self._has_option("--prism_location"):
                 flags.append(f"--prism_location={_prism()}")
-            if not self._given("--prism_log_level"):
+            if not self._has_option("--prism_log_level"):
                 flags.append("--prism_log_level=error")
-            if not self._given("--environment_type"):
-                flags.append("--environment_type=LOOPBACK")  # the work stays in this process
+            if not self._has_option("--environment_type"):
+                flags.append("--environment_type=LOOPBACK")  # work in this process
         return [*flags, *self.options]
 
-    def _given(self, name: str) -> bool:
+    def _has_option(self, name: str) -> bool:
         return any(option.partition("=")[0] == name for option in self.options)
 
 
 def _prism() -> str:
-    """The binary: MAMMO_PRISM, what `make prism` built, or one on the PATH.
-
-    Without one Beam would download it.
-    """
+    """Return the path of Prism's binary; without one, Beam would download it."""
     built = Path(".tools/bin/prism")
-    told = os.environ.get("MAMMO_PRISM") or (str(built.absolute()) if built.exists() else None)
-    found = told or shutil.which("prism")
-    if found is None or not os.access(found, os.X_OK):
+    path = (
+        os.environ.get("MAMMO_PRISM")
+        or (str(built.absolute()) if built.exists() else None)
+        or shutil.which("prism")
+    )
+    if path is None or not os.access(path, os.X_OK):
         raise RecipeError(
-            "The runner Prism cannot be started",
+            "The Prism runner cannot be started",
             expected="its binary: MAMMO_PRISM, .tools/bin/prism or prism on the PATH",
-            received=found or "none",
+            received=path or "none",
             hint="`make prism` builds it (needs Go)",
         )
-    return found
+    return path
 
 
-class FaultError(Exception):
-    """Carries a MammoError through a runner as text: runners keep the text of errors only."""
+class WorkerError(Exception):
+    """Carries a MammoError through a runner as text: runners keep only the text of errors."""
 
 
 def guarded(work: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a function of a Beam step so that its MammoError reaches the driver."""
+    """Wrap a function of a Beam transform so that its errors reach the caller of `run`."""
 
     def wrapped(*args: Any) -> Any:
         try:
             return work(*args)
         except MammoError as error:
             parts = [type(error).__name__, error.problem, error.expected, error.received]
-            raise FaultError(f"{_MARK}{json.dumps([*parts, error.hint])}") from error
+            raise WorkerError(f"{_MARK}{json.dumps([*parts, error.hint])}") from error
         except MemoryError as error:
-            parts = ["MammoError", "Out of memory", "more free memory", "less than was asked for"]
+            parts = ["MammoError", "Out of memory", "more free memory", "less than the work needs"]
             hint = "give the step more memory, or fewer workers (runner.workers)"
-            raise FaultError(f"{_MARK}{json.dumps([*parts, hint])}") from error
+            raise WorkerError(f"{_MARK}{json.dumps([*parts, hint])}") from error
         except OSError as error:
-            expected = "space on the disk" if error.errno in FULL else "a disk that works"
+            expected = "free disk space" if error.errno in DISK_FULL else "a working disk"
             parts = ["StoreError", "Reading or writing failed", expected]
             received = error.strerror or type(error).__name__
-            raise FaultError(f"{_MARK}{json.dumps([*parts, received, None])}") from error
+            raise WorkerError(f"{_MARK}{json.dumps([*parts, received, None])}") from error
 
     return wrapped
 
 
 def run(build: Callable[[Any], None], config: RunnerConfig) -> None:
-    """Run the pipeline that `build` constructs, and wait for its end.
+    """Run the pipeline that `build` constructs, and wait until it ends.
 
     Raises:
-        MammoError: What a step of the pipeline raised.
+        MammoError: A `guarded` function of the pipeline raised it.
     """
-    with _quiet():
+    with _quiet_logs():
         _run(build, config)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence Beam's notes on optional cloud packages: no concern of our users."""
+def _quiet_logs() -> Iterator[None]:
+    """Silence Beam's messages about optional cloud packages."""
     level = logging.getLogger().level
     logging.getLogger().setLevel(logging.CRITICAL)
-    # Says at the very end that it stops the server it has started.
+    # Reports at exit that it stops the server it started.
     logging.getLogger("apache_beam.utils.subprocess_server").setLevel(logging.ERROR)
     try:
         yield
@@ -158,36 +158,58 @@ def _run(build: Callable[[Any], None], config: RunnerConfig) -> None:
     flags = config.flags()
     try:
         options = PipelineOptions(flags)
-        runner = _direct(options) if config.runner == "DirectRunner" else None
+        runner = _direct_runner(options) if config.runner == "DirectRunner" else None
         with beam.Pipeline(runner=runner, options=options) as pipeline:
             build(pipeline)
     except Exception as error:
-        raise _unwrapped(error) from error
+        raise _original_error(error) from error
 
 
-def _direct(options: Any) -> Any:
-    """What runs a pipeline on this machine.
+def _direct_runner(options: Any) -> Any:
+    """Return the runner that Beam's DirectRunner falls back to.
 
-    Beam's DirectRunner would first try to download Prism, and run on that if it could: not the
-    same runner with and without a network. This is the one it falls back to.
+    DirectRunner itself tries to download Prism first, so it would be another runner with a
+    network than without one.
     """
     from apache_beam.portability.api import beam_provision_api_pb2
     from apache_beam.runners.portability.fn_api_runner import fn_runner
     from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
-    told = JobServiceHandle.encode_pipeline_options(options.get_all_options())
-    info = beam_provision_api_pb2.ProvisionInfo(pipeline_options=told)
+    encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
+    info = beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)
     return fn_runner.FnApiRunner(provision_info=fn_runner.ExtendedProvisionInfo(info))
 
 
-def _unwrapped(error: Exception) -> Exception:
+def _original_error(error: Exception) -> Exception:
+    """Return the MammoError that a worker raised, or the error itself."""
     text = str(error)
     if _MARK not in text:
         return error
     start = text.index(_MARK) + len(_MARK)
     try:
-        kind, problem, expected, received, hint = json.JSONDecoder().raw_decode(text[start:])[0]
+        name, problem, expected, received, hint = json.JSONDecoder().raw_decode(text[start:])[0]
     except ValueError:
         return error
-    found: type[MammoError] = getattr(errors, kind, StoreError)
-    return found(problem, expected=expected, received=received, hint=hint)
+    error_class: type[MammoError] = getattr(errors, name, StoreError)
+    return error_class(problem, expected=expected, received=received, hint=hint)
+
+
+# Workers in other processes have no bar, and show nothing.
+_bar: Progress | None = None
+
+
+@contextmanager
+def show_progress(label: str, total: int, unit: str) -> Iterator[None]:
+    """Show the progress that `advance` reports from workers in this process."""
+    global _bar
+    with progress(label, total, unit) as _bar:
+        try:
+            yield
+        finally:
+            _bar = None
+
+
+def advance(count: int = 1) -> None:
+    """Count finished units; may be called from any thread."""
+    if _bar is not None:
+        _bar.advance(count)

@@ -127,7 +127,7 @@ def test_files_that_another_manifest_lists_stay(file_store):
 def test_unpublished_data_is_left_alone_for_a_day_and_while_it_is_written(file_store):
     folder = f"datasets/images/{id_of(1)}"
     file_store.write(f"{folder}/shard-00000.tfrecord", b"x")
-    file_store.write(f"{folder}/parts/shard-00000.json", b"{}")
+    file_store.write(f"{folder}/notes/shard-00000.json", b"{}")
     version(file_store, 4, [], published=False)
     assert names(file_store) == {}
     age(file_store, 0.9 * DAY)
@@ -189,7 +189,7 @@ def test_what_comes_into_use_meanwhile_is_left(file_store):
     found = find_garbage(file_store, [])
     assert len(found.garbage) == 3
     note = json.dumps({"base": id_of(1)}).encode()
-    file_store.write(f"datasets/images/{id_of(9)}/parts/base.json", note)
+    file_store.write(f"datasets/images/{id_of(9)}/notes/base.json", note)
     output(file_store, "frames", 4, lineage=[2])
     told = []
     removed = remove_garbage(file_store, found, lambda *what: told.append(what))

@@ -48,7 +48,7 @@ def digests(store, folder: str) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def phantom_tables(tmp_path_factory: pytest.TempPathFactory) -> Source:
-    """Six patients; nobody may change the files."""
+    """Six patients; tests must not change the files."""
     from mammo_core.phantom import PhantomConfig, create
 
     root = tmp_path_factory.mktemp("ingest") / "tree"
@@ -68,7 +68,7 @@ def changeable(phantom_tables: Source, tmp_path: Path) -> Source:
 
 @pytest.fixture(scope="session")
 def work():
-    """What the tests of this room call."""
+    """Helpers of the ingest tests."""
     from types import SimpleNamespace
 
     return SimpleNamespace(convert=convert, digests=digests, read_tables=read_tables, Source=Source)

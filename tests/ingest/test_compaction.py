@@ -1,4 +1,4 @@
-"""`mammo store gc --compact`: datasets that grew become what a conversion from nothing makes."""
+"""`mammo store gc --compact` rewrites grown datasets as a conversion from nothing would."""
 
 import json
 import os
@@ -21,11 +21,11 @@ CONFIG = ConvertConfig(geometry=Geometry(height=432, width=324), shard_mb=1)
 SAMPLING = SamplingConfig(patch_size=24, lesion_patches=2, background_patches=2)
 
 
-def both(store, source, images):
+def build(store, source, images):
     inside = source.lesions["image_id"].isin(set(images["image_id"]))
-    told = {"root": source.root, "config": CONFIG, "runner": RUNNER, "lineage": {}}
-    made = convert(store, images, source.lesions[inside], **told)
-    return made, sample(store, made, SAMPLING, 1, RUNNER)
+    options = {"root": source.root, "config": CONFIG, "runner": RUNNER, "lineage": {}}
+    dataset = convert(store, images, source.lesions[inside], **options)
+    return dataset, sample(store, dataset, SAMPLING, 1, RUNNER)
 
 
 def records(store, manifest):
@@ -36,26 +36,28 @@ def shards(manifest):
     return [(file.name, file.sha256, file.count) for file in manifest.files_like("shard-")]
 
 
-def test_grown_and_shrunk_datasets_are_written_anew(store, tmp_path, phantom_tables):
+def test_datasets_with_excluded_records_are_rewritten(store, tmp_path, phantom_tables):
     order = phantom_tables.images.sort_values("image_id")
-    both(store, phantom_tables, order[3:])
-    images, patches = both(store, phantom_tables, order.drop(order.index[[4]]))
+    build(store, phantom_tables, order[3:])
+    images, patches = build(store, phantom_tables, order.drop(order.index[[4]]))
     plain = open_store(str(tmp_path / "plain"))
-    whole, whole_patches = both(plain, phantom_tables, order.drop(order.index[[4]]))
+    whole, whole_patches = build(plain, phantom_tables, order.drop(order.index[[4]]))
     assert needs_compaction(images) and needs_compaction(patches) and not needs_compaction(whole)
     assert compact(plain, whole) == whole
-    made = compact(store, images)
-    assert made == find(store, images.kind, images.id) and made.id == whole.id
-    assert shards(made) == shards(whole)  # the same bytes in the same shards
-    assert not needs_compaction(made)
-    assert read_table(store, made, "items.parquet").equals(
+    compacted = compact(store, images)
+    assert compacted == find(store, images.kind, images.id) and compacted.id == whole.id
+    assert shards(compacted) == shards(whole)  # the same bytes in the same shards
+    assert not needs_compaction(compacted)
+    assert read_table(store, compacted, "items.parquet").equals(
         read_table(plain, whole, "items.parquet")
     )
     done = compact(store, patches)
     assert records(store, done) == records(plain, whole_patches)
-    # Both can be grown again.
-    again, more = both(store, phantom_tables, order)
-    assert (again.id, more.id) == tuple(made.id for made in both(plain, phantom_tables, order))
+    # Both can grow again.
+    again, more = build(store, phantom_tables, order)
+    assert (again.id, more.id) == tuple(
+        dataset.id for dataset in build(plain, phantom_tables, order)
+    )
     assert sorted(records(store, again)) == sorted(records(plain, find(plain, *ids(again))))
     assert sorted(records(store, more)) == sorted(records(plain, find(plain, *ids(more))))
 
@@ -64,10 +66,10 @@ def ids(manifest):
     return manifest.kind, manifest.id
 
 
-def test_by_the_command_line(file_store, phantom_tables):
+def test_compaction_by_the_command_line(file_store, phantom_tables):
     order = phantom_tables.images.sort_values("image_id")
-    old, _ = both(file_store, phantom_tables, order)
-    images, patches = both(file_store, phantom_tables, order[1:])
+    old, _ = build(file_store, phantom_tables, order)
+    images, patches = build(file_store, phantom_tables, order[1:])
     frame = Manifest(
         kind="frames",
         id="f" * 32,
@@ -83,18 +85,20 @@ def test_by_the_command_line(file_store, phantom_tables):
         assert done.exit_code == 0, done.exception
         return json.loads(done.output)
 
-    told = gc("--compact")
-    assert set(told["compacted"]) == {images.folder, patches.folder}
-    assert find(file_store, images.kind, images.id) == images  # told only
+    report = gc("--compact")
+    assert set(report["compacted"]) == {images.folder, patches.folder}
+    assert find(file_store, images.kind, images.id) == images  # only reported
     gc("--compact", "--apply")
-    made = find(file_store, images.kind, images.id)
-    assert not needs_compaction(made) and find(file_store, old.kind, old.id) is None
-    # Who still reads the old shards can, for a day.
+    compacted = find(file_store, images.kind, images.id)
+    assert not needs_compaction(compacted) and find(file_store, old.kind, old.id) is None
+    # Readers of the old shards have a day.
     assert len(records(file_store, images)) == len(order) - 1
     then = time.time() - 2 * 24 * 3600
     for key in file_store.list(""):
         os.utime(file_store.root / key, (then, then))
     gc("--apply")
-    kept = {file.key for one in (images, patches) for file in find(file_store, *ids(one)).files}
+    kept = {
+        file.key for dataset in (images, patches) for file in find(file_store, *ids(dataset)).files
+    }
     left = set(file_store.list("datasets"))
     assert left == kept | {images.key, patches.key}

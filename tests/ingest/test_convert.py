@@ -1,4 +1,4 @@
-"""`convert`: what is published, what is rejected, what fails."""
+"""`convert`: what it publishes, what it rejects, what makes it fail."""
 
 import os
 import subprocess
@@ -56,7 +56,7 @@ def test_every_image_becomes_a_record_with_its_lesions(store, phantom_tables, wo
         assert (record.source_rows, record.source_columns) == image.pixels.shape
 
 
-def test_statistics_are_of_the_records(file_store, phantom_tables, work):
+def test_statistics_describe_the_records(file_store, phantom_tables, work):
     manifest = work.convert(file_store, phantom_tables)
     table = read_table(file_store, manifest, "statistics.parquet").set_index("image_id")
     for record in records_of(file_store, manifest):
@@ -74,7 +74,7 @@ def test_masks_have_the_size_of_their_image(file_store, phantom_tables, work, re
         assert {lesion.mask.shape for lesion in record.lesions} <= {record.pixels.shape}
 
 
-def test_workers_and_shards_change_no_bytes_and_no_id(tmp_path, phantom_tables, work):
+def test_workers_and_shard_size_change_neither_bytes_nor_id(tmp_path, phantom_tables, work):
     # 432 x 324 so that a megabyte holds three records, and there are several shards.
     stores = {name: open_store(str(tmp_path / name)) for name in ("one", "two", "large")}
     one = work.convert(stores["one"], phantom_tables, height=432, width=324)
@@ -83,11 +83,11 @@ def test_workers_and_shards_change_no_bytes_and_no_id(tmp_path, phantom_tables, 
     assert work.digests(stores["one"], "") == work.digests(stores["two"], "")
     large = work.convert(stores["large"], phantom_tables, height=432, width=324, shard_mb=100)
     assert large.id == one.id and len(large.files_like("shard-")) == 1
-    joined = [
+    contents = [
         [record.to_bytes() for record in records_of(stores[name], manifest)]
         for name, manifest in (("one", one), ("large", large))
     ]
-    assert joined[0] == joined[1]
+    assert contents[0] == contents[1]
     shuffled = replace(
         phantom_tables,
         images=phantom_tables.images.sample(frac=1, random_state=1),
@@ -97,14 +97,14 @@ def test_workers_and_shards_change_no_bytes_and_no_id(tmp_path, phantom_tables, 
     assert convert_id(config, shuffled.images, shuffled.lesions) == one.id
 
 
-def test_the_id_follows_images_masks_and_geometry(phantom_tables):
+def test_the_id_depends_on_images_masks_and_geometry(phantom_tables):
     images, lesions = phantom_tables.images, phantom_tables.lesions
     config = ConvertConfig(geometry=Geometry(height=96, width=72))
     other = ConvertConfig(geometry=Geometry(height=96, width=72, interpolation="cubic"))
     changed = lesions.assign(mask_sha256=["0" * 64, *lesions["mask_sha256"][1:]])
-    relabelled = lesions.assign(pathology="BENIGN", malignant=0)
+    relabeled = lesions.assign(pathology="BENIGN", malignant=0)
     same = convert_id(config, images, lesions)
-    assert same == convert_id(config, images, relabelled)  # labels are features
+    assert same == convert_id(config, images, relabeled)  # labels are features
     ids = {
         same,
         convert_id(other, images, lesions),
@@ -116,14 +116,14 @@ def test_the_id_follows_images_masks_and_geometry(phantom_tables):
 
 
 def test_broken_files_are_rejects_and_the_rest_is_published(file_store, tmp_path, changeable, work):
-    """Broken before they were indexed: that is how they are, again and again."""
+    """They were broken before they were indexed, so every run rejects them."""
     whole = changeable.images["path"].iloc[0]
     image, mask = changeable.images["path"].iloc[1], changeable.lesions["mask_path"].iloc[-1]
     kept = changeable.lesions["image_id"].iloc[-1]
     assert kept != changeable.images["image_id"].iloc[1]
     for name in (image, mask):
         path = changeable.root / name
-        path.write_bytes(path.read_bytes()[:-600])  # headers whole, pixels cut
+        path.write_bytes(path.read_bytes()[:-600])  # complete headers, truncated pixels
     source = work.read_tables(changeable.root)
     manifest = work.convert(file_store, source)
     rejects = read_table(file_store, manifest, "rejects.parquet")
@@ -132,7 +132,9 @@ def test_broken_files_are_rejects_and_the_rest_is_published(file_store, tmp_path
     assert image in everything
     assert any(mask in reason or mask == item for item, reason in everything.items())
     for item, reason in everything.items():
-        assert str(tmp_path) not in item + reason  # names are of the tree, not of this machine
+        assert (
+            str(tmp_path) not in item + reason
+        )  # names are relative to the tree, not paths of this machine
     assert manifest.counts["images"] == len(changeable.images) - 1
     assert manifest.counts["planned"] == len(source.images)
     assert manifest.counts["rejected_images"] == len(source.images) - manifest.counts["images"]
@@ -141,10 +143,10 @@ def test_broken_files_are_rejects_and_the_rest_is_published(file_store, tmp_path
     assert ids <= {record.image_id for record in records_of(file_store, manifest)}
 
 
-def test_when_every_image_is_broken_there_are_tables_and_no_shard(file_store, tmp_path, work):
+def test_if_every_image_is_broken_only_tables_are_published(file_store, tmp_path, work):
     name = "broken.dcm"
     (tmp_path / name).write_bytes(b"not a picture")
-    source = _handmade(tmp_path, [name], work)
+    source = _source_of(tmp_path, [name], work)
     manifest = work.convert(file_store, source)
     assert manifest.counts["images"] == 0 and manifest.counts["rejected_images"] == 1
     assert manifest.files_like("shard-") == []
@@ -152,8 +154,8 @@ def test_when_every_image_is_broken_there_are_tables_and_no_shard(file_store, tm
     assert not [key for key in file_store.list("") if "shard-" in key]
 
 
-def test_no_images_are_an_empty_dataset(file_store, tmp_path, work):
-    manifest = work.convert(file_store, _handmade(tmp_path, [], work))
+def test_no_images_give_an_empty_dataset(file_store, tmp_path, work):
+    manifest = work.convert(file_store, _source_of(tmp_path, [], work))
     assert manifest.counts["images"] == manifest.counts["planned"] == 0
 
 
@@ -171,7 +173,7 @@ def test_a_file_that_changed_after_it_was_indexed_fails_the_step(
     path.unlink() if how == "gone" else path.write_bytes(path.read_bytes() + b"\0")
     with pytest.raises(SourceError) as caught:
         work.convert(file_store, changeable)
-    # Through Beam and whole.
+    # All parts of the error survive Beam.
     assert caught.value.problem == f"The file {name} changed since it was indexed"
     assert caught.value.expected.startswith("SHA-256 ")
     assert caught.value.received.startswith("no such file" if how == "gone" else "SHA-256 ")
@@ -179,7 +181,7 @@ def test_a_file_that_changed_after_it_was_indexed_fails_the_step(
     assert not [key for key in file_store.list("") if key.endswith("manifest.json")]
 
 
-def test_a_disk_that_fails_is_never_a_reject(file_store, changeable, work):
+def test_a_disk_error_is_never_a_reject(file_store, changeable, work):
     path = changeable.root / changeable.images["path"].iloc[0]
     path.unlink()
     path.mkdir()  # reading it is an OSError, even for root
@@ -187,7 +189,7 @@ def test_a_disk_that_fails_is_never_a_reject(file_store, changeable, work):
         work.convert(file_store, changeable)
 
 
-def test_a_store_that_cannot_be_written_is_told(tmp_path, phantom_tables, work):
+def test_a_store_that_cannot_be_written_is_an_error(tmp_path, phantom_tables, work):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="Not a directory"):
         work.convert(open_store(str(tmp_path / "file" / "store")), phantom_tables)
@@ -206,19 +208,19 @@ convert(open_store(sys.argv[1]), images, lesions, root=root, lineage={"tables": 
 """
 
 
-def test_killed_in_the_middle_and_run_again(tmp_path, changeable, work):
+def test_a_killed_conversion_can_be_repeated(tmp_path, changeable, work):
     import pickle
 
-    # The last image is a pipe nobody writes to: there the work stands still.
+    # The last image is a pipe without a writer: the work blocks there.
     last = changeable.images.sort_values("image_id")["path"].iloc[-1]
     path = changeable.root / last
     whole = path.read_bytes()
     path.unlink()
     os.mkfifo(path)
-    told = tmp_path / "tables"
-    told.write_bytes(pickle.dumps((changeable.images, changeable.lesions, changeable.root)))
+    tables_file = tmp_path / "tables"
+    tables_file.write_bytes(pickle.dumps((changeable.images, changeable.lesions, changeable.root)))
     store = open_store(str(tmp_path / "store"))
-    command = [sys.executable, "-c", _KILLED, store.uri, str(told)]
+    command = [sys.executable, "-c", _KILLED, store.uri, str(tables_file)]
     with start_child(command, stdout=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 60
         while not list(store.list("")) and time.monotonic() < deadline:
@@ -235,7 +237,7 @@ def test_killed_in_the_middle_and_run_again(tmp_path, changeable, work):
     assert work.digests(store, "") == work.digests(undisturbed, "")
 
 
-def _handmade(root, names, work):
+def _source_of(root, names, work):
     import hashlib
 
     import pandas as pd

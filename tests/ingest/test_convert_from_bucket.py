@@ -1,4 +1,4 @@
-"""Conversion of files that lie in a bucket."""
+"""Conversion of files in a bucket."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from mammo_core.store import open_store
 from mammo_core.store.upload import upload
 
 
-def converted(store, source, root):
+def convert_source(store, source, root):
     return convert(
         store,
         source.images,
@@ -24,23 +24,25 @@ def converted(store, source, root):
 
 
 @pytest.mark.s3
-def test_the_same_bytes_from_a_bucket(s3_environment, phantom_tables, tmp_path, work):
+def test_a_bucket_gives_the_same_bytes_as_a_folder(s3_environment, phantom_tables, tmp_path, work):
     bucket = open_store("s3://mammo-ingest/in")
     files = SourceFiles.open(str(phantom_tables.root))
     upload(bucket, {name: files.local(name) for name in files.names()})
     here, there = open_store(str(tmp_path / "here")), open_store(str(tmp_path / "there"))
-    one = converted(here, phantom_tables, phantom_tables.root)
-    two = converted(there, index(SourceConfig(root=bucket.uri)), bucket.uri)
-    assert one.id == two.id
-    assert work.digests(here, one.folder) == work.digests(there, two.folder)
+    from_folder = convert_source(here, phantom_tables, phantom_tables.root)
+    from_bucket = convert_source(there, index(SourceConfig(root=bucket.uri)), bucket.uri)
+    assert from_folder.id == from_bucket.id
+    assert work.digests(here, from_folder.folder) == work.digests(there, from_bucket.folder)
 
 
 @pytest.mark.s3
-def test_an_object_that_changed_since_the_index(s3_environment, phantom_tables, tmp_path):
+def test_an_object_that_changed_after_it_was_indexed_fails(
+    s3_environment, phantom_tables, tmp_path
+):
     bucket = open_store("s3://mammo-ingest/changed")
     files = SourceFiles.open(str(phantom_tables.root))
     upload(bucket, {name: files.local(name) for name in files.names()})
     tables = index(SourceConfig(root=bucket.uri))
     bucket.write(tables.images["path"].iloc[0], b"other bytes")
     with pytest.raises(SourceError, match="changed since it was indexed"):
-        converted(open_store(str(tmp_path / "out")), tables, bucket.uri)
+        convert_source(open_store(str(tmp_path / "out")), tables, bucket.uri)

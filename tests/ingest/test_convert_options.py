@@ -1,4 +1,4 @@
-"""Options of the conversion: what they change in the records, the statistics and the id."""
+"""Options of the conversion: their effect on records, statistics and id."""
 
 import numpy as np
 import pytest
@@ -33,43 +33,45 @@ def run(store, source, **options):
     return manifest, records
 
 
-def test_records_are_what_preprocessing_makes_of_the_files(file_store, phantom_tables):
-    """Scoring takes `Preprocessing.from_source`: both ways give the same pixels."""
+def test_records_equal_the_output_of_preprocessing(file_store, phantom_tables):
+    """Scoring calls `Preprocessing.from_source`, which must give the same pixels."""
     options = {"stretch": "min_max", "suppress_artifacts": True, "orientation": "chest_left"}
     manifest, records = run(file_store, phantom_tables, **options)
     assert manifest.facts["conversion"] == Conversion(**options).model_dump(mode="json")
-    made = Preprocessing(geometry=GEOMETRY, mean=0, conversion=manifest.facts["conversion"])
+    preprocessing = Preprocessing(
+        geometry=GEOMETRY, mean=0, conversion=manifest.facts["conversion"]
+    )
     rows = phantom_tables.images.set_index("image_id")
     for record in records:
         row = rows.loc[record.image_id]
         image = read_any(phantom_tables.root / row["path"])
-        pixels = made.from_source(image.pixels, image.facts.bits_stored, row["laterality"])
+        pixels = preprocessing.from_source(image.pixels, image.facts.bits_stored, row["laterality"])
         assert np.array_equal(record.pixels, pixels)
 
 
-def test_masks_are_cut_and_mirrored_with_their_image(file_store, phantom_tables):
+def test_masks_are_cropped_and_flipped_like_their_image(file_store, phantom_tables):
     _, plain = run(file_store, phantom_tables)
-    manifest, placed = run(
+    manifest, oriented = run(
         file_store, phantom_tables, crop_to_breast=True, orientation="chest_left"
     )
     table = read_table(file_store, manifest, "statistics.parquet").set_index("image_id")
     sides = phantom_tables.images.set_index("image_id")["laterality"]
     assert {"LEFT", "RIGHT"} <= set(sides)
-    for before, after in zip(plain, placed, strict=True):
+    for before, after in zip(plain, oriented, strict=True):
         row = table.loc[after.image_id]
         assert row["flipped"] == (sides[after.image_id] == "RIGHT")
         assert row["crop_width"] * row["crop_height"] < row["source_rows"] * row["source_columns"]
         for old, new in zip(before.lesions, after.lesions, strict=True):
-            # Where the lesion was, by the place of the cut, is where it is now.
+            # The lesion's center moves with the crop and the flip.
             y, x = np.argwhere(old.mask).mean(axis=0) + 0.5
             x = x / 72 * row["source_columns"] - row["crop_x"]
             y = y / 96 * row["source_rows"] - row["crop_y"]
             x, y = x / row["crop_width"], y / row["crop_height"]
-            found = (np.argwhere(new.mask).mean(axis=0) + 0.5) / (96, 72)
-            assert found == pytest.approx((y, 1 - x if row["flipped"] else x), abs=0.03)
+            center = (np.argwhere(new.mask).mean(axis=0) + 0.5) / (96, 72)
+            assert center == pytest.approx((y, 1 - x if row["flipped"] else x), abs=0.03)
 
 
-def test_statistics_tell_what_a_frame_needs(file_store, phantom_tables):
+def test_statistics_contain_what_a_frame_needs(file_store, phantom_tables):
     manifest, records = run(file_store, phantom_tables)
     table = read_table(file_store, manifest, "statistics.parquet").set_index("image_id")
     for record in records:
@@ -97,17 +99,19 @@ def test_every_option_is_part_of_the_id(phantom_tables):
     ]
     ids = [
         convert_id(
-            ConvertConfig(geometry=GEOMETRY, **one), phantom_tables.images, phantom_tables.lesions
+            ConvertConfig(geometry=GEOMETRY, **option),
+            phantom_tables.images,
+            phantom_tables.lesions,
         )
-        for one in options
+        for option in options
     ]
     assert len(set(ids)) == len(options)
-    # The laterality decides what is mirrored, and only then.
+    # The laterality counts only where it decides what is flipped.
     other = phantom_tables.images.assign(laterality="LEFT")
     plain = ConvertConfig(geometry=GEOMETRY)
-    turned = ConvertConfig(geometry=GEOMETRY, orientation="chest_left")
+    oriented = ConvertConfig(geometry=GEOMETRY, orientation="chest_left")
     assert convert_id(plain, other, phantom_tables.lesions) == ids[0]
-    assert convert_id(turned, other, phantom_tables.lesions) != ids[-1]
+    assert convert_id(oriented, other, phantom_tables.lesions) != ids[-1]
 
 
 def test_an_image_without_a_breast_is_a_reject(file_store, changeable, work):

@@ -1,7 +1,7 @@
-"""Bytes under a content address: they change with the revision, or not at all.
+"""The bytes of a dataset id: they change with the revision, or not at all.
 
 When a test here fails, the step writes other bytes than before for the same input. If that is
-meant, raise CONVERT_REVISION (mammo_core/ingest/convert.py) or SAMPLE_REVISION
+intended, raise CONVERT_REVISION (mammo_core/ingest/convert.py) or SAMPLE_REVISION
 (mammo_core/ingest/sample.py), and write the new revision and digest here.
 """
 
@@ -35,7 +35,7 @@ def _write(path, pixels, bits, number):
     dataset.PixelData = pixels.astype("<u2").tobytes()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    # Not the library's version: the digest of the file is the image's id.
+    # Fixed, not the library's version: the digest of the file is the image's id.
     dataset.file_meta.ImplementationClassUID = "1.2.826.0.1.3680043.8.498.0"
     dataset.file_meta.ImplementationVersionName = "TEST"
     dataset.save_as(path, enforce_file_format=True)
@@ -44,7 +44,7 @@ def _write(path, pixels, bits, number):
 
 @pytest.fixture
 def dataset(file_store, tmp_path, work):
-    """Two images of 12 and 16 bits by closed formulas, one with two lesions."""
+    """Two computed images of 12 and 16 bits, one of them with two lesions."""
     rows, columns = np.mgrid[:120, :90]
     images, lesions = [], []
     for number, bits in enumerate((12, 16)):
@@ -86,6 +86,6 @@ def test_patch_records_keep_their_bytes(file_store, dataset):
         patch_size=16, lesion_patches=3, background_patches=4, hard_negatives=0, near_lesion=1
     )
     manifest = sample(file_store, dataset, config, 7, RunnerConfig(workers=1))
-    # Two lesions: 3 each and 1 beside each; two images: 4 each.
+    # 3 patches in and 1 near each of two lesions; 4 background patches of each of two images.
     assert manifest.counts["patches"] == 16
     assert (SAMPLE_REVISION, _shard(manifest)) == SAMPLE_GOLDEN, __doc__

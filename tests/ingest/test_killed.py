@@ -1,6 +1,6 @@
-"""Killed at any moment: the rerun publishes the same, and nothing partial is ever readable.
+"""After a kill at any moment, a second run publishes the same, and nothing partial is readable.
 
-MAMMO_KILLS=20 kills as often as is wanted; the moments follow the seed.
+MAMMO_KILLS sets how often; the moments depend on the seed.
 """
 
 import json
@@ -37,9 +37,9 @@ store = open_store(sys.argv[1])
 images, lesions, root = pickle.load(open(sys.argv[2], "rb"))
 runner = RunnerConfig(workers=2)
 print("go", flush=True)
-made = convert(store, images, lesions, root=root, lineage={"tables": "t"}, runner=runner,
+dataset = convert(store, images, lesions, root=root, lineage={"tables": "t"}, runner=runner,
     config=ConvertConfig(geometry=Geometry(height=432, width=324), shard_mb=1))
-sample(store, made, SamplingConfig(patch_size=24, lesion_patches=2,
+sample(store, dataset, SamplingConfig(patch_size=24, lesion_patches=2,
     background_patches=2), 1, runner)
 """
 
@@ -47,25 +47,25 @@ sample(store, made, SamplingConfig(patch_size=24, lesion_patches=2,
 @pytest.fixture(scope="module")
 def tables(phantom_tables, tmp_path_factory):
     path = tmp_path_factory.mktemp("killed") / "tables"
-    told = (phantom_tables.images, phantom_tables.lesions, phantom_tables.root)
-    path.write_bytes(pickle.dumps(told))
+    source = (phantom_tables.images, phantom_tables.lesions, phantom_tables.root)
+    path.write_bytes(pickle.dumps(source))
     return path
 
 
-def check_readable(store):
-    """Whatever a reader can follow is whole."""
-    found = 0
+def count_complete_datasets(store):
+    """Check that everything a reader can reach is complete; return how many datasets there are."""
+    count = 0
     for key in store.list(""):
         if key.endswith("/manifest.json"):
             manifest = parse(store.read(key), key)
             for file in manifest.files:
                 verify_file(store, file)
-            count = sum(1 for f in manifest.files_like("shard-") for _ in read_shard(store, f))
-            assert count == manifest.counts["patches" if "patches" in key else "images"]
-            found += 1
-        elif "/parts/" in key:
+            records = sum(1 for f in manifest.files_like("shard-") for _ in read_shard(store, f))
+            assert records == manifest.counts["patches" if "patches" in key else "images"]
+            count += 1
+        elif "/notes/" in key:
             json.loads(store.read(key))
-    return found
+    return count
 
 
 def finish(store, source):
@@ -81,26 +81,26 @@ def finish(store, source):
 @pytest.mark.parametrize("kind", ["file", pytest.param("s3", marks=pytest.mark.s3)])
 def test_killed_at_random_moments(kind, tmp_path, phantom_tables, tables, work, request):
     plain = open_store(str(tmp_path / "plain"))
-    begun = time.monotonic()
+    start = time.monotonic()
     ids = finish(plain, phantom_tables)
-    length = time.monotonic() - begun
+    length = time.monotonic() - start
     expected = work.digests(plain, "")
     if kind == "s3":
         request.getfixturevalue("s3_environment")
     draw = random.Random(SEED)
     midway = 0
     for number in range(KILLS):
-        place = tmp_path / str(number) if kind == "file" else f"s3://mammo-killed/{uuid4().hex}"
-        store = open_store(str(place))
+        root = tmp_path / str(number) if kind == "file" else f"s3://mammo-killed/{uuid4().hex}"
+        store = open_store(str(root))
         command = [sys.executable, "-c", _WORK, store.uri, str(tables)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         with start_child(command, **pipes) as process:
             assert process.stdout.readline() == b"go\n"
-            # The first ones while images are converted, whatever the machine is doing else.
+            # Even kills come while images are converted, on a busy machine too.
             time.sleep(draw.uniform(0, (0.3, 1.5)[number % 2] * length))
-            process.kill()  # SIGKILL: no clean-up of any kind
-        midway += check_readable(store) < 2
+            process.kill()  # SIGKILL: no cleanup
+        midway += count_complete_datasets(store) < 2
         assert finish(store, phantom_tables) == ids
-        assert check_readable(store) == 2
+        assert count_complete_datasets(store) == 2
         assert work.digests(store, "") == expected
     assert midway, "every kill came too late"

@@ -1,4 +1,4 @@
-"""`--partition i/n`: partitions of the planned shards that together are one unsharded run."""
+"""`--partition I/N`: the partitions of the planned shards together give the same as one run."""
 
 import json
 from dataclasses import replace
@@ -30,25 +30,25 @@ def options(source):
     return {"root": source.root, "config": CONFIG, "runner": RUNNER, "lineage": {"tables": "t"}}
 
 
-def partition_of(store, source, text):
+def convert_one(store, source, text):
     partition = Partition.parse(text)
     return convert_partition(store, source.images, source.lesions, partition, **options(source))
 
 
-def whole_of(store, source):
+def convert_all(store, source):
     return convert(store, source.images, source.lesions, **options(source))
 
 
 def test_four_partitions_are_one_run(store, tmp_path, phantom_tables, work):
     plain = open_store(str(tmp_path / "plain"))
-    images = whole_of(plain, phantom_tables)
+    images = convert_all(plain, phantom_tables)
     patches = sample(plain, images, SAMPLING, 1, RUNNER)
     assert len(images.files_like("shard-")) >= 4
-    made = [partition_of(store, phantom_tables, f"{number}/4") for number in (2, 0, 3)]
-    assert {one.id for one in made} == {images.id}
+    manifests = [convert_one(store, phantom_tables, f"{number}/4") for number in (2, 0, 3)]
+    assert {manifest.id for manifest in manifests} == {images.id}
     assert find(store, KIND, images.id) is None  # nothing is published
-    # Of partition 1 nothing is there: the ordinary run makes it.
-    assert whole_of(store, phantom_tables) == images
+    # Partition 1 was not run: the run without a partition makes its shards.
+    assert convert_all(store, phantom_tables) == images
     for number in range(4):
         sample_partition(store, images, SAMPLING, 1, Partition(number, 4), RUNNER)
     assert sample(store, images, SAMPLING, 1, RUNNER) == patches
@@ -56,19 +56,18 @@ def test_four_partitions_are_one_run(store, tmp_path, phantom_tables, work):
 
 
 def test_a_finished_shard_is_not_made_again(file_store, changeable):
-    made = partition_of(file_store, changeable, "0/2")
-    other = made.files[0].key
+    other = convert_one(file_store, changeable, "0/2").files[0].key
     before = (file_store.root / other).stat().st_mtime_ns
     items = changeable.images.sort_values("image_id")
-    gone = changeable.root / items["path"].iloc[0]  # the first shard's first image
-    gone.unlink()
-    whole_of(file_store, changeable)
+    removed = changeable.root / items["path"].iloc[0]  # the first shard's first image
+    removed.unlink()
+    convert_all(file_store, changeable)
     assert (file_store.root / other).stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize("how", ["flipped", "short", "gone", "status"])
+@pytest.mark.parametrize("how", ["flipped", "short", "missing", "note"])
 def test_a_damaged_shard_is_made_again(file_store, phantom_tables, tmp_path, work, how):
-    file = partition_of(file_store, phantom_tables, "0/2").files[0]
+    file = convert_one(file_store, phantom_tables, "0/2").files[0]
     path = file_store.root / file.key
     data = bytearray(path.read_bytes())
     if how == "flipped":
@@ -76,46 +75,46 @@ def test_a_damaged_shard_is_made_again(file_store, phantom_tables, tmp_path, wor
         path.write_bytes(data)
     elif how == "short":
         path.write_bytes(data[:-100])
-    elif how == "gone":
+    elif how == "missing":
         path.unlink()
     else:
-        (path.parent / "parts" / "shard-00000.json").write_text("{half")
-    whole_of(file_store, phantom_tables)
+        (path.parent / "notes" / "shard-00000.json").write_text("{half")
+    convert_all(file_store, phantom_tables)
     plain = open_store(str(tmp_path / "plain"))
-    whole_of(plain, phantom_tables)
+    convert_all(plain, phantom_tables)
     assert work.digests(file_store, "") == work.digests(plain, "")
 
 
-def test_shards_of_another_plan_are_not_taken(file_store, phantom_tables, tmp_path, work):
-    """The size of shards is no part of the id: the plan that publishes counts."""
-    partition_of(file_store, phantom_tables, "0/1")
+def test_shards_of_another_plan_are_not_reused(file_store, phantom_tables, tmp_path, work):
+    """The size of shards is not part of the id, so a shard is checked against the plan."""
+    convert_one(file_store, phantom_tables, "0/1")
     larger = {**options(phantom_tables), "config": CONFIG.model_copy(update={"shard_mb": 2})}
-    places = (file_store, open_store(str(tmp_path / "plain")))
-    one, two = (
-        convert(place, phantom_tables.images, phantom_tables.lesions, **larger) for place in places
+    stores = (file_store, open_store(str(tmp_path / "plain")))
+    first, second = (
+        convert(store, phantom_tables.images, phantom_tables.lesions, **larger) for store in stores
     )
-    assert one == two
+    assert first == second
 
 
 def test_more_partitions_than_shards(file_store, phantom_tables):
     few = replace(phantom_tables, images=phantom_tables.images[:1])
-    assert partition_of(file_store, few, "7/9").counts == {"shards": 0, "images": 0}
-    assert partition_of(file_store, few, "0/9").counts == {"shards": 1, "images": 1}
+    assert convert_one(file_store, few, "7/9").counts == {"shards": 0, "images": 0}
+    assert convert_one(file_store, few, "0/9").counts == {"shards": 1, "images": 1}
 
 
 @pytest.mark.parametrize("text", ["", "1", "4/4", "-1/4", "0/0", "a/b", "1/4/2", "1.0/4"])
-def test_a_partition_that_cannot_be(text):
+def test_an_invalid_partition_is_refused(text):
     with pytest.raises(RecipeError, match="0 to n - 1"):
         Partition.parse(text)
 
 
-def test_a_fault_in_a_partition_is_told(file_store, changeable):
+def test_an_error_in_a_partition_is_raised(file_store, changeable):
     (changeable.root / changeable.images["path"].iloc[0]).write_bytes(b"changed")
     with pytest.raises(SourceError, match="changed since it was indexed"):
-        partition_of(file_store, changeable, "0/1")
+        convert_one(file_store, changeable, "0/1")
 
 
-def test_by_the_command_line(tmp_path, phantom_tables, monkeypatch, capfd):
+def test_partitions_by_the_command_line(tmp_path, phantom_tables, monkeypatch, capfd):
     from typer.testing import CliRunner
 
     from mammo_core.cli import _app

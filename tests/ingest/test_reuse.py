@@ -1,4 +1,4 @@
-"""New images make new shards; what was made of the others is neither read nor made again."""
+"""New images make new shards; the records of the others are reused without being read."""
 
 import shutil
 from dataclasses import replace
@@ -27,22 +27,22 @@ RUNNER = RunnerConfig(workers=1)
 CONFIG = ConvertConfig(geometry=Geometry(height=432, width=324), shard_mb=1)
 
 
-def converted(store, source, config=CONFIG):
+def convert_source(store, source, config=CONFIG):
     options = {"root": source.root, "config": config, "runner": RUNNER}
     return convert(store, source.images, source.lesions, lineage={"tables": "t"}, **options)
 
 
-def sampled(store, images, config=SAMPLING):
+def sample_images(store, images, config=SAMPLING):
     return sample(store, images, config, 1, RUNNER)
 
 
 def records(store, manifest):
     kind = ImageRecord if manifest.kind == "datasets/images" else PatchRecord
-    found = [data for file in manifest.files_like("shard-") for data in read_shard(store, file)]
+    contents = [data for file in manifest.files_like("shard-") for data in read_shard(store, file)]
     name = "image_id" if kind is ImageRecord else "patch_id"
-    ids = [getattr(kind.from_bytes(data), name) for data in found]
+    ids = [getattr(kind.from_bytes(data), name) for data in contents]
     assert len(set(ids)) == len(ids)
-    return dict(zip(ids, found, strict=True))
+    return dict(zip(ids, contents, strict=True))
 
 
 def tables(store, manifest):
@@ -50,8 +50,8 @@ def tables(store, manifest):
     return {f.name: f.sha256 for f in manifest.files if f.name in names}
 
 
-def part(source, images):
-    """The source with some of its images only."""
+def subset(source, images):
+    """The source with only some of its images."""
     inside = source.lesions["image_id"].isin(set(images["image_id"]))
     return replace(source, images=images, lesions=source.lesions[inside])
 
@@ -60,15 +60,15 @@ def part(source, images):
 def few(changeable):
     """All but two of the images, by id so that shards hold both kinds."""
     order = changeable.images.sort_values("image_id")
-    return part(changeable, order.drop(order.index[[1, 6]]))
+    return subset(changeable, order.drop(order.index[[1, 6]]))
 
 
 @pytest.fixture
-def nothing(tmp_path, phantom_tables):
-    """The whole set converted and sampled from nothing: store, images, patches."""
+def from_nothing(tmp_path, phantom_tables):
+    """All images converted and sampled without reuse: store, images, patches."""
     store = open_store(str(tmp_path / "nothing"))
-    images = converted(store, phantom_tables)
-    return store, images, sampled(store, images)
+    images = convert_source(store, phantom_tables)
+    return store, images, sample_images(store, images)
 
 
 def remove_files(source, images):
@@ -80,15 +80,15 @@ def remove_files(source, images):
 
 
 @pytest.mark.parametrize("partitions", [0, 2])
-def test_new_images_make_new_shards(store, changeable, few, nothing, partitions):
-    plain, whole, _ = nothing
-    base = converted(store, few)
-    remove_files(few, few.images)  # who reads an old file fails
+def test_new_images_make_new_shards(store, changeable, few, from_nothing, partitions):
+    plain, whole, _ = from_nothing
+    base = convert_source(store, few)
+    remove_files(few, few.images)  # reading an old file fails
     for number in range(partitions):
-        told = {"root": changeable.root, "config": CONFIG, "runner": RUNNER, "lineage": {}}
+        options = {"root": changeable.root, "config": CONFIG, "runner": RUNNER, "lineage": {}}
         partition = Partition(number, partitions)
-        convert_partition(store, changeable.images, changeable.lesions, partition, **told)
-    manifest = converted(store, changeable)
+        convert_partition(store, changeable.images, changeable.lesions, partition, **options)
+    manifest = convert_source(store, changeable)
     assert manifest.id == whole.id and manifest.counts == whole.counts
     assert records(store, manifest) == records(plain, whole)
     assert tables(store, manifest) == tables(plain, whole)
@@ -96,74 +96,76 @@ def test_new_images_make_new_shards(store, changeable, few, nothing, partitions)
     assert manifest.files_like("shard-")[: len(old)] == old
     new = manifest.files_like("shard-")[len(old) :]
     assert [file.count for file in new] == [2] and new[0].key.startswith(manifest.folder)
-    assert not [key for key in store.list("") if "/parts/" in key]
+    assert not [key for key in store.list("") if "/notes/" in key]
 
 
-def test_patches_of_new_images_only(file_store, changeable, few, nothing):
-    plain, _, patches = nothing
-    base = converted(file_store, few)
-    sampled(file_store, base)
-    manifest = converted(file_store, changeable)
-    for file in base.files_like("shard-"):  # who reads an old shard fails
+def test_patches_of_new_images_only(file_store, changeable, few, from_nothing):
+    plain, _, patches = from_nothing
+    base = convert_source(file_store, few)
+    sample_images(file_store, base)
+    manifest = convert_source(file_store, changeable)
+    for file in base.files_like("shard-"):  # reading an old shard fails
         (file_store.root / file.key).unlink()
-    found = sampled(file_store, manifest)
-    assert found.id == patches.id and found.counts == patches.counts
-    assert records(file_store, found) == records(plain, patches)
-    assert tables(file_store, found) == tables(plain, patches)
+    sampled = sample_images(file_store, manifest)
+    assert sampled.id == patches.id and sampled.counts == patches.counts
+    assert records(file_store, sampled) == records(plain, patches)
+    assert tables(file_store, sampled) == tables(plain, patches)
 
 
 def test_removed_and_changed_sources_are_excluded(file_store, tmp_path, changeable):
-    base = converted(file_store, changeable)
-    sampled(file_store, base)
+    base = convert_source(file_store, changeable)
+    sample_images(file_store, base)
     order = changeable.images.sort_values("image_id")
     with_mask = changeable.lesions["image_id"].iloc[0]
-    gone = order[order["image_id"] != with_mask].iloc[[2]]
+    removed = order[order["image_id"] != with_mask].iloc[[2]]
     changed = changeable.lesions[changeable.lesions["image_id"] != with_mask]
-    kept = part(replace(changeable, lesions=changed), order.drop(gone.index))
-    manifest = converted(file_store, kept)
+    kept = subset(replace(changeable, lesions=changed), order.drop(removed.index))
+    manifest = convert_source(file_store, kept)
     excluded = {id for file in manifest.files for id in file.excluded}
-    assert excluded == {gone["image_id"].iloc[0], with_mask}
+    assert excluded == {removed["image_id"].iloc[0], with_mask}
     plain = open_store(str(tmp_path / "plain"))
-    whole = converted(plain, kept)
+    whole = convert_source(plain, kept)
     assert manifest.id == whole.id and manifest.counts == whole.counts
     assert records(file_store, manifest) == records(plain, whole)
     assert not ImageRecord.from_bytes(records(file_store, manifest)[with_mask]).lesions
-    patches, plain_patches = sampled(file_store, manifest), sampled(plain, whole)
+    patches, plain_patches = sample_images(file_store, manifest), sample_images(plain, whole)
     assert patches.id == plain_patches.id
     assert records(file_store, patches) == records(plain, plain_patches)
     assert tables(file_store, patches) == tables(plain, plain_patches)
-    # Training reads each record once, the right one.
-    for place, one in ((file_store, manifest), (plain, whole)):
+    # Training reads each record once, the current one.
+    for store, dataset in ((file_store, manifest), (plain, whole)):
         labels = dict.fromkeys(kept.images["image_id"], 1)
         for memory in (2**30, 0):
-            source = RecordSource(place, one, labels, classes=2, batch_size=4, memory_bytes=memory)
+            source = RecordSource(
+                store, dataset, labels, classes=2, batch_size=4, memory_bytes=memory
+            )
             ids = [id for batch in source.batches(0) for id in batch.ids]
             assert sorted(ids) == sorted(labels)
-    third = converted(file_store, part(changeable, order[:-1]))
+    third = convert_source(file_store, subset(changeable, order[:-1]))
     assert records(file_store, third).keys() == set(order["image_id"][:-1])
 
 
-def test_generations(file_store, changeable, nothing):
-    plain, whole, patches = nothing
+def test_records_are_reused_over_several_generations(file_store, changeable, from_nothing):
+    plain, whole, patches = from_nothing
     order = changeable.images.sort_values("image_id")
     for size in (len(order) - 4, len(order) - 2, len(order)):
-        manifest = converted(file_store, part(changeable, order[:size]))
-        found = sampled(file_store, manifest)
-    assert (manifest.id, found.id) == (whole.id, patches.id)
+        manifest = convert_source(file_store, subset(changeable, order[:size]))
+        sampled = sample_images(file_store, manifest)
+    assert (manifest.id, sampled.id) == (whole.id, patches.id)
     assert records(file_store, manifest) == records(plain, whole)
-    assert records(file_store, found) == records(plain, patches)
+    assert records(file_store, sampled) == records(plain, patches)
     assert len({file.key.split("/")[2] for file in manifest.files_like("shard-")}) == 3
 
 
-def test_rejects_are_taken_over_while_their_path_is_true(file_store, changeable, work):
+def test_rejects_are_reused_while_their_path_is_correct(file_store, changeable, work):
     broken = changeable.images["path"].iloc[1]
     path = changeable.root / broken
     path.write_bytes(path.read_bytes()[:-600])
     source = work.read_tables(changeable.root)
     order = source.images.sort_values("image_id")
     last = order[order["path"] != broken].iloc[[-1]]
-    first = converted(file_store, part(source, order.drop(last.index)))
-    whole = converted(file_store, source)
+    first = convert_source(file_store, subset(source, order.drop(last.index)))
+    whole = convert_source(file_store, source)
     rejected = read_table(file_store, whole, "rejects.parquet")
     assert list(rejected["item"]) == [broken]
     assert whole.counts["images"] == first.counts["images"] + 1
@@ -171,28 +173,32 @@ def test_rejects_are_taken_over_while_their_path_is_true(file_store, changeable,
     shutil.move(path, moved)
     name = moved.relative_to(changeable.root).as_posix()
     images = source.images.assign(path=source.images["path"].replace({broken: name}))
-    renamed = converted(file_store, part(replace(source, images=images), images[:-1]))
+    renamed = convert_source(file_store, subset(replace(source, images=images), images[:-1]))
     assert name in set(read_table(file_store, renamed, "rejects.parquet")["item"])
 
 
-def test_only_what_fits_is_taken(file_store, changeable, few):
-    whole = converted(file_store, changeable)
+def test_only_a_dataset_that_fits_is_reused(file_store, changeable, few):
+    whole = convert_source(file_store, changeable)
     other = CONFIG.model_copy(update={"geometry": Geometry(height=400, width=324)})
-    assert converted(file_store, few, other).files_like("shard-")[0].key.split("/")[2] != whole.id
-    # A few of many: mostly excluded shards would be read for nothing.
-    small = converted(file_store, part(changeable, changeable.images[:3]))
+    assert (
+        convert_source(file_store, few, other).files_like("shard-")[0].key.split("/")[2] != whole.id
+    )
+    # A few of many images: most records of the old shards would be excluded.
+    small = convert_source(file_store, subset(changeable, changeable.images[:3]))
     assert {file.key.split("/")[2] for file in small.files} == {small.id}
-    # Another size of shards is no other conversion.
+    # Another size of shards does not make another conversion.
     larger = CONFIG.model_copy(update={"shard_mb": 2})
-    fitting = converted(file_store, few, larger)
+    fitting = convert_source(file_store, few, larger)
     assert {file.key.split("/")[2] for file in fitting.files_like("shard-")} == {whole.id}
 
 
-@pytest.mark.parametrize("how", ["gone", "short"])
-def test_a_lost_old_shard_is_told_before_anything_is_published(file_store, changeable, few, how):
-    file = converted(file_store, few).files_like("shard-")[0]
+@pytest.mark.parametrize("how", ["missing", "short"])
+def test_a_lost_old_shard_is_an_error_before_anything_is_published(
+    file_store, changeable, few, how
+):
+    file = convert_source(file_store, few).files_like("shard-")[0]
     path = file_store.root / file.key
-    path.unlink() if how == "gone" else path.write_bytes(path.read_bytes()[:-1])
+    path.unlink() if how == "missing" else path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(RecordError, match=file.key) as caught:
-        converted(file_store, changeable)
+        convert_source(file_store, changeable)
     assert "store verify" in str(caught.value)

@@ -1,4 +1,4 @@
-"""The same pipeline on any runner: the same bytes, and faults that come back whole."""
+"""Every runner gives the same bytes, and its errors keep their parts."""
 
 import os
 from pathlib import Path
@@ -29,10 +29,10 @@ RUNNERS = {
     "processes": RunnerConfig(mode="processes", workers=2),
     "prism": RunnerConfig(runner="prism", options=(f"--prism_location={PRISM}",)),
 }
-SLOW = {"processes"}  # seconds for each worker's start
+SLOW = {"processes"}  # each worker takes seconds to start
 
 
-def named(*names):
+def runner_names(*names):
     return [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in names]
 
 
@@ -56,28 +56,30 @@ def both(store, source, runner):
 
 @pytest.fixture(scope="module")
 def reference(phantom_tables, tmp_path_factory, work):
-    """One worker, in a folder."""
+    """The files made by one worker, in a folder."""
     store = open_store(str(tmp_path_factory.mktemp("reference")))
     images, patches = both(store, phantom_tables, RUNNERS["one"])
     assert len(images.files_like("shard-")) > 4 and patches.counts["patches"] > 50
     return work.digests(store, "")
 
 
-@pytest.mark.parametrize("runner", named("two", "threads", "processes", "prism"), indirect=True)
-def test_a_runner_changes_no_byte(file_store, phantom_tables, reference, work, runner):
+@pytest.mark.parametrize(
+    "runner", runner_names("two", "threads", "processes", "prism"), indirect=True
+)
+def test_the_runner_changes_no_byte(file_store, phantom_tables, reference, work, runner):
     both(file_store, phantom_tables, runner)
     assert work.digests(file_store, "") == reference
 
 
 @pytest.mark.s3
-@pytest.mark.parametrize("runner", named("two", "processes"), indirect=True)
+@pytest.mark.parametrize("runner", runner_names("two", "processes"), indirect=True)
 def test_a_bucket_changes_no_byte(s3_environment, phantom_tables, reference, work, runner):
     store = open_store(f"s3://mammo-runners/{os.urandom(8).hex()}")
     both(store, phantom_tables, runner)
     assert work.digests(store, "") == reference
 
 
-@pytest.mark.parametrize("runner", named("processes"), indirect=True)
+@pytest.mark.parametrize("runner", runner_names("processes"), indirect=True)
 def test_progress_of_other_processes_is_shown(file_store, phantom_tables, runner, capsys):
     tables, options = arguments(phantom_tables, runner)
     images = convert(file_store, *tables, **options)
@@ -85,7 +87,7 @@ def test_progress_of_other_processes_is_shown(file_store, phantom_tables, runner
     assert f"[convert] {count}/{count} images" in capsys.readouterr().out
 
 
-def test_four_merged_partitions_change_no_byte(file_store, phantom_tables, reference, work):
+def test_four_partitions_change_no_byte(file_store, phantom_tables, reference, work):
     tables, options = arguments(phantom_tables, RUNNERS["one"])
     for number in (3, 1, 0, 2):
         convert_partition(file_store, *tables, Partition(number, 4), **options)
@@ -96,8 +98,8 @@ def test_four_merged_partitions_change_no_byte(file_store, phantom_tables, refer
     assert work.digests(file_store, "") == reference
 
 
-@pytest.mark.parametrize("runner", named("processes", "prism"), indirect=True)
-def test_a_fault_comes_back_whole(file_store, changeable, runner):
+@pytest.mark.parametrize("runner", runner_names("processes", "prism"), indirect=True)
+def test_an_error_keeps_its_parts(file_store, changeable, runner):
     name = changeable.images["path"].iloc[2]
     (changeable.root / name).write_bytes(b"changed")
     tables, options = arguments(changeable, runner)
@@ -108,7 +110,7 @@ def test_a_fault_comes_back_whole(file_store, changeable, runner):
     assert not [key for key in file_store.list("") if key.endswith("manifest.json")]
 
 
-def test_runners_by_name(tmp_path, monkeypatch):
+def test_runners_are_chosen_by_name(tmp_path, monkeypatch):
     flink = RunnerConfig(runner="flink", options=("--flink_master=host:8081",))
     assert flink.runner == RunnerConfig(runner="FlinkRunner").runner == "FlinkRunner"
     assert {"--runner=FlinkRunner", "--flink_master=host:8081"} <= set(flink.flags())

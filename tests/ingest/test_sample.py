@@ -1,4 +1,4 @@
-"""`sample`: what is published, by what id."""
+"""`sample`: what it publishes, and under which id."""
 
 import io
 from collections import Counter
@@ -29,7 +29,7 @@ def patches_of(store, manifest):
     ]
 
 
-def test_records_and_table_tell_the_same(store, phantom_tables, work):
+def test_the_table_describes_the_records(store, phantom_tables, work):
     images = work.convert(store, phantom_tables)
     manifest = run(store, images)
     table = read_table(store, manifest, "patches.parquet")
@@ -60,29 +60,29 @@ def test_records_and_table_tell_the_same(store, phantom_tables, work):
 
 
 def test_workers_change_no_bytes(tmp_path, phantom_tables, work):
-    told = []
+    digests = []
     for workers in (1, 2):
         store = open_store(str(tmp_path / str(workers)))
         images = work.convert(store, phantom_tables, height=432, width=324)
         assert len(run(store, images, workers=workers).files_like("shard-")) > 2
-        told.append(work.digests(store, ""))
-    assert told[0] == told[1]
+        digests.append(work.digests(store, ""))
+    assert digests[0] == digests[1]
 
 
 def test_the_patches_of_an_image_do_not_depend_on_the_others(tmp_path, phantom_tables, work):
     from dataclasses import replace
 
     few = replace(phantom_tables, images=phantom_tables.images[:3])
-    found = []
+    contents = []
     for name, source in (("all", phantom_tables), ("few", few)):
         store = open_store(str(tmp_path / name))
         patches = patches_of(store, run(store, work.convert(store, source)))
         chosen = set(few.images["image_id"])
-        found.append([patch.to_bytes() for patch in patches if patch.image_id in chosen])
-    assert found[0] == found[1] and found[0]
+        contents.append([patch.to_bytes() for patch in patches if patch.image_id in chosen])
+    assert contents[0] == contents[1] and contents[0]
 
 
-def test_the_id_follows_numbers_seed_and_images(file_store, phantom_tables, work):
+def test_the_id_depends_on_settings_seed_and_images(file_store, phantom_tables, work):
     images = work.convert(file_store, phantom_tables)
     other = images.model_copy(update={"id": "other"})
     ids = {
@@ -94,9 +94,9 @@ def test_the_id_follows_numbers_seed_and_images(file_store, phantom_tables, work
     assert len(ids) == 4
 
 
-def test_what_could_not_be_sampled_is_listed(file_store, phantom_tables, work):
+def test_images_with_too_few_patches_are_listed(file_store, phantom_tables, work):
     images = work.convert(file_store, phantom_tables)
-    # A patch larger than the image: no background of which 90% is breast.
+    # A patch is larger than the image: no background patch is 90% breast.
     config = SamplingConfig(
         patch_size=128, lesion_patches=1, background_patches=2, breast_share=0.9
     )
@@ -108,7 +108,7 @@ def test_what_could_not_be_sampled_is_listed(file_store, phantom_tables, work):
     assert manifest.counts["patches"] == manifest.counts["lesion"] == len(phantom_tables.lesions)
 
 
-def test_no_patches_are_tables_without_rows(file_store, phantom_tables, work):
+def test_no_patches_give_tables_without_rows(file_store, phantom_tables, work):
     from dataclasses import replace
 
     images = work.convert(file_store, replace(phantom_tables, lesions=phantom_tables.lesions[:0]))
@@ -117,7 +117,7 @@ def test_no_patches_are_tables_without_rows(file_store, phantom_tables, work):
     assert list(read_table(file_store, manifest, "patches.parquet")["patch_id"]) == []
 
 
-def test_one_flipped_byte_of_a_shard_is_told_with_its_key(store, phantom_tables, work):
+def test_the_error_of_a_flipped_byte_names_the_shard(store, phantom_tables, work):
     images = work.convert(store, phantom_tables)
     key = images.files_like("shard-")[0].key
     data = bytearray(store.read(key))
