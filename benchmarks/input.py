@@ -35,8 +35,8 @@ def _reading(folder: Path, images: int, rounds: int, sender: Any) -> None:
     from mammo_core.preprocessing import Geometry, Preprocessing
     from mammo_core.store import open_store
     from mammo_core.training import AugmentationConfig, FitConfig, StageConfig
-    from mammo_core.training.augmentation import draw
-    from mammo_core.training.feeding import training_steps
+    from mammo_core.training.augmentation import draw_parameters
+    from mammo_core.training.batches import training_batches
     from mammo_core.training.prefetch import prefetch
 
     store = open_store(str(folder))
@@ -58,14 +58,14 @@ def _reading(folder: Path, images: int, rounds: int, sender: Any) -> None:
         )
 
         def epoch(number: int) -> int:
-            made = training_steps(
+            made = training_batches(
                 source, number, preprocessing.to_network, config, 1, ("neg", "pos"), 1
             )
             seen = 0
             with closing(prefetch(made)) as ready:
                 for step in ready:
                     if not augmented:
-                        draw(augmentation, 1, step.ids, number, 1)
+                        draw_parameters(augmentation, 1, step.ids, number, 1)
                     seen += step.count
             return seen
 

@@ -12,7 +12,7 @@ JAX on a GPU.
 
     PYTHONPATH=. .venv/bin/python benchmarks/train_step.py [--json] [--quick]
         [--backend tensorflow|jax] [--precision float32|mixed_bfloat16] [--batch N]
-        [--networks resnet50 vgg16] [--find-batch-size] [--rematerialise]
+        [--networks resnet50 vgg16] [--find-batch-size] [--rematerialize]
 """
 
 import argparse
@@ -106,7 +106,7 @@ def measure_one(
     precision: str,
     rounds: int,
     peak: float | None,
-    rematerialise: bool,
+    rematerialize: bool,
 ) -> list[dict[str, Any]]:
     """Forward, training, and training with augmentation of one network."""
     import numpy as np
@@ -114,10 +114,11 @@ def measure_one(
     from mammo_core.models import HeadConfig, NetworkConfig, build_patch_network, to_whole_image
     from mammo_core.models.description import describe
     from mammo_core.training import AugmentationConfig, FitConfig, HardwareConfig, StageConfig
-    from mammo_core.training.augmentation import augment, draw
-    from mammo_core.training.fit import compiled, precision_of
-    from mammo_core.training.prediction import choose_compiler
-    from mammo_core.training.views import to_channels
+    from mammo_core.training.augmentation import augment, draw_parameters
+    from mammo_core.models.precision import compute_in
+    from mammo_core.training.trainer import compile_trainer
+    from mammo_core.training.prediction import set_jit_compile
+    from mammo_core.training.inputs import to_channels
 
     shape = SIZE if whole else PATCH
     model = build_patch_network(NetworkConfig(name=network, dropout=0.5), PATCH, 5, 0)
@@ -134,12 +135,12 @@ def measure_one(
     ids = [str(number) for number in range(batch)]
     ready = to_channels(images, 3)
     rows = []
-    with precision_of(model, precision):
-        choose_compiler(model)
-        trainer = compiled(model, stage, config, HardwareConfig(rematerialise=rematerialise))
+    with compute_in(model, precision):
+        set_jit_compile(model)
+        trainer = compile_trainer(model, stage, config, HardwareConfig(rematerialize=rematerialize))
 
         def augmented() -> Any:
-            drawn = draw(augmentation, 0, ids, 0, 3)
+            drawn = draw_parameters(augmentation, 0, ids, 0, 3)
             return to_channels(augment(images, drawn, augmentation), 3)
 
         ways: dict[str, tuple[Callable[[], Any], int]] = {
@@ -181,7 +182,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--quick", action="store_true", help="patches only, one round")
     parser.add_argument(
-        "--rematerialise", action="store_true", help="keep only what passes between blocks"
+        "--rematerialize", action="store_true", help="keep only what passes between blocks"
     )
     parser.add_argument(
         "--find-batch-size", action="store_true", help="the largest that trains, by doubling"
@@ -199,13 +200,13 @@ def main() -> None:
         for whole in (False,) if told.quick else (False, True):
             batch = whole_batch if whole else (16 if gpu else 4) * whole_batch
             if told.find_batch_size and whole:
-                batch = find_batch(network, precision, told.rematerialise)
-            rows += measure_one(network, whole, batch, precision, rounds, peak, told.rematerialise)
+                batch = find_batch(network, precision, told.rematerialize)
+            rows += measure_one(network, whole, batch, precision, rounds, peak, told.rematerialize)
     found = {
         "device": device,
         "backend": told.backend,
         "precision": precision,
-        "rematerialise": told.rematerialise,
+        "rematerialize": told.rematerialize,
         "peak_tflops": round(peak / 1e12, 3) if peak else None,
         "peak_from": "data sheet" if gpu else "matrix product of 2048 in this run",
         "cores": len(os.sched_getaffinity(0)),
@@ -229,7 +230,7 @@ def main() -> None:
         )
 
 
-def find_batch(network: str, precision: str, rematerialise: bool) -> int:
+def find_batch(network: str, precision: str, rematerialize: bool) -> int:
     """The largest batch of whole images that trains on this device."""
     from mammo_core.models import HeadConfig, NetworkConfig, build_patch_network, to_whole_image
     from mammo_core.training import FitConfig, HardwareConfig, StageConfig
@@ -239,7 +240,7 @@ def find_batch(network: str, precision: str, rematerialise: bool) -> int:
     model = to_whole_image(model, HeadConfig(**HEADS[network]), SIZE, classes=2, seed=0)
     stage = StageConfig(learning_rate=1e-5, epochs=1)
     config = FitConfig(stages=(stage,), precision=precision)
-    hardware = HardwareConfig(rematerialise=rematerialise)
+    hardware = HardwareConfig(rematerialize=rematerialize)
     return find_batch_size(model, config, SIZE, hardware=hardware)
 
 

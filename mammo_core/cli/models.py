@@ -80,13 +80,13 @@ def verify_model(
     The signature is checked against the key you give, never against one of the package, and
     nothing is asked of the network. Without a key it is only told whether there is one.
     """
-    from mammo_core.packaging import selfcheck, verify
+    from mammo_core.packaging import self_check, verify
     from mammo_core.registry import resolve
 
     folder = resolve(uri)
     manifest = verify(folder, public_key)
     signed = manifest.signed_by != "unsigned"
-    result = selfcheck(folder) if run else None
+    result = self_check(folder) if run else None
     if as_json:
         told = {
             "name": manifest.name,
@@ -131,14 +131,14 @@ def push_package(
     No gate is asked: that is for the pipeline. The package must reproduce its expected
     outputs in a process of its own first.
     """
-    from mammo_core.packaging import check_in_fresh_process, verify
+    from mammo_core.packaging import verify_in_new_process, verify
     from mammo_core.registry import push
     from mammo_core.registry.kubeflow import ModelRegistry
     from mammo_core.store import open_store
 
     registry = ModelRegistry.from_environment()
     manifest = verify(folder, public_key)
-    check_in_fresh_process(folder)
+    verify_in_new_process(folder)
     model = name or manifest.name
     done = push(open_store(store), folder, model, public_key=public_key)
     typer.echo(f"{'pushed' if done.new else 'found'} {done.uri}")
@@ -237,7 +237,8 @@ def describe_model(
     from mammo_core.registry import resolve
 
     import_keras()
-    from mammo_core.models.printout import as_text, describe_named, parse_precision, parse_size
+    from mammo_core.models.precision import parse_precision
+    from mammo_core.models.printout import describe_named, format_description, parse_size
 
     if "/" in name and not name.endswith(".keras"):
         name = str(resolve(name) / "model.keras")
@@ -250,7 +251,7 @@ def describe_model(
         precision=parse_precision(precision),
         memory_gib=memory,
     )
-    typer.echo(json.dumps(told, indent=2) if as_json else as_text(told, every_layer=every_layer))
+    typer.echo(json.dumps(told, indent=2) if as_json else format_description(told, every_layer=every_layer))
 
 
 @app.command("find-batch-size")

@@ -10,15 +10,15 @@ from mammo_core.models.config import VIEWS
 
 
 def average(models: Sequence[keras.Model], weights: Sequence[float]) -> keras.Model:
-    """Make one classifier of several.
+    """Combine several classifiers into one.
 
     Args:
-        models: Each `(n, H, W, channels) float32 -> (n, classes) float32, [0, 1]`, all of the
-            same shapes; or all of two views, `cc` and `mlo`.
-        weights: One for each model, above 0; only their ratios matter.
+        models: Each `(n, H, W, channels) float32 -> (n, classes) float32, [0, 1]`, all with
+            the same shapes; or all with two views, `cc` and `mlo`.
+        weights: One per model, above 0; only their ratios matter.
 
     Returns:
-        A model of the same shapes: the weighted mean of the probabilities, in float32.
+        A model with the same shapes: the weighted mean of the probabilities, in float32.
 
     Raises:
         ModelError: There is no model, the shapes differ, or a weight is missing.
@@ -29,20 +29,20 @@ def average(models: Sequence[keras.Model], weights: Sequence[float]) -> keras.Mo
     if len(shapes) != 1 or len(weights) != len(models) or min(weights) <= 0:
         raise ModelError(
             "These networks cannot be averaged",
-            expected="networks of the same input and output, each with a weight above 0",
+            expected="networks with the same inputs and outputs, each with a weight above 0",
             received=f"{len(models)} networks of shapes {sorted(map(str, shapes))}, "
             f"weights {list(weights)}",
-            hint="networks of 1 and of 3 channels, or of one view and of two, cannot be mixed",
+            hint="Networks with 1 and 3 channels, or with one view and two, cannot be mixed",
         )
     shape, *other = [tensor.shape[1:] for tensor in models[0].inputs]
     names = VIEWS if other else ("pixels",)
-    given = [keras.Input(shape, name=name) for name in names]
-    inputs = given if other else given[0]
+    views = [keras.Input(shape, name=name) for name in names]
+    inputs = views if other else views[0]
     parts = []
     for number, (model, weight) in enumerate(zip(models, weights, strict=True), start=1):
         name = f"member{number}_{model.name}"
-        taken = model.inputs if other else model.inputs[0]
-        member = keras.Model(taken, model.outputs[0], name=name)
+        member_inputs = model.inputs if other else model.inputs[0]
+        member = keras.Model(member_inputs, model.outputs[0], name=name)
         share = layers.Rescaling(
             weight / sum(weights), dtype="float32", name=f"member{number}_share"
         )

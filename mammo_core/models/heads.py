@@ -1,4 +1,4 @@
-"""What is put on a patch network's features to classify a whole image."""
+"""The layers added to a patch network's features to classify a whole image."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,17 +7,19 @@ import keras
 from keras import layers
 
 from mammo_core.models.config import HeadConfig, HeatmapConfig
-from mammo_core.models.seeds import layer_seed
+from mammo_core.models.layers import layer_seed, softmax_layer
 
 
 @dataclass(frozen=True)
 class Head:
-    """Adds a head's layers (original-system.md §6.1).
+    """Adds the layers of a head.
+
+    docs/original-system.md, "From patch network to whole-image classifier".
 
     Attributes:
-        config: Which.
-        seed: Decides the random weights.
-        dtype: The layers' precision; the last ones, to the probabilities, are float32.
+        config: The head.
+        seed: Determines the random weights.
+        dtype: Precision of the layers; those from the logits on are float32.
     """
 
     config: HeadConfig
@@ -25,13 +27,13 @@ class Head:
     dtype: Any
 
     def features(self, x: Any) -> Any:
-        """Bring a feature map to one vector an image.
+        """Reduce a feature map to one vector per image.
 
         Args:
             x: `(n, rows, cols, filters)`.
 
         Returns:
-            `(n, features)`; with a shortcut a pair: behind the dense layers, and before them.
+            `(n, features)`; with a shortcut a pair: after the dense layers and before them.
         """
         if self.config.kind == "fc":
             return self._dense(x)
@@ -43,9 +45,9 @@ class Head:
         return self._dropout(x, "head_average_pool")
 
     def classify(self, x: Any, classes: int) -> Any:
-        """Give the probabilities of the classes, `(n, classes) float32`, for `features`."""
+        """Return the class probabilities `(n, classes) float32, [0, 1]` of `features`."""
         if not isinstance(x, tuple):
-            return softmax(classes, self.seed)(x)
+            return softmax_layer(classes, self.seed)(x)
         logits = [
             layers.Dense(
                 classes,
@@ -59,12 +61,12 @@ class Head:
         return layers.Activation("softmax", dtype="float32", name="predictions")(total)
 
     def heatmap(self, x: Any, config: HeatmapConfig, classes: int) -> Any:
-        """Classify each place; its dense layer wants the patch classifier's weights.
+        """Classify each position; its dense layer needs the patch classifier's weights.
 
         Args:
             x: `(n, rows, cols, filters)`.
             config: Pools and activation.
-            classes: Of the patch classifier.
+            classes: Number of classes of the patch classifier.
 
         Returns:
             `(n, rows', cols', classes)`.
@@ -81,7 +83,7 @@ class Head:
         return x
 
     def _residual(self, x: Any, block: str, depth: int, units: int) -> Any:
-        """Post-activation bottlenecks; the first halves the map and projects its shortcut."""
+        """Add post-activation bottlenecks; the first halves the map and projects its shortcut."""
         wide = depth * self.config.enlarge
         for unit in range(1, units + 1):
             name, stride = f"{block}_unit{unit}", 2 if unit == 1 else 1
@@ -98,14 +100,14 @@ class Head:
         return x
 
     def _vgg(self, x: Any, block: str, depth: int, units: int) -> Any:
-        """3x3 convolutions, then a 2x2 max pool."""
+        """Add 3x3 convolutions, then a 2x2 max pool."""
         for unit in range(1, units + 1):
             name = f"{block}_unit{unit}"
             x = self._activation(self._convolution(x, name, depth, 3), name)
         return layers.MaxPooling2D(2, dtype=self.dtype, name=f"{block}_pool")(x)
 
     def _dense(self, x: Any) -> Any:
-        """Dense layers, each with half the units of the one before."""
+        """Add dense layers, each with half the units of the previous one."""
         flat = layers.Flatten(dtype=self.dtype, name="head_flatten")(x)
         x = self._dropout(flat, "head_flatten")
         for number, units in enumerate(self.config.fc_units, start=1):
@@ -114,7 +116,7 @@ class Head:
             x = layers.Dense(
                 units, kernel_initializer=initializer, dtype=self.dtype, name=f"{name}_dense"
             )(x)
-            x = self._activation(self._normal(x, name), name)
+            x = self._activation(self._batch_norm(x, name), name)
         return (x, flat) if self.config.shortcut else x
 
     def _convolution(self, x: Any, name: str, filters: int, size: int, stride: int = 1) -> Any:
@@ -127,9 +129,9 @@ class Head:
             dtype=self.dtype,
             name=f"{name}_conv",
         )(x)
-        return self._normal(x, name)
+        return self._batch_norm(x, name)
 
-    def _normal(self, x: Any, name: str) -> Any:
+    def _batch_norm(self, x: Any, name: str) -> Any:
         return layers.BatchNormalization(
             momentum=self.config.momentum, dtype=self.dtype, name=f"{name}_bn"
         )(x)
@@ -147,14 +149,3 @@ class Head:
 
     def _initializer(self, name: str) -> Any:
         return keras.initializers.HeNormal(layer_seed(self.seed, name))
-
-
-def softmax(classes: int, seed: int) -> Any:
-    """Return the last layer of a classifier: dense, softmax, always float32."""
-    return layers.Dense(
-        classes,
-        activation="softmax",
-        kernel_initializer=keras.initializers.GlorotUniform(layer_seed(seed, "predictions")),
-        dtype="float32",
-        name="predictions",
-    )

@@ -1,26 +1,26 @@
-"""What `mammo models describe` tells."""
+"""The output of `mammo models describe`."""
 
 import re
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import keras
 from pydantic import ValidationError
 
 from mammo_core.errors import MammoError, RecipeError
-from mammo_core.models.config import HeadConfig, NetworkConfig, NetworkName
+from mammo_core.models.build import build_patch_network
+from mammo_core.models.config import HeadConfig, NetworkConfig
 from mammo_core.models.description import (
-    as_json,
     at_size,
     batch_that_fits,
-    contract,
     describe,
+    input_contract,
     layer_rows,
     outer_rows,
+    row_json,
 )
-from mammo_core.models.networks import build_patch_network
 from mammo_core.models.precision import Precision, with_precision
-from mammo_core.models.registry import NETWORKS, network_of
+from mammo_core.models.registry import NETWORKS, network_names, network_of
 from mammo_core.models.shapes import shape_table
 from mammo_core.models.storage import load_model
 from mammo_core.models.whole_image import to_whole_image
@@ -32,32 +32,19 @@ _GIB = 2**30
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Read `1152x896`, rows before columns.
+    """Parse a size like `1152x896`, rows before columns.
 
     Raises:
-        RecipeError: The text is no size.
+        RecipeError: The text is not a size.
     """
-    found = re.fullmatch(r"([1-9]\d{0,4})[xX×]([1-9]\d{0,4})", text.strip())
-    if not found:
+    match = re.fullmatch(r"([1-9]\d{0,4})[xX×]([1-9]\d{0,4})", text.strip())
+    if not match:
         raise RecipeError(
-            f"{text!r} is no size", expected="rows and columns, like 1152x896", received=repr(text)
+            f"{text!r} is not a size",
+            expected="rows and columns, like 1152x896",
+            received=repr(text),
         )
-    return int(found[1]), int(found[2])
-
-
-def parse_precision(text: str) -> Precision:
-    """Read a precision.
-
-    Raises:
-        RecipeError: There is no such precision.
-    """
-    if text not in get_args(Precision):
-        raise RecipeError(
-            f"There is no precision {text}",
-            expected=f"one of {', '.join(get_args(Precision))}",
-            received=text,
-        )
-    return text  # type: ignore[return-value]
+    return int(match[1]), int(match[2])
 
 
 def describe_named(
@@ -70,87 +57,95 @@ def describe_named(
     precision: Precision = "float32",
     memory_gib: float = 16.0,
 ) -> dict[str, Any]:
-    """Build a network of the registry, or read a file, and describe it.
+    """Build a registered network, or load a file, and describe it.
 
     Args:
-        name: A network, or a `.keras` file.
+        name: A registered network, or a `.keras` file.
         size: `(H, W)` of the input, pixels; 224x224, or 1152x896 with a head.
         head: In the paper's notation (`HeadConfig.parse`); None for the patch classifier.
         topology: `today` or `keras2`.
-        classes: 5, or 2 with a head.
+        classes: Number of classes; by default 5, or 2 with a head.
         precision: Of the layers.
-        memory_gib: Memory that a batch should fit into, GiB.
+        memory_gib: Memory for a batch, GiB.
 
     Returns:
-        What `describe` tells, and `layers` (a list), `outer_layers`, `contract`, `shapes`
+        The result of `describe`, and `layers` (a list), `outer_layers`, `contract`, `shapes`
         (whole-image networks), `memory_gib`, `precision`, `batch_training` and
         `batch_inference`.
 
     Raises:
-        RecipeError: No such network, head or size.
+        RecipeError: There is no such network, head or size.
         ModelError: The network cannot take that size.
     """
     if name.endswith(".keras"):
         if head is not None or topology != "today" or classes is not None:
             raise RecipeError(
                 f"{Path(name).name} is a model already",
-                expected="no head, topology or classes beside a file",
+                expected="a file without head, topology or classes",
                 received="some of them",
             )
         model, shapes = load_model(Path(name)), None
     else:
-        model, shapes = _built(name, size, head, topology, classes)
+        model, shapes = _build(name, size, head, topology, classes)
     size = size or (_WHOLE if head else _PATCH)
     model = at_size(model, size)
     if precision != "float32":
         model = with_precision(model, precision)
-    told = describe(model)
+    description = describe(model)
     rows = layer_rows(model)
-    known = _network_name(model)
+    network = _network_name(model)
     memory = int(memory_gib * _GIB)
-    sized = told["training_bytes"] is not None
+    sized = description["training_bytes"] is not None
     return {
-        **told,
-        "name": known or told["name"],
+        **description,
+        "name": network or description["name"],
         "precision": precision,
-        "contract": contract(known) if known else None,
-        "layers": [as_json(row) for row in rows],
-        "outer_layers": [as_json(row) for row in outer_rows(model)] if known else None,
+        "contract": input_contract(network) if network else None,
+        "layers": [row_json(row) for row in rows],
+        "outer_layers": [row_json(row) for row in outer_rows(model)] if network else None,
         "shapes": shapes,
         "memory_gib": memory_gib,
-        "batch_training": batch_that_fits(told, memory, training=True) if sized else None,
-        "batch_inference": batch_that_fits(told, memory, training=False) if sized else None,
+        "batch_training": batch_that_fits(description, memory, training=True) if sized else None,
+        "batch_inference": batch_that_fits(description, memory, training=False) if sized else None,
     }
 
 
-def as_text(told: dict[str, Any], *, every_layer: bool = False) -> str:
-    """Print what `describe_named` returned.
+def format_description(description: dict[str, Any], *, every_layer: bool = False) -> str:
+    """Format the result of `describe_named` as text.
 
     Args:
-        told: That.
-        every_layer: Whether with each layer of the patch network.
+        description: The result.
+        every_layer: Whether to list each layer of the patch network.
     """
-    height, width, channels = told["input_shape"]
-    lines = [f"{told['name']}  {height}x{width}x{channels}, {told['precision']}"]
-    if asked := told["contract"]:
+    height, width, channels = description["input_shape"]
+    lines = [f"{description['name']}  {height}x{width}x{channels}, {description['precision']}"]
+    if contract := description["contract"]:
         lines.append(
-            f"input          grey in {asked['channels']} equal channels, full white "
-            f"{asked['scale']:g}, less the mean {asked['mean']}; "
-            f"patches from {asked['minimum_size']} pixels"
+            f"input          gray in {contract['channels']} equal channels, white "
+            f"{contract['scale']:g}, minus the mean {contract['mean']}; "
+            f"patches from {contract['minimum_size']} pixels"
         )
     lines += [
-        f"layers         {len(told['layers'])}",
-        f"parameters     {told['parameters']:,} ({told['trainable_parameters']:,} trainable)",
-        f"multiply-adds  {told['multiply_adds'] / 1e9:.2f} G ({told['flops'] / 1e9:.2f} GFLOP)",
-        f"activations    {told['training_bytes'] / 1e6:,.0f} MB an image kept for training, "
-        f"{told['inference_bytes'] / 1e6:,.0f} MB alive at a time for inference",
-        f"batch          {told['batch_training']:,} for training with Adam, "
-        f"{told['batch_inference']:,} for inference, in {told['memory_gib']:g} GiB",
+        f"layers         {len(description['layers'])}",
+        f"parameters     {description['parameters']:,} "
+        f"({description['trainable_parameters']:,} trainable)",
+        f"multiply-adds  {description['multiply_adds'] / 1e9:.2f} G "
+        f"({description['flops'] / 1e9:.2f} GFLOP)",
+        f"activations    {description['training_bytes'] / 1e6:,.0f} MB per image for training, "
+        f"{description['inference_bytes'] / 1e6:,.0f} MB at a time for inference",
+        f"batch          {description['batch_training']:,} for training with Adam, "
+        f"{description['batch_inference']:,} for inference, in {description['memory_gib']:g} GiB",
     ]
-    if told["shapes"]:
-        way = " -> ".join(f"{row['step']} {row['rows']}x{row['columns']}" for row in told["shapes"])
-        lines.append(f"sizes          {way}")
-    rows = told["layers"] if every_layer or not told["outer_layers"] else told["outer_layers"]
+    if description["shapes"]:
+        path = " -> ".join(
+            f"{row['step']} {row['rows']}x{row['columns']}" for row in description["shapes"]
+        )
+        lines.append(f"sizes          {path}")
+    rows = (
+        description["layers"]
+        if every_layer or not description["outer_layers"]
+        else description["outer_layers"]
+    )
     lines += ["", f"{'layer':<34}{'class':<24}{'output':<18}{'parameters':>12}{'MMAC':>12}"]
     for row in rows:
         shape = "x".join(map(str, row["output_shape"]))
@@ -161,29 +156,29 @@ def as_text(told: dict[str, Any], *, every_layer: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _built(
+def _build(
     name: str,
     size: tuple[int, int] | None,
     head: str | None,
     topology: str,
     classes: int | None,
 ) -> tuple[keras.Model, list[dict[str, Any]] | None]:
-    if name not in get_args(NetworkName):
+    if name not in network_names():
         raise RecipeError(
             f"There is no network {name}",
-            expected=f"one of {', '.join(get_args(NetworkName))}, or a .keras file",
+            expected=f"one of {', '.join(network_names())}, or a .keras file",
             received=name,
         )
     try:
         config = NetworkConfig(name=name, topology=topology)  # type: ignore[arg-type]
         whole = HeadConfig.parse(head) if head else None
     except ValueError as error:
-        faults = error.errors() if isinstance(error, ValidationError) else [{"msg": str(error)}]
+        errors = error.errors() if isinstance(error, ValidationError) else [{"msg": str(error)}]
         raise RecipeError(
-            f"{name} cannot be built so",
+            f"{name} cannot be built with these options",
             expected="a topology today or keras2, and a head like [512-512-1024]x2, 512x1 "
             "or heatmap+fc16-8+shortcut",
-            received="; ".join(fault["msg"] for fault in faults),
+            received="; ".join(each["msg"] for each in errors),
         ) from error
     network = NETWORKS[config.network]
     if whole is None:

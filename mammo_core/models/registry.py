@@ -1,8 +1,15 @@
-"""The networks we can build, and what each asks of its input."""
+"""The registry of patch networks: what each is called, how it is built, what input it takes.
+
+A network is one module in `networks/`, which registers it when imported; code outside this
+library registers its own with `register_network`. Nothing here imports Keras, so recipes can be
+read without it: a builder imports Keras when it is called.
+"""
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pkgutil import iter_modules
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -11,13 +18,13 @@ from mammo_core.errors import ModelError
 
 @dataclass(frozen=True)
 class Window:
-    """A convolution or pool on the way from the pixels to the features.
+    """A convolution or pool between the pixels and the features.
 
     Attributes:
         size: Side of the kernel, in cells of its input.
         stride: Cells of its input from one output to the next.
-        padding: `(before, after)`, or `"same"`: as TensorFlow pads, so that `stride` divides
-            the input rounded up.
+        padding: `(before, after)`, or `"same"`: as TensorFlow pads, so that there are as many
+            outputs as strides in the input, rounded up.
     """
 
     size: int
@@ -25,38 +32,63 @@ class Window:
     padding: tuple[int, int] | Literal["same"] = (0, 0)
 
     def pads(self, side: int) -> tuple[int, int]:
-        """Return the padding before and after an input of so many cells."""
+        """Return the padding before and after an input of this many cells."""
         if self.padding != "same":
             return self.padding
         total = max((-(-side // self.stride) - 1) * self.stride + self.size - side, 0)
         return total // 2, total - total // 2
 
     def outputs(self, side: int) -> int:
-        """Return the cells left of an input of so many; 0 where the kernel does not fit."""
+        """Return the number of outputs for an input of this many cells; 0 if it is too small."""
         return max((side + sum(self.pads(side)) - self.size) // self.stride + 1, 0)
 
 
 @dataclass(frozen=True)
-class Network:
-    """A patch network's contract.
-
-    Its input is a grey image in `channels` equal channels: full white is `scale`, and the
-    mean pixel of the training images has been taken away (`Preprocessing` does both).
+class Application:
+    """A network of `keras.applications`, and how its layers are named here.
 
     Attributes:
-        name: Name in the registry; also the Keras model's name.
+        builder: Name of the function in `keras.applications`.
+        options: Further arguments of the builder.
+        rename: Returns our name for a layer; the same name by default.
+        blocks_of: Returns the block of each layer of the Keras model, in graph order, for a
+            network whose layer names do not show where a block begins; called with the
+            `Network` and the Keras model. None: a block begins at its first named layer.
+    """
+
+    builder: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    rename: Callable[[str], str] = str
+    blocks_of: "Callable[[Network, Any], list[str]] | None" = None
+
+
+@dataclass(frozen=True)
+class Network:
+    """A patch network: how it is built and the input it takes.
+
+    The input is a gray image in `channels` equal channels, where white is `scale` and the mean
+    pixel of the training images has been subtracted (`Preprocessing` does both).
+
+    Attributes:
+        name: Name in the registry and of the Keras model.
         channels: Channels of the input.
-        path: Windows from the input to the features, without those that keep every cell in
-            its place (3x3 at stride 1, padded).
-        feature: Layer whose output the whole-image network keeps.
-        members: Block names from low to high, each with a pattern of its layers' names.
-        top: Blocks that the second stage of training opens (original-system.md §5).
-        application: The builder in `keras.applications`, where the network comes from there.
-        imagenet: Whether ImageNet weights exist.
-        divisor: A first layer of the network divides the input by it, so that the spread is
-            what its ImageNet weights saw; 1 adds no layer.
-        pooled: Cells that the patch classifier's own average pool takes together before the
-            global one; 1 where it has none.
+        path: Windows between the input and the features, except those that keep every cell
+            where it is (3x3, stride 1, padded).
+        feature: Name of the layer whose output the whole-image network uses.
+        members: Block names from low to high, each with a pattern of its layer names.
+        top: Blocks that the training stage `top` trains.
+        build: Builds the network up to its features from `(network, seed)`; every random weight
+            depends on the seed only. None: `application` is copied.
+        application: The network of `keras.applications` that this one is; None for others.
+        imagenet: The application whose ImageNet weights fit this network, or None.
+        imagenet_names: Returns our layer name for a layer of `imagenet`; None: the layers are
+            matched by order.
+        divisor: A first layer divides the input by this, so that its spread is the one the
+            ImageNet weights were trained on; 1 adds no layer.
+        pooled: Cells that the patch classifier averages before its global pool; 1 for none.
+        pool_name: Name of the global pool.
+        keras2: Registry name of this network as Keras 2.0.8 built it; None if the original
+            system did not have it.
     """
 
     name: str
@@ -65,10 +97,14 @@ class Network:
     feature: str
     members: tuple[tuple[str, str], ...]
     top: tuple[str, ...]
-    application: str | None = None
-    imagenet: bool = False
+    build: "Callable[[Network, int], Any] | None" = None
+    application: Application | None = None
+    imagenet: Application | None = None
+    imagenet_names: Callable[[str], str] | None = None
     divisor: float = 1.0
     pooled: int = 1
+    pool_name: str = "average_pool"
+    keras2: str | None = None
 
     scale = 255.0
 
@@ -89,40 +125,141 @@ class Network:
     def minimum(self) -> int:
         """Smallest side of a patch, in pixels.
 
-        Below it the original's global average was one over no cells: NaN.
+        Below it there is no cell to average, and the original returned NaN.
         """
         return next(side for side in _sides(self.stride) if self.cells(side) >= self.pooled)
 
     @property
-    def first_centre(self) -> float:
-        """Pixel index at the centre of feature cell 0, of sides that the stride divides."""
-        return self.centre(64 * self.stride)
+    def first_center(self) -> float:
+        """Pixel index of the center of feature cell 0, for sides divisible by the stride."""
+        return self.center(64 * self.stride)
 
     def cells(self, side: int) -> int:
-        """Return how many feature cells a side of so many pixels gives."""
+        """Return the number of feature cells along a side of this many pixels."""
         for window in self.path:
             side = window.outputs(side)
         return side
 
-    def centre(self, side: int) -> float:
-        """Return the pixel index at the centre of feature cell 0.
+    def center(self, side: int) -> float:
+        """Return the pixel index of the center of feature cell 0.
 
-        Explicit padding gives the same for every side; "same" pads by what is left over.
+        With explicit padding it is the same for every side; "same" padding depends on the
+        remainder.
         """
-        stride, centre = 1, 0.0
+        stride, center = 1, 0.0
         for window in self.path:
-            centre += stride * ((window.size - 1) / 2 - window.pads(side)[0])
+            center += stride * ((window.size - 1) / 2 - window.pads(side)[0])
             stride *= window.stride
             side = window.outputs(side)
-        return centre
+        return center
 
     def smallest(self, cells: int) -> int:
-        """Return the smallest side, in pixels, that gives so many feature cells."""
+        """Return the smallest side, in pixels, with at least this many feature cells."""
         return next(side for side in _sides(1) if self.cells(side) >= cells)
 
     def block_of(self, layer: str) -> str | None:
-        """Return the block that a layer's name belongs to; None for layers of the head."""
+        """Return the block that a layer name belongs to; None for layers of the head."""
         return next((name for name, rule in self.members if re.fullmatch(rule, layer)), None)
+
+
+# Derived models append these endings to the name of their network.
+_NAME = re.compile(r"[a-z][a-z0-9_]*(?<!_whole)(?<!_heatmap)(?<!_two_view)")
+_REGISTERED: dict[str, Network] = {}
+
+#: Every registered network by name.
+NETWORKS: Mapping[str, Network] = MappingProxyType(_REGISTERED)
+
+
+def register_network(network: Network) -> Network:
+    """Add a network to the registry, so that recipes and commands can name it.
+
+    Args:
+        network: The network. Registering the same one again has no effect.
+
+    Returns:
+        The same network.
+
+    Raises:
+        ModelError: The name is taken or cannot be used, there is no builder, or a top block is
+            unknown.
+    """
+    taken = NETWORKS.get(network.name)
+    if taken is not None and taken != network:
+        raise _registration_error(network, "a name that is not taken", repr(network.name))
+    if not _NAME.fullmatch(network.name):
+        raise _registration_error(
+            network,
+            "a name of lower-case letters, digits and _, not ending like a derived model "
+            "(_whole, _heatmap, _two_view)",
+            repr(network.name),
+        )
+    if (network.build is None) == (network.application is None):
+        received = "neither" if network.build is None else "both"
+        raise _registration_error(network, "either build or application", received)
+    unknown = sorted(set(network.top) - set(network.blocks))
+    if unknown or not network.top:
+        raise _registration_error(
+            network,
+            f"top blocks from {', '.join(network.blocks)}",
+            ", ".join(unknown) or "none",
+        )
+    _REGISTERED[network.name] = network
+    return network
+
+
+def discover_networks() -> None:
+    """Import every module of `networks/`; each registers its networks."""
+    package = import_module("mammo_core.models.networks")
+    for module in iter_modules(package.__path__):
+        import_module(f"{package.__name__}.{module.name}")
+
+
+def network_names() -> list[str]:
+    """Return the names that a recipe may use.
+
+    The Keras 2 form of another network is not among them: a recipe reaches it by
+    `topology: keras2`.
+    """
+    hidden = {each.keras2 for each in NETWORKS.values() if each.keras2 != each.name}
+    return sorted(set(NETWORKS) - hidden)
+
+
+def network_of(model: Any) -> Network:
+    """Return the registered network that a model is built on.
+
+    Args:
+        model: A patch, heatmap, whole-image or two-view model of this library, named after its
+            network (`compact`, `compact_heatmap`, `compact_whole`, `compact_two_view`).
+
+    Raises:
+        ModelError: The model is not named after a registered network.
+    """
+    model_name = str(model.name)
+    names = [name for name in NETWORKS if model_name == name or model_name.startswith(f"{name}_")]
+    if not names:
+        raise ModelError(
+            f"Model {model_name!r} is not built on a registered network",
+            expected=f"a model named after one of {', '.join(sorted(NETWORKS))}",
+            received=repr(model_name),
+            hint="Import the module that registers the network (register_network) first",
+        )
+    return NETWORKS[max(names, key=len)]
+
+
+def named_blocks(*names: str) -> tuple[tuple[str, str], ...]:
+    """Return `members` of blocks whose layer names begin with the name of their block."""
+    return tuple((name, f"{name}(_.*)?") for name in names)
+
+
+def numbered(prefix: str, first: int, last: int) -> tuple[str, ...]:
+    """Return `prefix` followed by each number from first to last."""
+    return tuple(f"{prefix}{number}" for number in range(first, last + 1))
+
+
+#: A 2x2 pool.
+HALVE = Window(2, 2)
+#: A 3x3 convolution of stride 2, padded as TensorFlow pads.
+SAME = Window(3, 2, "same")
 
 
 def _sides(first: int) -> Iterator[int]:
@@ -131,192 +268,7 @@ def _sides(first: int) -> Iterator[int]:
         first += 1
 
 
-def _begins(*names: str) -> tuple[tuple[str, str], ...]:
-    """Blocks whose layers bear the block's name and more."""
-    return tuple((name, f"{name}(_.*)?") for name in names)
-
-
-def _numbered(kind: str, first: int, last: int) -> tuple[str, ...]:
-    return tuple(f"{kind}{number}" for number in range(first, last + 1))
-
-
-_HALVE = Window(2, 2)
-_SAME = Window(3, 2, "same")
-_UNITS = {"conv2": 3, "conv3": 4, "conv4": 6, "conv5": 3}
-_RESNET_BLOCKS = tuple(
-    f"{stage}_block{unit}" for stage, units in _UNITS.items() for unit in range(1, units + 1)
-)
-
-
-def _yaroslav_members() -> Iterator[tuple[str, str]]:
-    # The original left normalisations and activations to Keras to name, two of each a block.
-    for block in range(1, 7):
-        numbers = f"({2 * block - 1}|{2 * block})"
-        yield (
-            f"block{block}",
-            f"block{block}_.*|batch_normalization_{numbers}|activation_{numbers}",
-        )
-
-
-def _keras2_members() -> Iterator[tuple[str, str]]:
-    yield "conv1", "conv1|bn_conv1|activation_1|max_pooling2d_1"
-    for number, block in enumerate(_RESNET_BLOCKS, start=1):
-        unit = f"{block[4]}{'abcdef'[int(block[-1]) - 1]}"
-        numbers = "|".join(str(3 * number + k) for k in (-1, 0, 1))
-        yield block, f"(res|bn){unit}_.*|add_{number}|activation_({numbers})"
-
-
-_ALL = (
-    Network(
-        name="compact",
-        channels=1,
-        path=(_HALVE,) * 4,
-        feature="block4_out",
-        members=_begins(*_numbered("block", 1, 4)),
-        top=("block4",),
-    ),
-    Network(
-        name="yaroslav",
-        channels=1,
-        path=(_HALVE,) * 6,
-        feature="block6_pool",
-        members=tuple(_yaroslav_members()),
-        top=("block6",),
-    ),
-    Network(
-        name="resnet50",
-        channels=3,
-        path=(Window(7, 2, (3, 3)), Window(3, 2, (1, 1)), *(Window(1, 2),) * 3),
-        feature="conv5_block3_out",
-        members=(("conv1", "conv1_.*|pool1_.*"), *_begins(*_RESNET_BLOCKS)),
-        top=("conv5_block3",),
-        application="ResNet50",
-        imagenet=True,
-    ),
-    # As Keras 2.0.8 built it (original-system.md §10): no explicit padding, and a 7x7 pool
-    # before the global one, so a patch of fewer than 7 cells had no features at all.
-    Network(
-        name="resnet50_keras2",
-        channels=3,
-        path=(Window(7, 2, "same"), Window(3, 2), *(Window(1, 2),) * 3),
-        feature="activation_49",
-        members=tuple(_keras2_members()),
-        top=("conv5_block3",),
-        imagenet=True,
-        pooled=7,
-    ),
-    Network(
-        name="vgg16",
-        channels=3,
-        path=(_HALVE,) * 5,
-        feature="block5_pool",
-        members=_begins(*_numbered("block", 1, 5)),
-        top=("block5",),
-        application="VGG16",
-        imagenet=True,
-    ),
-    Network(
-        name="vgg19",
-        channels=3,
-        path=(_HALVE,) * 5,
-        feature="block5_pool",
-        members=_begins(*_numbered("block", 1, 5)),
-        top=("block5",),
-        application="VGG19",
-        imagenet=True,
-    ),
-    Network(
-        name="xception",
-        channels=3,
-        path=(Window(3, 2), Window(3, 1), *(_SAME,) * 4),
-        feature="block14_sepconv2_act",
-        members=_begins(*_numbered("block", 1, 14)),
-        top=("block14",),  # the original's layer index 126
-        application="Xception",
-        imagenet=True,
-        divisor=127.5,
-    ),
-    Network(
-        name="inception_v3",
-        channels=3,
-        path=(
-            *(Window(3, 2), Window(3, 1)),
-            *(Window(3, 2), Window(3, 1), Window(3, 2)),
-            *(Window(3, 2), Window(3, 2)),
-        ),
-        feature="mixed10",
-        members=_begins("stem", *_numbered("mixed", 0, 10)),
-        # The original's layer index 194 lies behind the last weights of mixed6.
-        top=_numbered("mixed", 7, 10),
-        application="InceptionV3",
-        imagenet=True,
-        divisor=127.5,
-    ),
-    Network(
-        name="convnext_tiny",
-        channels=3,
-        path=(Window(4, 4), *(_HALVE,) * 3),
-        feature="stage_3_norm",
-        members=_begins("stem", *_numbered("stage_", 0, 3)),
-        top=("stage_3",),
-        application="ConvNeXtTiny",
-        imagenet=True,
-        divisor=57.6,  # 255 times ImageNet's mean deviation, 0.226
-    ),
-    Network(
-        name="efficientnetv2_s",
-        channels=3,
-        path=(_SAME,) * 5,
-        feature="top_activation",
-        members=(
-            *_begins("stem"),
-            *((block, f"{block}[a-z]_.*") for block in _numbered("block", 1, 6)),
-            *_begins("top"),
-        ),
-        top=("block6", "top"),
-        application="EfficientNetV2S",
-        imagenet=True,
-        divisor=128.0,
-    ),
-    Network(
-        name="efficientnet_b0",
-        channels=3,
-        path=tuple(
-            Window(size, 2, padding)
-            for size, padding in ((3, (0, 1)), (3, (0, 1)), (5, (1, 2)), (3, (0, 1)), (5, (1, 2)))
-        ),
-        feature="top_activation",
-        members=(
-            *_begins("stem"),
-            *((block, f"{block}[a-z]_.*") for block in _numbered("block", 1, 7)),
-            *_begins("top"),
-        ),
-        top=("block7", "top"),
-        application="EfficientNetB0",
-        imagenet=True,
-        divisor=57.6,
-    ),
-)
-
-NETWORKS: Mapping[str, Network] = MappingProxyType({network.name: network for network in _ALL})
-
-
-def network_of(model: Any) -> Network:
-    """Return the registry's network that a model is built on.
-
-    Args:
-        model: A patch, heatmap, whole-image or two-view model of this library (`compact`,
-            `compact_heatmap`, `compact_whole`, `compact_two_view`).
-
-    Raises:
-        ModelError: The model's name says no network we know.
-    """
-    name = str(model.name)
-    found = [key for key in NETWORKS if name == key or name.startswith(f"{key}_")]
-    if not found:
-        raise ModelError(
-            f"Model {name!r} is not built on a known network",
-            expected=f"a model named after one of {', '.join(NETWORKS)}",
-            received=repr(name),
-        )
-    return NETWORKS[max(found, key=len)]
+def _registration_error(network: Network, expected: str, received: str) -> ModelError:
+    return ModelError(
+        f"Cannot register the network {network.name!r}", expected=expected, received=received
+    )

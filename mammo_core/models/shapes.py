@@ -1,4 +1,4 @@
-"""How an image shrinks on its way through a whole-image network, and where it cannot."""
+"""The size of the feature maps through a whole-image network, and the smallest image."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from mammo_core.models.registry import Network
 
 @dataclass(frozen=True)
 class ShapeRow:
-    """A step of the way.
+    """The size of an image's map after one step of the network.
 
     Attributes:
-        step: What is done.
-        rows: Cells left, down the image.
-        columns: Cells left, across.
-        arithmetic: How they follow from the line before, rows and columns.
+        step: Name of the step.
+        rows: Number of rows after it.
+        columns: Number of columns after it.
+        arithmetic: How they follow from the previous row, for rows and columns.
     """
 
     step: str
@@ -27,12 +27,12 @@ class ShapeRow:
 
 @dataclass(frozen=True)
 class _Step:
-    """A step along one axis: the cells it needs and leaves."""
+    """A step along one axis: how many cells it needs and how many it leaves."""
 
     name: str
     needs: int
     leaves: Callable[[int], int]
-    told: Callable[[int], str]
+    arithmetic: Callable[[int], str]
 
 
 def shape_table(
@@ -42,23 +42,23 @@ def shape_table(
 
     Args:
         network: The patch network.
-        head: What is put on its features.
+        head: The head on its features.
         image_shape: `(H, W)`, pixels.
 
     Returns:
-        A line for the image, the features and each step of the head that changes the size.
+        A row for the image, the features and each step of the head that changes the size.
 
     Raises:
-        ModelError: A step would be left without cells; with the arithmetic up to there.
+        ModelError: A step would have no cells left; the error shows the arithmetic up to there.
     """
     height, width = image_shape
     table = [ShapeRow("image", height, width, "")]
     for down, across in zip(_steps(network, head, 0), _steps(network, head, 1), strict=True):
         rows, columns = table[-1].rows, table[-1].columns
         if rows < down.needs or columns < across.needs:
-            raise _too_small(network, head, image_shape, table, down, across)
-        told = f"{down.told(rows)}, {across.told(columns)}"
-        table.append(ShapeRow(down.name, down.leaves(rows), across.leaves(columns), told))
+            raise _too_small_error(network, head, image_shape, table, down, across)
+        arithmetic = f"{down.arithmetic(rows)}, {across.arithmetic(columns)}"
+        table.append(ShapeRow(down.name, down.leaves(rows), across.leaves(columns), arithmetic))
     return tuple(table)
 
 
@@ -122,7 +122,7 @@ def _smallest(network: Network, head: HeadConfig, axis: int) -> int:
     return side
 
 
-def _too_small(
+def _too_small_error(
     network: Network,
     head: HeadConfig,
     image_shape: tuple[int, int],
@@ -130,7 +130,7 @@ def _too_small(
     down: _Step,
     across: _Step,
 ) -> ModelError:
-    way = " -> ".join(
+    path = " -> ".join(
         f"{row.step} {row.rows}x{row.columns}" + (f" ({row.arithmetic})" if row.arithmetic else "")
         for row in table
     )
@@ -143,7 +143,7 @@ def _too_small(
     unit = "pixels" if len(table) == 1 else "cells"
     return ModelError(
         f"An image of {image_shape[0]}x{image_shape[1]} is too small for {network.name} "
-        f"with its {head.kind} head: {way}, and {down.name} cannot follow",
+        f"with its {head.kind} head: {path}, and {down.name} has no room",
         expected=f"at least {down.needs}x{across.needs} {unit} before {down.name}, so {smallest}",
         received=f"{table[-1].rows}x{table[-1].columns} {unit} before {down.name}",
         hint="Use larger images, fewer blocks or smaller pools",

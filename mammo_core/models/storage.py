@@ -1,4 +1,4 @@
-"""Models to and from `.keras` files."""
+"""Saving and loading models as `.keras` files."""
 
 import json
 import tempfile
@@ -29,27 +29,27 @@ def save_model(model: keras.Model, path: Path) -> None:
 
 
 def load_model(path: Path) -> keras.Model:
-    """Read a `.keras` file in safe mode: no code from the file runs.
+    """Load a `.keras` file in safe mode: no code from the file runs.
 
-    The archive's checksums, the classes its config names and, in a process of their own, its
-    weights are checked before Keras reads it: the HDF5 library can crash on a damaged file.
+    The archive's checksums, the classes named in its config and, in a separate process, its
+    weights are verified before Keras reads the file: the HDF5 library can crash on damaged data.
 
     Raises:
-        ModelError: There is no such file, it is no Keras model, it is damaged, or it holds
+        ModelError: There is no such file, it is not a Keras model, it is damaged, or it contains
             code.
     """
     if not path.is_file():
         raise ModelError(
             f"No model file {path.name}", expected="a .keras file", received="nothing there"
         )
-    _check(path)
+    _verify(path)
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # zipfile, json, h5py and Keras raise many kinds here
-        raise _unreadable(path, error) from error
+        raise _unreadable_error(path, error) from error
 
 
-def _check(path: Path) -> None:
+def _verify(path: Path) -> None:
     try:
         with path.open("rb") as file:
             if file.read(4) != b"PK\x03\x04":  # an archive may begin anywhere in a file
@@ -62,35 +62,35 @@ def _check(path: Path) -> None:
                 raise ValueError(f"{sum(parts.values())} bytes in {', '.join(sorted(parts))}")
             damaged = archive.testzip()
             if damaged is not None:
-                raise ValueError(f"{damaged} with another checksum")
+                raise ValueError(f"{damaged} with a wrong checksum")
             _refuse_code(json.loads(archive.read("config.json")))
-            # A stored part lies in the archive as it is, but its library wants a file.
+            # The part is stored uncompressed, but the HDF5 library needs a file.
             scan(Path(archive.extract(_WEIGHTS, folder)))
     except ModelError as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable_error(path, error) from error
     except Exception as error:  # zipfile and json raise many kinds on damaged bytes
-        raise _unreadable(path, error) from error
+        raise _unreadable_error(path, error) from error
 
 
 def _refuse_code(config: Any) -> None:
-    """Refuse a config that names a class outside Keras and this library, or a lambda."""
-    waiting = [config]
-    while waiting:
-        thing = waiting.pop()
-        if isinstance(thing, dict):
-            module, name = thing.get("module"), thing.get("class_name")
-            strange = isinstance(module, str) and module.split(".")[0] not in _MODULES
-            if strange or name in ("Lambda", "__lambda__"):
-                raise ValueError(f"code or a class of elsewhere: {module} {name}"[:200])
-            waiting += thing.values()
-        elif isinstance(thing, list):
-            waiting += thing
+    """Raise an error for a config with a class outside Keras and this library, or a lambda."""
+    pending = [config]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            module, name = value.get("module"), value.get("class_name")
+            foreign = isinstance(module, str) and module.split(".")[0] not in _MODULES
+            if foreign or name in ("Lambda", "__lambda__"):
+                raise ValueError(f"code or a foreign class: {module} {name}"[:200])
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
 
 
-def _unreadable(path: Path, error: Exception) -> ModelError:
-    told = error.received if isinstance(error, ModelError) else str(error)
+def _unreadable_error(path: Path, error: Exception) -> ModelError:
+    message = error.received if isinstance(error, ModelError) else str(error)
     return ModelError(
         f"Cannot read the model {path.name}",
         expected="a .keras file of this library",
-        received=told.splitlines()[0][:300] if told else type(error).__name__,
+        received=message.splitlines()[0][:300] if message else type(error).__name__,
     )

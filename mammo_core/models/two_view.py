@@ -1,4 +1,7 @@
-"""Networks that see both views of a breast, CC and MLO (original-system.md §7.2)."""
+"""Networks that classify a breast from both views, CC and MLO.
+
+docs/original-system.md, "ResNet and two views".
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,25 +13,26 @@ from keras import layers, ops
 
 from mammo_core.errors import ModelError
 from mammo_core.models.config import VIEWS, TwoViewConfig
-from mammo_core.models.heads import softmax
+from mammo_core.models.graph import rename_operation
+from mammo_core.models.layers import softmax_layer
 from mammo_core.models.registry import network_of
-from mammo_core.models.weights import take, transfer
+from mammo_core.models.weights import set_layer_weights, transfer_weights
 
 Image = npt.NDArray[np.float32]
 
 
 def to_two_views(whole: keras.Model, config: TwoViewConfig) -> keras.Model:
-    """Turn a single-view classifier into one of both views, with its weights.
+    """Turn a single-view classifier into a two-view classifier with its weights.
 
-    Each view goes through a tower, which is the classifier up to its last layer; the
-    features are joined and classified. At first a pair's logits are the mean of what the
-    classifier gives for each view (joined by `max`: of the larger feature each).
+    Each view passes through a tower, which is the classifier up to its last layer; the features
+    are joined and classified. Before training, the logits of a breast are the mean of the
+    classifier's logits for each view (joined by `max`: those of the larger features).
 
-    A view of zeros is a missing one (no mammogram is flat at the mean): the other view's
-    features stand in for it, so that an exam of one view gets the classifier's own answer.
+    A view of zeros means a missing view (no mammogram is constant at the mean). The other view's
+    features replace it, so that a breast with one view gets the classifier's own result.
 
     Args:
-        whole: A model of `to_whole_image`, trained or not; it stays as it is.
+        whole: A model of `to_whole_image`, trained or not; it is not changed.
         config: Towers and join.
 
     Returns:
@@ -36,17 +40,17 @@ def to_two_views(whole: keras.Model, config: TwoViewConfig) -> keras.Model:
         `(n, H, W, channels) float32`, are named `cc` and `mlo`.
 
     Raises:
-        ModelError: The model is no whole-image classifier.
+        ModelError: The model is not a whole-image classifier.
     """
     network = network_of(whole)
     if whole.name != f"{network.name}_whole":
         raise ModelError(
-            f"Model {whole.name} cannot be made one of two views",
+            f"Model {whole.name} cannot become a two-view network",
             expected="a whole-image classifier of one view",
             received=whole.name,
             hint="Convert a patch classifier to whole images first",
         )
-    tower, kernel, bias = _cut(whole)
+    tower, kernel, bias = _split_classifier(whole)
     inputs = [keras.Input(whole.inputs[0].shape[1:], name=view) for view in VIEWS]
     if config.towers == "shared":
         copies = [_copy(tower, "tower")] * 2
@@ -54,8 +58,10 @@ def to_two_views(whole: keras.Model, config: TwoViewConfig) -> keras.Model:
         copies = [_copy(tower, f"{view}_tower") for view in VIEWS]
     features = [copy(x) for copy, x in zip(copies, inputs, strict=True)]
     present = [_present(x, view) for x, view in zip(inputs, VIEWS, strict=True)]
-    own = [
-        _named(ops.where(present[view], features[view], features[1 - view]), f"{name}_or_other")
+    filled = [
+        rename_operation(
+            ops.where(present[view], features[view], features[1 - view]), f"{name}_or_other"
+        )
         for view, name in enumerate(VIEWS)
     ]
     join = {
@@ -63,17 +69,19 @@ def to_two_views(whole: keras.Model, config: TwoViewConfig) -> keras.Model:
         "mean": layers.Average,
         "max": layers.Maximum,
     }[config.join]
-    x = join(name="head_join", dtype=whole.get_layer(network.feature).dtype_policy)(own)
-    outputs = softmax(len(bias), seed=0)(x)
+    x = join(name="head_join", dtype=whole.get_layer(network.feature).dtype_policy)(filled)
+    outputs = softmax_layer(len(bias), seed=0)(x)
     model = keras.Model(inputs, outputs, name=f"{network.name}_two_view")
     if config.join == "concatenate":
         kernel = np.concatenate([kernel, kernel]) / np.float32(2)
-    take(model.get_layer("predictions"), [kernel, bias], what=f"the classifier {whole.name}")
+    set_layer_weights(
+        model.get_layer("predictions"), [kernel, bias], what=f"the classifier {whole.name}"
+    )
     return model
 
 
 def two_view_config(model: keras.Model) -> TwoViewConfig | None:
-    """Return how a network of `to_two_views` was built; None for another network."""
+    """Return the configuration of a network of `to_two_views`; None for other networks."""
     joins = {"Concatenate": "concatenate", "Average": "mean", "Maximum": "max"}
     names = {layer.name: layer for layer in model.layers}
     join = joins.get(type(names.get("head_join")).__name__)
@@ -83,40 +91,40 @@ def two_view_config(model: keras.Model) -> TwoViewConfig | None:
     return TwoViewConfig.model_validate({"towers": towers, "join": join})
 
 
-def exam_batch(exams: Sequence[tuple[Image | None, Image | None]]) -> dict[str, Image]:
-    """Put exams together for a two-view network.
+def breast_batch(breasts: Sequence[tuple[Image | None, Image | None]]) -> dict[str, Image]:
+    """Stack breasts into a batch for a two-view network.
 
     Args:
-        exams: `(cc, mlo)` of each breast, each `(H, W, channels) float32` on the network's
-            scale, or None for a view that was not taken.
+        breasts: `(cc, mlo)` of each breast, each `(H, W, channels) float32` on the network's
+            scale, or None for a missing view.
 
     Returns:
         `cc` and `mlo`, each `(n, H, W, channels) float32`, zeros for a missing view.
 
     Raises:
-        ModelError: An exam has no view at all, or a view is zeros.
+        ModelError: A breast has no view, or a view is all zeros.
     """
     batch: dict[str, list[Image]] = {view: [] for view in VIEWS}
-    for number, exam in enumerate(exams):
-        given = [image for image in exam if image is not None]
-        if not given or not all(image.any() for image in given):
+    for number, views in enumerate(breasts):
+        images = [image for image in views if image is not None]
+        if not images or not all(image.any() for image in images):
             raise ModelError(
-                f"Exam {number} cannot be scored by two views",
-                expected="one view at least, and no view of zeros (they mean a missing one)",
-                received="no view" if not given else "a view of zeros",
+                f"Breast {number} cannot be scored from two views",
+                expected="at least one view, and no view of zeros (which means a missing view)",
+                received="no view" if not images else "a view of zeros",
             )
-        for view, image in zip(VIEWS, exam, strict=True):
-            batch[view].append(np.zeros_like(given[0]) if image is None else image)
+        for view, image in zip(VIEWS, views, strict=True):
+            batch[view].append(np.zeros_like(images[0]) if image is None else image)
     return {view: np.stack(images).astype(np.float32) for view, images in batch.items()}
 
 
-def _cut(whole: keras.Model) -> tuple[keras.Model, Any, Any]:
-    """Divide a classifier into what comes before its last weights, and these weights."""
+def _split_classifier(whole: keras.Model) -> tuple[keras.Model, Any, Any]:
+    """Return a classifier without its last layer, and the kernel and bias of that layer."""
     last = whole.get_layer("predictions")
     if last.weights:
         kernel, bias = last.get_weights()
         return keras.Model(whole.inputs[0], last.input), kernel, bias
-    # Two dense layers whose logits are added are one dense layer on both of their inputs.
+    # Two dense layers whose logits are added equal one dense layer on both inputs.
     parts = [whole.get_layer(name) for name in ("head_logits", "head_shortcut")]
     joined = layers.Concatenate(name="head_logits_input", dtype=parts[0].compute_dtype)
     x = joined([part.input for part in parts])
@@ -126,19 +134,13 @@ def _cut(whole: keras.Model) -> tuple[keras.Model, Any, Any]:
 
 def _copy(tower: keras.Model, name: str) -> keras.Model:
     copied = keras.models.clone_model(tower)
-    transfer(tower, copied, what="the classifier")
+    transfer_weights(tower, copied, what="the classifier")
     copied.name = name
     return copied
 
 
 def _present(x: Any, view: str) -> Any:
-    """Tell which images of a batch are there: `(n, 1) bool`."""
-    differs = _named(ops.not_equal(x, 0), f"{view}_differs")
-    there = _named(ops.any(differs, axis=(1, 2, 3)), f"{view}_any")
-    return _named(ops.expand_dims(there, -1), f"{view}_present")
-
-
-def _named(tensor: Any, name: str) -> Any:
-    # Keras would count: the same network would have other bytes in another process.
-    tensor._keras_history.operation.name = name
-    return tensor
+    """Return which images of a batch are present: `(n, 1) bool`."""
+    differs = rename_operation(ops.not_equal(x, 0), f"{view}_differs")
+    present = rename_operation(ops.any(differs, axis=(1, 2, 3)), f"{view}_any")
+    return rename_operation(ops.expand_dims(present, -1), f"{view}_present")

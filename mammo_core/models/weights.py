@@ -1,6 +1,5 @@
-"""Weights from a file, a store or another model, checked layer by layer."""
+"""Weights from a file, a store or another model, verified layer by layer."""
 
-import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import keras
 import numpy as np
 
 from mammo_core.errors import MammoError, ModelError
-from mammo_core.models.applications import application, copy_weights
+from mammo_core.models.applications import copy_weights, load_application
 from mammo_core.models.registry import NETWORKS, Network
 from mammo_core.models.storage import load_model
 from mammo_core.store import open_store
@@ -24,36 +23,36 @@ def load_weights(model: keras.Model, body: keras.Model, network: Network, weight
     Args:
         model: The patch classifier.
         body: Its layers up to the features (shared with `model`).
-        network: Its contract.
-        weights: `"imagenet"`, a file or its URI, see `NetworkConfig`. From a `.keras` file the
-            head comes too when it has as many classes.
+        network: The registered network.
+        weights: `"imagenet"`, a file or its URI, see `NetworkConfig`. The head of a `.keras`
+            file is loaded too if it has as many classes.
 
     Raises:
-        ModelError: There are no such weights, they cannot be fetched, or do not fit.
+        ModelError: There are no such weights, they cannot be fetched, or they do not fit.
     """
     if weights == "imagenet":
-        _imagenet(body, network)
+        _load_imagenet(body, network)
         return
     if _is_local(weights):
         _load_file(model, body, network, Path(unquote(weights.removeprefix("file://"))))
         return
     folder, _, name = weights.rpartition("/")
-    _check_suffix(weights)
-    with tempfile.TemporaryDirectory(prefix="mammo-weights-") as place:
-        path = Path(place) / name
+    _require_suffix(weights)
+    with tempfile.TemporaryDirectory(prefix="mammo-weights-") as temporary:
+        path = Path(temporary) / name
         try:
             path.write_bytes(open_store(folder).read(name))
         except MammoError as error:
             raise ModelError(
                 f"Cannot fetch the weights {weights}",
-                expected=f"a {' or '.join(_SUFFIXES)} file at that place",
+                expected=f"a {' or '.join(_SUFFIXES)} file at this URI",
                 received=str(error),
             ) from error
         _load_file(model, body, network, path)
 
 
-def transfer(source: keras.Model, target: keras.Model, *, what: str) -> list[str]:
-    """Copy weights by layer name into every layer of a model, and compare them after.
+def transfer_weights(source: keras.Model, target: keras.Model, *, what: str) -> list[str]:
+    """Copy weights by layer name into every layer of a model, and verify them.
 
     Args:
         source: Model to copy from; may have more layers.
@@ -78,31 +77,31 @@ def transfer(source: keras.Model, target: keras.Model, *, what: str) -> list[str
                 expected=f"a layer of that name with weights {shapes}",
                 received=f"layers {', '.join(list(theirs)[:8])}, …",
             )
-        take(layer, theirs[layer.name].get_weights(), what=what)
+        set_layer_weights(layer, theirs[layer.name].get_weights(), what=what)
         copied.append(layer.name)
     return copied
 
 
-def take(layer: Any, given: list[Any], *, what: str) -> None:
-    """Give a layer the weights of another, and compare them after.
+def set_layer_weights(layer: Any, values: list[Any], *, what: str) -> None:
+    """Set the weights of a layer, and verify them.
 
     Args:
-        layer: That takes them.
-        given: One array for each weight.
-        what: Where they come from, in errors.
+        layer: The layer.
+        values: One array per weight, with the shape of that weight.
+        what: Where they come from, for errors.
 
     Raises:
-        ModelError: They have other shapes, or did not arrive unchanged.
+        ModelError: The shapes differ, or the layer changed the values.
     """
     shapes = [tuple(weight.shape) for weight in layer.weights]
-    if [value.shape for value in given] != shapes:
+    if [value.shape for value in values] != shapes:
         raise ModelError(
             f"Layer {layer.name} of {what} does not fit",
             expected=f"weights {shapes}",
-            received=f"weights {[value.shape for value in given]}",
+            received=f"weights {[value.shape for value in values]}",
         )
-    layer.set_weights(given)
-    for weight, value in zip(layer.get_weights(), given, strict=True):
+    layer.set_weights(values)
+    for weight, value in zip(layer.get_weights(), values, strict=True):
         if not np.array_equal(weight, value, equal_nan=True):
             raise ModelError(
                 f"Layer {layer.name} did not take the weights of {what}",
@@ -116,7 +115,7 @@ def _is_local(weights: str) -> bool:
     return "://" not in weights or weights.startswith("file://")
 
 
-def _check_suffix(weights: str) -> None:
+def _require_suffix(weights: str) -> None:
     if not weights.endswith(_SUFFIXES):
         raise ModelError(
             f"Cannot read weights from {weights}",
@@ -132,16 +131,18 @@ def _load_file(model: keras.Model, body: keras.Model, network: Network, path: Pa
             expected='"none", "imagenet" or a .keras or .h5 file',
             received=str(path),
         )
-    _check_suffix(str(path))
+    _require_suffix(str(path))
     if path.suffix == ".keras":
         source = load_model(path)
-        transfer(source, body, what=path.name)
+        transfer_weights(source, body, what=path.name)
         head, theirs = model.get_layer("predictions"), source.layers[-1]
         if [w.shape for w in head.weights] == [w.shape for w in theirs.weights]:
-            take(head, theirs.get_weights(), what=path.name)
+            set_layer_weights(head, theirs.get_weights(), what=path.name)
         return
-    # Files of an application count its layers as Keras builds it.
-    target = body if network.application is None else application(network)
+    # A file of an application has the layers as Keras builds them.
+    target = body
+    if network.application is not None:
+        target = load_application(network.application, network.channels)
     try:
         target.load_weights(path)
     except Exception as error:  # h5py and Keras raise many kinds here
@@ -154,41 +155,31 @@ def _load_file(model: keras.Model, body: keras.Model, network: Network, path: Pa
         copy_weights(target, body)
 
 
-def _imagenet(body: keras.Model, network: Network) -> None:
-    if not network.imagenet:
-        known = ", ".join(name for name, other in NETWORKS.items() if other.imagenet)
+def _load_imagenet(body: keras.Model, network: Network) -> None:
+    if network.imagenet is None:
+        available = ", ".join(name for name, other in NETWORKS.items() if other.imagenet)
         raise ModelError(
             f"There are no ImageNet weights for {network.name}",
-            expected=f'weights "none" or a file; ImageNet exists for {known}',
+            expected=f'weights "none" or a file; ImageNet exists for {available}',
             received="imagenet",
         )
-    source = network if network.application else NETWORKS["resnet50"]
     try:
-        given = application(source, "imagenet")
+        source = load_application(network.imagenet, network.channels, "imagenet")
     except Exception as error:  # urllib, sockets and Keras raise many kinds here
         raise ModelError(
             f"Cannot fetch the ImageNet weights of {network.name}",
             expected="keras.applications to download them, or to find them in "
             "~/.keras/models ($KERAS_HOME/models)",
             received=_first_line(error),
-            hint='Give a file or a store URI as weights, or "none" to start from random weights',
+            hint='Set weights to a file or a store URI, or to "none" to start from random weights',
         ) from error
-    if network.application:
-        copy_weights(given, body)
+    if network.imagenet_names is None:
+        copy_weights(source, body)
         return
-    for layer in given.layers:
+    for layer in source.layers:
         if layer.weights:
-            take(body.get_layer(_keras2_name(layer.name)), layer.get_weights(), what="ImageNet")
-
-
-def _keras2_name(name: str) -> str:
-    """Return what Keras 2.0.8 called a layer of today's ResNet50."""
-    found = re.fullmatch(r"conv(\d)_block(\d)_(\d)_(conv|bn)", name)
-    if not found:
-        return {"conv1_conv": "conv1", "conv1_bn": "bn_conv1"}[name]
-    stage, unit, part, kind = found.groups()
-    branch = ("1", "2a", "2b", "2c")[int(part)]
-    return f"{'res' if kind == 'conv' else 'bn'}{stage}{'abcdef'[int(unit) - 1]}_branch{branch}"
+            ours = body.get_layer(network.imagenet_names(layer.name))
+            set_layer_weights(ours, layer.get_weights(), what="ImageNet")
 
 
 def _first_line(error: Exception) -> str:

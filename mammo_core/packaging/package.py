@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mammo_core.errors import ModelError
 from mammo_core.evaluation.aggregate import Unit, unit_of
-from mammo_core.evaluation.averaging import averaged
+from mammo_core.evaluation.averaging import average_variants
 from mammo_core.evaluation.decisions import DecisionRules
 from mammo_core.packaging.checksums import verify_sums
 from mammo_core.packaging.contents import (
@@ -34,7 +34,7 @@ from mammo_core.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
-class SelfCheck:
+class SelfCheckResult:
     """What a package gave for its own samples.
 
     Attributes:
@@ -118,7 +118,7 @@ class Package:
         def one(pixels: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
             return predict(self.model, self.preprocessing, self.labels.image, pixels, batch_size)
 
-        return averaged(one, pixels, flips=flips, translation=translation)
+        return average_variants(one, pixels, flips=flips, translation=translation)
 
 
 def verify(folder: Path, public_key: Path | None = None) -> PackageManifest:
@@ -200,12 +200,12 @@ def load(folder: Path, public_key: Path | None = None) -> Package:
     )
 
 
-def selfcheck(folder: Path, tolerance: float | None = None) -> SelfCheck:
-    """Load a package and predict its own samples: see `check_expected`."""
-    return check_expected(load(folder), tolerance)
+def self_check(folder: Path, tolerance: float | None = None) -> SelfCheckResult:
+    """Load a package and predict its own samples: see `require_expected_outputs`."""
+    return require_expected_outputs(load(folder), tolerance)
 
 
-def check_expected(package: Package, tolerance: float | None = None) -> SelfCheck:
+def require_expected_outputs(package: Package, tolerance: float | None = None) -> SelfCheckResult:
     """Predict a package's own samples and compare with the probabilities stored beside them.
 
     Args:
@@ -227,7 +227,7 @@ def check_expected(package: Package, tolerance: float | None = None) -> SelfChec
             received=f"{found[worst]:.6f}",
             hint="Compare the versions in package.json with those installed here.",
         )
-    return SelfCheck(len(expected), float(differences.max()))
+    return SelfCheckResult(len(expected), float(differences.max()))
 
 
 def read_expected(folder: Path) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
@@ -242,8 +242,8 @@ def read_expected(folder: Path) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.
 def _load_network(path: Path) -> Any:
     import_keras()
     from mammo_core.models.storage import load_model
-    from mammo_core.training.prediction import choose_compiler
+    from mammo_core.training.prediction import set_jit_compile
 
     network = load_model(path)
-    choose_compiler(network)
+    set_jit_compile(network)
     return network

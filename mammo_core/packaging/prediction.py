@@ -21,9 +21,9 @@ def predict(
     batch_size: int,
 ) -> npt.NDArray[np.float32]:
     """See `Package.predict`; here for a network that is not packaged yet."""
-    from mammo_core.training.views import to_inputs
+    from mammo_core.training.inputs import to_inputs
 
-    check_pixels(preprocessing, pixels, batch_size, unit_of(model))
+    require_pixels(preprocessing, pixels, batch_size, unit_of(model))
     parts = []
     for start in range(0, len(pixels), batch_size):
         some = pixels[start : start + batch_size]
@@ -43,7 +43,7 @@ def named_inputs(pixels: npt.NDArray[np.uint16]) -> dict[str, npt.NDArray[np.uin
     return {view: pixels[:, place] for place, view in enumerate(VIEWS)}
 
 
-def check_pixels(
+def require_pixels(
     preprocessing: Preprocessing,
     pixels: npt.NDArray[Any],
     batch_size: int = 1,

@@ -43,7 +43,7 @@ def _largest_batch(recipe: str, part: str, largest: int) -> int:
             f"The largest batch of {part} cannot be measured",
             expected="a training step on one or two records",
             received=f"the process ended ({error.received}), as it does when memory is full",
-            hint="Set hardware.rematerialise, precision mixed_bfloat16, or smaller images",
+            hint="Set hardware.rematerialize, precision mixed_bfloat16, or smaller images",
         ) from error
 
 

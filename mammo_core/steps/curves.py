@@ -7,7 +7,7 @@ import numpy as np
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.reporting import Page, Table, contact_sheet, training_plot
 from mammo_core.steps.base import StepContext
-from mammo_core.training.board import Board
+from mammo_core.training.event_file import EventFile
 
 _SHOWN = 16
 _COLUMNS = ("stage", "epoch", "loss", "val_loss", "accuracy", "val_accuracy", "val_auc")
@@ -29,7 +29,7 @@ class Curves:
         self._context, self._preprocessing = context, preprocessing
         self._rows: list[dict[str, Any]] = []
         self._sheet: bytes | None = None
-        self._board = Board()
+        self._board = EventFile()
 
     def samples(self, step: Any) -> None:
         """Keep pictures of a batch as the network sees it."""
@@ -38,13 +38,13 @@ class Curves:
         # Back to gray levels; contact sheets stretch each picture on its own.
         grey = np.clip((images + self._preprocessing.mean) * 257, 0, 65535).astype(np.uint16)
         self._sheet = contact_sheet({"after augmentation": grey})
-        self._board.picture("samples after augmentation", self._sheet, 0)
+        self._board.add_picture("samples after augmentation", self._sheet, 0)
 
     def epoch(self, row: dict[str, Any]) -> None:
         """Tell an epoch and keep its numbers."""
         self._context.say(_line(row))
         self._rows.append(row)
-        self._board.scalars(
+        self._board.add_scalars(
             {name: value for name, value in row.items() if isinstance(value, (int, float))},
             row["epoch"],
         )
@@ -58,7 +58,7 @@ class Curves:
     def _write(self) -> None:
         name, store = self._context.name, self._context.store
         folder = f"runs/{self._context.run_id}"
-        store.write(f"{folder}/tensorboard/{name}/{self._board.file}", self._board.data)
+        store.write(f"{folder}/tensorboard/{name}/{self._board.name}", self._board.data)
         store.write(f"{folder}/{name}.html", self._page().encode())
 
     def _page(self) -> str:

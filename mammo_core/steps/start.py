@@ -111,7 +111,7 @@ def _of_package(start: Start, images: Manifest, two_view: TwoViewConfig | None) 
     import keras
 
     from mammo_core.models import to_two_views
-    from mammo_core.models.weights import transfer
+    from mammo_core.models.weights import transfer_weights
     from mammo_core.packaging import load
 
     package = load(start.folder)
@@ -131,7 +131,7 @@ def _of_package(start: Start, images: Manifest, two_view: TwoViewConfig | None) 
     if not same:
         inputs = keras.Input(shape, name="pixels")
         sized = keras.models.clone_model(model, input_tensors=inputs)
-        transfer(model, sized, what=f"the model package {start.model_id}")
+        transfer_weights(model, sized, what=f"the model package {start.model_id}")
         model = sized
     return model if two_view is None else to_two_views(model, two_view)
 

@@ -1,4 +1,4 @@
-"""Training: augmentation, balancing, stages and the loop.
+"""Training: augmentation, balancing, stages and the training loop.
 
 Keras is imported on first use, so that reading a recipe stays fast.
 """
@@ -31,10 +31,10 @@ __all__ = [
     "train",
 ]
 
-_HOMES = {"TrainingResult": "fit", "predict": "prediction", "train": "fit"}
+_MODULES = {"TrainingResult": "fit", "predict": "prediction", "train": "fit"}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

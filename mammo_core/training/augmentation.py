@@ -16,17 +16,17 @@ Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Parameters:
-    """What was drawn for n images.
+class AugmentationParameters:
+    """The random parameters of n images.
 
     Attributes:
-        rotation: `(n,)`, degrees.
-        shear: `(n,)`, radians.
-        zoom_rows: `(n,)`, factor along rows; below 1 enlarges.
-        zoom_columns: `(n,)`, factor along columns.
-        shift: `(n, 1 or channels)`, on the 0..255 scale.
-        flip_rows: `(n,)`, top and bottom swapped.
-        flip_columns: `(n,)`, left and right swapped.
+        rotation: `(n,) float64`, degrees.
+        shear: `(n,) float64`, radians.
+        zoom_rows: `(n,) float64`, factor along rows; below 1 enlarges.
+        zoom_columns: `(n,) float64`, factor along columns.
+        shift: `(n, 1 or channels) float64`, on the 0..255 scale.
+        flip_rows: `(n,) bool`, top and bottom swapped.
+        flip_columns: `(n,) bool`, left and right swapped.
     """
 
     rotation: Floats
@@ -38,14 +38,13 @@ class Parameters:
     flip_columns: Flags
 
 
-def draw(
+def draw_parameters(
     config: AugmentationConfig, seed: int, ids: Sequence[str], epoch: int, channels: int
-) -> Parameters:
-    """Draw the parameters of some records.
+) -> AugmentationParameters:
+    """Draw the parameters of records.
 
-    Each record has its own generator, so what it gets does not depend on the batch it is
-    in; and every number is drawn whether it is used or not, so that turning one kind of
-    change off leaves the others as they were.
+    Each record has its own generator, so its parameters do not depend on its batch. Every number
+    is drawn whether it is used or not, so switching one change off does not affect the others.
 
     Args:
         config: The ranges.
@@ -59,7 +58,7 @@ def draw(
         generator(seed, "augment", record, epoch).random(out=row)
     signed = 2 * uniform - 1
     low, high = config.zoom
-    return Parameters(
+    return AugmentationParameters(
         rotation=config.rotation_degrees * signed[:, 0],
         shear=config.shear * signed[:, 1],
         zoom_rows=low + (high - low) * uniform[:, 2],
@@ -70,27 +69,27 @@ def draw(
     )
 
 
-def augment(images: Any, parameters: Parameters, config: AugmentationConfig) -> Any:
-    """Change a batch as drawn.
+def augment(images: Any, parameters: AugmentationParameters, config: AugmentationConfig) -> Any:
+    """Augment a batch.
 
     The order is the original's: rotation, shear and zoom in one affine transform; shift,
-    clipped to the changed image's own range; flips (they commute with the shift, so they
-    are part of the transform here). The original subtracts the mean after all that: a
-    constant, which commutes with everything.
+    clipped to the transformed image's own range; flips (they commute with the shift, so they
+    are part of the transform here). The original subtracts the mean afterwards: a constant,
+    which commutes with everything.
 
     Args:
         images: `(n, h, w, c) float32` on the network's scale (0..255 less the mean).
         parameters: Of the n images.
-        config: Which interpolation and fill.
+        config: Interpolation and fill.
 
     Returns:
-        A tensor of the same shape, float32; of as many channels as the shift has where the
-        images have one.
+        A float32 tensor of the same shape; if the images have one channel, with as many channels
+        as the shift.
     """
     images = ops.convert_to_tensor(images, dtype="float32")
     height, width = images.shape[1:3]
     if config.affine:
-        # A constant fill is 0: each image's own darkest value is made that meanwhile.
+        # A constant fill is 0, so the darkest value of each image is shifted to 0 meanwhile.
         if config.fill == "constant":
             darkest = ops.amin(images, axis=(1, 2, 3), keepdims=True)
             images = images - darkest
@@ -115,7 +114,9 @@ def augment(images: Any, parameters: Parameters, config: AugmentationConfig) -> 
     return images
 
 
-def _matrices(parameters: Parameters, height: int, width: int) -> npt.NDArray[np.float32]:
+def _matrices(
+    parameters: AugmentationParameters, height: int, width: int
+) -> npt.NDArray[np.float32]:
     """Return `(n, 8)` transforms from output to input pixels, (x, y) = (column, row).
 
     Keras 2.0.8 composes rotation, shear and zoom on (row, column) about
@@ -131,9 +132,9 @@ def _matrices(parameters: Parameters, height: int, width: int) -> npt.NDArray[np
     zoom = np.zeros((count, 2, 2))
     zoom[:, 0, 0], zoom[:, 1, 1] = parameters.zoom_rows, parameters.zoom_columns
     linear = rotation @ shear @ zoom
-    centre = np.array([height / 2 + 0.5, width / 2 + 0.5])
-    offset = centre - linear @ centre
-    # A flip after the transform: output row r shows what row h - 1 - r would have shown.
+    center = np.array([height / 2 + 0.5, width / 2 + 0.5])
+    offset = center - linear @ center
+    # A flip after the transform: output row r shows what row h - 1 - r would show.
     for axis, (flip, side) in enumerate(
         ((parameters.flip_rows, height), (parameters.flip_columns, width))
     ):

@@ -1,4 +1,4 @@
-"""Weights and draws that make rare classes count as much as common ones."""
+"""Sample weights and sampling that give rare classes the weight of common ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -12,10 +12,10 @@ from mammo_core.training.config import Balance
 
 Weights = npt.NDArray[np.float32]
 
-#: What a balanced draw holds to spread the copies of a record (bytes).
-_HELD = 256 * 2**20
-#: Divides a record's id from the number of its copy.
-COPY = "#"
+#: Memory for shuffling the copies of records, bytes.
+_BUFFER_BYTES = 256 * 2**20
+#: Separates a record's id from the number of its copy.
+COPY_SEPARATOR = "#"
 
 
 def sample_weights(
@@ -24,16 +24,16 @@ def sample_weights(
     class_counts: Sequence[int],
     class_weights: Sequence[float] | None = None,
 ) -> Weights:
-    """Weigh the records of a batch.
+    """Return the weights of the records of a batch.
 
     Args:
         balance: `"batch_weights"`: 1 / share of the class in this batch, so the mean is the
-            number of classes present (original-system.md §4.3); `"class_weights"`: those
-            given, or 1 / share of the class in the whole set, over the number of classes;
-            anything else: 1.
-        labels: `(n,)`.
+            number of classes present (docs/original-system.md, "Balancing"); `"class_weights"`:
+            `class_weights`, or 1 / share of the class in the whole set, divided by the number of
+            classes; anything else: 1.
+        labels: `(n,) int32`.
         class_counts: Records of each class in the whole set.
-        class_weights: Of each class.
+        class_weights: Weight of each class.
 
     Returns:
         `(n,) float32`.
@@ -52,11 +52,11 @@ def sample_weights(
 
 
 class BalancedSource:
-    """A source that gives each class as often as any other (a BatchSource).
+    """A BatchSource in which every class is equally frequent.
 
-    Each record comes so many times that the classes are equal: a rare one several times, a
-    common one not in every epoch; what is left of whole numbers is drawn. The copies are
-    told apart by their ids (`<id>#<copy>`), so each is augmented on its own.
+    A record of a rare class occurs several times per epoch, one of a common class not in every
+    epoch; fractions are drawn at random. Copies have their own ids (`<id>#<copy>`), so each is
+    augmented differently.
 
     Args:
         source: The records.
@@ -69,26 +69,26 @@ class BalancedSource:
 
     @property
     def size(self) -> int:
-        """Number of records in an epoch, as it is expected."""
+        """Expected number of records in an epoch."""
         return self._source.size
 
     @property
     def class_counts(self) -> tuple[int, ...]:
-        """Records of each class, as they are."""
+        """Records of each class in the set, before balancing."""
         return self._source.class_counts
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """Yield the epoch's draw, in batches of the source's size."""
-        waiting: list[Batch] = []
+        """Yield the records of an epoch, in batches of the source's size."""
+        pending: list[Batch] = []
         size = 0
-        for record in self._spread(epoch):
+        for record in self._shuffled(epoch):
             size = size or self._batch_size
-            waiting.append(record)
-            if len(waiting) == size:
-                yield _together(waiting)
-                waiting = []
-        if waiting:
-            yield _together(waiting)
+            pending.append(record)
+            if len(pending) == size:
+                yield _concatenate(pending)
+                pending = []
+        if pending:
+            yield _concatenate(pending)
 
     def _copies(self, epoch: int) -> Iterator[Batch]:
         shares = [
@@ -98,33 +98,35 @@ class BalancedSource:
         for batch in self._source.batches(epoch):
             self._batch_size = self._batch_size or len(batch.ids)
             for at, (id, label) in enumerate(zip(batch.ids, batch.labels, strict=True)):
-                one = slice(at, at + 1)
+                row = slice(at, at + 1)
                 draw = generator(self._seed, "balance", id, epoch).random()
                 for copy in range(int(shares[label] + draw)):
-                    name = f"{id}{COPY}{copy}" if copy else id
-                    yield Batch([name], batch.pixels[one], batch.labels[one])
+                    name = f"{id}{COPY_SEPARATOR}{copy}" if copy else id
+                    yield Batch([name], batch.pixels[row], batch.labels[row])
 
-    def _spread(self, epoch: int) -> Iterator[Batch]:
-        """Shuffle what fits into memory, so that copies do not stand side by side."""
+    def _shuffled(self, epoch: int) -> Iterator[Batch]:
+        """Shuffle the records that fit into memory, so that copies are not adjacent."""
         draw = generator(self._seed, "balanced order", epoch)
-        held: list[Batch] = []
+        buffer: list[Batch] = []
         for record in self._copies(epoch):
-            if (len(held) + 1) * record.pixels.nbytes <= _HELD:
-                held.append(replace(record, pixels=record.pixels.copy()))
+            if (len(buffer) + 1) * record.pixels.nbytes <= _BUFFER_BYTES:
+                buffer.append(replace(record, pixels=record.pixels.copy()))
                 continue
-            place = int(draw.integers(len(held)))
-            chosen, held[place] = held[place], replace(record, pixels=record.pixels.copy())
+            index = int(draw.integers(len(buffer)))
+            chosen, buffer[index] = buffer[index], replace(record, pixels=record.pixels.copy())
             yield chosen
-        for place in draw.permutation(len(held)):
-            yield held[place]
+        for index in draw.permutation(len(buffer)):
+            yield buffer[index]
 
 
-def weights_of(class_weights: Mapping[str, float] | None, names: Sequence[str]) -> list[float]:
-    """Return the weights of the classes in the order of their names; 1 where none is given."""
+def class_weight_list(
+    class_weights: Mapping[str, float] | None, names: Sequence[str]
+) -> list[float]:
+    """Return the weights of the classes in the order of their names; 1 by default."""
     return [(class_weights or {}).get(name, 1.0) for name in names]
 
 
-def _together(records: list[Batch]) -> Batch:
+def _concatenate(records: list[Batch]) -> Batch:
     return Batch(
         [record.ids[0] for record in records],
         np.concatenate([record.pixels for record in records]),

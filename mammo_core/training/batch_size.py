@@ -1,4 +1,4 @@
-"""The largest batch that this machine trains a network on."""
+"""The largest batch with which this machine can train a network."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,14 +7,21 @@ import keras
 import numpy as np
 
 from mammo_core.errors import ModelError
+from mammo_core.models.precision import compute_in
 from mammo_core.training.config import FitConfig, HardwareConfig
-from mammo_core.training.devices import gpus, sharing
-from mammo_core.training.fit import compiled, precision_of
-from mammo_core.training.stages import open_all, open_layers
+from mammo_core.training.devices import device_count, gpus
+from mammo_core.training.stages import set_all_trainable, set_trainable
+from mammo_core.training.trainer import compile_trainer
 
-#: Part of the memory that is left free where batches are told by the memory they take.
-_SPARE = 0.2
-_FULL = ("RESOURCE_EXHAUSTED", "ResourceExhausted", "Out of memory", "OOM", "out of memory")
+#: Fraction of the memory left free when the batch size is estimated.
+_RESERVE = 0.2
+_OUT_OF_MEMORY = (
+    "RESOURCE_EXHAUSTED",
+    "ResourceExhausted",
+    "Out of memory",
+    "OOM",
+    "out of memory",
+)
 
 
 def find_batch_size(
@@ -24,19 +31,18 @@ def find_batch_size(
     largest: int = 512,
     hardware: HardwareConfig | None = None,
 ) -> int:
-    """Return the largest power of two of images, for each device, that a training step takes.
+    """Return the largest power of two of images per device that fits into a training step.
 
-    On a GPU batches are doubled until one does not fit. On a CPU, where that would end
-    this process, the memory that one and two images take tells how many would fit. Where
-    devices share batches, they begin with one image each.
+    On a GPU, batches are doubled until one does not fit. On a CPU, where that would end this
+    process, the number is estimated from the memory of steps of one and two images. If devices
+    share batches, the first batch has one image for each.
 
     Args:
-        model: A classifier; its weights are kept.
-        config: The step: precision, loss, and the stages, of which the one that trains most
-            counts.
+        model: A classifier; its weights are not changed.
+        config: Precision, loss and stages; the last stage, which trains most, is measured.
         shape: `(h, w)` of the images, pixels.
-        largest: Not tried beyond.
-        hardware: What it runs on.
+        largest: Upper limit.
+        hardware: Hardware options.
 
     Raises:
         ModelError: Not even one image fits.
@@ -44,19 +50,19 @@ def find_batch_size(
     weights = model.get_weights()
     stage = config.stages[-1]
     try:
-        open_layers(model, stage)
-        with precision_of(model, config.precision):
-            trainer = compiled(model, stage, config, hardware or HardwareConfig())
+        set_trainable(model, stage)
+        with compute_in(model, config.precision):
+            trainer = compile_trainer(model, stage, config, hardware or HardwareConfig())
 
             def step(count: int) -> None:
                 _step(trainer, count, shape)
 
-            least = sharing(model)
+            least = device_count(model)
             if gpus():
                 return _by_doubling(step, largest, least)
             return _by_memory(step, largest, least)
     finally:
-        open_all(model)
+        set_all_trainable(model)
         model.set_weights(weights)
 
 
@@ -71,8 +77,8 @@ def _by_doubling(step: Callable[[int], None], largest: int, least: int = 1) -> i
     while count <= max(largest, least):
         try:
             step(count)
-        except Exception as error:  # each backend has its own kind
-            if not any(word in f"{type(error).__name__} {error}" for word in _FULL):
+        except Exception as error:  # each backend raises its own class
+            if not any(word in f"{type(error).__name__} {error}" for word in _OUT_OF_MEMORY):
                 raise
             break
         fits, count = count, 2 * count
@@ -88,10 +94,10 @@ def _by_doubling(step: Callable[[int], None], largest: int, least: int = 1) -> i
 
 def _by_memory(step: Callable[[int], None], largest: int, least: int = 1) -> int:
     step(least)
-    one = _peak_bytes()
+    first = _peak_bytes()
     step(2 * least)
-    each = max(_peak_bytes() - one, 2**20)
-    room = max((1 - _SPARE) * _free_bytes(), 0)
+    each = max(_peak_bytes() - first, 2**20)
+    room = max((1 - _RESERVE) * _free_bytes(), 0)
     fits = 2 + int(room // each)  # of `least` images each
     doublings = fits.bit_length() - 1
     while doublings and least << doublings > largest:
@@ -100,8 +106,8 @@ def _by_memory(step: Callable[[int], None], largest: int, least: int = 1) -> int
 
 
 def _peak_bytes() -> int:
-    told = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()
-    return int(told[0]) * 1024
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
 def _free_bytes() -> int:
@@ -109,7 +115,7 @@ def _free_bytes() -> int:
         int(Path("/proc/meminfo").read_text().split("MemAvailable:")[1].split()[0]) * 1024,
     ]
     group = Path("/sys/fs/cgroup/memory.max")
-    if group.is_file() and (told := group.read_text().strip()).isdecimal():
+    if group.is_file() and (limit := group.read_text().strip()).isdecimal():
         used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        limits.append(int(told) - used)
+        limits.append(int(limit) - used)
     return min(limits)

@@ -1,4 +1,4 @@
-"""Checkpoints: all that a training needs to go on as if it had never stopped."""
+"""Checkpoints: everything needed to resume a training as if it had never stopped."""
 
 import json
 import tempfile
@@ -16,71 +16,75 @@ from mammo_core.store.base import file_sha256
 
 Arrays = list[npt.NDArray[Any]]
 
-#: Raised by hand when a checkpoint of an earlier version cannot be gone on from.
-_FORMAT = 1
+#: Raised by hand when training cannot resume from a checkpoint of an earlier version.
+_FORMAT = 2
 
 
 @dataclass
-class State:
-    """Where a training stands.
+class TrainingState:
+    """The progress of a training.
 
     Attributes:
-        stage: Index of the running stage.
-        stage_epoch: Epochs of it that are done.
-        batches: Batches of the running epoch that are done.
-        seen, loss, right, counts: Sums over those: records, loss, right ones, by class.
-        history: Rows of the epochs that are done.
-        best: Value of the best epoch, and its validation loss, negated; None before the first.
+        stage: Index of the current stage.
+        stage_epoch: Completed epochs of it.
+        batches: Completed batches of the current epoch.
+        records, loss, correct, counts: Sums over those: records, loss, correct records, and
+            records by class.
+        history: Rows of the completed epochs.
+        best: Value of the best epoch, and its negated validation loss; None before the first.
         best_epoch: Its number, from 1; 0 before the first.
-        lowest: Lowest validation loss of the stage; None before its first epoch.
-        waited: Epochs of the stage since then.
-        still: Epochs since then or since the last drop of the learning rate.
-        drops: How often the learning rate was dropped in the stage.
+        lowest_loss: Lowest validation loss of the stage; None before its first epoch.
+        since_lowest: Epochs of the stage since then.
+        since_drop: Epochs since then or since the last drop of the learning rate.
+        drops: Number of drops of the learning rate in the stage.
     """
 
     stage: int = 0
     stage_epoch: int = 0
     batches: int = 0
-    seen: int = 0
+    records: int = 0
     loss: float = 0.0
-    right: float = 0.0
+    correct: float = 0.0
     counts: list[int] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
     best: tuple[float, float] | None = None
     best_epoch: int = 0
-    lowest: float | None = None
-    waited: int = 0
-    still: int = 0
+    lowest_loss: float | None = None
+    since_lowest: int = 0
+    since_drop: int = 0
     drops: int = 0
 
 
 @dataclass(frozen=True)
-class Saved:
-    """A checkpoint as it was read.
+class Checkpoint:
+    """A checkpoint.
 
     Attributes:
-        state: Where the training stood.
-        model: Every variable of the model, the states of its random generators among them.
+        state: Progress of the training.
+        model: Every variable of the model, including the states of its random generators.
         optimizer: Every variable of the optimizer; empty at the start of a stage.
         best: The weights of the best epoch; empty before the first.
     """
 
-    state: State
+    state: TrainingState
     model: Arrays
     optimizer: Arrays
     best: Arrays
 
 
 class Checkpoints:
-    """The checkpoints of one training in a store; only the last one is kept.
+    """The checkpoints of one training in a store; only the latest is kept.
 
     `latest.json` names the files of the checkpoint with their digests and is written last,
-    so a process that is killed while writing leaves the checkpoint before.
+    so a process that is killed while writing leaves the previous checkpoint.
 
     Args:
-        store: Where they are.
-        folder: Of this training; its name stands for everything that decides its result.
-        minutes: A checkpoint is due so long after the last one.
+        store: The store.
+        folder: Of this training; its name identifies everything that determines the result.
+        minutes: Time from one checkpoint until the next is due.
+
+    Attributes:
+        fault: Why `load` could not use the checkpoint; empty if there was no fault.
     """
 
     def __init__(self, store: Store, folder: str, minutes: float = 10.0) -> None:
@@ -92,11 +96,11 @@ class Checkpoints:
 
     @property
     def due(self) -> bool:
-        """Whether so much time has passed that the next one should be written."""
+        """Whether the next checkpoint should be written."""
         return time.monotonic() - self._last >= self._seconds
 
-    def save(self, state: State, model: Arrays, optimizer: Arrays, best: Arrays) -> None:
-        """Write a checkpoint and remove the one before.
+    def save(self, state: TrainingState, model: Arrays, optimizer: Arrays, best: Arrays) -> None:
+        """Write a checkpoint and remove the previous one.
 
         Raises:
             StoreError: The store fails.
@@ -104,10 +108,10 @@ class Checkpoints:
         before = set(self._store.list(f"{self._folder}/"))
         if state.best_epoch and (self._best or {}).get("epoch") != state.best_epoch:
             named = {f"best-{at}": value for at, value in enumerate(best)}
-            self._best = {"epoch": state.best_epoch, **self._put("best", named)}
+            self._best = {"epoch": state.best_epoch, **self._write_arrays("best", named)}
         arrays = {f"model-{at}": value for at, value in enumerate(model)}
         arrays |= {f"optimizer-{at}": value for at, value in enumerate(optimizer)}
-        stored = self._put("state", arrays)
+        stored = self._write_arrays("state", arrays)
         latest = {
             "format": _FORMAT,
             "state": asdict(state),
@@ -121,10 +125,11 @@ class Checkpoints:
             self._store.delete(key)
         self._last = time.monotonic()
 
-    def load(self) -> Saved | None:
-        """Read the last checkpoint; None when there is none, or none that is whole.
+    def load(self) -> Checkpoint | None:
+        """Read the latest checkpoint; None if there is none or it cannot be used (`fault`).
 
-        `fault` then says why. Raises StoreError when the store fails.
+        Raises:
+            StoreError: The store fails.
         """
         key = f"{self._folder}/latest.json"
         if not self._store.exists(key):
@@ -132,50 +137,50 @@ class Checkpoints:
         try:
             latest = json.loads(self._store.read(key))
             if latest["format"] != _FORMAT:
-                self.fault = f"it is of format {latest['format']}, not {_FORMAT}"
+                self.fault = f"it has format {latest['format']}, not {_FORMAT}"
                 return None
-            told = latest["state"]
-            best = told.pop("best")
-            state = State(**told, best=tuple(best) if best is not None else None)
-            arrays = self._get(latest["arrays"])
+            fields = latest["state"]
+            best = fields.pop("best")
+            state = TrainingState(**fields, best=tuple(best) if best is not None else None)
+            arrays = self._read_arrays(latest["arrays"])
             self._best = latest["best"]
-            stored_best = self._get(self._best) if self._best else {}
+            stored_best = self._read_arrays(self._best) if self._best else {}
         except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
             self._best = None
             self.fault = f"{type(error).__name__}: {error}"
             return None
-        return Saved(
+        return Checkpoint(
             state,
-            _listed(arrays, "model"),
-            _listed(arrays, "optimizer"),
-            _listed(stored_best, "best"),
+            _arrays_of(arrays, "model"),
+            _arrays_of(arrays, "optimizer"),
+            _arrays_of(stored_best, "best"),
         )
 
     def clear(self) -> None:
-        """Remove every checkpoint: the training is done."""
+        """Remove every checkpoint, after the training is published."""
         for key in list(self._store.list(f"{self._folder}/")):
             self._store.delete(key)
 
-    def _put(self, name: str, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
-        with tempfile.TemporaryDirectory(prefix="mammo-checkpoint-") as aside:
-            path = Path(aside) / "arrays.npz"
+    def _write_arrays(self, name: str, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory(prefix="mammo-checkpoint-") as temporary:
+            path = Path(temporary) / "arrays.npz"
             np.savez(path, **arrays)  # type: ignore[arg-type]
             digest = file_sha256(path)
             key = f"{self._folder}/{name}-{digest[:16]}.npz"
             self._store.put_file(key, path)
         return {"key": key, "sha256": digest}
 
-    def _get(self, told: dict[str, Any]) -> dict[str, npt.NDArray[Any]]:
-        if not self._store.exists(told["key"]):
-            raise ValueError(f"{told['key']} is missing")
-        data = self._store.fetch(told["key"])
+    def _read_arrays(self, entry: dict[str, Any]) -> dict[str, npt.NDArray[Any]]:
+        if not self._store.exists(entry["key"]):
+            raise ValueError(f"{entry['key']} is missing")
+        data = self._store.fetch(entry["key"])
         digest = file_sha256(data)
-        if digest != told["sha256"]:
-            raise ValueError(f"{told['key']} has SHA-256 {digest}, not {told['sha256']}")
+        if digest != entry["sha256"]:
+            raise ValueError(f"{entry['key']} has SHA-256 {digest}, not {entry['sha256']}")
         with np.load(data, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
 
 
-def _listed(arrays: dict[str, npt.NDArray[Any]], kind: str) -> Arrays:
-    found = {name: value for name, value in arrays.items() if name.rpartition("-")[0] == kind}
-    return [found[f"{kind}-{at}"] for at in range(len(found))]
+def _arrays_of(arrays: dict[str, npt.NDArray[Any]], kind: str) -> Arrays:
+    named = {name: value for name, value in arrays.items() if name.rpartition("-")[0] == kind}
+    return [named[f"{kind}-{at}"] for at in range(len(named))]

@@ -1,4 +1,4 @@
-"""What a recipe says about training."""
+"""The training configuration of a recipe."""
 
 from typing import Literal, Self
 
@@ -13,29 +13,29 @@ Precision = Literal["float32", "mixed_bfloat16"]
 
 
 class StageConfig(BaseModel):
-    """One stage: which layers learn, how fast, how long. Each starts a fresh optimizer.
+    """One stage: which layers are trained, how fast, how long. Each starts a new optimizer.
 
     Attributes:
-        train: `"head"`, `"top"` (the head and the network's highest blocks as the original
-            opened them), `"all"`, or block names, opened together with the head; a name
-            also stands for the blocks it begins (`conv5` for `conv5_block1` and on).
+        train: `"head"`, `"top"` (the head and the network's highest blocks, as in the original),
+            `"all"`, or block names, trained together with the head; a name also stands for the
+            blocks that begin with it (`conv5` for `conv5_block1` and so on).
         learning_rate: At the start of the stage, after any warm-up.
-        epochs: Of this stage (the original counted them cumulatively).
-        weight_decay: Of kernels only, decoupled: a step takes learning_rate x weight_decay
-            of a kernel away. The original added L2 to the loss, for head layers only.
-        optimizer: `sgd` has Nesterov momentum 0.9.
+        epochs: Epochs of this stage (the original counted them cumulatively).
+        weight_decay: Decoupled, for kernels only: a step subtracts learning_rate x weight_decay x
+            kernel. The original added an L2 loss, for head layers only.
+        optimizer: Optimizer; `sgd` has Nesterov momentum 0.9.
         dropout: Rate of every dropout layer in this stage; None: as the network was built.
-        early_stopping: End the stage after so many epochs without a lower validation loss.
-        plateau: Multiply the learning rate by `plateau_factor` after so many epochs without
-            a lower validation loss (the original: for sgd only).
+        early_stopping: End the stage after this many epochs without a lower validation loss.
+        plateau: Multiply the learning rate by `plateau_factor` after this many epochs without
+            a lower validation loss (in the original, for sgd only).
         plateau_factor: See `plateau`.
-        cosine: Let the learning rate fall to 0 along a half cosine.
-        warmup_epochs: Let it rise linearly from 0 first; may be a fraction.
-        batch_norm: Of frozen layers it always infers, but under `"batch_statistics"`, the
-            original's behaviour: frozen or not, it normalises by the batch and moves its
-            averages (original-system.md B11). `"frozen"` keeps all of the network's batch
-            normalisation (not the head's) in inference mode, which steadies batches of a
-            few whole images.
+        cosine: Lower the learning rate to 0 along a half cosine.
+        warmup_epochs: Raise it linearly from 0 first; may be a fraction.
+        batch_norm: Mode of batch normalization. `"train"`: frozen layers use their averages, the
+            others the batch. `"frozen"`: all layers of the network (not of the head) use their
+            averages, which stabilizes batches of a few whole images. `"batch_statistics"`, as in
+            the original: frozen layers too normalize by the batch and update their averages
+            (docs/original-system.md, "Known bugs").
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,30 +54,32 @@ class StageConfig(BaseModel):
     batch_norm: Literal["train", "frozen", "batch_statistics"] = "train"
 
     @model_validator(mode="after")
-    def _one_schedule(self) -> Self:
+    def _require_one_schedule(self) -> Self:
         if self.cosine and self.plateau is not None:
-            raise ValueError("A stage takes cosine or plateau, not both.")
+            raise ValueError(
+                "A stage takes cosine or plateau, not both. Expected one of them. Received both."
+            )
         return self
 
 
 class AugmentationConfig(BaseModel):
-    """Random changes of training images (original-system.md §4.2).
+    """Random changes of training images (docs/original-system.md, "Augmentation").
 
-    Rotation, shear and zoom make one affine transform; then intensity shift, then flips.
+    Rotation, shear and zoom form one affine transform; then intensity shift, then flips.
 
     Attributes:
-        rotation_degrees: Largest rotation about the image's centre, either way.
-        shear: Largest shear, radians, either way.
+        rotation_degrees: Largest rotation about the image's center, in either direction.
+        shear: Largest shear, radians, in either direction.
         zoom: Smallest and largest factor, drawn for each axis; below 1 enlarges.
-        flip_rows: Whether to swap top and bottom, half the time.
-        flip_columns: Whether to swap left and right, half the time.
-        intensity_shift: Largest shift on the 0..255 scale, either way; the result stays
+        flip_rows: Swap top and bottom in half of the cases.
+        flip_columns: Swap left and right in half of the cases.
+        intensity_shift: Largest shift on the 0..255 scale, in either direction; the result stays
             within the image's own lowest and highest value.
-        per_channel: Draw a shift for each channel, as the original did: then the equal
-            channels of a grey image differ.
+        per_channel: Draw a shift for each channel, as the original did: the equal channels of a
+            gray image then differ.
         interpolation: Of the affine transform. The original used nearest.
-        fill: What lies outside the image: its nearest edge, its own darkest value
-            (`constant`), its mirror image (`reflect`) or its other side (`wrap`).
+        fill: Pixels outside the image: the nearest edge, the image's darkest value (`constant`),
+            its mirror image (`reflect`) or its opposite side (`wrap`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -94,14 +96,14 @@ class AugmentationConfig(BaseModel):
 
     @field_validator("zoom")
     @classmethod
-    def _zoom_is_a_range(cls, zoom: tuple[float, float]) -> tuple[float, float]:
+    def _require_zoom_range(cls, zoom: tuple[float, float]) -> tuple[float, float]:
         if not 0 < zoom[0] <= zoom[1]:
             raise ValueError(f"Expected a range of positive factors. Received {zoom}.")
         return zoom
 
     @property
     def affine(self) -> bool:
-        """Whether anything but flips and shifts is drawn."""
+        """Whether there is a rotation, shear or zoom."""
         return bool(self.rotation_degrees or self.shear or self.zoom != (1.0, 1.0))
 
 
@@ -125,21 +127,21 @@ def _image_stages() -> tuple[StageConfig, ...]:
 
 
 class FitConfig(BaseModel):
-    """What both trainings have.
+    """The options common to patch and image training.
 
     Attributes:
         batch_size: Records of a step.
-        stages: What is trained, in order.
-        augmentation: Random changes of training images; None: none.
+        stages: The stages, in order.
+        augmentation: Random changes of training images; None for no changes.
         balance: `"batch_weights"` (1 / share of the class in the batch), `"class_weights"`
-            (1 / share in the whole set, or `class_weights`), `"balanced_sampling"` (each
-            class is drawn as often as any other; no weights), or None.
-        class_weights: Class name to weight, instead of 1 / share.
-        weighted_mean: Divide the weighted loss by the sum of the batch's weights; false: by
-            its number of records, as the original's Keras did: then a batch of two classes
-            moves the network twice as far as one of a single class.
+            (1 / share in the whole set, or `class_weights`), `"balanced_sampling"` (all
+            classes are drawn equally often; no weights), or None.
+        class_weights: Weight by class name, instead of 1 / share.
+        weighted_mean: Divide the weighted loss by the sum of the batch's weights; false: by its
+            number of records, as the original's Keras did: a batch of two classes then moves the
+            network twice as far as one of a single class.
         focal: Exponent of the focal loss (Lin et al. 2017, 2 is usual); None: cross-entropy.
-        selection: What chooses the best epoch, on the validation set: accuracy, or the AUC
+        selection: Metric on the validation set that selects the best epoch: accuracy, or the AUC
             (of two classes, or the mean of each class against the rest).
         precision: `"mixed_bfloat16"` computes in bfloat16 and keeps weights in float32.
         accumulate: Batches whose gradients are averaged for one update of the weights.
@@ -159,12 +161,12 @@ class FitConfig(BaseModel):
     accumulate: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
-    def _weights_are_used(self) -> Self:
+    def _require_used_weights(self) -> Self:
         if self.class_weights is None:
             return self
         if self.balance != "class_weights":
             raise ValueError(
-                "Class weights act under balance class_weights only. "
+                "Class weights have no effect here. Expected balance class_weights with them. "
                 f"Received balance {self.balance}."
             )
         if min(self.class_weights.values(), default=1) <= 0:
@@ -173,10 +175,10 @@ class FitConfig(BaseModel):
 
 
 class PatchTrainingConfig(FitConfig):
-    """How a patch classifier is trained; defaults from the paper (Sci Rep 9:12495).
+    """The training of a patch classifier; defaults as in Shen et al., Sci Rep 2019.
 
-    The stages suit a pretrained network. From random weights (`network.weights` "none") the
-    first stage should train all layers; the original then skipped the other two.
+    The stages suit a pretrained network. From random weights (`network.weights: none`) the first
+    stage should train all layers; the original then skipped the other two.
     """
 
     network: NetworkConfig = NetworkConfig(name="resnet50", weights="imagenet", dropout=0.5)
@@ -189,15 +191,15 @@ class PatchTrainingConfig(FitConfig):
 
 
 class ImageTrainingConfig(FitConfig):
-    """How a whole-image classifier is trained; defaults from the paper (Sci Rep 9:12495).
+    """The training of a whole-image classifier; defaults as in Shen et al., Sci Rep 2019.
 
     Attributes:
-        start: Model package (folder, `…/models/<name>`, `…/models/<name>/<n>`) whose
-            whole-image network training begins with, instead of a patch classifier's.
-            `head` then has no meaning. Empty: none.
-        head: Put on the patch network.
-        two_view: Both views of a breast are seen together; None: each image alone. The
-            probability is then the breast's.
+        start: Model package (folder, `…/models/<name>`, `…/models/<name>/<n>`) whose whole-image
+            network training starts from, instead of a patch classifier. `head` is then ignored.
+            Empty for none.
+        head: The head on the patch network.
+        two_view: Classify both views of a breast together, so that the probability is the
+            breast's; None: classify each image alone.
     """
 
     start: str = ""
@@ -209,25 +211,25 @@ class ImageTrainingConfig(FitConfig):
 
     @field_validator("start", mode="before")
     @classmethod
-    def _empty_is_none(cls, start: object) -> object:
+    def _none_as_empty(cls, start: object) -> object:
         return "" if start is None else start  # `start:` in YAML
 
 
 class HardwareConfig(BaseModel):
-    """Where and how trainings run; no part of any id, as it changes results by rounding only.
+    """Hardware options of trainings; not part of any id, as they change results by rounding only.
 
     Attributes:
-        xla: Compile steps with XLA; None: where it is faster (on JAX, and on GPUs).
+        xla: Compile steps with XLA; None: if it is faster (on JAX, and on GPUs).
         devices: Accelerators of this machine that share each batch; 0: all.
-        rematerialise: Keep only what passes between a network's blocks in a training step, and
-            compute the rest again: less memory, about a third more arithmetic.
-        checkpoint_minutes: A checkpoint this often within an epoch; one is written after
-            every epoch anyway.
+        rematerialize: Store only the outputs of a network's blocks in a training step and compute
+            the rest again: less memory, about a third more arithmetic.
+        checkpoint_minutes: Minutes between checkpoints within an epoch; one is always written
+            after an epoch.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     xla: bool | None = None
     devices: int = Field(default=1, ge=0)
-    rematerialise: bool = False
+    rematerialize: bool = False
     checkpoint_minutes: float = Field(default=10.0, gt=0)

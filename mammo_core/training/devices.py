@@ -1,4 +1,4 @@
-"""Several accelerators of one machine, sharing each batch."""
+"""Several accelerators of one machine that share each batch (data parallelism)."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,27 +9,28 @@ from mammo_core.errors import ModelError
 
 
 def share_batches(devices: int, batch_size: int | None) -> int:
-    """Divide every batch among accelerators (data parallelism), from now on in this process.
+    """Divide every batch among accelerators, from now on in this process.
 
-    It must be called before a network is built: its weights are then on every device. Batch
-    normalisation sees the whole batch, so the result is that of one device but for the order
-    of sums: JAX divides the arrays themselves (DataParallel), TensorFlow adds the statistics
-    and the gradients of its replicas (MirroredStrategy).
+    Call it before a network is built: its weights are then on every device. Batch normalization
+    uses the whole batch, so the result equals that of one device except for the order of sums:
+    JAX divides the arrays themselves (DataParallel), TensorFlow adds the statistics and the
+    gradients of its replicas (MirroredStrategy).
 
     Args:
-        devices: How many; 0: all there are.
-        batch_size: Records of a step, which has to be a multiple; None: not known yet.
+        devices: Number of devices; 0: all.
+        batch_size: Records of a step, which must be a multiple of the devices; None: unknown.
 
     Returns:
-        How many devices share.
+        The number of devices that share batches.
 
     Raises:
-        ModelError: There are fewer, the batch cannot be divided, or the backend has no way.
+        ModelError: There are fewer devices, the batch cannot be divided, or the backend does not
+            support it.
     """
     if devices == 1:
         return 1
-    found = keras.distribution.list_devices()
-    if devices == 0 and len(found) < 2:
+    available = keras.distribution.list_devices()
+    if devices == 0 and len(available) < 2:
         return 1
     backend = keras.backend.backend()
     if backend not in ("jax", "tensorflow"):
@@ -38,73 +39,76 @@ def share_batches(devices: int, batch_size: int | None) -> int:
             expected="KERAS_BACKEND tensorflow or jax, or hardware.devices 1",
             received=f"KERAS_BACKEND={backend}, hardware.devices {devices}",
         )
-    count = devices or len(found)
-    if count > len(found) or (batch_size is not None and batch_size % count):
+    count = devices or len(available)
+    if count > len(available) or (batch_size is not None and batch_size % count):
         raise ModelError(
             f"A batch cannot be shared by {count} devices",
-            expected=f"at most {len(found)} devices, and a batch size that is a multiple",
+            expected=f"at most {len(available)} devices, and a batch size that is a multiple",
             received=f"{count} devices, batch size {batch_size or 'any'}",
         )
     if backend == "tensorflow":
-        from mammo_core.training.mirrored import mirror
+        from mammo_core.training.replicas import use_mirrored_strategy
 
-        mirror(found[:count])
+        use_mirrored_strategy(available[:count])
         return count
-    spread = keras.distribution.DataParallel(devices=found[:count], auto_shard_dataset=False)
-    keras.distribution.set_distribution(spread)
+    distribution = keras.distribution.DataParallel(
+        devices=available[:count], auto_shard_dataset=False
+    )
+    keras.distribution.set_distribution(distribution)
     return count
 
 
 def gpus() -> int:
-    """Return how many GPUs the backend sees."""
+    """Return the number of GPUs that the backend can use."""
     try:
         return len(keras.distribution.list_devices("gpu"))
     except RuntimeError:  # JAX: the platform has none
         return 0
 
 
-def sharing(model: keras.Model) -> int:
-    """Tell among how many devices the batches of a model are divided.
+def device_count(model: keras.Model) -> int:
+    """Return the number of devices that share the batches of a model.
 
     Args:
-        model: Built after `share_batches`, or without it.
+        model: A model built after `share_batches`, or without it.
     """
     if keras.backend.backend() == "tensorflow":
         return int(model.distribute_strategy.num_replicas_in_sync)
-    spread = keras.distribution.distribution()
-    return 1 if spread is None else int(spread.device_mesh.devices.size)
+    distribution = keras.distribution.distribution()
+    return 1 if distribution is None else int(distribution.device_mesh.devices.size)
 
 
 @contextmanager
-def shared(model: keras.Model) -> Iterator[None]:
-    """Let the devices divide what a model trains on and predicts, for a while.
+def distribute(model: keras.Model) -> Iterator[None]:
+    """Divide the batches of a model among the devices within a `with` block.
 
     Args:
-        model: Built after `share_batches`, or without it: then nothing is changed.
+        model: A model built after `share_batches`; otherwise nothing changes.
     """
     with ExitStack() as stack:
-        if keras.backend.backend() == "tensorflow" and sharing(model) > 1:
-            from mammo_core.training.mirrored import shared_predictions, whole_batch_statistics
+        if keras.backend.backend() == "tensorflow" and device_count(model) > 1:
+            from mammo_core.training.replicas import distribute_prediction, synchronize_batch_norm
 
-            stack.enter_context(whole_batch_statistics(model))
-            stack.enter_context(shared_predictions(model))
+            stack.enter_context(synchronize_batch_norm(model))
+            stack.enter_context(distribute_prediction(model))
         yield
 
 
-def divide_training(trainer: keras.Model, accumulate: int) -> None:
-    """Let the devices divide the batches that a compiled model trains on.
+def distribute_training(trainer: keras.Model, accumulate: int) -> None:
+    """Divide the training batches of a compiled model among the devices.
 
     Raises:
-        ModelError: Gradients are accumulated, which Keras cannot do on TensorFlow's replicas.
+        ModelError: Gradients are accumulated, which Keras does not support on TensorFlow's
+            replicas.
     """
-    if keras.backend.backend() == "tensorflow" and sharing(trainer) > 1:
+    if keras.backend.backend() == "tensorflow" and device_count(trainer) > 1:
         if accumulate > 1:
             raise ModelError(
-                "Gradients are not accumulated where several devices share a batch on TensorFlow",
+                "Gradients cannot be accumulated when several devices share a batch on TensorFlow",
                 expected="accumulate 1, hardware.devices 1, or KERAS_BACKEND=jax",
-                received=f"accumulate {accumulate}, {sharing(trainer)} devices",
-                hint="So many devices hold a batch that is as many times as large",
+                received=f"accumulate {accumulate}, {device_count(trainer)} devices",
+                hint="Raise batch_size instead: each device holds only its part of a batch",
             )
-        from mammo_core.training.mirrored import share_training
+        from mammo_core.training.replicas import distribute_training_step
 
-        share_training(trainer)
+        distribute_training_step(trainer)

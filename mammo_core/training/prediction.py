@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from mammo_core.datasets.batches import Batch, BatchSource
 from mammo_core.errors import ModelError
-from mammo_core.training.devices import gpus, sharing
+from mammo_core.training.devices import device_count, gpus
+from mammo_core.training.inputs import ToNetwork, to_channels, to_inputs
 from mammo_core.training.prefetch import prefetch
-from mammo_core.training.views import ToNetwork, to_channels, to_inputs
 
 Probabilities = npt.NDArray[np.float32]
 
@@ -26,26 +26,26 @@ def predict(
     on_batch: Callable[[int], None] | None = None,
     xla: bool | None = None,
 ) -> tuple[list[str], Probabilities, npt.NDArray[np.int32]]:
-    """Score every record once.
+    """Predict the class probabilities of every record.
 
     Args:
         model: A patch or whole-image classifier.
         source: The records.
         to_network: `Preprocessing.to_network`.
         flips: Average the probabilities of the image and its three flips
-            (original-system.md §7.5).
+            (docs/original-system.md, "Test-time averaging").
         on_batch: Called after each batch with its number of records.
-        xla: Compile with XLA; None: where it is faster.
+        xla: Compile with XLA; None: if it is faster.
 
     Returns:
-        Ids, probabilities `(n, classes) float32, [0, 1]`, and labels `(n,) int32`, in the
-        source's order.
+        Ids, probabilities `(n, classes) float32, [0, 1]`, and labels `(n,) int32`, in the order
+        of the source.
 
     Raises:
         ModelError: The source has no records.
     """
-    choose_compiler(model, xla)
-    devices = sharing(model)
+    set_jit_compile(model, xla)
+    devices = device_count(model)
     ids: list[str] = []
     probabilities: list[Probabilities] = []
     labels: list[npt.NDArray[np.int32]] = []
@@ -55,7 +55,7 @@ def predict(
         channels = int(model.inputs[0].shape[-1])
         for batch in source.batches(0):
             size = max(size, -(-len(batch.ids) // devices) * devices)
-            # One shape for all batches: no second trace, and the same sums in the same order.
+            # All batches have one shape: no second trace, and the same sums in the same order.
             missing = size - len(batch.ids)
             pixels = batch.pixels
             if missing:
@@ -70,22 +70,22 @@ def predict(
         for batch, images in batches:
             ids.extend(batch.ids)
             labels.append(batch.labels)
-            probabilities.append(score(model, images, flips)[: len(batch.ids)])
+            probabilities.append(predict_batch(model, images, flips)[: len(batch.ids)])
             if on_batch is not None:
                 on_batch(len(batch.ids))
     if not ids:
         raise ModelError(
-            "There is nothing to predict", expected="1 record or more", received="no records"
+            "There are no records to predict", expected="1 record or more", received="no records"
         )
     return ids, np.concatenate(probabilities), np.concatenate(labels)
 
 
-def score(model: keras.Model, images: Any, flips: bool) -> Probabilities:
+def predict_batch(model: keras.Model, images: Any, flips: bool) -> Probabilities:
     """Return the probabilities `(n, classes) float32` of images.
 
     Args:
         model: A classifier.
-        images: `(n, h, w, c) float32`, or a list of two for a network of both views.
+        images: `(n, h, w, c) float32`, or a list of two for a two-view network.
         flips: Average over the image and its three flips.
     """
     views = [slice(None), slice(None, None, -1)] if flips else [slice(None)]
@@ -96,18 +96,18 @@ def score(model: keras.Model, images: Any, flips: bool) -> Probabilities:
     return np.asarray(total / np.float32(len(views) ** 2), np.float32)
 
 
-def choose_compiler(model: keras.Model, xla: bool | None = None) -> None:
-    """Switch XLA off where it is slower: TensorFlow on a CPU (measured 1.3x)."""
+def set_jit_compile(model: keras.Model, xla: bool | None = None) -> None:
+    """Disable XLA where it is slower: TensorFlow on a CPU (1.3x, measured)."""
     model.jit_compile = uses_xla(model, xla)
 
 
-def uses_xla(model: keras.Model, told: bool | None = None) -> bool:
-    """Whether to compile steps with XLA: as told, or on JAX, and with TensorFlow on a GPU.
+def uses_xla(model: keras.Model, xla: bool | None = None) -> bool:
+    """Return whether steps are compiled with XLA: by default on JAX and with TensorFlow on a GPU.
 
-    TensorFlow's XLA compiles for a single device, so never where several share a batch.
+    TensorFlow's XLA compiles for a single device, so it is never used when several share a batch.
     """
     if keras.backend.backend() != "tensorflow":
-        return True if told is None else told
-    if sharing(model) > 1:
+        return True if xla is None else xla
+    if device_count(model) > 1:
         return False
-    return gpus() > 0 if told is None else told
+    return gpus() > 0 if xla is None else xla

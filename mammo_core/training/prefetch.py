@@ -1,4 +1,4 @@
-"""Preparing the next batches while the model works on this one."""
+"""Preparing the next batches while the model processes the current one."""
 
 import queue
 import threading
@@ -9,10 +9,10 @@ T = TypeVar("T")
 
 
 def prefetch(items: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
-    """Yield the items in order, drawing up to `depth` of them ahead in a thread.
+    """Yield items in order, reading up to `depth` of them ahead in a thread.
 
-    An error of the iterable is raised here, in its place. Closing this generator ends the
-    thread.
+    An error of the iterable is raised here, after the items before it. Closing this generator
+    ends the thread.
     """
     ready: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(depth)
     stopped = threading.Event()

@@ -32,7 +32,7 @@ _IMAGE += ("GlobalAveragePooling2D", "GlobalMaxPooling2D")
 _NORMAL = {"scale": 2.0, "mode": "fan_in", "distribution": "normal", "seed": None}
 
 
-def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
+def randomize(model: keras.Model, seed: int = 0) -> keras.Model:
     """Give a model weights that make its output depend on its input, statistics included."""
     rng = np.random.default_rng(seed)
     for weight in model.weights:

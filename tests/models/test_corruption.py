@@ -21,7 +21,7 @@ from mammo_core.models import import_keras2, load_model, save_model
 @pytest.fixture(scope="module")
 def h5(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("whole") / "m.h5"
-    keras2_files.write(keras2_files.randomise(keras2_networks.deep()), path)
+    keras2_files.write(keras2_files.randomize(keras2_networks.deep()), path)
     return path.read_bytes()
 
 

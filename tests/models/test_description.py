@@ -13,7 +13,7 @@ import pytest
 from mammo_core.errors import ModelError, RecipeError
 from mammo_core.models import NetworkConfig, build_patch_network, describe, save_model
 from mammo_core.models.description import at_size, batch_that_fits, layer_rows
-from mammo_core.models.printout import as_text, describe_named, parse_size
+from mammo_core.models.printout import describe_named, format_description, parse_size
 
 MAMMO = Path(sys.executable).parent / "mammo"
 FULL = (1152, 896)
@@ -101,11 +101,11 @@ def test_a_published_network_by_name() -> None:
     assert told["batch_inference"] > told["batch_training"] > 0
     half = describe_named("vgg16", head="[512-512-1024]x2", precision="mixed_bfloat16")
     assert half["training_bytes"] < 0.52 * told["training_bytes"]
-    text = as_text(told)
+    text = format_description(told)
     assert "29,710,146" in text
     assert "head_block1_unit1_shortcut_conv" in text
     assert "block1_conv1" not in text
-    assert "block1_conv1" in as_text(told, every_layer=True)
+    assert "block1_conv1" in format_description(told, every_layer=True)
     json.dumps(told)
 
 

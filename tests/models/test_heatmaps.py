@@ -104,7 +104,7 @@ def unpadded() -> keras.Model:
     x = layers.Conv2D(10, 3, strides=2, activation="relu")(x)
     x = layers.GlobalAveragePooling2D()(x)
     model = keras.Model(inputs, layers.Dense(4, activation="softmax")(x), name="unpadded")
-    return keras2_files.randomise(model)
+    return keras2_files.randomize(model)
 
 
 @pytest.mark.parametrize("stride", [8, 4, 2])
@@ -188,7 +188,7 @@ def test_a_tile_bounds_what_the_network_sees() -> None:
 
 def test_a_pool_before_the_global_one_leaves_cells_out() -> None:
     """ResNet50 of 2017 pools 7x7 cells first: of the 8 of a 256 patch it sees 7."""
-    model = keras2_files.randomise(keras2_networks.resnet50())
+    model = keras2_files.randomize(keras2_networks.resnet50())
     x = np.random.default_rng(0).normal(0, 1, (1, 256, 256, 3)).astype(np.float32)
     maps = heatmap(model, x, 256)
     assert maps.shape == (1, 1, 1, 5)

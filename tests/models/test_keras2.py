@@ -92,7 +92,7 @@ def test_the_nested_network_is_the_patch_classifiers(golden: Path, name: str):
 
 
 def check(model: keras.Model, path: Path, shape: tuple[int, ...]) -> keras.Model:
-    keras2_files.randomise(model)
+    keras2_files.randomize(model)
     keras2_files.write(model, path)
     imported, _ = import_keras2(path)
     rng = np.random.default_rng(1)
@@ -144,7 +144,7 @@ def test_frozen_layers_are_told_and_opened(tmp_path: Path):
 
 def test_a_nested_model_frozen_as_a_whole(tmp_path: Path):
     """Its own flag is not in the file; its group keeps the order it had."""
-    model = keras2_files.randomise(keras2_networks.deep())
+    model = keras2_files.randomize(keras2_networks.deep())
     path = tmp_path / "m.h5"
     keras2_files.write(model, path)
     with h5py.File(path, "a") as file:
@@ -162,7 +162,7 @@ def test_a_nested_model_frozen_as_a_whole(tmp_path: Path):
 @pytest.mark.parametrize("nested", [False, True])
 def test_a_sequential(nested: bool, tmp_path: Path):
     """Its config is a list, without a name of its own and without its input."""
-    model = keras2_files.randomise(keras2_networks.tower(classes=3))
+    model = keras2_files.randomize(keras2_networks.tower(classes=3))
     path = tmp_path / "m.h5"
     config = keras2_files.write(model, path)
     given = [
@@ -201,7 +201,7 @@ def _gather(weights: h5py.Group, group: h5py.Group, layers: list[str]) -> None:
 
 
 def test_long_lists_of_names_are_split(tmp_path: Path):
-    model = keras2_files.randomise(keras2_networks.two_views(shared=False))
+    model = keras2_files.randomize(keras2_networks.two_views(shared=False))
     path = tmp_path / "m.h5"
     keras2_files.write(model, path)
     with h5py.File(path, "a") as file:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from mammo_core.errors import ModelError
 from mammo_core.models import NETWORKS, NetworkConfig, blocks, build_patch_network, network_of
-from mammo_core.models.networks import build_body
+from mammo_core.models.build import build_body
 
 # Bodies without a classifier. Keras's own counts (keras.io/api/applications, the difference
 # of the two EfficientNets' preprocessing weights taken off), the ResNet50 and VGG16 ones also
@@ -125,8 +125,8 @@ def test_the_registry_knows_each_networks_geometry(name: str) -> None:
             padding = max((left - 1) * layer.strides[0] + size[0] - given, 0) // 2
         centre += stride * ((size[0] - 1) / 2 - padding)
         stride *= layer.strides[0]
-    assert (stride, centre) == (network.stride, network.first_centre)
-    assert network.centre(side) == network.first_centre
+    assert (stride, centre) == (network.stride, network.first_center)
+    assert network.center(side) == network.first_center
 
 
 def _main_path(model: keras.Model) -> list[Any]:

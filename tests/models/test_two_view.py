@@ -16,7 +16,7 @@ from mammo_core.models import (
     blocks,
     build_patch_network,
     describe,
-    exam_batch,
+    breast_batch,
     leaf_layers,
     load_model,
     network_of,
@@ -143,14 +143,14 @@ def test_files_load_in_safe_mode(whole: keras.Model, tmp_path: Path) -> None:
 
 def test_exam_batch() -> None:
     cc, mlo = views(1)
-    batch = exam_batch([(cc[0], mlo[0]), (None, mlo[0]), (cc[0], None)])
+    batch = breast_batch([(cc[0], mlo[0]), (None, mlo[0]), (cc[0], None)])
     assert batch["cc"].shape == batch["mlo"].shape == (3, 96, 96, 1)
     assert not batch["cc"][1].any()
     assert np.array_equal(batch["mlo"][1], mlo[0])
     with pytest.raises(ModelError, match=r"Exam 1 cannot be scored.*no view"):
-        exam_batch([(cc[0], mlo[0]), (None, None)])
+        breast_batch([(cc[0], mlo[0]), (None, None)])
     with pytest.raises(ModelError, match="a view of zeros"):
-        exam_batch([(cc[0], np.zeros_like(mlo[0]))])
+        breast_batch([(cc[0], np.zeros_like(mlo[0]))])
 
 
 def test_only_whole_image_classifiers(patch_model: keras.Model) -> None:

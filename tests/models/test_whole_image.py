@@ -19,7 +19,7 @@ from mammo_core.models import (
     save_model,
     to_whole_image,
 )
-from mammo_core.models.weights import transfer
+from mammo_core.models.weights import transfer_weights
 
 SMALL = HeadConfig(depths=(8, 8), repetitions=(1, 2))
 
@@ -159,12 +159,12 @@ def test_transfer_names_the_layer(patch_model: keras.Model) -> None:
     inputs = keras.Input((8, 8, 1))
     foreign = keras.Model(inputs, keras.layers.Conv2D(2, 3, name="block1_conv1")(inputs))
     with pytest.raises(ModelError, match="Layer block1_conv1 of a test does not fit"):
-        transfer(patch_model, foreign, what="a test")
+        transfer_weights(patch_model, foreign, what="a test")
     with pytest.raises(ModelError, match="a test has no layer block1_bn1"):
         body = keras.Model(patch_model.inputs[0], patch_model.get_layer("block1_bn1").output)
         inputs = keras.Input((8, 8, 1))
         x = keras.layers.Conv2D(16, 3, use_bias=False, name="block1_conv1")(inputs)
-        transfer(keras.Model(inputs, x), body, what="a test")
+        transfer_weights(keras.Model(inputs, x), body, what="a test")
 
 
 @pytest.mark.parametrize(

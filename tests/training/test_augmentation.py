@@ -67,14 +67,14 @@ def test_the_originals_pixels(number: int) -> None:
 def test_a_record_draws_the_same_in_any_batch() -> None:
     config = AugmentationConfig()
     ids = ["a", "b", "c", "d"]
-    together = draw(config, 1, ids, 2, 1)
-    alone = draw(config, 1, ["c"], 2, 1)
+    together = draw_parameters(config, 1, ids, 2, 1)
+    alone = draw_parameters(config, 1, ["c"], 2, 1)
     assert together.rotation[2] == alone.rotation[0]
     assert together.shift[2] == alone.shift[0]
     x = images(4)
     whole = run(x, together, config)
     assert np.array_equal(run(x[2:3], alone, config)[0], whole[2])
-    reordered = run(x[::-1].copy(), draw(config, 1, ids[::-1], 2, 1), config)
+    reordered = run(x[::-1].copy(), draw_parameters(config, 1, ids[::-1], 2, 1), config)
     assert np.array_equal(reordered[::-1], whole)
 
 
@@ -82,14 +82,14 @@ def test_a_record_draws_the_same_in_any_batch() -> None:
 def test_seed_epoch_and_record_change_the_draw(change: tuple[str, object]) -> None:
     config = AugmentationConfig()
     given: dict[str, object] = {"seed": 1, "ids": ["a"], "epoch": 2}
-    one = draw(config, channels=1, **given)  # type: ignore[arg-type]
-    other = draw(config, channels=1, **{**given, change[0]: change[1]})  # type: ignore[arg-type]
+    one = draw_parameters(config, channels=1, **given)  # type: ignore[arg-type]
+    other = draw_parameters(config, channels=1, **{**given, change[0]: change[1]})  # type: ignore[arg-type]
     assert one.rotation[0] != other.rotation[0]
 
 
 def test_draws_fill_their_ranges() -> None:
     ids = [str(number) for number in range(2000)]
-    drawn = draw(AugmentationConfig(), 0, ids, 0, 3)
+    drawn = draw_parameters(AugmentationConfig(), 0, ids, 0, 3)
     for values, low, high in (
         (drawn.rotation, -25, 25),
         (drawn.shear, -0.2, 0.2),
@@ -104,12 +104,12 @@ def test_draws_fill_their_ranges() -> None:
         assert flips.mean() == pytest.approx(0.5, abs=0.05)
     assert abs(np.corrcoef(drawn.zoom_rows, drawn.zoom_columns)[0, 1]) < 0.1
     assert drawn.shift.shape == (2000, 1)
-    assert draw(AugmentationConfig(per_channel=True), 0, ids[:5], 0, 3).shift.shape == (5, 3)
+    assert draw_parameters(AugmentationConfig(per_channel=True), 0, ids[:5], 0, 3).shift.shape == (5, 3)
 
 
 def test_turning_one_change_off_leaves_the_others() -> None:
-    full = draw(AugmentationConfig(), 0, ["a", "b"], 0, 1)
-    still = draw(AugmentationConfig(rotation_degrees=0), 0, ["a", "b"], 0, 1)
+    full = draw_parameters(AugmentationConfig(), 0, ["a", "b"], 0, 1)
+    still = draw_parameters(AugmentationConfig(rotation_degrees=0), 0, ["a", "b"], 0, 1)
     assert np.array_equal(full.shift, still.shift)
     assert np.array_equal(full.flip_rows, still.flip_rows)
     assert not still.rotation.any()
@@ -149,7 +149,7 @@ def test_shift_stays_within_the_images_range() -> None:
 def test_rotation_keeps_grey_images_grey() -> None:
     x = np.repeat(images(4), 3, axis=-1)
     config = AugmentationConfig()
-    changed = run(x, draw(config, 0, list("abcd"), 0, 3), config)
+    changed = run(x, draw_parameters(config, 0, list("abcd"), 0, 3), config)
     assert np.array_equal(changed[..., 0], changed[..., 2])
     assert changed.shape == x.shape
     assert not np.array_equal(changed, x)

@@ -35,16 +35,16 @@ class StoppedError(Exception):
 
 
 def _train(checkpoints: Checkpoints | None = None, **given: Any) -> Any:
-    model = small.network()
+    model = small_training.network()
     told: list[str] = []
     result = train(
         model,
-        given.pop("config", small.config()),
-        given.pop("records", small.Records((20, 13))),
-        small.Records((7, 6), seed=1),
-        to_network=small.to_network,
+        given.pop("config", small_training.config()),
+        given.pop("records", small_training.Records((20, 13))),
+        small_training.Records((7, 6), seed=1),
+        to_network=small_training.to_network,
         seed=3,
-        class_names=small.NAMES,
+        class_names=small_training.NAMES,
         checkpoints=checkpoints,
         on_resume=told.append,
         **given,
@@ -94,7 +94,7 @@ def test_it_goes_on_after_an_epoch(file_store, undisturbed_training: Any, epochs
 @pytest.mark.slow
 def test_kill_9_within_an_epoch_and_the_same_command_again(file_store, tmp_path: Path) -> None:
     def command(store: str, out: str) -> list[str]:
-        return [sys.executable, str(HERE / "go_on.py"), store, str(tmp_path / out)]
+        return [sys.executable, str(HERE / "train_with_checkpoints.py"), store, str(tmp_path / out)]
 
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     subprocess.run(command((tmp_path / "other").as_uri(), "a.npz"), env=environment, check=True)

@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 
 
 def _trained(
-    out: Path, backend: str, count: int, dropout: float = 0.0, rematerialise: bool = False
+    out: Path, backend: str, count: int, dropout: float = 0.0, rematerialize: bool = False
 ) -> list[np.ndarray]:
     environment = {
         **os.environ,
@@ -26,8 +26,8 @@ def _trained(
         "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
         "JAX_PLATFORMS": "cpu",
     }
-    script = str(HERE / "on_devices.py")
-    command = [sys.executable, script, str(out), str(count), str(dropout), str(rematerialise)]
+    script = str(HERE / "train_on_devices.py")
+    command = [sys.executable, script, str(out), str(count), str(dropout), str(rematerialize)]
     done = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()[-3000:]
     stored = np.load(out)
@@ -40,7 +40,7 @@ def test_two_virtual_devices_give_the_one_device_result(backend: str, tmp_path: 
     one = _trained(tmp_path / "1.npz", backend, 1)
     # Normalisation is by the whole batch on both, and what is computed again is the same: only
     # the order of sums differs.
-    two = _trained(tmp_path / "2.npz", backend, 2, rematerialise=True)
+    two = _trained(tmp_path / "2.npz", backend, 2, rematerialize=True)
     for expected, found in zip(one, two, strict=True):
         most = max(np.abs(expected).max(), 1e-3)
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * most)

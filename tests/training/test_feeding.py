@@ -1,9 +1,9 @@
 """Batches as the training step takes them."""
 
 import pytest
-import small
+import small_training
 
-from mammo_core.training.feeding import training_steps
+from mammo_core.training.batches import training_batches
 
 
 @pytest.mark.parametrize(
@@ -20,13 +20,13 @@ def test_filling_rows_have_no_weight(
     records: tuple[int, int], devices: int, rows: list[int]
 ) -> None:
     steps = list(
-        training_steps(
-            small.Records(records),
+        training_batches(
+            small_training.Records(records),
             0,
-            small.to_network,
-            small.config(balance=None, augmentation=None),
+            small_training.to_network,
+            small_training.config(balance=None, augmentation=None),
             1,
-            small.NAMES,
+            small_training.NAMES,
             1,
             devices=devices,
         )

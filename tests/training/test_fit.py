@@ -21,7 +21,7 @@ from mammo_core.models import (
     to_whole_image,
 )
 from mammo_core.training import AugmentationConfig, StageConfig, predict, train
-from mammo_core.training.checks import warnings_of
+from mammo_core.training.requirements import training_warnings
 from mammo_core.training.config import FitConfig, Optimizer
 from mammo_core.training.stages import learning_rate_at, make_optimizer
 
@@ -341,10 +341,10 @@ def test_one_of_several_classes_missing_from_training_is_a_warning() -> None:
 
 def test_training_from_scratch_with_frozen_layers_is_a_warning() -> None:
     validation = Records((2, 2))
-    frozen = warnings_of([stage(train="head")], validation, validation, NAMES, from_scratch=True)
+    frozen = training_warnings([stage(train="head")], validation, validation, NAMES, from_scratch=True)
     assert "starts from random weights" in frozen[0]
-    assert not warnings_of([stage()], validation, validation, NAMES, from_scratch=True)
-    assert not warnings_of([stage(train="head")], validation, validation, NAMES, from_scratch=False)
+    assert not training_warnings([stage()], validation, validation, NAMES, from_scratch=True)
+    assert not training_warnings([stage(train="head")], validation, validation, NAMES, from_scratch=False)
 
 
 def test_a_whole_image_network_selected_by_auc() -> None:

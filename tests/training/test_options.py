@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import small
+import small_training
 from pydantic import ValidationError
 
 from mammo_core.errors import ModelError
@@ -19,7 +19,7 @@ from mammo_core.training import (
 )
 from mammo_core.training.augmentation import augment
 from mammo_core.training.balance import BalancedSource, sample_weights
-from mammo_core.training.stages import learning_rate_at, open_all, open_layers
+from mammo_core.training.stages import learning_rate_at, set_all_trainable, set_trainable
 
 
 def fit(model: keras.Model, records: Any = None, **given: Any) -> Any:
@@ -27,11 +27,11 @@ def fit(model: keras.Model, records: Any = None, **given: Any) -> Any:
     return train(
         model,
         FitConfig(**{**plain, **given}),
-        records or small.Records((12, 12)),
-        small.Records((7, 6), seed=1),
-        to_network=small.to_network,
+        records or small_training.Records((12, 12)),
+        small_training.Records((7, 6), seed=1),
+        to_network=small_training.to_network,
         seed=0,
-        class_names=small.NAMES,
+        class_names=small_training.NAMES,
     )
 
 
@@ -44,7 +44,7 @@ def norms(model: keras.Model) -> list[Any]:
 
 
 def test_frozen_normalisation_can_use_batch_statistics_as_the_original_did() -> None:
-    model = small.network()
+    model = small_training.network()
     before = [layer.get_weights() for layer in norms(model)]
     fit(model, stages=[still(train="head", batch_norm="batch_statistics")])
     for layer, (gamma, beta, mean, variance) in zip(norms(model), before, strict=True):
@@ -57,22 +57,22 @@ def test_frozen_normalisation_can_use_batch_statistics_as_the_original_did() -> 
 
 
 def test_a_stage_sets_the_dropout_and_leaves_the_network_as_it_was() -> None:
-    model = small.network(dropout=0.3)
-    open_layers(model, still(dropout=0.7))
+    model = small_training.network(dropout=0.3)
+    set_trainable(model, still(dropout=0.7))
     assert model.get_layer("dropout").rate == 0.7
-    open_all(model)
-    fresh = small.network(dropout=0.3)
+    set_all_trainable(model)
+    fresh = small_training.network(dropout=0.3)
     fit(fresh, stages=[still(dropout=0.7)])
     assert fresh.get_layer("dropout").rate == 0.3
     with pytest.raises(ModelError, match="no dropout layer"):
-        fit(small.network(dropout=0.0), stages=[still(dropout=0.5)])
+        fit(small_training.network(dropout=0.0), stages=[still(dropout=0.5)])
 
 
 def test_dropout_acts() -> None:
-    source = small.Records((12, 12))
+    source = small_training.Records((12, 12))
 
     def loss(rate: float) -> float:
-        model = small.network(dropout=0.3)
+        model = small_training.network(dropout=0.3)
         stages = [still(train="head", dropout=rate)]
         return float(fit(model, source, stages=stages).history[0]["loss"])
 
@@ -84,7 +84,7 @@ def test_a_plateau_drops_the_learning_rate() -> None:
     stage = StageConfig(
         train="head", learning_rate=5.0, epochs=5, optimizer="sgd", plateau=2, plateau_factor=0.1
     )
-    history = fit(small.network(), stages=[stage]).history
+    history = fit(small_training.network(), stages=[stage]).history
     lowest, still_for, drops, expected = np.inf, 0, 0, []
     for row in history:
         expected.append(5.0 * 0.1**drops)
@@ -100,8 +100,8 @@ def test_a_plateau_drops_the_learning_rate() -> None:
 
 def test_accumulated_batches_move_the_weights_as_one_large_batch() -> None:
     def weights(batch: int, accumulate: int) -> list[np.ndarray]:
-        model = small.network(dropout=0.0)
-        records = small.Records((12, 12), batch=batch)
+        model = small_training.network(dropout=0.0)
+        records = small_training.Records((12, 12), batch=batch)
         # Only the head: batch statistics would depend on the batch.
         stage = StageConfig(
             train="head", learning_rate=1e-6, epochs=1, optimizer="sgd", weight_decay=9
@@ -115,26 +115,26 @@ def test_accumulated_batches_move_the_weights_as_one_large_batch() -> None:
 
 
 def test_mixed_precision_trains_and_leaves_a_float32_network() -> None:
-    model = small.network(dropout=0.0)
+    model = small_training.network(dropout=0.0)
     result = fit(
         model, stages=[StageConfig(learning_rate=1e-3, epochs=3)], precision="mixed_bfloat16"
     )
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
     assert result.history[-1]["loss"] < result.history[0]["loss"]
-    _, probabilities, labels = predict(model, small.Records((7, 6), seed=1), small.to_network)
+    _, probabilities, labels = predict(model, small_training.Records((7, 6), seed=1), small_training.to_network)
     assert probabilities.dtype == np.float32
     best = result.history[result.best_epoch - 1]
     assert (probabilities.argmax(1) == labels).mean() == pytest.approx(best["val_accuracy"])
 
 
 def test_focal_loss_is_the_cross_entropy_of_what_is_hard() -> None:
-    source = small.Records((12, 12), batch=24)
-    model = small.network(dropout=0.0)
+    source = small_training.Records((12, 12), batch=24)
+    model = small_training.network(dropout=0.0)
     head = model.get_layer("predictions")
     head.set_weights([weight / 100 for weight in head.get_weights()])
     frozen = [still(train="head")]
     loss = fit(model, source, stages=frozen, focal=2.0).history[0]["loss"]
-    _, probabilities, labels = predict(model, source, small.to_network)
+    _, probabilities, labels = predict(model, source, small_training.to_network)
     own = probabilities[np.arange(24), labels]
     expected = (-((1 - own) ** 2) * np.log(own)).mean()
     assert loss == pytest.approx(expected, rel=1e-3)
@@ -144,13 +144,13 @@ def test_focal_loss_is_the_cross_entropy_of_what_is_hard() -> None:
 def test_the_loss_is_normalised_by_weights_or_as_the_original_by_records(
     weighted_mean: bool,
 ) -> None:
-    source = small.Records((18, 6), batch=24)
-    model = small.network(dropout=0.0)
+    source = small_training.Records((18, 6), batch=24)
+    model = small_training.network(dropout=0.0)
     head = model.get_layer("predictions")
     head.set_weights([weight / 100 for weight in head.get_weights()])
     options = {"balance": "batch_weights", "weighted_mean": weighted_mean}
     loss = fit(model, source, stages=[still(train="head")], **options).history[0]["loss"]
-    _, probabilities, labels = predict(model, source, small.to_network)
+    _, probabilities, labels = predict(model, source, small_training.to_network)
     each = -np.log(probabilities[np.arange(24), labels])
     weights = np.where(labels == 1, 24 / 6, 24 / 18)
     assert weights.mean() == pytest.approx(2)  # the original's mean: the classes present
@@ -164,7 +164,7 @@ def test_class_weights_of_ones_own() -> None:
     assert given.tolist() == [1, 3, 2]
     with pytest.raises(ModelError, match="no class grey to weigh"):
         fit(
-            small.network(),
+            small_training.network(),
             stages=[still()],
             balance="class_weights",
             class_weights={"grey": 2.0},
@@ -174,7 +174,7 @@ def test_class_weights_of_ones_own() -> None:
 
 
 def test_balanced_sampling_gives_every_class_as_often() -> None:
-    source = BalancedSource(small.Records((90, 10), batch=8), seed=1)
+    source = BalancedSource(small_training.Records((90, 10), batch=8), seed=1)
     counts = np.zeros(2)
     for epoch in range(5):
         ids: list[str] = []
@@ -188,7 +188,7 @@ def test_balanced_sampling_gives_every_class_as_often() -> None:
         assert again == ids
     assert counts.sum() == pytest.approx(5 * 100, rel=0.15)
     assert counts[1] / counts.sum() == pytest.approx(0.5, abs=0.05)
-    assert fit(small.network(), stages=[still()], balance="balanced_sampling").history
+    assert fit(small_training.network(), stages=[still()], balance="balanced_sampling").history
 
 
 @pytest.mark.parametrize("fill", ["nearest", "constant", "reflect", "wrap"])
@@ -216,7 +216,7 @@ def test_the_largest_batch_is_found_and_the_network_left_as_it_was() -> None:
     from mammo_core.training.batch_size import _by_doubling, find_batch_size
 
     head = HeadConfig(depths=(4,), repetitions=(1,))
-    model = to_whole_image(small.network(dropout=0.0), head, (32, 32))
+    model = to_whole_image(small_training.network(dropout=0.0), head, (32, 32))
     before = model.get_weights()
     config = FitConfig(stages=[StageConfig(learning_rate=1.0, epochs=1)])
     assert find_batch_size(model, config, (32, 32), largest=8) == 8

@@ -11,7 +11,7 @@ from mammo_core.features.frame import IMAGE_CLASSES
 from mammo_core.models import build_patch_network, network_of, to_two_views, to_whole_image
 from mammo_core.recipes import load_recipe
 from mammo_core.training import FitConfig, train
-from mammo_core.training.stages import make_optimizer, open_all, open_layers
+from mammo_core.training.stages import make_optimizer, set_all_trainable, set_trainable
 
 RECIPES = Path(__file__).parent.parent.parent / "recipes"
 # Where the head needs more feature cells than this gives.
@@ -56,9 +56,9 @@ def eager() -> Iterator[None]:
 
 def two_steps(model, config: FitConfig, names: tuple[str, ...], shape: tuple[int, ...]) -> None:
     for stage in config.stages:  # all of them open, and make their optimizer
-        assert open_layers(model, stage)
+        assert set_trainable(model, stage)
         assert make_optimizer(stage, model, config.accumulate).learning_rate > 0
-    open_all(model)
+    set_all_trainable(model)
     last = config.stages[-1].model_copy(update={"epochs": 1})
     reduced = config.model_copy(update={"stages": (last,), "selection": "accuracy"})
     source = Records(len(names), shape)

@@ -1,4 +1,4 @@
-"""The architecture in a Keras 2.0.8 file: JSON in, checked entries out."""
+"""The architecture in a Keras 2.0.8 file: JSON in, validated entries out."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,22 +6,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from mammo_core.errors import ModelError
-from mammo_core.models.keras2.layers import Kind, kind_of
-from mammo_core.models.keras2.model import settings as check
-from mammo_core.models.keras2.settings import UnfitError
+from mammo_core.models.keras2 import settings as validators
+from mammo_core.models.keras2.layers import LayerClass, validate_layer
+from mammo_core.models.keras2.settings import SettingError
 
-_DEEP = 16
-_LAYERS = 20_000
+_MAX_DEPTH = 16
+_MAX_LAYERS = 20_000
 
 
 @dataclass(frozen=True)
-class Reference:
-    """One tensor: what a call of a layer gave.
+class TensorReference:
+    """A tensor: one output of one call of a layer.
 
     Attributes:
         layer: Name of the layer, in the same model.
-        call: Which call of it; a nested model counts from 1, as its own making was call 0.
-        output: Which of its outputs.
+        call: Number of the call; the calls of a nested model are numbered from 1, because its
+            creation was call 0.
+        output: Number of the output.
     """
 
     layer: str
@@ -34,26 +35,26 @@ class Entry:
     """A layer, an input or a nested model.
 
     Attributes:
-        name: In its model.
-        path: With the models around it: `model_1/conv2d_1`.
+        name: Name within its model.
+        path: Name with those of the enclosing models: `model_1/conv2d_1`.
         kind: Class of the layer; None for inputs and models.
-        settings: Checked; `shape` for an input.
-        trainable: As the file has it.
-        calls: Inputs of each call of it.
-        layers: Of a model, in the file's order.
-        inputs: Of a model.
-        outputs: Of a model.
+        settings: Validated settings; `shape` for an input.
+        trainable: As in the file.
+        calls: Inputs of each call.
+        layers: Layers of a model, in the order of the file.
+        inputs: Inputs of a model.
+        outputs: Outputs of a model.
     """
 
     name: str
     path: str
-    kind: Kind | None
+    kind: LayerClass | None
     settings: Mapping[str, Any]
     trainable: bool
-    calls: tuple[tuple[Reference, ...], ...]
+    calls: tuple[tuple[TensorReference, ...], ...]
     layers: tuple["Entry", ...] = ()
-    inputs: tuple[Reference, ...] = ()
-    outputs: tuple[Reference, ...] = ()
+    inputs: tuple[TensorReference, ...] = ()
+    outputs: tuple[TensorReference, ...] = ()
 
     @property
     def is_model(self) -> bool:
@@ -67,16 +68,16 @@ class Entry:
 
 
 def parse(text: str, groups: Sequence[str], what: str) -> Entry:
-    """Read and check an architecture.
+    """Parse and validate an architecture.
 
     Args:
         text: `model_config` of the file.
         groups: Names of the file's groups of weights; they name the layers of an outermost
-            Sequential, whose config does not.
-        what: The file in errors.
+            Sequential, whose config does not contain names.
+        what: The file, for errors.
 
     Raises:
-        ModelError: It is no JSON, or holds a layer or setting that is not read.
+        ModelError: It is not JSON, or contains an unsupported layer or setting.
     """
     try:
         config = json.loads(text)
@@ -89,16 +90,16 @@ def parse(text: str, groups: Sequence[str], what: str) -> Entry:
     try:
         kind, inner = _field(config, "class_name", str), config.get("config")
         if kind not in ("Model", "Sequential"):
-            raise UnfitError(f"a Model or Sequential of Keras 2.0.8, not {kind[:80]}")
+            raise SettingError(f"a Model or Sequential of Keras 2.0.8, not {kind[:80]}")
         entry = _model(kind, inner, "", 0, (), groups)
-    except UnfitError as error:
+    except SettingError as error:
         raise ModelError(
-            f"The architecture in {what} is damaged", expected=str(error), received="another thing"
+            f"The architecture in {what} is damaged", expected=str(error), received="something else"
         ) from error
-    if (count := _count(entry)) > _LAYERS:
+    if (count := _count(entry)) > _MAX_LAYERS:
         raise ModelError(
             f"The architecture in {what} is too large",
-            expected=f"at most {_LAYERS} layers",
+            expected=f"at most {_MAX_LAYERS} layers",
             received=str(count),
         )
     return entry
@@ -109,102 +110,105 @@ def _model(
     config: Any,
     around: str,
     depth: int,
-    calls: tuple[tuple[Reference, ...], ...],
+    calls: tuple[tuple[TensorReference, ...], ...],
     names: Sequence[str] = (),
     name: str = "",
 ) -> Entry:
-    if depth > _DEEP:
-        raise UnfitError(f"models nested at most {_DEEP} deep")
+    if depth > _MAX_DEPTH:
+        raise SettingError(f"models nested at most {_MAX_DEPTH} deep")
     if kind == "Sequential":
         name = name or "sequential"
         path = f"{around}{name}" if depth else ""
         layers = _chain(config, f"{path}/" if path else "", depth, names)
-        inputs = [Reference(layers[0].name, 0, 0)]
-        outputs = [Reference(layers[-1].name, layers[-1].first_call, 0)]
+        inputs = [TensorReference(layers[0].name, 0, 0)]
+        outputs = [TensorReference(layers[-1].name, layers[-1].first_call, 0)]
     else:
-        name = check.name(_field(config, "name", str))
+        name = validators.require_name(_field(config, "name", str))
         path = f"{around}{name}" if depth else ""
         below = f"{path}/" if path else ""
         layers = [_layer(each, below, depth) for each in _field(config, "layers", list)]
         inputs = [_reference(each) for each in _field(config, "input_layers", list)]
         outputs = [_reference(each) for each in _field(config, "output_layers", list)]
-    seen: set[str] = set()
+    names_so_far: set[str] = set()
     for layer in layers:
-        if layer.name in seen:
-            raise UnfitError(
-                f"layers of different names in {path or name}; {layer.name} is there twice"
+        if layer.name in names_so_far:
+            raise SettingError(
+                f"layers of different names in {path or name}; {layer.name} occurs twice"
             )
-        seen.add(layer.name)
+        names_so_far.add(layer.name)
     if not layers or not inputs or not outputs:
-        raise UnfitError(f"layers, inputs and outputs in {path or name}")
+        raise SettingError(f"layers, inputs and outputs in {path or name}")
     trainable = not isinstance(config, dict) or config.get("trainable") is not False
     return Entry(
         name, path, None, {}, trainable, calls, tuple(layers), tuple(inputs), tuple(outputs)
     )
 
 
-def _layer(given: Any, around: str, depth: int) -> Entry:
-    kind, name = _field(given, "class_name", str), check.name(_field(given, "name", str))
-    config = given.get("config")
+def _layer(entry: Any, around: str, depth: int) -> Entry:
+    kind = _field(entry, "class_name", str)
+    name = validators.require_name(_field(entry, "name", str))
+    config = entry.get("config")
     path = f"{around}{name}"
     calls = tuple(
-        tuple(_reference(each, code=True) for each in node)
-        for node in map(_list, _field(given, "inbound_nodes", list))
+        tuple(_reference(each, with_arguments=True) for each in node)
+        for node in map(_list, _field(entry, "inbound_nodes", list))
     )
     if kind in ("Model", "Sequential"):
-        entry = _model(kind, config, around, depth + 1, calls, name=name)
+        layer = _model(kind, config, around, depth + 1, calls, name=name)
     elif kind == "InputLayer":
-        entry = _input(config, path, name)
+        layer = _input(config, path, name)
     else:
-        entry = _plain(kind, config, path, name, calls)
-    if entry.name != name:
-        raise UnfitError(f"one name of layer {path}; its config says {entry.name}")
-    return entry
+        layer = _plain(kind, config, path, name, calls)
+    if layer.name != name:
+        raise SettingError(f"one name of layer {path}; its config contains {layer.name}")
+    return layer
 
 
 def _plain(
-    kind: str, config: Any, path: str, name: str, calls: tuple[tuple[Reference, ...], ...]
+    kind: str, config: Any, path: str, name: str, calls: tuple[tuple[TensorReference, ...], ...]
 ) -> Entry:
     if not isinstance(config, dict):
-        raise UnfitError(f"a config of layer {path}")
-    found, settings = kind_of(kind, config, path)
+        raise SettingError(f"a config of layer {path}")
+    layer_class, settings = validate_layer(kind, config, path)
     if settings.get("name") != name:
-        raise UnfitError(f"one name of layer {path}; its config says {settings.get('name')}")
-    if not found.several and any(len(call) != 1 for call in calls):
-        raise UnfitError(f"one input to each call of {path}")
-    return Entry(name, path, found, settings, settings.pop("trainable", True) is True, calls)
+        raise SettingError(f"one name of layer {path}; its config contains {settings.get('name')}")
+    if not layer_class.multiple_inputs and any(len(call) != 1 for call in calls):
+        raise SettingError(f"one input to each call of {path}")
+    return Entry(name, path, layer_class, settings, settings.pop("trainable", True) is True, calls)
 
 
 def _input(config: Any, path: str, name: str) -> Entry:
-    known = {"name", "dtype", "sparse", "batch_input_shape", "trainable"}
-    if not isinstance(config, dict) or config.keys() - known or config.get("name") != name:
-        raise UnfitError(f"an input {path} with {', '.join(sorted(known))}")
-    shape = check.batch_shape(config.get("batch_input_shape"))
-    check.float32(config.get("dtype"))
-    check.dense(config.get("sparse"))
+    accepted = {"name", "dtype", "sparse", "batch_input_shape", "trainable"}
+    if not isinstance(config, dict) or config.keys() - accepted or config.get("name") != name:
+        raise SettingError(f"an input {path} with {', '.join(sorted(accepted))}")
+    shape = validators.require_batch_shape(config.get("batch_input_shape"))
+    validators.require_float32(config.get("dtype"))
+    validators.require_dense(config.get("sparse"))
     return Entry(name, path, None, {"shape": shape}, True, ())
 
 
 def _chain(config: Any, around: str, depth: int, names: Sequence[str]) -> list[Entry]:
-    """Read a Sequential: a list of layers, each after the one before."""
-    given = config.get("layers") if isinstance(config, dict) else config
-    if not isinstance(given, list) or not given:
-        raise UnfitError("a list of the layers of a Sequential")
+    """Parse a Sequential: a list of layers, each applied to the output of the previous one."""
+    items = config.get("layers") if isinstance(config, dict) else config
+    if not isinstance(items, list) or not items:
+        raise SettingError("a list of the layers of a Sequential")
     entries: list[Entry] = []
-    for number, each in enumerate(given):
+    for number, each in enumerate(items):
         kind = _field(each, "class_name", str)
         inner = each.get("config")
-        # Only a Sequential in a Sequential has no name of its own; its group has.
-        told = inner.get("name") if isinstance(inner, dict) else None
-        if told is None:
-            told = names[number] if len(names) == len(given) else f"sequential_{number + 1}"
-        name = check.name(told)
+        # Only a Sequential in a Sequential has no name in its config; its group has one.
+        name = inner.get("name") if isinstance(inner, dict) else None
+        if name is None:
+            name = names[number] if len(names) == len(items) else f"sequential_{number + 1}"
+        name = validators.require_name(name)
         if not entries and kind != "InputLayer":
             shape = _first_shape(kind, inner, around)
             entries.append(
                 Entry(f"{name}_input", f"{around}{name}_input", None, {"shape": shape}, True, ())
             )
-        before = ((Reference(entries[-1].name, entries[-1].first_call, 0),),) if entries else ()
+        before = (
+            ((TensorReference(entries[-1].name, entries[-1].first_call, 0),),) if entries else ()
+        )
         if kind == "InputLayer":
             entries.append(_input(inner, f"{around}{name}", name))
         elif kind in ("Model", "Sequential"):
@@ -220,30 +224,32 @@ def _first_shape(kind: str, config: Any, around: str) -> tuple[int | None, ...]:
         first = next(each for each in inner.layers if each.name == inner.inputs[0].layer)
         return tuple(first.settings.get("shape", ()))
     if not isinstance(config, dict):
-        raise UnfitError("a config of the first layer")
-    return check.batch_shape(config.get("batch_input_shape"))
+        raise SettingError("a config of the first layer")
+    return validators.require_batch_shape(config.get("batch_input_shape"))
 
 
-def _reference(given: Any, code: bool = False) -> Reference:
-    parts = _list(given)
-    # The fourth part holds arguments of the call, which could be anything.
-    if len(parts) not in ((3, 4) if code else (3,)) or (len(parts) == 4 and parts[3] != {}):
-        raise UnfitError("a layer, its call and its output, without arguments")
-    if not all(type(each) is int and 0 <= each <= _LAYERS for each in parts[1:3]):
-        raise UnfitError("a layer, its call and its output")
-    return Reference(check.name(parts[0]), parts[1], parts[2])
+def _reference(value: Any, with_arguments: bool = False) -> TensorReference:
+    parts = _list(value)
+    # The fourth part contains arguments of the call, which could be anything.
+    if len(parts) not in ((3, 4) if with_arguments else (3,)) or (
+        len(parts) == 4 and parts[3] != {}
+    ):
+        raise SettingError("a layer, its call and its output, without arguments")
+    if not all(type(each) is int and 0 <= each <= _MAX_LAYERS for each in parts[1:3]):
+        raise SettingError("a layer, its call and its output")
+    return TensorReference(validators.require_name(parts[0]), parts[1], parts[2])
 
 
-def _field(given: Any, name: str, kind: type) -> Any:
-    if not isinstance(given, dict) or not isinstance(given.get(name), kind):
-        raise UnfitError(f"an object with {name}")
-    return given[name]
+def _field(value: Any, name: str, kind: type) -> Any:
+    if not isinstance(value, dict) or not isinstance(value.get(name), kind):
+        raise SettingError(f"an object with {name}")
+    return value[name]
 
 
-def _list(given: Any) -> list[Any]:
-    if not isinstance(given, list):
-        raise UnfitError("a list")
-    return given
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise SettingError("a list")
+    return value
 
 
 def _count(entry: Entry) -> int:

@@ -22,37 +22,37 @@ _SECONDS = 30
 
 @dataclass(frozen=True)
 class StoredLayer:
-    """The weights of one layer of the outermost model, as the file has them.
+    """The weights of one layer of the outermost model, as in the file.
 
     Attributes:
-        name: Of the layer's group.
-        weights: Values by weight name (`conv2d_1/kernel:0`), in the file's order: float32.
-        surplus: Data sets that the group holds and does not list.
+        name: Name of the layer's group.
+        weights: float32 arrays by weight name (`conv2d_1/kernel:0`), in the order of the file.
+        extra: Data sets in the group that it does not list.
     """
 
     name: str
     weights: Mapping[str, npt.NDArray[np.float32]]
-    surplus: tuple[str, ...]
+    extra: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A whole Keras 2 model as its file has it; nothing of it is checked yet.
+    """A whole Keras 2 model as in its file, before any validation.
 
     Attributes:
-        keras_version: That wrote it.
-        backend: That it ran on.
-        config: Text of its architecture, JSON.
-        layers: Weights by layer, in the file's order.
-        surplus: Groups of weights that the file does not list.
-        compiled: Whether it holds a training configuration or the state of an optimizer.
+        keras_version: Version that wrote it.
+        backend: Backend that wrote it.
+        config: Its architecture, JSON.
+        layers: Weights by layer, in the order of the file.
+        extra: Groups of weights that the file does not list.
+        compiled: Whether it contains a training configuration or the state of an optimizer.
     """
 
     keras_version: str
     backend: str
     config: str
     layers: tuple[StoredLayer, ...]
-    surplus: tuple[str, ...]
+    extra: tuple[str, ...]
     compiled: bool
 
 
@@ -60,13 +60,13 @@ def read_model(path: Path) -> StoredModel:
     """Read a whole model that Keras 2 saved (`model.save`).
 
     Args:
-        path: Of the `.h5` file.
+        path: The `.h5` file.
 
     Raises:
-        ModelError: There is no such file, it is damaged or no whole Keras 2 model.
+        ModelError: There is no such file, it is damaged, or it is not a whole Keras 2 model.
     """
     with tempfile.TemporaryDirectory(prefix="mammo-hdf5-") as folder:
-        answer = _ask("keras2", path, Path(folder))
+        answer = _run_worker("keras2", path, Path(folder))
         values = np.fromfile(Path(folder) / "weights", dtype="<f4")
     facts = answer["facts"]
     return StoredModel(
@@ -76,24 +76,24 @@ def read_model(path: Path) -> StoredModel:
         layers=tuple(
             StoredLayer(
                 group["name"],
-                {name: _values(values, **place) for name, place in group["weights"].items()},
-                tuple(group["surplus"]),
+                {name: _values(values, **slot) for name, slot in group["weights"].items()},
+                tuple(group["extra"]),
             )
             for group in answer["groups"]
         ),
-        surplus=tuple(answer["surplus"]),
+        extra=tuple(answer["extra"]),
         compiled=answer["training_config"] or answer["optimizer_weights"],
     )
 
 
 def scan(path: Path) -> None:
-    """Read all of an HDF5 file elsewhere, before a library reads it here.
+    """Read all of an HDF5 file in a separate process, before it is read in this one.
 
     Raises:
-        ModelError: It is damaged, or holds links, external or absurdly large data.
+        ModelError: It is damaged, or contains links, external or implausibly large data.
     """
     with tempfile.TemporaryDirectory(prefix="mammo-hdf5-") as folder:
-        _ask("scan", path, Path(folder))
+        _run_worker("scan", path, Path(folder))
 
 
 def _values(values: npt.NDArray[np.float32], shape: list[int], offset: int) -> Any:
@@ -101,7 +101,7 @@ def _values(values: npt.NDArray[np.float32], shape: list[int], offset: int) -> A
     return values[start : start + int(np.prod(shape, dtype=np.int64))].reshape(shape)
 
 
-def _ask(mode: str, path: Path, folder: Path) -> dict[str, Any]:
+def _run_worker(mode: str, path: Path, folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ModelError(
             f"No model file {path.name}", expected="an HDF5 file", received="nothing there"
@@ -109,7 +109,7 @@ def _ask(mode: str, path: Path, folder: Path) -> dict[str, Any]:
     size = path.stat().st_size
     seconds = _SECONDS + (size >> 24)
     result = run_process(
-        # -I: neither PYTHONPATH nor the working folder decides what the worker imports.
+        # -I: PYTHONPATH and the working directory do not affect what the worker imports.
         [sys.executable, "-I", str(_WORKER), mode, str(path.absolute()), str(folder)],
         address_space=_ADDRESS_SPACE + 4 * size,
         cpu_s=seconds,
@@ -121,10 +121,10 @@ def _ask(mode: str, path: Path, folder: Path) -> dict[str, Any]:
         raise ModelError(
             f"Cannot read the model {path.name}",
             expected="a whole HDF5 file",
-            received=f"one that ended the process reading it ({result.failure})",
+            received=f"a file that ended the process reading it ({result.failure})",
         ) from error
-    if "refused" in answer:
-        problem, expected, received = answer["refused"]
+    if "error" in answer:
+        problem, expected, received = answer["error"]
         raise ModelError(
             f"Cannot read the model {path.name}: {problem}", expected=expected, received=received
         )

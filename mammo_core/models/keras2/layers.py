@@ -1,6 +1,6 @@
-"""The layers of Keras 2.0.8 that are read: an allow-list with every setting of each.
+"""The supported layers of Keras 2.0.8: an allow-list with every setting of each.
 
-What is not here (Lambda, recurrent layers, code) is refused by name.
+Other layers (Lambda, recurrent layers, code) are rejected by name.
 """
 
 from collections.abc import Mapping
@@ -10,18 +10,18 @@ from typing import Any
 from keras import layers
 
 from mammo_core.errors import ModelError
-from mammo_core.models.keras2.model import settings as check
-from mammo_core.models.keras2.settings import Check, UnfitError
+from mammo_core.models.keras2 import settings as validators
+from mammo_core.models.keras2.settings import SettingError, Validator
 
 
 @dataclass(frozen=True)
-class Slot:
-    """A place for one weight.
+class WeightSlot:
+    """A weight of a layer class.
 
     Attributes:
         kind: Its name in the layer, `kernel`.
-        trainable: Whether training changes it (statistics of a batch normalisation: no).
-        only_if: The setting that must be true for the weight to exist, or nothing.
+        trainable: Whether training changes it (not the statistics of batch normalization).
+        only_if: The setting that must be true for the weight to exist, or empty.
     """
 
     kind: str
@@ -30,183 +30,193 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A class of layers.
+class LayerClass:
+    """A supported layer class.
 
     Attributes:
-        make: The class of Keras 3.
-        settings: Every setting that decides what the layer computes; each must be there.
-        optional: Settings that may be absent (regularisers, and what later versions added).
+        cls: The class in Keras 3.
+        settings: Every setting that affects what the layer computes; all are required.
+        optional: Settings that may be missing (regularizers, and those of later versions).
         weights: In the order of Keras 2.0.8.
-        several: Whether it takes a list of inputs.
-        renamed: Settings whose name is another one in Keras 3.
-        unused: Settings of Keras 2 that decide nothing here.
+        multiple_inputs: Whether it takes a list of inputs.
+        renamed: Settings with another name in Keras 3.
+        unused: Settings of Keras 2 that have no effect here.
     """
 
-    make: Any
-    settings: Mapping[str, Check] = field(default_factory=dict)
-    optional: Mapping[str, Check] = field(default_factory=dict)
-    weights: tuple[Slot, ...] = ()
-    several: bool = False
+    cls: Any
+    settings: Mapping[str, Validator] = field(default_factory=dict)
+    optional: Mapping[str, Validator] = field(default_factory=dict)
+    weights: tuple[WeightSlot, ...] = ()
+    multiple_inputs: bool = False
     renamed: Mapping[str, str] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
 
 
-_ALWAYS: Mapping[str, Check] = {
-    "name": check.name,
-    "trainable": check.flag,
-    "dtype": check.float32,
-    "batch_input_shape": check.batch_shape,
+_ALWAYS: Mapping[str, Validator] = {
+    "name": validators.require_name,
+    "trainable": validators.require_flag,
+    "dtype": validators.require_float32,
+    "batch_input_shape": validators.require_batch_shape,
 }
-_LAST: Mapping[str, Check] = {"data_format": check.channels_last}
+_LAST: Mapping[str, Validator] = {"data_format": validators.require_channels_last}
 
 
-def _extras(*weights: str) -> dict[str, Check]:
-    """Return initialiser, regulariser and constraint of weights."""
-    found: dict[str, Check] = {}
+def _extras(*weights: str) -> dict[str, Validator]:
+    """Return the validators of initializer, regularizer and constraint of weights."""
+    settings: dict[str, Validator] = {}
     for weight in weights:
-        found[f"{weight}_initializer"] = check.initializer
-        found[f"{weight}_regularizer"] = check.regularizer
-        found[f"{weight}_constraint"] = check.constraint
-    return found
+        settings[f"{weight}_initializer"] = validators.require_initializer
+        settings[f"{weight}_regularizer"] = validators.require_regularizer
+        settings[f"{weight}_constraint"] = validators.require_constraint
+    return settings
 
 
-_CONVOLUTION: Mapping[str, Check] = {
-    "filters": check.count,
-    "kernel_size": check.pair,
-    "strides": check.pair,
-    "padding": check.padding,
-    "activation": check.activation,
-    "use_bias": check.flag,
+_CONVOLUTION: Mapping[str, Validator] = {
+    "filters": validators.require_count,
+    "kernel_size": validators.require_pair,
+    "strides": validators.require_pair,
+    "padding": validators.require_padding,
+    "activation": validators.require_activation,
+    "use_bias": validators.require_flag,
 }
-_CONVOLUTION_OPTIONS: Mapping[str, Check] = {
+_CONVOLUTION_OPTIONS: Mapping[str, Validator] = {
     **_LAST,
-    "dilation_rate": check.pair,
-    "activity_regularizer": check.regularizer,
+    "dilation_rate": validators.require_pair,
+    "activity_regularizer": validators.require_regularizer,
 }
-_POOL: Mapping[str, Check] = {
-    "pool_size": check.pair,
-    "strides": lambda value: None if value is None else check.pair(value),
-    "padding": check.padding,
+_POOL: Mapping[str, Validator] = {
+    "pool_size": validators.require_pair,
+    "strides": lambda value: None if value is None else validators.require_pair(value),
+    "padding": validators.require_padding,
 }
-_BIAS = Slot("bias", only_if="use_bias")
+_BIAS = WeightSlot("bias", only_if="use_bias")
 
-KINDS: Mapping[str, Kind] = {
-    "Conv2D": Kind(
+LAYER_CLASSES: Mapping[str, LayerClass] = {
+    "Conv2D": LayerClass(
         layers.Conv2D,
         _CONVOLUTION,
         {**_CONVOLUTION_OPTIONS, **_extras("kernel", "bias")},
-        (Slot("kernel"), _BIAS),
+        (WeightSlot("kernel"), _BIAS),
     ),
-    "SeparableConv2D": Kind(
+    "SeparableConv2D": LayerClass(
         layers.SeparableConv2D,
-        {**_CONVOLUTION, "depth_multiplier": check.count},
+        {**_CONVOLUTION, "depth_multiplier": validators.require_count},
         {**_CONVOLUTION_OPTIONS, **_extras("depthwise", "pointwise", "bias")},
-        (Slot("depthwise_kernel"), Slot("pointwise_kernel"), _BIAS),
-        # Those of a plain convolution; later versions wrote them too.
+        (WeightSlot("depthwise_kernel"), WeightSlot("pointwise_kernel"), _BIAS),
+        # Those of a plain convolution, which later versions wrote too.
         unused=("kernel_initializer", "kernel_regularizer", "kernel_constraint"),
     ),
-    "Dense": Kind(
+    "Dense": LayerClass(
         layers.Dense,
-        {"units": check.count, "activation": check.activation, "use_bias": check.flag},
-        {"activity_regularizer": check.regularizer, **_extras("kernel", "bias")},
-        (Slot("kernel"), _BIAS),
+        {
+            "units": validators.require_count,
+            "activation": validators.require_activation,
+            "use_bias": validators.require_flag,
+        },
+        {"activity_regularizer": validators.require_regularizer, **_extras("kernel", "bias")},
+        (WeightSlot("kernel"), _BIAS),
     ),
-    "BatchNormalization": Kind(
+    "BatchNormalization": LayerClass(
         layers.BatchNormalization,
         {
-            "axis": check.axis,
-            "momentum": check.momentum,
-            "epsilon": check.positive,
-            "center": check.flag,
-            "scale": check.flag,
+            "axis": validators.require_axis,
+            "momentum": validators.require_fraction,
+            "epsilon": validators.require_positive,
+            "center": validators.require_flag,
+            "scale": validators.require_flag,
         },
         {
             **_extras("gamma", "beta"),
-            "moving_mean_initializer": check.initializer,
-            "moving_variance_initializer": check.initializer,
+            "moving_mean_initializer": validators.require_initializer,
+            "moving_variance_initializer": validators.require_initializer,
         },
         (
-            Slot("gamma", only_if="scale"),
-            Slot("beta", only_if="center"),
-            Slot("moving_mean", trainable=False),
-            Slot("moving_variance", trainable=False),
+            WeightSlot("gamma", only_if="scale"),
+            WeightSlot("beta", only_if="center"),
+            WeightSlot("moving_mean", trainable=False),
+            WeightSlot("moving_variance", trainable=False),
         ),
     ),
-    "Activation": Kind(layers.Activation, {"activation": check.activation}),
-    "LeakyReLU": Kind(
-        layers.LeakyReLU, {"alpha": check.number}, renamed={"alpha": "negative_slope"}
+    "Activation": LayerClass(layers.Activation, {"activation": validators.require_activation}),
+    "LeakyReLU": LayerClass(
+        layers.LeakyReLU, {"alpha": validators.require_number}, renamed={"alpha": "negative_slope"}
     ),
-    "ELU": Kind(layers.ELU, {"alpha": check.number}),
-    "Dropout": Kind(
+    "ELU": LayerClass(layers.ELU, {"alpha": validators.require_number}),
+    "Dropout": LayerClass(
         layers.Dropout,
-        {"rate": check.rate},
-        {"noise_shape": check.nothing},
+        {"rate": validators.require_rate},
+        {"noise_shape": validators.require_null},
         unused=("seed",),
     ),
-    "SpatialDropout2D": Kind(
+    "SpatialDropout2D": LayerClass(
         layers.SpatialDropout2D,
-        {"rate": check.rate},
-        {**_LAST, "noise_shape": check.nothing},
+        {"rate": validators.require_rate},
+        {**_LAST, "noise_shape": validators.require_null},
         unused=("seed", "noise_shape"),
     ),
-    "GaussianNoise": Kind(layers.GaussianNoise, {"stddev": check.number}),
-    "MaxPooling2D": Kind(layers.MaxPooling2D, _POOL, _LAST),
-    "AveragePooling2D": Kind(layers.AveragePooling2D, _POOL, _LAST),
-    "GlobalAveragePooling2D": Kind(layers.GlobalAveragePooling2D, {}, _LAST),
-    "GlobalMaxPooling2D": Kind(layers.GlobalMaxPooling2D, {}, _LAST),
-    "ZeroPadding2D": Kind(layers.ZeroPadding2D, {"padding": check.borders}, _LAST),
-    "Cropping2D": Kind(layers.Cropping2D, {"cropping": check.borders}, _LAST),
-    "UpSampling2D": Kind(layers.UpSampling2D, {"size": check.pair}, _LAST),
-    "Flatten": Kind(layers.Flatten, {}, _LAST),
-    "Reshape": Kind(layers.Reshape, {"target_shape": check.shape}),
-    "Permute": Kind(layers.Permute, {"dims": check.axes}),
-    "Add": Kind(layers.Add, several=True),
-    "Subtract": Kind(layers.Subtract, several=True),
-    "Multiply": Kind(layers.Multiply, several=True),
-    "Average": Kind(layers.Average, several=True),
-    "Maximum": Kind(layers.Maximum, several=True),
-    "Concatenate": Kind(layers.Concatenate, {"axis": check.axis}, several=True),
+    "GaussianNoise": LayerClass(layers.GaussianNoise, {"stddev": validators.require_number}),
+    "MaxPooling2D": LayerClass(layers.MaxPooling2D, _POOL, _LAST),
+    "AveragePooling2D": LayerClass(layers.AveragePooling2D, _POOL, _LAST),
+    "GlobalAveragePooling2D": LayerClass(layers.GlobalAveragePooling2D, {}, _LAST),
+    "GlobalMaxPooling2D": LayerClass(layers.GlobalMaxPooling2D, {}, _LAST),
+    "ZeroPadding2D": LayerClass(
+        layers.ZeroPadding2D, {"padding": validators.require_borders}, _LAST
+    ),
+    "Cropping2D": LayerClass(layers.Cropping2D, {"cropping": validators.require_borders}, _LAST),
+    "UpSampling2D": LayerClass(layers.UpSampling2D, {"size": validators.require_pair}, _LAST),
+    "Flatten": LayerClass(layers.Flatten, {}, _LAST),
+    "Reshape": LayerClass(layers.Reshape, {"target_shape": validators.require_shape}),
+    "Permute": LayerClass(layers.Permute, {"dims": validators.require_axes}),
+    "Add": LayerClass(layers.Add, multiple_inputs=True),
+    "Subtract": LayerClass(layers.Subtract, multiple_inputs=True),
+    "Multiply": LayerClass(layers.Multiply, multiple_inputs=True),
+    "Average": LayerClass(layers.Average, multiple_inputs=True),
+    "Maximum": LayerClass(layers.Maximum, multiple_inputs=True),
+    "Concatenate": LayerClass(
+        layers.Concatenate, {"axis": validators.require_axis}, multiple_inputs=True
+    ),
 }
-# The layer that Keras 1 wrote and 2.0.8 still read: one class for all ways to merge.
+# A layer of Keras 1 that 2.0.8 still read: one class for all kinds of merge.
 _MERGE = {"sum": "Add", "mul": "Multiply", "ave": "Average", "max": "Maximum"}
 _MERGE_SETTINGS = {"name", "trainable", "mode", "mode_type", "concat_axis", "dot_axes"}
 _MERGE_SETTINGS |= {"output_shape", "output_shape_type", "output_mask", "output_mask_type"}
 _MERGE_SETTINGS |= {"arguments"}
 
 
-def kind_of(class_name: Any, config: Mapping[str, Any], path: str) -> tuple[Kind, dict[str, Any]]:
-    """Check a layer's class and all of its settings.
+def validate_layer(
+    class_name: Any, config: Mapping[str, Any], path: str
+) -> tuple[LayerClass, dict[str, Any]]:
+    """Validate a layer's class and all of its settings.
 
     Args:
-        class_name: Of the file.
+        class_name: Class name in the file.
         config: The layer's settings in the file.
-        path: The layer in errors.
+        path: Path of the layer, for errors.
 
     Returns:
-        The class, and the settings as Keras 3 takes them; `trainable` as the file has it.
+        The class, and the settings for Keras 3; `trainable` as in the file.
 
     Raises:
-        ModelError: The class or a setting is unknown, absent or not one that we follow.
+        ModelError: The class or a setting is unknown, missing or not supported.
     """
     if class_name == "Merge":
         class_name, config = _merge(config, path)
-    if not isinstance(class_name, str) or class_name not in KINDS:
+    if not isinstance(class_name, str) or class_name not in LAYER_CLASSES:
         raise ModelError(
-            f"Layer {path} is of a class that is not read",
-            expected=f"one of InputLayer, Model, Sequential, {', '.join(KINDS)}",
+            f"Layer {path} has an unsupported class",
+            expected=f"one of InputLayer, Model, Sequential, {', '.join(LAYER_CLASSES)}",
             received=repr(class_name)[:80],
         )
-    kind = KINDS[class_name]
-    checks = {**_ALWAYS, **kind.settings, **kind.optional}
-    _complete(class_name, config, kind, path, checks)
+    kind = LAYER_CLASSES[class_name]
+    accepted = {**_ALWAYS, **kind.settings, **kind.optional}
+    _require_settings(class_name, config, kind, path, accepted)
     settings = {}
     for key, value in config.items():
         if key in kind.unused or key == "batch_input_shape":
             continue
         try:
-            settings[kind.renamed.get(key, key)] = checks[key](value)
-        except UnfitError as error:
+            settings[kind.renamed.get(key, key)] = accepted[key](value)
+        except SettingError as error:
             raise ModelError(
                 f"Layer {path} cannot be read: its setting {key}",
                 expected=str(error),
@@ -215,16 +225,20 @@ def kind_of(class_name: Any, config: Mapping[str, Any], path: str) -> tuple[Kind
     return kind, settings
 
 
-def _complete(
-    class_name: str, config: Mapping[str, Any], kind: Kind, path: str, checks: Mapping[str, Check]
+def _require_settings(
+    class_name: str,
+    config: Mapping[str, Any],
+    kind: LayerClass,
+    path: str,
+    accepted: Mapping[str, Validator],
 ) -> None:
-    absent = [key for key in ("name", *kind.settings) if key not in config]
-    unknown = sorted(config.keys() - checks.keys() - set(kind.unused))
-    if absent or unknown:
+    missing = [key for key in ("name", *kind.settings) if key not in config]
+    unknown = sorted(config.keys() - accepted.keys() - set(kind.unused))
+    if missing or unknown:
         raise ModelError(
-            f"The {class_name} {path} has not the settings of Keras 2.0.8",
-            expected=", ".join(sorted(checks)),
-            received=f"no {', '.join(absent)}" if absent else f"also {', '.join(unknown)[:200]}",
+            f"The {class_name} {path} does not have the settings of Keras 2.0.8",
+            expected=", ".join(sorted(accepted)),
+            received=f"no {', '.join(missing)}" if missing else f"also {', '.join(unknown)[:200]}",
         )
 
 
@@ -244,7 +258,7 @@ def _merge(config: Mapping[str, Any], path: str) -> tuple[str, dict[str, Any]]:
         if mode == "concat":
             return "Concatenate", {**named, "axis": config.get("concat_axis", -1)}
     raise ModelError(
-        f"Layer {path} merges in a way that is not read",
+        f"Layer {path} merges in an unsupported way",
         expected=f"mode concat, {', '.join(_MERGE)}, without code",
         received=repr(mode)[:80],
     )

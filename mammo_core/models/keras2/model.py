@@ -1,8 +1,8 @@
-"""Whole models that Keras 2.0.8 saved, as Keras 3 models (original-system.md §10).
+"""Whole models that Keras 2.0.8 saved, as Keras 3 models.
 
-An own reader of architecture and weights: nothing in the file is run. Layers and settings
-come from an allow-list, weights go to their layers by name, and the HDF5 library reads the
-file in a process of its own.
+The architecture and weights are read without running any code of the file: layers and settings
+come from an allow-list, weights are assigned to layers by name, and the HDF5 library reads the
+file in a separate process (docs/original-system.md, "Weight files of Keras 2.0.8").
 """
 
 import hashlib
@@ -16,25 +16,25 @@ from mammo_core.errors import ModelError
 from mammo_core.models.keras2.architecture import Entry, parse
 from mammo_core.models.keras2.graph import build
 from mammo_core.models.keras2.hdf5 import read_model
-from mammo_core.models.keras2.weights import assign, check_bounds
+from mammo_core.models.keras2.weights import assign, require_valid_statistics
 
 
 @dataclass(frozen=True)
 class Keras2Report:
-    """What was found in a file of Keras 2.
+    """The content of an imported Keras 2 file.
 
     Attributes:
-        file: Its name.
-        sha256: Of the file, hex.
-        keras_version: That wrote it.
-        name: Of the model.
-        layers: Of the outermost model and all models in it, inputs included.
-        parameters: Weights, counted one by one.
+        file: Name of the file.
+        sha256: Digest of the file, hex.
+        keras_version: Version that wrote it.
+        name: Name of the model.
+        layers: Number of layers, inputs and those of nested models included.
+        parameters: Number of parameters.
         inputs: Shapes without the batch; None is any size.
         outputs: Shapes without the batch.
-        frozen: Layers with weights that the file marks as not trainable; in the imported
-            model everything is trainable.
-        ignored: What the file holds beyond the model: the optimizer and its state.
+        frozen: Layers with weights that the file marks as not trainable; in the imported model
+            every layer is trainable.
+        ignored: Content of the file besides the model: the optimizer and its state.
     """
 
     file: str
@@ -54,19 +54,19 @@ class Keras2Report:
 
 
 def import_keras2(path: Path) -> tuple[keras.Model, Keras2Report]:
-    """Read a whole model that Keras 2.0.8 saved with `model.save`.
+    """Import a whole model that Keras 2.0.8 saved with `model.save`.
 
     Args:
-        path: Of the `.h5` file.
+        path: The `.h5` file.
 
     Returns:
-        The model, float32 and uncompiled, every layer trainable and named as in the file;
-        and what was found.
+        The model (float32, not compiled, every layer trainable and named as in the file) and a
+        report.
 
     Raises:
-        ModelError: The file is damaged or truncated; was written by another Keras or
-            backend; has an unknown layer or setting, or code; lacks a weight, has one too
-            many or one of another shape.
+        ModelError: The file is damaged or truncated; was written by another Keras or backend; has
+            an unknown layer or setting, or code; or a weight is missing, extra or of another
+            shape.
     """
     stored = read_model(path)
     if not stored.keras_version.startswith("2.") or stored.backend != "tensorflow":
@@ -77,16 +77,16 @@ def import_keras2(path: Path) -> tuple[keras.Model, Keras2Report]:
             f"backend {stored.backend[:40] or 'none'}",
         )
     entry = parse(stored.config, [group.name for group in stored.layers], path.name)
-    given = [group.name for group in stored.layers]
-    # A Sequential's input is no layer of it in the file.
-    held = [each for each in entry.layers if each.name in given or "shape" not in each.settings]
-    weights = assign(stored, held, path.name)
-    check_bounds(weights, path.name)
+    groups = [group.name for group in stored.layers]
+    # The input of a Sequential is not a layer in the file.
+    entries = [each for each in entry.layers if each.name in groups or "shape" not in each.settings]
+    weights = assign(stored, entries, path.name)
+    require_valid_statistics(weights, path.name)
     model = build(entry, weights, path.name)
     count = sum(values.size for values in weights.values())
     if model.count_params() != count:
         raise ModelError(
-            f"The model in {path.name} was not read whole",
+            f"The model in {path.name} was not read completely",
             expected=f"{count} parameters",
             received=str(model.count_params()),
         )

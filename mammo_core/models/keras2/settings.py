@@ -1,7 +1,7 @@
-"""Settings of Keras 2.0.8 layers, each checked and turned into what Keras 3 takes.
+"""Validators of the settings of Keras 2.0.8 layers, which return the arguments for Keras 3.
 
-Every function here takes a value of the file's JSON and returns the argument, or raises
-`UnfitError`. Nothing is looked up by a name from the file outside the tables of this module.
+Every validator takes a value from the file's JSON and returns the argument, or raises
+`SettingError`. Names from the file are looked up only in the tables of this module.
 """
 
 import math
@@ -11,260 +11,272 @@ from typing import Any
 
 import keras
 
-Check = Callable[[Any], Any]
+Validator = Callable[[Any], Any]
 
-_MOST = 1 << 20
+_LARGEST = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\-]{0,199}")
-# hard_sigmoid is another function in Keras 3.
+# hard_sigmoid is a different function in Keras 3.
 _ACTIVATIONS = frozenset(
     ("linear", "relu", "softmax", "sigmoid", "tanh", "elu", "selu", "softplus", "softsign")
 )
 
 
-class UnfitError(ValueError):
-    """A value of the file that is not what was expected."""
+class SettingError(ValueError):
+    """A value in the file that is not accepted; the message is what was expected."""
 
 
-def name(value: Any) -> str:
+def require_name(value: Any) -> str:
     """Return a layer's name."""
     if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise UnfitError("a name of letters, digits, '_', '-' and '.'")
+        raise SettingError("a name of letters, digits, '_', '-' and '.'")
     return value
 
 
-def flag(value: Any) -> bool:
+def require_flag(value: Any) -> bool:
     """Return true or false."""
     if not isinstance(value, bool):
-        raise UnfitError("true or false")
+        raise SettingError("true or false")
     return value
 
 
-def count(value: Any) -> int:
-    """Return a number of things, at least one."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST:
-        raise UnfitError(f"a whole number from 1 to {_MOST}")
+def require_count(value: Any) -> int:
+    """Return a count of at least one."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _LARGEST:
+        raise SettingError(f"a whole number from 1 to {_LARGEST}")
     return value
 
 
-def number(value: Any) -> float:
+def require_number(value: Any) -> float:
     """Return a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UnfitError("a finite number")
+        raise SettingError("a finite number")
     return float(value)
 
 
-def positive(value: Any) -> float:
+def require_positive(value: Any) -> float:
     """Return a number above 0."""
-    if not (found := number(value)) > 0:
-        raise UnfitError("a number above 0")
-    return found
+    if not (number := require_number(value)) > 0:
+        raise SettingError("a number above 0")
+    return number
 
 
-def rate(value: Any) -> float:
-    """Return a share that is dropped, [0, 1)."""
-    if not 0 <= (found := number(value)) < 1:
-        raise UnfitError("a number from 0 to below 1")
-    return found
+def require_rate(value: Any) -> float:
+    """Return a dropout rate, [0, 1)."""
+    if not 0 <= (number := require_number(value)) < 1:
+        raise SettingError("a number from 0 to below 1")
+    return number
 
 
-def momentum(value: Any) -> float:
-    """Return a share that is kept, [0, 1]."""
-    if not 0 <= (found := number(value)) <= 1:
-        raise UnfitError("a number from 0 to 1")
-    return found
+def require_fraction(value: Any) -> float:
+    """Return a fraction, [0, 1]."""
+    if not 0 <= (number := require_number(value)) <= 1:
+        raise SettingError("a number from 0 to 1")
+    return number
 
 
-def pair(value: Any) -> tuple[int, int]:
-    """Return rows and columns of a window or step."""
+def require_pair(value: Any) -> tuple[int, int]:
+    """Return rows and columns of a window or stride."""
     if not isinstance(value, list) or len(value) != 2:
-        raise UnfitError("two whole numbers")
-    return count(value[0]), count(value[1])
+        raise SettingError("two whole numbers")
+    return require_count(value[0]), require_count(value[1])
 
 
-def borders(value: Any) -> tuple[tuple[int, int], tuple[int, int]]:
+def require_borders(value: Any) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return pixels above, below, left and right."""
     if not isinstance(value, list) or len(value) != 2:
-        raise UnfitError("two pairs of whole numbers")
-    rows, columns = (_border(side) for side in value)
+        raise SettingError("two pairs of whole numbers")
+    rows, columns = (_require_border(side) for side in value)
     return rows, columns
 
 
-def _border(side: Any) -> tuple[int, int]:
+def _require_border(side: Any) -> tuple[int, int]:
     if (
         not isinstance(side, list)
         or len(side) != 2
-        or not all(type(each) is int and 0 <= each <= _MOST for each in side)
+        or not all(type(each) is int and 0 <= each <= _LARGEST for each in side)
     ):
-        raise UnfitError("two pairs of whole numbers")
+        raise SettingError("two pairs of whole numbers")
     return side[0], side[1]
 
 
-def axis(value: Any) -> int:
+def require_axis(value: Any) -> int:
     """Return the number of an axis."""
     if type(value) is not int or not -4 <= value <= 4:
-        raise UnfitError("the number of an axis")
+        raise SettingError("the number of an axis")
     return value
 
 
-def shape(value: Any) -> tuple[int, ...]:
-    """Return a shape without the batch, -1 for what follows."""
+def require_shape(value: Any) -> tuple[int, ...]:
+    """Return a shape without the batch; -1 is inferred."""
     if not isinstance(value, list) or not all(
-        type(side) is int and (side == -1 or 1 <= side <= _MOST) for side in value
+        type(side) is int and (side == -1 or 1 <= side <= _LARGEST) for side in value
     ):
-        raise UnfitError("a list of whole numbers")
+        raise SettingError("a list of whole numbers")
     return tuple(value)
 
 
-def axes(value: Any) -> tuple[int, ...]:
-    """Return an order of axes, counted from 1."""
+def require_axes(value: Any) -> tuple[int, ...]:
+    """Return an order of axes, numbered from 1."""
     if not isinstance(value, list) or sorted(map(str, value)) != [
         str(each) for each in range(1, len(value) + 1)
     ]:
-        raise UnfitError("an order of the axes, counted from 1")
+        raise SettingError("an order of the axes, numbered from 1")
     return tuple(value)
 
 
-def batch_shape(value: Any) -> tuple[int | None, ...]:
-    """Return an input's shape without the batch; None is any size."""
+def require_batch_shape(value: Any) -> tuple[int | None, ...]:
+    """Return the shape of an input without the batch; None is any size."""
     if (
         not isinstance(value, list)
         or not 2 <= len(value) <= 5
-        or not all(side is None or (type(side) is int and 1 <= side <= _MOST) for side in value)
+        or not all(side is None or (type(side) is int and 1 <= side <= _LARGEST) for side in value)
     ):
-        raise UnfitError("a shape of whole numbers and nulls, the batch first")
+        raise SettingError("a shape of whole numbers and nulls, the batch first")
     return tuple(value[1:])
 
 
-def padding(value: Any) -> str:
+def require_padding(value: Any) -> str:
     """Return `valid` or `same`."""
     if value not in ("valid", "same"):
-        raise UnfitError("valid or same")
+        raise SettingError("valid or same")
     return str(value)
 
 
-def channels_last(value: Any) -> str:
-    """Refuse images whose channels come first."""
+def require_channels_last(value: Any) -> str:
+    """Raise an error for images with channels first."""
     if value not in ("channels_last", None):
-        raise UnfitError("channels_last")
+        raise SettingError("channels_last")
     return "channels_last"
 
 
-def activation(value: Any) -> str:
-    """Return the name of an activation that Keras 3 computes alike."""
+def require_activation(value: Any) -> str:
+    """Return the name of an activation that Keras 3 computes in the same way."""
     if value is None:
         return "linear"
     if not isinstance(value, str) or value not in _ACTIVATIONS:
-        raise UnfitError(f"one of {', '.join(sorted(_ACTIVATIONS))}")
+        raise SettingError(f"one of {', '.join(sorted(_ACTIVATIONS))}")
     return str(value)
 
 
-def nothing(value: Any) -> None:
-    """Refuse what this reader does not follow."""
+def require_null(value: Any) -> None:
+    """Raise an error for a setting that must not be set."""
     if value is not None:
-        raise UnfitError("null")
+        raise SettingError("null")
 
 
-def float32(value: Any) -> str:
-    """Refuse other types of numbers."""
+def require_float32(value: Any) -> str:
+    """Raise an error for other number types."""
     if value not in ("float32", None):
-        raise UnfitError("float32")
+        raise SettingError("float32")
     return "float32"
 
 
-def dense(value: Any) -> bool:
-    """Refuse sparse inputs."""
+def require_dense(value: Any) -> bool:
+    """Raise an error for sparse inputs."""
     if value not in (False, None):
-        raise UnfitError("false")
+        raise SettingError("false")
     return False
 
 
-def _seed(value: Any) -> int | None:
-    return None if value is None else int(number(value))
+def _require_seed(value: Any) -> int | None:
+    return None if value is None else int(require_number(value))
 
 
-def _either(*allowed: str) -> Check:
-    def check(value: Any) -> str:
+def _require_choice(*allowed: str) -> Validator:
+    def validate(value: Any) -> str:
         if value not in allowed:
-            raise UnfitError(f"one of {', '.join(allowed)}")
+            raise SettingError(f"one of {', '.join(allowed)}")
         return str(value)
 
-    return check
+    return validate
 
 
-def _distribution(value: Any) -> str:
-    # Keras 2.0.8 draws "normal" from a truncated one; Keras 3 says so in the name.
-    return {"normal": "truncated_normal", "uniform": "uniform"}[_either("normal", "uniform")(value)]
+def _require_distribution(value: Any) -> str:
+    # "normal" is truncated in Keras 2.0.8; Keras 3 calls it so.
+    return {"normal": "truncated_normal", "uniform": "uniform"}[
+        _require_choice("normal", "uniform")(value)
+    ]
 
 
-def _maybe_axis(value: Any) -> Any:
-    return [axis(each) for each in value] if isinstance(value, list) else axis(value)
+def _require_axis_or_axes(value: Any) -> Any:
+    return (
+        [require_axis(each) for each in value] if isinstance(value, list) else require_axis(value)
+    )
 
 
-_INITIALIZERS: Mapping[str, tuple[Any, Mapping[str, Check]]] = {
+_INITIALIZERS: Mapping[str, tuple[Any, Mapping[str, Validator]]] = {
     "Zeros": (keras.initializers.Zeros, {}),
     "Ones": (keras.initializers.Ones, {}),
-    "Constant": (keras.initializers.Constant, {"value": number}),
+    "Constant": (keras.initializers.Constant, {"value": require_number}),
     "RandomNormal": (
         keras.initializers.RandomNormal,
-        {"mean": number, "stddev": number, "seed": _seed},
+        {"mean": require_number, "stddev": require_number, "seed": _require_seed},
     ),
     "TruncatedNormal": (
         keras.initializers.TruncatedNormal,
-        {"mean": number, "stddev": number, "seed": _seed},
+        {"mean": require_number, "stddev": require_number, "seed": _require_seed},
     ),
     "RandomUniform": (
         keras.initializers.RandomUniform,
-        {"minval": number, "maxval": number, "seed": _seed},
+        {"minval": require_number, "maxval": require_number, "seed": _require_seed},
     ),
     "VarianceScaling": (
         keras.initializers.VarianceScaling,
         {
-            "scale": positive,
-            "mode": _either("fan_in", "fan_out", "fan_avg"),
-            "distribution": _distribution,
-            "seed": _seed,
+            "scale": require_positive,
+            "mode": _require_choice("fan_in", "fan_out", "fan_avg"),
+            "distribution": _require_distribution,
+            "seed": _require_seed,
         },
     ),
-    "Orthogonal": (keras.initializers.Orthogonal, {"gain": number, "seed": _seed}),
+    "Orthogonal": (keras.initializers.Orthogonal, {"gain": require_number, "seed": _require_seed}),
 }
-_REGULARIZERS: Mapping[str, tuple[Any, Mapping[str, Check]]] = {
-    "L1L2": (keras.regularizers.L1L2, {"l1": number, "l2": number}),
+_REGULARIZERS: Mapping[str, tuple[Any, Mapping[str, Validator]]] = {
+    "L1L2": (keras.regularizers.L1L2, {"l1": require_number, "l2": require_number}),
 }
-_CONSTRAINTS: Mapping[str, tuple[Any, Mapping[str, Check]]] = {
-    "MaxNorm": (keras.constraints.MaxNorm, {"max_value": number, "axis": _maybe_axis}),
+_CONSTRAINTS: Mapping[str, tuple[Any, Mapping[str, Validator]]] = {
+    "MaxNorm": (
+        keras.constraints.MaxNorm,
+        {"max_value": require_number, "axis": _require_axis_or_axes},
+    ),
     "NonNeg": (keras.constraints.NonNeg, {}),
-    "UnitNorm": (keras.constraints.UnitNorm, {"axis": _maybe_axis}),
+    "UnitNorm": (keras.constraints.UnitNorm, {"axis": _require_axis_or_axes}),
     "MinMaxNorm": (
         keras.constraints.MinMaxNorm,
-        {"min_value": number, "max_value": number, "rate": number, "axis": _maybe_axis},
+        {
+            "min_value": require_number,
+            "max_value": require_number,
+            "rate": require_number,
+            "axis": _require_axis_or_axes,
+        },
     ),
 }
 
 
-def _object(table: Mapping[str, tuple[Any, Mapping[str, Check]]]) -> Check:
-    """Return a check of `{"class_name": …, "config": {…}}` by a table of classes."""
+def _require_object(table: Mapping[str, tuple[Any, Mapping[str, Validator]]]) -> Validator:
+    """Return a validator of `{"class_name": …, "config": {…}}` for a table of classes."""
 
-    def check(value: Any) -> Any:
+    def validate(value: Any) -> Any:
         if value is None:
             return None
-        given = value if isinstance(value, dict) else {}
-        kind, config = given.get("class_name"), given.get("config")
+        entry = value if isinstance(value, dict) else {}
+        kind, config = entry.get("class_name"), entry.get("config")
         if not isinstance(kind, str) or kind not in table or not isinstance(config, dict):
-            raise UnfitError(f"one of {', '.join(table)} with its config")
-        make, checks = table[kind]
-        unknown = sorted(config.keys() - checks.keys())
+            raise SettingError(f"one of {', '.join(table)} with its config")
+        cls, validators = table[kind]
+        unknown = sorted(config.keys() - validators.keys())
         if unknown:
-            raise UnfitError(f"{kind} with {', '.join(checks) or 'no settings'}")
+            raise SettingError(f"{kind} with {', '.join(validators) or 'no settings'}")
         try:
-            return make(**{key: checks[key](each) for key, each in config.items()})
-        except UnfitError as error:
-            raise UnfitError(f"{kind} with {error}") from error
+            return cls(**{key: validators[key](each) for key, each in config.items()})
+        except SettingError as error:
+            raise SettingError(f"{kind} with {error}") from error
         except (TypeError, ValueError) as error:
-            raise UnfitError(f"{kind} that Keras can make") from error
+            raise SettingError(f"{kind} that Keras can create") from error
 
-    return check
+    return validate
 
 
-initializer = _object(_INITIALIZERS)
-regularizer = _object(_REGULARIZERS)
-constraint = _object(_CONSTRAINTS)
+require_initializer = _require_object(_INITIALIZERS)
+require_regularizer = _require_object(_REGULARIZERS)
+require_constraint = _require_object(_CONSTRAINTS)

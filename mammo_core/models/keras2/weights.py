@@ -1,4 +1,4 @@
-"""Which stored values belong to which layer of a Keras 2.0.8 model."""
+"""Assigns the stored weights of a Keras 2.0.8 file to the layers of its model."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,126 +20,127 @@ _NAME = re.compile(r"(?:.*/)?([^/]+)/([a-z_]+?)(?:_\d+)?:0")
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """A weight that the architecture asks for."""
+class _Slot:
+    """A weight of the architecture."""
 
     path: str
     layer: str
     kind: str
 
     def fits(self, weight: str) -> bool:
-        """Whether a name in the file is this weight's: a second use adds `_1` to the layer."""
-        found = _NAME.fullmatch(weight)
-        if found is None or found[2] != self.kind:
+        """Return whether a name in the file fits this weight; a second use adds `_1` to it."""
+        match = _NAME.fullmatch(weight)
+        if match is None or match[2] != self.kind:
             return False
-        return re.fullmatch(rf"{re.escape(self.layer)}(_\d+)*", found[1]) is not None
+        return re.fullmatch(rf"{re.escape(self.layer)}(_\d+)*", match[1]) is not None
 
     def is_named(self, weight: str) -> bool:
-        """Whether a name in the file is exactly this weight's."""
-        found = _NAME.fullmatch(weight)
-        return found is not None and (found[1], found[2]) == (self.layer, self.kind)
+        """Return whether a name in the file is exactly the name of this weight."""
+        match = _NAME.fullmatch(weight)
+        return match is not None and (match[1], match[2]) == (self.layer, self.kind)
 
 
 def assign(
     model: StoredModel, entries: Sequence[Entry], what: str
 ) -> dict[tuple[str, str], Values]:
-    """Give every weight of the architecture its stored values, by name.
+    """Assign stored values to every weight of the architecture, by name.
 
-    The file keeps one group per layer of the outermost model. A nested model's group lists
-    all that is trainable first, then the rest, layer by layer (Keras 2.0.8).
+    The file has one group per layer of the outermost model. The group of a nested model lists
+    all trainable weights first, then the others, layer by layer (Keras 2.0.8).
 
     Args:
-        model: What the file holds.
+        model: The content of the file.
         entries: Layers of the outermost model.
-        what: The file in errors.
+        what: The file, for errors.
 
     Raises:
-        ModelError: A weight is missing or surplus, or its name is of another layer.
+        ModelError: A weight is missing or extra, or has the name of another layer.
     """
     groups = {group.name: group for group in model.layers}
     names = [entry.name for entry in entries]
     missing = [name for name in names if name not in groups]
-    surplus = [*(name for name in groups if name not in names), *model.surplus]
-    if missing or surplus or len(groups) != len(model.layers):
+    extra = [*(name for name in groups if name not in names), *model.extra]
+    if missing or extra or len(groups) != len(model.layers):
         raise ModelError(
             f"The weights in {what} are not those of its layers",
             expected=f"one group per layer: {', '.join(names[:6])}, …",
-            received=_told(missing, "no group {}") or _told(surplus, "a surplus group {}"),
+            received=_listed(missing, "no group {}") or _listed(extra, "an extra group {}"),
         )
-    found: dict[tuple[str, str], Values] = {}
+    values: dict[tuple[str, str], Values] = {}
     for entry in entries:
-        found.update(_group(groups[entry.name], entry, what))
-    return found
+        values.update(_group(groups[entry.name], entry, what))
+    return values
 
 
 def _group(group: StoredLayer, entry: Entry, what: str) -> Iterator[tuple[tuple[str, str], Values]]:
-    wanted = _order(entry)
-    given = list(group.weights)
-    if len(given) != len(wanted) or group.surplus:
-        lacking = [f"{w.path}/{w.kind}" for w in wanted if not any(map(w.fits, given))]
-        extra = [name for name in given if not any(w.fits(name) for w in wanted)]
-        told = _told(lacking, "no {}") or _told([*extra, *group.surplus], "a surplus {}")
+    slots = _order(entry)
+    stored = list(group.weights)
+    if len(stored) != len(slots) or group.extra:
+        missing = [f"{slot.path}/{slot.kind}" for slot in slots if not any(map(slot.fits, stored))]
+        extra = [name for name in stored if not any(slot.fits(name) for slot in slots)]
+        details = _listed(missing, "no {}") or _listed([*extra, *group.extra], "an extra {}")
         raise ModelError(
             f"The weights of layer {entry.name} in {what} are not those of its architecture",
-            expected=f"{len(wanted)} weights",
-            received=f"{len(given)}" + (f" ({told})" if told else ""),
+            expected=f"{len(slots)} weights",
+            received=f"{len(stored)}" + (f" ({details})" if details else ""),
         )
-    chosen = _match(wanted, given)
-    if chosen is None:
-        wrong = next((w, name) for w, name in zip(wanted, given, strict=True) if not w.fits(name))
+    names = _match(slots, stored)
+    if names is None:
+        pairs = zip(slots, stored, strict=True)
+        slot, wrong = next((slot, name) for slot, name in pairs if not slot.fits(name))
         raise ModelError(
             f"A weight of layer {entry.name} in {what} has another layer's name",
-            expected=f"{wrong[0].layer}/{wrong[0].kind}:0 (in the order of Keras 2.0.8)",
-            received=wrong[1][:200],
+            expected=f"{slot.layer}/{slot.kind}:0 (in the order of Keras 2.0.8)",
+            received=wrong[:200],
         )
-    for each, name in zip(wanted, chosen, strict=True):
-        yield (each.path, each.kind), group.weights[name]
+    for slot, name in zip(slots, names, strict=True):
+        yield (slot.path, slot.kind), group.weights[name]
 
 
-def _match(wanted: Sequence[_Wanted], given: Sequence[str]) -> list[str] | None:
-    """Return the stored name of each weight, or None where names and layers do not fit."""
-    if all(w.fits(name) for w, name in zip(wanted, given, strict=True)):
-        return list(given)
-    # Another order: a whole nested model was frozen, or every layer of it by itself.
-    for test in (_Wanted.is_named, _Wanted.fits):
-        chosen = [[name for name in given if test(w, name)] for w in wanted]
-        if all(len(names) == 1 for names in chosen):
-            flat = [names[0] for names in chosen]
+def _match(slots: Sequence[_Slot], stored: Sequence[str]) -> list[str] | None:
+    """Return the stored name of each weight, or None if names and layers do not fit."""
+    if all(slot.fits(name) for slot, name in zip(slots, stored, strict=True)):
+        return list(stored)
+    # The order differs if a whole nested model was frozen, or each of its layers separately.
+    for test in (_Slot.is_named, _Slot.fits):
+        candidates = [[name for name in stored if test(slot, name)] for slot in slots]
+        if all(len(names) == 1 for names in candidates):
+            flat = [names[0] for names in candidates]
             if len(set(flat)) == len(flat):
                 return flat
     return None
 
 
-def _order(entry: Entry) -> list[_Wanted]:
-    trainable, fixed = _parts(entry)
-    return trainable + fixed
+def _order(entry: Entry) -> list[_Slot]:
+    trainable, frozen = _parts(entry)
+    return trainable + frozen
 
 
-def _parts(entry: Entry) -> tuple[list[_Wanted], list[_Wanted]]:
-    """Return what Keras 2.0.8 lists first (trainable) and last."""
-    trainable: list[_Wanted] = []
-    fixed: list[_Wanted] = []
+def _parts(entry: Entry) -> tuple[list[_Slot], list[_Slot]]:
+    """Return the weights that Keras 2.0.8 lists first (trainable) and last (frozen)."""
+    trainable: list[_Slot] = []
+    frozen: list[_Slot] = []
     for layer in entry.layers:
         below = _parts(layer)
         trainable += below[0]
-        fixed += below[1]
+        frozen += below[1]
     if entry.kind is not None:
         for slot in entry.kind.weights:
             if slot.only_if and not entry.settings[slot.only_if]:
                 continue
-            place = trainable if slot.trainable else fixed
-            place.append(_Wanted(entry.path, entry.name, slot.kind))
+            group = trainable if slot.trainable else frozen
+            group.append(_Slot(entry.path, entry.name, slot.kind))
     if not entry.trainable:
-        return [], trainable + fixed
-    return trainable, fixed
+        return [], trainable + frozen
+    return trainable, frozen
 
 
-def _told(names: Sequence[str], text: str) -> str:
+def _listed(names: Sequence[str], text: str) -> str:
     return ", ".join(text.format(name) for name in names[:4]) + (", …" if len(names) > 4 else "")
 
 
-def check_bounds(stored: Stored, what: str) -> None:
-    """Refuse statistics that no training gives: a damaged file.
+def require_valid_statistics(stored: Stored, what: str) -> None:
+    """Raise an error for statistics that no training produces: the file is damaged.
 
     Raises:
         ModelError: A variance is below 0.
@@ -154,9 +155,9 @@ def check_bounds(stored: Stored, what: str) -> None:
 
 
 def initializer(values: Any, path: str, kind: str) -> Any:
-    """Return an initialiser that hands out stored values, and refuses another shape.
+    """Return an initializer that returns stored values and rejects another shape.
 
-    A layer asks it for its weight, so a shape is compared before anything is allocated.
+    The layer calls it for its weight, so the shape is compared before memory is allocated.
     """
     import keras
 

@@ -1,4 +1,4 @@
-"""A training on virtual devices, in a process of its own: OUT DEVICES DROPOUT REMATERIALISE."""
+"""A training on virtual devices, in a process of its own: OUT DEVICES DROPOUT REMATERIALIZE."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-import small
+import small_training
 
 from mammo_core.store import open_store
 from mammo_core.training import HardwareConfig, StageConfig, train
@@ -28,11 +28,11 @@ def two_virtual_cpus() -> None:
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
-def main(out: str, devices: str, dropout: str, rematerialise: str) -> None:
+def main(out: str, devices: str, dropout: str, rematerialize: str) -> None:
     if BACKEND == "tensorflow":
         two_virtual_cpus()  # for JAX the environment says it
     assert share_batches(int(devices), 8) == int(devices)
-    model = small.network(dropout=float(dropout))
+    model = small_training.network(dropout=float(dropout))
     stages = (
         StageConfig(train="head", learning_rate=1e-3, epochs=1, optimizer="adam"),
         StageConfig(learning_rate=1e-3, epochs=2, optimizer="sgd"),
@@ -46,13 +46,13 @@ def main(out: str, devices: str, dropout: str, rematerialise: str) -> None:
     def run(**given: object) -> list[dict[str, object]]:
         return train(
             model,
-            small.config(stages=stages, balance="batch_weights"),
-            small.Records((20, 12)),
-            small.Records((3, 2), seed=1),  # an odd number: some device lacks a row
-            to_network=small.to_network,
+            small_training.config(stages=stages, balance="batch_weights"),
+            small_training.Records((20, 12)),
+            small_training.Records((3, 2), seed=1),  # an odd number: some device lacks a row
+            to_network=small_training.to_network,
             seed=3,
-            class_names=small.NAMES,
-            hardware=HardwareConfig(devices=int(devices), rematerialise=rematerialise == "True"),
+            class_names=small_training.NAMES,
+            hardware=HardwareConfig(devices=int(devices), rematerialize=rematerialize == "True"),
             checkpoints=Checkpoints(store, "checkpoints/t"),
             **given,
         ).history

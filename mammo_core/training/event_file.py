@@ -5,8 +5,8 @@ import time
 from collections.abc import Mapping
 
 
-class Board:
-    """The events of one training, as the bytes of an event file."""
+class EventFile:
+    """The events of one training, as the bytes of an event file for TensorBoard."""
 
     def __init__(self) -> None:
         from tensorboard.compat.proto.event_pb2 import Event
@@ -19,8 +19,8 @@ class Board:
         self._records.write(version.SerializeToString())
 
     @property
-    def file(self) -> str:
-        """Name of the file; TensorBoard knows its kind by it."""
+    def name(self) -> str:
+        """Name of the file, by which TensorBoard recognizes event files."""
         return f"events.out.tfevents.{int(self._start)}.mammo"
 
     @property
@@ -28,14 +28,14 @@ class Board:
         """All bytes so far."""
         return self._buffer.getvalue()
 
-    def scalars(self, values: Mapping[str, float], step: int) -> None:
-        """Add numbers of an epoch."""
+    def add_scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Add the numbers of an epoch."""
         from tensorboard.compat.proto.summary_pb2 import Summary
 
-        found = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
-        self._add(Summary(value=found), step)
+        scalars = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
+        self._add(Summary(value=scalars), step)
 
-    def picture(self, name: str, png: bytes, step: int) -> None:
+    def add_picture(self, name: str, png: bytes, step: int) -> None:
         """Add a PNG picture."""
         from tensorboard.compat.proto.summary_pb2 import Summary
 

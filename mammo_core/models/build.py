@@ -1,23 +1,15 @@
-"""Patch networks: an image patch in, the probability of each class out."""
+"""Patch classifiers: an image patch in, the probability of each class out."""
 
 import keras
 from keras import layers
 
 from mammo_core.errors import ModelError
-from mammo_core.models import bodies
-from mammo_core.models.applications import application, body
+from mammo_core.models.applications import copy_application, load_application
 from mammo_core.models.config import NetworkConfig
-from mammo_core.models.heads import softmax
-from mammo_core.models.leaves import leaf_layers
+from mammo_core.models.graph import leaf_layers
+from mammo_core.models.layers import layer_seed, softmax_layer
 from mammo_core.models.registry import NETWORKS, Network, network_of
-from mammo_core.models.seeds import layer_seed
 from mammo_core.models.weights import load_weights
-
-_OWN = {
-    "compact": bodies.compact,
-    "yaroslav": bodies.yaroslav,
-    "resnet50_keras2": bodies.resnet50_keras2,
-}
 
 
 def build_patch_network(
@@ -26,26 +18,26 @@ def build_patch_network(
     """Build a patch classifier.
 
     It takes images of any size from the network's minimum up, so `patch_shape` is only
-    checked; its output is a softmax layer named `predictions`.
+    validated. Its output is a softmax layer named `predictions`.
 
     Args:
         config: The network.
         patch_shape: `(h, w)` of the patches it will be trained on, pixels.
         classes: Number of classes.
-        seed: Decides every random weight, whatever the state of global generators.
+        seed: Determines every random weight, whatever the state of global generators.
 
     Returns:
         A model `(n, h, w, channels) float32 -> (n, classes) float32, [0, 1]`.
 
     Raises:
-        ModelError: The patch is smaller than the network can take, or the weights cannot
-            be had.
+        ModelError: The patch is smaller than the network can take, there are fewer than two
+            classes, or the weights cannot be loaded.
     """
     network = NETWORKS[config.network]
-    check_patch(network, patch_shape)
+    require_patch_size(network, patch_shape)
     if classes < 2:
         raise ModelError(
-            f"A {network.name} classifier needs classes to tell apart",
+            f"A {network.name} classifier has too few classes",
             expected="2 classes or more",
             received=str(classes),
         )
@@ -53,10 +45,10 @@ def build_patch_network(
     x = features.output
     if network.pooled > 1:
         x = layers.AveragePooling2D(network.pooled, name="avg_pool")(x)
-    x = layers.GlobalAveragePooling2D(name=_pool_name(network))(x)
+    x = layers.GlobalAveragePooling2D(name=network.pool_name)(x)
     if config.dropout:
         x = layers.Dropout(config.dropout, seed=layer_seed(seed, "dropout"), name="dropout")(x)
-    model = keras.Model(features.input, softmax(classes, seed)(x), name=network.name)
+    model = keras.Model(features.input, softmax_layer(classes, seed)(x), name=network.name)
     if config.weights != "none":
         load_weights(model, features, network, config.weights)
     return model
@@ -66,19 +58,26 @@ def build_body(network: Network, seed: int) -> keras.Model:
     """Build a network up to its features, with random weights.
 
     Args:
-        network: Of the registry.
-        seed: Decides every random weight.
+        network: A registered network.
+        seed: Determines every random weight.
 
     Returns:
         A model `(n, h, w, channels) float32 -> (n, rows, cols, filters) float32`.
     """
-    if network.name in _OWN:
-        return _OWN[network.name](network, seed)
-    return body(network, application(network), seed)
+    if network.application is not None:
+        source = load_application(network.application, network.channels)
+        return copy_application(network, source, seed)
+    if network.build is None:
+        raise TypeError(f"{network.name} was registered without a builder")
+    return network.build(network, seed)
 
 
-def check_patch(network: Network, patch_shape: tuple[int, int]) -> None:
-    """Refuse a patch that leaves no features to average.
+def require_patch_size(network: Network, patch_shape: tuple[int, int]) -> None:
+    """Raise an error for a patch that leaves no features to average.
+
+    Args:
+        network: A registered network.
+        patch_shape: `(h, w)`, pixels.
 
     Raises:
         ModelError: With the cells that each side would give.
@@ -90,23 +89,23 @@ def check_patch(network: Network, patch_shape: tuple[int, int]) -> None:
     needed = "one feature cell" if network.pooled == 1 else f"{network.pooled} feature cells"
     raise ModelError(
         f"A patch of {height}x{width} is too small for {network.name}: it leaves {cells} "
-        f"feature cells (stride {network.stride}), and the average over too few is no number",
+        f"feature cells (stride {network.stride}), too few to average",
         expected=f"sides of at least {network.minimum} pixels ({needed})",
         received=f"{height}x{width}",
     )
 
 
 def blocks(model: keras.Model) -> dict[str, list[str]]:
-    """Name the layers of each block, from low to high, and those of the head.
+    """Return the layer names of each block, from low to high, and those of the head.
 
     Args:
-        model: A patch, whole-image or two-view model of this library. Towers of their own
-            have the same names in both: a block means that of either.
+        model: A patch, whole-image or two-view model of this library. Separate towers have the
+            same layer names: a block is then that block of both.
 
     Returns:
-        Block name to layer names. `head` holds every layer with weights that comes after
-        the feature layer, but for a heatmap, which is a block of its own where there is one:
-        its weights come from the patch classifier, so they stay while the head is new.
+        Block name to layer names. `head` contains every layer with weights after the feature
+        layer. Only a heatmap, if there is one, is a block of its own: its weights come from the
+        patch classifier, so a stage that trains the new head must leave them alone.
     """
     network = network_of(model)
     members: dict[str, list[str]] = {name: [] for name in (*network.blocks, "heatmap", "head")}
@@ -119,8 +118,3 @@ def blocks(model: keras.Model) -> dict[str, list[str]]:
     if not members["heatmap"]:
         del members["heatmap"]
     return members
-
-
-def _pool_name(network: Network) -> str:
-    # Where the layers bear the names that Keras 2 gave them.
-    return "average_pool" if network.name != "yaroslav" else "global_average_pooling2d_1"

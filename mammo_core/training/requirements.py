@@ -1,4 +1,4 @@
-"""What training asks of its sets before it starts."""
+"""Requirements that are verified before a training starts, and its warnings."""
 
 from collections.abc import Sequence
 
@@ -10,18 +10,23 @@ from mammo_core.errors import ModelError
 from mammo_core.training.config import FitConfig, StageConfig
 
 
-def check(
+def require_trainable(
     model: keras.Model,
     config: FitConfig,
     train: BatchSource,
     validation: BatchSource,
     class_names: Sequence[str],
 ) -> None:
-    """Refuse sets and stages that cannot be trained on, with a ModelError."""
+    """Raise an error for sets or stages that cannot be trained on.
+
+    Raises:
+        ModelError: A set is empty or lacks a required class, the classes differ from the
+            model's, or there is no epoch to train.
+    """
     unknown = sorted(set(config.class_weights or {}) - set(class_names))
     if unknown:
         raise ModelError(
-            f"There is no class {', '.join(unknown)} to weigh",
+            f"There is no class {', '.join(unknown)} to weight",
             expected=f"some of {', '.join(class_names)} (class_weights)",
             received=", ".join(unknown),
         )
@@ -32,7 +37,7 @@ def check(
     outputs = model.output_shape[-1]
     for set_name, source in (("training", train), ("validation", validation)):
         if not source.size:
-            raise empty_set(set_name, source.size)
+            raise empty_set_error(set_name, source.size)
         if not len(class_names) == outputs == len(source.class_counts):
             raise ModelError(
                 f"The classes of the {set_name} set are not those of {model.name}",
@@ -49,22 +54,22 @@ def check(
                 if set_name == "training"
                 else "records of every class (the AUC needs them)",
                 received=", ".join(f"{name} {count}" for name, count in counts.items()),
-                hint="Take more patients into the split, or leave the class out of the label map",
+                hint="Add more patients to the split, or remove the class from the label map",
             )
 
 
-def warnings_of(
+def training_warnings(
     stages: Sequence[StageConfig],
     train: BatchSource,
     validation: BatchSource,
     class_names: Sequence[str],
     from_scratch: bool,
 ) -> list[str]:
-    """Return what a reader of the result should know, in sentences."""
+    """Return warnings for the reader of the result, as sentences."""
     warnings = []
     if from_scratch and stages[0].train != "all":
         warnings.append(
-            f"The network starts from random weights, yet the first stage trains "
+            f"The network starts from random weights, but the first stage trains "
             f"{stages[0].train!r} only: its frozen layers stay random until a later stage."
         )
     for set_name, source in (("training", train), ("validation", validation)):
@@ -74,19 +79,19 @@ def warnings_of(
     return warnings
 
 
-def check_labels(batch: Batch, classes: int) -> None:
-    """Refuse a batch with a label that is no class, naming the record."""
+def require_valid_labels(batch: Batch, classes: int) -> None:
+    """Raise a ModelError, which names the record, for a batch with a label that is not a class."""
     wrong = (batch.labels < 0) | (batch.labels >= classes)
     if wrong.any():
         at = int(np.flatnonzero(wrong)[0])
         raise ModelError(
-            f"Record {batch.ids[at]} has a label that is no class",
+            f"Record {batch.ids[at]} has a label that is not a class",
             expected=f"0 to {classes - 1}",
             received=str(batch.labels[at]),
         )
 
 
-def empty_set(name: str, size: int) -> ModelError:
+def empty_set_error(name: str, size: int) -> ModelError:
     """Return the error for a set without records."""
     return ModelError(
         f"The {name} set is empty", expected="1 record or more", received=f"{size} records"

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import small
+import small_training
 
 from mammo_core.models import (
     HeadConfig,
@@ -19,9 +19,10 @@ from mammo_core.models import (
     to_whole_image,
 )
 from mammo_core.training import FitConfig, HardwareConfig, StageConfig, train
-from mammo_core.training.fit import compiled, precision_of
-from mammo_core.training.rematerialisation import _Block, rematerialised
-from mammo_core.training.stages import open_all, open_layers
+from mammo_core.models.precision import compute_in
+    from mammo_core.training.trainer import compile_trainer
+from mammo_core.training.rematerialization import _RematerializedBlock, with_rematerialization
+from mammo_core.training.stages import set_all_trainable, set_trainable
 
 
 def _whole(network: str = "compact", dropout: float = 0.0) -> keras.Model:
@@ -31,7 +32,7 @@ def _whole(network: str = "compact", dropout: float = 0.0) -> keras.Model:
 
 
 def _two_steps(
-    model: keras.Model, stage: StageConfig, rematerialise: bool, **given: object
+    model: keras.Model, stage: StageConfig, rematerialize: bool, **given: object
 ) -> list:
     """The model's weights and averages after two steps."""
     keras.utils.set_random_seed(1)
@@ -41,13 +42,13 @@ def _two_steps(
     images = [rng.normal(0, 40, (4, 64, 64, x.shape[-1])).astype(np.float32) for x in model.inputs]
     targets = np.eye(2, dtype=np.float32)[[0, 1, 1, 0]]
     config = FitConfig(stages=(stage,), **given)
-    open_layers(model, stage)
-    with precision_of(model, config.precision):
-        trainer = compiled(model, stage, config, HardwareConfig(rematerialise=rematerialise))
+    set_trainable(model, stage)
+    with compute_in(model, config.precision):
+        trainer = compile_trainer(model, stage, config, HardwareConfig(rematerialize=rematerialize))
         for _ in range(2):
             trainer.train_on_batch(images if len(images) > 1 else images[0], targets)
     after = model.get_weights()
-    open_all(model)
+    set_all_trainable(model)
     for variable, value in zip(model.variables, before, strict=True):
         variable.assign(value)
     return after
@@ -105,8 +106,8 @@ def test_networks_are_cut_into_their_blocks(
     network: str, first: str, last: str, count: int
 ) -> None:
     model = _whole(network)
-    divided = rematerialised(model)
-    names = [layer.name for layer in divided.layers if isinstance(layer, _Block)]
+    divided = with_rematerialization(model)
+    names = [layer.name for layer in divided.layers if isinstance(layer, _RematerializedBlock)]
     assert (len(names), names[0].endswith(first), names[-1].endswith(last)) == (count, True, True)
     images = np.random.default_rng(0).normal(0, 40, (1, 64, 64, 3)).astype(np.float32)
     # Nothing to keep, nothing to compute again: without training it is the plain network.
@@ -117,14 +118,14 @@ def test_a_training_is_the_same() -> None:
     losses = []
     for on in (False, True):
         result = train(
-            small.network(dropout=0.3),
-            small.config(stages=(StageConfig(**SGD),)),
-            small.Records((20, 12)),
-            small.Records((4, 4), seed=1),
-            to_network=small.to_network,
+            small_training.network(dropout=0.3),
+            small_training.config(stages=(StageConfig(**SGD),)),
+            small_training.Records((20, 12)),
+            small_training.Records((4, 4), seed=1),
+            to_network=small_training.to_network,
             seed=3,
-            class_names=small.NAMES,
-            hardware=HardwareConfig(rematerialise=on),
+            class_names=small_training.NAMES,
+            hardware=HardwareConfig(rematerialize=on),
         )
         losses.append([result.history[0][key] for key in ("loss", "val_loss")])
     np.testing.assert_allclose(*losses, rtol=1e-4)
@@ -134,9 +135,9 @@ _ON_JAX = """
 import sys
 sys.path.insert(0, {folder!r})
 import jax, numpy as np, small
-from mammo_core.training.rematerialisation import rematerialised
-model = small.network(0.3)
-for each in (model, rematerialised(model)):
+from mammo_core.training.rematerialization import with_rematerialization
+model = small_training.network(0.3)
+for each in (model, with_rematerialization(model)):
     def loss(learned, others, images):
         y, others = each.stateless_call(learned, others, images, training=True)
         return y[:, 0].sum(), others

@@ -7,7 +7,7 @@ from keras import layers
 
 from mammo_core.errors import ModelError
 from mammo_core.models import NETWORKS, NetworkConfig, build_patch_network
-from mammo_core.models.fields import field_of
+from mammo_core.models.heatmaps.receptive_field import receptive_field
 
 SMALL = ("compact", "yaroslav", "vgg16")
 KERAS2 = {"name": "resnet50", "topology": "keras2"}
@@ -23,9 +23,9 @@ def test_every_network_is_where_the_registry_says(name: str):
     model = build_patch_network(NetworkConfig(**told), (256, 256), 2, seed=0)
     features = keras.Model(model.inputs[0], model.get_layer(network.feature).output)
     for side in (224, 288, 901):
-        field = field_of(features, side, axis=0)
-        found = (field.cells, field.stride, field.centre)
-        assert found == (network.cells(side), network.stride, network.centre(side))
+        field = receptive_field(features, side, axis=0)
+        found = (field.cells, field.stride, field.center)
+        assert found == (network.cells(side), network.stride, network.center(side))
         assert field.everywhere == name.startswith("efficientnet")
 
 
@@ -40,7 +40,7 @@ def test_a_cell_sees_the_pixels_it_says_and_no_others():
     model = keras.Model(inputs, layers.Cropping2D(((1, 0), (2, 0)))(x))
     zero = np.zeros((40, 40, 40, 1), np.float32)
     for axis in (0, 1):
-        field = field_of(model, 40, axis)
+        field = receptive_field(model, 40, axis)
         images = zero.copy()
         for k in range(40):
             if axis == 0:
@@ -59,6 +59,6 @@ def test_what_cannot_be_followed_is_refused():
     inputs = keras.Input((40, 40, 1))
     moved = keras.Model(inputs, layers.Permute((2, 1, 3))(inputs))
     with pytest.raises(ModelError, match="a Permute"):
-        field_of(moved, 40, 0)
+        receptive_field(moved, 40, 0)
     with pytest.raises(ModelError, match="without a place"):
-        field_of(keras.Model(inputs, layers.Flatten()(inputs)), 40, 0)
+        receptive_field(keras.Model(inputs, layers.Flatten()(inputs)), 40, 0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mammo_core.errors import ModelError
-from mammo_core.models.windows import original_heatmap, sliding_window, window_grid
+from mammo_core.models.heatmaps.sliding_window import original_heatmap, sliding_window, window_grid
 from mammo_core.preprocessing import Geometry, Preprocessing
 
 

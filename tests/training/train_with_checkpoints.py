@@ -1,4 +1,4 @@
-"""A training in a process of its own: `go_on.py STORE OUT`, with a checkpoint each step."""
+"""A training in a process of its own: `train_with_checkpoints.py STORE OUT`, with a checkpoint each step."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-import small
+import small_training
 
 from mammo_core.store import open_store
 from mammo_core.training import train
@@ -14,15 +14,15 @@ from mammo_core.training.checkpoint import Checkpoints
 
 
 def main(store: str, out: str) -> None:
-    model = small.network()
+    model = small_training.network()
     train(
         model,
-        small.config(accumulate=2),
-        small.Records((20, 13)),
-        small.Records((7, 6), seed=1),
-        to_network=small.to_network,
+        small_training.config(accumulate=2),
+        small_training.Records((20, 13)),
+        small_training.Records((7, 6), seed=1),
+        to_network=small_training.to_network,
         seed=3,
-        class_names=small.NAMES,
+        class_names=small_training.NAMES,
         checkpoints=Checkpoints(open_store(store), "checkpoints/t", minutes=1e-9),
         on_resume=lambda text: print(text, flush=True),
     )

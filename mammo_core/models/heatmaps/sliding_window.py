@@ -1,7 +1,7 @@
-"""The sliding window: a patch classifier shown every place of an image (original-system.md §8.1).
+"""The sliding window: a patch classifier applied to every position of an image.
 
-One pass of a fully convolutional network costs a thirtieth of it (`heatmaps`); this is what
-the original's heatmaps were made with.
+The original's heatmaps were made this way (docs/original-system.md, "Sliding window"). One pass
+of a fully convolutional network takes a thirtieth of the time (`one_pass`).
 """
 
 import math
@@ -13,12 +13,11 @@ import numpy.typing as npt
 
 from mammo_core import imaging
 from mammo_core.errors import ModelError
-from mammo_core.models.places import Heatmap
+from mammo_core.models.heatmaps.grid import Heatmap, Side, side_pair
 
 Patches = npt.NDArray[Any]
 Prepare = Callable[[Patches], npt.NDArray[np.float32]]
 Predict = Callable[[npt.NDArray[np.float32]], Any]
-Side = int | tuple[int, int]
 
 
 def window_grid(
@@ -26,9 +25,9 @@ def window_grid(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return where the original's windows begin.
 
-    Along an axis of L pixels there are n = round((L - patch) / stride + 0.49) windows (half
-    away from 0), so the last step is dropped where it fits exactly; they lie in the middle of
-    the axis, int((L - (patch + (n - 1) stride)) / 2) pixels from its start.
+    Along an axis of L pixels there are n = round((L - patch) / stride + 0.49) windows (halves
+    rounded away from 0), so the last step is dropped where it fits exactly. They are centered on
+    the axis: the first begins int((L - (patch + (n - 1) stride)) / 2) pixels from its start.
 
     Args:
         image_shape: `(H, W)` of the image, pixels.
@@ -36,13 +35,13 @@ def window_grid(
         stride: From one window to the next, pixels.
 
     Returns:
-        First rows `(rows,)` and first columns `(cols,)` of the windows, pixels. One window
-        where the image is as large as a patch; there the original had none.
+        First rows `(rows,) int64` and first columns `(cols,) int64` of the windows, pixels. There
+        is one window if the image is as large as a patch, where the original had none.
 
     Raises:
         ModelError: The image is smaller than a patch, or a number is below 1.
     """
-    patch, step = _both(patch_size), _both(stride)
+    patch, step = side_pair(patch_size), side_pair(stride)
     if min(*patch, *step) < 1 or image_shape[0] < patch[0] or image_shape[1] < patch[1]:
         raise ModelError(
             f"An image of {image_shape[0]}x{image_shape[1]} has no room for a window",
@@ -77,45 +76,45 @@ def sliding_window(
 
     Args:
         predict: A patch model, or a function `(n, h, w, channels) float32 -> (n, classes)`.
-        image: `(H, W)`, or `(H, W, channels)` on the network's scale where there is no
-            `prepare`.
+        image: `(H, W)`, or `(H, W, channels)` on the network's scale if there is no `prepare`.
         patch_size: Patch side or `(h, w)`, pixels.
         stride: From one window to the next, pixels.
-        prepare: Turns windows `(n, h, w)` into the network's input, each for itself
+        prepare: Turns windows `(n, h, w)` into the network's input, each independently
             (`Preprocessing.to_network`).
         batch_size: Windows the network sees at once; bounds memory.
         starts: First rows and first columns, pixels; the original's grid by default.
 
     Returns:
-        The map, its coordinates the windows' middles in pixel indices of `image`.
+        The heatmap; its coordinates are the centers of the windows in pixel indices of `image`.
 
     Raises:
-        ModelError: The image is smaller than a patch, or a window would lie outside of it.
+        ModelError: The image is smaller than a patch, a window is not inside it, or the batch
+            size is below 1.
     """
-    height, width = _both(patch_size)
+    height, width = side_pair(patch_size)
     rows, columns = window_grid(_size(image), patch_size, stride) if starts is None else starts
     inside = _inside(rows, image.shape[0], height) and _inside(columns, image.shape[1], width)
     if batch_size < 1 or not inside:
         raise ModelError(
-            "Some windows lie outside of the image, or come in no batches",
+            "Some windows are outside the image, or the batch size is below 1",
             expected=f"windows of {height}x{width} in {image.shape[0]}x{image.shape[1]} pixels",
             received=f"starts to {rows.max(initial=0)}, {columns.max(initial=0)}; "
             f"batches of {batch_size}",
         )
-    ask: Predict = predict.predict_on_batch if hasattr(predict, "predict_on_batch") else predict
+    score: Predict = predict.predict_on_batch if hasattr(predict, "predict_on_batch") else predict
     windows = np.lib.stride_tricks.sliding_window_view(image, (height, width), axis=(0, 1))
-    found = []
-    for places in _batches(len(rows) * len(columns), batch_size):
-        row, column = np.divmod(places, len(columns))
-        chosen = np.ascontiguousarray(_channels_last(windows[rows[row], columns[column]]))
-        ready = chosen.astype(np.float32) if prepare is None else prepare(chosen)
-        found.append(np.asarray(ask(ready), np.float32))
-    values = np.concatenate(found).reshape(len(rows), len(columns), -1)
-    middles = (
+    scores = []
+    for numbers in _batches(len(rows) * len(columns), batch_size):
+        row, column = np.divmod(numbers, len(columns))
+        patches = np.ascontiguousarray(_channels_last(windows[rows[row], columns[column]]))
+        inputs = patches.astype(np.float32) if prepare is None else prepare(patches)
+        scores.append(np.asarray(score(inputs), np.float32))
+    values = np.concatenate(scores).reshape(len(rows), len(columns), -1)
+    centers = (
         starts.astype(np.float64) + (side - 1) / 2
         for starts, side in ((rows, height), (columns, width))
     )
-    return Heatmap(values, *middles)
+    return Heatmap(values, *centers)
 
 
 def original_heatmap(
@@ -127,15 +126,15 @@ def original_heatmap(
     prepare: Prepare,
     batch_size: int = 32,
 ) -> Heatmap:
-    """Make the heatmap that the original made of an image (`get_prob_heatmap`).
+    """Compute the heatmap that the original computed of an image (`get_prob_heatmap`).
 
-    The image is brought to a height (cubic), cut to the breast and set into a black margin of
-    half a patch; then the window slides.
+    The image is resized to a height (cubic), cropped to the breast and padded with a black
+    margin of half a patch; then the window slides.
 
     Args:
         predict: As in `sliding_window`.
         pixels: `(H, W) uint16, [0, 65535]`, of any size.
-        height: Rows to bring the image to; the columns follow.
+        height: Rows to resize the image to; the columns follow.
         patch_size: Patch side, pixels.
         stride: From one window to the next, pixels.
         prepare: As in `sliding_window`; the original scaled each window by its own maximum
@@ -143,15 +142,15 @@ def original_heatmap(
         batch_size: Windows the network sees at once.
 
     Returns:
-        The map; coordinates in pixel indices of the image at that height, before the cut.
+        The heatmap; its coordinates are pixel indices of the resized image, before the crop.
 
     Raises:
-        RecipeError: No breast can be told.
+        RecipeError: The breast cannot be segmented.
     """
     sized = imaging.resize(pixels, height, 1, "height", "cubic")
     breast, (left, top, _, _) = imaging.segment_breast(sized)
     margin = patch_size // 2
-    found = sliding_window(
+    window = sliding_window(
         predict,
         np.pad(breast, margin),
         patch_size,
@@ -159,11 +158,7 @@ def original_heatmap(
         prepare=prepare,
         batch_size=batch_size,
     )
-    return Heatmap(found.values, found.rows + top - margin, found.columns + left - margin)
-
-
-def _both(size: Side) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else size
+    return Heatmap(window.values, window.rows + top - margin, window.columns + left - margin)
 
 
 def _size(image: npt.NDArray[Any]) -> tuple[int, int]:
@@ -180,5 +175,5 @@ def _batches(count: int, size: int) -> Iterator[npt.NDArray[np.int64]]:
 
 
 def _channels_last(windows: Patches) -> Patches:
-    """Bring `(n, channels, h, w)` of the view to `(n, h, w, channels)`; grey has no channels."""
+    """Bring `(n, channels, h, w)` of the view to `(n, h, w, channels)`; gray has no channels."""
     return windows if windows.ndim == 3 else np.moveaxis(windows, 1, -1)

@@ -1,0 +1,1 @@
+"""Heatmaps: what a patch classifier returns for every position of an image."""

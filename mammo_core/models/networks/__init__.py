@@ -1,0 +1,1 @@
+"""The networks of this library, one module each; every module registers what it builds."""
