@@ -1,34 +1,33 @@
-"""Test patients that a model was fitted to: their scores say nothing about new patients."""
+"""Find test patients that a model was fitted to: their scores are not those of new patients."""
 
-import re
 from dataclasses import dataclass
 
 import pandas as pd
 
-#: Training sets the weights; validation chose the epoch, the calibration and the thresholds.
+from mammo_core.sources.adapter import registered_adapters
+from mammo_core.sources.patients import publisher_of
+
+#: Training fits the weights; validation chooses epoch, calibration and thresholds.
 FITTED_SPLITS = ("train", "validation")
-#: What the headers of phantoms name as their maker (mammo_core.dicom.manufacturers).
-_PHANTOM = "mammo pipelines"
-#: The published form of CBIS-DDSM's pseudonyms, which phantoms use too.
-_CBIS = re.compile(r"P_\d{5}")
-_INBREAST = re.compile(r"[0-9a-f]{16}")
-#: Keys are HMACs under a site key: equal ones are one patient, but only of one site key.
+#: The manufacturer in the headers of phantoms (mammo_core.dicom.manufacturers).
+_PHANTOM_MANUFACTURER = "mammo pipelines"
+#: Keys are HMACs under a site key: equal keys mean the same patient if the site keys are equal.
 _SITE = "site"
 
 
 @dataclass(frozen=True)
 class PatientOverlap:
-    """The test patients of one frame among the patients that another one was fitted to.
+    """The test patients of one frame that are in the fitted splits of another frame.
 
     Attributes:
-        test_patients: How many test patients there are.
-        seen: Keys of those that were in the other frame's training or validation set.
-        unknown: Why there may be more of them than could be seen; empty where all are known.
+        test_patients: Number of test patients.
+        shared: Keys of those in the training or validation set of the other frame.
+        uncertainty: Why more patients may be shared; empty when the keys are comparable.
     """
 
     test_patients: int
-    seen: frozenset[str]
-    unknown: str = ""
+    shared: frozenset[str]
+    uncertainty: str = ""
 
 
 def patient_overlap(
@@ -36,54 +35,55 @@ def patient_overlap(
 ) -> PatientOverlap:
     """Find the test patients of a frame in the training and validation sets of another.
 
-    A patient is the same one where an image is the same file (its id is the file's digest), or
-    where the patient keys are equal and of the same collection: the phantom's P_00001 is not
-    that of CBIS-DDSM. Two phantoms are one collection.
+    A patient is the same if an image is the same file (its id is the digest of the file), or
+    if the patient keys are equal and from the same source: P_00001 of a phantom is not
+    P_00001 of CBIS-DDSM. All phantoms are one source.
 
     Args:
-        ours: Images of the frame whose test set is asked about: image_id, patient_key, source,
+        ours: Images of the frame with the test set: image_id, patient_key, source,
             manufacturer, split.
-        theirs: Images of the frame that a model was fitted to, with the same columns.
-        site_keys: Fingerprints of the site keys of both; empty where they are not known.
+        theirs: Images of the frame that a model was fitted to; the same columns.
+        site_keys: Fingerprints of the site keys of both; empty where unknown.
     """
-    ours, theirs = _with_collections(ours), _with_collections(theirs)
+    ours, theirs = _with_namespace(ours), _with_namespace(theirs)
     test = ours[ours["split"] == "test"]
     fitted = theirs[theirs["split"].isin(FITTED_SPLITS)]
-    unknown = ""
-    if _SITE in set(test["collection"]) & set(fitted["collection"]):
-        unknown = _why_not_comparable(ours, theirs, site_keys)
-    known = set(zip(fitted["collection"], fitted["patient_key"], strict=True))
-    pairs = zip(test["collection"], test["patient_key"], strict=True)
-    same_key = pd.Series([pair in known for pair in pairs], index=test.index, dtype=bool)
+    uncertainty = ""
+    if _SITE in set(test["namespace"]) & set(fitted["namespace"]):
+        uncertainty = _why_not_comparable(ours, theirs, site_keys)
+    fitted_keys = set(zip(fitted["namespace"], fitted["patient_key"], strict=True))
+    pairs = zip(test["namespace"], test["patient_key"], strict=True)
+    same_key = pd.Series([pair in fitted_keys for pair in pairs], index=test.index, dtype=bool)
     same_file = test["image_id"].isin(set(fitted["image_id"]))
-    seen = frozenset(map(str, test.loc[same_key | same_file, "patient_key"]))
-    return PatientOverlap(int(test["patient_key"].nunique()), seen, unknown)
+    shared = frozenset(map(str, test.loc[same_key | same_file, "patient_key"]))
+    return PatientOverlap(int(test["patient_key"].nunique()), shared, uncertainty)
 
 
 def _why_not_comparable(
     ours: pd.DataFrame, theirs: pd.DataFrame, site_keys: tuple[str, str]
 ) -> str:
-    """Why keys of own data cannot be compared, or an empty text."""
-    mine, other = site_keys
-    if mine and other:
-        return "" if mine == other else "the patient keys were made with different site keys"
-    keys = [set(one.loc[one["collection"] == _SITE, "patient_key"]) for one in (ours, theirs)]
-    return "" if keys[0] & keys[1] else "the site key of the patient keys is not recorded"
+    """Return why keys of a site's data cannot be compared, or an empty text."""
+    our_key, their_key = site_keys
+    if our_key and their_key:
+        return "" if our_key == their_key else "the patient keys were made with different site keys"
+    our_patients, their_patients = (
+        set(images.loc[images["namespace"] == _SITE, "patient_key"]) for images in (ours, theirs)
+    )
+    return "" if our_patients & their_patients else "the site key of the patient keys is not recorded"
 
 
-def _with_collections(images: pd.DataFrame) -> pd.DataFrame:
-    """The images, with the collection within which a patient key names one patient."""
+def _with_namespace(images: pd.DataFrame) -> pd.DataFrame:
+    """Add the namespace within which a patient key identifies one patient."""
     sources = images.get("source", pd.Series("", index=images.index))
-    makers = images.get("manufacturer", pd.Series("", index=images.index))
-    rows = zip(images["patient_key"], sources, makers, strict=True)
-    return images.assign(collection=[_collection(*map(str, row)) for row in rows])
+    manufacturers = images.get("manufacturer", pd.Series("", index=images.index))
+    rows = zip(images["patient_key"], sources, manufacturers, strict=True)
+    return images.assign(namespace=[_namespace(*map(str, row)) for row in rows])
 
 
-def _collection(key: str, source: str, manufacturer: str) -> str:
-    if manufacturer == _PHANTOM:
+def _namespace(key: str, source: str, manufacturer: str) -> str:
+    if manufacturer == _PHANTOM_MANUFACTURER:
         return "phantom"
-    if source == "folders" and _CBIS.fullmatch(key):
-        return "cbis_ddsm"
-    if source == "folders" and _INBREAST.fullmatch(key):
-        return "inbreast"
-    return _SITE if source in ("table", "folders") else source
+    adapter = registered_adapters().get(source)
+    if adapter is None or not adapter.needs_site_key:
+        return source
+    return publisher_of(key) or _SITE

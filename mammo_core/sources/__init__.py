@@ -1,42 +1,40 @@
-"""Case tables and image trees in, tables of images and lesions out; splits and leaks."""
+"""Read collections of mammograms: tables of images and lesions, splits, leaks, the audit."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# At once, as their modules have the same names; neither loads anything heavy.
+# Imported here, as their modules have the same names; neither loads anything heavy.
 from mammo_core.sources.audit import audit
 from mammo_core.sources.index import index
 
 if TYPE_CHECKING:
-    from mammo_core.sources.cases import (
-        TABLES,
-        case_facts,
-        leaking_patients,
-        read_case_rows,
-        read_cases,
+    from mammo_core.sources.adapter import (
+        Adapter,
+        get_adapter,
+        register_adapter,
+        registered_adapters,
     )
     from mammo_core.sources.config import SourceConfig
     from mammo_core.sources.source_files import SourceFiles
     from mammo_core.sources.source_tables import SourceTables
     from mammo_core.sources.splits import SplitConfig, SplitResult, assign
 
-# Name → module. Loaded when asked for: counting the case tables needs no pandas and no codec.
-_WHERE = {
-    "TABLES": "cases",
+# Name → module, loaded on first use: counting case tables needs no pandas and no codec.
+_MODULES = {
+    "Adapter": "adapter",
     "SourceConfig": "config",
     "SourceFiles": "source_files",
     "SourceTables": "source_tables",
     "SplitConfig": "splits",
     "SplitResult": "splits",
+    "registered_adapters": "adapter",
     "assign": "splits",
-    "case_facts": "cases",
-    "leaking_patients": "cases",
-    "read_case_rows": "cases",
-    "read_cases": "cases",
+    "get_adapter": "adapter",
+    "register_adapter": "adapter",
 }
 
 __all__ = [
-    "TABLES",
+    "Adapter",
     "SourceConfig",
     "SourceFiles",
     "SourceTables",
@@ -44,17 +42,16 @@ __all__ = [
     "SplitResult",
     "assign",
     "audit",
-    "case_facts",
+    "get_adapter",
     "index",
-    "leaking_patients",
-    "read_case_rows",
-    "read_cases",
+    "register_adapter",
+    "registered_adapters",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     globals()[name] = value
     return value

@@ -303,7 +303,11 @@ def _leaks(page: Page, images: pd.DataFrame) -> None:
 
 
 def _duplicates(
-    page: Page, images: pd.DataFrame, sides: pd.Series, seen: FileInspection, groups: list[list[str]]
+    page: Page,
+    images: pd.DataFrame,
+    sides: pd.Series,
+    seen: FileInspection,
+    groups: list[list[str]],
 ) -> None:
     if not seen.compared:
         page.section(
@@ -376,7 +380,9 @@ def _general(reason: str, item: str) -> str:
     return re.sub(r"\b(P_\d+\w*|\d+)\b", "…", problem).strip()
 
 
-def _pictures(page: Page, images: pd.DataFrame, seen: FileInspection, split: SplitResult | None) -> None:
+def _pictures(
+    page: Page, images: pd.DataFrame, seen: FileInspection, split: SplitResult | None
+) -> None:
     groups = {
         name: np.stack([seen.thumbnails[one] for one in group if one in seen.thumbnails])
         for name, group in _groups(images, split).items()

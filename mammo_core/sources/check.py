@@ -1,54 +1,82 @@
-"""What the case tables of CBIS-DDSM hold, and what of it is there; quick to load."""
+"""Check a source before a run, and format what the check reports."""
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
-from mammo_core.sources.cases import case_facts, read_case_rows
-from mammo_core.sources.locate import count_missing, locate
-from mammo_core.sources.source_files import SourceFiles
+from mammo_core.sources.adapter import Adapter, Facts, get_adapter
+from mammo_core.sources.source_tables import ProgressCall
+
+if TYPE_CHECKING:  # quick to load: see the room
+    from mammo_core.sources.config import SourceConfig
 
 
-def check_cbis_ddsm(
-    tables: str,
-    images: str | None,
-    partial: bool = False,
-    progress: Callable[[str, int, int], None] | None = None,
-) -> dict[str, Any]:
-    """Count rows, views and patients, and with images look for every image and mask.
-
-    Without any image of the tables nothing is decoded, so that it takes a second.
+def check_source(
+    config: "SourceConfig", images: bool, progress: ProgressCall | None = None
+) -> Facts:
+    """Count what a source contains, and find its faults.
 
     Args:
-        tables: Folder or URI of the case tables.
-        images: Folder or URI of the images; None looks at the tables only.
-        partial: Whether a part of the data set is meant.
-        progress: Called with what is done, how many, of how many.
+        config: The source.
+        images: Whether images and masks are opened too; adapters without a check of their own
+            always open them.
+        progress: Called with what is being done, how many are done, and of how many.
 
     Returns:
-        What `case_facts` counts; with images also missing, files and rejects.
+        Counts; faults under `rejects` (item, kind, reason) or `problems` (line, column,
+        problem).
 
     Raises:
-        SourceError: Tables that cannot be used, no image folder.
+        SourceError: The source cannot be used.
         StoreError: The server failed.
         OSError: The disk failed.
     """
-    rows = read_case_rows(tables, partial)
-    facts = case_facts(rows)
-    if images is None:
-        return facts
-    files = SourceFiles.open(images)
-    files.require_root(f"image folder {images}")
-    located = locate(rows, files)
-    if not any(located.files[row["image_path"]] for row in rows) and located.other_files:
-        from mammo_core.sources.files import series_uid
+    adapter = get_adapter(config.adapter)
+    if adapter.check is not None:
+        return adapter.check(config, images, progress)
+    from mammo_core.sources.index import index
 
-        located = locate(rows, files, lambda names: [series_uid(files, name) for name in names])
-    if any(located.files[row["image_path"]] for row in rows):
-        from mammo_core.sources import SourceConfig, index
+    tables = index(config, progress)
+    return {**tables.facts, "rejects": tables.rejects.to_dict("records")}
 
-        found = index(SourceConfig(root=images, tables=tables, partial=partial), progress)
-        return {**found.facts, "rejects": found.rejects.to_dict("records")}
-    counted = {"image_files": 0, "images": 0, "views": 0, "lesions": 0}
-    facts["missing"] = count_missing(rows, located)
-    facts["files"] = {**counted, "found_by": located.ways, "other_files": located.other_files}
-    return {**facts, "rejects": []}
+
+def fact_lines(adapter: Adapter, facts: Facts) -> list[str]:
+    """Format the facts of a source, one line each.
+
+    Args:
+        adapter: The adapter that reported them; it formats its own facts.
+        facts: What `check_source` returned.
+    """
+    lines: list[str] = []
+    counts = [f"{facts[name]} {name}" for name in ("rows", "views", "patients") if name in facts]
+    if counts:
+        lines.append(", ".join(counts))
+    lines += [
+        f"{name}: {split['views']} views ({split['malignant']} malignant), "
+        f"{split['patients']} patients"
+        for name, split in facts.get("splits", {}).items()
+    ]
+    if adapter.fact_lines is not None:
+        lines += adapter.fact_lines(facts)
+    if "files" in facts:
+        lines += _file_lines(facts["files"])
+    lines += [
+        f"rejected {row['kind']} {row['item']}: {row['reason']}" for row in facts.get("rejects", [])
+    ]
+    if "problems" in facts:
+        problems = facts["problems"]
+        lines += [
+            f"line {row['line']}{', ' + row['column'] if row['column'] else ''}: {row['problem']}"
+            for row in problems
+        ]
+        lines.append(f"{len(problems)} problems" if problems else "no problems")
+    return lines
+
+
+def _file_lines(files: Facts) -> list[str]:
+    lines = [
+        f"{files['image_files']} image files, {files['images']} different images of "
+        f"{files['views']} views, {files['lesions']} lesions with a mask"
+    ]
+    if files.get("rescaled_masks"):
+        names = ", ".join(files["rescaled_masks"])
+        lines.append(f"masks rescaled to the size of their mammogram: {names}")
+    return lines

@@ -1,54 +1,77 @@
-"""Where images and case tables lie."""
+"""Which images are read, by which adapter, with which options."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
-from mammo_core.sources.options import FoldersOptions, InbreastOptions, TableOptions
+from mammo_core.sources.adapter import adapter_names, registered_adapters
 from mammo_core.sources.source_files import SourceFiles
+
+_Options = TypeVar("_Options", bound=BaseModel)
 
 
 class SourceConfig(BaseModel):
-    """One image tree with its case tables.
+    """An image tree with its case tables, and the options of its adapter.
+
+    Beside these keys stands one for each adapter that has options, called as the adapter
+    (`source.inbreast.contours`); it is validated by that adapter's own model.
 
     Args:
-        adapter: How the tree is read.
-        root: The images: a folder, file:// or s3:// URI. For CBIS-DDSM any number of
-            collection folders may lie above the official first folders.
+        adapter: A registered adapter (`mammo_core.sources.adapter`).
+        root: The images: a folder, file:// or s3:// URI. CBIS-DDSM may have any number of
+            collection folders above the official first folders.
         tables: The case tables, likewise; by default the root, its `csv` or its `tables`. For
             `inbreast`, `table` and `folders` the CSV file.
-        partial: Whether the tables are a part of the data set, of which some may be
-            missing or hold no row; otherwise that is an error.
-        inbreast: What the adapter of INbreast is told.
-        table: What the adapter of a CSV of your own is told.
-        folders: What the adapter of folders is told.
+        partial: Whether the tables are a part of the collection, of which some may be
+            missing or without rows; otherwise that is an error.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="allow")
 
-    adapter: Literal["cbis_ddsm", "inbreast", "table", "folders"] = "cbis_ddsm"
+    adapter: str = "cbis_ddsm"
     root: str = Field(min_length=1)
     tables: str | None = None
     partial: bool = False
-    inbreast: InbreastOptions = InbreastOptions()
-    table: TableOptions = TableOptions()
-    folders: FoldersOptions = FoldersOptions()
+
+    @field_validator("adapter")
+    @classmethod
+    def _require_registered(cls, name: str) -> str:
+        names = adapter_names()
+        if name not in names:
+            raise PydanticCustomError("adapter", "one of {names}", {"names": ", ".join(names)})
+        return name
+
+    @model_validator(mode="before")
+    @classmethod
+    def _validate_options(cls, values: Any) -> Any:
+        """Validate the options of adapters, and refuse every other key."""
+        if not isinstance(values, Mapping):
+            return values
+        chosen = values.get("adapter", cls.model_fields["adapter"].default)
+        fields: dict[str, Any] = {
+            name: (adapter.options, adapter.options() if name == chosen else None)
+            for name, adapter in registered_adapters().items()
+            if adapter.options is not None
+        }
+        schema = create_model("AdapterOptions", __config__=ConfigDict(extra="forbid"), **fields)
+        others = {key: value for key, value in values.items() if key not in cls.model_fields}
+        options = schema.model_validate(others)
+        return {
+            **{key: value for key, value in values.items() if key in cls.model_fields},
+            **{name: value for name, value in options if value is not None},
+        }
+
+    def options(self, model: type[_Options]) -> _Options:
+        """Return the options of the adapter.
+
+        Args:
+            model: The adapter's options model.
+        """
+        options = (self.model_extra or {}).get(self.adapter)
+        return options if isinstance(options, model) else model()
 
     def files(self) -> SourceFiles:
         """Return the files under the root."""
         return SourceFiles.open(self.root)
-
-    def table_files(self, files: SourceFiles) -> SourceFiles:
-        """Return the files among which the case tables of CBIS-DDSM lie.
-
-        Args:
-            files: The files under the root, of which the listing may be at hand.
-        """
-        if self.tables is not None:
-            return SourceFiles.open(self.tables)
-        for folder in ("", "csv/", "tables/"):
-            for name in files.names(folder):
-                rest = name[len(folder) :]
-                if "/" not in rest and "_case_description_" in rest and rest.endswith("_set.csv"):
-                    return SourceFiles.open(f"{files.uri}/{folder}".rstrip("/"))
-        return files

@@ -1,4 +1,4 @@
-"""What was found out about the files of a source, so that a grown source is not read anew."""
+"""Facts about the files of a source, kept so that unchanged files are not read again."""
 
 import gzip
 import hashlib
@@ -20,24 +20,24 @@ _Answer = TypeVar("_Answer")
 class FileFactCache:
     """Answers to questions about files, by the files' names, sizes and versions.
 
-    A file that was written again has another version and is looked at again; answers that
-    nobody asked for are dropped when the fact_cache are stored.
+    A file that was written again has another version, so its answers are computed again.
+    Answers that this run did not use are dropped when the cache is stored.
 
     Args:
-        known: Answers of earlier runs.
+        stored: Answers of earlier runs.
     """
 
-    def __init__(self, known: Mapping[str, str] | None = None) -> None:
-        self._known = dict(known or {})
-        self._asked: dict[str, str] = {}
+    def __init__(self, stored: Mapping[str, str] | None = None) -> None:
+        self._stored = dict(stored or {})
+        self._used: dict[str, str] = {}
 
     @classmethod
     def read(cls, store: Store, source_uri: str) -> "FileFactCache":
-        """Return what is stored of a source; nothing when that cannot be read.
+        """Return the stored cache of a source; an empty one if it cannot be read.
 
         Args:
-            store: Where results are.
-            source_uri: Where the source is.
+            store: The store of results.
+            source_uri: The root of the source.
         """
         key = _key(source_uri)
         if not store.exists(key):
@@ -45,49 +45,49 @@ class FileFactCache:
         try:
             return cls(json.loads(gzip.decompress(store.read(key))))
         except (ValueError, OSError, EOFError, StoreError):
-            return cls()  # found out again
+            return cls()  # every answer is computed again
 
     def write(self, store: Store, source_uri: str) -> None:
-        """Store the answers that were asked for, if there are new ones.
+        """Store the answers that this run used, if they differ from the stored ones.
 
         Args:
-            store: Where results are.
-            source_uri: Where the source is.
+            store: The store of results.
+            source_uri: The root of the source.
         """
-        if self._asked.keys() != self._known.keys():
-            text = json.dumps(self._asked, sort_keys=True)
+        if self._used.keys() != self._stored.keys():
+            text = json.dumps(self._used, sort_keys=True)
             store.write(_key(source_uri), gzip.compress(text.encode(), 1, mtime=0))
 
     def cached(
         self,
         question: str,
         entries: Sequence[Entry],
-        kind: TypeAdapter[_Answer],
-        work: Callable[[], _Answer],
+        answers: TypeAdapter[_Answer],
+        compute: Callable[[], _Answer],
     ) -> _Answer:
-        """Return the answer to a question, found out now if it was not asked before.
+        """Return the answer to a question, computed now if it is not in the cache.
 
         Args:
-            question: What is asked, all that the answer follows from besides the files.
-            entries: The files that it follows from.
-            kind: Writes answers as JSON and reads them.
-            work: Finds the answer out; what it raises is never kept.
+            question: The question, with everything but the files that the answer depends on.
+            entries: The files that the answer depends on.
+            answers: Serializes answers as JSON and reads them.
+            compute: Computes the answer; what it raises is never kept.
         """
         files = [[entry.key, entry.size, entry.version] for entry in entries]
-        told = json.dumps([_REVISION, question, files])
-        key = hashlib.sha256(told.encode()).hexdigest()[:32]
-        text = self._known.get(key)
-        if text is not None:
+        text = json.dumps([_REVISION, question, files])
+        key = hashlib.sha256(text.encode()).hexdigest()[:32]
+        stored = self._stored.get(key)
+        if stored is not None:
             try:
-                answer = kind.validate_json(text)
-            except ValidationError:  # of another version of this program
-                text = None
-        if text is None:
-            answer = work()
-            text = kind.dump_json(answer).decode()
-        self._asked[key] = text
+                answer = answers.validate_json(stored)
+            except ValidationError:  # written by another version of this program
+                stored = None
+        if stored is None:
+            answer = compute()
+            stored = answers.dump_json(answer).decode()
+        self._used[key] = stored
         return answer
 
 
 def _key(source_uri: str) -> str:
-    return f"tables/fact_cache/{hashlib.sha256(source_uri.encode()).hexdigest()[:32]}.json.gz"
+    return f"tables/file-facts/{hashlib.sha256(source_uri.encode()).hexdigest()[:32]}.json.gz"

@@ -1,4 +1,4 @@
-"""What an image file is, and which file of a lesion is its mask."""
+"""Describe image files, and recognize the mask of a lesion among its files."""
 
 import re
 from contextlib import suppress
@@ -16,17 +16,17 @@ from mammo_core.dicom import (
     read_fields,
 )
 from mammo_core.errors import DicomError, SourceError
+from mammo_core.sources.masks import ASPECT_TOLERANCE, MaskFile
 from mammo_core.sources.source_files import SourceFiles
 from mammo_core.store.base import file_sha256
 
-#: Aspect ratios this near are the same picture scanned at another resolution: the mask of
-#: Mass-Test_P_00145_LEFT_CC has 4386x1789 pixels, its mammogram 5041x2056.
-ASPECT_TOLERANCE: Final = 0.01
+#: Suffixes of files that can be mammograms.
+SUFFIXES: Final = (".dcm", ".dicom", ".png", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image file that was looked at.
+    """Description of an image file.
 
     Args:
         path: Relative to the root, posix.
@@ -49,7 +49,7 @@ def describe(files: SourceFiles, name: str) -> ImageFile:
     """Hash an image file and read its header.
 
     For Processing images are described like others: the recipe's conversion decides about them.
-    Of an object whose writer told its digest only the header is fetched: `convert` compares
+    Only the header is fetched of an object whose digest is stored with it: `convert` compares
     the bytes with that digest.
 
     Args:
@@ -84,7 +84,7 @@ def series_uid(files: SourceFiles, name: str) -> str:
         name: Relative to the root.
 
     Returns:
-        The UID; empty when the file is no DICOM file or has none that can be read.
+        The UID; empty if the file is not a DICOM file or has no readable one.
 
     Raises:
         OSError: The disk failed.
@@ -102,23 +102,8 @@ def _series_uid(files: SourceFiles, name: str) -> str:
     return uid if re.fullmatch(r"[0-9.]{1,64}", uid) else ""
 
 
-@dataclass(frozen=True)
-class Mask:
-    """The mask of a lesion.
-
-    Args:
-        path: Relative to the root, posix.
-        sha256: Digest of its bytes, hexadecimal.
-        rescaled: Whether it has another size than its mammogram, and will be rescaled.
-    """
-
-    path: str
-    sha256: str
-    rescaled: bool
-
-
-def find_mask(files: SourceFiles, candidates: list[str], rows: int, columns: int) -> Mask:
-    """Tell a lesion's mask from its crop, by content.
+def find_mask(files: SourceFiles, candidates: list[str], rows: int, columns: int) -> MaskFile:
+    """Distinguish a lesion's mask from its crop, by content.
 
     A mask has the size of its mammogram, or its aspect ratio within 1 %, and two gray
     levels, one of them black. Only files of such a size are decoded.
@@ -145,7 +130,7 @@ def find_mask(files: SourceFiles, candidates: list[str], rows: int, columns: int
             fitting.append((size != (rows, columns), name))
         else:
             refused.append(f"{name} has {size[0]}x{size[1]} pixels")
-    for rescaled, name in sorted(fitting, key=lambda found: found[0]):
+    for rescaled, name in sorted(fitting, key=lambda candidate: candidate[0]):
         with files.as_local_file(name) as path:
             try:
                 levels = np.flatnonzero(np.bincount(read_any(path, name).pixels.ravel()))
@@ -153,7 +138,7 @@ def find_mask(files: SourceFiles, candidates: list[str], rows: int, columns: int
                 refused.append(str(error))
                 continue
             if levels.size == 2 and levels[0] == 0:
-                return Mask(name, file_sha256(path), rescaled)
+                return MaskFile(name, file_sha256(path), rescaled)
         refused.append(
             f"{name} is a mask without a lesion"
             if levels.size == 1
@@ -167,7 +152,7 @@ def find_mask(files: SourceFiles, candidates: list[str], rows: int, columns: int
 
 
 def _size(files: SourceFiles, name: str) -> tuple[int, int]:
-    """Rows and columns, from the start of the file if that is enough."""
+    """Return rows and columns, from the start of the file if that is enough."""
     with suppress(DicomError), files.as_local_header(name) as path:
         facts = read_any_facts(path, name)
         return facts.rows, facts.columns

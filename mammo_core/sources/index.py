@@ -1,9 +1,8 @@
 """Files and their tables in, tables of images, lesions and rejects out."""
 
-from collections.abc import Callable
-from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
+from mammo_core.sources.adapter import get_adapter
 from mammo_core.sources.source_tables import (
     IMAGE_COLUMNS,
     LESION_COLUMNS,
@@ -25,10 +24,6 @@ __all__ = [
     "index",
 ]
 
-_Adapter = Callable[
-    ["SourceConfig", ProgressCall | None, int | None, "SourceFiles | None"], SourceTables
-]
-
 
 def index(
     config: "SourceConfig",
@@ -38,24 +33,22 @@ def index(
 ) -> SourceTables:
     """Find, hash and describe the images of a source, and the mask of each lesion.
 
-    What is missing or broken becomes a reject; a disk or server that fails raises. Each
-    adapter is a module of its name with a function
-    `index_<name>(config, progress, workers, files)`.
+    Missing or broken files become rejects; a disk or server that fails raises.
 
     Args:
-        config: Where images and tables lie, and how they are read.
-        progress: Called with what is done, how many, of how many.
+        config: The source.
+        progress: Called with what is being done, how many are done, and of how many.
         workers: Threads; by default two for each core, at most 16.
-        files: The files, where something is known of them already; default those of `config`.
+        files: The files, with a cache of facts about them; by default those of `config`.
 
     Returns:
         The tables, rows in a fixed order.
 
     Raises:
-        SourceError: Tables that cannot be used, or no image of theirs under the root.
+        SourceError: The source cannot be used, or none of its images can.
         StoreError: The server failed.
         OSError: The disk failed.
     """
-    module = import_module(f"mammo_core.sources.{config.adapter}")
-    adapter = cast(_Adapter, getattr(module, f"index_{config.adapter}"))
-    return adapter(config, progress, workers, files)
+    files = files or config.files()
+    files.require_root(f"image folder {config.root}")
+    return get_adapter(config.adapter).index(config, files, progress, workers)

@@ -1,4 +1,4 @@
-"""The mask of a lesion, whatever it is given as: an image, contours, or a box.
+"""The mask of a lesion: an image, contours, or a box.
 
 A mask path is one of
 - `masks/a.png`: an image file; every pixel above 0 is lesion;
@@ -22,7 +22,8 @@ from mammo_core.errors import DicomError
 from mammo_core.imaging import resize_mask
 from mammo_core.sources.source_files import SourceFiles
 
-#: Aspect ratios this near are the same picture scanned at another resolution.
+#: Aspect ratios this close are the same picture scanned at another resolution: the mask of
+#: Mass-Test_P_00145_LEFT_CC has 4386x1789 pixels, its mammogram 5041x2056.
 ASPECT_TOLERANCE: Final = 0.01
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -33,11 +34,26 @@ _POINT: Final = re.compile(r"\(\s*([-+.\deE]+)\s*,\s*([-+.\deE]+)\s*\)")
 
 
 @dataclass(frozen=True)
-class Region:
-    """A region that a reader drew.
+class MaskFile:
+    """The mask of a lesion that fits its mammogram.
 
     Args:
-        name: What the reader called it; may be empty.
+        path: A mask path, see the module.
+        sha256: Digest of the mask's file, or of the box's text, hexadecimal.
+        rescaled: Whether it has another size than its mammogram, and will be rescaled.
+    """
+
+    path: str
+    sha256: str
+    rescaled: bool
+
+
+@dataclass(frozen=True)
+class Region:
+    """A region that a radiologist drew.
+
+    Args:
+        name: The radiologist's name for it; may be empty.
         points: (n, 2) float64, column and row in pixels of the mammogram.
     """
 
@@ -46,12 +62,12 @@ class Region:
 
 
 def mask_file(mask_path: str) -> str | None:
-    """Return the file that a mask lies in, relative to the root; None for a box."""
+    """Return the file that contains a mask, relative to the root; None for a box."""
     return None if mask_path.startswith(_BOX) else mask_path.partition("#")[0]
 
 
 def mask_digest(files: SourceFiles, mask_path: str) -> str:
-    """Return the SHA-256 of the file that a mask lies in, or of the box's text.
+    """Return the SHA-256 of the file that contains a mask, or of the box's text.
 
     Args:
         files: The files of the source.
@@ -80,16 +96,22 @@ def load_mask(files: SourceFiles, mask_path: str, rows: int, columns: int) -> Ma
         DicomError: The mask cannot be read, does not fit, or is empty.
         OSError: The disk failed.
     """
+    mask = _read_mask(files, mask_path, rows, columns)
+    return mask if mask.shape == (rows, columns) else resize_mask(mask, rows, columns)
+
+
+def _read_mask(files: SourceFiles, mask_path: str, rows: int, columns: int) -> Mask:
+    """Return a mask of the same aspect ratio as its mammogram, in its stored size."""
     if mask_path.startswith(_BOX):
-        return _box(mask_path, rows, columns)
+        return _draw_box(mask_path, rows, columns)
     file, fragment, regions = mask_path.partition("#")
     if fragment:
-        return _drawn(files, file, regions, rows, columns)
+        return _draw_regions(files, file, regions, rows, columns)
     with files.as_local_file(file) as path:
-        return _picture(path, file, rows, columns)
+        return _read_image(path, file, rows, columns)
 
 
-def _picture(path: Path, file: str, rows: int, columns: int) -> Mask:
+def _read_image(path: Path, file: str, rows: int, columns: int) -> Mask:
     facts = read_any_facts(path, file)
     if abs(facts.rows * columns / (facts.columns * rows) - 1) > ASPECT_TOLERANCE:
         raise DicomError(
@@ -104,11 +126,11 @@ def _picture(path: Path, file: str, rows: int, columns: int) -> Mask:
             expected="pixels above 0 where the lesion is, 0 elsewhere",
             received="every pixel above 0" if mask.all() else "0 everywhere",
         )
-    return mask if mask.shape == (rows, columns) else resize_mask(mask, rows, columns)
+    return mask
 
 
-def check_mask(files: SourceFiles, mask_path: str, rows: int, columns: int) -> str:
-    """Refuse what `load_mask` would refuse, and return the mask's digest.
+def check_mask(files: SourceFiles, mask_path: str, rows: int, columns: int) -> MaskFile:
+    """Refuse what `load_mask` would refuse, and describe the mask.
 
     Args:
         files: The files of the source.
@@ -120,12 +142,12 @@ def check_mask(files: SourceFiles, mask_path: str, rows: int, columns: int) -> s
         DicomError: The mask cannot be used.
         OSError: The disk failed.
     """
-    load_mask(files, mask_path, rows, columns)
-    return mask_digest(files, mask_path)
+    mask = _read_mask(files, mask_path, rows, columns)
+    return MaskFile(mask_path, mask_digest(files, mask_path), mask.shape != (rows, columns))
 
 
 def box_text(cell: str) -> str | None:
-    """Return a box as a mask path, or None when the text is no box.
+    """Return a box as a mask path, or None when the text is not a box.
 
     Args:
         cell: x, y, width and height in whole pixels, separated by commas, blanks or ';'.
@@ -137,11 +159,11 @@ def box_text(cell: str) -> str | None:
     return f"{_BOX}{x},{y},{width},{height}" if width and height else None
 
 
-def _box(mask_path: str, rows: int, columns: int) -> Mask:
+def _draw_box(mask_path: str, rows: int, columns: int) -> Mask:
     x, y, width, height = map(int, mask_path.removeprefix(_BOX).split(","))
     if x + width > columns or y + height > rows:
         raise DicomError(
-            f"The {mask_path} leaves its mammogram",
+            f"The {mask_path} extends beyond its mammogram",
             expected=f"x + width at most {columns}, y + height at most {rows}",
             received=f"{x + width} and {y + height}",
         )
@@ -158,26 +180,26 @@ def read_regions(files: SourceFiles, file: str) -> list[Region]:
         file: The file.
 
     Returns:
-        The regions of its first image, in their order.
+        The regions of its first image, in file order.
 
     Raises:
-        DicomError: The file is missing, or no such property list.
+        DicomError: The file is missing or is not such a property list.
         OSError: The disk failed.
     """
     try:
         with files.as_local_file(file) as path:
-            held = path.read_bytes()
+            content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise _no_contours(file, "no such file") from error
+        raise _contour_error(file, "no such file") from error
     try:
-        images = plistlib.loads(held, fmt=plistlib.FMT_XML)["Images"]
+        images = plistlib.loads(content, fmt=plistlib.FMT_XML)["Images"]
         rois = images[0]["ROIs"] if images else []
         return [Region(str(roi.get("Name", "")).strip(), _points(roi["Point_px"])) for roi in rois]
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, ExpatError) as error:
-        raise _no_contours(file, f"one that cannot be parsed ({type(error).__name__})") from error
+        raise _contour_error(file, f"one that cannot be parsed ({type(error).__name__})") from error
 
 
-def _no_contours(file: str, received: str) -> DicomError:
+def _contour_error(file: str, received: str) -> DicomError:
     return DicomError(
         f"The contour file {file} cannot be read",
         expected='a property list with Images, ROIs and Point_px "(x, y)"',
@@ -186,16 +208,16 @@ def _no_contours(file: str, received: str) -> DicomError:
 
 
 def _points(texts: list[str]) -> Points:
-    found = [_POINT.fullmatch(text.strip()) for text in texts]
-    if not found or not all(found):
+    matches = [_POINT.fullmatch(text.strip()) for text in texts]
+    if not matches or not all(matches):
         raise ValueError("points")
-    points = np.array([[float(m[1]), float(m[2])] for m in found if m], np.float64)
+    points = np.array([[float(m[1]), float(m[2])] for m in matches if m], np.float64)
     if not np.isfinite(points).all() or np.abs(points).max() > 1e6:
         raise ValueError("points")
     return points
 
 
-def _drawn(files: SourceFiles, file: str, chosen: str, rows: int, columns: int) -> Mask:
+def _draw_regions(files: SourceFiles, file: str, chosen: str, rows: int, columns: int) -> Mask:
     import cv2
 
     regions = read_regions(files, file)

@@ -1,14 +1,12 @@
-"""File names that tell patient, side and view."""
+"""Read patient, side and view from file names."""
 
 import re
 from dataclasses import dataclass
 from typing import Final
 
-from mammo_core.dicom import laterality_of, view_of
-from mammo_core.sources.inbreast import FILE_NAME as INBREAST_NAME
-from mammo_core.sources.inbreast import VIEWS as INBREAST_VIEWS
+from mammo_core.sources.adapter import registered_adapters
 
-#: The original's and the fork's names: <patient>_<side>_<view>[_<lesion>].
+#: <patient>_<side>_<view>[_<lesion>], the names of the original system and its fork.
 _NAME: Final = re.compile(
     r"(?:(?P<type>calc|mass)-(?P<split>training|test)_)?(?P<patient>.+?)"
     r"_(?P<side>left|right|l|r)_(?P<view>[a-z]{2,5})(?:_(?P<number>\d+))?",
@@ -18,13 +16,13 @@ _NAME: Final = re.compile(
 
 @dataclass(frozen=True)
 class ImageName:
-    """What the name of a file tells.
+    """What a file name says about an image.
 
     Args:
-        patient: As it stands there.
+        patient: As written in the name.
         laterality: LEFT or RIGHT.
         view: CC or MLO.
-        number: Of the lesion; 0 when it names none.
+        number: Number of the lesion; 0 when there is none in the name.
         lesion_type: mass, calc, or empty.
     """
 
@@ -38,22 +36,24 @@ class ImageName:
 def read_name(name: str) -> ImageName | None:
     """Read patient, side and view from the name of a file; None when they are not in it.
 
+    The names of each adapter's collection are tried first, then
+    `<patient>_<side>_<view>[_<lesion>]`.
+
     Args:
         name: Name of the file, with or without folders.
     """
-    file = name.rsplit("/", 1)[-1]
-    of_inbreast = INBREAST_NAME.fullmatch(file)
-    if of_inbreast is not None:
-        view = INBREAST_VIEWS[of_inbreast["view"].upper()]
-        return ImageName(
-            of_inbreast["patient"].lower(), laterality_of(of_inbreast["side"]) or "", view
-        )
-    match = _NAME.fullmatch(file.rsplit(".", 1)[0])
+    from mammo_core.dicom import laterality_of, view_of
+
+    file_name = name.rsplit("/", 1)[-1]
+    for adapter in registered_adapters().values():
+        image_name = adapter.read_file_name(file_name) if adapter.read_file_name else None
+        if image_name is not None:
+            return image_name
+    match = _NAME.fullmatch(file_name.rsplit(".", 1)[0])
     if match is None:
         return None
-    side, told = laterality_of(match["side"]), view_of(match["view"])
-    if side is None or told is None:
+    laterality, view = laterality_of(match["side"]), view_of(match["view"])
+    if laterality is None or view is None:
         return None
-    return ImageName(
-        match["patient"], side, told, int(match["number"] or 0), (match["type"] or "").lower()
-    )
+    number, lesion_type = int(match["number"] or 0), (match["type"] or "").lower()
+    return ImageName(match["patient"], laterality, view, number, lesion_type)

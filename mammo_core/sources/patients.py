@@ -1,8 +1,8 @@
-"""Patient keys: what stands for a patient of your own data once the id has been read.
+"""Patient keys: pseudonyms of the patients of your own data.
 
 A key is HMAC-SHA256 of the patient id under a site key that never leaves the site (RFC 2104):
 the same patient has the same key in every table of the site, and nobody without the site key
-can find the patient by trying all ids, as a plain digest would allow.
+can find the patient by trying all ids, as would be possible with a plain digest.
 """
 
 import hashlib
@@ -15,23 +15,22 @@ from pathlib import Path
 from typing import Final
 
 from mammo_core.errors import SourceError
+from mammo_core.sources.adapter import registered_adapters
 
-#: The key itself, as a Secret of the cluster gives it.
+#: The key itself, from a Secret of the cluster.
 ENVIRONMENT: Final = "MAMMO_SITE_KEY"
-#: Or the file that holds it.
+#: Or the file that contains it.
 FILE_ENVIRONMENT: Final = "MAMMO_SITE_KEY_FILE"
-#: Characters of a patient key: 80 bits, so that a million patients do not meet by chance.
+#: Characters of a patient key: 80 bits, so that keys of a million patients do not collide.
 _LENGTH: Final = 20
 _SHORTEST: Final = 16
-#: Pseudonyms that were published with their data set: CBIS-DDSM and INbreast.
-_PUBLIC: Final = re.compile(r"P_\d{5}|[0-9a-f]{16}")
 
 
 def site_key_file() -> Path:
-    """Return where the site key lies: MAMMO_SITE_KEY_FILE, or below ~/.config/mammo."""
-    told = os.environ.get(FILE_ENVIRONMENT)
-    if told:
-        return Path(told)
+    """Return the file of the site key: MAMMO_SITE_KEY_FILE, or below ~/.config/mammo."""
+    file = os.environ.get(FILE_ENVIRONMENT)
+    if file:
+        return Path(file)
     configuration = os.environ.get("XDG_CONFIG_HOME")
     return (Path(configuration) if configuration else Path.home() / ".config") / "mammo/site_key"
 
@@ -40,49 +39,49 @@ def site_key() -> bytes:
     """Return the site key, from MAMMO_SITE_KEY or else from its file.
 
     Raises:
-        SourceError: There is none, it is too short, or others may read the file.
+        SourceError: There is none, it is too short, or others can read the file.
     """
-    told = os.environ.get(ENVIRONMENT)
-    if told is not None:
-        return _checked(told, ENVIRONMENT)
+    value = os.environ.get(ENVIRONMENT)
+    if value is not None:
+        return _require_long(value, ENVIRONMENT)
     path = site_key_file()
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError) as error:
         raise SourceError(
-            "There is no site key, and patient ids are not used without one",
+            "There is no site key, and patient keys cannot be computed without one",
             expected=f"{ENVIRONMENT} in the environment, or the file {path}",
             received="neither",
-            hint="Make one, once for the site, with `mammo sources site-key`",
+            hint="Create one, once for the site, with `mammo sources site-key`",
         ) from error
     if mode & 0o077:
         raise SourceError(
-            f"The site key {path} can be read by others",
+            f"The site key {path} is readable by others",
             expected="mode 600",
             received=f"mode {mode:o}",
             hint=f"chmod 600 {path}",
         )
-    return _checked(text, str(path))
+    return _require_long(text, str(path))
 
 
-def _checked(text: str, origin: str) -> bytes:
+def _require_long(text: str, origin: str) -> bytes:
     key = text.strip()
     if len(key) < _SHORTEST:
         raise SourceError(
             f"The site key in {origin} is too short",
             expected=f"at least {_SHORTEST} characters, drawn at random",
             received=f"{len(key)} characters",
-            hint="Make one with `mammo sources site-key`",
+            hint="Create one with `mammo sources site-key`",
         )
     return key.encode()
 
 
-def make_site_key() -> tuple[Path, bool]:
-    """Draw a site key into its file (mode 600), unless there is one.
+def create_site_key() -> tuple[Path, bool]:
+    """Write a random site key to its file (mode 600), unless there is one.
 
     Returns:
-        The file, and whether it was made now.
+        The file, and whether it was created now.
     """
     path = site_key_file()
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -96,7 +95,7 @@ def make_site_key() -> tuple[Path, bool]:
 
 
 def fingerprint(key: bytes) -> str:
-    """Return eight hexadecimal digits that tell site keys apart and give nothing away."""
+    """Return eight hexadecimal digits that identify a site key without revealing it."""
     return hmac.new(key, b"mammo site key", hashlib.sha256).hexdigest()[:8]
 
 
@@ -109,35 +108,49 @@ def site_key_state() -> str:
 
 
 def patient_key(key: bytes, patient_id: str) -> str:
-    """Return what stands for a patient: 20 hexadecimal digits of HMAC-SHA256.
+    """Return the key of a patient: 20 hexadecimal digits of HMAC-SHA256.
 
     Args:
         key: The site key.
-        patient_id: As the site writes it; blanks around it are not part of it.
+        patient_id: As the site writes it; blanks around it are ignored.
     """
     return hmac.new(key, patient_id.strip().encode(), hashlib.sha256).hexdigest()[:_LENGTH]
 
 
 def is_public(patient_id: str) -> bool:
-    """Return whether a patient id has the form of a published pseudonym."""
-    return _PUBLIC.fullmatch(patient_id) is not None
+    """Return whether a patient id has the form of a pseudonym published with a collection."""
+    return bool(publisher_of(patient_id))
 
 
-def holds_patient_id(path: str, patient_id: str) -> bool:
-    """Return whether a path holds a patient id as a word of its own, or anywhere if long.
+def publisher_of(patient_id: str) -> str:
+    """Return the adapter of the collection that published a pseudonym; empty for other ids.
+
+    Args:
+        patient_id: A patient id or patient key.
+    """
+    for adapter in registered_adapters().values():
+        if adapter.pseudonyms and re.fullmatch(adapter.pseudonyms, patient_id):
+            return adapter.name
+    return ""
+
+
+def contains_patient_id(path: str, patient_id: str) -> bool:
+    """Return whether a path contains a patient id as a word, or anywhere if it is long.
 
     Args:
         path: Any path.
         patient_id: The id to look for; letter case is ignored.
     """
-    words = _words(path)
-    wanted = _words(patient_id)
-    if not wanted:
+    path_words = _words(path)
+    id_words = _words(patient_id)
+    if not id_words:
         return False
-    if len("".join(wanted)) >= 6 and patient_id.strip().casefold() in path.casefold():
+    if len("".join(id_words)) >= 6 and patient_id.strip().casefold() in path.casefold():
         return True
-    length = len(wanted)
-    return any(words[at : at + length] == wanted for at in range(len(words) - length + 1))
+    length = len(id_words)
+    return any(
+        path_words[at : at + length] == id_words for at in range(len(path_words) - length + 1)
+    )
 
 
 def _words(text: str) -> list[str]:

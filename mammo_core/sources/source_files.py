@@ -17,7 +17,7 @@ from mammo_core.store.file import FileStore
 _HEADER: Final = 2**16
 
 
-if TYPE_CHECKING:  # quick to load: see the room
+if TYPE_CHECKING:  # quick to load: see the package
     from pydantic import TypeAdapter
 
     from mammo_core.sources.file_fact_cache import FileFactCache
@@ -28,9 +28,9 @@ _Answer = TypeVar("_Answer")
 class SourceFiles:
     """The files under a root, by names relative to it (posix).
 
-    Only what a listing shows is meant to be opened, so that no table leads out of the root.
-    Names that start with a dot are left out; links to folders are followed, once each. It can
-    be pickled, and used by several threads.
+    Callers open only listed names, so that no table leads out of the root. Names that start
+    with a dot are left out; links to folders are followed, once each. Instances can be pickled
+    and used by several threads.
 
     Args:
         uri: A plain folder, `file:///folder`, or `s3://bucket/prefix`.
@@ -39,7 +39,7 @@ class SourceFiles:
     def __init__(self, uri: str) -> None:
         self._store = open_store(uri)
         self._root = self._store.root if isinstance(self._store, FileStore) else None
-        #: What earlier runs found out about these files; None: nothing is kept.
+        #: Facts about these files from earlier runs; None keeps nothing.
         self.fact_cache: FileFactCache | None = None
 
     @classmethod
@@ -50,7 +50,7 @@ class SourceFiles:
             uri: A plain folder, `file:///folder`, or `s3://bucket/prefix`.
 
         Raises:
-            StoreError: The URI names no place.
+            StoreError: The URI is not valid.
         """
         return cls(uri)
 
@@ -59,12 +59,12 @@ class SourceFiles:
 
     @property
     def uri(self) -> str:
-        """Where the root is, absolute: `file:///folder` or `s3://bucket/prefix`."""
+        """The root, absolute: `file:///folder` or `s3://bucket/prefix`."""
         return self._store.uri
 
     @property
     def folder(self) -> Path | None:
-        """The root on this machine, absolute; None when it lies in a bucket."""
+        """The root on this machine, absolute; None when it is in a bucket."""
         return self._root
 
     @property
@@ -76,37 +76,37 @@ class SourceFiles:
         self,
         question: str,
         names: Sequence[str],
-        kind: "TypeAdapter[_Answer]",
-        work: Callable[[], _Answer],
+        answers: "TypeAdapter[_Answer]",
+        compute: Callable[[], _Answer],
     ) -> _Answer:
-        """Return the answer to a question about files: a kept one, or found out now.
+        """Return the answer to a question about files, from the cache or computed now.
 
         Args:
-            question: What is asked.
-            names: The files that the answer follows from.
-            kind: Writes answers as JSON and reads them.
-            work: Finds the answer out.
+            question: The question, with everything but the files that the answer depends on.
+            names: The files that the answer depends on.
+            answers: Serializes answers as JSON and reads them.
+            compute: Computes the answer.
         """
         if self.fact_cache is None or not all(name in self.entries for name in names):
-            return work()
+            return compute()
         entries = [self.entries[name] for name in names]
-        return self.fact_cache.cached(question, entries, kind, work)
+        return self.fact_cache.cached(question, entries, answers, compute)
 
-    def require(self, told: str, hint: str | None = None) -> None:
-        """Refuse a root that is not there.
+    def require_root(self, description: str, hint: str | None = None) -> None:
+        """Refuse a root that does not exist.
 
         Args:
-            told: What the root was called, for the message (`image folder data/phantom`).
+            description: The root in the words of the message (`image folder data/phantom`).
             hint: What to do about it.
 
         Raises:
-            SourceError: No folder, or no object under the prefix.
+            SourceError: There is no folder, or no object under the prefix.
         """
-        there = self._root.is_dir() if self._root is not None else bool(self.entries)
-        if not there:
+        exists = self._root.is_dir() if self._root is not None else bool(self.entries)
+        if not exists:
             raise SourceError(
-                f"The {told} cannot be opened",
-                expected="an existing folder, or a prefix of a bucket that holds objects",
+                f"The {description} cannot be opened",
+                expected="an existing folder, or a prefix of a bucket with objects",
                 received="no folder of that name" if self._root is not None else "no object",
                 hint=hint,
             )
@@ -135,17 +135,17 @@ class SourceFiles:
         return self._store.exists(name)
 
     def local(self, name: str) -> Path:
-        """Return a local file with the bytes of a file, to be read only.
+        """Return a local file with the bytes of a file, for reading only.
 
         From S3 it is fetched to the scratch cache and checked against its stored digest; it
-        stays there while this process runs: `as_local_file` is for long lists of files.
+        stays there while this process runs, so use `as_local_file` for many files.
 
         Args:
             name: Relative to the root.
 
         Raises:
-            StoreError: The server or the disk failed, or there is no such object. (A missing
-                local file is met by who opens it.)
+            StoreError: The server or the disk failed, or there is no such object. (Opening a
+                missing local file fails later.)
         """
         if self._root is not None:
             return self._root / validate_key(name)
@@ -153,7 +153,7 @@ class SourceFiles:
 
     @contextmanager
     def as_local_file(self, name: str) -> Iterator[Path]:
-        """Give a local file for the length of a block; the cache may drop it after.
+        """Yield a local file for the length of a block; the cache may drop it afterwards.
 
         Args:
             name: Relative to the root.
@@ -167,10 +167,10 @@ class SourceFiles:
 
     @contextmanager
     def as_local_header(self, name: str) -> Iterator[Path]:
-        """Give a local file that starts as a file does, to read a header from.
+        """Yield a local file with at least the start of a file, to read its header.
 
-        A local file is given itself; of an object only its first 64 KiB, so whoever cannot
-        read the header from them has to try `as_local_file`.
+        A local file is yielded itself, of an object only the first 64 KiB: a header that
+        cannot be read from them needs `as_local_file`.
 
         Args:
             name: Relative to the root.
@@ -188,20 +188,20 @@ class SourceFiles:
 
         Args:
             name: Relative to the root.
-            size: How many at most.
+            size: Number of bytes at most.
         """
         if isinstance(self._store, FileStore):
             with self.local(name).open("rb") as file:
                 return file.read(size)
-        known = self.entries.get(name) or self._store.entry(name)
-        if known is not None and known.size == 0:
-            return b""  # no range of it can be asked for
+        entry = self.entries.get(name) or self._store.entry(name)
+        if entry is not None and entry.size == 0:
+            return b""  # an empty object has no range to request
         from mammo_core.store.s3 import S3Store
 
         return self._store.read_start(name, size) if isinstance(self._store, S3Store) else b""
 
     def entry(self, name: str) -> Entry | None:
-        """Return what is known of one file, its SHA-256 too; None when there is none.
+        """Return size, version and SHA-256 of a file; None when there is none.
 
         Args:
             name: Relative to the root.
@@ -209,16 +209,16 @@ class SourceFiles:
         return self._store.entry(name)
 
     def stored_sha256(self, name: str) -> str:
-        """Return the digest that the store was told when the file was written, or nothing.
+        """Return the digest that is stored with an object, or an empty string.
 
         Args:
             name: Relative to the root.
         """
-        found = self._store.entry(name) if self.remote else None
-        return found.sha256 if found is not None else ""
+        entry = self._store.entry(name) if self.remote else None
+        return entry.sha256 if entry is not None else ""
 
     def sha256(self, name: str) -> str:
-        """Return the SHA-256 of a file's bytes, hexadecimal; they are read.
+        """Read a file and return the SHA-256 of its bytes, hexadecimal.
 
         Args:
             name: Relative to the root.
@@ -228,7 +228,7 @@ class SourceFiles:
 
     def _objects(self) -> Iterator[Entry]:
         for entry in self._store.entries(""):
-            # "folders" that some clients make, and names that are no relative paths
+            # Some clients create "folders", and names that are not relative paths.
             if not any(part in ("", ".", "..") for part in entry.key.split("/")):
                 yield entry
 
@@ -239,18 +239,18 @@ class SourceFiles:
         visited: set[str] = set()
         pending = [""]
         while pending:
-            place = pending.pop()
-            real = os.path.realpath(root / place)
+            folder = pending.pop()
+            real = os.path.realpath(root / folder)
             if real in visited:
                 continue  # a link that leads back
             visited.add(real)
-            with os.scandir(root / place) as found:
-                for item in found:
+            with os.scandir(root / folder) as items:
+                for item in items:
                     if item.name.startswith("."):
                         continue
-                    name = f"{place}/{item.name}" if place else item.name
+                    name = f"{folder}/{item.name}" if folder else item.name
                     if item.is_dir():
                         pending.append(name)
                     elif item.is_file():
-                        facts = item.stat()
-                        yield Entry(name, facts.st_size, str(facts.st_mtime_ns))
+                        status = item.stat()
+                        yield Entry(name, status.st_size, str(status.st_mtime_ns))

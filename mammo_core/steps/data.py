@@ -11,6 +11,7 @@ from mammo_core.datasets.manifests import put_bytes
 from mammo_core.datasets.tables import put_table, read_table, to_parquet
 from mammo_core.errors import StoreError
 from mammo_core.ingest.partition import Partition
+from mammo_core.sources.adapter import get_adapter
 from mammo_core.sources.config import SourceConfig
 from mammo_core.sources.patients import site_key_state
 from mammo_core.sources.source_files import SourceFiles
@@ -112,7 +113,9 @@ def _index(context: StepContext) -> Manifest:
         facts={"leaking_patients": leaking, "source": tables.facts},
     )
     files = [put_table(context.store, manifest.folder, n, table) for n, table in named.items()]
-    page = audit_page(tables.images, tables.lesions, tables.rejects, inspection, source=source.adapter)
+    page = audit_page(
+        tables.images, tables.lesions, tables.rejects, inspection, source=source.adapter
+    )
     found.fact_cache.write(context.store, found.uri)
     files.append(put_bytes(context.store, manifest.folder, "audit.html", page.encode()))
     return publish(context.store, manifest.model_copy(update={"files": tuple(files)}))
@@ -124,7 +127,7 @@ def _listing(source: SourceConfig, files: SourceFiles) -> str:
     As long as it is equal, so are the tables.
     """
     settings = source.model_dump(mode="json", exclude={"root", "tables"})
-    key = site_key_state() if source.adapter in ("table", "folders") else ""
+    key = site_key_state() if get_adapter(source.adapter).needs_site_key else ""
     told = json.dumps([INDEX_REVISION, settings, key], sort_keys=True)
     digest = hashlib.sha256(f"{told}\n".encode())
     for place in [files] if source.tables is None else [files, SourceFiles.open(source.tables)]:

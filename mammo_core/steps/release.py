@@ -13,13 +13,14 @@ from mammo_core.errors import ModelError
 from mammo_core.evaluation.aggregate import LEVELS, Unit
 from mammo_core.evaluation.breasts import assign_probabilities, record_source
 from mammo_core.evaluation.decisions import DecisionRules
-from mammo_core.features.frame import IMAGE_CLASSES, from_manifest
+from mammo_core.features.frame import IMAGE_CLASSES, frame_from_manifest
 from mammo_core.packaging import PackageManifest, SigningKey, TrainingData
 from mammo_core.packaging.training_data import training_data
 from mammo_core.recipes import Recipe
 from mammo_core.registry import GateResult, VersionRef, champion, versions
 from mammo_core.registry import push as push_package
 from mammo_core.registry.kubeflow import ModelRegistry
+from mammo_core.sources.adapter import get_adapter
 from mammo_core.steps.base import StepContext, step
 from mammo_core.steps.data import TABLES
 from mammo_core.steps.networks import (
@@ -34,8 +35,6 @@ from mammo_core.store import Store, require_conditional_writes
 GATE_REVISION = 3
 GATE = "gates"
 PUSH = "pushes"
-#: Of the data that an adapter reads; the site knows that of its own data.
-_LICENSES = {"cbis_ddsm": "CBIS-DDSM: CC BY 3.0 (TCIA)", "inbreast": "INbreast: by agreement"}
 
 
 @step("gate")
@@ -185,7 +184,7 @@ def _champion_predictions(
         obstacle = f"the champion takes images of another geometry: {theirs}, not {ours}"
         return None, obstacle, package.unit
     scored = context.recipe.evaluation  # both alike
-    rows = from_manifest(context.store, frame).split("test")
+    rows = frame_from_manifest(context.store, frame).split("test")
     source = record_source(context.store, images, rows, package.unit)
     if not source.size:
         return None, "the champion sees CC and MLO views, and the test split has none", package.unit
@@ -307,7 +306,7 @@ def _build_and_push(
             exports=("saved_model", "onnx"),
             signing_key=SigningKey.from_environment(),
         )
-        packaging.check_in_fresh_process(folder)
+        packaging.verify_in_new_process(folder)
         pushed = push_package(store, folder, recipe.model_name)
     context.say(f"{'pushed' if pushed.new else 'found'} {pushed.uri}")
     return pushed.uri, pushed.version, built.model_id
@@ -316,11 +315,11 @@ def _build_and_push(
 def _training_data(store: Store, images: Manifest, frame: Manifest, recipe: Recipe) -> TrainingData:
     tables = find(store, TABLES, images.lineage["tables"])
     return training_data(
-        from_manifest(store, frame),
+        frame_from_manifest(store, frame),
         read_table(store, tables, "images.parquet") if tables is not None else None,
         source=recipe.source.adapter,
         recipe=recipe.name,
-        license=_LICENSES.get(recipe.source.adapter, ""),
+        license=get_adapter(recipe.source.adapter).license,
         weights=recipe.image_training.start or recipe.patch_training.network.weights,
         split=recipe.split.name,
     )

@@ -1,7 +1,12 @@
 import pytest
 
 from mammo_core.errors import SourceError
-from mammo_core.sources import TABLES, case_facts, leaking_patients, read_cases
+from mammo_core.sources.adapters.cbis_ddsm.case_tables import (
+    TABLES,
+    case_table_facts,
+    leaking_patients,
+    read_case_tables,
+)
 
 MASS = (
     "patient_id,breast_density,left or right breast,image view,abnormality id,abnormality type,"
@@ -42,7 +47,7 @@ def tables(tmp_path):
 
 
 def test_both_spellings_newlines_and_na(tables):
-    cases = read_cases(tables)
+    cases = read_case_tables(tables)
     assert cases["breast_density"].tolist() == [3] * 4
     assert cases["lesion_type"].tolist() == ["mass", "mass", "calc", "calc"]
     assert cases["official_split"].tolist() == ["train", "test", "train", "test"]
@@ -50,7 +55,7 @@ def test_both_spellings_newlines_and_na(tables):
     assert (cases["calc_distribution"] == "").all()
     assert cases["crop_path"].str.endswith(".dcm").all()
     assert leaking_patients(cases) == ["P_1"]
-    assert case_facts(cases)["test_without_leak"] == {"views": 1, "malignant": 0, "patients": 1}
+    assert case_table_facts(cases)["test_without_leak"] == {"views": 1, "malignant": 0, "patients": 1}
 
 
 NAME = "calc_case_description_test_set.csv"
@@ -76,7 +81,7 @@ def test_faults_name_file_and_column(tables, change, words):
     path = tables / NAME
     path.write_text(change(path.read_text()))
     with pytest.raises(SourceError) as caught:
-        read_cases(tables)
+        read_case_tables(tables)
     for word in words:
         assert word in str(caught.value)
     assert caught.value.expected
@@ -86,17 +91,17 @@ def test_faults_name_file_and_column(tables, change, words):
 def test_missing_tables(tables, tmp_path_factory):
     (tables / NAME).unlink()
     with pytest.raises(SourceError, match=f"missing.*{NAME}"):
-        read_cases(tables)
-    assert len(read_cases(tables, partial=True)) == 3
+        read_case_tables(tables)
+    assert len(read_case_tables(tables, partial=True)) == 3
     for partial in (False, True):
         with pytest.raises(SourceError, match="no case table"):
-            read_cases(tmp_path_factory.mktemp("none"), partial)
+            read_case_tables(tmp_path_factory.mktemp("none"), partial)
 
 
 def test_a_part_may_have_tables_without_rows(tables):
     (tables / NAME).write_text(CALC + "\n")
-    assert len(read_cases(tables, partial=True)) == 3
+    assert len(read_case_tables(tables, partial=True)) == 3
     for name, (kind, _) in TABLES.items():
         (tables / name).write_text((MASS if kind == "mass" else CALC) + "\n")
     with pytest.raises(SourceError, match="are empty"):
-        read_cases(tables, partial=True)
+        read_case_tables(tables, partial=True)

@@ -9,15 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mammo_core.sources import (
-    SourceConfig,
-    SplitConfig,
-    assign,
-    audit,
-    case_facts,
-    index,
+from mammo_core.sources import SourceConfig, SplitConfig, assign, audit, index
+from mammo_core.sources.adapters.cbis_ddsm.case_tables import (
+    case_table_facts,
     leaking_patients,
-    read_cases,
+    read_case_tables,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,12 +35,12 @@ def build(*args, **options):
 
 @pytest.fixture(scope="module")
 def cases():
-    return read_cases(REAL / "cbis_ddsm_csv")
+    return read_case_tables(REAL / "cbis_ddsm_csv")
 
 
 def test_facts_of_the_official_tables(cases):
     # Computed once by hand from the byte-exact tables: shared/data/SOURCES.md.
-    assert case_facts(cases) == {
+    assert case_table_facts(cases) == {
         "rows": 3568,
         "views": 3032,
         "patients": 1566,
@@ -115,7 +111,7 @@ def test_stratified_split_keeps_the_shares(cases):
 
 def test_tables_are_checked_in_five_seconds():
     start = time.process_time()
-    case_facts(read_cases(REAL / "cbis_ddsm_csv"))
+    case_table_facts(read_case_tables(REAL / "cbis_ddsm_csv"))
     assert time.process_time() - start < 5
 
 

@@ -103,7 +103,7 @@ def test_damaged_findings_are_found_out_again(tree, file_store):
     kept = FileFactCache()
     first = read(tree, kept)
     kept.write(file_store, "x")
-    (key,) = file_store.list("tables/fact_cache")
+    (key,) = file_store.list("tables/file-facts")
     file_store.write(key, b"not what was written")
     assert same(first, read(tree, FileFactCache.read(file_store, "x")))
 

@@ -11,7 +11,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from mammo_core.errors import DicomError, SourceError
 from mammo_core.sources import SourceConfig, SourceFiles, index
-from mammo_core.sources.inbreast import grouped
+from mammo_core.sources.adapters.inbreast.contours import group_calcifications
 from mammo_core.sources.masks import Region, load_mask
 
 HEADER = "Patient ID;Patient age;Laterality;View;Acquisition date;File Name;ACR;Bi-Rads"
@@ -173,8 +173,8 @@ def test_calcifications_group_by_distance():
     # 0.07 mm a pixel: 10 mm are 142.9 pixels.
     at = [0, 100, 200, 400, 543]
     regions = [Region("Calcification", np.array([[float(x), 5.0]])) for x in at]
-    assert grouped(regions, list(range(5)), 10.0) == [[0, 1, 2], [3], [4]]
-    assert grouped(regions, list(range(5)), 10.1) == [[0, 1, 2], [3, 4]]
+    assert group_calcifications(regions, list(range(5)), 10.0) == [[0, 1, 2], [3], [4]]
+    assert group_calcifications(regions, list(range(5)), 10.1) == [[0, 1, 2], [3, 4]]
 
 
 def test_without_contours(inbreast):

@@ -11,9 +11,9 @@ from mammo_core.cli.sources import app
 from mammo_core.errors import SourceError
 from mammo_core.sources.patients import (
     fingerprint,
-    holds_patient_id,
+    contains_patient_id,
     is_public,
-    make_site_key,
+    create_site_key,
     patient_key,
     site_key,
     site_key_state,
@@ -38,7 +38,7 @@ def test_a_key_is_hmac_sha256():
 
 
 def test_the_environment_goes_before_the_file(monkeypatch, tmp_path):
-    path, made = make_site_key()
+    path, made = create_site_key()
     assert made and path == tmp_path / "config/mammo/site_key"
     assert site_key() == path.read_text().strip().encode()
     monkeypatch.setenv("MAMMO_SITE_KEY", KEY + "\n")
@@ -49,10 +49,10 @@ def test_the_environment_goes_before_the_file(monkeypatch, tmp_path):
 
 def test_the_file_is_made_once_and_for_its_owner_only(tmp_path, monkeypatch):
     monkeypatch.setenv("MAMMO_SITE_KEY_FILE", str(tmp_path / "deep" / "key"))
-    path, _ = make_site_key()
+    path, _ = create_site_key()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     held = path.read_bytes()
-    assert make_site_key() == (path, False)
+    assert create_site_key() == (path, False)
     assert path.read_bytes() == held and len(held.strip()) == 64
 
 
@@ -66,7 +66,7 @@ def test_without_a_key_nothing_is_made_up(monkeypatch):
 
 
 def test_a_file_that_others_can_read_is_refused():
-    path, _ = make_site_key()
+    path, _ = create_site_key()
     path.chmod(0o644)
     with pytest.raises(SourceError, match="chmod 600"):
         site_key()
@@ -93,7 +93,7 @@ def test_the_command_tells_the_fingerprint_and_never_the_key():
     ],
 )
 def test_patient_ids_in_paths(path, patient, held):
-    assert holds_patient_id(path, patient) is held
+    assert contains_patient_id(path, patient) is held
 
 
 @pytest.mark.parametrize(

@@ -106,9 +106,9 @@ def test_the_cache_may_drop_what_was_at_hand(s3_environment, tmp_path):
     for number in range(1, 4):
         with files.as_local_file(f"{number}") as path:
             paths.append(path)
-            scratch.prune(bound=0)
+            scratch.prune(limit=0)
             assert path.exists()
-    scratch.prune(bound=0)
+    scratch.prune(limit=0)
     assert kept.exists()
     assert not any(path.exists() for path in paths)
     assert files.local("1").read_bytes() == bytes(1000)

@@ -13,7 +13,7 @@ from mammo_core.cli.sources import app
 from mammo_core.errors import RecipeError
 from mammo_core.phantom import PhantomConfig, create
 from mammo_core.sources import SourceFiles
-from mammo_core.sources.check import check_cbis_ddsm
+from mammo_core.sources.adapters.cbis_ddsm.check import check_cbis_ddsm
 from mammo_core.store import open_store
 from mammo_core.store.upload import upload
 
@@ -52,7 +52,7 @@ def test_check_with_no_image_is_quick_and_counts_what_is_missing(tmp_path):
 
 def test_counting_loads_no_pandas_and_no_codec(tmp_path):
     code = (
-        "import sys; from mammo_core.sources.check import check_cbis_ddsm;"
+        "import sys; from mammo_core.sources.adapters.cbis_ddsm.check import check_cbis_ddsm;"
         "facts = check_cbis_ddsm(sys.argv[1], sys.argv[2]);"
         "assert facts['missing']['views'] == facts['views'];"
         "print(*sys.modules)"

@@ -12,7 +12,7 @@ from mammo_core.errors import DicomError, SourceError
 from mammo_core.sources import SourceConfig, SourceFiles, index
 from mammo_core.sources.masks import box_text, load_mask
 from mammo_core.sources.patients import patient_key
-from mammo_core.sources.table import check_table
+from mammo_core.sources.adapters.table.check import check_table
 
 KEY = "a site key of the tests"
 HEADER = (

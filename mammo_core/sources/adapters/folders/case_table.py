@@ -5,10 +5,11 @@ from typing import Any, Final, Literal
 
 from mammo_core.dicom import laterality_of, view_of
 from mammo_core.errors import SourceError
-from mammo_core.sources.assemble import SUFFIXES, ImageCase, LesionCase
-from mammo_core.sources.csv_rows import CsvTable, read_csv
+from mammo_core.sources.adapters.folders import FoldersOptions
+from mammo_core.sources.cases import ImageCase, LesionCase
+from mammo_core.sources.csv_table import CsvTable, read_csv
+from mammo_core.sources.files import SUFFIXES
 from mammo_core.sources.names import ImageName, read_name
-from mammo_core.sources.options import FoldersOptions
 from mammo_core.sources.source_files import SourceFiles
 from mammo_core.sources.source_tables import Rejects
 
@@ -37,52 +38,54 @@ def read_case_folders(
     """Read the case table, and find the mammogram and the mask of each row by their names.
 
     A type `calc` (or `calcification`) is a calcification, anything else a mass; a pathology
-    MALIGNANT is malignant (original system). A name of the table with `train` or `test` in
-    it names the split (the fork).
+    MALIGNANT is malignant (as in the original's sample_patches_combined.py). `train` or `test`
+    in the name of the table is the split (as in the fork).
 
     Args:
         files: The files of the source.
         tables: The CSV file.
-        options: Where mammograms and masks lie.
+        options: The folders of mammograms and masks.
         rejects: What was left out; more is added.
-        facts: What is known of the source; rows are added.
+        facts: Facts of the source; rows are added.
 
     Returns:
         One case for each file of a view.
 
     Raises:
-        SourceError: A table that cannot be used.
+        SourceError: The table cannot be used.
     """
     table = read_csv(tables)
     facts["rows"] = len(table.rows)
-    name = table.name.lower()
-    split = "train" if "train" in name else "test" if "test" in name else ""
-    images, masks = _named(files, options)
+    table_name = table.name.lower()
+    split = "train" if "train" in table_name else "test" if "test" in table_name else ""
+    images, masks = _list_files(files, options)
     lesions: dict[_View, list[LesionCase]] = defaultdict(list)
     types: dict[_View, set[str]] = defaultdict(set)
     malignant: dict[_View, int] = defaultdict(int)
     for line, cells in _cells(table):
-        item = table.place(line)
-        read = _read(cells)
-        if isinstance(read, str):
-            rejects.add(item, "row", read)
+        item = table.row_name(line)
+        name = _read_row(cells)
+        if isinstance(name, str):
+            rejects.add(item, "row", name)
             continue
-        view = (read.patient, read.laterality, read.view)
-        kind: Literal["mass", "calc"] = "calc" if read.lesion_type == "calc" else "mass"
+        view = (name.patient, name.laterality, name.view)
+        kind: Literal["mass", "calc"] = "calc" if name.lesion_type == "calc" else "mass"
         pathology = cells["pathology"].upper().replace(" ", "_")
         types[view].add(kind)
         malignant[view] = max(malignant[view], int(pathology == "MALIGNANT"))
-        found = masks.get((*view, read.number, kind), []) or masks.get((*view, read.number, ""), [])
-        if len(found) != 1:
+        candidates = masks.get((*view, name.number, kind)) or masks.get(
+            (*view, name.number, ""), []
+        )
+        if len(candidates) != 1:
             rejects.add(
                 item,
                 "lesion",
-                "The mask of the lesion cannot be told. Expected one file "
-                f"{kind.capitalize()}-Training_<patient>_<side>_<view>_{read.number}.png. "
-                f"Received {', '.join(found) or 'none'}.",
+                "The lesion does not have exactly one mask. Expected one file "
+                f"{kind.capitalize()}-Training_<patient>_<side>_<view>_{name.number}.png. "
+                f"Received {', '.join(candidates) or 'none'}.",
             )
             continue
-        lesions[view].append(LesionCase(item, read.number, kind, pathology, found[0]))
+        lesions[view].append(LesionCase(item, name.number, kind, pathology, candidates[0]))
     cases: list[ImageCase] = []
     for view in malignant:
         if not images.get(view):
@@ -96,74 +99,73 @@ def read_case_folders(
             cases.append(
                 ImageCase(
                     item=path,
-                    path=path,
+                    paths=(path,),
                     patient_key=view[0],
                     laterality=view[1],
                     view=view[2],
                     malignant=malignant[view],
                     split=split,
                     lesion_types=frozenset(types[view]),
-                    # Masks go with the first file of a view.
+                    # Masks belong to the first file of a view.
                     lesions=() if at else tuple(lesions[view]),
                 )
             )
     return cases
 
 
-def _named(
+def _list_files(
     files: SourceFiles, options: FoldersOptions
 ) -> tuple[dict[_View, list[str]], dict[_Key, list[str]]]:
     """Return mammograms by view, and masks by view, number and type."""
     images: dict[_View, list[str]] = defaultdict(list)
     masks: dict[_Key, list[str]] = defaultdict(list)
     for name in files.names(options.images):
-        told = read_name(name) if name.lower().endswith(SUFFIXES) else None
-        if told is not None and not told.number:
-            images[told.patient, told.laterality, told.view].append(name)
+        image = read_name(name) if name.lower().endswith(SUFFIXES) else None
+        if image is not None and not image.number:
+            images[image.patient, image.laterality, image.view].append(name)
     for name in files.names(options.masks):
-        told = read_name(name) if name.lower().endswith(SUFFIXES) else None
-        if told is not None and told.number:
-            place = (told.patient, told.laterality, told.view, told.number, told.lesion_type)
-            masks[place].append(name)
+        mask = read_name(name) if name.lower().endswith(SUFFIXES) else None
+        if mask is not None and mask.number:
+            key = (mask.patient, mask.laterality, mask.view, mask.number, mask.lesion_type)
+            masks[key].append(name)
     return images, masks
 
 
 def _cells(table: CsvTable) -> list[tuple[int, dict[str, str]]]:
     header = [column.lower() for column in table.columns]
-    places = {
+    positions = {
         name: header.index(spelling)
         for name, spellings in _COLUMNS.items()
         for spelling in spellings
         if spelling in header
     }
-    missing = [" or ".join(_COLUMNS[name]) for name in _COLUMNS if name not in places]
+    missing = [" or ".join(_COLUMNS[name]) for name in _COLUMNS if name not in positions]
     if missing:
         raise SourceError(
             f"The case table {table.name} lacks columns (line 1)",
             expected="patient_id, side, view, abn_num, pathology, type",
-            received=f"none called {', '.join(missing)}",
+            received=f"no column {', '.join(missing)}",
             hint="For a table of another kind use the source `table`",
         )
     return [
-        (line, {name: cells[at] if at < len(cells) else "" for name, at in places.items()})
+        (line, {name: cells[at] if at < len(cells) else "" for name, at in positions.items()})
         for line, cells in table.rows
     ]
 
 
-def _read(cells: dict[str, str]) -> ImageName | str:
+def _read_row(cells: dict[str, str]) -> ImageName | str:
     """Return what a row names, or what is wrong with it; no cell is quoted."""
     side, view = laterality_of(cells["side"]), view_of(cells["view"])
     if not cells["patient"]:
         return "The patient is missing. Expected an id. Received nothing."
     if side is None:
-        return "The side cannot be. Expected LEFT or RIGHT. Received another word."
+        return "The side is not valid. Expected LEFT or RIGHT. Received another word."
     if view is None:
-        return "The view cannot be. Expected CC or MLO. Received another word."
+        return "The view is not valid. Expected CC or MLO. Received another word."
     if not cells["number"].isdigit() or not 1 <= int(cells["number"]) <= 999:
-        return "The lesion's number cannot be. Expected 1 or more. Received something else."
+        return "The lesion's number is not valid. Expected 1 to 999. Received something else."
     if cells["pathology"].upper().replace(" ", "_") not in _PATHOLOGIES:
-        return (
-            f"The pathology cannot be. Expected {', '.join(_PATHOLOGIES)}. Received another word."
-        )
+        choices = ", ".join(_PATHOLOGIES)
+        return f"The pathology is not valid. Expected {choices}. Received another word."
     kind = "calc" if cells["type"].lower().startswith("calc") else "mass"
     return ImageName(cells["patient"], side, view, int(cells["number"]), kind)

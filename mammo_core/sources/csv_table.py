@@ -15,7 +15,7 @@ class CsvTable:
 
     Args:
         name: Name of the file.
-        columns: Columns as the header spells them, blanks stripped.
+        columns: Columns as spelled in the header, blanks stripped.
         rows: (line number, cells) of each row that is not blank; cells are stripped.
     """
 
@@ -23,8 +23,8 @@ class CsvTable:
     columns: tuple[str, ...]
     rows: tuple[tuple[int, tuple[str, ...]], ...]
 
-    def place(self, line: int) -> str:
-        """Return how rejects call a row."""
+    def row_name(self, line: int) -> str:
+        """Return the name of a row in rejects."""
         return f"{self.name} line {line}"
 
 
@@ -35,7 +35,7 @@ def read_csv(uri: str) -> CsvTable:
         uri: A plain path, file:// or s3:// URI of the file.
 
     Raises:
-        SourceError: No such file, no UTF-8, no header, a column twice.
+        SourceError: There is no such file, it is not UTF-8, or has no header or a column twice.
     """
     folder, _, name = uri.rstrip("/").rpartition("/")
     files = SourceFiles.open(folder or ("/" if uri.startswith("/") else "."))
@@ -55,20 +55,20 @@ def read_csv_among(files: SourceFiles, path: str) -> CsvTable:
     name = path.rsplit("/", 1)[-1]
     try:
         with files.as_local_file(path) as local:
-            held = local.read_bytes()
+            content = local.read_bytes()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise SourceError(
             f"The table {name} cannot be read", expected="a CSV file", received="no such file"
         ) from error
     try:
-        text = held.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = held[: error.start].count(b"\n") + 1
+        line = content[: error.start].count(b"\n") + 1
         raise SourceError(
             f"The table {name} cannot be read",
             expected="UTF-8 text",
             received=f"another encoding, in line {line}",
-            hint="Spreadsheets call it 'CSV UTF-8' when saving",
+            hint="Spreadsheets save it as 'CSV UTF-8'",
         ) from error
     return parse_csv(text, name)
 
@@ -77,17 +77,17 @@ def parse_csv(text: str, name: str) -> CsvTable:
     """Parse the text of a CSV file.
 
     Args:
-        text: All of it.
+        text: The whole text.
         name: Name of the file, for messages.
 
     Raises:
-        SourceError: No header, a column twice, quotes that do not end.
+        SourceError: There is no header, a column is there twice, or a quote is not closed.
     """
     header = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: list[tuple[int, tuple[str, ...]]] = []
-    start = 1  # A quoted cell may hold line breaks: a row is named after its first line.
+    start = 1  # A quoted cell may contain line breaks: a row is named after its first line.
     try:
         for cells in reader:
             stripped = tuple(cell.strip() for cell in cells)
@@ -97,13 +97,13 @@ def parse_csv(text: str, name: str) -> CsvTable:
     except csv.Error as error:
         raise SourceError(
             f"The table {name} cannot be parsed",
-            expected="CSV with quotes that end",
+            expected="CSV with closed quotes",
             received=f"{error} in the row that starts at line {start}",
         ) from error
     if not rows:
         raise SourceError(f"The table {name} is empty", expected="a header", received="no line")
     columns = rows[0][1]
-    # Not quoted: without a header this is a row of data.
+    # The names are not quoted in the message: without a header this is a row of data.
     twice = [str(at) for at, column in enumerate(columns, 1) if columns.count(column) > 1]
     if twice:
         raise SourceError(

@@ -1,4 +1,4 @@
-"""One row of a CSV of your own: what each cell may be, and what is said when it is not."""
+"""One row of a CSV of your own: the valid cells of each column, and the messages for others."""
 
 import re
 from typing import Annotated, Any, Final, Literal
@@ -31,7 +31,7 @@ _PATHOLOGIES: Final = {
 }
 _PATH: Final = re.compile(r"(?!.*://)(?!/)(?![A-Za-z]:)[^\\\0\n\r#]+")
 
-#: Column → what its cells have to be.
+#: Column → its valid cells, for messages.
 EXPECTED: Final = {
     "image_path": "a path relative to the image folder, with '/', inside it",
     "patient_id": "an id",
@@ -39,7 +39,7 @@ EXPECTED: Final = {
     "view": "CC or MLO, or a view that counts as one of them (XCCL, XCCM, LMO …)",
     "label": "malignant or benign, positive or negative, cancer or normal, 1 or 0",
     "breast_density": "1 to 4 or A to D (BI-RADS), or nothing",
-    "lesion_type": "mass or calc, or nothing; something where there is a mask, box or pathology",
+    "lesion_type": "mass or calc, or nothing; required with a mask, box or pathology",
     "pathology": "malignant, benign or benign without callback, or nothing",
     "lesion_mask": "a path relative to the image folder, or nothing",
     "lesion_box": "x y width height in whole pixels, or nothing",
@@ -47,7 +47,7 @@ EXPECTED: Final = {
 }
 COLUMNS: Final = tuple(EXPECTED)
 REQUIRED: Final = COLUMNS[:5]
-#: Other names that are understood.
+#: Other accepted names of columns.
 ALIASES: Final = {
     "image": "image_path",
     "path": "image_path",
@@ -61,27 +61,27 @@ ALIASES: Final = {
 }
 
 
-def _of(words: dict[str, Any]) -> BeforeValidator:
-    def meaning(cell: str) -> Any:
+def _one_of(words: dict[str, Any]) -> BeforeValidator:
+    def look_up(cell: str) -> Any:
         word = " ".join(cell.lower().replace("_", " ").split())
         if word not in words:
             raise ValueError
         return words[word]
 
-    return BeforeValidator(meaning)
+    return BeforeValidator(look_up)
 
 
-def _known(read: Any) -> BeforeValidator:
-    def meaning(cell: str) -> Any:
-        found = read(cell)
-        if found is None:
+def _read_by(read: Any) -> BeforeValidator:
+    def require_value(cell: str) -> Any:
+        value = read(cell)
+        if value is None:
             raise ValueError
-        return found
+        return value
 
-    return BeforeValidator(meaning)
+    return BeforeValidator(require_value)
 
 
-def _inside(cell: str) -> str:
+def _require_inside(cell: str) -> str:
     parts = cell.split("/")
     if not _PATH.fullmatch(cell) or any(part in ("", ".", "..") for part in parts):
         raise ValueError
@@ -96,7 +96,7 @@ _DENSITIES: Final = {
 
 
 class TableRow(BaseModel):
-    """A row, its words made those of our tables.
+    """A row, in the words of the tables of a source.
 
     Args:
         image_path: Relative to the image folder.
@@ -106,7 +106,7 @@ class TableRow(BaseModel):
         label: 1 for malignant.
         breast_density: 1 to 4, 0 when unknown.
         lesion_type: mass, calc, or empty.
-        pathology: As in the tables, or empty.
+        pathology: MALIGNANT, BENIGN or BENIGN_WITHOUT_CALLBACK, or empty.
         lesion_mask: Relative to the image folder, or empty.
         lesion_box: A mask path `box:x,y,width,height`, or empty.
         split: train, validation, test, or empty.
@@ -114,21 +114,21 @@ class TableRow(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    image_path: Annotated[str, BeforeValidator(_inside)]
+    image_path: Annotated[str, BeforeValidator(_require_inside)]
     patient_id: str = Field(min_length=1, repr=False)
-    laterality: Annotated[Literal["LEFT", "RIGHT"], _known(laterality_of)]
-    view: Annotated[Literal["CC", "MLO"], _known(view_of)]
-    label: Annotated[Literal[0, 1], _of(_LABELS)]
-    breast_density: Annotated[int, _of(_DENSITIES)] = 0
-    lesion_type: Annotated[Literal["", "mass", "calc"], _of(_TYPES)] = ""
-    pathology: Annotated[str, _of(_PATHOLOGIES)] = ""
-    lesion_mask: Annotated[str, BeforeValidator(lambda cell: cell and _inside(cell))] = ""
-    lesion_box: Annotated[str, _known(lambda cell: box_text(cell) if cell else "")] = ""
-    split: Annotated[Literal["", "train", "validation", "test"], _of(_SPLITS)] = ""
+    laterality: Annotated[Literal["LEFT", "RIGHT"], _read_by(laterality_of)]
+    view: Annotated[Literal["CC", "MLO"], _read_by(view_of)]
+    label: Annotated[Literal[0, 1], _one_of(_LABELS)]
+    breast_density: Annotated[int, _one_of(_DENSITIES)] = 0
+    lesion_type: Annotated[Literal["", "mass", "calc"], _one_of(_TYPES)] = ""
+    pathology: Annotated[str, _one_of(_PATHOLOGIES)] = ""
+    lesion_mask: Annotated[str, BeforeValidator(lambda cell: cell and _require_inside(cell))] = ""
+    lesion_box: Annotated[str, _read_by(lambda cell: box_text(cell) if cell else "")] = ""
+    split: Annotated[Literal["", "train", "validation", "test"], _one_of(_SPLITS)] = ""
 
     @property
     def mask_path(self) -> str:
-        """Where the lesion is: mask or box, or empty."""
+        """The mask or box of the lesion, or empty."""
         return self.lesion_mask or self.lesion_box
 
 
@@ -139,13 +139,15 @@ def read_row(cells: dict[str, str]) -> tuple[TableRow | None, list[tuple[str, st
         cells: Column → cell, blanks stripped.
 
     Returns:
-        The row, or None when a cell cannot be; and (column, what is wrong) of each fault.
+        The row, or None if a cell is not valid; and (column, what is wrong) for each fault.
     """
     try:
         row = TableRow.model_validate(cells)
     except ValidationError as error:
         columns = [str(fault["loc"][0]) for fault in error.errors(include_input=False)]
-        return None, [(column, _told(column, cells.get(column, ""))) for column in columns]
+        return None, [
+            (column, _describe_fault(column, cells.get(column, ""))) for column in columns
+        ]
     faults: list[tuple[str, str]] = []
     if row.lesion_mask and row.lesion_box:
         faults.append(("lesion_box", "Expected a mask or a box. Received both."))
@@ -153,12 +155,12 @@ def read_row(cells: dict[str, str]) -> tuple[TableRow | None, list[tuple[str, st
         faults.append(("lesion_type", f"Expected {EXPECTED['lesion_type']}. Received nothing."))
     if row.pathology == "MALIGNANT" and row.label == 0:
         faults.append(
-            ("label", "Expected malignant, as the lesion's pathology is. Received benign.")
+            ("label", "Expected malignant, like the lesion's pathology. Received benign.")
         )
     return row, faults
 
 
-def _told(column: str, cell: str) -> str:
-    # The cell is not quoted: a patient id may have slipped into it.
+def _describe_fault(column: str, cell: str) -> str:
+    # The cell is not quoted: it may contain a patient id by mistake.
     received = f"{len(cell)} other characters" if cell else "nothing"
     return f"Expected {EXPECTED[column]}. Received {received}."

@@ -1,0 +1,194 @@
+"""The registry of adapters: what each collection is called, and everything it declares.
+
+An adapter is one module (or package) in `adapters/` that calls `register_adapter` when it is
+imported. Code outside this library registers its own in the same way: by an import before the
+recipe is read, or for every process by an entry point in the group `mammo.adapters`. Nothing
+here loads pydantic, pandas or a codec.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+
+from mammo_core.errors import SourceError
+
+if TYPE_CHECKING:  # quick to load: see the module
+    from pydantic import BaseModel
+
+    from mammo_core.sources.config import SourceConfig
+    from mammo_core.sources.names import ImageName
+    from mammo_core.sources.source_files import SourceFiles
+    from mammo_core.sources.source_tables import ProgressCall, SourceTables
+
+_PACKAGE: Final = "mammo_core.sources.adapters"
+_ENTRY_POINTS: Final = "mammo.adapters"
+
+#: Counts of a source (JSON-able), as a check prints them and the tables' manifest keeps them.
+Facts = dict[str, Any]
+
+
+class IndexCall(Protocol):
+    """Reads a source."""
+
+    def __call__(
+        self,
+        config: "SourceConfig",
+        files: "SourceFiles",
+        progress: "ProgressCall | None",
+        workers: int | None,
+    ) -> "SourceTables":
+        """Return the tables of a source.
+
+        Args:
+            config: The source.
+            files: The files under its root, which exists.
+            progress: Called with what is being done, how many are done, and of how many.
+            workers: Threads.
+
+        Raises:
+            SourceError: The source cannot be used.
+            StoreError: The server failed.
+            OSError: The disk failed.
+        """
+
+
+class CheckCall(Protocol):
+    """Checks a source before a run."""
+
+    def __call__(
+        self, config: "SourceConfig", images: bool, progress: "ProgressCall | None"
+    ) -> Facts:
+        """Return counts, and the faults under `rejects` or `problems`.
+
+        Args:
+            config: The source.
+            images: Whether images and masks are opened too.
+            progress: Called with what is being done, how many are done, and of how many.
+
+        Raises:
+            SourceError: The source cannot be used.
+            StoreError: The server failed.
+            OSError: The disk failed.
+        """
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """Everything that one collection declares.
+
+    Args:
+        name: The value of `source.adapter`, and the key of the options beside it.
+        index: Reads the source.
+        options: Frozen pydantic model of the options, every one with a default; None without.
+        check: Checks the source; None indexes it and reports the rejects.
+        check_input: What a check cannot do without.
+        license: License of the collection for the model card; empty when the site knows it.
+        needs_site_key: Whether patient keys of the source depend on the site key.
+        read_file_name: Reads patient and view from a file name of this collection (without
+            folders); None when the names do not contain them.
+        pseudonyms: Regular expression of the patient pseudonyms published with the
+            collection, which need no key; empty without any.
+        fact_lines: Formats the facts that only this adapter reports, one line each.
+    """
+
+    name: str
+    index: IndexCall
+    options: "type[BaseModel] | None" = None
+    check: CheckCall | None = None
+    check_input: Literal["tables", "images"] = "images"
+    license: str = ""
+    needs_site_key: bool = False
+    read_file_name: "Callable[[str], ImageName | None] | None" = None
+    pseudonyms: str = ""
+    fact_lines: Callable[[Facts], list[str]] | None = None
+
+
+_ADAPTERS: Final[dict[str, Adapter]] = {}
+#: Keys of `source` that are not options of an adapter.
+_RESERVED: Final = frozenset(("adapter", "root", "tables", "partial"))
+
+
+def register_adapter(adapter: Adapter) -> Adapter:
+    """Add an adapter to the registry, so that recipes and commands can name it.
+
+    Registering an equal adapter again has no effect.
+
+    Args:
+        adapter: The adapter; its name must be free.
+
+    Returns:
+        The same adapter.
+
+    Raises:
+        SourceError: The name is taken, reserved, or not an identifier.
+    """
+    taken = _ADAPTERS.get(adapter.name)
+    if taken is not None and taken != adapter:
+        raise _registration_error(adapter, "a name that is not taken")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", adapter.name) or adapter.name in _RESERVED:
+        raise _registration_error(
+            adapter,
+            f"lower-case letters, digits and _, and none of {', '.join(sorted(_RESERVED))}",
+        )
+    _ADAPTERS[adapter.name] = adapter
+    return adapter
+
+
+def get_adapter(name: str) -> Adapter:
+    """Return a registered adapter.
+
+    Args:
+        name: Its name.
+
+    Raises:
+        SourceError: There is no such adapter.
+    """
+    if name not in _ADAPTERS and name in _module_names():
+        import_module(f"{_PACKAGE}.{name}")
+    if name not in _ADAPTERS:
+        discover_adapters()
+    if name not in _ADAPTERS:
+        raise SourceError(
+            f"There is no adapter {name!r}",
+            expected=", ".join(adapter_names()),
+            received=repr(name),
+            hint="Import the module that registers the adapter (register_adapter) first",
+        )
+    return _ADAPTERS[name]
+
+
+@cache
+def discover_adapters() -> None:
+    """Import every module in `adapters/` and every entry point, once; each registers itself."""
+    for name in _module_names():
+        import_module(f"{_PACKAGE}.{name}")
+    for entry in entry_points(group=_ENTRY_POINTS):
+        entry.load()
+
+
+def registered_adapters() -> Mapping[str, Adapter]:
+    """Return all adapters by name, sorted."""
+    discover_adapters()
+    return dict(sorted(_ADAPTERS.items()))
+
+
+def adapter_names() -> list[str]:
+    """Return the names of all adapters, sorted."""
+    return list(registered_adapters())
+
+
+def _module_names() -> list[str]:
+    return [module.name for module in iter_modules(import_module(_PACKAGE).__path__)]
+
+
+def _registration_error(adapter: Adapter, expected: str) -> SourceError:
+    return SourceError(
+        f"The adapter {adapter.name!r} cannot be registered",
+        expected=expected,
+        received=repr(adapter.name),
+    )

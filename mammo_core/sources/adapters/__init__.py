@@ -1,0 +1,1 @@
+"""One module or package for each collection; each registers its `Adapter` when imported."""

@@ -1,0 +1,76 @@
+"""Find every problem of a CSV of your own before a run."""
+
+from dataclasses import dataclass
+
+from mammo_core.errors import SourceError
+from mammo_core.sources.adapter import Facts
+from mammo_core.sources.adapters.table import TableOptions
+from mammo_core.sources.adapters.table.index import image_cases, require_table
+from mammo_core.sources.adapters.table.rows import Problem, read_rows
+from mammo_core.sources.assemble import assemble
+from mammo_core.sources.cases import ImageCase, case_facts
+from mammo_core.sources.config import SourceConfig
+from mammo_core.sources.csv_table import read_csv
+from mammo_core.sources.source_tables import ProgressCall, Rejects
+
+
+@dataclass(frozen=True)
+class TableCheck:
+    """The result of checking a table.
+
+    Args:
+        problems: All of them, by line.
+        facts: Counts of the valid rows.
+    """
+
+    problems: tuple[Problem, ...]
+    facts: Facts
+
+
+def check_table(
+    config: SourceConfig, images: bool, progress: ProgressCall | None = None
+) -> TableCheck:
+    """Find every problem of a table. It needs no site key and creates no patient key.
+
+    Args:
+        config: As for `index_table`.
+        images: Whether images and masks are opened too.
+        progress: Called with what is being done, how many are done, and of how many.
+
+    Raises:
+        SourceError: The file cannot be read as a table at all.
+        StoreError: The server failed.
+        OSError: The disk failed.
+    """
+    table = read_csv(require_table(config))
+    rows, problems = read_rows(table, config.options(TableOptions).patient_ids_in_paths)
+    rejects = Rejects()
+    # Keys of this check only: nothing is kept that could be matched with another run.
+    cases = image_cases(table, rows, problems, rejects, b"check")
+    facts: Facts = {"rows": len(table.rows), **case_facts(cases)}
+    if images and cases:
+        lines = {table.row_name(line): line for line, _ in rows}
+        row_rejects = len(rejects.rows)
+        files = config.files()
+        files.require_root(f"image folder {config.root}")
+        try:
+            tables = assemble(
+                files, "table", cases, rejects, facts={}, header_agrees=True, progress=progress
+            )
+            facts["files"] = tables.facts["files"]
+        except SourceError:
+            if len(rejects.rows) == row_rejects:
+                raise
+        problems += [
+            Problem(lines[row["item"]], "", _without_keys(str(row["reason"]), cases))
+            for row in rejects.rows[row_rejects:]
+        ]
+    problems.sort(key=lambda problem: (problem.line, problem.column))
+    return TableCheck(tuple(problems), facts)
+
+
+def _without_keys(reason: str, cases: list[ImageCase]) -> str:
+    """Name views by side and view only: the keys of a check have no meaning."""
+    for key in sorted({case.patient_key for case in cases}):
+        reason = reason.replace(f"{key}_", "")
+    return reason
