@@ -1,0 +1,85 @@
+"""The summary of a run: what its steps recorded, as the numbers that people look at."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mammo_core.runs.run import Run
+
+#: Step → name of its output in the summary.
+_DATASETS = {
+    "index": "tables",
+    "convert": "images",
+    "sample": "patches",
+    "publish-features": "frame",
+}
+
+
+def summarize(run: Run, recipe: str = "", state: str = "") -> dict[str, Any]:
+    """Return the summary of a run.
+
+    Args:
+        run: The record of the run.
+        recipe: Name of the recipe.
+        state: The state that the pipeline reports.
+    """
+    steps = run.statuses()
+
+    def fact(step: str, name: str) -> Any:
+        return steps.get(step, {}).get("facts", {}).get(name)
+
+    errors = _errors(steps)
+    return {
+        "run_id": run.id,
+        "recipe": recipe,
+        "state": "failed" if errors else state.lower() or "unknown",
+        "datasets": _datasets(steps),
+        "splits": fact("publish-features", "splits"),
+        "test_patients_seen": [
+            *(fact("publish-features", "test_patients_seen") or []),
+            *(fact("validate-data", "test_patients_seen") or []),
+        ],
+        "leaking_patients": fact("index", "leaking_patients"),
+        "patch_accuracy": fact("evaluate", "patch_accuracy"),
+        "auc": fact("evaluate", "auc"),
+        "auc_ci95": fact("evaluate", "auc_ci95"),
+        "n_test_images": fact("evaluate", "n_test_images"),
+        "n_test_views": fact("evaluate", "n_test_views"),
+        "n_test_patients": fact("evaluate", "n_test_patients"),
+        "gate": fact("gate", "gate"),
+        "model_uri": fact("push", "model_uri"),
+        "model_id": fact("push", "model_id"),
+        "report": _report_key(steps),
+        "seconds": {name: status["seconds"] for name, status in steps.items()},
+        "states": {name: status["state"] for name, status in steps.items()},
+        "reused": {name: status["reused"] for name, status in steps.items()},
+        "errors": errors,
+    }
+
+
+def _datasets(steps: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        name: {
+            "id": steps[step]["output"].split("/")[-2],
+            "counts": steps[step]["counts"],
+            "rejects": steps[step]["rejects"],
+            "reused": steps[step]["reused"],
+        }
+        for step, name in _DATASETS.items()
+        if "output" in steps.get(step, {})
+    }
+
+
+def _errors(steps: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    succeeded = {name for name, status in steps.items() if status["state"] == "succeeded"}
+    return {
+        name: status.get("error")
+        for name, status in steps.items()
+        if status["state"] == "failed"
+        # A lost partition of a step that then did the rest has only cost time.
+        and not ("partition" in status and name.partition("-")[0] in succeeded)
+    }
+
+
+def _report_key(steps: Mapping[str, Mapping[str, Any]]) -> str | None:
+    output = str(steps.get("evaluate", {}).get("output", ""))
+    return output.replace("manifest.json", "report.html") or None
