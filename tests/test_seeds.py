@@ -15,7 +15,7 @@ def test_the_same_seed_and_ids_draw_the_same():
 
 
 def test_another_seed_id_or_order_draws_otherwise():
-    told = [
+    output = [
         (1, "a", "b"),
         (2, "a", "b"),
         (1, "b", "a"),
@@ -24,8 +24,8 @@ def test_another_seed_id_or_order_draws_otherwise():
         (1, "a", "b", ""),
         (1,),
     ]
-    assert len({derive_seed(*parts) for parts in told}) == len(told)
-    assert len({int(generator(*parts).integers(2**62)) for parts in told}) == len(told)
+    assert len({derive_seed(*parts) for parts in output}) == len(told)
+    assert len({int(generator(*parts).integers(2**62)) for parts in output}) == len(told)
 
 
 def test_numbers_and_their_text_are_one():
@@ -42,11 +42,11 @@ def test_seeds_stay_what_they_were():
 @pytest.mark.parametrize("hash_seed", ["1", "2"])
 def test_another_process_draws_the_same(hash_seed):
     code = "from mammo_core.seeds import generator; print(generator(7, 'x').integers(10**9))"
-    told = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONHASHSEED": hash_seed},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert int(told.stdout) == generator(7, "x").integers(10**9)
+    assert int(output.stdout) == generator(7, "x").integers(10**9)

@@ -38,10 +38,10 @@ def _app() -> typer.Typer:
         "Research use only; not a medical device. --debug anywhere shows tracebacks.",
     )
     app.add_typer(phantom.app, name="phantom", help="Synthetic mammograms.")
-    app.add_typer(dicom.app, name="dicom", help="Look at DICOM files.")
+    app.add_typer(dicom.app, name="dicom", help="Inspect DICOM files.")
     app.add_typer(sources.app, name="sources", help="Case tables and image trees.")
     app.add_typer(store.app, name="store", help="The object store.")
-    app.add_typer(features.app, name="features", help="The feature store, and frames of it.")
+    app.add_typer(features.app, name="features", help="The feature store and its frames.")
     app.add_typer(experiment.app, name="experiment", help=experiment.app.info.help)
     app.add_typer(models.app, name="models", help="Published model packages.")
     app.command("convert")(ingest.convert)
@@ -49,34 +49,37 @@ def _app() -> typer.Typer:
     app.command("export")(export.export)
     app.command("score")(score.score)
     app.command("serve")(serve.serve)
-    # `mammo pipeline` needs KFP, which the library never imports; it joins by name.
+    # `mammo pipeline` needs KFP, which the library never imports; it is added by name.
     for entry in entry_points(group="mammo.commands"):
         app.add_typer(entry.load(), name=entry.name)
     return app
 
 
 def main() -> None:
-    """Run the command line: exit code 2 for wrong usage, 1 for a failure.
+    """Run the command line: exit code 2 for wrong usage, 1 for any other failure.
 
-    Faults are one line without traceback; `--debug` anywhere shows the traceback.
+    A failure is printed as one line; `--debug` anywhere also prints its traceback.
     """
     if "--debug" in sys.argv:
         sys.argv.remove("--debug")
         os.environ[_DEBUG] = "1"
-    signal.signal(signal.SIGINT, _interrupted)
+    signal.signal(signal.SIGINT, _exit_on_interrupt)
     try:
         follow_parent()
         _app()()  # shows wrong usage itself, with exit code 2
     except MammoError as error:
         _fail(str(error), error.exit_code)
     except OSError as error:
-        _fail(_told(error), 1)
+        _fail(_describe_os_error(error), 1)
     except Exception as error:
-        _fail(f"{type(error).__name__}: {error} (a fault of this program; see --debug)", 1)
+        _fail(
+            f"{type(error).__name__}: {error} (a bug; --debug shows the traceback)",
+            1,
+        )
 
 
-def _interrupted(*_: object) -> None:
-    print("interrupted: the same command goes on where this one was", file=sys.stderr)
+def _exit_on_interrupt(*_: object) -> None:
+    print("interrupted: run the same command again to resume", file=sys.stderr)
     os._exit(130)
 
 
@@ -87,7 +90,7 @@ def _fail(message: str, code: int) -> None:
     sys.exit(code)
 
 
-def _told(error: OSError) -> str:
+def _describe_os_error(error: OSError) -> str:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     where = f" {error.filename}" if error.filename else ""
     return (

@@ -1,4 +1,4 @@
-"""`mammo store`: files into the object store, and what is there."""
+"""`mammo store`: upload files to the object store, list, verify and clean it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 
 app = typer.Typer(no_args_is_help=True, help="The object store.")
 
-_SHOWN = 20
+_FAILURES_SHOWN = 20
 
 
 @app.callback()
@@ -17,20 +17,20 @@ def _store() -> None:
 
 @app.command()
 def put(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="What to upload.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to upload.")],
     uri: Annotated[
         str, typer.Argument(metavar="URI", help="s3://bucket/prefix or file:///folder.")
     ],
-    threads: Annotated[int, typer.Option(min=1, max=64, help="Files at a time.")] = 8,
+    threads: Annotated[int, typer.Option(min=1, max=64, help="Files sent at the same time.")] = 8,
     read_back: Annotated[
         bool,
-        typer.Option("--read-back", help="Fetch and hash what was written; twice the traffic."),
+        typer.Option("--read-back", help="Fetch and hash every sent file; doubles the traffic."),
     ] = False,
 ) -> None:
-    """Upload a tree under its relative names.
+    """Upload a folder under its relative names.
 
-    What the store holds with the same size and SHA-256 is skipped, so the same command goes
-    on where it was stopped. Hidden files are left out.
+    Files that the store already has with the same size and SHA-256 are skipped, so an interrupted
+    upload resumes when the command is repeated. Hidden files are ignored.
     """
     import time
 
@@ -45,22 +45,22 @@ def put(
     files = {name: source.local(name) for name in source.entries}
     store = open_store(uri)
     start = time.monotonic()
-    with progress("put", len(files), "files") as shown:
-        done = upload(store, files, threads=threads, read_back=read_back, advance=shown.advance)
-    megabytes, seconds = done.sent_bytes / 1e6, max(time.monotonic() - start, 1e-9)
+    with progress("put", len(files), "files") as bar:
+        result = upload(store, files, threads=threads, read_back=read_back, advance=bar.advance)
+    megabytes, seconds = result.sent_bytes / 1e6, max(time.monotonic() - start, 1e-9)
     typer.echo(
-        f"{store.uri}: {done.sent} files sent ({megabytes:.1f} MB, {megabytes / seconds:.1f} "
-        f"MB/s), {done.present} there already"
+        f"{store.uri}: {result.sent} files sent ({megabytes:.1f} MB, {megabytes / seconds:.1f} "
+        f"MB/s), {result.unchanged} unchanged"
     )
-    if done.faults:
-        for name, why in sorted(done.faults.items())[:_SHOWN]:
+    if result.faults:
+        for name, why in sorted(result.faults.items())[:_FAILURES_SHOWN]:
             typer.echo(f"failed: {name}: {why}", err=True)
         raise StoreError(
-            f"{len(done.faults)} of {len(files)} files could not be stored in {store.uri}"
-            + (f", and {done.untried} were not tried" if done.untried else ""),
-            expected="every file in the store, with its size and SHA-256",
-            received=f"failures, the first for {min(done.faults)}",
-            hint="run the same command again: what is there is not sent twice",
+            f"{len(result.faults)} of {len(files)} files could not be stored in {store.uri}"
+            + (f", and {result.untried} were not tried" if result.untried else ""),
+            expected="all files in the store, with their size and SHA-256",
+            received=f"failures, the first of {min(result.faults)}",
+            hint="run the same command again: files that are stored are not sent again",
         )
 
 
@@ -73,7 +73,7 @@ def list_(
         bool, typer.Option("--json", help="One JSON object a line: key, size.")
     ] = False,
 ) -> None:
-    """List what lies under a URI, with sizes in bytes."""
+    """List the files under a URI, with sizes in bytes."""
     import json
 
     from mammo_core.store import open_store
@@ -92,18 +92,18 @@ def list_(
         typer.echo(f"{count} files, {total} bytes")
 
 
-_Place = Annotated[str, typer.Argument(metavar="URI", help="Root of the store.")]
+_StoreUri = Annotated[str, typer.Argument(metavar="URI", help="Root of the store.")]
 
 
 @app.command()
 def verify(
-    uri: _Place,
+    uri: _StoreUri,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Read everything that was published again, and compare it with its SHA-256.
+    """Read all published files again and compare them with their SHA-256.
 
-    Every file that a manifest or a model version names; on S3 also the objects that nothing
-    names, against the digest that was stored with them. Exit code 1 when something is damaged.
+    Checks every file that a manifest or a model version lists; on S3 also all other objects,
+    against the digest that was stored with them. Exits with code 1 if any file is damaged.
     """
     import json
 
@@ -115,57 +115,57 @@ def verify(
 
     store = open_store(uri)
     store.require_exists()
-    more = package_digests(store)
+    digests = package_digests(store)
     if as_json:
-        found = verify_store(store, more)
+        result = verify_store(store, digests)
     else:
-        with progress("verify", 0, "files") as shown:
+        with progress("verify", 0, "files") as bar:
 
             def advance(done: int, total: int) -> None:
-                shown.total = total
-                shown.advance(done - shown.done)
+                bar.total = total
+                bar.advance(done - bar.done)
 
-            found = verify_store(store, more, advance)
-    faults = sorted(found.faults.items())
+            result = verify_store(store, digests, advance)
+    faults = sorted(result.faults.items())
     if as_json:
-        told = {"outputs": found.outputs, "files": found.files, "bytes": found.bytes}
+        counts = {"outputs": result.outputs, "files": result.files, "bytes": result.bytes}
         listed = [{"key": key, "problem": problem} for key, problem in faults]
-        typer.echo(json.dumps({**told, "faults": listed}))
+        typer.echo(json.dumps({**counts, "faults": listed}))
     else:
-        typer.echo(f"{found.outputs} outputs, {found.files} files, {found.bytes} bytes read")
+        typer.echo(f"{result.outputs} outputs, {result.files} files, {result.bytes} bytes read")
         for key, problem in faults:
             typer.echo(f"damaged: {key}: {problem}", err=True)
     if faults:
         raise RecordError(
-            f"{len(faults)} of {found.files} files in {store.uri} are damaged",
-            expected="every file as it was published",
+            f"{len(faults)} of {result.files} files in {store.uri} are damaged",
+            expected="all files as they were published",
             received=f"the first: {faults[0][0]}",
-            hint="remove the outputs that list them and run again: they are made anew",
+            hint="remove the outputs that list them and run again: they are rebuilt",
         )
 
 
 @app.command()
 def gc(
-    uri: _Place,
+    uri: _StoreUri,
     apply: Annotated[
-        bool, typer.Option("--apply/--dry-run", help="Remove, or only tell what would be.")
+        bool, typer.Option("--apply/--dry-run", help="Remove, or only show what would be removed.")
     ] = False,
     compact: Annotated[
         bool,
         typer.Option(
-            "--compact", help="Also write datasets anew that exclude records or list old shards."
+            "--compact", help="Also rewrite datasets that exclude records or list old shards."
         ),
     ] = False,
     older_than: Annotated[
         float,
-        typer.Option(min=0, metavar="HOURS", help="Unpublished data younger than this stays."),
+        typer.Option(min=0, metavar="HOURS", help="Unpublished data younger than this is kept."),
     ] = 24.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Remove what killed runs left, and what nothing refers to. Tells only, without --apply.
+    """Remove leftovers of killed runs and outputs that nothing refers to; a dry run by default.
 
-    Kept are frames, every registered version and its lineage, what these refer to, what runs
-    that go on use, and whatever was written in the last 24 hours and is not published yet.
+    Frames, all registered versions with their lineage, outputs that these refer to, outputs in
+    use by active runs, and unpublished data of the last 24 hours are kept.
     """
     import json
 
@@ -178,28 +178,30 @@ def gc(
     store = open_store(uri)
     store.require_exists()
 
-    def say(text: str) -> None:
+    def report(text: str) -> None:
         if not as_json:
             typer.echo(text)
 
-    found = find_garbage(store, referred_ids(store), grace_s=older_than * 3600)
-    rewritten = [manifest for manifest in found.kept if compact and needs_compaction(manifest)]
+    result = find_garbage(store, referred_ids(store), grace_s=older_than * 3600)
+    rewritten = [manifest for manifest in result.kept if compact and needs_compaction(manifest)]
     for manifest in rewritten:
-        say(f"{'rewriting' if apply else 'would rewrite'} {manifest.folder}")
+        report(f"{'rewriting' if apply else 'would rewrite'} {manifest.folder}")
         if apply:
             rewrite(store, manifest)
 
-    def told(item: Garbage, obstacle: str) -> None:
-        what = f"{item.name}: {item.reason}, {len(item.keys)} files, {item.bytes} bytes"
-        say(f"left {what}; {obstacle}" if obstacle else f"removed {what}")
+    def describe(item: Garbage) -> str:
+        return f"{item.name}: {item.reason}, {len(item.keys)} files, {item.bytes} bytes"
+
+    def report_removal(item: Garbage, obstacle: str) -> None:
+        kept = f"kept {describe(item)}; {obstacle}"
+        report(kept if obstacle else f"removed {describe(item)}")
 
     if apply:
-        items = remove_garbage(store, found, told)
+        items = remove_garbage(store, result, report_removal)
     else:
-        items = found.garbage
+        items = result.garbage
         for item in items:
-            what = f"{item.name}: {item.reason}, {len(item.keys)} files, {item.bytes} bytes"
-            say(f"would remove {what}")
+            report(f"would remove {describe(item)}")
     total = sum(item.bytes for item in items)
     if as_json:
         listed = [
@@ -216,9 +218,9 @@ def gc(
             "removed": listed,
             "bytes": total,
             "compacted": [manifest.folder for manifest in rewritten],
-            "kept": [manifest.folder for manifest in found.kept],
+            "kept": [manifest.folder for manifest in result.kept],
         }
         typer.echo(json.dumps(summary))
         return
     verb = "removed" if apply else "would be removed (--apply removes)"
-    say(f"{len(items)} items, {total} bytes {verb}; {len(found.kept)} outputs stay")
+    report(f"{len(items)} items, {total} bytes {verb}; {len(result.kept)} outputs kept")

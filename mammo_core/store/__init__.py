@@ -1,12 +1,12 @@
-"""Object store behind one protocol: `file://` (embedded) and `s3://`.
+"""The object store behind one protocol: `file://` (embedded) and `s3://`.
 
-Bytes of the product live here: datasets, frames, trained networks, model packages and the
-status of runs. Keys are relative to the store's root, so a store can be copied or moved.
+It holds everything a run produces: datasets, frames, trained networks, model packages and
+the status of runs. Keys are relative to the store's root, so a store can be copied or moved.
 """
 
 from mammo_core.store.base import DamagedError, Lease, Store
-from mammo_core.store.conditional import require_conditional_writes
 from mammo_core.store.open import open_store, split_model_uri
+from mammo_core.store.probe import require_conditional_writes
 
 __all__ = [
     "DamagedError",

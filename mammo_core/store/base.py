@@ -1,4 +1,4 @@
-"""The protocol every store keeps."""
+"""The protocol of a store."""
 
 import hashlib
 from collections.abc import Iterator
@@ -14,19 +14,18 @@ LEASE_WAIT_S = 6 * 3600.0
 
 
 class DamagedError(StoreError):
-    """The bytes of a key are not those that were written."""
+    """The bytes of a key differ from those that were written."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What a store tells of a key without giving its bytes.
+    """Facts of a key, without its bytes.
 
     Attributes:
         key: The key.
         size: Number of its bytes.
         version: Changes whenever the bytes do: the entity tag, or the time of the last change.
-        sha256: Digest of the bytes, hexadecimal; empty where the store was not told it, and in
-            listings.
+        sha256: Digest of the bytes, hexadecimal; empty in listings, and where none was stored.
         modified: When it was last written, by the store's clock (seconds since 1970).
     """
 
@@ -41,26 +40,26 @@ class Lease(Protocol):
     """The right to write one output, held by one process at a time."""
 
     def check(self) -> None:
-        """Raise StoreError when the lease was lost (another process took it over)."""
+        """Raise StoreError if the lease was lost (another process took it over)."""
 
 
 class Store(Protocol):
     """A flat space of keys (`/`-separated names) that hold bytes.
 
-    A write is whole or not at all: a reader sees the old bytes or the new ones. Every
-    method raises StoreError when the store cannot be reached, read or written, after
-    transient faults were retried.
+    Writes are atomic: a reader sees the old bytes or the new ones. Every method raises
+    StoreError if the store cannot be reached, read or written; transient faults are retried
+    first.
     """
 
     @property
     def uri(self) -> str:
-        """Where the store's root is: `file:///absolute/folder` or `s3://bucket/prefix`."""
+        """The store's root: `file:///absolute/folder` or `s3://bucket/prefix`."""
 
     def require_exists(self) -> None:
-        """Raise StoreError when the folder or bucket does not exist."""
+        """Raise StoreError if the folder or bucket does not exist."""
 
     def read(self, key: str) -> bytes:
-        """Return the bytes of a key; StoreError when there is none."""
+        """Return the bytes of a key; StoreError if it does not exist."""
 
     def write(self, key: str, data: bytes) -> None:
         """Write the bytes of a key atomically."""
@@ -69,14 +68,14 @@ class Store(Protocol):
         """Write only if the key still holds `previous` (None: only if it does not exist).
 
         Returns:
-            Whether it was written; False means that somebody else was faster.
+            Whether it was written; False if another process was faster.
         """
 
     def put_file(self, key: str, path: Path) -> None:
         """Copy a local file into the store atomically."""
 
     def fetch(self, key: str) -> Path:
-        """Return a local file with the key's bytes, to be read only."""
+        """Return a local file with the key's bytes; it must not be written to."""
 
     def exists(self, key: str) -> bool:
         """Whether the key holds bytes."""
@@ -85,39 +84,39 @@ class Store(Protocol):
         """Yield the keys under a folder (`prefix` ends at a `/` or is empty), sorted."""
 
     def entries(self, prefix: str) -> Iterator[Entry]:
-        """Yield what is known of the keys under a folder, as `list` does."""
+        """Yield the entries of the keys under a folder, in the order of `list`."""
 
     def entry(self, key: str) -> Entry | None:
-        """Return what is known of one key, its SHA-256 too; None when there is none."""
+        """Return the entry of one key, with its SHA-256; None if the key does not exist."""
 
     def sha256(self, key: str) -> str:
         """Return the digest of a key's bytes as they are stored now, never from a cache.
 
-        Raises StoreError when there is no such key, and DamagedError when the store was told
-        another digest when it was written.
+        Raises StoreError if the key does not exist, and DamagedError if another digest was stored
+        when it was written.
         """
 
     def delete(self, key: str) -> None:
-        """Remove a key; no error when there is none."""
+        """Remove a key; no error if it does not exist."""
 
     def unfinished_writes(self) -> Iterator[Entry]:
-        """Yield what killed writers left beside the keys, and no listing shows."""
+        """Yield the partial files that killed writers left; no listing shows them."""
 
     def is_leased(self, key: str) -> bool:
-        """Whether a living process holds the lease of a key; nothing is written or waited for."""
+        """Whether a running process holds the lease of a key; writes nothing and does not wait."""
 
     def lease(self, key: str, wait_s: float = LEASE_WAIT_S) -> AbstractContextManager[Lease]:
-        """Hold the only right to write what `key` names; waits while another holds it.
+        """Hold the exclusive right to write what `key` names; waits while another holds it.
 
-        A process that dies loses its leases. Raises StoreError after `wait_s` seconds.
+        A process that ends loses its leases. Raises StoreError after `wait_s` seconds.
         """
 
 
 def validate_key(key: str) -> str:
-    """Return the key when it is a plain relative name; refuse anything else.
+    """Return the key if it is a plain relative name; reject anything else.
 
     Raises:
-        StoreError: On empty keys, absolute ones and ones with `.`, `..` or empty parts.
+        StoreError: The key is empty or absolute, or has `.`, `..` or empty parts.
     """
     parts = key.split("/")
     if not key or "\\" in key or "\0" in key or any(part in ("", ".", "..") for part in parts):
@@ -130,6 +129,6 @@ def validate_key(key: str) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hex, read in pieces."""
+    """Return the SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,58 +1,82 @@
-"""Whether a store keeps its promise about conditional writes."""
+"""Conditional writes (If-None-Match, If-Match) on S3.
 
-from contextlib import suppress
-from uuid import uuid4
+minio's client cannot send these headers, so this is the one module that uses boto3.
+"""
 
-from mammo_core.errors import StoreError
-from mammo_core.store.base import Store
+from collections.abc import Mapping
+from typing import Any
 
-_KNOWN: set[str] = set()
+from mammo_core.store.s3_requests import error_code
+from mammo_core.store.s3_settings import ANSWER_S, CONNECT_S, S3Settings
+
+_CONDITION_FAILED = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
 
 
-def require_conditional_writes(store: Store) -> None:
-    """Try conditional writes on a store, once in a process, and refuse a store without them.
-
-    Leases, the versions of models and the pointer to the champion rest on If-None-Match and
-    If-Match. A server that does not know them writes anyway, and one of two writers is lost
-    without a word, so this is asked before anything else is done.
+class ConditionalWriter:
+    """Writes objects of a bucket under a condition.
 
     Args:
-        store: Any store.
-
-    Raises:
-        StoreError: It writes although the condition does not hold, or refuses such writes.
+        settings: Server and credentials.
+        bucket: Bucket.
     """
-    if store.uri in _KNOWN:
-        return
-    key = f".probe/{uuid4().hex}"
-    try:
-        told = "a refusal of a write to a key that was free"
-        fault = not store.write_if(key, b"first", None)
-        if not fault:
-            told = "a second write to a key that was to be free (If-None-Match)"
-            fault = store.write_if(key, b"second", None)
-        # What the store itself compares before is passed by: the server is asked.
-        put_if = getattr(store, "put_if", None)
-        if not fault and put_if is not None:
-            told = "a write over an object of another entity tag (If-Match)"
-            fault = put_if(key, b"third", "0" * 32) is not None
-    except StoreError as error:
-        if "NotImplemented" in error.received or "InvalidArgument" in error.received:
-            raise _refused(store, error.received) from error
-        raise
-    finally:
-        with suppress(StoreError):
-            store.delete(key)
-    if fault:
-        raise _refused(store, told)
-    _KNOWN.add(store.uri)
 
+    def __init__(self, settings: S3Settings, bucket: str) -> None:
+        self._settings = settings
+        self._bucket = bucket
+        self._client: Any = None
 
-def _refused(store: Store, received: str) -> StoreError:
-    return StoreError(
-        f"The store {store.uri} cannot be used",
-        expected="a server with conditional writes (If-None-Match and If-Match)",
-        received=received,
-        hint="Without them two writers overwrite each other: use MinIO or another S3 server "
-        "that has them (docs/store.md)",
-    )
+    def write(
+        self, name: str, data: bytes, metadata: Mapping[str, str], etag: str | None
+    ) -> str | None:
+        """Write if the object has this entity tag (None: if there is no object).
+
+        Args:
+            name: The object's whole name in the bucket.
+            data: Its bytes.
+            metadata: Stored with it.
+            etag: The condition.
+
+        Returns:
+            The new entity tag; None when the condition did not hold.
+
+        Raises:
+            Exception: Of botocore, for any other fault.
+        """
+        client = self._connect()  # imports botocore
+        from botocore.exceptions import ClientError
+
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        try:
+            answer = client.put_object(
+                Bucket=self._bucket, Key=name, Body=data, Metadata=dict(metadata), **condition
+            )
+        except ClientError as error:
+            code, status = error_code(error)
+            failed = code in _CONDITION_FAILED or status in (404, 409, 412)
+            if code == "NoSuchBucket" or not failed:
+                raise
+            return None
+        return str(answer["ETag"]).strip('"')
+
+    def _connect(self) -> Any:
+        if self._client is None:
+            import boto3
+            from botocore.config import Config
+
+            self._client = boto3.session.Session().client(
+                "s3",
+                endpoint_url=self._settings.endpoint,
+                aws_access_key_id=self._settings.access_key,
+                aws_secret_access_key=self._settings.secret_key,
+                region_name=self._settings.region,
+                config=Config(
+                    s3={"addressing_style": "path"},
+                    connect_timeout=CONNECT_S,
+                    read_timeout=ANSWER_S,
+                    retries={"total_max_attempts": 1},
+                    # Many S3 servers do not know the newer default checksums.
+                    request_checksum_calculation="when_required",
+                    response_checksum_validation="when_required",
+                ),
+            )
+        return self._client

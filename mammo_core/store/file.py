@@ -17,9 +17,9 @@ from uuid import uuid4
 from mammo_core.errors import StoreError
 from mammo_core.store.base import LEASE_WAIT_S, Entry, file_sha256, validate_key
 
-#: What the system says when there is no room (EFBIG: a limit on the size of files).
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# Names that start with a dot are the store's own and never listed.
+#: Error numbers of a full disk (EFBIG: a limit on the size of files).
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# Names that start with a dot are internal to the store and never listed.
 _LEASES = ".leases"
 _PART = ".part-"
 
@@ -28,7 +28,7 @@ class FileStore:
     """A store in a local folder: keys are paths, writes are renames.
 
     Args:
-        root: The folder; made when it is first written to.
+        root: The folder; created by the first write.
     """
 
     def __init__(self, root: Path) -> None:
@@ -50,13 +50,13 @@ class FileStore:
 
     def read(self, key: str) -> bytes:
         """See Store.read."""
-        with self._faults("read", key):
+        with self._as_store_errors("read", key):
             return self._path(key).read_bytes()
 
     def write(self, key: str, data: bytes) -> None:
         """See Store.write."""
-        with self._faults("write", key), self._aside(key) as part:
-            _durably(part, io.BytesIO(data))
+        with self._as_store_errors("write", key), self._replacement(key) as part:
+            _copy_and_fsync(io.BytesIO(data), part)
 
     def write_if(self, key: str, data: bytes, previous: bytes | None) -> bool:
         """See Store.write_if."""
@@ -70,14 +70,18 @@ class FileStore:
 
     def put_file(self, key: str, path: Path) -> None:
         """See Store.put_file."""
-        with self._faults("write", key), self._aside(key) as part, path.open("rb") as source:
-            _durably(part, source)
+        with (
+            self._as_store_errors("write", key),
+            self._replacement(key) as part,
+            path.open("rb") as source,
+        ):
+            _copy_and_fsync(source, part)
 
     def fetch(self, key: str) -> Path:
         """See Store.fetch: the stored file itself."""
         path = self._path(key)
         if not path.is_file():
-            raise _missing(self.uri, key)
+            raise _missing_error(self.uri, key)
         return path
 
     def exists(self, key: str) -> bool:
@@ -88,8 +92,8 @@ class FileStore:
         """See Store.list."""
         top = self.root / validate_key(prefix.rstrip("/")) if prefix else self.root
         keys = []
-        with self._faults("list", prefix or "/"):
-            for folder, names, files in os.walk(top, onerror=_unless_absent):
+        with self._as_store_errors("list", prefix or "/"):
+            for folder, names, files in os.walk(top, onerror=_raise_unless_absent):
                 names[:] = [name for name in names if not name.startswith(".")]
                 base = Path(folder).relative_to(self.root)
                 keys += [(base / name).as_posix() for name in files if not name.startswith(".")]
@@ -107,7 +111,7 @@ class FileStore:
         path = self._path(key)
         if not path.is_file():
             return None
-        with self._faults("read", key):
+        with self._as_store_errors("read", key):
             return replace(self._entry(key), sha256=file_sha256(path))
 
     def _entry(self, key: str) -> Entry:
@@ -116,13 +120,13 @@ class FileStore:
 
     def sha256(self, key: str) -> str:
         """See Store.sha256."""
-        with self._faults("read", key):
+        with self._as_store_errors("read", key):
             return file_sha256(self._path(key))
 
     def unfinished_writes(self) -> Iterator[Entry]:
-        """See Store.unfinished_writes: parts of files that were not renamed."""
-        with self._faults("list", "/"):
-            for folder, _, files in os.walk(self.root, onerror=_unless_absent):
+        """See Store.unfinished_writes: files that were not renamed."""
+        with self._as_store_errors("list", "/"):
+            for folder, _, files in os.walk(self.root, onerror=_raise_unless_absent):
                 base = Path(folder).relative_to(self.root)
                 for name in sorted(files):
                     if name.startswith(_PART):
@@ -131,7 +135,7 @@ class FileStore:
 
     def delete(self, key: str) -> None:
         """See Store.delete."""
-        with self._faults("delete", key), suppress(NotADirectoryError):
+        with self._as_store_errors("delete", key), suppress(NotADirectoryError):
             self._path(key).unlink(missing_ok=True)
 
     @contextmanager
@@ -145,7 +149,7 @@ class FileStore:
         path = self._lease_file(validate_key(key))
         if not path.exists():
             return False
-        with self._faults("lease", key), path.open("rb") as file:
+        with self._as_store_errors("lease", key), path.open("rb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -163,7 +167,8 @@ class FileStore:
         return self.root / _LEASES / hashlib.sha256(name.encode()).hexdigest()[:32]
 
     @contextmanager
-    def _aside(self, key: str) -> Iterator[Path]:
+    def _replacement(self, key: str) -> Iterator[Path]:
+        """Yield a new file beside that of a key, and replace the key's file by it at the end."""
         final = self._path(key)
         final.parent.mkdir(parents=True, exist_ok=True)
         part = final.parent / f"{_PART}{os.getpid()}-{uuid4().hex[:8]}"
@@ -176,14 +181,14 @@ class FileStore:
     @contextmanager
     def _locked(self, name: str, wait_s: float) -> Iterator[None]:
         path = self._lease_file(name)
-        with self._faults("lease", name):
+        with self._as_store_errors("lease", name):
             path.parent.mkdir(parents=True, exist_ok=True)
             file = path.open("ab")
         with file:
             deadline = time.monotonic() + wait_s
             pause = 0.005
             while True:
-                with self._faults("lease", name), suppress(BlockingIOError):
+                with self._as_store_errors("lease", name), suppress(BlockingIOError):
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 if time.monotonic() > deadline:
@@ -198,42 +203,42 @@ class FileStore:
             yield
 
     @contextmanager
-    def _faults(self, verb: str, key: str) -> Iterator[None]:
+    def _as_store_errors(self, verb: str, key: str) -> Iterator[None]:
         try:
             yield
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             if verb == "read":
-                raise _missing(self.uri, key) from error
-            raise self._fault(verb, key, error) from error
+                raise _missing_error(self.uri, key) from error
+            raise self._store_error(verb, key, error) from error
         except OSError as error:
-            raise self._fault(verb, key, error) from error
+            raise self._store_error(verb, key, error) from error
 
-    def _fault(self, verb: str, key: str, error: OSError) -> StoreError:
-        full = error.errno in FULL
+    def _store_error(self, verb: str, key: str, error: OSError) -> StoreError:
+        full = error.errno in DISK_FULL
         return StoreError(
             f"Cannot {verb} {key!r} in the store {self.uri}",
             expected="space on the disk" if full else "a folder that can be read and written",
             received=error.strerror or str(error),
-            hint="free some space and run the same command again; what is whole is kept"
+            hint="free some space and run the same command again; completed files are kept"
             if full
-            else "choose another place with --store",
+            else "choose another store with --store",
         )
 
 
-def _durably(part: Path, source: BinaryIO) -> None:
-    """Copy to a new file that a power cut after its renaming leaves whole."""
-    with part.open("wb") as file:
+def _copy_and_fsync(source: BinaryIO, target: Path) -> None:
+    """Copy to a new file and flush it to the disk, so that it survives a power cut whole."""
+    with target.open("wb") as file:
         shutil.copyfileobj(source, file, 2**20)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _unless_absent(error: OSError) -> None:
+def _raise_unless_absent(error: OSError) -> None:
     if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
         raise error
 
 
-def _missing(uri: str, key: str) -> StoreError:
+def _missing_error(uri: str, key: str) -> StoreError:
     return StoreError(
         f"The store {uri} has no {key!r}",
         expected="a key that was written before",

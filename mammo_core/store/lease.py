@@ -1,4 +1,4 @@
-"""A lease as an object: who holds it, until when."""
+"""A lease as an object on S3: who holds it, until when."""
 
 import json
 import os
@@ -7,17 +7,19 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import uuid4
 
 from mammo_core.errors import StoreError
 from mammo_core.processes import start_time
 
-#: A lease that was not renewed for this long is anybody's (seconds).
+#: A lease that was not renewed for this long is free to take (seconds).
 TIME_TO_LIVE_S = 60.0
 
 
-class _Objects(Protocol):
+class _ObjectStore(Protocol):
+    """What a lease needs of an S3 store."""
+
     uri: str
 
     def state(self, key: str) -> tuple[bytes, str] | None: ...
@@ -28,12 +30,16 @@ class _Objects(Protocol):
 class ObjectLease:
     """Holds `key` by conditional writes and renews it from a thread.
 
-    Clocks: expiry is judged by how long *we* have seen the same lease unchanged, so the
-    holders' clocks need not agree.
+    A waiting process judges expiry by how long it has itself observed the lease unchanged, so
+    the clocks of the processes need not agree.
+
+    Args:
+        store: The S3 store.
+        key: Key of the lease object.
     """
 
-    def __init__(self, store: Any, key: str) -> None:
-        self._store: _Objects = store
+    def __init__(self, store: _ObjectStore, key: str) -> None:
+        self._store = store
         self._key = key
         self._owner = {
             "host": _host(),
@@ -49,10 +55,10 @@ class ObjectLease:
         """Take the lease, waiting up to `wait_s` seconds for its holder.
 
         Raises:
-            StoreError: When it is still held then.
+            StoreError: It is still held then.
         """
         deadline = time.monotonic() + wait_s
-        seen: tuple[str, float] | None = None
+        observed: tuple[str, float] | None = None
         while True:
             state = self._store.state(self._key)
             if state is None:
@@ -60,10 +66,10 @@ class ObjectLease:
                     return
             else:
                 data, etag = state
-                if seen is None or seen[0] != etag:
-                    seen = (etag, time.monotonic())
-                expired = time.monotonic() - seen[1] > TIME_TO_LIVE_S
-                if (expired or self._dead(data)) and self._take(etag):
+                if observed is None or observed[0] != etag:
+                    observed = (etag, time.monotonic())
+                expired = time.monotonic() - observed[1] > TIME_TO_LIVE_S
+                if (expired or self._holder_ended(data)) and self._take(etag):
                     return
             if time.monotonic() > deadline:
                 raise StoreError(
@@ -76,7 +82,7 @@ class ObjectLease:
 
     def check(self) -> None:
         """See Lease.check."""
-        if self._held() is None:
+        if self._own_etag() is None:
             raise StoreError(
                 f"The lease {self._key} was lost",
                 expected="to be the only writer until the end",
@@ -85,7 +91,7 @@ class ObjectLease:
             )
 
     def release(self) -> None:
-        """Give the lease back."""
+        """Release the lease."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
@@ -105,14 +111,14 @@ class ObjectLease:
     def _renew(self) -> None:
         while not self._stop.wait(TIME_TO_LIVE_S / 4):
             with suppress(StoreError):
-                # (An answer may have been lost: then the tag changed, the lease is still ours.)
+                # If the answer was lost, the tag has changed and the lease is still ours.
                 renewed = self._store.put_if(self._key, self._body(), self._etag)
-                self._etag = renewed or self._held()
-                if self._etag is None:  # taken over, or removed: never written anew
+                self._etag = renewed or self._own_etag()
+                if self._etag is None:  # taken over or removed: never written again
                     return
 
-    def _held(self) -> str | None:
-        """The lease's entity tag if it is ours."""
+    def _own_etag(self) -> str | None:
+        """Return the lease's entity tag if it is ours."""
         state = self._store.state(self._key)
         if state is not None:
             with suppress(ValueError, TypeError, KeyError):
@@ -121,10 +127,10 @@ class ObjectLease:
         return None
 
     def _body(self) -> bytes:
-        # The time makes each renewal another object, so that its entity tag changes.
+        # The time makes the bytes of each renewal differ, so that the entity tag changes.
         return json.dumps({**self._owner, "renewed": time.time()}, sort_keys=True).encode()
 
-    def _dead(self, data: bytes) -> bool:
+    def _holder_ended(self, data: bytes) -> bool:
         with suppress(ValueError, TypeError, KeyError):
             owner = json.loads(data)
             if owner["host"] == self._owner["host"]:
@@ -133,7 +139,7 @@ class ObjectLease:
 
 
 def _host() -> str:
-    """Names what process ids count in: containers may share a host's name, but not this."""
+    """Return what process ids are unique in: containers may share a host name, but not this."""
     parts = [socket.gethostname()]
     with suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())

@@ -19,15 +19,15 @@ def open_store(uri: str) -> Store:
             the AWS_* names).
 
     Raises:
-        StoreError: When the URI names no store.
+        StoreError: The URI does not name a store.
     """
-    # Not by urlsplit: `?` and `#` are letters of a folder's name here.
+    # Not urlsplit: `?` and `#` may be part of a folder's name.
     scheme, colon, rest = uri.partition(":")
     if not colon or (scheme not in ("file", "s3") and not rest.startswith("//")):
         scheme, rest = "", uri
-    place = rest.removeprefix("//")
+    location = rest.removeprefix("//")
     if scheme == "s3" and rest.startswith("//"):
-        bucket, _, prefix = place.partition("/")
+        bucket, _, prefix = location.partition("/")
         if "@" in bucket:
             raise StoreError(
                 "A store's URI holds credentials",
@@ -40,8 +40,8 @@ def open_store(uri: str) -> Store:
 
             settings = S3Settings.from_environment(os.environ)
             return S3Store(settings, bucket, prefix.strip("/"))
-    if scheme == "file" and place:
-        return FileStore(Path(unquote(place)))
+    if scheme == "file" and location:
+        return FileStore(Path(unquote(location)))
     if not scheme and uri.strip() and "\0" not in uri:
         return FileStore(Path(uri))
     raise StoreError(
@@ -52,18 +52,18 @@ def open_store(uri: str) -> Store:
 
 
 def split_model_uri(uri: str) -> tuple[str, str]:
-    """Divide the URI of something stored into its store and its key.
+    """Split the URI of a model into its store and its key.
 
     `s3://bucket/prefix/models/x/3` → (`s3://bucket/prefix`, `models/x/3`): a key starts at
     the last `models` part.
 
     Raises:
-        StoreError: When the URI has no such part.
+        StoreError: The URI has no such part.
     """
-    head, found, tail = uri.rstrip("/").rpartition("/models/")
-    if not found or not head:
+    head, separator, tail = uri.rstrip("/").rpartition("/models/")
+    if not separator or not head:
         raise StoreError(
-            "The URI names no model in a store",
+            "The URI does not name a model in a store",
             expected="…/models/<name> or …/models/<name>/<version>",
             received=repr(uri),
         )

@@ -4,43 +4,27 @@ import hashlib
 import io
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Final
 
-import urllib3
-from minio import Minio
 from minio.error import S3Error
-from tenacity import (
-    Retrying,
-    retry_if_exception,
-    stop_after_attempt,
-    stop_after_delay,
-    stop_all,
-    wait_exponential_jitter,
-)
 
 from mammo_core.errors import StoreError
 from mammo_core.store import scratch
 from mammo_core.store.base import LEASE_WAIT_S, DamagedError, Entry, file_sha256, validate_key
-from mammo_core.store.file import FULL
+from mammo_core.store.conditional import ConditionalWriter
 from mammo_core.store.lease import TIME_TO_LIVE_S, ObjectLease
-from mammo_core.store.s3_faults import code_of, transient
-from mammo_core.store.s3_settings import ANSWER_S, CONNECT_S, S3Settings, http_pool
+from mammo_core.store.s3_requests import ABSENT, S3Requests
+from mammo_core.store.s3_settings import S3Settings, minio_client
 
-_Result = TypeVar("_Result")
-
-_SHA256 = "sha256"
-#: How long faults are retried (seconds).
-_RETRY_S = 10.0
-#: Size of the parts that a large file is sent in (bytes).
-_PART = 16 * 2**20
-#: How often bytes that came damaged are asked for again.
-_DAMAGED = 2
-_ABSENT = ("NoSuchKey", "NoSuchObject", "NoSuchBucket")
-_LOST = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
+#: Name of the metadata that holds an object's digest, and its header.
+_SHA256: Final = "sha256"
+_SHA256_HEADER: Final = f"x-amz-meta-{_SHA256}"
+#: Size of the parts that a large file is sent in, and of the pieces it is read in (bytes).
+_PART: Final = 16 * 2**20
+_PIECE: Final = 2**20
 
 
 class S3Store:
@@ -48,7 +32,7 @@ class S3Store:
 
     Args:
         settings: Server and credentials.
-        bucket: Bucket; made when it is absent and we may.
+        bucket: Bucket; created if it is absent and we have the right to.
         prefix: Folder in the bucket, without slashes at its ends; may be empty.
     """
 
@@ -58,23 +42,10 @@ class S3Store:
         if prefix:
             validate_key(prefix)
         self._prefix = f"{prefix}/" if prefix else ""
-        parts = urlsplit(settings.endpoint)
-        if parts.scheme not in ("http", "https") or not parts.netloc or "@" in parts.netloc:
-            raise StoreError(
-                "The S3 endpoint cannot be used",
-                expected="http://host:port or https://host",
-                # Not as told: it may hold a password.
-                received="credentials in it" if "@" in parts.netloc else repr(settings.endpoint),
-            )
-        self._client = Minio(
-            parts.netloc,
-            access_key=settings.access_key,
-            secret_key=settings.secret_key,
-            region=settings.region,
-            secure=parts.scheme == "https",
-            http_client=http_pool(),
-        )
-        self._conditional: Any = None
+        self._client = minio_client(settings)
+        self._conditional = ConditionalWriter(settings, bucket)
+        requests = S3Requests(self.uri, settings.endpoint, settings.secret_key, self._create_bucket)
+        self._send, self._missing_error = requests.send, requests.missing_error
 
     @property
     def uri(self) -> str:
@@ -83,8 +54,7 @@ class S3Store:
 
     def require_exists(self) -> None:
         """See Store.require_exists."""
-        there = self._call("look up", "/", lambda: self._client.bucket_exists(self._bucket))
-        if not there:
+        if not self._send("look up", "/", lambda: self._client.bucket_exists(self._bucket)):
             raise StoreError(
                 f"There is no store at {self.uri}",
                 expected=f"a bucket {self._bucket} at {self._settings.endpoint}",
@@ -95,35 +65,78 @@ class S3Store:
         """See Store.read; the stored SHA-256 is checked."""
 
         def get() -> bytes:
-            response = self._client.get_object(self._bucket, self._name(key))
-            try:
+            with self._response(key) as response:
                 data = bytes(response.read())
-                told = response.headers.get(f"x-amz-meta-{_SHA256}")
-            finally:
-                response.close()
-                response.release_conn()
-            _check_digest(self.uri, key, told, hashlib.sha256(data).hexdigest())
+                stored = response.headers.get(_SHA256_HEADER)
+            self._require_digest(key, stored, hashlib.sha256(data).hexdigest())
             return data
 
-        return self._call("read", key, get)
+        return self._send("read", key, get)
+
+    def read_start(self, key: str, size: int) -> bytes:
+        """Return the first bytes of an object, not checked against its digest.
+
+        Args:
+            key: Key of an object that is not empty.
+            size: How many bytes at most.
+        """
+
+        def get() -> bytes:
+            with self._response(key, 0, size) as response:
+                return bytes(response.read())
+
+        return self._send("read", key, get)
+
+    def sha256(self, key: str) -> str:
+        """See Store.sha256: the object is read in pieces and not kept."""
+
+        def get() -> str:
+            digest = hashlib.sha256()
+            with self._response(key) as response:
+                for piece in response.stream(_PIECE):
+                    digest.update(piece)
+                stored = response.headers.get(_SHA256_HEADER)
+            self._require_digest(key, stored, digest.hexdigest())
+            return digest.hexdigest()
+
+        return self._send("read", key, get)
+
+    def fetch(self, key: str) -> Path:
+        """See Store.fetch: a file of the scratch cache, fetched again if the object changed."""
+        etag = self._etag(key)
+        if etag is None:
+            raise self._missing_error(key)
+        name = hashlib.sha256(f"{self._settings.endpoint}{self.uri}/{key}{etag}".encode())
+        final = scratch.folder() / name.hexdigest() / Path(key).name
+        scratch.use(final)
+        if final.is_file():
+            return final
+
+        def get() -> None:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=final.parent) as folder:
+                part = Path(folder) / "part"
+                stored = self._client.fget_object(self._bucket, self._name(key), str(part))
+                self._require_digest(key, _stored_digest(stored.metadata), file_sha256(part))
+                part.replace(final)
+
+        self._send("read", key, get)
+        scratch.prune()
+        return final
 
     def write(self, key: str, data: bytes) -> None:
         """See Store.write."""
-        digest = hashlib.sha256(data).hexdigest()
-        self._call(
-            "write",
-            key,
-            lambda: self._client.put_object(
-                self._bucket,
-                self._name(key),
-                io.BytesIO(data),
-                len(data),
-                metadata={_SHA256: digest},
-            ),
-        )
+        metadata = {_SHA256: hashlib.sha256(data).hexdigest()}
+
+        def put() -> None:
+            self._client.put_object(
+                self._bucket, self._name(key), io.BytesIO(data), len(data), metadata=metadata
+            )
+
+        self._send("write", key, put)
 
     def write_if(self, key: str, data: bytes, previous: bytes | None) -> bool:
-        """See Store.write_if: If-None-Match and If-Match, which only boto3 can send."""
+        """See Store.write_if."""
         etag: str | None = None
         if previous is not None:
             if not self.exists(key) or self.read(key) != previous:
@@ -140,35 +153,23 @@ class S3Store:
         Returns:
             The new entity tag; None when the condition did not hold.
         """
-        from botocore.exceptions import ClientError
-
-        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
-        tried = 0
+        metadata = {_SHA256: hashlib.sha256(data).hexdigest()}
+        attempts = 0
 
         def put() -> str | None:
-            nonlocal tried
-            tried += 1
-            try:
-                answer = self._conditional_client().put_object(
-                    Bucket=self._bucket,
-                    Key=self._name(key),
-                    Body=data,
-                    Metadata={_SHA256: hashlib.sha256(data).hexdigest()},
-                    **condition,
-                )
-            except ClientError as error:
-                code, status = code_of(error)
-                if code == "NoSuchBucket" or (code not in _LOST and status not in (404, 409, 412)):
-                    raise
-                # The first try may have written, and only its answer been lost.
-                state = self.state(key) if tried > 1 else None
+            nonlocal attempts
+            attempts += 1
+            written = self._conditional.write(self._name(key), data, metadata, etag)
+            if written is None and attempts > 1:
+                # The first attempt may have written, and only its answer been lost.
+                state = self.state(key)
                 return state[1] if state is not None and state[0] == data else None
-            return str(answer["ETag"]).strip('"')
+            return written
 
-        return self._call("write", key, put)
+        return self._send("write", key, put)
 
     def put_file(self, key: str, path: Path) -> None:
-        """See Store.put_file; large files go in parts."""
+        """See Store.put_file; large files are sent in parts."""
 
         def put() -> None:
             digest = file_sha256(path)
@@ -181,58 +182,28 @@ class S3Store:
                     part_size=_PART,
                 )
             except S3Error as error:
-                found = self.entry(key) if error.code == "NoSuchUpload" else None
-                if found is None or found.sha256 != digest:
+                entry = self.entry(key) if error.code == "NoSuchUpload" else None
+                if entry is None or entry.sha256 != digest:
                     raise
                 # It was completed, and only the answer was lost.
 
-        self._call("write", key, put)
+        self._send("write", key, put)
 
-    def fetch(self, key: str) -> Path:
-        """See Store.fetch: a file of the scratch cache, made anew when the object changed."""
-        etag = self._etag(key)
-        if etag is None:
-            raise self._missing(key)
-        name = hashlib.sha256(f"{self._settings.endpoint}{self.uri}/{key}{etag}".encode())
-        final = scratch.folder() / name.hexdigest() / Path(key).name
-        scratch.use(final)
-        if final.is_file():
-            return final
+    def delete(self, key: str) -> None:
+        """See Store.delete."""
 
-        def get() -> None:
-            final.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=final.parent) as aside:
-                part = Path(aside) / "part"
-                stored = self._client.fget_object(self._bucket, self._name(key), str(part))
-                told = stored.metadata.get(f"x-amz-meta-{_SHA256}") if stored.metadata else None
-                _check_digest(self.uri, key, told, file_sha256(part))
-                part.replace(final)
+        def remove() -> None:
+            try:
+                self._client.remove_object(self._bucket, self._name(key))
+            except S3Error as error:
+                if error.code not in ABSENT:
+                    raise
 
-        self._call("read", key, get)
-        scratch.prune()
-        return final
+        self._send("delete", key, remove)
 
     def exists(self, key: str) -> bool:
         """See Store.exists."""
         return self._etag(key) is not None
-
-    def read_start(self, key: str, size: int) -> bytes:
-        """Return the first bytes of an object, not checked against its digest.
-
-        Args:
-            key: Key of an object that is not empty.
-            size: How many bytes at most.
-        """
-
-        def get() -> bytes:
-            response = self._client.get_object(self._bucket, self._name(key), 0, size)
-            try:
-                return bytes(response.read())
-            finally:
-                response.close()
-                response.release_conn()
-
-        return self._call("read", key, get)
 
     def list(self, prefix: str) -> Iterator[str]:
         """See Store.list."""
@@ -244,83 +215,53 @@ class S3Store:
         top = self._prefix + (f"{validate_key(prefix.rstrip('/'))}/" if prefix else "")
         start = len(self._prefix)
 
-        def found() -> list[Entry]:
+        def get() -> list[Entry]:
             objects = self._client.list_objects(self._bucket, prefix=top, recursive=True)
             try:
-                told = [
+                entries = [
                     Entry(
-                        o.object_name[start:],
-                        o.size or 0,
-                        o.etag or "",
-                        modified=o.last_modified.timestamp() if o.last_modified else 0.0,
+                        item.object_name[start:],
+                        item.size or 0,
+                        item.etag or "",
+                        modified=item.last_modified.timestamp() if item.last_modified else 0.0,
                     )
-                    for o in objects
+                    for item in objects
                 ]
             except S3Error as error:
-                if error.code in _ABSENT:
+                if error.code in ABSENT:
                     return []
                 raise
-            return sorted(told, key=lambda entry: entry.key)
+            return sorted(entries, key=lambda entry: entry.key)
 
-        for entry in self._call("list", prefix or "/", found):
+        for entry in self._send("list", prefix or "/", get):
             if not any(part.startswith(".") for part in entry.key.split("/")):
                 yield entry
 
     def entry(self, key: str) -> Entry | None:
-        """See Store.entry: the digest is what the writer told."""
+        """See Store.entry: the digest is the one that was stored with the object."""
 
-        def stat() -> Entry | None:
+        def get() -> Entry | None:
             try:
-                found = self._client.stat_object(self._bucket, self._name(key))
+                item = self._client.stat_object(self._bucket, self._name(key))
             except S3Error as error:
-                if error.code in _ABSENT:
+                if error.code in ABSENT:
                     return None
                 raise
-            told = (found.metadata or {}).get(f"x-amz-meta-{_SHA256}", "")
-            modified = found.last_modified.timestamp() if found.last_modified else 0.0
-            return Entry(key, found.size or 0, str(found.etag), str(told), modified)
+            modified = item.last_modified.timestamp() if item.last_modified else 0.0
+            digest = _stored_digest(item.metadata)
+            return Entry(key, item.size or 0, str(item.etag), digest, modified)
 
-        return self._call("look up", key, stat)
-
-    def sha256(self, key: str) -> str:
-        """See Store.sha256: the object is read in pieces and not kept."""
-
-        def digest() -> str:
-            response = self._client.get_object(self._bucket, self._name(key))
-            found = hashlib.sha256()
-            try:
-                for piece in response.stream(2**20):
-                    found.update(piece)
-                told = response.headers.get(f"x-amz-meta-{_SHA256}")
-            finally:
-                response.close()
-                response.release_conn()
-            _check_digest(self.uri, key, told, found.hexdigest())
-            return found.hexdigest()
-
-        return self._call("read", key, digest)
+        return self._send("look up", key, get)
 
     def unfinished_writes(self) -> Iterator[Entry]:
-        """See Store.unfinished_writes: parts of uploads are the server's to expire."""
+        """See Store.unfinished_writes: the server expires parts of uploads by itself."""
         yield from ()
 
     def is_leased(self, key: str) -> bool:
         """See Store.is_leased: its holder renews a lease several times in its time to live."""
-        found = self.entry(f".leases/{validate_key(key)}")
+        entry = self.entry(f".leases/{validate_key(key)}")
         # Clocks of two machines may differ by a little.
-        return found is not None and time.time() - found.modified < 5 * TIME_TO_LIVE_S
-
-    def delete(self, key: str) -> None:
-        """See Store.delete."""
-
-        def remove() -> None:
-            try:
-                self._client.remove_object(self._bucket, self._name(key))
-            except S3Error as error:
-                if error.code not in _ABSENT:
-                    raise
-
-        self._call("delete", key, remove)
+        return entry is not None and time.time() - entry.modified < 5 * TIME_TO_LIVE_S
 
     @contextmanager
     def lease(self, key: str, wait_s: float = LEASE_WAIT_S) -> Iterator[ObjectLease]:
@@ -352,33 +293,20 @@ class S3Store:
         return self._prefix + validate_key(key)
 
     def _etag(self, key: str) -> str | None:
-        found = self.entry(key)
-        return None if found is None else found.version
+        entry = self.entry(key)
+        return None if entry is None else entry.version
 
-    def _conditional_client(self) -> Any:
-        if self._conditional is None:
-            import boto3
-            from botocore.config import Config
+    @contextmanager
+    def _response(self, key: str, offset: int = 0, length: int = 0) -> Iterator[Any]:
+        """Get an object's bytes from an offset on (length 0: all) as an open response."""
+        response = self._client.get_object(self._bucket, self._name(key), offset, length)
+        try:
+            yield response
+        finally:
+            response.close()
+            response.release_conn()
 
-            self._conditional = boto3.session.Session().client(
-                "s3",
-                endpoint_url=self._settings.endpoint,
-                aws_access_key_id=self._settings.access_key,
-                aws_secret_access_key=self._settings.secret_key,
-                region_name=self._settings.region,
-                config=Config(
-                    s3={"addressing_style": "path"},
-                    connect_timeout=CONNECT_S,
-                    read_timeout=ANSWER_S,
-                    retries={"total_max_attempts": 1},
-                    # Newer default checksums are unknown to many S3 servers.
-                    request_checksum_calculation="when_required",
-                    response_checksum_validation="when_required",
-                ),
-            )
-        return self._conditional
-
-    def _make_bucket(self) -> None:
+    def _create_bucket(self) -> None:
         try:
             self._client.make_bucket(self._bucket)
         except S3Error as error:
@@ -386,70 +314,15 @@ class S3Store:
             if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                 raise
 
-    def _call(self, verb: str, key: str, work: Callable[[], _Result]) -> _Result:
-        def attempt() -> _Result:
-            for _ in range(_DAMAGED):
-                with suppress(DamagedError):  # on the way, perhaps: read anew
-                    return work()
-            return work()
-
-        def attempt_with_bucket() -> _Result:
-            try:
-                return attempt()
-            except Exception as error:
-                if verb != "write" or code_of(error)[0] != "NoSuchBucket":
-                    raise
-            self._make_bucket()
-            return attempt()
-
-        try:
-            return Retrying(
-                # Both: a server that restarts is waited for, one that is away is told soon.
-                stop=stop_all(stop_after_attempt(3), stop_after_delay(_RETRY_S)),
-                wait=wait_exponential_jitter(initial=0.2, max=3, jitter=0.2),
-                retry=retry_if_exception(transient),
-                reraise=True,
-            )(attempt_with_bucket)
-        except StoreError:
-            raise
-        except Exception as error:
-            if isinstance(error, OSError) and (
-                error.filename or error.errno in FULL
-            ):  # a disk of ours
-                told = error.strerror or str(error)
-                raise self._fault(verb, key, told, error.errno) from error
-            if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason is not None:
-                error = error.reason
-            code, _ = code_of(error)
-            if code in _ABSENT:
-                raise self._missing(key, bucket=code != "NoSuchBucket") from error
-            kind, text = code or type(error).__name__, getattr(error, "message", None) or error
-            raise self._fault(verb, key, f"{kind}: {text}") from error
-
-    def _missing(self, key: str, bucket: bool = True) -> StoreError:
-        return StoreError(
-            f"The store {self.uri} has no {key!r}",
-            expected="a key that was written before",
-            received="none of that name" if bucket else f"no bucket {self._bucket} at all",
-        )
-
-    def _fault(self, verb: str, key: str, received: str, number: int | None = None) -> StoreError:
-        expected = (
-            f"an S3 server that answers at {self._settings.endpoint}, and the right to {verb}"
-        )
-        if number is not None:  # not the server: a file of ours
-            expected = "space on the disk" if number in FULL else "a disk that can be read"
-        return StoreError(
-            f"Cannot {verb} {key!r} in the store {self.uri}",
-            expected=expected,
-            received=received.replace(self._settings.secret_key, "…"),
-        )
+    def _require_digest(self, key: str, stored: str | None, received: str) -> None:
+        if stored and stored != received:
+            raise DamagedError(
+                f"The bytes of {key!r} in {self.uri} are damaged",
+                expected=f"SHA-256 {stored}",
+                received=f"SHA-256 {received}",
+            )
 
 
-def _check_digest(uri: str, key: str, told: str | None, found: str) -> None:
-    if told and told != found:
-        raise DamagedError(
-            f"The bytes of {key!r} in {uri} are damaged",
-            expected=f"SHA-256 {told}",
-            received=f"SHA-256 {found}",
-        )
+def _stored_digest(metadata: Mapping[str, Any] | None) -> str:
+    """Return the digest that was stored with an object; empty if none was."""
+    return str((metadata or {}).get(_SHA256_HEADER) or "")

@@ -1,23 +1,28 @@
-"""Which S3 server, who asks, and how."""
+"""Which S3 server is used, with which credentials and connections."""
 
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import urllib3
 
 from mammo_core.errors import StoreError
 
+if TYPE_CHECKING:
+    from minio import Minio
+
 #: How long a connection and an answer may take (seconds).
 CONNECT_S, ANSWER_S = 4.0, 60.0
 
-# It tells of every retry, with the whole request.
+# It logs every retry, with the whole request.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True)
 class S3Settings:
-    """Where the server is and who asks.
+    """Address and credentials of the server.
 
     Attributes:
         endpoint: `http://host:port` or `https://host`.
@@ -36,7 +41,7 @@ class S3Settings:
         """Read MAMMO_S3_ENDPOINT, …_ACCESS_KEY, …_SECRET_KEY, …_REGION, or the AWS names.
 
         Raises:
-            StoreError: When one is missing; names which.
+            StoreError: One is missing; its name is in the message.
         """
 
         def find(name: str, *aliases: str, default: str | None = None) -> str:
@@ -60,10 +65,36 @@ class S3Settings:
         )
 
 
-def http_pool() -> urllib3.PoolManager:
-    """Return what sends requests, and sends each again by itself first.
+def minio_client(settings: S3Settings) -> "Minio":
+    """Return a client of the server; nothing is sent yet.
 
-    Of a large file in parts one part may fail: the whole is then not sent anew.
+    Raises:
+        StoreError: The endpoint is not an HTTP address.
+    """
+    from minio import Minio
+
+    parts = urlsplit(settings.endpoint)
+    if parts.scheme not in ("http", "https") or not parts.netloc or "@" in parts.netloc:
+        raise StoreError(
+            "The S3 endpoint cannot be used",
+            expected="http://host:port or https://host",
+            # Not repeated: it may hold a password.
+            received="credentials in it" if "@" in parts.netloc else repr(settings.endpoint),
+        )
+    return Minio(
+        parts.netloc,
+        access_key=settings.access_key,
+        secret_key=settings.secret_key,
+        region=settings.region,
+        secure=parts.scheme == "https",
+        http_client=_http_pool(),
+    )
+
+
+def _http_pool() -> urllib3.PoolManager:
+    """Return a pool of connections that retries each request by itself first.
+
+    If one part of a large file fails, that part is sent again and not the whole file.
     """
     return urllib3.PoolManager(
         timeout=urllib3.Timeout(connect=CONNECT_S, read=ANSWER_S),

@@ -10,70 +10,71 @@ from pathlib import Path
 
 from mammo_core.errors import StoreError
 
-#: Size of the cache (bytes), unless MAMMO_SCRATCH_GB names another.
-BOUND = 20 * 2**30
-#: A file that was asked for this lately may be in use by another process (seconds).
+#: Largest size of the cache (bytes), unless MAMMO_SCRATCH_GB sets another.
+_SIZE_LIMIT = 20 * 2**30
+#: A file that was requested this recently may be in use by another process (seconds).
 _IN_USE_S = 6 * 3600.0
 
 _PRUNING = threading.Lock()
-# What this process was given and may still read.
+# Files that this process fetched and may still read.
 _used: set[Path] = set()
 
 
 def folder() -> Path:
-    """The cache's folder: MAMMO_SCRATCH, or one of ours under the temporary folder."""
-    told = os.environ.get("MAMMO_SCRATCH")
-    place = Path(told) if told else Path(tempfile.gettempdir()) / f"mammo-scratch-{os.getuid()}"
-    place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return place
+    """Return the cache's folder: MAMMO_SCRATCH, or a private one in the temporary folder."""
+    setting = os.environ.get("MAMMO_SCRATCH")
+    default = Path(tempfile.gettempdir()) / f"mammo-scratch-{os.getuid()}"
+    path = Path(setting) if setting else default
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
 
 
 def use(path: Path) -> None:
-    """Note that a file of the cache is used from now on: this process never removes it."""
+    """Mark a file of the cache as in use: this process does not remove it."""
     _used.add(path)
     with suppress(OSError):
         os.utime(path)
 
 
 def release(path: Path) -> None:
-    """Note that a file of the cache was read and may go when room is needed."""
+    """Mark a file of the cache as no longer needed: it is removed when space is needed."""
     _used.discard(path)
     then = time.time() - _IN_USE_S
     with suppress(OSError):
         os.utime(path, (then, then))
 
 
-def bound_bytes() -> int:
-    """The size the cache may have: MAMMO_SCRATCH_GB, or 20 GiB.
+def size_limit() -> int:
+    """Return the largest size of the cache in bytes: MAMMO_SCRATCH_GB, or 20 GiB.
 
     Raises:
-        StoreError: When what is told is no size.
+        StoreError: The variable is not a size.
     """
-    told = os.environ.get("MAMMO_SCRATCH_GB")
-    if not told:
-        return BOUND
+    setting = os.environ.get("MAMMO_SCRATCH_GB")
+    if not setting:
+        return _SIZE_LIMIT
     try:
-        size = float(told)
+        size = float(setting)
     except ValueError:
         size = -1.0
     if not 0 <= size < 2**30:
         raise StoreError(
             "The size of the scratch cache cannot be used",
             expected="MAMMO_SCRATCH_GB to be a number of GiB, 0 or more",
-            received=repr(told),
+            received=repr(setting),
         )
     return int(size * 2**30)
 
 
-def prune(bound: int | None = None) -> None:
-    """Remove the files used longest ago until the cache fits its bound.
+def prune(limit: int | None = None) -> None:
+    """Remove the least recently used files until the cache fits its limit.
 
-    Files that this process uses stay, and those that another one asked for lately.
+    Files that this process uses are kept, and those that any process requested recently.
 
     Args:
-        bound: Size to come down to (bytes); default that of `bound_bytes`.
+        limit: Size to shrink to (bytes); by default `size_limit`.
     """
-    bound = bound_bytes() if bound is None else bound
+    limit = size_limit() if limit is None else limit
     recent = time.time() - _IN_USE_S
     with _PRUNING:
         files = []
@@ -84,7 +85,7 @@ def prune(bound: int | None = None) -> None:
                     files.append((facts.st_mtime, facts.st_size, path))
         total = sum(size for _, size, _ in files)
         for used, size, path in sorted(files):
-            if total <= bound or used > recent:
+            if total <= limit or used > recent:
                 break
             if path not in _used:
                 shutil.rmtree(path.parent, ignore_errors=True)

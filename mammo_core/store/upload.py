@@ -12,8 +12,8 @@ from mammo_core.store import scratch
 from mammo_core.store.base import Entry, Store, file_sha256
 from mammo_core.store.file import FileStore
 
-#: After so many faults the rest is not tried: the server or the disk is at fault.
-_FAULTS: Final = 20
+#: After this many faults the other files are not tried: the server or the disk is broken.
+_MAX_FAULTS: Final = 20
 
 
 @dataclass
@@ -23,14 +23,14 @@ class UploadResult:
     Attributes:
         sent: Files that were written.
         sent_bytes: Their bytes.
-        present: Files that were there already, with the same bytes.
-        faults: Name → why it is not in the store, of those that were tried.
-        untried: Files that were left after too many faults.
+        unchanged: Files that the store already had, with the same bytes.
+        faults: Key → why the file could not be stored.
+        untried: Files that were not tried after too many faults.
     """
 
     sent: int = 0
     sent_bytes: int = 0
-    present: int = 0
+    unchanged: int = 0
     faults: dict[str, str] = field(default_factory=dict)
     untried: int = 0
 
@@ -43,72 +43,72 @@ def upload(
     read_back: bool = False,
     advance: Callable[[], None] | None = None,
 ) -> UploadResult:
-    """Write files under their names, but those that the store holds with the same bytes.
+    """Write files to a store, except those that it already holds with the same bytes.
 
     What was written is looked up again: its size and SHA-256 must be those of the file.
 
     Args:
-        store: Where to.
+        store: The target.
         files: Key → file.
-        threads: Files at a time.
+        threads: Files uploaded at the same time.
         read_back: Whether to fetch what was written and hash its bytes, which doubles the
             traffic; a folder is always read back.
         advance: Called after every file.
 
     Returns:
-        What was done; a file that fails does not keep the others from being sent.
+        The counts and faults; a file that fails does not stop the others.
 
     Raises:
         StoreError: The store cannot be listed.
     """
-    told = UploadResult()
-    there = {entry.key: entry for entry in store.entries("")}
+    result = UploadResult()
+    stored = {entry.key: entry for entry in store.entries("")}
     lock = threading.Lock()
 
-    def one(item: tuple[str, Path]) -> None:
+    def upload_file(item: tuple[str, Path]) -> None:
         key, path = item
         with lock:
-            if len(told.faults) >= _FAULTS:
-                told.untried += 1
+            if len(result.faults) >= _MAX_FAULTS:
+                result.untried += 1
                 return
         try:
-            size = _put(store, key, path, there.get(key), read_back)
+            size = _put(store, key, path, stored.get(key), read_back)
         except (StoreError, OSError) as error:
             with lock:
-                told.faults[key] = _told(error)
+                result.faults[key] = _reason(error)
         else:
             with lock:
                 if size is None:
-                    told.present += 1
+                    result.unchanged += 1
                 else:
-                    told.sent += 1
-                    told.sent_bytes += size
+                    result.sent += 1
+                    result.sent_bytes += size
         if advance is not None:
             advance()
 
     with ThreadPoolExecutor(threads) as pool:
         try:
-            for _ in pool.map(one, files.items()):
+            for _ in pool.map(upload_file, files.items()):
                 pass
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return told
+    return result
 
 
-def _put(store: Store, key: str, path: Path, there: Entry | None, read_back: bool) -> int | None:
-    """Write a file; returns its size, or None when it was there."""
+def _put(store: Store, key: str, path: Path, stored: Entry | None, read_back: bool) -> int | None:
+    """Write a file; returns its size, or None if the store already had it."""
     size, digest = path.stat().st_size, file_sha256(path)
-    if there is not None and there.size == size and _same(store.entry(key), size, digest):
+    if stored is not None and stored.size == size and _matches(store.entry(key), size, digest):
         return None
     store.put_file(key, path)
-    found = store.entry(key)
-    if not _same(found, size, digest):
+    written = store.entry(key)
+    if not _matches(written, size, digest):
         raise StoreError(
             f"{key!r} is not in {store.uri} as it was sent",
             expected=f"{size} bytes, SHA-256 {digest}",
-            received="nothing" if found is None else f"{found.size} bytes, SHA-256 {found.sha256}",
-            hint="did the file change meanwhile? Run the same command again",
+            received=f"{written.size} bytes, SHA-256 {written.sha256}" if written else "nothing",
+            hint="the file may have changed during the upload: run the same command again",
         )
     if read_back and not isinstance(store, FileStore):
         copy = store.fetch(key)  # checks the digest
@@ -116,11 +116,11 @@ def _put(store: Store, key: str, path: Path, there: Entry | None, read_back: boo
     return size
 
 
-def _same(entry: Entry | None, size: int, digest: str) -> bool:
+def _matches(entry: Entry | None, size: int, digest: str) -> bool:
     return entry is not None and entry.size == size and entry.sha256 == digest
 
 
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"The file cannot be read: {error.strerror or type(error).__name__}"
     return str(error)

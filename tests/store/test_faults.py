@@ -1,10 +1,9 @@
-"""Disks that are full, places that cannot be written, servers that are away, damaged bytes."""
+"""Full disks, folders without write access, absent servers, damaged bytes."""
 
 import io
 import os
 import resource
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -13,8 +12,8 @@ from uuid import uuid4
 import pytest
 
 from mammo_core.errors import StoreError
-from mammo_core.store import open_store, s3, scratch
-from tests.support.processes import start_child
+from mammo_core.store import open_store, s3_requests, scratch
+from tests.support.processes import free_port, start_child
 
 _WRITER = """
 import resource, sys
@@ -40,38 +39,39 @@ print(sorted(store.list("")), store.read("small"), [p.name for p in store.root.i
 @pytest.fixture(params=["tmpfs", "limit"])
 def full_disk(request, tmp_path):
     """A folder with room for half a megabyte."""
-    place = tmp_path / "disk"
-    place.mkdir()
+    folder = tmp_path / "disk"
+    folder.mkdir()
     if request.param == "limit":
-        yield place, "limit"
+        yield folder, "limit"
         return
-    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "mammo-test", str(place)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "mammo-test", str(folder)]
     if os.getuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("may not mount a tmpfs here; the limit on file sizes shows the same")
+        pytest.skip("no right to mount a tmpfs; the limit on file sizes tests the same")
     try:
-        yield place, "tmpfs"
+        yield folder, "tmpfs"
     finally:
-        subprocess.run(["umount", str(place)], check=True)
+        subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk_is_told_and_leaves_what_is_whole(full_disk, tmp_path):
-    place, how = full_disk
-    command = [sys.executable, "-c", _WRITER, str(place), how, str(tmp_path / "other")]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert len(told) == 3
-    for line in told[:2]:
+def test_a_full_disk_is_reported_and_keeps_completed_files(full_disk, tmp_path):
+    folder, how = full_disk
+    command = [sys.executable, "-c", _WRITER, str(folder), how, str(tmp_path / "other")]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    lines = output.splitlines()
+    assert len(lines) == 3
+    for line in lines[:2]:
         assert line.startswith("Cannot write 'large'") and "space on the disk" in line
-    assert told[2] == "['small'] b'x' ['small']"
+    assert lines[2] == "['small'] b'x' ['small']"
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_rights_is_told(tmp_path):
+def test_a_folder_without_write_access_is_an_error(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(StoreError, match="Permission denied"):
         open_store(str(tmp_path / "store")).write("k", b"")
 
 
-def test_a_store_below_a_file_is_told(tmp_path):
+def test_a_store_below_a_file_is_an_error(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     store = open_store(str(tmp_path / "file" / "store"))
     works = {
@@ -87,11 +87,11 @@ def test_a_store_below_a_file_is_told(tmp_path):
     assert not store.exists("k") and list(store.list("")) == []
 
 
-def test_parts_of_killed_writers_are_never_listed(tmp_path):
+def test_partial_files_of_killed_writers_are_never_listed(tmp_path):
     writer = (
         "import sys, time\n"
         "from mammo_core.store import open_store\n"
-        "with open_store(sys.argv[1])._aside('a/k') as part:\n"
+        "with open_store(sys.argv[1])._replacement('a/k') as part:\n"
         "    part.write_bytes(b'half')\n"
         "    print('writing', flush=True)\n"
         "    time.sleep(600)\n"
@@ -106,7 +106,7 @@ def test_parts_of_killed_writers_are_never_listed(tmp_path):
 
 @pytest.mark.s3
 @pytest.mark.parametrize("work", ["read", "fetch"])
-def test_bytes_changed_behind_are_seen(s3_environment, work):
+def test_bytes_changed_by_others_are_detected(s3_environment, work):
     store = open_store(f"s3://mammo-tests/{uuid4().hex}")
     store.write("k", b"whole")
     store._client.put_object(
@@ -118,7 +118,7 @@ def test_bytes_changed_behind_are_seen(s3_environment, work):
 
 @pytest.mark.s3
 @pytest.mark.parametrize("wrong", ["secret", "both"])
-def test_wrong_credentials_are_told_without_them(s3_environment, monkeypatch, wrong):
+def test_wrong_credentials_are_reported_without_showing_them(s3_environment, monkeypatch, wrong):
     if s3_environment.kind == "moto":
         pytest.skip("moto checks no credentials: run `make minio`")
     secret = secrets.token_hex(20)
@@ -136,52 +136,48 @@ def test_wrong_credentials_are_told_without_them(s3_environment, monkeypatch, wr
     ):
         with pytest.raises(StoreError) as caught:
             work()
-        told = str(caught.value)
-        assert secret not in told and secret not in repr(store.__dict__)
-        assert any(word in told for word in ("AccessDenied", "Signature", "AccessKeyId")), told
+        message = str(caught.value)
+        assert secret not in message and secret not in repr(store.__dict__)
+        assert any(word in message for word in ("AccessDenied", "Signature", "AccessKeyId")), (
+            message
+        )
     assert time.monotonic() - start < 10  # not retried: it would not help
 
 
-def _closed_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture
-def away(monkeypatch):
-    """A store whose server is away."""
-    monkeypatch.setenv("MAMMO_S3_ENDPOINT", f"http://127.0.0.1:{_closed_port()}")
+def absent(monkeypatch):
+    """A store whose server does not run."""
+    monkeypatch.setenv("MAMMO_S3_ENDPOINT", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("MAMMO_S3_ACCESS_KEY", "who")
     monkeypatch.setenv("MAMMO_S3_SECRET_KEY", "never-shown")
     return open_store("s3://bucket/x")
 
 
-@pytest.mark.slow  # the retries are the thing
-def test_a_server_that_is_away_is_waited_for_and_told_soon(away):
+@pytest.mark.slow  # it waits for the retries
+def test_an_absent_server_is_retried_and_reported_soon(absent):
     start = time.monotonic()
     with pytest.raises(StoreError, match=r"127\.0\.0\.1") as caught:
-        away.read("k")
+        absent.read("k")
     assert 8 < time.monotonic() - start < 20
     assert "never-shown" not in str(caught.value)
 
 
 @pytest.mark.parametrize("work", ["exists", "write", "write_if", "list", "lease"])
-def test_every_work_tells_of_a_server_that_is_away(away, monkeypatch, work):
-    monkeypatch.setattr(s3, "_RETRY_S", 0.1)
+def test_every_request_reports_an_absent_server(absent, monkeypatch, work):
+    monkeypatch.setattr(s3_requests, "RETRY_S", 0.1)
     works = {
-        "exists": lambda: away.exists("k"),
-        "write": lambda: away.write("k", b""),
-        "write_if": lambda: away.write_if("k", b"", None),
-        "list": lambda: list(away.list("")),
-        "lease": lambda: away.lease("k").__enter__(),
+        "exists": lambda: absent.exists("k"),
+        "write": lambda: absent.write("k", b""),
+        "write_if": lambda: absent.write_if("k", b"", None),
+        "list": lambda: list(absent.list("")),
+        "lease": lambda: absent.lease("k").__enter__(),
     }
     with pytest.raises(StoreError, match="an S3 server that answers at http://127"):
         works[work]()
 
 
 @pytest.mark.s3
-def test_a_full_scratch_disk_is_told(s3_environment, tmp_path, monkeypatch):
+def test_a_full_scratch_disk_is_reported(s3_environment, tmp_path, monkeypatch):
     store = open_store(f"s3://mammo-tests/{uuid4().hex}")
     store.write("k", bytes(2**20))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -194,7 +190,7 @@ def test_a_full_scratch_disk_is_told(s3_environment, tmp_path, monkeypatch):
     assert store.fetch("k").stat().st_size == 2**20
 
 
-def test_the_cache_forgets_what_nobody_used_lately(tmp_path, monkeypatch):
+def test_the_cache_removes_files_that_were_not_used_recently(tmp_path, monkeypatch):
     monkeypatch.setenv("MAMMO_SCRATCH", str(tmp_path))
     monkeypatch.setattr(scratch, "_used", set())
     paths = []
@@ -206,12 +202,12 @@ def test_the_cache_forgets_what_nobody_used_lately(tmp_path, monkeypatch):
         if number == 0:
             scratch.use(path)
         os.utime(path, (time.time() - hours * 3600,) * 2)
-    scratch.prune(bound=0)
-    # The first is ours, the last was used lately by somebody.
+    scratch.prune(limit=0)
+    # The first is in use here, the last was used recently by another process.
     assert [path.exists() for path in paths] == [True, False, False, True]
 
 
-def test_the_caches_bound_is_told_by_the_environment(tmp_path, monkeypatch):
+def test_the_environment_sets_the_limit_of_the_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("MAMMO_SCRATCH", str(tmp_path))
     monkeypatch.setattr(scratch, "_used", set())
     paths = []

@@ -1,10 +1,7 @@
-"""Every 20th request to a real S3 server is spoilt: the same bytes, or a clear error."""
+"""Every 20th request to a real S3 server fails: the same bytes, or a clear error."""
 
 import hashlib
-import importlib.util
-import sys
 import time
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -14,15 +11,8 @@ from mammo_core.ingest import ConvertConfig, RunnerConfig, convert, sample
 from mammo_core.preprocessing import Geometry
 from mammo_core.sampling import SamplingConfig
 from mammo_core.sources import SourceConfig, index
-from mammo_core.store import DamagedError, open_store, s3
-
-_SPEC = importlib.util.spec_from_file_location(
-    "faulty_proxy", Path(__file__).with_name("faulty_proxy.py")
-)
-_MODULE = importlib.util.module_from_spec(_SPEC)
-sys.modules["faulty_proxy"] = _MODULE
-_SPEC.loader.exec_module(_MODULE)
-faulty_proxy = _MODULE.faulty_proxy
+from mammo_core.store import DamagedError, open_store, s3_requests
+from tests.support.faulty_proxy import faulty_proxy
 
 pytestmark = pytest.mark.s3
 
@@ -36,7 +26,7 @@ def source(tmp_path_factory):
     return root, index(SourceConfig(root=str(root)))
 
 
-def made(store, source):
+def build_datasets(store, source):
     root, tables = source
     runner = RunnerConfig(workers=2)
     images = convert(
@@ -59,31 +49,31 @@ def digests(store):
 @pytest.fixture(scope="module")
 def expected(source, tmp_path_factory):
     store = open_store(str(tmp_path_factory.mktemp("plain")))
-    made(store, source)
+    build_datasets(store, source)
     return digests(store)
 
 
 @pytest.mark.parametrize("fault", ["fail", "lost", "slow", "truncated", "flipped"])
-def test_the_same_bytes_through_faults(s3_environment, monkeypatch, source, expected, fault):
+def test_faults_do_not_change_the_bytes(s3_environment, monkeypatch, source, expected, fault):
     uri = f"s3://mammo-faulty/{uuid4().hex}"
-    # Fewer requests can be spoilt in these ways.
+    # Fewer requests can fail in these ways.
     every = 7 if fault in ("truncated", "flipped") else 20
     with faulty_proxy(s3_environment.endpoint, fault, every) as proxy:
         monkeypatch.setenv("MAMMO_S3_ENDPOINT", proxy.endpoint)
-        made(open_store(uri), source)
-        assert proxy.done["spoilt"] >= 3, proxy.done
+        build_datasets(open_store(uri), source)
+        assert proxy.counts["faulty"] >= 3, proxy.counts
         monkeypatch.setenv("MAMMO_S3_ENDPOINT", s3_environment.endpoint)
         assert digests(open_store(uri)) == expected
 
 
-def test_a_server_that_fails_all_the_time_is_told(s3_environment, monkeypatch, source):
-    monkeypatch.setattr(s3, "_RETRY_S", 0.5)
+def test_a_server_that_always_fails_is_reported(s3_environment, monkeypatch, source):
+    monkeypatch.setattr(s3_requests, "RETRY_S", 0.5)
     uri = f"s3://mammo-faulty/{uuid4().hex}"
     with faulty_proxy(s3_environment.endpoint, "down") as proxy:
         monkeypatch.setenv("MAMMO_S3_ENDPOINT", proxy.endpoint)
         start = time.monotonic()
         with pytest.raises(StoreError, match=f"in the store {uri}"):
-            made(open_store(uri), source)
+            build_datasets(open_store(uri), source)
         assert time.monotonic() - start < 60
         for work in ("read", "fetch", "sha256"):
             with pytest.raises(StoreError, match="'some/key'"):
@@ -93,18 +83,18 @@ def test_a_server_that_fails_all_the_time_is_told(s3_environment, monkeypatch, s
 
 
 @pytest.mark.parametrize("work", ["read", "fetch", "sha256"])
-def test_bytes_that_always_come_damaged_are_told(s3_environment, monkeypatch, work):
+def test_bytes_that_always_arrive_damaged_are_reported(s3_environment, monkeypatch, work):
     uri = f"s3://mammo-faulty/{uuid4().hex}"
     open_store(uri).write("some/key", b"whole" * 1000)
     with faulty_proxy(s3_environment.endpoint, "flipped", every=1) as proxy:
         monkeypatch.setenv("MAMMO_S3_ENDPOINT", proxy.endpoint)
         with pytest.raises(DamagedError, match="'some/key'"):
             getattr(open_store(uri), work)("some/key")
-        assert proxy.done["spoilt"] > 1  # it was asked for again
+        assert proxy.counts["faulty"] > 1  # it was requested again
 
 
 @pytest.mark.parametrize("fault", ["fail", "lost", "truncated"])
-def test_a_large_file_in_parts(s3_environment, monkeypatch, tmp_path, fault):
+def test_a_large_file_is_sent_in_parts_through_faults(s3_environment, monkeypatch, tmp_path, fault):
     path = tmp_path / "large"
     path.write_bytes(hashlib.shake_256(b"parts").digest(40 * 2**20))
     uri = f"s3://mammo-faulty/{uuid4().hex}"
@@ -114,10 +104,10 @@ def test_a_large_file_in_parts(s3_environment, monkeypatch, tmp_path, fault):
         for number in range(3):
             store.put_file(f"{number}", path)
             assert store.fetch(f"{number}").read_bytes() == path.read_bytes()
-        assert proxy.done["spoilt"], proxy.done
+        assert proxy.counts["faulty"], proxy.counts
 
 
-def test_leases_and_conditional_writes_through_lost_answers(s3_environment, monkeypatch):
+def test_leases_and_conditional_writes_survive_lost_answers(s3_environment, monkeypatch):
     uri = f"s3://mammo-faulty/{uuid4().hex}"
     with faulty_proxy(s3_environment.endpoint, "lost", every=3) as proxy:
         monkeypatch.setenv("MAMMO_S3_ENDPOINT", proxy.endpoint)
@@ -127,6 +117,6 @@ def test_leases_and_conditional_writes_through_lost_answers(s3_environment, monk
                 lease.check()
                 previous = None if number == 0 else str(number - 1).encode()
                 assert store.write_if("n", str(number).encode(), previous)
-        assert proxy.done["spoilt"] > 5
+        assert proxy.counts["faulty"] > 5
     monkeypatch.setenv("MAMMO_S3_ENDPOINT", s3_environment.endpoint)
     assert open_store(uri).read("n") == b"5"

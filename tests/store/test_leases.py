@@ -1,4 +1,4 @@
-"""Leases: one writer at a time, and none that is dead."""
+"""Leases: one writer at a time, and none whose process has ended."""
 
 import subprocess
 import sys
@@ -30,13 +30,13 @@ def holder(store):
         yield process
 
 
-def test_two_threads_never_hold_it_together(store):
-    inside, most, done = [], [], []
+def test_two_threads_never_hold_a_lease_together(store):
+    inside, counts, done = [], [], []
 
     def work(number):
         with open_store(store.uri).lease("a/b", wait_s=60):
             inside.append(number)
-            most.append(len(inside))
+            counts.append(len(inside))
             time.sleep(0.02)
             inside.remove(number)
         done.append(number)
@@ -46,21 +46,21 @@ def test_two_threads_never_hold_it_together(store):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(done) == [0, 1, 2] and max(most) == 1
+    assert sorted(done) == [0, 1, 2] and max(counts) == 1
 
 
-def test_leases_of_other_names_do_not_wait(store):
+def test_leases_of_other_keys_do_not_wait(store):
     with store.lease("a/b") as first, store.lease("a+b", wait_s=5), store.lease("a", wait_s=5):
         first.check()
-    assert list(store.list("")) == []  # and no lease is ever listed
+    assert list(store.list("")) == []  # leases are never listed
 
 
-def test_a_long_name_can_be_held(store):
+def test_a_long_key_can_be_leased(store):
     with store.lease("/".join(["part" * 20] * 6), wait_s=5) as held:
         held.check()
 
 
-def test_waiting_for_a_living_holder_ends_with_an_error(store, holder):
+def test_waiting_for_a_running_holder_ends_with_an_error(store, holder):
     start = time.monotonic()
     with pytest.raises(StoreError, match="Another process has been writing") as caught:
         store.lease("datasets/x", wait_s=0.5).__enter__()
@@ -73,11 +73,11 @@ def test_a_killed_holder_is_replaced_at_once(store, holder):
     start = time.monotonic()
     with store.lease("datasets/x", wait_s=10) as lease:
         lease.check()
-    # Far below the time to live of a lease on S3: its process is seen to be dead.
+    # Far below the time to live of a lease on S3: its process is known to have ended.
     assert time.monotonic() - start < 5 < leases.TIME_TO_LIVE_S
 
 
-def test_an_error_inside_gives_the_lease_back(store):
+def test_an_error_releases_the_lease(store):
     with pytest.raises(RuntimeError), store.lease("k"):
         raise RuntimeError
     with store.lease("k", wait_s=2):
@@ -85,7 +85,7 @@ def test_an_error_inside_gives_the_lease_back(store):
 
 
 class TestOnS3:
-    """What only objects can show; two stores stand for two machines."""
+    """Cases that only objects have; two stores represent two machines."""
 
     @pytest.fixture(autouse=True)
     def short(self, monkeypatch):
@@ -96,7 +96,7 @@ class TestOnS3:
         return open_store(f"s3://mammo-tests/{time.time_ns()}")
 
     @pytest.mark.s3
-    def test_a_holder_renews_longer_than_a_lease_lives(self, store):
+    def test_a_holder_renews_its_lease(self, store):
         with store.lease("k") as held:
             with pytest.raises(StoreError), store.lease("k", wait_s=2.5):
                 pass
@@ -104,15 +104,15 @@ class TestOnS3:
 
     @pytest.mark.s3
     def test_the_lease_of_a_lost_machine_expires(self, store):
-        gone = leases.ObjectLease(store, ".leases/k")
-        gone._owner["host"] = "a machine that is gone"
-        assert store.put_if(gone._key, gone._body(), None)  # and never renewed
+        lost = leases.ObjectLease(store, ".leases/k")
+        lost._owner["host"] = "a lost machine"
+        assert store.put_if(lost._key, lost._body(), None)  # and never renewed
         with store.lease("k", wait_s=10) as held:
             held.check()
 
     @pytest.mark.s3
-    def test_processes_of_another_container_are_not_taken_for_dead(self, store):
-        # Containers on the host's network share its name, not its process ids.
+    def test_processes_of_another_container_count_as_running(self, store):
+        # Containers on the host's network share its name but not its process ids.
         other = leases.ObjectLease(store, ".leases/k")
         other._owner["host"] = leases._host().rpartition(" ")[0] + " pid:[1]"
         other._owner["pid"] = 2**22 + 1  # no such process here
@@ -121,7 +121,7 @@ class TestOnS3:
             leases.ObjectLease(store, ".leases/k").acquire(0.3)
 
     @pytest.mark.s3
-    def test_a_lost_lease_is_noticed_and_left_to_its_new_holder(self, store):
+    def test_a_lost_lease_is_noticed_and_kept_by_its_new_holder(self, store):
         with store.lease("k") as held:
             state = store.state(".leases/k")
             stranger = b'{"host": "other", "pid": 1, "started": "1", "token": "x"}'
@@ -133,7 +133,7 @@ class TestOnS3:
     @pytest.mark.s3
     def test_a_renewal_whose_answer_was_lost_keeps_the_lease(self, store):
         with store.lease("k") as held:
-            # As if a renewal had been written without its answer coming back.
+            # As if a renewal had been written and only its answer been lost.
             store.write(".leases/k", held._body())
             time.sleep(1.2)
             held.check()

@@ -13,7 +13,7 @@ _SERVER = {
 
 
 @pytest.mark.parametrize("name", ["plain", "with space", "50%25", "a#b", "a?b", "ünï", "a:b", "~"])
-def test_a_folder_of_any_name(tmp_path, name):
+def test_a_folder_may_have_any_name(tmp_path, name):
     folder = tmp_path / name
     by_path, by_uri = open_store(str(folder)), open_store(folder.as_uri())
     by_path.write("k", b"1")
@@ -23,7 +23,7 @@ def test_a_folder_of_any_name(tmp_path, name):
 
 
 @pytest.mark.parametrize("uri", ["file://relative/x", "relative/x", "file:relative/x"])
-def test_a_relative_uri_is_of_the_working_directory(tmp_path, monkeypatch, uri):
+def test_a_relative_uri_starts_at_the_working_directory(tmp_path, monkeypatch, uri):
     monkeypatch.chdir(tmp_path)
     store = open_store(uri)
     assert store.uri == (tmp_path / "relative" / "x").as_uri()
@@ -32,12 +32,12 @@ def test_a_relative_uri_is_of_the_working_directory(tmp_path, monkeypatch, uri):
 @pytest.mark.parametrize(
     "uri", ["", " ", "file://", "file:", "s3://", "s3:///x", "s3:bucket", "ftp://x", "http://x/y"]
 )
-def test_what_names_no_store_is_refused(uri):
+def test_a_uri_that_does_not_name_a_store_is_rejected(uri):
     with pytest.raises(StoreError, match="cannot be opened"):
         open_store(uri)
 
 
-def test_credentials_in_a_uri_are_refused_and_not_repeated():
+def test_credentials_in_a_uri_are_rejected_and_not_repeated():
     with pytest.raises(StoreError) as caught:
         open_store("s3://who:never-shown@bucket/x")
     assert "never-shown" not in str(caught.value)
@@ -52,34 +52,34 @@ def test_credentials_in_a_uri_are_refused_and_not_repeated():
         ("s3://bucket/a b/50%#?", "s3://bucket/a b/50%#?"),
     ],
 )
-def test_s3_uris_lead_back(monkeypatch, given, uri):
+def test_the_uri_of_a_store_opens_it_again(monkeypatch, given, uri):
     for name, value in _SERVER.items():
         monkeypatch.setenv(name, value)
     assert open_store(given).uri == uri == open_store(uri).uri
 
 
-def test_an_s3_prefix_that_goes_up_is_refused(monkeypatch):
+def test_an_s3_prefix_with_dots_is_rejected(monkeypatch):
     for name, value in _SERVER.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(StoreError):
         open_store("s3://bucket/../x")
 
 
-@pytest.mark.parametrize("lacking", sorted(_SERVER))
-def test_a_missing_setting_is_named(monkeypatch, lacking):
+@pytest.mark.parametrize("missing", sorted(_SERVER))
+def test_a_missing_setting_is_named(monkeypatch, missing):
     for name, value in _SERVER.items():
         monkeypatch.setenv(name, value)
     for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", lacking):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", missing):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(StoreError, match=lacking) as caught:
+    with pytest.raises(StoreError, match=missing) as caught:
         open_store("s3://bucket/x")
     assert "never-shown" not in str(caught.value)
 
 
 @pytest.mark.parametrize("endpoint", ["127.0.0.1:9000", "ftp://x", "http://"])
-def test_an_endpoint_without_scheme_is_refused(monkeypatch, endpoint):
+def test_an_endpoint_without_scheme_is_rejected(monkeypatch, endpoint):
     for name, value in _SERVER.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("MAMMO_S3_ENDPOINT", endpoint)
@@ -87,7 +87,7 @@ def test_an_endpoint_without_scheme_is_refused(monkeypatch, endpoint):
         open_store("s3://bucket/x")
 
 
-def test_a_model_uri_is_a_store_and_a_key():
+def test_a_model_uri_is_split_into_store_and_key():
     assert split_model_uri("s3://b/models/x/models/y/3/") == ("s3://b/models/x", "models/y/3")
     assert split_model_uri("file:///s/models/y") == ("file:///s", "models/y")
     with pytest.raises(StoreError):

@@ -1,4 +1,4 @@
-"""What every store does, in a folder and on an S3 server."""
+"""The protocol of a store, in a folder and on an S3 server."""
 
 import hashlib
 import threading
@@ -11,7 +11,7 @@ from mammo_core.errors import StoreError
 from mammo_core.store import open_store
 
 
-def test_bytes_come_back_and_are_replaced(store):
+def test_bytes_are_read_back_and_replaced(store):
     store.write("a/b", b"one")
     store.write("a/b", b"two")
     assert store.read("a/b") == b"two"
@@ -19,26 +19,26 @@ def test_bytes_come_back_and_are_replaced(store):
     assert store.exists("a/b") and not store.exists("a") and not store.exists("a/c")
 
 
-def test_empty_bytes_are_bytes(store):
+def test_a_key_may_have_no_bytes(store):
     store.write("empty", b"")
     assert store.read("empty") == b"" and store.exists("empty")
 
 
 @pytest.mark.parametrize("work", ["read", "fetch"])
 @pytest.mark.parametrize("key", ["nothing", "a", "a/b/c"])
-def test_a_missing_key_is_told_by_name(store, work, key):
+def test_a_missing_key_is_named(store, work, key):
     store.write("a/b", b"here")
     with pytest.raises(StoreError, match=f"has no '{key}'"):
         getattr(store, work)(key)
 
 
-def test_a_store_that_nobody_wrote_to_is_empty(store):
+def test_a_new_store_is_empty(store):
     assert not store.exists("a") and list(store.list("")) == []
     store.delete("a")
 
 
 @pytest.mark.s3
-def test_a_bucket_that_is_not_there_is_empty_and_made_by_the_first_write(s3_environment):
+def test_a_missing_bucket_is_empty_and_created_by_the_first_write(s3_environment):
     store = open_store("s3://mammo-tests-new/runs")
     assert not store.exists("a") and list(store.list("")) == []
     store.delete("a")
@@ -49,7 +49,7 @@ def test_a_bucket_that_is_not_there_is_empty_and_made_by_the_first_write(s3_envi
 
 
 @pytest.mark.s3
-def test_the_bucket_is_made_once_by_many(s3_environment):
+def test_the_bucket_is_created_once_by_many_writers(s3_environment):
     def write(number):
         open_store("s3://mammo-tests-many").write(f"{number}", b"x")
 
@@ -58,7 +58,7 @@ def test_the_bucket_is_made_once_by_many(s3_environment):
     assert list(open_store("s3://mammo-tests-many").list("")) == [str(n) for n in range(8)]
 
 
-def test_a_list_is_of_a_folder_and_sorted(store):
+def test_a_listing_is_of_one_folder_and_sorted(store):
     for key in ("ab/x", "a/z", "a/b/y", "a-b/x", "a/.hidden/x", "a/.x", "a.json"):
         store.write(key, b"")
     assert list(store.list("a")) == list(store.list("a/")) == ["a/b/y", "a/z"]
@@ -67,7 +67,7 @@ def test_a_list_is_of_a_folder_and_sorted(store):
     assert list(store.list("a/z")) == [] and list(store.list("none/")) == []
 
 
-def test_deleting_takes_only_that_key(store):
+def test_deleting_removes_only_that_key(store):
     store.write("a/b", b"1")
     store.write("a/c", b"2")
     store.delete("a/b")
@@ -80,18 +80,18 @@ def test_deleting_takes_only_that_key(store):
     "key", ["", "/a", "a/", "a//b", "../a", "a/../b", "./a", "a/.", "a\\b", "a\0b"]
 )
 @pytest.mark.parametrize("work", ["read", "exists", "fetch", "delete"])
-def test_a_key_that_leaves_the_store_is_refused(file_store, work, key):
+def test_a_key_outside_the_store_is_rejected(file_store, work, key):
     with pytest.raises(StoreError, match="key cannot be used"):
         getattr(file_store, work)(key)
 
 
-def test_both_kinds_refuse_to_write_outside(store):
+def test_both_kinds_of_store_reject_keys_outside(store):
     for work in (lambda: store.write("../a", b""), lambda: list(store.list("../a"))):
         with pytest.raises(StoreError, match="key cannot be used"):
             work()
 
 
-def test_odd_names_are_keys(store):
+def test_unusual_names_are_keys(store):
     names = ["with space", "50%", "a+b=c&d", "ünïcode", "a#b?c", "~x"]
     for name in names:
         store.write(f"odd/{name}/x", name.encode())
@@ -101,7 +101,7 @@ def test_odd_names_are_keys(store):
         assert store.fetch(f"odd/{name}/x").read_bytes() == name.encode()
 
 
-def test_a_conditional_write_needs_what_was_there(store):
+def test_a_conditional_write_needs_the_previous_bytes(store):
     assert not store.write_if("k", b"new", b"old")
     assert store.write_if("k", b"1", None)
     assert not store.write_if("k", b"2", None)
@@ -111,15 +111,15 @@ def test_a_conditional_write_needs_what_was_there(store):
 
 
 @pytest.mark.parametrize("previous", [None, b"start"])
-def test_of_many_conditional_writes_one_wins(store, previous):
+def test_one_of_many_conditional_writes_wins(store, previous):
     if previous is not None:
         store.write("k", previous)
     ready = threading.Barrier(6)
 
     def race(number):
-        mine = open_store(store.uri)
+        connection = open_store(store.uri)
         ready.wait()
-        return mine.write_if("k", str(number).encode(), previous)
+        return connection.write_if("k", str(number).encode(), previous)
 
     with ThreadPoolExecutor(6) as pool:
         won = list(pool.map(race, range(6)))
@@ -127,15 +127,15 @@ def test_of_many_conditional_writes_one_wins(store, previous):
     assert store.read("k") == str(won.index(True)).encode()
 
 
-def test_a_reader_sees_old_or_new_and_nothing_between(store):
+def test_a_reader_gets_old_or_new_bytes_and_nothing_between(store):
     old, new = b"o" * 300_000, b"n" * 200_000
     store.write("k", old)
-    seen, stop = set(), threading.Event()
+    contents, stop = set(), threading.Event()
 
     def read():
-        mine = open_store(store.uri)
+        connection = open_store(store.uri)
         while not stop.is_set():
-            seen.add(mine.read("k"))
+            contents.add(connection.read("k"))
 
     reader = threading.Thread(target=read)
     reader.start()
@@ -143,10 +143,10 @@ def test_a_reader_sees_old_or_new_and_nothing_between(store):
         store.write("k", new if number % 2 == 0 else old)
     stop.set()
     reader.join()
-    assert seen <= {old, new}
+    assert contents <= {old, new}
 
 
-def test_a_large_file_comes_back(store, tmp_path):
+def test_a_large_file_is_read_back(store, tmp_path):
     # Above the 5 MiB parts of minio's client: several parts on S3.
     path = tmp_path / "large"
     path.write_bytes(hashlib.shake_256(b"mammo").digest(17 * 2**20))
@@ -156,19 +156,19 @@ def test_a_large_file_comes_back(store, tmp_path):
     assert store.read("again/large") == path.read_bytes()
 
 
-def test_a_file_that_is_not_there_is_told(store, tmp_path):
+def test_a_missing_local_file_is_an_error(store, tmp_path):
     with pytest.raises(StoreError, match="No such file"):
         store.put_file("k", tmp_path / "absent")
     assert list(store.list("")) == []
 
 
-def test_the_uri_leads_back(store):
+def test_the_uri_opens_the_same_store(store):
     store.write("a", b"1")
     again = open_store(store.uri)
     assert again.uri == store.uri and again.read("a") == b"1"
 
 
-def test_a_fetched_file_follows_the_key(store):
+def test_a_fetched_file_has_the_current_bytes(store):
     store.write("k", b"one")
     assert store.fetch("k").read_bytes() == b"one"
     store.write("k", b"two")

@@ -1,4 +1,4 @@
-"""Trees into stores: whole, once, and told when not."""
+"""Uploading folders to stores."""
 
 import hashlib
 import json
@@ -16,18 +16,18 @@ from mammo_core.store.upload import upload
 @pytest.fixture
 def files(tmp_path):
     root = tmp_path / "in"
-    made = {}
+    paths = {}
     # 6 MiB: more than one part of a multipart upload.
     for name, data in {"a/b.dcm": b"x" * 6 * 2**20, "a/empty": b"", "c d/ü.png": b"png"}.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-        made[name] = path
+        paths[name] = path
     (root / ".DS_Store").write_text("hidden")
-    return made
+    return paths
 
 
-def test_entries_tell_size_version_and_digest(store):
+def test_entries_have_size_version_and_digest(store):
     assert store.entry("a/b") is None and list(store.entries("")) == []
     store.write("a/b", b"one")
     store.write("c", b"")
@@ -39,49 +39,49 @@ def test_entries_tell_size_version_and_digest(store):
     assert store.entry("a/b").version != first.version
 
 
-def test_sent_once_and_again_when_changed(store, files):
-    done = upload(store, files, read_back=True)
-    assert (done.sent, done.present, done.faults) == (3, 0, {})
-    assert done.sent_bytes == sum(path.stat().st_size for path in files.values())
+def test_a_file_is_sent_once_and_again_when_it_changed(store, files):
+    result = upload(store, files, read_back=True)
+    assert (result.sent, result.unchanged, result.faults) == (3, 0, {})
+    assert result.sent_bytes == sum(path.stat().st_size for path in files.values())
     assert {name: store.read(name) for name in files} == {
         name: path.read_bytes() for name, path in files.items()
     }
     versions = {entry.key: entry.version for entry in store.entries("")}
-    assert upload(store, files).present == 3
+    assert upload(store, files).unchanged == 3
     assert {entry.key: entry.version for entry in store.entries("")} == versions
     files["c d/ü.png"].write_bytes(b"gnp")  # as long as before
     store.delete("a/empty")
-    done = upload(store, files)
-    assert (done.sent, done.present) == (2, 1)
+    result = upload(store, files)
+    assert (result.sent, result.unchanged) == (2, 1)
     assert store.read("c d/ü.png") == b"gnp"
 
 
-def test_one_fault_does_not_keep_the_others(store, files, tmp_path):
+def test_a_fault_does_not_stop_the_other_files(store, files, tmp_path):
     advanced = []
-    done = upload(
+    result = upload(
         store, {**files, "gone": tmp_path / "gone"}, threads=1, advance=lambda: advanced.append(1)
     )
-    assert done.sent == 3 and list(done.faults) == ["gone"]
-    assert "No such file" in done.faults["gone"] and str(tmp_path) not in done.faults["gone"]
+    assert result.sent == 3 and list(result.faults) == ["gone"]
+    assert "No such file" in result.faults["gone"] and str(tmp_path) not in result.faults["gone"]
     assert len(advanced) == 4
 
 
-def test_many_faults_end_it(store, tmp_path):
-    done = upload(store, {f"{number}": tmp_path / "gone" for number in range(50)}, threads=4)
-    assert 20 <= len(done.faults) <= 24
-    assert len(done.faults) + done.untried == 50
+def test_many_faults_end_the_upload(store, tmp_path):
+    result = upload(store, {f"{number}": tmp_path / "gone" for number in range(50)}, threads=4)
+    assert 20 <= len(result.faults) <= 24
+    assert len(result.faults) + result.untried == 50
 
 
-def test_what_arrives_otherwise_is_a_fault(files, tmp_path):
+def test_a_file_that_arrives_damaged_is_a_fault(files, tmp_path):
     class Lossy(FileStore):
         """A disk that loses the last byte."""
 
         def put_file(self, key, path):
             self.write(key, path.read_bytes()[:-1])
 
-    done = upload(Lossy(tmp_path / "out"), files)
-    assert set(done.faults) == {"a/b.dcm", "c d/ü.png"}
-    assert all("not in" in why and "as it was sent" in why for why in done.faults.values())
+    result = upload(Lossy(tmp_path / "out"), files)
+    assert set(result.faults) == {"a/b.dcm", "c d/ü.png"}
+    assert all("as it was sent" in reason for reason in result.faults.values())
 
 
 def test_put_and_ls(store, files, tmp_path):
@@ -90,7 +90,7 @@ def test_put_and_ls(store, files, tmp_path):
     assert first.exit_code == 0, first.output
     assert "3 files sent (6.3 MB" in first.stdout and "files/s" in first.stdout
     again = CliRunner().invoke(app, ["put", str(tmp_path / "in"), uri])
-    assert "0 files sent" in again.stdout and "3 there already" in again.stdout
+    assert "0 files sent" in again.stdout and "3 unchanged" in again.stdout
     listed = CliRunner().invoke(app, ["ls", uri, "--json"]).stdout
     assert [json.loads(line) for line in listed.splitlines()] == [
         {"key": "a/b.dcm", "size": 6 * 2**20},
@@ -101,11 +101,11 @@ def test_put_and_ls(store, files, tmp_path):
     assert open_store(uri).read("c d/ü.png") == b"png"
 
 
-def test_a_failure_is_told_and_is_exit_code_1(files, tmp_path):
+def test_a_failure_is_reported_with_exit_code_1(files, tmp_path):
     (tmp_path / "out" / "a").mkdir(parents=True)
-    (tmp_path / "out" / "c d").write_text("a file where a folder has to be")
-    told = CliRunner().invoke(app, ["put", str(tmp_path / "in"), str(tmp_path / "out")])
-    assert isinstance(told.exception, StoreError) and told.exception.exit_code == 1
-    assert "1 of 3 files could not be stored" in str(told.exception)
-    assert "failed: c d/ü.png" in told.stderr
+    (tmp_path / "out" / "c d").write_text("a file instead of a folder")
+    result = CliRunner().invoke(app, ["put", str(tmp_path / "in"), str(tmp_path / "out")])
+    assert isinstance(result.exception, StoreError) and result.exception.exit_code == 1
+    assert "1 of 3 files could not be stored" in str(result.exception)
+    assert "failed: c d/ü.png" in result.stderr
     assert (tmp_path / "out" / "a" / "b.dcm").exists()

@@ -1,4 +1,4 @@
-"""A proxy in front of a real S3 server that spoils every n-th request."""
+"""A proxy in front of a real S3 server that makes every n-th request fail."""
 
 import http.client
 import threading
@@ -13,71 +13,72 @@ _BUSY = b'<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>busy</Messag
 
 
 class FaultyProxy(ThreadingHTTPServer):
-    """Passes requests on, and spoils every n-th of them that can be spoilt so.
+    """Forwards requests, and injects one kind of fault into every n-th that can have it.
 
-    `fail`: 503, unseen by the server. `lost`: done by the server, but the connection ends
-    without an answer. `slow`: seconds pass before the answer. `truncated`: half the body, then
-    the end of the connection. `flipped`: one byte of the body is another. `down`: all fail.
+    `fail`: 503, and the server never gets the request. `lost`: the server does it, but the
+    connection ends without an answer. `slow`: the answer is late. `truncated`: half the body, then
+    the end of the connection. `flipped`: one byte of the body is changed. `down`: all fail.
     """
 
     daemon_threads = True
 
     def __init__(self, server: str, fault: str, every: int = 20) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.place = urlsplit(server).netloc
+        self.upstream = urlsplit(server).netloc
         self.fault, self.every = fault, every
-        self.done: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
         self.lock = threading.Lock()
 
     @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def spoils(self, able: bool) -> bool:
+    def next_is_faulty(self, eligible: bool) -> bool:
+        """Count a request; returns whether it gets the fault."""
         with self.lock:
-            self.done["requests"] += 1
-            if not able:
+            self.counts["requests"] += 1
+            if not eligible:
                 return False
-            self.done["able"] += 1
-            spoilt = self.fault == "down" or self.done["able"] % self.every == 0
-            self.done["spoilt"] += spoilt
-            return spoilt
+            self.counts["eligible"] += 1
+            faulty = self.fault == "down" or self.counts["eligible"] % self.every == 0
+            self.counts["faulty"] += faulty
+            return faulty
 
     def handle_error(self, *_: object) -> None:
-        """Clients that hang up are what this is about."""
+        """Clients that hang up are expected."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: FaultyProxy
 
-    def _pass(self) -> None:
+    def _forward(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         fault = self.server.fault
         reading = self.command == "GET" and "?" not in self.path
-        spoilt = self.server.spoils(fault not in ("truncated", "flipped") or reading)
-        if spoilt and fault in ("fail", "down"):
+        faulty = self.server.next_is_faulty(fault not in ("truncated", "flipped") or reading)
+        if faulty and fault in ("fail", "down"):
             self._answer(503, [("Content-Type", "application/xml")], _BUSY)
             return
-        upstream = http.client.HTTPConnection(self.server.place, timeout=60)
+        upstream = http.client.HTTPConnection(self.server.upstream, timeout=60)
         upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():  # the host too: it is signed
             if name.lower() != "expect":
                 upstream.putheader(name, value)
         upstream.endheaders(body)
-        found = upstream.getresponse()
-        data = found.read()
+        response = upstream.getresponse()
+        data = response.read()
         upstream.close()
-        if spoilt and fault == "slow":
+        if faulty and fault == "slow":
             time.sleep(1.0)
-        if spoilt and fault == "lost":
+        if faulty and fault == "lost":
             self.close_connection = True
             self.connection.close()
             return
-        told = [item for item in found.getheaders() if item[0].lower() != "transfer-encoding"]
-        if spoilt and fault == "flipped" and data:
+        headers = [item for item in response.getheaders() if item[0].lower() != "transfer-encoding"]
+        if faulty and fault == "flipped" and data:
             data = bytes([data[0] ^ 1]) + data[1:]
-        self._answer(found.status, told, data, cut=spoilt and fault == "truncated")
+        self._answer(response.status, headers, data, cut=faulty and fault == "truncated")
 
     def _answer(
         self, status: int, headers: list[tuple[str, str]], data: bytes, cut: bool = False
@@ -94,7 +95,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             self.close_connection = True
 
-    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _pass
+    # The names that http.server calls.
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _forward  # noqa: N815
 
     def log_message(self, *_: object) -> None:
         """Nothing: thousands of requests."""

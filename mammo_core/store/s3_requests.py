@@ -1,0 +1,145 @@
+"""Requests to an S3 server: which faults are retried, and the errors of the others."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+import urllib3
+from minio.error import InvalidResponseError, S3Error, ServerError
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_after_delay,
+    stop_all,
+    wait_exponential_jitter,
+)
+
+from mammo_core.errors import StoreError
+from mammo_core.store.base import DamagedError
+from mammo_core.store.file import DISK_FULL
+
+_Result = TypeVar("_Result")
+
+#: How long faults are retried (seconds).
+RETRY_S = 10.0
+#: How often bytes that arrived damaged are requested again.
+_DAMAGED_RETRIES = 2
+#: Codes of a bucket or object that does not exist.
+ABSENT = ("NoSuchKey", "NoSuchObject", "NoSuchBucket")
+# A multipart upload is gone when it was completed and only the answer was lost.
+_BUSY = ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "NoSuchUpload")
+
+
+class S3Requests:
+    """Sends the requests of one store and converts their faults.
+
+    Args:
+        uri: Of the store, for messages.
+        endpoint: Of the server, for messages.
+        secret_key: Never part of a message.
+        create_bucket: Called when the bucket is missing at a write.
+    """
+
+    def __init__(
+        self, uri: str, endpoint: str, secret_key: str, create_bucket: Callable[[], None]
+    ) -> None:
+        self._uri = uri
+        self._endpoint = endpoint
+        self._secret_key = secret_key
+        self._create_bucket = create_bucket
+
+    def send(self, verb: str, key: str, request: Callable[[], _Result]) -> _Result:
+        """Make a request and return its result; transient faults are retried.
+
+        Args:
+            verb: What it does (`read`, `write` …), for messages.
+            key: The key concerned.
+            request: Calls the client; may be called several times.
+
+        Raises:
+            StoreError: The request failed for good.
+        """
+        try:
+            return Retrying(
+                # Both: a server that restarts is waited for, an absent one is reported soon.
+                stop=stop_all(stop_after_attempt(3), stop_after_delay(RETRY_S)),
+                wait=wait_exponential_jitter(initial=0.2, max=3, jitter=0.2),
+                retry=retry_if_exception(is_transient),
+                reraise=True,
+            )(lambda: self._try_once(verb, request))
+        except StoreError:
+            raise
+        except Exception as error:
+            raise self._as_store_error(verb, key, error) from error
+
+    def missing_error(self, key: str, received: str = "none of that name") -> StoreError:
+        """Return the error of a key that the store does not have."""
+        return StoreError(
+            f"The store {self._uri} has no {key!r}",
+            expected="a key that was written before",
+            received=received,
+        )
+
+    def _try_once(self, verb: str, request: Callable[[], _Result]) -> _Result:
+        try:
+            return _read_again_if_damaged(request)
+        except Exception as error:
+            if verb != "write" or error_code(error)[0] != "NoSuchBucket":
+                raise
+        self._create_bucket()
+        return _read_again_if_damaged(request)
+
+    def _as_store_error(self, verb: str, key: str, error: Exception) -> StoreError:
+        problem = f"Cannot {verb} {key!r} in the store {self._uri}"
+        if isinstance(error, OSError) and (error.filename or error.errno in DISK_FULL):
+            # A local disk, not the server.
+            full = error.errno in DISK_FULL
+            return StoreError(
+                problem,
+                expected="space on the disk" if full else "a disk that can be read",
+                received=error.strerror or str(error),
+            )
+        if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason is not None:
+            error = error.reason
+        code, _ = error_code(error)
+        if code in ABSENT:
+            if code == "NoSuchBucket":
+                return self.missing_error(key, received="no such bucket")
+            return self.missing_error(key)
+        text = f"{code or type(error).__name__}: {getattr(error, 'message', None) or error}"
+        return StoreError(
+            problem,
+            expected=f"an S3 server that answers at {self._endpoint}, and the right to {verb}",
+            received=text.replace(self._secret_key, "…"),
+        )
+
+
+def _read_again_if_damaged(request: Callable[[], _Result]) -> _Result:
+    for _ in range(_DAMAGED_RETRIES):
+        with suppress(DamagedError):  # perhaps damaged on the way
+            return request()
+    return request()
+
+
+def error_code(error: BaseException) -> tuple[str, int]:
+    """Return the S3 error code and HTTP status of a fault of either client; ("", 0) for others."""
+    if isinstance(error, S3Error):
+        return str(error.code), int(getattr(error.response, "status", 0) or 0)
+    response = getattr(error, "response", None)
+    if isinstance(response, dict):  # botocore's ClientError
+        code = response.get("Error", {}).get("Code", "")
+        return str(code), int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    return "", 0
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same request may succeed when it is sent again."""
+    code, status = error_code(error)
+    if code:
+        return code in _BUSY or status >= 500
+    if isinstance(error, (urllib3.exceptions.HTTPError, ServerError, InvalidResponseError)):
+        return True
+    # Recognized by name: botocore is imported by store.conditional only.
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return not names.isdisjoint(("HTTPClientError", "ConnectionError"))
