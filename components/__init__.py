@@ -2,7 +2,7 @@
 
 from components.combine.component import combine
 from components.convert.component import convert
-from components.convert_shard.component import convert_shard
+from components.convert_partition.component import convert_partition
 from components.evaluate.component import evaluate
 from components.find_new.component import find_new
 from components.gate.component import gate
@@ -11,7 +11,7 @@ from components.publish_features.component import publish_features
 from components.push.component import push
 from components.regions.component import regions
 from components.sample.component import sample
-from components.sample_shard.component import sample_shard
+from components.sample_partition.component import sample_partition
 from components.score.component import score
 from components.start_from.component import start_from
 from components.summarize.component import summarize
@@ -22,7 +22,7 @@ from components.validate_data.component import validate_data
 __all__ = [
     "combine",
     "convert",
-    "convert_shard",
+    "convert_partition",
     "evaluate",
     "find_new",
     "gate",
@@ -31,7 +31,7 @@ __all__ = [
     "push",
     "regions",
     "sample",
-    "sample_shard",
+    "sample_partition",
     "score",
     "start_from",
     "summarize",

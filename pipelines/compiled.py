@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
+from components.container_images import DATA_IMAGE, TRAIN_IMAGE
 from mammo_core.errors import RecipeError
-from pipelines.platform import DATA_IMAGE, TRAIN_IMAGE
 
 #: The pipelines by name; each is a module with a function `build`.
 PIPELINES = ("train", "retrain", "transfer", "score")

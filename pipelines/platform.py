@@ -5,10 +5,6 @@ from typing import Any
 
 from kfp import dsl, kubernetes
 
-#: Stand in the compiled pipelines until `compile`, `upload` or `run` puts a git sha or digest in.
-DATA_IMAGE = "mammo-pipelines/data:unset"
-TRAIN_IMAGE = "mammo-pipelines/train:unset"
-
 #: Secrets with the endpoint and the credentials of the object store, one for each role.
 DATA_SECRET = "mammo-s3-data"
 TRAIN_SECRET = "mammo-s3-train"
@@ -67,11 +63,11 @@ class StepPlatform:
 _STEPS = {
     "index": StepPlatform(),
     "find-new": StepPlatform(memory_limit="2G", hours=1),
-    "convert-shard": StepPlatform(memory_limit="6G", hours=24),
+    "convert-partition": StepPlatform(memory_limit="6G", hours=24),
     "convert": StepPlatform(memory_limit="6G", hours=24),
     "publish-features": StepPlatform(hours=2),
     "validate-data": StepPlatform(memory_limit="2G", hours=1),
-    "sample-shard": StepPlatform(memory_limit="6G", hours=24),
+    "sample-partition": StepPlatform(memory_limit="6G", hours=24),
     "sample": StepPlatform(memory_limit="6G", hours=24),
     "start-from": StepPlatform("train", memory="2G", hours=1),
     "train-patch": StepPlatform("train", memory="2G", memory_limit="32G", hours=72, gpu=True),
@@ -94,7 +90,7 @@ def run_limits() -> dsl.PipelineConfig:
 
 
 @dataclass(frozen=True)
-class Placement:
+class NodePlacement:
     """Where the steps with a GPU run; each value a parameter of the pipeline.
 
     Attributes:
@@ -121,7 +117,7 @@ class Placement:
 def on_platform(
     task: dsl.PipelineTask,
     display_name: str,
-    placement: Placement | None = None,
+    placement: NodePlacement | None = None,
     role: str | None = None,
 ) -> dsl.PipelineTask:
     """Give a task its name, resources, secrets, limits and retries, and turn KFP's cache off.

@@ -3,7 +3,7 @@
 from kfp import dsl
 
 import components as steps
-from pipelines.platform import Placement, on_platform, run_limits
+from pipelines.platform import NodePlacement, on_platform, run_limits
 from pipelines.training_path import run_identity
 
 
@@ -44,7 +44,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
             run_id: Name of the run in the store; empty - KFP's own id.
         """
         identity = run_identity(store, run_id)
-        placement = Placement(gpu_type, gpu_count, node_selector, tolerations)
+        placement = NodePlacement(gpu_type, gpu_count, node_selector, tolerations)
         finish = on_platform(
             # The record lies where the scores lie: there the data role may not write.
             steps.summarize(**identity, recipe=""),

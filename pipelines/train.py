@@ -3,7 +3,7 @@
 from kfp import dsl
 
 import components as steps
-from pipelines.platform import Placement, on_platform, run_limits
+from pipelines.platform import NodePlacement, on_platform, run_limits
 from pipelines.training_path import Run, make_data, release, run_identity, train_networks
 
 
@@ -25,7 +25,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
         store: str = "s3://mammo",
         source: str = "",
         settings: list = [],  # noqa: B006 (KFP wants a plain default)
-        shards: int = 1,
+        partitions: int = 1,
         regions: bool = False,
         gpu_count: str = "0",
         gpu_type: str = "nvidia.com/gpu",
@@ -41,7 +41,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
             store: URI of the object store, s3://bucket/prefix.
             source: URI of the mammograms, s3://bucket/prefix; empty - the recipe's.
             settings: Overrides of the recipe, for instance ["gate.min_auc=0.75"].
-            shards: Parts that are converted and sampled by pods of their own.
+            partitions: How many pods divide conversion and sampling between them.
             regions: Also fit the second stage, a forest over regions of the heatmaps.
             gpu_count: GPUs of each training step; 0 - train on the CPU.
             gpu_type: Resource name of the GPUs.
@@ -50,7 +50,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
             run_id: Name of the run in the store; empty - KFP's own id.
         """
         identity = run_identity(store, run_id)
-        placement = Placement(gpu_type, gpu_count, node_selector, tolerations)
+        placement = NodePlacement(gpu_type, gpu_count, node_selector, tolerations)
         finish = on_platform(steps.summarize(**identity, recipe=recipe), "Summary")
         with dsl.ExitHandler(finish, name="run"):
             index = on_platform(
@@ -59,7 +59,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
                     recipe=recipe,
                     source=source,
                     settings=settings,
-                    shards=shards,
+                    partitions=partitions,
                 ),
                 "Index",
             )

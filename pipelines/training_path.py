@@ -6,7 +6,7 @@ from typing import Any
 from kfp import dsl
 
 import components as steps
-from pipelines.platform import Placement, on_platform
+from pipelines.platform import NodePlacement, on_platform
 
 
 def run_identity(store: Any, run_id: Any) -> dict[str, Any]:
@@ -87,13 +87,16 @@ def make_data(run: Run, index: dsl.PipelineTask, parallelism: int) -> Data:
     """
     tables = index.outputs["tables"]
     with dsl.ParallelFor(
-        items=index.outputs["parts"], name="convert-parts", parallelism=parallelism
-    ) as shard:
+        items=index.outputs["partitions"], name="convert-partitions", parallelism=parallelism
+    ) as partition:
         part = on_platform(
-            steps.convert_shard(**run.arguments, shard=shard, tables=tables), "Convert part"
+            steps.convert_partition(**run.arguments, partition=partition, tables=tables),
+            "Convert partition",
         )
     images = on_platform(
-        steps.convert(**run.arguments, tables=tables, parts=dsl.Collected(part.outputs["Output"])),
+        steps.convert(
+            **run.arguments, tables=tables, partitions=dsl.Collected(part.outputs["Output"])
+        ),
         "Convert",
     ).outputs["images"]
     frame = on_platform(
@@ -103,19 +106,22 @@ def make_data(run: Run, index: dsl.PipelineTask, parallelism: int) -> Data:
         steps.validate_data(**run.arguments, images=images, frame=frame), "Validate data"
     )
     with dsl.ParallelFor(
-        items=index.outputs["parts"], name="sample-parts", parallelism=parallelism
-    ) as shard:
+        items=index.outputs["partitions"], name="sample-partitions", parallelism=parallelism
+    ) as partition:
         part = on_platform(
-            steps.sample_shard(**run.arguments, shard=shard, images=images), "Sample part"
+            steps.sample_partition(**run.arguments, partition=partition, images=images),
+            "Sample partition",
         )
     patches = on_platform(
-        steps.sample(**run.arguments, images=images, parts=dsl.Collected(part.outputs["Output"])),
+        steps.sample(
+            **run.arguments, images=images, partitions=dsl.Collected(part.outputs["Output"])
+        ),
         "Sample patches",
     ).outputs["patches"]
     return Data(images, frame, patches, validated)
 
 
-def train_networks(run: Run, data: Data, placement: Placement, parallelism: int) -> Classifiers:
+def train_networks(run: Run, data: Data, placement: NodePlacement, parallelism: int) -> Classifiers:
     """Train a patch classifier and from it a whole-image classifier, for each network.
 
     Args:
@@ -161,7 +167,7 @@ def train_networks(run: Run, data: Data, placement: Placement, parallelism: int)
     return Classifiers(combined.outputs["patch_training"], combined.outputs["image_training"])
 
 
-def train_on(run: Run, data: Data, placement: Placement) -> Classifiers:
+def train_on(run: Run, data: Data, placement: NodePlacement) -> Classifiers:
     """Train on from the package that the recipe starts from.
 
     Args:
@@ -184,7 +190,7 @@ def train_on(run: Run, data: Data, placement: Placement) -> Classifiers:
     return Classifiers(patch, image.output)
 
 
-def release(run: Run, data: Data, classifiers: Classifiers, placement: Placement) -> None:
+def release(run: Run, data: Data, classifiers: Classifiers, placement: NodePlacement) -> None:
     """Evaluate, gate against the champion, and push when the gate lets the model through.
 
     Args:

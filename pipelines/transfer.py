@@ -3,7 +3,7 @@
 from kfp import dsl
 
 import components as steps
-from pipelines.platform import Placement, on_platform, run_limits
+from pipelines.platform import NodePlacement, on_platform, run_limits
 from pipelines.training_path import Run, make_data, release, run_identity, train_on
 
 
@@ -27,7 +27,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
         store: str = "s3://mammo",
         source: str = "",
         settings: list = [],  # noqa: B006 (KFP wants a plain default)
-        shards: int = 1,
+        partitions: int = 1,
         gpu_count: str = "0",
         gpu_type: str = "nvidia.com/gpu",
         node_selector: dict = {},  # noqa: B006
@@ -43,7 +43,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
             store: URI of the object store, s3://bucket/prefix.
             source: URI of the mammograms, s3://bucket/prefix; empty - the recipe's.
             settings: Overrides of the recipe, for instance ["gate.min_auc=0.75"].
-            shards: Parts that are converted and sampled by pods of their own.
+            partitions: How many pods divide conversion and sampling between them.
             gpu_count: GPUs of each training step; 0 - train on the CPU.
             gpu_type: Resource name of the GPUs.
             node_selector: Labels of the nodes that train, for instance {"pool" - "gpu"} as JSON.
@@ -51,7 +51,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
             run_id: Name of the run in the store; empty - KFP's own id.
         """
         identity = run_identity(store, run_id)
-        placement = Placement(gpu_type, gpu_count, node_selector, tolerations)
+        placement = NodePlacement(gpu_type, gpu_count, node_selector, tolerations)
         finish = on_platform(steps.summarize(**identity, recipe=recipe), "Summary")
         with dsl.ExitHandler(finish, name="run"):
             index = on_platform(
@@ -60,7 +60,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
                     recipe=recipe,
                     source=source,
                     settings=settings,
-                    shards=shards,
+                    partitions=partitions,
                     start=start,
                 ),
                 "Index",

@@ -4,7 +4,7 @@ from typing import List  # noqa: UP035 (KFP reads this form of a list of artifac
 
 from kfp import dsl
 
-from pipelines.platform import TRAIN_IMAGE
+from components.container_images import TRAIN_IMAGE
 
 
 @dsl.component(base_image=TRAIN_IMAGE, install_kfp_package=False)

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from pipelines.platform import DATA_IMAGE
+from components.container_images import DATA_IMAGE
 
 
 @dsl.component(base_image=DATA_IMAGE, install_kfp_package=False)
@@ -14,7 +14,7 @@ def convert(
     recipe_digest: str,
     tables: dsl.Input[dsl.Dataset],
     images: dsl.Output[dsl.Dataset],
-    parts: list = [],  # noqa: B006 (KFP wants a plain default)
+    partitions: list = [],  # noqa: B006 (KFP wants a plain default)
 ) -> None:
     """Convert the mammograms to image records (Beam).
 
@@ -26,7 +26,7 @@ def convert(
         recipe_digest: Digest of the run's recipe, from `index`.
         tables: Tables from `index`.
         images: The image dataset.
-        parts: The parts that were made beside each other; what is missing is made here.
+        partitions: The partitions that other pods have done; the rest is done here.
     """
     from mammo_core import steps
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from pipelines.platform import DATA_IMAGE
+from components.container_images import DATA_IMAGE
 
 
 @dsl.component(base_image=DATA_IMAGE, install_kfp_package=False)
@@ -17,9 +17,9 @@ def index(
     audit: dsl.Output[dsl.HTML],
     source: str = "",
     settings: list = [],  # noqa: B006 (KFP wants a plain default)
-    shards: int = 1,
+    partitions: int = 1,
     start: str = "",
-) -> NamedTuple("IndexOutputs", [("parts", list), ("recipe_digest", str)]):
+) -> NamedTuple("IndexOutputs", [("partitions", list), ("recipe_digest", str)]):
     """Begin a run: resolve its recipe; find and describe the mammograms of its source.
 
     Args:
@@ -31,11 +31,11 @@ def index(
         audit: What the source holds and what is odd, as one HTML page.
         source: URI of the mammograms instead of the recipe's.
         settings: Overrides of the recipe, each key.key=value.
-        shards: Into how many parts conversion and sampling are divided.
+        partitions: Into how many partitions conversion and sampling are divided.
         start: Model package to start from: a URI, or `champion`.
 
     Returns:
-        The parts of conversion and sampling, each i/n, and the digest of the run's recipe.
+        The partitions of conversion and sampling, each i/n, and the digest of the run's recipe.
     """
     from mammo_core import steps
 
@@ -46,7 +46,7 @@ def index(
         recipe=recipe,
         source=source,
         settings=settings,
-        shards=shards,
+        partitions=partitions,
         start=start,
     )
     tables.metadata.update(

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from pipelines.platform import DATA_IMAGE
+from components.container_images import DATA_IMAGE
 
 
 @dsl.component(base_image=DATA_IMAGE, install_kfp_package=False)
@@ -14,7 +14,7 @@ def sample(
     recipe_digest: str,
     images: dsl.Input[dsl.Dataset],
     patches: dsl.Output[dsl.Dataset],
-    parts: list = [],  # noqa: B006 (KFP wants a plain default)
+    partitions: list = [],  # noqa: B006 (KFP wants a plain default)
 ) -> None:
     """Cut the patches of the image records (Beam).
 
@@ -26,7 +26,7 @@ def sample(
         recipe_digest: Digest of the run's recipe, from `index`.
         images: The image dataset.
         patches: The patch dataset.
-        parts: The parts that were made beside each other; what is missing is made here.
+        partitions: The partitions that other pods have done; the rest is done here.
     """
     from mammo_core import steps
 

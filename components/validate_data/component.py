@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from pipelines.platform import DATA_IMAGE
+from components.container_images import DATA_IMAGE
 
 
 @dsl.component(base_image=DATA_IMAGE, install_kfp_package=False)

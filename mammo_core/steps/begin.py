@@ -19,18 +19,18 @@ from mammo_core.steps.base import (
 )
 from mammo_core.store import Store, open_store, require_conditional_writes
 
-_MOST_SHARDS = 1000
+_MAX_PARTITIONS = 1000
 
 
 class RunStart(NamedTuple):
     """What the later steps of a run need of its first one.
 
     Attributes:
-        parts: The parts of conversion and sampling, each `i/n`.
+        partitions: The partitions of conversion and sampling, each `i/n`.
         recipe_digest: Digest of the resolved recipe.
     """
 
-    parts: list[str]
+    partitions: list[str]
     recipe_digest: str
 
 
@@ -41,7 +41,7 @@ def begin(
     recipe: str,
     source: str = "",
     settings: Sequence[str] = (),
-    shards: int = 1,
+    partitions: int = 1,
     start: str = "",
     kfp_run_id: str = "",
 ) -> RunStart:
@@ -53,7 +53,7 @@ def begin(
         recipe: Name or URI of a recipe, or the recipe itself as a JSON object.
         source: URI of the mammograms instead of the recipe's.
         settings: Overrides of the recipe, `key.key=value`, applied in order.
-        shards: Into how many parts conversion and sampling are divided.
+        partitions: Into how many partitions conversion and sampling are divided.
         start: Model package that training starts from: a URI, or `champion`.
         kfp_run_id: KFP's id of the run.
     """
@@ -73,18 +73,18 @@ def begin(
             where = _champion(place, resolved) if start == "champion" else start
             told = f"image_training.start={json.dumps(where)}"
             resolved = load_recipe(recipe, [*overrides, told])
-        if not 1 <= shards <= _MOST_SHARDS:
+        if not 1 <= partitions <= _MAX_PARTITIONS:
             raise RecipeError(
-                "The number of shards cannot be used",
-                expected=f"1 to {_MOST_SHARDS}",
-                received=str(shards),
+                "The number of partitions is out of range",
+                expected=f"1 to {_MAX_PARTITIONS}",
+                received=str(partitions),
             )
         data = resolved.to_json().encode()
         place.write(f"runs/{id}/recipe.json", data)
     except MammoError as error:
         _tell(place, id, error, began)
         sys.exit(1)
-    return RunStart([f"{part}/{shards}" for part in range(shards)], recipe_digest(data))
+    return RunStart([f"{index}/{partitions}" for index in range(partitions)], recipe_digest(data))
 
 
 def members(

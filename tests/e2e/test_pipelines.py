@@ -130,7 +130,7 @@ def test_members_are_trained_beside_each_other_and_make_one_model(undisturbed, p
     path = tmp_path / "members.yaml"
     path.write_text(yaml.safe_dump(values))
     # The later of two options of one name holds.
-    done = pipeline.run(tmp_path, "--recipe", str(path), "--param", "shards=2")
+    done = pipeline.run(tmp_path, "--recipe", str(path), "--param", "partitions=2")
     assert done.code == 0, done.output
     states = done.summary["states"]
     assert {"train-image-one", "train-image-two", "convert-0-of-2", "combine"} <= set(states)

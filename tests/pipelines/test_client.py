@@ -151,13 +151,13 @@ def test_waiting_has_an_end(server, connect_to, text):
 
 
 def test_parameters_as_text():
-    told = ["shards=4", "recipe=phantom", 'settings=["a=1"]', 'gpu_count="2"', "x=a=b"]
+    told = ["partitions=4", "recipe=phantom", 'settings=["a=1"]', 'gpu_count="2"', "x=a=b"]
     assert parsed_parameters(told) == {
-        "shards": 4,
+        "partitions": 4,
         "recipe": "phantom",
         "settings": ["a=1"],
         "gpu_count": "2",
         "x": "a=b",
     }
     with pytest.raises(RecipeError, match="name=value"):
-        parsed_parameters(["shards"])
+        parsed_parameters(["partitions"])

@@ -3,6 +3,7 @@ import re
 import pytest
 import yaml
 
+from components import container_images
 from mammo_core.errors import RecipeError
 from pipelines import platform
 from pipelines.compiled import (
@@ -66,7 +67,7 @@ def test_every_task_runs_in_our_image_without_installing_anything(compiled, name
     spec, _ = _parts(compiled[name])
     for executor in spec["deploymentSpec"]["executors"].values():
         container = executor["container"]
-        assert container["image"] in (platform.DATA_IMAGE, platform.TRAIN_IMAGE)
+        assert container["image"] in (container_images.DATA_IMAGE, container_images.TRAIN_IMAGE)
         assert "pip install" not in " ".join(container["command"])
 
 

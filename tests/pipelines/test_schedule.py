@@ -86,7 +86,7 @@ def text(tmp_path_factory):
 
 def _schedule(**more):
     values = {"name": "weekly", "pipeline": "retrain", "cron": "0 3 * * 1"}
-    return Schedule.model_validate({**values, "parameters": {"shards": 2}, **more})
+    return Schedule.model_validate({**values, "parameters": {"partitions": 2}, **more})
 
 
 def test_creating_twice_makes_one(server, connect_to, text):
@@ -98,7 +98,7 @@ def test_creating_twice_makes_one(server, connect_to, text):
     assert run["trigger"]["cron_schedule"]["cron"] == "0 0 3 * * 1"
     assert run["no_catchup"] is True
     assert run["max_concurrency"] == "1"
-    assert run["runtime_config"]["parameters"] == {"shards": 2}
+    assert run["runtime_config"]["parameters"] == {"partitions": 2}
     (reference,) = {run["pipeline_version_reference"]["pipeline_version_id"]}
     assert server.versions[reference]["display_name"] == "abc1234"
     before = len(server.requests)
@@ -144,5 +144,5 @@ def test_a_parameter_that_the_pipeline_has_not(server, connect_to, text):
     client = connect_to(server)
     client.upload(text, "abc1234")
     with pytest.raises(RecipeError, match="no such parameter"):
-        Schedules(client).create(_schedule(parameters={"shard": 2}))
+        Schedules(client).create(_schedule(parameters={"partition": 2}))
     assert not server.recurring

@@ -22,9 +22,9 @@ def test_the_recipe_is_resolved_once_for_all_steps(place):
         recipe="phantom",
         source="s3://mammo-sources/phantom",
         settings=["gate.min_auc=0.5"],
-        shards=3,
+        partitions=3,
     )
-    assert started.parts == ["0/3", "1/3", "2/3"]
+    assert started.partitions == ["0/3", "1/3", "2/3"]
     record = place.read("runs/r1/recipe.json")
     assert started.recipe_digest == hashlib.sha256(record).hexdigest()
     resolved = recipe_of(place, "r1", "another name")
@@ -44,7 +44,7 @@ def test_a_recipe_may_be_the_parameter_itself(place):
     [
         ({"recipe": "nothing"}, "recipe cannot be found"),
         ({"settings": ["gate.auc=1"]}, "gate.auc"),
-        ({"shards": 0}, "1 to 1000"),
+        ({"partitions": 0}, "1 to 1000"),
         ({"start": "champion"}, "no model to go on from.*train"),
     ],
 )

@@ -1,22 +1,22 @@
-"""Component `sample-shard`."""
+"""Component `sample-partition`."""
 
 from kfp import dsl
 
-from pipelines.platform import DATA_IMAGE
+from components.container_images import DATA_IMAGE
 
 
 @dsl.component(base_image=DATA_IMAGE, install_kfp_package=False)
-def sample_shard(
+def sample_partition(
     store: str,
     run_id: str,
     kfp_run_id: str,
     recipe: str,
     recipe_digest: str,
-    shard: str,
+    partition: str,
     images: dsl.Input[dsl.Dataset],
-    part: dsl.Output[dsl.Artifact],
+    records: dsl.Output[dsl.Artifact],
 ) -> str:
-    """Cut the patches of one part of the images; `sample` puts the parts together.
+    """Cut the patches of one partition of the images; `sample` combines the partitions.
 
     Args:
         store: URI of the object store.
@@ -24,25 +24,25 @@ def sample_shard(
         kfp_run_id: KFP's id of the run.
         recipe: Name or URI of the recipe.
         recipe_digest: Digest of the run's recipe, from `index`.
-        shard: Which part, i/n.
+        partition: Which partition of the work, i/n.
         images: The image dataset.
-        part: What was made.
+        records: The records of the partition.
 
     Returns:
-        The part.
+        The partition.
     """
     from mammo_core import steps
 
-    part.metadata.update(
+    records.metadata.update(
         steps.sample(
             store=store,
             run_id=run_id,
             kfp_run_id=kfp_run_id,
             recipe=recipe,
             recipe_digest=recipe_digest,
-            partition=shard,
+            partition=partition,
             images=images.path,
-            out=part.path,
+            out=records.path,
         )
     )
-    return shard
+    return partition
