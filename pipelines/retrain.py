@@ -1,23 +1,23 @@
-"""The pipeline `retrain`: go on from the champion when enough is new."""
+"""The pipeline `retrain`: continue from the champion when there are enough new images."""
 
 from kfp import dsl
 
 import components as steps
 from pipelines.platform import NodePlacement, on_platform, run_limits
-from pipelines.training_path import Run, make_data, release, run_identity, train_on
+from pipelines.training_path import Run, continue_training, make_data, release, run_identity
 
 
 def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
     """Build the pipeline.
 
     Args:
-        parallelism: Parts that are converted or sampled at the same time.
+        parallelism: Number of partitions that are processed at the same time.
     """
 
     @dsl.pipeline(
         name="mammo-retrain",
         display_name="Mammo: retrain",
-        description="Train the champion on, when there are enough new mammograms, and gate "
+        description="Continue training the champion when there are enough new mammograms, and gate "
         "the result against it.",
         pipeline_config=run_limits(),
     )
@@ -25,7 +25,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
         recipe: str = "phantom",
         store: str = "s3://mammo",
         source: str = "",
-        settings: list = [],  # noqa: B006 (KFP wants a plain default)
+        settings: list = [],  # noqa: B006 (KFP needs a plain default)
         partitions: int = 1,
         gpu_count: str = "0",
         gpu_type: str = "nvidia.com/gpu",
@@ -33,20 +33,20 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
         tolerations: list = [],  # noqa: B006
         run_id: str = "",
     ) -> None:
-        """Find what is new since the champion's frame; with enough of it, train on and gate.
+        """Find the new images since the champion's frame; if there are enough, train and gate.
 
         Args:
             recipe: Name of a recipe in the image, or the URI of one in a store; its
-                retrain.min_new_images says what is enough.
+                retrain.min_new_images says how many are enough.
             store: URI of the object store, s3://bucket/prefix.
-            source: URI of the mammograms, s3://bucket/prefix; empty - the recipe's.
+            source: URI of the mammograms, s3://bucket/prefix; empty - the recipe's own.
             settings: Overrides of the recipe, for instance ["gate.min_auc=0.75"].
             partitions: How many pods divide conversion and sampling between them.
             gpu_count: GPUs of each training step; 0 - train on the CPU.
             gpu_type: Resource name of the GPUs.
             node_selector: Labels of the nodes that train, for instance {"pool" - "gpu"} as JSON.
             tolerations: Taints that training tolerates, a JSON list as in a pod.
-            run_id: Name of the run in the store; empty - KFP's own id.
+            run_id: Name of the run in the store; empty - the id from Kubeflow Pipelines.
         """
         identity = run_identity(store, run_id)
         placement = NodePlacement(gpu_type, gpu_count, node_selector, tolerations)
@@ -64,12 +64,12 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
                 "Index",
             )
             run = Run(identity, recipe, index.outputs["recipe_digest"])
-            found = on_platform(
+            news = on_platform(
                 steps.find_new(**run.arguments, tables=index.outputs["tables"]), "Find new images"
             )
-            with dsl.If(found.outputs["Output"] == True, name="enough"):  # noqa: E712
+            with dsl.If(news.outputs["Output"] == True, name="enough"):  # noqa: E712
                 data = make_data(run, index, parallelism)
-                classifiers = train_on(run, data, placement)
+                classifiers = continue_training(run, data, placement)
                 release(run, data, classifiers, placement)
 
     return retrain

@@ -11,7 +11,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
     """Build the pipeline.
 
     Args:
-        parallelism: Of no effect here; the other pipelines take it.
+        parallelism: Has no effect here; the other pipelines use it.
     """
 
     @dsl.pipeline(
@@ -26,7 +26,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
         store: str = "s3://mammo-scores",
         gpu_count: str = "0",
         gpu_type: str = "nvidia.com/gpu",
-        node_selector: dict = {},  # noqa: B006 (KFP wants a plain default)
+        node_selector: dict = {},  # noqa: B006 (KFP needs a plain default)
         tolerations: list = [],  # noqa: B006
         run_id: str = "",
     ) -> None:
@@ -41,7 +41,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
             gpu_type: Resource name of the GPUs.
             node_selector: Labels of the node, for instance {"pool" - "gpu"} as JSON.
             tolerations: Taints that are tolerated, a JSON list as in a pod.
-            run_id: Name of the run in the store; empty - KFP's own id.
+            run_id: Name of the run in the store; empty - the id from Kubeflow Pipelines.
         """
         identity = run_identity(store, run_id)
         placement = NodePlacement(gpu_type, gpu_count, node_selector, tolerations)

@@ -11,7 +11,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
     """Build the pipeline.
 
     Args:
-        parallelism: Parts, or networks of an ensemble, that are worked on at the same time.
+        parallelism: Number of partitions, or networks of an ensemble, processed at the same time.
     """
 
     @dsl.pipeline(
@@ -24,7 +24,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
         recipe: str = "phantom",
         store: str = "s3://mammo",
         source: str = "",
-        settings: list = [],  # noqa: B006 (KFP wants a plain default)
+        settings: list = [],  # noqa: B006 (KFP needs a plain default)
         partitions: int = 1,
         regions: bool = False,
         gpu_count: str = "0",
@@ -39,7 +39,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
             recipe: Name of a recipe in the image (phantom, cbis_ddsm_resnet50_s10, ...), or the
                 URI of one in a store.
             store: URI of the object store, s3://bucket/prefix.
-            source: URI of the mammograms, s3://bucket/prefix; empty - the recipe's.
+            source: URI of the mammograms, s3://bucket/prefix; empty - the recipe's own.
             settings: Overrides of the recipe, for instance ["gate.min_auc=0.75"].
             partitions: How many pods divide conversion and sampling between them.
             regions: Also fit the second stage, a forest over regions of the heatmaps.
@@ -47,7 +47,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
             gpu_type: Resource name of the GPUs.
             node_selector: Labels of the nodes that train, for instance {"pool" - "gpu"} as JSON.
             tolerations: Taints that training tolerates, a JSON list as in a pod.
-            run_id: Name of the run in the store; empty - KFP's own id.
+            run_id: Name of the run in the store; empty - the id from Kubeflow Pipelines.
         """
         identity = run_identity(store, run_id)
         placement = NodePlacement(gpu_type, gpu_count, node_selector, tolerations)

@@ -1,4 +1,4 @@
-"""The stretches that the pipelines share: from tables to data, from a classifier to a version."""
+"""What the training pipelines share: making data, training networks, releasing a version."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,14 +10,14 @@ from pipelines.platform import NodePlacement, on_platform
 
 
 def run_identity(store: Any, run_id: Any) -> dict[str, Any]:
-    """Return the arguments of a component that say which run it works for.
+    """Return the component arguments that identify the run.
 
-    KFP's id is an argument of its own: its driver replaces a placeholder only where that is
-    the whole text.
+    The id from Kubeflow Pipelines is an argument of its own because the driver replaces a
+    placeholder only where it is the whole text.
 
     Args:
         store: URI of the object store.
-        run_id: Name of the run; empty: KFP's id.
+        run_id: Name of the run; empty: the id from Kubeflow Pipelines.
     """
     return {
         "store": store,
@@ -28,13 +28,13 @@ def run_identity(store: Any, run_id: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Run:
-    """What every step of a run is told.
+    """The arguments that every step of a run takes.
 
     Attributes:
-        identity: The store, and whose record the steps write there: see `run_identity`.
-        recipe: The recipe's reference; the first step resolves it for the others.
-        recipe_digest: Digest of the resolved recipe, an output of the first step: whoever takes
-            it runs after the recipe was written, and with no other.
+        identity: The store and the id of the run: see `run_identity`.
+        recipe: Reference of the recipe, which `index` resolves for the other steps.
+        recipe_digest: Digest of the resolved recipe, an output of `index`: a step that takes it
+            starts after the recipe was written, and fails if the recipe was replaced.
     """
 
     identity: dict[str, Any]
@@ -43,25 +43,25 @@ class Run:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """As keyword arguments of a component."""
+        """The keyword arguments of a component."""
         return {**self.identity, "recipe": self.recipe, "recipe_digest": self.recipe_digest}
 
 
 @dataclass(frozen=True)
-class Data:
+class TrainingData:
     """What training needs.
 
     Attributes:
         images: The image dataset.
         frame: The frame.
         patches: The patch dataset.
-        validated: The task after which training may begin.
+        validation: The task that must succeed before training starts.
     """
 
     images: Any
     frame: Any
     patches: Any
-    validated: dsl.PipelineTask
+    validation: dsl.PipelineTask
 
 
 @dataclass(frozen=True)
@@ -77,61 +77,63 @@ class Classifiers:
     image: Any
 
 
-def make_data(run: Run, index: dsl.PipelineTask, parallelism: int) -> Data:
-    """Convert, publish the frame, compare it with the champion's, sample.
+def make_data(run: Run, index: dsl.PipelineTask, parallelism: int) -> TrainingData:
+    """Convert the images, publish and validate the frame, sample patches.
 
     Args:
         run: The run.
         index: The task `index`.
-        parallelism: Parts that are converted or sampled at the same time.
+        parallelism: Number of partitions that are processed at the same time.
     """
     tables = index.outputs["tables"]
     with dsl.ParallelFor(
         items=index.outputs["partitions"], name="convert-partitions", parallelism=parallelism
     ) as partition:
-        part = on_platform(
+        conversion = on_platform(
             steps.convert_partition(**run.arguments, partition=partition, tables=tables),
             "Convert partition",
         )
     images = on_platform(
         steps.convert(
-            **run.arguments, tables=tables, partitions=dsl.Collected(part.outputs["Output"])
+            **run.arguments, tables=tables, partitions=dsl.Collected(conversion.outputs["Output"])
         ),
         "Convert",
     ).outputs["images"]
     frame = on_platform(
         steps.publish_features(**run.arguments, tables=tables, images=images), "Publish features"
     ).output
-    validated = on_platform(
+    validation = on_platform(
         steps.validate_data(**run.arguments, images=images, frame=frame), "Validate data"
     )
     with dsl.ParallelFor(
         items=index.outputs["partitions"], name="sample-partitions", parallelism=parallelism
     ) as partition:
-        part = on_platform(
+        sampling = on_platform(
             steps.sample_partition(**run.arguments, partition=partition, images=images),
             "Sample partition",
         )
     patches = on_platform(
         steps.sample(
-            **run.arguments, images=images, partitions=dsl.Collected(part.outputs["Output"])
+            **run.arguments, images=images, partitions=dsl.Collected(sampling.outputs["Output"])
         ),
         "Sample patches",
     ).outputs["patches"]
-    return Data(images, frame, patches, validated)
+    return TrainingData(images, frame, patches, validation)
 
 
-def train_networks(run: Run, data: Data, placement: NodePlacement, parallelism: int) -> Classifiers:
-    """Train a patch classifier and from it a whole-image classifier, for each network.
+def train_networks(
+    run: Run, data: TrainingData, placement: NodePlacement, parallelism: int
+) -> Classifiers:
+    """Train a patch classifier, and from it a whole-image classifier, for each network.
 
     Args:
         run: The run.
-        data: What to train on.
-        placement: Where the GPUs are.
-        parallelism: Networks that are trained at the same time.
+        data: The data to train on.
+        placement: The nodes and GPUs to train on.
+        parallelism: Number of networks that are trained at the same time.
     """
     with dsl.ParallelFor(
-        items=data.validated.outputs["Output"], name="networks", parallelism=parallelism
+        items=data.validation.outputs["Output"], name="networks", parallelism=parallelism
     ) as member:
         patch = on_platform(
             steps.train_patch(
@@ -156,7 +158,7 @@ def train_networks(run: Run, data: Data, placement: NodePlacement, parallelism: 
             "Train whole-image classifier",
             placement,
         )
-    combined = on_platform(
+    ensemble = on_platform(
         steps.combine(
             **run.arguments,
             patch_trainings=dsl.Collected(patch.outputs["patch_training"]),
@@ -164,16 +166,16 @@ def train_networks(run: Run, data: Data, placement: NodePlacement, parallelism: 
         ),
         "Combine networks",
     )
-    return Classifiers(combined.outputs["patch_training"], combined.outputs["image_training"])
+    return Classifiers(ensemble.outputs["patch_training"], ensemble.outputs["image_training"])
 
 
-def train_on(run: Run, data: Data, placement: NodePlacement) -> Classifiers:
-    """Train on from the package that the recipe starts from.
+def continue_training(run: Run, data: TrainingData, placement: NodePlacement) -> Classifiers:
+    """Train from the model package that the recipe starts from.
 
     Args:
         run: The run.
-        data: What to train on.
-        placement: Where the GPUs are.
+        data: The data to train on.
+        placement: The nodes and GPUs to train on.
     """
     patch = on_platform(steps.start_from(**run.arguments), "Take patch classifier").output
     image = on_platform(
@@ -186,18 +188,20 @@ def train_on(run: Run, data: Data, placement: NodePlacement) -> Classifiers:
         ),
         "Train whole-image classifier",
         placement,
-    ).after(data.validated)
+    ).after(data.validation)
     return Classifiers(patch, image.output)
 
 
-def release(run: Run, data: Data, classifiers: Classifiers, placement: NodePlacement) -> None:
-    """Evaluate, gate against the champion, and push when the gate lets the model through.
+def release(
+    run: Run, data: TrainingData, classifiers: Classifiers, placement: NodePlacement
+) -> None:
+    """Evaluate the model, compare it with the champion, and push it if it passes the gate.
 
     Args:
         run: The run.
-        data: What it was trained on.
-        classifiers: What was trained.
-        placement: Where the GPUs are.
+        data: The data that it was trained on.
+        classifiers: The trained classifiers.
+        placement: The nodes and GPUs to evaluate on.
     """
     evaluation = on_platform(
         steps.evaluate(

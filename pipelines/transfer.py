@@ -4,14 +4,14 @@ from kfp import dsl
 
 import components as steps
 from pipelines.platform import NodePlacement, on_platform, run_limits
-from pipelines.training_path import Run, make_data, release, run_identity, train_on
+from pipelines.training_path import Run, continue_training, make_data, release, run_identity
 
 
 def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
     """Build the pipeline.
 
     Args:
-        parallelism: Parts that are converted or sampled at the same time.
+        parallelism: Number of partitions that are processed at the same time.
     """
 
     @dsl.pipeline(
@@ -26,7 +26,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
         recipe: str = "inbreast_transfer",
         store: str = "s3://mammo",
         source: str = "",
-        settings: list = [],  # noqa: B006 (KFP wants a plain default)
+        settings: list = [],  # noqa: B006 (KFP needs a plain default)
         partitions: int = 1,
         gpu_count: str = "0",
         gpu_type: str = "nvidia.com/gpu",
@@ -41,14 +41,14 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
                 .../models/name/version.
             recipe: Name of a recipe in the image, or the URI of one in a store.
             store: URI of the object store, s3://bucket/prefix.
-            source: URI of the mammograms, s3://bucket/prefix; empty - the recipe's.
+            source: URI of the mammograms, s3://bucket/prefix; empty - the recipe's own.
             settings: Overrides of the recipe, for instance ["gate.min_auc=0.75"].
             partitions: How many pods divide conversion and sampling between them.
             gpu_count: GPUs of each training step; 0 - train on the CPU.
             gpu_type: Resource name of the GPUs.
             node_selector: Labels of the nodes that train, for instance {"pool" - "gpu"} as JSON.
             tolerations: Taints that training tolerates, a JSON list as in a pod.
-            run_id: Name of the run in the store; empty - KFP's own id.
+            run_id: Name of the run in the store; empty - the id from Kubeflow Pipelines.
         """
         identity = run_identity(store, run_id)
         placement = NodePlacement(gpu_type, gpu_count, node_selector, tolerations)
@@ -67,7 +67,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
             )
             run = Run(identity, recipe, index.outputs["recipe_digest"])
             data = make_data(run, index, parallelism)
-            classifiers = train_on(run, data, placement)
+            classifiers = continue_training(run, data, placement)
             release(run, data, classifiers, placement)
 
     return transfer
