@@ -236,7 +236,7 @@ def told(tmp_path_factory):
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_exhausts_is_refused_by_the_limit_it_is_over(told, name):
     one = told[name]
-    assert one["reason"] is not None and one["reason"].startswith("the file has ")
+    assert one["reason"] is not None and one["reason"].startswith("the file ")
     assert "beyond any mammogram" in one["reason"] and "PLANTED" not in one["reason"]
     expected = one["reason"].split("Expected ")[1].split(". Received")[0]
     assert re.search(HOSTILE[name][1], expected)
