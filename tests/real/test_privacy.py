@@ -1,4 +1,4 @@
-"""Nothing of a patient leaves a DICOM header: a planted tree through the whole data path."""
+"""No patient data leaves a DICOM header: a tree of planted values through the data path."""
 
 import io
 import logging
@@ -20,14 +20,14 @@ from typer.testing import CliRunner
 from mammo_core import steps
 from mammo_core.cli.dicom import app
 from mammo_core.datasets import parse
-from mammo_core.dicom import read_any, read_any_facts
+from mammo_core.dicom import read_facts, read_image
 from mammo_core.errors import DicomError
 from mammo_core.phantom import PhantomConfig, create
 from mammo_core.store import open_store
 
-# Free text, names, dates, identifiers. Coded words (CS), UIDs and numbers are no names.
+# Free text, names, dates, identifiers. Coded words (CS), UIDs and numbers are not names.
 REPRESENTATIONS = ("PN", "LO", "SH", "LT", "ST", "UT", "UC", "AE", "DA", "TM", "DT", "AS")
-# Each planted value is another; so a find tells the element that it came from.
+# Every planted value is different, so a match identifies its element.
 PLANTED = re.compile(rb"ZQ[A-Z]{2}[0-9a-f]{8}QZ")
 RECIPE = {
     "name": "planted",
@@ -50,7 +50,7 @@ RECIPE = {
     },
     "gate": {"min_auc": 0.0},
 }
-#: Codes that are read: a value of a code decides, its meaning is free text and planted.
+#: Codes that are read: the value of a code is kept, its meaning is free text and planted.
 READ_CODES = ("ViewCodeSequence", "AnatomicRegionSequence", "AnatomicRegionModifierSequence")
 
 
@@ -70,8 +70,8 @@ def _plant(data: Dataset, file: str, *, code: bool = False) -> None:
 def _plant_file(root: Path, path: Path) -> None:
     data = pydicom.dcmread(path)
     name = str(path.relative_to(root))
-    # Every such element that the standard has, up to the pixels; not those it says by group
-    # length, nor repeating groups (curves, overlays).
+    # Every such element of the standard up to the pixels, except group lengths and repeating
+    # groups (curves, overlays).
     for tag, (vr, multiplicity, *_) in datadict.DicomDictionary.items():
         if vr in REPRESENTATIONS and 0x00080000 < tag < 0x50000000 and multiplicity:
             data.add_new(tag, vr, _planted(name, vr, tag))
@@ -85,7 +85,7 @@ def _plant_file(root: Path, path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A phantom of planted headers, some of its files broken in several ways."""
+    """A phantom with planted headers, and some files broken in several ways."""
     root = tmp_path_factory.mktemp("planted") / "tree"
     create(root, PhantomConfig(patients=8, seed=3, height=96, width=72), workers=1)
     with pytest.MonkeyPatch.context() as patch:
@@ -115,21 +115,21 @@ def _break(path: Path, number: int) -> None:
 
 
 def _search(text: bytes, where: object) -> None:
-    found = PLANTED.search(text)
-    if found:
-        pytest.fail(f"{found[0].decode()} in {where}", pytrace=False)
+    match = PLANTED.search(text)
+    if match:
+        pytest.fail(f"{match[0].decode()} in {where}", pytrace=False)
 
 
 def _everything(path: Path) -> bytes:
-    """The bytes of a file, and what it holds where that is compressed."""
-    held = path.read_bytes()
-    if held[:4] == b"PAR1":
-        table = pq.read_table(io.BytesIO(held))
+    """Return the bytes of a file, and its content where that is compressed."""
+    content = path.read_bytes()
+    if content[:4] == b"PAR1":
+        table = pq.read_table(io.BytesIO(content))
         frame: pd.DataFrame = table.to_pandas()
-        held += frame.to_csv().encode() + str(table.schema).encode()
-    if held[:2] == b"\x1f\x8b":
-        held += zlib.decompress(held, 31)
-    return held
+        content += frame.to_csv().encode() + str(table.schema).encode()
+    if content[:2] == b"\x1f\x8b":
+        content += zlib.decompress(content, 31)
+    return content
 
 
 def test_the_tree_is_planted(tree):
@@ -138,7 +138,7 @@ def test_the_tree_is_planted(tree):
 
 
 @pytest.mark.slow
-def test_no_step_writes_or_says_any_of_it(tree, tmp_path, capfd, caplog):
+def test_no_step_writes_or_prints_planted_values(tree, tmp_path, capfd, caplog):
     caplog.set_level(logging.DEBUG)
     recipe = tmp_path / "recipe.yaml"
     source = {"adapter": "cbis_ddsm", "root": str(tree)}
@@ -164,13 +164,13 @@ def test_no_step_writes_or_says_any_of_it(tree, tmp_path, capfd, caplog):
     for path in written:
         _search(_everything(path), path)
         _search(str(path).encode(), "a file name")
-    said = capfd.readouterr()
-    _search((said.out + said.err).encode(), "the terminal")
+    output = capfd.readouterr()
+    _search((output.out + output.err).encode(), "the terminal")
     _search(caplog.text.encode(), "the log")
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
-def test_inspect_says_none_of_it(tree, options):
+def test_inspect_prints_no_planted_value(tree, options):
     result = CliRunner().invoke(app, ["inspect", str(tree), *options])
     assert result.exit_code == 0
     assert "For Processing" in result.output
@@ -178,34 +178,34 @@ def test_inspect_says_none_of_it(tree, options):
 
 
 @pytest.mark.filterwarnings("ignore:::pydicom")
-def test_no_error_of_a_damaged_file_says_any_of_it(tree, tmp_path, capfd, caplog):
+def test_no_error_of_a_damaged_file_contains_planted_values(tree, tmp_path, capfd, caplog):
     """Neither the message, which becomes a reject, nor the traceback with its causes."""
     caplog.set_level(logging.DEBUG)
-    held = sorted(tree.rglob("*.dcm"))[5].read_bytes()
+    original = sorted(tree.rglob("*.dcm"))[5].read_bytes()
     path = tmp_path / "damaged.dcm"
     refused = 0
     for number in range(300):
         draw = np.random.default_rng([4, number])
-        bad = bytearray(held)
-        for place in draw.integers(128, len(bad), draw.integers(1, 200)):
-            bad[place] = draw.integers(0, 256)
+        bad = bytearray(original)
+        for at in draw.integers(128, len(bad), draw.integers(1, 200)):
+            bad[at] = draw.integers(0, 256)
         if number % 5 == 0:
             del bad[draw.integers(0, len(bad)) :]
         path.write_bytes(bad)
-        for read in (read_any, read_any_facts):
+        for read in (read_facts, read_image):
             try:
                 read(path, "damaged.dcm", for_processing=True)
             except DicomError as error:
                 refused += 1
                 _search("".join(traceback.format_exception(error)).encode(), f"error {number}")
     assert refused > 100
-    said = capfd.readouterr()
-    _search((said.out + said.err + caplog.text).encode(), "the log or the terminal")
+    output = capfd.readouterr()
+    _search((output.out + output.err + caplog.text).encode(), "the log or the terminal")
 
 
-def test_a_value_of_another_kind_is_in_no_error(tree, tmp_path):
-    """Text where numbers belong, in the fields that are read."""
-    held = pydicom.dcmread(sorted(tree.rglob("*.dcm"))[5])
+def test_no_error_contains_text_in_place_of_a_number(tree, tmp_path):
+    """Text in place of numbers, in the fields that are read."""
+    original = pydicom.dcmread(sorted(tree.rglob("*.dcm"))[5])
     planted = "ZQDS00000002QZ"
     keywords = (
         "WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept", "ImagerPixelSpacing",
@@ -215,18 +215,17 @@ def test_a_value_of_another_kind_is_in_no_error(tree, tmp_path):
     for keyword in keywords:
         raw = io.BytesIO()
         data = Dataset()
-        data.update(held)
-        data.file_meta, data.preamble = held.file_meta, held.preamble
+        data.update(original)
+        data.file_meta, data.preamble = original.file_meta, original.preamble
         tag = datadict.tag_for_keyword(keyword)
         data[tag] = pydicom.DataElement(tag, "LO", planted)
         pydicom.dcmwrite(raw, data, implicit_vr=False, little_endian=True)
         vr = datadict.dictionary_VR(tag).encode()
         head = int(tag).to_bytes(4, "little")[2:] + int(tag).to_bytes(4, "little")[:2]
-        text = raw.getvalue().replace(head + b"LO", head + vr)
         path = tmp_path / "a.dcm"
-        path.write_bytes(text)
+        path.write_bytes(raw.getvalue().replace(head + b"LO", head + vr))
         try:
-            told = read_any(path, "a.dcm", voi=True).facts.model_dump_json()
+            text = read_image(path, "a.dcm", voi=True).facts.model_dump_json()
         except DicomError as error:
-            told = "".join(traceback.format_exception(error))
-        _search(told.encode(), keyword)
+            text = "".join(traceback.format_exception(error))
+        _search(text.encode(), keyword)

@@ -1,7 +1,6 @@
 """The six real mammograms through the whole path, and files that cannot go through it."""
 
 import csv
-import importlib.util
 import json
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from mammo_core import steps
 from mammo_core.datasets import parse
 from mammo_core.datasets.tables import read_table
 from mammo_core.store import open_store
+from tests.support import cbis_tree
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -43,7 +43,7 @@ RECIPE = {
 }
 
 
-class Path6:
+class SixViewRun:
     """Runs steps over the tree of the six views."""
 
     def __init__(self, folder: Path, root: Path) -> None:
@@ -68,15 +68,10 @@ class Path6:
 
 
 @pytest.fixture(scope="module")
-def six(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path6:
-    spec = importlib.util.spec_from_file_location(
-        "cbis_tree", Path(__file__).parent / "cbis_tree.py"
-    )
-    cbis_tree = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(cbis_tree)
+def six(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> SixViewRun:
     folder = tmp_path_factory.mktemp("six")
     cbis_tree.build(folder / "tree", real_data)
-    run = Path6(folder, folder / "tree")
+    run = SixViewRun(folder, folder / "tree")
     run.step("index", "tables")
     run.step("convert", "images", tables="tables")
     run.step("publish_features", "frame", tables="tables", images="images")
@@ -93,7 +88,7 @@ def six(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path6:
 
 
 @pytest.fixture(scope="module")
-def package(six: Path6, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def package(six: SixViewRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from mammo_core import packaging
     from mammo_core.steps.base import StepContext
     from mammo_core.steps.networks import load_network, training_preprocessing
@@ -114,7 +109,7 @@ def package(six: Path6, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_six_views_no_reject_and_the_leaking_patient_reported(six):
+def test_six_views_have_no_reject_and_the_leaking_patient_is_reported(six):
     tables, images = six.manifest("tables"), six.manifest("images")
     assert tables.counts["views"] == 6
     assert tables.counts["rejects"] == 0
@@ -136,7 +131,7 @@ def test_six_views_no_reject_and_the_leaking_patient_reported(six):
     assert six.manifest("patch_training").counts["epochs"] == 1
 
 
-def test_the_six_are_scored_without_a_reject(six, package, tmp_path):
+def test_the_six_views_are_scored_without_a_reject(six, package, tmp_path):
     rows, rejects = _score(
         package,
         [six.root / path for path in _paths(six)],
@@ -147,17 +142,19 @@ def test_the_six_are_scored_without_a_reject(six, package, tmp_path):
     assert all(0 <= float(row["malignant_probability"]) <= 1 for row in rows)
 
 
-def test_a_real_film_is_scored_and_each_odd_file_told_why_not(package, real_data, tmp_path):
+def test_a_real_film_is_scored_and_odd_files_are_rejected_with_a_reason(
+    package, real_data, tmp_path
+):
     odd = real_data / "dicom" / "edge_cases"
     film = real_data / "dicom" / "MG1_J2KI.dcm"
     rows, rejects = _score(package, [film, odd], tmp_path)
     assert [Path(row["path"]).name for row in rows] == ["MG1_J2KI.dcm"]
-    told = {Path(row["path"]).name: row["reason"] for row in rejects}
-    assert set(told) == {path.name for path in odd.iterdir()}
-    assert all("Expected" in reason and "Received" in reason for reason in told.values())
+    reasons = {Path(row["path"]).name: row["reason"] for row in rejects}
+    assert set(reasons) == {path.name for path in odd.iterdir()}
+    assert all("Expected" in reason and "Received" in reason for reason in reasons.values())
 
 
-def _paths(six: Path6) -> list[str]:
+def _paths(six: SixViewRun) -> list[str]:
     return list(read_table(six.store, six.manifest("tables"), "images.parquet")["path"])
 
 

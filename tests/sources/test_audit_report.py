@@ -1,4 +1,4 @@
-"""The audit page: what it counts, and what it finds."""
+"""The audit page: its counts, its duplicates and its images."""
 
 import shutil
 
@@ -10,45 +10,45 @@ from mammo_core.sources.audit_report import audit_page, inspect_files
 
 
 @pytest.fixture(scope="module")
-def odd(tmp_path_factory):
-    """Eight patients; one image is a twin of another one, one is cut off, one is no image."""
+def source(tmp_path_factory):
+    """Eight patients; one image has a duplicate, one is truncated, one is not an image."""
     from mammo_core.phantom import PhantomConfig, create
 
     root = tmp_path_factory.mktemp("audit") / "tree"
     create(root, PhantomConfig(patients=8, seed=4, height=192, width=144), workers=1)
     paths = list(index(SourceConfig(root=str(root))).images["path"])
-    twin = pydicom.dcmread(root / paths[0])
-    twin.SeriesDescription = "copied by hand"
-    twin.save_as(root / paths[3])
-    cut = root / paths[5]
-    cut.write_bytes(cut.read_bytes()[:-600])
+    duplicate = pydicom.dcmread(root / paths[0])
+    duplicate.SeriesDescription = "copied by hand"
+    duplicate.save_as(root / paths[3])
+    truncated = root / paths[5]
+    truncated.write_bytes(truncated.read_bytes()[:-600])
     (root / paths[7]).write_bytes(b"no image")
     config = SourceConfig(root=str(root))
     tables = index(config)
     return config, tables, inspect_files(config.files(), tables.images), paths
 
 
-def test_twins_are_found_by_their_pixels(odd):
-    _, tables, seen, paths = odd
+def test_duplicates_are_recognized_by_their_pixels(source):
+    _, tables, inspection, paths = source
     names = tables.images.set_index("image_id")["path"]
-    assert seen.compared
-    assert [sorted(names[one] for one in group) for group in seen.duplicates()] == [
+    assert inspection.compared
+    assert [sorted(names[image_id] for image_id in group) for group in inspection.duplicates()] == [
         sorted([paths[0], paths[3]])
     ]
-    assert [names[one] for one in seen.undecodable] == [paths[5]]
+    assert [names[image_id] for image_id in inspection.undecodable] == [paths[5]]
 
 
-def test_every_image_has_a_spacing_and_some_are_shown(odd):
-    _, tables, seen, _ = odd
-    assert set(seen.spacing) == set(tables.images["image_id"])
-    assert any("mm (" in told for told in seen.spacing.values())
-    assert seen.thumbnails
-    assert {thumbnail.shape for thumbnail in seen.thumbnails.values()} == {(176, 136)}
+def test_every_image_has_a_spacing_and_some_are_shown(source):
+    _, tables, inspection, _ = source
+    assert set(inspection.spacing) == set(tables.images["image_id"])
+    assert any("mm (" in text for text in inspection.spacing.values())
+    assert inspection.thumbnails
+    assert {thumbnail.shape for thumbnail in inspection.thumbnails.values()} == {(176, 136)}
 
 
-def test_the_page_tells_it_and_is_the_same_twice(odd, tmp_path):
-    config, tables, seen, paths = odd
-    page = audit_page(tables.images, tables.lesions, tables.rejects, seen, source="cbis_ddsm")
+def test_the_page_shows_the_source_and_is_reproducible(source, tmp_path):
+    config, tables, inspection, paths = source
+    page = audit_page(tables.images, tables.lesions, tables.rejects, inspection, source="cbis_ddsm")
     for word in (
         "malignant views", "lesion type", "breast density", "bit depth", "pixel spacing", "Leaks",
         "Duplicates", "Rejects", "is not a DICOM file", "truncated pixels", "data:image/png",
@@ -58,13 +58,13 @@ def test_the_page_tells_it_and_is_the_same_twice(odd, tmp_path):
     assert "copied by hand" not in page and str(config.root) not in page
     shutil.copytree(config.root, tmp_path / "tree")
     again = inspect_files(SourceConfig(root=str(tmp_path / "tree")).files(), tables.images)
-    told = audit_page(tables.images, tables.lesions, tables.rejects, again, source="cbis_ddsm")
-    assert told == page
+    repeated = audit_page(tables.images, tables.lesions, tables.rejects, again, source="cbis_ddsm")
+    assert repeated == page
 
 
-def test_a_source_without_images_has_a_page(odd):
-    config, tables, _, _ = odd
-    nothing = tables.images[:0]
-    seen = inspect_files(config.files(), nothing)
-    page = audit_page(nothing, tables.lesions[:0], tables.rejects[:0], seen, source="table")
+def test_a_source_without_images_has_a_page(source):
+    config, tables, _, _ = source
+    empty = tables.images[:0]
+    inspection = inspect_files(config.files(), empty)
+    page = audit_page(empty, tables.lesions[:0], tables.rejects[:0], inspection, source="table")
     assert "Nothing was left out" in page and "data:image/png" not in page

@@ -1,4 +1,4 @@
-"""What was found out about files once is not found out again, until they change."""
+"""Facts about files are computed once, and again when the files change."""
 
 import shutil
 
@@ -22,12 +22,12 @@ def tree(tmp_path_factory):
 
 
 @pytest.fixture
-def looked(monkeypatch):
-    """The files whose pixels were decoded or bytes were hashed."""
+def reads(monkeypatch):
+    """Names of the files whose pixels were decoded or whose bytes were hashed."""
     from mammo_core.sources import audit_report, files
 
     names = []
-    for module, function in ((audit_report, "read_any"), (files, "read_any")):
+    for module, function in ((audit_report, "read_image"), (files, "read_image")):
         original = getattr(module, function)
 
         def counted(path, name, *more, original=original, **options):
@@ -53,7 +53,7 @@ def read(root, fact_cache):
     return tables, inspect_files(files, tables.images)
 
 
-def same(one, other):
+def is_same(one, other):
     return all(
         getattr(one[0], name).equals(getattr(other[0], name))
         for name in ("images", "lesions", "rejects")
@@ -64,16 +64,16 @@ def same(one, other):
     )
 
 
-def test_only_changed_files_are_looked_at(tree, tmp_path, looked, file_store):
+def test_only_changed_files_are_read(tree, tmp_path, reads, file_store):
     root = tmp_path / "tree"
     shutil.copytree(tree, root)
-    kept = FileFactCache()
-    first = read(root, kept)
-    kept.write(file_store, root.as_uri())
-    assert looked
-    looked.clear()
+    cache = FileFactCache()
+    first = read(root, cache)
+    cache.write(file_store, root.as_uri())
+    assert reads
+    reads.clear()
     again = read(root, FileFactCache.read(file_store, root.as_uri()))
-    assert looked == [] and same(first, again)
+    assert reads == [] and is_same(first, again)
     for image_id, thumbnail in first[1].thumbnails.items():
         assert (thumbnail == again[1].thumbnails[image_id]).all()
     # One file is written again with other bytes of the same length.
@@ -83,32 +83,32 @@ def test_only_changed_files_are_looked_at(tree, tmp_path, looked, file_store):
     path.write_bytes(data)
     changed = read(root, FileFactCache.read(file_store, root.as_uri()))
     assert changed[0].images["image_id"].tolist() != first[0].images["image_id"].tolist()
-    assert 0 < len(looked) <= 3 and all(path.name in name for name in looked)
-    assert same(changed, read(root, None))
+    assert 0 < len(reads) <= 3 and all(path.name in name for name in reads)
+    assert is_same(changed, read(root, None))
 
 
-def test_a_broken_file_stays_broken_and_is_told_alike(tree, tmp_path, looked, file_store):
+def test_a_broken_file_is_rejected_again_for_the_same_reason(tree, tmp_path, reads, file_store):
     root = tmp_path / "tree"
     shutil.copytree(tree, root)
     images = index(SourceConfig(root=str(root))).images
     (root / images["path"].iloc[0]).write_bytes(b"no image")
-    first = read(root, kept := FileFactCache())
-    kept.write(file_store, "x")
-    looked.clear()
-    assert same(first, read(root, FileFactCache.read(file_store, "x")))
-    assert looked == [] and len(first[0].rejects)
+    first = read(root, cache := FileFactCache())
+    cache.write(file_store, "x")
+    reads.clear()
+    assert is_same(first, read(root, FileFactCache.read(file_store, "x")))
+    assert reads == [] and len(first[0].rejects)
 
 
-def test_damaged_findings_are_found_out_again(tree, file_store):
-    kept = FileFactCache()
-    first = read(tree, kept)
-    kept.write(file_store, "x")
+def test_a_damaged_cache_is_rebuilt(tree, file_store):
+    cache = FileFactCache()
+    first = read(tree, cache)
+    cache.write(file_store, "x")
     (key,) = file_store.list("tables/file-facts")
     file_store.write(key, b"not what was written")
-    assert same(first, read(tree, FileFactCache.read(file_store, "x")))
+    assert is_same(first, read(tree, FileFactCache.read(file_store, "x")))
 
 
-def test_the_step_keeps_them(tree, tmp_path, looked):
+def test_the_step_keeps_the_cache(tree, tmp_path, reads):
     store = open_store(str(tmp_path / "store"))
     root = tmp_path / "tree"
     shutil.copytree(tree, root)
@@ -118,6 +118,6 @@ def test_the_step_keeps_them(tree, tmp_path, looked):
         return index_step.__wrapped__(StepContext("index", "r", store, recipe))
 
     first = run()
-    looked.clear()
-    (root / "note.txt").write_text("so that the listing is another one")
-    assert run().id == first.id and looked == []
+    reads.clear()
+    (root / "note.txt").write_text("so that the listing changes")
+    assert run().id == first.id and reads == []

@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 from mammo_core.cli.sources import app
 from mammo_core.errors import SourceError
 from mammo_core.sources.patients import (
-    fingerprint,
     contains_patient_id,
-    is_public,
     create_site_key,
+    fingerprint,
+    is_public,
     patient_key,
     site_key,
     site_key_state,
@@ -23,7 +23,7 @@ KEY = "0123456789abcdef"
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch, tmp_path):
+def _no_site_key(monkeypatch, tmp_path):
     monkeypatch.delenv("MAMMO_SITE_KEY", raising=False)
     monkeypatch.delenv("MAMMO_SITE_KEY_FILE", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
@@ -37,26 +37,26 @@ def test_a_key_is_hmac_sha256():
     assert patient_key(b"Jefe", "017") != patient_key(b"Jefe", "17")
 
 
-def test_the_environment_goes_before_the_file(monkeypatch, tmp_path):
-    path, made = create_site_key()
-    assert made and path == tmp_path / "config/mammo/site_key"
+def test_the_environment_takes_precedence_over_the_file(monkeypatch, tmp_path):
+    path, created = create_site_key()
+    assert created and path == tmp_path / "config/mammo/site_key"
     assert site_key() == path.read_text().strip().encode()
     monkeypatch.setenv("MAMMO_SITE_KEY", KEY + "\n")
     assert site_key() == KEY.encode()
-    mine = hmac.new(KEY.encode(), b"mammo site key", hashlib.sha256).hexdigest()[:8]
-    assert site_key_state() == fingerprint(site_key()) == mine
+    expected = hmac.new(KEY.encode(), b"mammo site key", hashlib.sha256).hexdigest()[:8]
+    assert site_key_state() == fingerprint(site_key()) == expected
 
 
-def test_the_file_is_made_once_and_for_its_owner_only(tmp_path, monkeypatch):
+def test_the_file_is_created_once_and_readable_by_its_owner_only(tmp_path, monkeypatch):
     monkeypatch.setenv("MAMMO_SITE_KEY_FILE", str(tmp_path / "deep" / "key"))
     path, _ = create_site_key()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    held = path.read_bytes()
+    content = path.read_bytes()
     assert create_site_key() == (path, False)
-    assert path.read_bytes() == held and len(held.strip()) == 64
+    assert path.read_bytes() == content and len(content.strip()) == 64
 
 
-def test_without_a_key_nothing_is_made_up(monkeypatch):
+def test_no_key_is_created_silently(monkeypatch):
     with pytest.raises(SourceError, match="mammo sources site-key"):
         site_key()
     assert site_key_state() == "none"
@@ -72,16 +72,16 @@ def test_a_file_that_others_can_read_is_refused():
         site_key()
 
 
-def test_the_command_tells_the_fingerprint_and_never_the_key():
+def test_the_command_prints_the_fingerprint_and_never_the_key():
     first = CliRunner().invoke(app, ["site-key"]).stdout
     again = CliRunner().invoke(app, ["site-key"]).stdout
-    assert first.startswith("made ") and again.startswith("kept ")
+    assert first.startswith("created ") and again.startswith("kept ")
     assert site_key().decode() not in first + again
     assert fingerprint(site_key()) in first
 
 
 @pytest.mark.parametrize(
-    ("path", "patient", "held"),
+    ("path", "patient", "contained"),
     [
         ("a/17/left.png", "17", True),
         ("a/2017/left.png", "17", False),
@@ -92,8 +92,8 @@ def test_the_command_tells_the_fingerprint_and_never_the_key():
         ("images/0001.dcm", "17", False),
     ],
 )
-def test_patient_ids_in_paths(path, patient, held):
-    assert contains_patient_id(path, patient) is held
+def test_patient_ids_in_paths(path, patient, contained):
+    assert contains_patient_id(path, patient) is contained
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_lists_reads_and_hashes(stored, tree):
     assert again.uri == stored.uri and again.entries == stored.entries
 
 
-def test_empty_files_and_folders_that_are_none(store):
+def test_empty_files_and_missing_folders(store):
     store.write("in/empty.dcm", b"")
     store.write("in/.hidden", b"x")
     files = SourceFiles.open(f"{store.uri}/in")
@@ -58,24 +58,24 @@ def test_empty_files_and_folders_that_are_none(store):
         SourceFiles.open(f"{store.uri}/none").require_root("image folder y")
 
 
-def test_names_cannot_lead_out(stored):
+def test_names_cannot_leave_the_root(stored):
     for name in ("../secret", "/etc/passwd", "a/../../b"):
         with pytest.raises(StoreError, match="cannot be used"):
             stored.local(name)
 
 
 def test_the_index_is_the_same_wherever_the_files_are(stored, tree):
-    here = index(SourceConfig(root=str(tree)))
-    there = index(SourceConfig(root=stored.uri))
-    pd.testing.assert_frame_equal(here.images, there.images)
-    pd.testing.assert_frame_equal(here.lesions, there.lesions)
-    assert here.rejects.empty and there.rejects.empty
-    assert here.facts == there.facts
+    local = index(SourceConfig(root=str(tree)))
+    remote = index(SourceConfig(root=stored.uri))
+    pd.testing.assert_frame_equal(local.images, remote.images)
+    pd.testing.assert_frame_equal(local.lesions, remote.lesions)
+    assert local.rejects.empty and remote.rejects.empty
+    assert local.facts == remote.facts
 
 
 @pytest.mark.s3
 def test_objects_that_another_program_wrote(s3_environment, tree):
-    # No digest is stored with them: the bytes are fetched and hashed.
+    # They have no stored digest: the bytes are fetched and hashed.
     import boto3
 
     client = boto3.client(
@@ -89,14 +89,14 @@ def test_objects_that_another_program_wrote(s3_environment, tree):
     client.put_object(Bucket="mammo-others", Key="in/", Body=b"")
     for name, path in names_under(tree).items():
         client.put_object(Bucket="mammo-others", Key=f"in/{name}", Body=path.read_bytes())
-    here = index(SourceConfig(root=str(tree)))
-    there = index(SourceConfig(root="s3://mammo-others/in"))
-    pd.testing.assert_frame_equal(here.images, there.images)
-    pd.testing.assert_frame_equal(here.lesions, there.lesions)
+    local = index(SourceConfig(root=str(tree)))
+    remote = index(SourceConfig(root="s3://mammo-others/in"))
+    pd.testing.assert_frame_equal(local.images, remote.images)
+    pd.testing.assert_frame_equal(local.lesions, remote.lesions)
 
 
 @pytest.mark.s3
-def test_the_cache_may_drop_what_was_at_hand(s3_environment, tmp_path):
+def test_the_cache_may_drop_files_after_the_block(s3_environment, tmp_path):
     store = open_store("s3://mammo-tests/cache")
     for number in range(4):
         store.write(f"{number}", bytes(1000))

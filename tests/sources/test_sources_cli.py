@@ -26,10 +26,10 @@ REAL = Path(
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"no real data in {REAL}")
 def test_check_without_any_image():
     command = ["check", "--source", "cbis-ddsm", "--tables", str(REAL / "cbis_ddsm_csv")]
-    told = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
-    assert (told["rows"], told["views"], told["patients"]) == (3568, 3032, 1566)
-    assert told["leaking_patients"] == 31
-    assert told["test_without_leak"] == {"views": 591, "malignant": 244, "patients": 318}
+    facts = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
+    assert (facts["rows"], facts["views"], facts["patients"]) == (3568, 3032, 1566)
+    assert facts["leaking_patients"] == 31
+    assert facts["test_without_leak"] == {"views": 591, "malignant": 244, "patients": 318}
     plain = CliRunner().invoke(app, command).stdout
     assert "31 patients are in train and in test" in plain
 
@@ -41,13 +41,13 @@ def test_check_with_no_image_is_quick_and_counts_what_is_missing(tmp_path):
     command = [mammo, "sources", "check", "--source", "cbis-ddsm", "--json"]
     command += ["--tables", REAL / "cbis_ddsm_csv", "--images", tmp_path]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    told = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    facts = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    # 5 s by the clock are asked for; processor time does not depend on who else works here.
+    # The target is 5 s by the clock; processor time does not depend on other processes.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5
-    assert told["missing"] == {"images": 3103, "views": 3032, "lesions": 3568}
-    assert told["splits"]["train"]["views"] == 2420
-    assert told["files"]["images"] == 0 and told["rejects"] == []
+    assert facts["missing"] == {"images": 3103, "views": 3032, "lesions": 3568}
+    assert facts["splits"]["train"]["views"] == 2420
+    assert facts["files"]["images"] == 0 and facts["rejects"] == []
 
 
 def test_counting_loads_no_pandas_and_no_codec(tmp_path):
@@ -57,11 +57,11 @@ def test_counting_loads_no_pandas_and_no_codec(tmp_path):
         "assert facts['missing']['views'] == facts['views'];"
         "print(*sys.modules)"
     )
-    tables, none = tmp_path / "tables", tmp_path / "none"
+    tables, empty = tmp_path / "tables", tmp_path / "none"
     create(tables, PhantomConfig(patients=4, height=96, width=72), workers=1)
-    none.mkdir()
+    empty.mkdir()
     done = subprocess.run(
-        [sys.executable, "-c", code, tables, none],
+        [sys.executable, "-c", code, tables, empty],
         capture_output=True,
         text=True,
         check=True,
@@ -69,7 +69,7 @@ def test_counting_loads_no_pandas_and_no_codec(tmp_path):
     assert not set(done.stdout.split()) & {"pandas", "numpy", "cv2", "pydicom", "pydantic"}
 
 
-def test_functions_that_are_called_as_their_modules_stay_functions():
+def test_functions_with_the_name_of_their_module_stay_functions():
     code = (
         "import mammo_core.sources.index, mammo_core.sources.audit;"
         "from mammo_core.sources import audit, index; assert callable(audit) and callable(index)"
@@ -82,11 +82,11 @@ def test_a_part_of_the_images_is_counted(tmp_path):
     whole = check_cbis_ddsm(str(tmp_path), str(tmp_path))
     first = sorted(path for path in tmp_path.iterdir() if path.name.endswith("_CC"))[0]
     shutil.rmtree(first)
-    told = check_cbis_ddsm(str(tmp_path), str(tmp_path))
-    assert told["missing"]["images"] == 1
-    assert told["files"]["found_by"]["nowhere"] == 1
-    assert told["rejects"][0]["item"].startswith(first.name)
-    assert told["rows"] == whole["rows"] and whole["missing"]["images"] == 0
+    facts = check_cbis_ddsm(str(tmp_path), str(tmp_path))
+    assert facts["missing"]["images"] == 1
+    assert facts["files"]["found_by"]["nowhere"] == 1
+    assert facts["rejects"][0]["item"].startswith(first.name)
+    assert facts["rows"] == whole["rows"] and whole["missing"]["images"] == 0
 
 
 @pytest.mark.s3
@@ -96,16 +96,16 @@ def test_check_from_a_bucket(s3_environment, tmp_path):
     files = SourceFiles.open(str(tree))
     uri = "s3://mammo-check/in"
     upload(open_store(uri), {name: files.local(name) for name in files.names()})
-    told = CliRunner().invoke(app, ["check", "--tables", uri, "--images", uri, "--json"])
-    assert json.loads(told.stdout) == check_cbis_ddsm(str(tree), str(tree))
+    result = CliRunner().invoke(app, ["check", "--tables", uri, "--images", uri, "--json"])
+    assert json.loads(result.stdout) == check_cbis_ddsm(str(tree), str(tree))
 
 
 def test_check_with_images(tmp_path):
     create(tmp_path, PhantomConfig(patients=4, height=96, width=72), workers=1)
     command = ["check", "--tables", str(tmp_path), "--images", str(tmp_path)]
-    told = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
-    assert told["rejects"] == []
-    assert told["files"]["views"] == told["views"]
+    facts = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
+    assert facts["rejects"] == []
+    assert facts["files"]["views"] == facts["views"]
     plain = CliRunner().invoke(app, command)
     assert "lesions with a mask" in plain.stdout
     assert "masks:" in plain.stderr

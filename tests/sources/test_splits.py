@@ -11,7 +11,7 @@ def images(rows):
     table = pd.DataFrame(
         rows, columns=["patient_key", "malignant", "lesion_types", "official_splits"]
     )
-    table["image_id"] = [f"{place:064x}" for place in range(len(table))]
+    table["image_id"] = [f"{at:064x}" for at in range(len(table))]
     return table
 
 
@@ -71,14 +71,14 @@ def test_folds_test_every_patient_once(count, folds):
         assert set(result.patients["split"]) == {"train", "validation", "test"}
         assert result.images.groupby("patient_key")["split"].nunique().max() == 1
         assert len(result.patients) == count
-    # Every stratum is spread: its share of each test set is its share of all, give or take one.
+    # Every stratum is spread evenly over the test sets, within one patient.
     strata = table.set_index("patient_key")[["malignant", "lesion_types"]]
-    for _, own in strata.groupby(["malignant", "lesion_types"]):
-        sizes = [len(keys & set(own.index)) for keys in tested]
+    for _, members in strata.groupby(["malignant", "lesion_types"]):
+        sizes = [len(keys & set(members.index)) for keys in tested]
         assert max(sizes) - min(sizes) <= 1
 
 
-def test_folds_are_of_the_seed_and_there_are_enough_patients():
+def test_folds_depend_on_the_seed_and_need_enough_patients():
     table = many(60)
     drawn = [
         assign(table, SplitConfig(name="folds", seed=seed)).patients["split"].tolist()
@@ -120,7 +120,7 @@ LEAK = images(
 )
 
 
-def test_official_refuses_a_leak_and_says_what_to_choose():
+def test_official_refuses_a_leak_and_recommends_a_split():
     with pytest.raises(SourceError, match="2 patients in train and in test") as caught:
         assign(LEAK, SplitConfig(name="official"))
     assert "official-without-leak" in str(caught.value)
@@ -134,11 +134,11 @@ def test_official():
     assert result.leaking == []
 
 
-def test_a_source_that_names_its_validation_is_followed():
-    sides = ["train"] * 20 + ["validation"] * 4 + ["test"] * 4
-    table = images([(f"P_{k}", k % 2, "mass", side) for k, side in enumerate(sides)])
+def test_the_validation_patients_of_a_source_are_kept():
+    splits = ["train"] * 20 + ["validation"] * 4 + ["test"] * 4
+    table = images([(f"P_{k}", k % 2, "mass", split) for k, split in enumerate(splits)])
     result = assign(table, SplitConfig(name="official", validation=0.1))
-    assert result.images["split"].tolist() == sides
+    assert result.images["split"].tolist() == splits
 
 
 @pytest.mark.parametrize(
@@ -154,17 +154,17 @@ def test_without_leak(leak, kept, excluded):
     assert (result.images["split"] == "excluded").sum() == 1
 
 
-def test_one_sided_sources_are_refused():
-    for side in ("train", "test"):
+def test_sources_with_one_official_split_are_refused():
+    for split in ("train", "test"):
         with pytest.raises(SourceError, match="Choose stratified"):
-            assign(images([("P_1", 1, "mass", side)]), SplitConfig(name="official"))
+            assign(images([("P_1", 1, "mass", split)]), SplitConfig(name="official"))
     with pytest.raises(SourceError, match="no image"):
         assign(images([]), SplitConfig(name="stratified"))
 
 
 def test_audit_counts():
     table = LEAK.assign(
-        view_id=[f"v{place}" for place in range(6)], view="CC", laterality="LEFT",
+        view_id=[f"v{at}" for at in range(6)], view="CC", laterality="LEFT",
         breast_density=3, bits_stored=16, official_split="train",
     )  # fmt: skip
     lesions = pd.DataFrame(
@@ -177,4 +177,29 @@ def test_audit_counts():
     assert counted["leaking_patients"] == ["P_1", "P_5"]
     assert counted["splits"]["excluded"]["images"] == 1
     assert counted["splits"]["train"]["label"]["malignant_views"] == 2
-    assert sum(side["images"] for side in counted["splits"].values()) == 6
+    assert sum(split["images"] for split in counted["splits"].values()) == 6
+
+
+def three_patients():
+    return pd.DataFrame(
+        {
+            "image_id": ["a", "b", "c"],
+            "patient_key": ["P_1", "P_2", "P_3"],
+            "malignant": [0, 1, 1],
+            "lesion_types": ["mass", "calc", "mass"],
+            "official_splits": ["train", "test", "test+train"],
+        }
+    )
+
+
+def test_a_given_split_is_followed_and_other_patients_are_excluded():
+    given = SplitConfig(name="given", patients={"P_1": "train", "P_3": "validation"})
+    result = assign(three_patients(), given)
+    assert result.images["split"].tolist() == ["train", "excluded", "validation"]
+    assert result.leaking == ["P_3"]
+
+
+@pytest.mark.parametrize("patients", [{}, {"P_9": "train"}])
+def test_a_given_split_of_unknown_or_no_patients_is_refused(patients):
+    with pytest.raises(SourceError, match=r"patient keys of the source"):
+        assign(three_patients(), SplitConfig(name="given", patients=patients))

@@ -1,4 +1,4 @@
-"""The index over phantom trees, whole and broken."""
+"""The index of CBIS-DDSM over phantom trees, complete and broken."""
 
 import hashlib
 import shutil
@@ -73,20 +73,20 @@ def test_collection_folders_above_and_order_do_not_matter(phantom, tmp_path):
     root, _ = phantom
     deep = tmp_path / "download" / "CBIS-DDSM" / "more"
     shutil.copytree(root, deep)
-    here = index(SourceConfig(root=str(root)), workers=1)
-    there = index(SourceConfig(root=str(tmp_path / "download"), tables=str(root)), workers=5)
+    near = index(SourceConfig(root=str(root)), workers=1)
+    deeper = index(SourceConfig(root=str(tmp_path / "download"), tables=str(root)), workers=5)
     pd.testing.assert_frame_equal(
-        here.images.drop(columns="path"), there.images.drop(columns="path")
+        near.images.drop(columns="path"), deeper.images.drop(columns="path")
     )
-    assert there.images["path"].str.startswith("CBIS-DDSM/more/").all()
-    assert here.facts == there.facts
+    assert deeper.images["path"].str.startswith("CBIS-DDSM/more/").all()
+    assert near.facts == deeper.facts
 
 
 def test_missing_and_broken_files_are_rejects(tree, phantom):
     _, layout = phantom
     planned = [files for files in plan(layout) if files.header is files.image]
-    gone, broken, other = planned[0], planned[1], planned[2]
-    (tree / gone.image.path).unlink()
+    missing, broken, other = planned[0], planned[1], planned[2]
+    (tree / missing.image.path).unlink()
     (tree / broken.image.path).write_bytes(b"no DICOM file")
     data = pydicom.dcmread(tree / other.image.path)
     data.Modality = "MR"
@@ -94,13 +94,13 @@ def test_missing_and_broken_files_are_rejects(tree, phantom):
     last = planned[-1].regions[0]
     (tree / last.mask.path).unlink()
     calls = []
-    tables = index(SourceConfig(root=str(tree)), progress=lambda *told: calls.append(told))
+    tables = index(SourceConfig(root=str(tree)), progress=lambda *call: calls.append(call))
     images = tables.rejects[tables.rejects["kind"] == "image"].set_index("item")["reason"]
-    assert "missing" in images[gone.image.table_path]
+    assert "missing" in images[missing.image.table_path]
     assert "not a DICOM file" in images[broken.image.path]
     assert "modality MR" in images[other.image.path]
     lesions = tables.rejects[tables.rejects["kind"] == "lesion"]
-    assert len(lesions) == 1 + sum(len(files.regions) for files in (gone, broken, other))
+    assert len(lesions) == 1 + sum(len(files.regions) for files in (missing, broken, other))
     assert lesions["reason"].str.contains("No file of the lesion is a mask").sum() == 1
     assert set(tables.rejects["step"]) == {"index"}
     assert str(tree) not in tables.rejects["reason"].str.cat()
@@ -123,8 +123,8 @@ def test_masks_that_do_not_fit(tree, phantom, fault):
     data.save_as(tree / region.mask.path)
     rejects = index(SourceConfig(root=str(tree))).rejects
     assert len(rejects) == 1
-    wanted = {"empty": "without a lesion", "gray": "gray levels", "other aspect": "pixels"}
-    assert wanted[fault] in rejects["reason"].iloc[0]
+    expected = {"empty": "without a lesion", "gray": "gray levels", "other aspect": "pixels"}
+    assert expected[fault] in rejects["reason"].iloc[0]
     assert rejects["item"].iloc[0].startswith(plan(phantom[1])[0].view.view_id)
 
 

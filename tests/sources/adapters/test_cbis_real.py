@@ -1,7 +1,6 @@
-"""The real case tables and the real pictures of CBIS-DDSM."""
+"""The real case tables and real images of CBIS-DDSM."""
 
 import hashlib
-import importlib.util
 import json
 import os
 import time
@@ -15,22 +14,14 @@ from mammo_core.sources.adapters.cbis_ddsm.case_tables import (
     leaking_patients,
     read_case_tables,
 )
+from tests.support import cbis_tree
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 REAL = Path(os.environ.get("MAMMO_REAL_DATA", ROOT.parent / "shared" / "data"))
 pytestmark = [
     pytest.mark.real,
     pytest.mark.skipif(not REAL.is_dir(), reason=f"no real data in {REAL}"),
 ]
-
-
-def build(*args, **options):
-    spec = importlib.util.spec_from_file_location(
-        "cbis_tree", ROOT / "tests" / "real" / "cbis_tree.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.build(*args, **options)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +41,8 @@ def test_facts_of_the_official_tables(cases):
         },
         "leaking_patients": 31,
         "leaking_views": 29,
-        # 42 inside one split (anchors.md A2), and the 29 that leak: 3,103 paths, 3,032 views.
+        # 42 inside one split (docs/original-system.md, "Data sets"), and the 29 that leak:
+        # 3,103 paths, 3,032 views.
         "views_with_mass_and_calc": 71,
         "views_with_several_lesions": 334,
         "test_without_leak": {"views": 591, "malignant": 244, "patients": 318},
@@ -59,17 +51,17 @@ def test_facts_of_the_official_tables(cases):
     assert cases["image_path"].nunique() == 3103
 
 
-def test_cells_are_normalised(cases):
+def test_cells_are_normalized(cases):
     words = cases.select_dtypes("object")
     assert not words.apply(lambda column: column.str.contains(r"\s$|^N/A$", regex=True)).any().any()
-    assert (cases["assessment"] == 0).sum() == 238  # anchors.md A2
+    assert (cases["assessment"] == 0).sum() == 238  # docs/original-system.md, "Data sets"
     assert (cases["breast_density"] == 0).sum() == 2
     assert cases["calc_type"].replace("", None).nunique() in (47, 48)
     assert set(cases.loc[cases["lesion_type"] == "mass", "calc_type"]) == {""}
 
 
 def official_images(cases):
-    """A table of images as an index would give it, without any file."""
+    """Return a table of images like that of an index, without any file."""
     images = (
         cases.groupby(["view_id", "official_split"], as_index=False)
         .agg(
@@ -116,8 +108,8 @@ def test_tables_are_checked_in_five_seconds():
 
 
 @pytest.mark.parametrize("distinct", [False, True])
-def test_tree_of_real_pictures(tmp_path, distinct):
-    build(tmp_path, REAL, distinct=distinct)
+def test_tree_of_real_images(tmp_path, distinct):
+    cbis_tree.build(tmp_path, REAL, distinct=distinct)
     tables = index(SourceConfig(root=str(tmp_path), partial=True))
     assert tables.rejects.empty
     assert tables.images["view_id"].nunique() == 6

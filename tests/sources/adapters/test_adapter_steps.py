@@ -1,8 +1,5 @@
 """Every adapter through index, convert, publish_features and sample."""
 
-import importlib.util
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -12,6 +9,7 @@ from mammo_core import steps
 from mammo_core.datasets import parse
 from mammo_core.datasets.tables import read_table
 from mammo_core.store import open_store
+from tests.support import inbreast_tree
 
 RECIPE = {
     "name": "adapters",
@@ -35,15 +33,8 @@ RECIPE = {
 }
 
 
-def neighbour(name):
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def breast(path, seed):
-    """A bright half disc on black, so that there is background to sample."""
+def write_breast(path, seed):
+    """Write a bright half disc on black, so that there is background to sample."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.zeros((160, 120), np.uint16)
     cv2.circle(pixels, (0, 80), 76, 30000, -1)
@@ -52,16 +43,15 @@ def breast(path, seed):
 
 
 def inbreast(root):
-    neighbour("test_inbreast").build(root)
+    inbreast_tree.build(root)
     return {"adapter": "inbreast"}, {"name": "stratified", "validation": 0.2, "test": 0.3}
 
 
 def table(root):
     rows = ["image_path,patient_id,laterality,view,label,lesion_type,lesion_mask,lesion_box,split"]
-    sides = ["train", "train", "validation", "test"]
-    for number, side in enumerate(sides):
-        breast(root / f"i/{number}.png", number)
-        rows.append(f"i/{number}.png,someone {number},L,CC,{number % 2},mass,,20 70 16 20,{side}")
+    for number, split in enumerate(("train", "train", "validation", "test")):
+        write_breast(root / f"i/{number}.png", number)
+        rows.append(f"i/{number}.png,someone {number},L,CC,{number % 2},mass,,20 70 16 20,{split}")
     mask = np.zeros((80, 60), np.uint8)
     mask[10:20, 5:15] = 255
     cv2.imwrite(str(root / "mask.png"), mask)
@@ -74,7 +64,7 @@ def table(root):
 def folders(root):
     rows = ["patient_id,side,view,abn_num,pathology,type"]
     for number in range(1, 5):
-        breast(root / f"full/P_0000{number}_LEFT_CC.png", number)
+        write_breast(root / f"full/P_0000{number}_LEFT_CC.png", number)
         mask = np.zeros((160, 120), np.uint8)
         mask[70:90, 20:40] = 255
         (root / "masks").mkdir(exist_ok=True)
@@ -92,13 +82,13 @@ def folders(root):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("make", "images", "lesions"), [(inbreast, 5, 4), (table, 4, 5), (folders, 4, 4)]
+    ("write_source", "images", "lesions"), [(inbreast, 5, 4), (table, 4, 5), (folders, 4, 4)]
 )
-def test_from_files_to_patches_and_frame(make, images, lesions, tmp_path, monkeypatch):
+def test_from_files_to_patches_and_frame(write_source, images, lesions, tmp_path, monkeypatch):
     monkeypatch.setenv("MAMMO_SITE_KEY", "a site key of the tests")
     root = tmp_path / "tree"
     root.mkdir()
-    source, split = make(root)
+    source, split = write_source(root)
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         yaml.safe_dump({**RECIPE, "source": {**source, "root": str(root)}, "split": split})
@@ -127,13 +117,13 @@ def test_from_files_to_patches_and_frame(make, images, lesions, tmp_path, monkey
     assert frame.facts["splits"]["train"]["images"] > 0
     patches = run("sample", "patches", images="images")
     assert patches.counts["lesion"] > 0 and patches.counts["background"] > 0
-    if make is table:
-        # The column is followed: nobody is moved.
+    if write_source is table:
+        # The split is the column of the table: no patient moves.
         assert {name: frame.facts["splits"][name]["images"] for name in frame.facts["splits"]} == {
             "train": 2,
             "validation": 1,
             "test": 1,
         }
-        held = b"".join(path.read_bytes() for path in (tmp_path / "store").rglob("*.json"))
-        assert b"someone" not in held
+        stored = b"".join(path.read_bytes() for path in (tmp_path / "store").rglob("*.json"))
+        assert b"someone" not in stored
         assert not labels.astype(str).apply(lambda c: c.str.contains("someone")).any().any()

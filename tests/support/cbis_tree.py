@@ -1,10 +1,10 @@
-"""Build a small CBIS-DDSM tree out of the real pictures and the real table rows.
+"""Build a small CBIS-DDSM tree from real images and real table rows.
 
-Six mammograms of three patients (../shared/data/cbis_ddsm_png), laid as uncompressed DICOM
-under every directory name that the four tables give their views, with the rows of those
-patients byte by byte. Masks are drawn (the real ones are not at hand): ellipses, 8 bit, 0
-and 255; crops are cut from the picture. The table of calcifications, train, has no row of
-the three patients: read the tree with `SourceConfig(..., partial=True)`.
+Six mammograms of three patients (../shared/data/cbis_ddsm_png), as uncompressed DICOM files in
+every folder that the four tables name for their views, with the rows of those patients byte by
+byte. Masks are drawn (the real ones are not available): ellipses, 8 bit, 0 and 255; crops are
+cut from the image. The table of calcifications, train, has no row of the three patients: read
+the tree with `SourceConfig(..., partial=True)`.
 """
 
 import csv
@@ -28,15 +28,15 @@ def build(root: Path, real_data: Path, distinct: bool = False) -> None:
     Args:
         root: New folder; the tables go into its `csv`.
         real_data: The folder of real data, ../shared/data.
-        distinct: Whether a view's files under several directories differ in their bytes
+        distinct: Whether a view's files in several folders differ in their bytes
             (their UIDs); otherwise they are byte-identical.
     """
     root, real_data = Path(root), Path(real_data)
-    pictures = {
+    images = {
         file.stem.split("_", 1)[1]: cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
         for file in sorted((real_data / "cbis_ddsm_png").glob("*.png"))
     }
-    patients = {"_".join(name.split("_")[:2]).encode() for name in pictures}
+    patients = {"_".join(name.split("_")[:2]).encode() for name in images}
     (root / TABLES).mkdir(parents=True, exist_ok=True)
     number = 0
     for table in sorted((real_data / "cbis_ddsm_csv").glob("*.csv")):
@@ -47,14 +47,14 @@ def build(root: Path, real_data: Path, distinct: bool = False) -> None:
         for row in csv.DictReader(io.StringIO(text, newline="")):
             cells = {name: cell.strip() for name, cell in row.items()}
             view = "_".join(cells[n] for n in ("patient_id", "left or right breast", "image view"))
-            if view not in pictures:
-                raise ValueError(f"no picture of {view}")
-            _write_row(root, cells, view, pictures[view], number, distinct)
+            if view not in images:
+                raise ValueError(f"no image of {view}")
+            _write_row(root, cells, view, images[view], number, distinct)
             number += 1
 
 
 def _records(raw: bytes) -> list[bytes]:
-    """Split a CSV file into records, bytes kept: a line that ends inside quotes goes on."""
+    """Split a CSV file into records of bytes: a line that ends inside quotes continues."""
     records: list[bytes] = []
     open_quotes = False
     for line in raw.splitlines(keepends=True):
@@ -67,27 +67,27 @@ def _records(raw: bytes) -> list[bytes]:
 
 
 def _write_row(
-    root: Path, cells: dict[str, str], view: str, picture: np.ndarray, number: int, distinct: bool
+    root: Path, cells: dict[str, str], view: str, image: np.ndarray, number: int, distinct: bool
 ) -> None:
-    image = cells["image file path"]
-    _write(root / image, picture, image if distinct else view, _DIGITAL_MAMMOGRAPHY)
-    rows, columns = picture.shape
+    path = cells["image file path"]
+    _write(root / path, image, path if distinct else view, _DIGITAL_MAMMOGRAPHY)
+    rows, columns = image.shape
     # Somewhere in the breast: the brightest of its coarse blocks.
-    small = cv2.resize(picture, (columns // 64, rows // 64), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(image, (columns // 64, rows // 64), interpolation=cv2.INTER_AREA)
     _, _, _, (x, y) = cv2.minMaxLoc(small)
     x, y = x * 64 + 32, y * 64 + 32
     axes = (30 + 6 * (number % 3), 44)
     y = min(max(y + 80 * (number % 2), axes[1]), rows - axes[1] - 1)
     x = min(max(x, axes[0]), columns - axes[0] - 1)
-    mask = np.zeros(picture.shape, np.uint8)
+    mask = np.zeros(image.shape, np.uint8)
     cv2.ellipse(mask, (x, y), axes, 15.0, 0, 360, 255, -1)
     box = cv2.boundingRect(mask)
-    crop = picture[box[1] : box[1] + box[3], box[0] : box[0] + box[2]]
-    places = [cells["ROI mask file path"], cells["cropped image file path"]]
-    if number % 2:  # As in about half of the official rows, the names are of no help.
-        places.reverse()
-    _write(root / places[0], mask, places[0], _SECONDARY_CAPTURE)
-    _write(root / places[1], crop, places[1], _SECONDARY_CAPTURE)
+    crop = image[box[1] : box[1] + box[3], box[0] : box[0] + box[2]]
+    paths = [cells["ROI mask file path"], cells["cropped image file path"]]
+    if number % 2:  # In about half of the official rows the names do not identify the file.
+        paths.reverse()
+    _write(root / paths[0], mask, paths[0], _SECONDARY_CAPTURE)
+    _write(root / paths[1], crop, paths[1], _SECONDARY_CAPTURE)
 
 
 def _write(path: Path, pixels: np.ndarray, name: str, sop_class: str) -> None:

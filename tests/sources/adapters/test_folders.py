@@ -1,4 +1,4 @@
-"""Folders and case tables in the manner of the original system."""
+"""Folders and case tables laid out for the original system."""
 
 import cv2
 import numpy as np
@@ -9,18 +9,18 @@ from mammo_core.sources import SourceConfig, index
 from mammo_core.sources.names import read_name
 
 
-def picture(path, seed):
+def write_image(path, seed):
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 65536, (96, 80)).astype(np.uint16)
     cv2.imwrite(str(path), pixels)
 
 
-def mask(path, shape=(96, 80)):
+def write_mask(path, shape=(96, 80)):
     path.parent.mkdir(parents=True, exist_ok=True)
-    drawn = np.zeros(shape, np.uint8)
-    drawn[10:30, 10:30] = 255
-    drawn[9, 10:30] = 40  # the original's masks have soft edges: above 0 is lesion
-    cv2.imwrite(str(path), drawn)
+    pixels = np.zeros(shape, np.uint8)
+    pixels[10:30, 10:30] = 255
+    pixels[9, 10:30] = 40  # the original's masks have soft edges: above 0 is lesion
+    cv2.imwrite(str(path), pixels)
 
 
 def config_of(root, tables=None, **options):
@@ -33,7 +33,7 @@ def config_of(root, tables=None, **options):
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "expected"),
     [
         ("P_00001_LEFT_CC.png", ("P_00001", "LEFT", "CC", 0, "")),
         ("a/b/P_00001_RIGHT_MLO_2.png", ("P_00001", "RIGHT", "MLO", 2, "")),
@@ -48,19 +48,19 @@ def config_of(root, tables=None, **options):
         ("000001.png", None),
     ],
 )
-def test_names(name, told):
-    found = read_name(name)
-    assert (found and (*vars(found).values(),)) == told
+def test_names(name, expected):
+    image_name = read_name(name)
+    assert (image_name and (*vars(image_name).values(),)) == expected
 
 
 @pytest.fixture
 def classes(tmp_path):
     """train/val/test with neg and pos, as for image_clf_train.py."""
-    picture(tmp_path / "train/neg/P_00001_LEFT_CC.png", 1)
-    picture(tmp_path / "train/neg/deep/P_00001_LEFT_MLO.png", 2)
-    picture(tmp_path / "train/pos/P_00002_RIGHT_CC.png", 3)
-    picture(tmp_path / "val/pos/P_00003_RIGHT_CC.png", 4)
-    picture(tmp_path / "test/neg/20586908_6c613a14b80a8591_MG_R_CC_ANON.png", 5)
+    write_image(tmp_path / "train/neg/P_00001_LEFT_CC.png", 1)
+    write_image(tmp_path / "train/neg/deep/P_00001_LEFT_MLO.png", 2)
+    write_image(tmp_path / "train/pos/P_00002_RIGHT_CC.png", 3)
+    write_image(tmp_path / "val/pos/P_00003_RIGHT_CC.png", 4)
+    write_image(tmp_path / "test/neg/20586908_6c613a14b80a8591_MG_R_CC_ANON.png", 5)
     return tmp_path
 
 
@@ -85,16 +85,16 @@ def test_folders_without_splits(classes):
 def test_copies_of_a_view_are_one_malignant_image(tmp_path):
     # The fork writes a view once for each lesion: into neg for the benign one.
     for name in ("neg/P_00001_LEFT_CC_1.png", "mass/P_00001_LEFT_CC_2.png"):
-        picture(tmp_path / "train" / name, 1)
-    picture(tmp_path / "train/calc/P_00002_LEFT_CC_1.png", 2)
+        write_image(tmp_path / "train" / name, 1)
+    write_image(tmp_path / "train/calc/P_00002_LEFT_CC_1.png", 2)
     images = index(config_of(tmp_path)).images
     assert list(images["malignant"]) == [1, 1]
     assert list(images["lesion_types"]) == ["mass", "calc"]
 
 
-def test_what_cannot_be_told_is_rejected(classes):
-    picture(classes / "train/odd/P_00009_LEFT_CC.png", 6)
-    picture(classes / "train/pos/17.png", 7)
+def test_images_of_unknown_class_or_patient_are_rejected(classes):
+    write_image(classes / "train/odd/P_00009_LEFT_CC.png", 6)
+    write_image(classes / "train/pos/17.png", 7)
     (classes / "train/pos/P_00008_LEFT_CC.jpg").write_bytes(b"\xff\xd8")
     (classes / "train/pos/P_00008_LEFT_CC.png").write_bytes(b"no picture")
     (classes / "notes.txt").write_text("nothing")
@@ -109,7 +109,7 @@ def test_what_cannot_be_told_is_rejected(classes):
 
 
 def test_patches_are_refused(tmp_path):
-    picture(tmp_path / "train/background/P_00001_LEFT_CC_1_0000.png", 1)
+    write_image(tmp_path / "train/background/P_00001_LEFT_CC_1_0000.png", 1)
     with pytest.raises(SourceError, match="patches, not mammograms"):
         index(config_of(tmp_path))
 
@@ -128,17 +128,17 @@ def test_patient_lists_in_the_folders(classes):
         index(config_of(classes))
 
 
-def test_patient_lists_that_are_named(classes):
+def test_patient_lists_named_in_the_options(classes):
     (classes / "mine.txt").write_text("P_00001\n")
     tables = index(config_of(classes / ".", patient_lists={"train": "mine.txt"}))
-    # Sides without a list stay as their folders say.
+    # Splits without a list keep the patients of their folders.
     assert set(tables.images["patient_key"]) == {"P_00001", "P_00003", "6c613a14b80a8591"}
     with pytest.raises(SourceError, match=r"other\.txt"):
         index(config_of(classes, patient_lists={"train": "other.txt"}))
 
 
-def test_other_names_need_leave_and_a_site_key(tmp_path, monkeypatch):
-    picture(tmp_path / "neg/Ann_L_CC.png", 1)
+def test_private_names_need_permission_and_a_site_key(tmp_path, monkeypatch):
+    write_image(tmp_path / "neg/Ann_L_CC.png", 1)
     with pytest.raises(SourceError, match="patient_ids_in_paths") as error:
         index(config_of(tmp_path))
     assert "Ann" not in str(error.value)
@@ -155,10 +155,10 @@ FORK = "patient_id,left or right breast,image view,abnormality id,pathology,abno
 def cases(request, tmp_path):
     """A case table with its folder of mammograms and its folder of masks."""
     for seed, name in enumerate(("P_00005_RIGHT_CC", "P_00005_RIGHT_MLO", "P_00006_LEFT_CC")):
-        picture(tmp_path / f"full/{name}.png", seed)
-    mask(tmp_path / "masks/Calc-Training_P_00005_RIGHT_CC_1.png")
-    mask(tmp_path / "masks/Mass-Training_P_00005_RIGHT_CC_1.png", (48, 40))
-    mask(tmp_path / "masks/Mass-Training_P_00006_LEFT_CC_1.png")
+        write_image(tmp_path / f"full/{name}.png", seed)
+    write_mask(tmp_path / "masks/Calc-Training_P_00005_RIGHT_CC_1.png")
+    write_mask(tmp_path / "masks/Mass-Training_P_00005_RIGHT_CC_1.png", (48, 40))
+    write_mask(tmp_path / "masks/Mass-Training_P_00006_LEFT_CC_1.png")
     calc = "calc" if request.param == "original" else "calcification"
     rows = [
         ORIGINAL if request.param == "original" else FORK,
@@ -203,7 +203,7 @@ def test_case_tables_with_the_list_of_training_patients(cases):
     assert list(index(config).images["patient_key"]) == ["P_00006"]
 
 
-def test_case_tables_that_cannot_be(cases):
+def test_faulty_case_tables(cases):
     table = cases / "other.csv"
     table.write_text("patient_id,side,view\n")
     with pytest.raises(SourceError, match="abn_num or abnormality id"):

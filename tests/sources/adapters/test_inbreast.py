@@ -1,4 +1,4 @@
-"""INbreast trees made here: table, 14-bit DICOM, plist contours."""
+"""INbreast: labels by BI-RADS category, lesions by contours."""
 
 import plistlib
 
@@ -6,82 +6,12 @@ import numpy as np
 import pydicom
 import pytest
 from pydantic import ValidationError
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
 
 from mammo_core.errors import DicomError, SourceError
 from mammo_core.sources import SourceConfig, SourceFiles, index
 from mammo_core.sources.adapters.inbreast.contours import group_calcifications
 from mammo_core.sources.masks import Region, load_mask
-
-HEADER = "Patient ID;Patient age;Laterality;View;Acquisition date;File Name;ACR;Bi-Rads"
-ROWS, COLUMNS = 160, 120
-SQUARE = [(30, 40), (60, 40), (60, 80), (30, 80)]
-# File name, patient, side, view in the file name, view in the table, ACR, BI-RADS, regions.
-CASES = [
-    ("20586908", "6c613a14b80a8591", "R", "CC", "CC", "4 ", "5", [("Mass", SQUARE)]),
-    ("20586934", "6c613a14b80a8591", "L", "ML", "MLO", "4", "2", []),
-    ("20586960", "036aff49b8ac84f0", "R", "ML", "ML", "1", "4a", [
-        ("Spiculated Region", SQUARE),
-        ("Asymmetry", SQUARE),
-        ("", SQUARE),
-        ("Cluster", [(70, 100), (100, 100), (100, 130), (70, 130)]),
-        ("Calcification", [(80, 110)]),  # within the cluster
-        ("Calcification", [(10, 10)]),
-        ("Calcification", [(14, 10), (14, 11)]),
-        ("Calcification", [(12, 14), (14, 14), (13, 15)]),  # 0.14 mm wide: a single one
-    ]),
-    ("20586986", "036aff49b8ac84f0", "L", "CC", "CC", "", "1", []),
-    ("20587054", "fe7d005dcbbfb46d", "L", "CC", "CC", "2", "3", [("Mass", SQUARE)]),
-    ("20587080", "b231a8ba4dd4214f", "L", "CC", "CC", "3", "6", [("Distortion", SQUARE)]),
-]  # fmt: skip
-
-
-def write_dicom(path, seed):
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1.2"
-    meta.MediaStorageSOPInstanceUID = f"1.2.3.{seed}"
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    data = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
-    data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, f"1.2.3.{seed}"
-    data.PatientName, data.StudyDate = "Secret^Name", "20100102"
-    data.Modality, data.SamplesPerPixel, data.PhotometricInterpretation = "MG", 1, "MONOCHROME2"
-    data.Rows, data.Columns = ROWS, COLUMNS
-    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 14, 13, 0
-    pixels = np.random.default_rng(seed).integers(0, 2**14, (ROWS, COLUMNS), dtype=np.uint16)
-    data.PixelData = pixels.astype("<u2").tobytes()
-    data["PixelData"].VR = "OW"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data.save_as(path, enforce_file_format=True)
-
-
-def write_xml(path, regions):
-    rois = [
-        {
-            "Name": name,
-            "NumberOfPoints": len(points),
-            "Point_px": [f"({x:.6f}, {y:.6f})" for x, y in points],
-        }
-        for name, points in regions
-    ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(
-        plistlib.dumps({"Images": [{"ImageIndex": 0, "NumberOfROIs": len(rois), "ROIs": rois}]})
-    )
-
-
-def build(root, cases=CASES):
-    """Write a tree; the release's own folder has blanks in its name."""
-    lines = [HEADER]
-    for seed, (number, patient, side, name_view, view, density, category, regions) in enumerate(
-        cases
-    ):
-        write_dicom(root / f"AllDICOMs/{number}_{patient}_MG_{side}_{name_view}_ANON.dcm", seed)
-        if regions:
-            write_xml(root / f"AllXML/{number}.xml", regions)
-        lines.append(f"removed;removed;{side};{view};201001;{number};{density};{category}")
-    (root / "INbreast.csv").write_text("\r\n".join(lines) + "\r\n")
-    return root
+from tests.support.inbreast_tree import COLUMNS, ROWS, build
 
 
 def config_of(root, **options):
@@ -98,7 +28,7 @@ def tables(inbreast):
     return index(config_of(inbreast))
 
 
-def test_images_are_labelled_by_their_birads_category(tables):
+def test_images_are_labeled_by_their_birads_category(tables):
     assert tables.rejects.empty
     columns = ["view_id", "malignant", "breast_density", "lesion_types", "bits_stored"]
     assert sorted(map(tuple, tables.images[columns].to_numpy().tolist())) == [
@@ -115,19 +45,19 @@ def test_images_are_labelled_by_their_birads_category(tables):
 
 
 def test_no_date_no_age_no_name_is_kept(tables):
-    told = " ".join(
+    text = " ".join(
         table.to_csv() for table in (tables.images, tables.lesions, tables.rejects)
     ) + str(tables.facts)
-    assert not any(word in told for word in ("Secret", "201001", "20100102", "removed"))
+    assert not any(word in text for word in ("Secret", "201001", "20100102", "removed"))
 
 
 def test_lesions_are_what_their_image_is(tables):
-    own = tables.lesions.set_index("lesion_id")
-    assert own.loc["6c613a14b80a8591_RIGHT_CC_mass_1", "pathology"] == "MALIGNANT"
-    mass = own.loc["036aff49b8ac84f0_RIGHT_MLO_mass_1"]
+    lesions = tables.lesions.set_index("lesion_id")
+    assert lesions.loc["6c613a14b80a8591_RIGHT_CC_mass_1", "pathology"] == "MALIGNANT"
+    mass = lesions.loc["036aff49b8ac84f0_RIGHT_MLO_mass_1"]
     assert (mass["mass_margins"], mass["assessment"]) == ("SPICULATED", 4)
-    # The cluster holds its single calcification; the three others are one lesion.
-    assert list(own["mask_path"]) == [
+    # The cluster contains its single calcification; the three others are one lesion.
+    assert list(lesions["mask_path"]) == [
         "AllXML/20586960.xml#3",
         "AllXML/20586960.xml#5+6+7",
         "AllXML/20586960.xml#0",
@@ -156,15 +86,15 @@ def test_masks_of_contours(inbreast, region, box, pixels):
 
 def test_every_category_is_a_setting(inbreast):
     settings = {"negative": ["1", "2", "3"], "positive": ["5", "6"], "excluded": ["4a"]}
-    told = index(config_of(inbreast, **settings))
-    assert told.facts["excluded"] == {"4a": 1}
-    labels = dict(zip(told.images["view_id"], told.images["malignant"], strict=True))
+    tables = index(config_of(inbreast, **settings))
+    assert tables.facts["excluded"] == {"4a": 1}
+    labels = dict(zip(tables.images["view_id"], tables.images["malignant"], strict=True))
     assert labels["fe7d005dcbbfb46d_LEFT_CC"] == 0
-    with pytest.raises(ValidationError, match="not two of it"):
+    with pytest.raises(ValidationError, match="only one of these"):
         config_of(inbreast, negative=["1", "3"])
 
 
-def test_each_calcification_a_lesion_when_asked(inbreast):
+def test_each_calcification_can_be_a_lesion(inbreast):
     lesions = index(config_of(inbreast, group_mm=0)).lesions
     assert (lesions["lesion_type"] == "calc").sum() == 5
 
@@ -185,17 +115,17 @@ def test_without_contours(inbreast):
 def test_wrong_rows_are_rejects_with_their_line(tmp_path):
     build(tmp_path)
     table = tmp_path / "INbreast.csv"
-    told = table.read_text()
-    told = told.replace("20586908;4 ;5", "20586908;9;5").replace(
+    text = table.read_text()
+    text = text.replace("20586908;4 ;5", "20586908;9;5").replace(
         "L;CC;201001;20586986", "R;CC;201001;20586986"
     )
-    told += "removed;removed;L;CC;201001;999;1;2\nremoved;removed;L;CC;201001;998;1;7\n"
-    table.write_text(told)
+    text += "removed;removed;L;CC;201001;999;1;2\nremoved;removed;L;CC;201001;998;1;7\n"
+    table.write_text(text)
     (tmp_path / "AllXML/20586960.xml").write_text("<plist><dict>")
     tables = index(config_of(tmp_path))
     reasons = tables.rejects.set_index("item")["reason"]
     assert "density" in reasons["INbreast.csv line 2"]
-    assert "different things" in reasons["INbreast.csv line 5"]
+    assert "contradicts the file name" in reasons["INbreast.csv line 5"]
     assert "no such file" in reasons["INbreast.csv line 8"]
     assert "BI-RADS" in reasons["INbreast.csv line 9"]
     assert "cannot be parsed" in reasons["AllXML/20586960.xml"]
@@ -203,13 +133,13 @@ def test_wrong_rows_are_rejects_with_their_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("gone", "told"),
+    ("missing", "message"),
     [("INbreast.csv", "table of INbreast"), ("AllXML", "contour"), ("AllDICOMs", "No image")],
 )
-def test_what_is_missing_is_said(tmp_path, gone, told):
+def test_missing_parts_are_named(tmp_path, missing, message):
     build(tmp_path)
-    (tmp_path / gone).rename(tmp_path / ".gone")
-    with pytest.raises(SourceError, match=told):
+    (tmp_path / missing).rename(tmp_path / ".missing")
+    with pytest.raises(SourceError, match=message):
         index(config_of(tmp_path))
 
 
@@ -224,7 +154,7 @@ def test_what_is_missing_is_said(tmp_path, gone, told):
         b'<!DOCTYPE a [<!ENTITY b "c"><!ENTITY d "&b;&b;">]><plist><string>&d;</string></plist>',
     ],
 )
-def test_contours_that_are_none(tmp_path, text):
+def test_files_that_are_not_contours(tmp_path, text):
     (tmp_path / "a.xml").write_bytes(text)
     with pytest.raises(DicomError, match=r"a\.xml"):
         load_mask(SourceFiles.open(str(tmp_path)), "a.xml#0", 100, 100)
@@ -237,7 +167,7 @@ def test_a_region_outside_its_image_is_refused(inbreast):
         load_mask(SourceFiles.open(str(inbreast)), "AllXML/20586908.xml#7", ROWS, COLUMNS)
 
 
-def test_pictures_made_of_it_are_read_too(tmp_path):
+def test_converted_images_are_read_too(tmp_path):
     import cv2
 
     build(tmp_path)

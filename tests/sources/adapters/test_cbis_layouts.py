@@ -1,4 +1,4 @@
-"""CBIS-DDSM in every layout it is found in: the same tables come out."""
+"""CBIS-DDSM in every layout it is distributed in gives the same tables."""
 
 import shutil
 
@@ -43,7 +43,7 @@ def same_lesions(tables, expected, *but):
 
 
 def as_png(source, target):
-    """As the fork's users converted: 16-bit gray mammograms and crops, 8-bit masks."""
+    """Convert as users of the fork did: 16-bit gray mammograms and crops, 8-bit masks."""
     target.parent.mkdir(parents=True, exist_ok=True)
     number = 0
     while target.exists():
@@ -54,12 +54,12 @@ def as_png(source, target):
 
 @pytest.mark.parametrize("levels", ["dated", "none"])
 def test_png_trees_of_the_fork(original, expected, tmp_path, levels):
-    # original-system.md §3.7, §11.1: four collection roots, an extra level above test sets.
+    # docs/original-system.md, "Data sets": four collection roots, a further level above tests.
     for path in relative(original):
         first, study, series = path.parts[:3]
-        what = "ROI and Cropped Images" if first[-1].isdigit() else "Full Mammogram Images"
+        collection = "ROI and Cropped Images" if first[-1].isdigit() else "Full Mammogram Images"
         kind = first.split("_")[0]
-        folder = tmp_path / f"{kind} {what}"
+        folder = tmp_path / f"{kind} {collection}"
         if "Test" in kind:
             folder = folder / "CBIS-DDSM"
         folder = folder / first
@@ -82,17 +82,17 @@ def test_by_series_uid_where_names_fail(original, expected, tmp_path):
     paths = relative(original)
     order = np.random.default_rng(3).permutation(len(paths))
     (tmp_path / "export").mkdir()
-    for number, place in enumerate(order):
+    for number, at in enumerate(order):
         suffix = "" if number % 2 else ".dcm"
-        shutil.copy(original / paths[place], tmp_path / "export" / f"IM{number:05d}{suffix}")
+        shutil.copy(original / paths[at], tmp_path / "export" / f"IM{number:05d}{suffix}")
     (tmp_path / "export" / "README").write_text("no image")
     (tmp_path / "export" / "broken.dcm").write_bytes(b"no DICOM file" * 100)
-    told = []
+    calls = []
     tables = index(
         SourceConfig(root=str(tmp_path), tables=str(original)),
-        progress=lambda *progress: told.append(progress),
+        progress=lambda *call: calls.append(call),
     )
-    # A file that the phantom put into two directories says one series only.
+    # A file that the phantom put into two folders contains one series UID only.
     rejects = tables.rejects.groupby("kind")["item"].agg(list)
     twice = expected.facts["files"]["identical_files"]
     assert twice == len(rejects["image"]) == tables.facts["missing"]["images"]
@@ -106,18 +106,18 @@ def test_by_series_uid_where_names_fail(original, expected, tmp_path):
     assert (ways["path"], ways["folder"], ways["nowhere"]) == (0, 0, twice)
     assert ways["series_uid"] > 0
     assert tables.facts["files"]["other_files"] == 2
-    assert "headers" in {what for what, _, _ in told}
+    assert "headers" in {what for what, _, _ in calls}
 
 
 def test_headers_are_read_only_of_files_no_name_explains(original, expected, tmp_path):
     shutil.copytree(original, tmp_path / "tree")
-    lost = expected.images["path"].iloc[0]
-    (tmp_path / "tree" / lost).rename(tmp_path / "tree" / "IM1.dcm")
-    told = []
+    renamed = expected.images["path"].iloc[0]
+    (tmp_path / "tree" / renamed).rename(tmp_path / "tree" / "IM1.dcm")
+    calls = []
     tables = index(
-        SourceConfig(root=str(tmp_path / "tree")), progress=lambda *args: told.append(args)
+        SourceConfig(root=str(tmp_path / "tree")), progress=lambda *call: calls.append(call)
     )
-    assert [total for what, _, total in told if what == "headers"] == [1]
+    assert [total for what, _, total in calls if what == "headers"] == [1]
     assert "IM1.dcm" in set(tables.images["path"])
     assert tables.facts["files"]["found_by"]["series_uid"] == 1
     assert tables.facts["missing"] == {"images": 0, "views": 0, "lesions": 0}
@@ -136,17 +136,17 @@ def test_masks_of_another_size(original, expected, tmp_path, scale, accepted):
     data.save_as(path)
     tables = index(SourceConfig(root=str(tmp_path / "tree")))
     rescaled = tables.facts["files"]["rescaled_masks"]
-    drawn_so = expected.facts["files"]["rescaled_masks"]
+    already_rescaled = expected.facts["files"]["rescaled_masks"]
     if accepted:
         assert tables.rejects.empty
-        assert set(rescaled) == {*drawn_so, lesion["lesion_id"]}
+        assert set(rescaled) == {*already_rescaled, lesion["lesion_id"]}
     else:
         assert tables.rejects["item"].tolist() == [lesion["lesion_id"]]
         assert "same aspect ratio" in tables.rejects["reason"].iloc[0]
-        assert set(rescaled) == set(drawn_so) - {lesion["lesion_id"]}
+        assert set(rescaled) == set(already_rescaled) - {lesion["lesion_id"]}
 
 
-def test_what_is_counted(original, expected):
+def test_files_and_images_are_counted(original, expected):
     files, images = expected.facts["files"], expected.images
     assert files["images"] == len(images)
     assert files["views"] == images["view_id"].nunique()
@@ -165,7 +165,7 @@ def test_links_are_followed_once(original, expected, tmp_path):
     same_lesions(tables, expected)
 
 
-def test_files_that_are_no_images_of_the_tables(original, tmp_path):
+def test_files_that_are_not_images_of_the_tables(original, tmp_path):
     (tmp_path / "other.dcm").write_bytes(b"x" * 300)
     with pytest.raises(SourceError, match="No image of the case tables"):
         indexed(tmp_path, original)

@@ -55,7 +55,11 @@ def test_both_spellings_newlines_and_na(tables):
     assert (cases["calc_distribution"] == "").all()
     assert cases["crop_path"].str.endswith(".dcm").all()
     assert leaking_patients(cases) == ["P_1"]
-    assert case_table_facts(cases)["test_without_leak"] == {"views": 1, "malignant": 0, "patients": 1}
+    assert case_table_facts(cases)["test_without_leak"] == {
+        "views": 1,
+        "malignant": 0,
+        "patients": 1,
+    }
 
 
 NAME = "calc_case_description_test_set.csv"
