@@ -1,4 +1,4 @@
-"""What is asked of a Kubeflow Pipelines: upload, run, look, wait."""
+"""The client of Kubeflow Pipelines (KFP): upload, run, list, wait."""
 
 import json
 import tempfile
@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from mammo_core.errors import RecipeError
-from pipelines.compiled import check_parameters, name_of
-from pipelines.connection import ClusterError, KfpSettings, connect, told_in_words
+from pipelines.compiled import name_of, validate_parameters
+from pipelines.connection import ClusterError, KfpSettings, connect, kfp_errors
 
-#: States in which a run or task stays.
+#: States that a run or task does not leave.
 FINAL = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 _PAGE = 100
-#: A run may be told as ended while its tasks still say RUNNING: how long they are asked again.
+#: KFP may report a run as finished while its tasks still say RUNNING: how long to poll again.
 _SETTLE_S = 30.0
 
 
@@ -25,11 +25,11 @@ class TaskState:
     """One task of a run.
 
     Attributes:
-        name: As in the graph.
-        state: As KFP says it.
-        seconds: How long it took, or has taken; None before it started.
+        name: Name in the graph.
+        state: State that KFP reports.
+        seconds: Duration, or time since the start; None before it started.
         pods: Names of its pods.
-        error: What KFP says of its failure, mostly nothing.
+        error: Error that KFP reports; usually empty.
     """
 
     name: str
@@ -41,15 +41,15 @@ class TaskState:
 
 @dataclass(frozen=True)
 class RunState:
-    """A run as KFP tells it.
+    """A run as KFP reports it.
 
     Attributes:
-        run_id: KFP's id.
-        name: Of the run.
-        state: Of the run.
+        run_id: Id that KFP gave the run.
+        name: Name of the run.
+        state: State of the run.
         created: When it was submitted, ISO 8601.
-        error: What KFP says of its failure.
-        tasks: Its tasks, in the order in which they were made.
+        error: Error that KFP reports.
+        tasks: Its tasks, in the order in which they were created.
     """
 
     run_id: str
@@ -66,10 +66,10 @@ class RunState:
 
 
 class KfpClient:
-    """Kubeflow Pipelines, as far as our commands need it.
+    """The operations of Kubeflow Pipelines that the commands need.
 
     Args:
-        settings: How it is reached; it is asked at once whether it answers.
+        settings: How to connect; the connection is checked immediately.
     """
 
     def __init__(self, settings: KfpSettings) -> None:
@@ -78,7 +78,7 @@ class KfpClient:
 
     @property
     def namespace(self) -> str | None:
-        """Namespace for KFP of several users; None for that of one."""
+        """Namespace for multi-user KFP; None for single-user KFP."""
         return self.settings.namespace or None
 
     def upload(self, text: str, version: str, description: str = "") -> tuple[str, str, bool]:
@@ -93,53 +93,53 @@ class KfpClient:
             Id of the pipeline, id of the version, and whether the version is new.
         """
         name = name_of(text)
-        known = self.pipeline_id(name)
-        if known is not None:
-            present = self.version_id(known, version)
-            if present is not None:
-                return known, present, False
-        with _as_file(text) as path, told_in_words(self.settings, f"the pipeline {name}"):
-            if known is None:
-                # KFP names the first version like the pipeline; ours is named by its git sha.
-                made = self._client.upload_pipeline(
+        pipeline_id = self.pipeline_id(name)
+        if pipeline_id is not None:
+            version_id = self.version_id(pipeline_id, version)
+            if version_id is not None:
+                return pipeline_id, version_id, False
+        with _as_file(text) as path, kfp_errors(self.settings, f"the pipeline {name}"):
+            if pipeline_id is None:
+                # KFP names the first version after the pipeline; ours is named by its git sha.
+                created = self._client.upload_pipeline(
                     str(path), pipeline_name=name, description=description, namespace=self.namespace
                 )
-                known = made.pipeline_id
+                pipeline_id = created.pipeline_id
             uploaded = self._client.upload_pipeline_version(
                 str(path),
                 pipeline_version_name=version,
-                pipeline_id=known,
+                pipeline_id=pipeline_id,
                 description=description,
             )
-        return known, uploaded.pipeline_version_id, True
+        return pipeline_id, uploaded.pipeline_version_id, True
 
     def pipeline_id(self, name: str) -> str | None:
         """Return the id of an uploaded pipeline, or None."""
-        with told_in_words(self.settings, f"the pipeline {name}"):
-            found = self._client.list_pipelines(
+        with kfp_errors(self.settings, f"the pipeline {name}"):
+            response = self._client.list_pipelines(
                 page_size=_PAGE, namespace=self.namespace, filter=_named(name)
             )
-        return found.pipelines[0].pipeline_id if found.pipelines else None
+        return response.pipelines[0].pipeline_id if response.pipelines else None
 
     def version_id(self, pipeline_id: str, version: str = "") -> str | None:
         """Return the id of a version of a pipeline; of the latest where none is named."""
-        with told_in_words(self.settings, f"the version {version}"):
-            found = self._client.list_pipeline_versions(
+        with kfp_errors(self.settings, f"the version {version}"):
+            response = self._client.list_pipeline_versions(
                 pipeline_id,
                 page_size=_PAGE,
                 sort_by="created_at desc",
                 filter=_named(version) if version else None,
             )
-        versions = found.pipeline_versions or []
+        versions = response.pipeline_versions or []
         return versions[0].pipeline_version_id if versions else None
 
     def version_text(self, pipeline_id: str, version_id: str) -> str:
         """Return the compiled YAML of an uploaded version."""
         import yaml
 
-        with told_in_words(self.settings, "the version"):
-            found = self._client.get_pipeline_version(pipeline_id, version_id)
-        spec = found.pipeline_spec
+        with kfp_errors(self.settings, "the version"):
+            response = self._client.get_pipeline_version(pipeline_id, version_id)
+        spec = response.pipeline_spec
         parts = (
             [spec["pipeline_spec"], {"platforms": spec["platform_spec"]}]
             if "pipeline_spec" in spec
@@ -161,15 +161,15 @@ class KfpClient:
                 f"Kubeflow Pipelines at {self.settings.host} has no {what}",
                 expected="an uploaded one: `mammo pipeline list --pipelines` shows them",
                 received="none",
-                hint="`mammo pipeline upload` makes it",
+                hint="`mammo pipeline upload` creates it",
             )
         return pipeline_id, version_id
 
     def experiment(self, name: str) -> str:
-        """Return the id of an experiment, making it where there is none."""
-        with told_in_words(self.settings, f"the experiment {name}"):
-            made = self._client.create_experiment(name=name, namespace=self.namespace)
-        return str(made.experiment_id)
+        """Return the id of an experiment; create the experiment if there is none."""
+        with kfp_errors(self.settings, f"the experiment {name}"):
+            created = self._client.create_experiment(name=name, namespace=self.namespace)
+        return str(created.experiment_id)
 
     def run(
         self,
@@ -185,25 +185,25 @@ class KfpClient:
         """Submit a run and return its id.
 
         Args:
-            parameters: Of the pipeline.
-            name: Of the run.
-            experiment: Name of the experiment it belongs to.
-            text: The compiled YAML, or
-            version: ids of an uploaded pipeline and its version.
-            service_account: That the pods run as; empty: KFP's own.
-            cache: Whether KFP's cache is used; None: as compiled, which is not.
+            parameters: Parameters of the pipeline.
+            name: Name of the run.
+            experiment: Name of the experiment that the run belongs to.
+            text: The compiled YAML; None to run an uploaded version.
+            version: Ids of an uploaded pipeline and its version.
+            service_account: Service account of the pods; empty: KFP's default.
+            cache: Whether KFP's cache is used; None: as compiled, which is off.
 
         Raises:
             RecipeError: A parameter does not fit.
             ClusterError: KFP refuses.
         """
         if text is None and version is not None:
-            check_parameters(self.version_text(*version), parameters)
+            validate_parameters(self.version_text(*version), parameters)
         elif text is not None:
-            check_parameters(text, parameters)
+            validate_parameters(text, parameters)
         experiment_id = self.experiment(experiment)
-        with _as_file(text) as path, told_in_words(self.settings, "the run"):
-            made = self._client.run_pipeline(
+        with _as_file(text) as path, kfp_errors(self.settings, "the run"):
+            created = self._client.run_pipeline(
                 experiment_id,
                 name,
                 pipeline_package_path=str(path) if path else None,
@@ -213,7 +213,7 @@ class KfpClient:
                 enable_caching=cache if path else None,
                 service_account=service_account or None,
             )
-        return str(made.run_id)
+        return str(created.run_id)
 
     def get(self, run_id: str) -> RunState:
         """Return the state of a run.
@@ -221,27 +221,27 @@ class KfpClient:
         Raises:
             ClusterError: There is no such run.
         """
-        with told_in_words(self.settings, f"the run {run_id}"):
+        with kfp_errors(self.settings, f"the run {run_id}"):
             return _run_state(self._client.get_run(run_id))
 
     def runs(self, limit: int, experiment: str | None = None) -> list[RunState]:
         """Return the latest runs, newest first."""
         experiment_id = self.experiment(experiment) if experiment else None
-        with told_in_words(self.settings, "the runs"):
-            found = self._client.list_runs(
+        with kfp_errors(self.settings, "the runs"):
+            response = self._client.list_runs(
                 page_size=limit,
                 sort_by="created_at desc",
                 experiment_id=experiment_id,
                 namespace=self.namespace,
             )
-        return [_run_state(run) for run in found.runs or []]
+        return [_run_state(run) for run in response.runs or []]
 
     def pipelines(self) -> list[tuple[str, str, str]]:
-        """Return name, id and latest version of the uploaded pipelines."""
-        with told_in_words(self.settings, "the pipelines"):
-            found = self._client.list_pipelines(page_size=_PAGE, namespace=self.namespace)
+        """Return the name, id and latest version of each uploaded pipeline."""
+        with kfp_errors(self.settings, "the pipelines"):
+            response = self._client.list_pipelines(page_size=_PAGE, namespace=self.namespace)
             rows = []
-            for pipeline in found.pipelines or []:
+            for pipeline in response.pipelines or []:
                 versions = self._client.list_pipeline_versions(
                     pipeline.pipeline_id, page_size=1, sort_by="created_at desc"
                 ).pipeline_versions
@@ -253,25 +253,25 @@ class KfpClient:
         self,
         run_id: str,
         timeout_s: float,
-        seen: Callable[[RunState], None],
+        on_state: Callable[[RunState], None],
         interval_s: float = 5.0,
     ) -> RunState:
-        """Ask for a run until it has ended.
+        """Poll a run until it has finished.
 
         Args:
             run_id: The run.
-            timeout_s: How long at most.
-            seen: Gets each answer.
-            interval_s: Between two questions.
+            timeout_s: Longest time to wait (seconds).
+            on_state: Called with each state.
+            interval_s: Time between two requests (seconds).
 
         Raises:
-            ClusterError: It has not ended in time.
+            ClusterError: The run has not finished in time.
         """
         deadline = time.monotonic() + timeout_s
         settled = None
         while True:
             state = self.get(run_id)
-            seen(state)
+            on_state(state)
             now = time.monotonic()
             if state.final:
                 settled = now + _SETTLE_S if settled is None else settled
@@ -280,47 +280,47 @@ class KfpClient:
                     return state
             if now >= deadline:
                 raise ClusterError(
-                    f"The run {run_id} has not ended",
-                    expected=f"an end within {timeout_s:.0f} s (--timeout)",
+                    f"The run {run_id} has not finished",
+                    expected=f"the run to finish within {timeout_s:.0f} s (--timeout)",
                     received=f"state {state.state}",
-                    hint=f"it goes on; `mammo pipeline wait {run_id}` waits again",
+                    hint=f"it is still running; `mammo pipeline wait {run_id}` waits again",
                 )
             time.sleep(min(interval_s, max(0.1, deadline - now)))
 
     def terminate(self, run_id: str) -> None:
-        """End a run."""
-        with told_in_words(self.settings, f"the run {run_id}"):
+        """Terminate a run."""
+        with kfp_errors(self.settings, f"the run {run_id}"):
             self._client.terminate_run(run_id)
 
     @property
     def api(self) -> Any:
-        """KFP's own client, for the recurring runs."""
+        """The client of the KFP SDK, for the recurring runs."""
         return self._client
 
     def link(self, run_id: str) -> str:
-        """Where the UI shows a run."""
+        """Return the address of a run in the UI."""
         return f"{self.settings.host.rstrip('/')}/#/runs/details/{run_id}"
 
 
 def failed_tasks(state: RunState) -> list[TaskState]:
-    """Return the tasks that failed themselves, before those that failed with them."""
+    """Return the tasks that failed, leaving out groups that failed with one of their tasks."""
     failed = [task for task in state.tasks if task.state == "FAILED"]
     with_pods = [task for task in failed if task.pods]
     return with_pods or failed
 
 
 def parsed_parameters(texts: list[str]) -> dict[str, Any]:
-    """Read `name=value` texts; a value is JSON where it parses as such, else text.
+    """Parse `name=value` texts; a value is JSON if it parses as JSON, otherwise text.
 
     Raises:
-        RecipeError: One has no `=`.
+        RecipeError: A text has no `=`.
     """
     values: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise RecipeError(
-                "A parameter cannot be used", expected="name=value", received=repr(text)
+                "A parameter is not valid", expected="name=value", received=repr(text)
             )
         try:
             values[name] = json.loads(value)
@@ -345,7 +345,7 @@ def _run_state(run: Any) -> RunState:
 def _task_state(task: Any) -> TaskState:
     started, ended = task.start_time, task.end_time
     seconds = None
-    # KFP tells 1970 for what has not begun or ended.
+    # KFP reports 1970 for a task that has not started or finished.
     if started is not None and started.year > 1970 and ended is not None and ended.year > 1970:
         seconds = max(0.0, (ended - started).total_seconds())
     pods = [task.pod_name] + [child.pod_name for child in task.child_tasks or []]

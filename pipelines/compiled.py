@@ -1,4 +1,4 @@
-"""Compiled pipelines, and the images that are put into them."""
+"""Compiled pipelines, and the container images they name."""
 
 import importlib
 import re
@@ -12,7 +12,7 @@ from mammo_core.errors import RecipeError
 
 #: The pipelines by name; each is a module with a function `build`.
 PIPELINES = ("train", "retrain", "transfer", "score")
-#: Where the compiled pipelines are kept, with placeholders for the images.
+#: The committed compiled pipelines, with placeholders for the container images.
 COMMITTED = Path(__file__).parent / "yaml"
 
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
@@ -24,7 +24,7 @@ def pipeline(name: str, parallelism: int = 4) -> Any:
 
     Args:
         name: One of PIPELINES.
-        parallelism: Parts of the work that are done at the same time.
+        parallelism: Number of partitions or networks that are processed at the same time.
 
     Raises:
         RecipeError: There is no such pipeline.
@@ -37,12 +37,12 @@ def pipeline(name: str, parallelism: int = 4) -> Any:
 
 
 def compile_pipeline(name: str, path: Path, parallelism: int = 4) -> Path:
-    """Compile a pipeline to YAML, with placeholders for the images.
+    """Compile a pipeline to YAML, with placeholders for the container images.
 
     Args:
         name: One of PIPELINES.
         path: Where the YAML goes.
-        parallelism: Parts of the work that are done at the same time.
+        parallelism: Number of partitions or networks that are processed at the same time.
     """
     from kfp import compiler
 
@@ -52,16 +52,16 @@ def compile_pipeline(name: str, path: Path, parallelism: int = 4) -> Path:
 
 
 def with_images(text: str, data: str, train: str, training: str | None = None) -> str:
-    """Put images in the place of the placeholders of a compiled pipeline.
+    """Replace the placeholders of a compiled pipeline by container images.
 
     Args:
         text: The compiled YAML.
         data: Reference of the data image, by git sha or digest.
-        train: Reference of the train image, likewise.
-        training: Another image for the two training steps alone: train-tfio.
+        train: Reference of the train image, by git sha or digest.
+        training: Another image for the two training steps only, such as train-tfio.
 
     Raises:
-        RecipeError: A reference could mean another image tomorrow.
+        RecipeError: A reference could refer to another image tomorrow.
     """
     if training is not None:
         # KFP writes the image as the last line of an executor.
@@ -70,19 +70,21 @@ def with_images(text: str, data: str, train: str, training: str | None = None) -
             + re.escape(TRAIN_IMAGE),
             re.MULTILINE,
         )
-        text = steps.sub(lambda found: found[1] + checked_image(training), text)
+        text = steps.sub(lambda match: match[1] + require_pinned_image(training), text)
     for placeholder, reference in ((DATA_IMAGE, data), (TRAIN_IMAGE, train)):
-        text = text.replace(f"image: {placeholder}\n", f"image: {checked_image(reference)}\n")
+        text = text.replace(
+            f"image: {placeholder}\n", f"image: {require_pinned_image(reference)}\n"
+        )
     return text
 
 
-def checked_image(reference: str) -> str:
-    """Return the reference of an image when it names one image for good.
+def require_pinned_image(reference: str) -> str:
+    """Return an image reference after checking that it always refers to the same image.
 
-    KFP caches by the reference, and nodes keep images by it: a tag that moves runs old code.
+    KFP caches by reference and nodes keep images by reference: a moving tag runs old code.
 
     Raises:
-        RecipeError: It has no tag, the tag `latest`, or the placeholder's.
+        RecipeError: It has no tag, or the tag `latest` or `unset`.
     """
     tag = _TAG.search(reference)
     if "@" in reference:
@@ -91,7 +93,7 @@ def checked_image(reference: str) -> str:
         named = tag is not None and tag[1] not in ("latest", "unset")
     if not named or re.search(r"[\s'\"]", reference):
         raise RecipeError(
-            "This image cannot be used",
+            "The container image is not pinned",
             expected="a reference by digest (name@sha256:…) or by git sha (name:<sha>), "
             "never latest",
             received=repr(reference),
@@ -106,22 +108,22 @@ def images_of(
     """Return the references of the data and the train image.
 
     Args:
-        registry: What stands before the images' names.
-        tag: Git sha of the images.
-        data: The data image instead, in full.
-        train: The train image instead, in full (a GPU image, for instance).
+        registry: Prefix of the image names.
+        tag: Tag of the images.
+        data: Full reference to use for the data image instead.
+        train: Full reference to use for the train image instead, such as a GPU image.
     """
-    named = [f"{registry.rstrip('/')}/{name}:{tag}" for name in ("data", "train")]
-    return data or named[0], train or named[1]
+    names = [f"{registry.rstrip('/')}/{name}:{tag}" for name in ("data", "train")]
+    return data or names[0], train or names[1]
 
 
 def parameters_of(text: str) -> dict[str, dict[str, Any]]:
-    """Return name → definition of the parameters of a compiled pipeline."""
+    """Return name → definition of each parameter of a compiled pipeline."""
     spec = next(part for part in yaml.safe_load_all(text) if "root" in part)
-    found: dict[str, dict[str, Any]] = (
+    parameters: dict[str, dict[str, Any]] = (
         spec["root"].get("inputDefinitions", {}).get("parameters", {})
     )
-    return found
+    return parameters
 
 
 def name_of(text: str) -> str:
@@ -140,8 +142,8 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 
 
-def check_parameters(text: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Hold values against the parameters of a compiled pipeline.
+def validate_parameters(text: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Validate values for the parameters of a compiled pipeline.
 
     Args:
         text: The compiled YAML.
@@ -151,7 +153,7 @@ def check_parameters(text: str, values: dict[str, Any]) -> dict[str, Any]:
         The values.
 
     Raises:
-        RecipeError: One is unknown, of another type, or a parameter without default is missing.
+        RecipeError: A name is unknown, a type is wrong, or a required parameter is missing.
     """
     known = parameters_of(text)
     for name, value in values.items():
@@ -165,7 +167,7 @@ def check_parameters(text: str, values: dict[str, Any]) -> dict[str, Any]:
         fits = isinstance(value, _KINDS[kind]) and (kind == "BOOLEAN") == isinstance(value, bool)
         if not fits:
             raise RecipeError(
-                f"The parameter {name} cannot be used",
+                f"The parameter {name} is not valid",
                 expected=f"a value of type {kind}: {known[name].get('description', '')}",
                 received=repr(value),
             )

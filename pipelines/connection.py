@@ -1,4 +1,4 @@
-"""How Kubeflow Pipelines is reached, and its faults in words."""
+"""The connection to Kubeflow Pipelines (KFP), and its errors."""
 
 import contextlib
 import io
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from mammo_core.errors import MammoError
 
-#: The configuration file, where MAMMO_KFP_CONFIG names no other.
+#: The configuration file, unless MAMMO_KFP_CONFIG names another.
 CONFIG = Path("~/.config/mammo/kfp.yaml")
 _ATTEMPTS = 1
 _TIMEOUT_S = 20
@@ -30,24 +30,24 @@ _ENVIRONMENT = {
 
 
 class ClusterError(MammoError):
-    """Kubeflow Pipelines cannot be reached, or refuses."""
+    """Kubeflow Pipelines cannot be reached, or refuses a request."""
 
 
 class ConnectionSettingsError(ClusterError):
-    """What the command line, the environment or the file say of the connection is wrong."""
+    """The connection settings of the command line, environment or file are not valid."""
 
     exit_code = 2
 
 
 class KfpSettings(BaseModel):
-    """How Kubeflow Pipelines is reached.
+    """How to connect to Kubeflow Pipelines.
 
     Attributes:
         host: Address of the API, for instance http://localhost:8080 behind a port-forward.
-        namespace: Namespace of the runs (a profile of Kubeflow); empty: KFP of one user.
+        namespace: Namespace of the runs (a Kubeflow profile); empty for single-user KFP.
         token: Bearer token.
-        token_file: File that holds it, read anew for each command.
-        ca_cert: Certificate that the server's is verified with.
+        token_file: File that holds the bearer token, read for each command.
+        ca_cert: CA certificate to verify the server with.
         verify_tls: Whether the server's certificate is verified.
     """
 
@@ -61,7 +61,7 @@ class KfpSettings(BaseModel):
     verify_tls: bool = True
 
     def bearer(self) -> str | None:
-        """Return the token, from the file where it is given so."""
+        """Return the bearer token, read from the file if one is set."""
         if self.token is not None:
             return self.token.get_secret_value()
         if self.token_file is None:
@@ -77,13 +77,13 @@ class KfpSettings(BaseModel):
 
 
 def settings_from(given: dict[str, Any]) -> KfpSettings:
-    """Put flags, the environment and the configuration file together, in this order.
+    """Combine command-line options, environment and configuration file; the first one wins.
 
     Args:
-        given: What the command line says; None where it says nothing.
+        given: Options of the command line; None for options that were not given.
 
     Raises:
-        ConnectionSettingsError: There is no host, or a value cannot be used.
+        ConnectionSettingsError: There is no host, or a value is not valid.
     """
     path = Path(os.environ.get("MAMMO_KFP_CONFIG") or CONFIG).expanduser()
     values = _from_file(path)
@@ -93,24 +93,24 @@ def settings_from(given: dict[str, Any]) -> KfpSettings:
     for key, value in given.items():
         if value is not None:
             values[key] = value
-            # A token of the command line is not overruled by an older file, or the reverse.
+            # A token on the command line replaces a configured token file, and vice versa.
             if key in ("token", "token_file"):
                 values.pop("token_file" if key == "token" else "token", None)
     if not values.get("host"):
         raise ConnectionSettingsError(
-            "No Kubeflow Pipelines is named",
+            "The host of Kubeflow Pipelines is missing",
             expected=f"--host, MAMMO_KFP_HOST or `host:` in {path}",
             received="none",
             hint="for instance --host http://localhost:8080 beside "
             "`kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80`; "
-            "--local runs here, without a cluster",
+            "--local runs on this machine, without a cluster",
         )
     try:
         return KfpSettings.model_validate(values)
     except ValidationError as error:
         fault = error.errors(include_input=False)[0]
         raise ConnectionSettingsError(
-            f"The setting {'.'.join(map(str, fault['loc']))} of the connection cannot be used",
+            f"The setting {'.'.join(map(str, fault['loc']))} of the connection is not valid",
             expected=f"one of {', '.join(KfpSettings.model_fields)}, of its type",
             received=str(fault["msg"]),
         ) from None
@@ -129,7 +129,7 @@ def _from_file(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(values, dict):
         raise ConnectionSettingsError(
-            f"The configuration {path} cannot be used",
+            f"The configuration {path} is not valid",
             expected="keys and values: " + ", ".join(KfpSettings.model_fields),
             received=type(values).__name__,
         )
@@ -137,7 +137,7 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 
 def connect(settings: KfpSettings) -> Any:
-    """Return KFP's own client.
+    """Return the client of the KFP SDK.
 
     Raises:
         ClusterError: The server does not answer or does not accept the token.
@@ -145,23 +145,23 @@ def connect(settings: KfpSettings) -> Any:
     import kfp
     import kfp_server_api
 
-    with told_in_words(settings), warnings.catch_warnings():
+    with kfp_errors(settings), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # Asked before KFP's client asks: that one tries five times and sleeps between.
-        asked = kfp_server_api.Configuration(host=settings.host.rstrip("/"))
-        asked.verify_ssl = settings.verify_tls
-        asked.retries = _ATTEMPTS
+        # Check first: the SDK's client tries five times with pauses before it gives up.
+        configuration = kfp_server_api.Configuration(host=settings.host.rstrip("/"))
+        configuration.verify_ssl = settings.verify_tls
+        configuration.retries = _ATTEMPTS
         if settings.ca_cert:
-            asked.ssl_ca_cert = str(settings.ca_cert.expanduser())
+            configuration.ssl_ca_cert = str(settings.ca_cert.expanduser())
         token = settings.bearer()
         if token:
-            asked.api_key["authorization"] = token
-            asked.api_key_prefix["authorization"] = "Bearer"
-        api = kfp_server_api.HealthzServiceApi(kfp_server_api.ApiClient(asked))
+            configuration.api_key["authorization"] = token
+            configuration.api_key_prefix["authorization"] = "Bearer"
+        api = kfp_server_api.HealthzServiceApi(kfp_server_api.ApiClient(configuration))
         health = api.healthz_service_get_healthz(_request_timeout=_TIMEOUT_S)
         if health.multi_user and not settings.namespace:
             raise ClusterError(
-                f"Kubeflow Pipelines at {settings.host} serves several users",
+                f"Kubeflow Pipelines at {settings.host} is multi-user",
                 expected="the namespace of your profile: --namespace or MAMMO_KFP_NAMESPACE",
                 received="none",
             )
@@ -169,19 +169,19 @@ def connect(settings: KfpSettings) -> Any:
             host=settings.host,
             namespace=settings.namespace or "kubeflow",
             existing_token=token,
-            ssl_ca_cert=asked.ssl_ca_cert,
+            ssl_ca_cert=configuration.ssl_ca_cert,
             verify_ssl=settings.verify_tls,
         )
     return client
 
 
 @contextmanager
-def told_in_words(settings: KfpSettings, what: str = "") -> Iterator[None]:
-    """Turn the faults of KFP's client into ClusterErrors; its own prints are kept back.
+def kfp_errors(settings: KfpSettings, what: str = "") -> Iterator[None]:
+    """Turn errors of the SDK's client into ClusterErrors, and suppress what it prints.
 
     Args:
         settings: The connection, for the messages.
-        what: What was asked for, for instance "the run abc".
+        what: The requested object, for instance "the run abc".
     """
     import kfp_server_api
     import urllib3
@@ -190,14 +190,14 @@ def told_in_words(settings: KfpSettings, what: str = "") -> Iterator[None]:
         with contextlib.redirect_stdout(io.StringIO()):
             yield
     except kfp_server_api.ApiException as error:
-        if not error.status:  # TLS: the client wraps what urllib3 says
-            raise _unreachable(error, settings) from error
-        raise _refused(error, settings, what) from error
+        if not error.status:  # TLS: the client wraps the error of urllib3
+            raise _unreachable_error(error, settings) from error
+        raise _refused_error(error, settings, what) from error
     except (urllib3.exceptions.HTTPError, OSError, TimeoutError) as error:
-        raise _unreachable(error, settings) from error
+        raise _unreachable_error(error, settings) from error
 
 
-def _unreachable(error: BaseException, settings: KfpSettings) -> ClusterError:
+def _unreachable_error(error: BaseException, settings: KfpSettings) -> ClusterError:
     return ClusterError(
         f"Kubeflow Pipelines at {settings.host} cannot be reached",
         expected="an API server that answers",
@@ -211,31 +211,31 @@ def _reason(error: BaseException) -> str:
     return f"{type(reason).__name__}: {reason}".replace("\n", " ")[:300]
 
 
-def _refused(error: Any, settings: KfpSettings, what: str) -> ClusterError:
-    told = _server_words(error.body) or str(error.reason)
+def _refused_error(error: Any, settings: KfpSettings, what: str) -> ClusterError:
+    message = _server_message(error.body) or str(error.reason)
     if error.status in (401, 403):
         return ClusterError(
             f"Kubeflow Pipelines at {settings.host} does not accept this token",
             expected="a valid bearer token with the right to the namespace "
             f"{settings.namespace or 'of the runs'}",
-            received=f"HTTP {error.status}: {told}",
+            received=f"HTTP {error.status}: {message}",
             hint="get a new token: it may have expired (MAMMO_KFP_TOKEN, --token-file)",
         )
     if error.status == 404:
         return ClusterError(
-            f"Kubeflow Pipelines at {settings.host} does not know {what or 'what was asked for'}",
+            f"Kubeflow Pipelines at {settings.host} does not have {what or 'the requested object'}",
             expected="an id or a name that `mammo pipeline list` shows",
-            received=f"HTTP 404: {told}",
+            received=f"HTTP 404: {message}",
         )
     return ClusterError(
         f"Kubeflow Pipelines at {settings.host} refused {what or 'the request'}",
         expected="a request that it can serve",
-        received=f"HTTP {error.status}: {told}",
+        received=f"HTTP {error.status}: {message}",
     )
 
 
-def _server_words(body: Any) -> str:
-    """What the server says of a fault: its message, without stack frames."""
+def _server_message(body: Any) -> str:
+    """Return the error message of a response, without stack frames."""
     if isinstance(body, bytes):
         body = body.decode(errors="replace")
     try:

@@ -1,4 +1,4 @@
-"""Running a compiled pipeline on this machine, by KFP's own local runner."""
+"""Runs a compiled pipeline on this machine with the local runner of KFP."""
 
 import contextlib
 import io
@@ -22,16 +22,16 @@ def run_compiled(
         package: The compiled YAML.
         arguments: Parameters of the pipeline.
         folder: Where KFP's local artifacts go.
-        in_images: Each step in a container of its image, by a Docker engine; else in a process
-            of this environment.
+        in_images: Run each step in a container with a Docker engine, instead of in a process of
+            this environment.
 
     Returns:
-        Whether every task succeeded. What the steps printed is in `steps.log` beside the
-        folder; the steps' own lines are shown as well.
+        Whether every task succeeded. All output of the steps is in `steps.log` beside the
+        folder; the lines of the steps themselves are also printed.
     """
     from kfp import components, local
 
-    # Resources are for the cluster, and our image's name is not `python`: both are known.
+    # Expected warnings: resources have no effect here, and our image is not named `python`.
     warnings.filterwarnings("ignore", module=r"kfp\.local")
     folder.mkdir(parents=True, exist_ok=True)
     runner = _docker_runner(folder) if in_images else local.SubprocessRunner(use_venv=False)
@@ -48,10 +48,10 @@ def run_compiled(
             lines = _Lines(log)
             with contextlib.redirect_stdout(lines):
                 pipeline(**arguments)
-        if lines.fault is not None:
-            raise lines.fault
+        if lines.error is not None:
+            raise lines.error
     except RuntimeError as error:
-        # KFP says only which task failed; the step's own words are in the run's record.
+        # KFP reports only which task failed; the step's message is in the run's record.
         if "finished with status" not in str(error):
             raise
         return False
@@ -61,28 +61,28 @@ def run_compiled(
 
 
 def _docker_runner(folder: Path) -> Any:
-    """KFP's runner by a Docker engine: as nobody special, with the store's settings alone."""
+    """Return the Docker runner of KFP: an unprivileged user, and only the store's settings."""
     from kfp import local
 
-    who = {}
+    user = {}
     if os.getuid() == 0:
-        folder.chmod(0o1777)  # the user of the images writes here
+        folder.chmod(0o1777)  # the images' user writes here
     else:
-        who = {"user": f"{os.getuid()}:{os.getgid()}"}
-    told = ("MAMMO_S3_", "MAMMO_SITE_KEY", "MAMMO_SIGNING_KEY", "MAMMO_DEBUG")
+        user = {"user": f"{os.getuid()}:{os.getgid()}"}
+    passed_on = ("MAMMO_S3_", "MAMMO_SITE_KEY", "MAMMO_SIGNING_KEY", "MAMMO_DEBUG")
     environment = {
         name: value
         for name, value in os.environ.items()
-        if name.startswith(told) and not name.endswith("_FILE")
+        if name.startswith(passed_on) and not name.endswith("_FILE")
     }
-    return local.DockerRunner(network_mode="host", environment=environment, **who)
+    return local.DockerRunner(network_mode="host", environment=environment, **user)
 
 
 def _without_retries(compiled: str) -> str:
-    """Take the retries out of a compiled pipeline: they are for pods that vanish.
+    """Remove the retries from a compiled pipeline: they are meant for pods that disappear.
 
-    Here they would only run a step with wrong input three times; transient faults are retried
-    within the steps.
+    Here they would only run a step with invalid input three times; transient faults are
+    retried within the steps.
     """
 
     def stripped(value: Any) -> Any:
@@ -94,36 +94,36 @@ def _without_retries(compiled: str) -> str:
 
 
 class _Lines(io.TextIOBase):
-    """Shows the steps' own lines, and writes everything to a log.
+    """Prints the lines of the steps, and writes everything to a log.
 
-    KFP's executor and TensorFlow say a lot that only matters when something is wrong.
+    Most output of KFP's executor and of TensorFlow only matters when something is wrong.
     """
 
-    _OWN = re.compile(r"^\s*(\[[a-z][a-z -]*\] .*)$")
+    _STEP_LINE = re.compile(r"^\s*(\[[a-z][a-z -]*\] .*)$")
 
     def __init__(self, log: io.TextIOBase) -> None:
         self._log = log
-        self._shown = sys.stdout
-        self._all = os.environ.get("MAMMO_DEBUG") == "1"
+        self._terminal = sys.stdout
+        self._verbose = os.environ.get("MAMMO_DEBUG") == "1"
         self._line = ""
-        self.fault: OSError | None = None
+        self.error: OSError | None = None
 
     def write(self, text: str) -> int:
         try:
             self._log.write(text)
-        except OSError as error:  # told at the end: KFP prints from many places
-            self.fault = error
+        except OSError as error:  # raised at the end: KFP prints from many places
+            self.error = error
         self._line += text
         *lines, self._line = self._line.split("\n")
         for line in lines:
-            own = self._OWN.match(line)
-            # A fault is told once, at the end.
-            if self._all or (own and "] error: " not in own[1]):
-                print(own[1] if own else line, file=self._shown, flush=True)
+            match = self._STEP_LINE.match(line)
+            # An error is printed once, at the end.
+            if self._verbose or (match and "] error: " not in match[1]):
+                print(match[1] if match else line, file=self._terminal, flush=True)
         return len(text)
 
     def flush(self) -> None:
         try:
             self._log.flush()
         except OSError as error:
-            self.fault = error
+            self.error = error

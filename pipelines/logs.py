@@ -1,4 +1,4 @@
-"""What the steps of a run said: from the run's record, and from the pods where they can be read."""
+"""Logs of a run: the record of its steps, and the logs of its pods where they are readable."""
 
 import json
 from typing import Any
@@ -20,8 +20,8 @@ def from_record(store: str, run_id: str) -> list[str]:
     """
     lines = []
     for name, status in steps_of(open_store(store), run_id).items():
-        told = f": {status['error']}" if status.get("error") else ""
-        lines.append(f"{name}: {status['state']} after {status['seconds']:.0f} s{told}")
+        error = f": {status['error']}" if status.get("error") else ""
+        lines.append(f"{name}: {status['state']} after {status['seconds']:.0f} s{error}")
     return lines
 
 
@@ -34,12 +34,12 @@ def from_pods(state: RunState, namespace: str, step: str = "") -> list[str]:
         step: Only this task; empty: those that failed, or all where none did.
     """
     tasks = [task for task in state.tasks if task.pods]
-    wanted = [task for task in tasks if task.name == step] if step else []
+    selected = [task for task in tasks if task.name == step] if step else []
     if not step:
-        wanted = [task for task in tasks if task.state == "FAILED"] or tasks
+        selected = [task for task in tasks if task.state == "FAILED"] or tasks
     core = _kubernetes()
     lines = []
-    for task in wanted:
+    for task in selected:
         for pod in task.pods:
             lines.append(f"== {task.name} ({task.state}), pod {pod}")
             lines += _pod_lines(core, pod, namespace)

@@ -1,4 +1,4 @@
-"""Images, resources, GPUs, secrets, retries, time limits and caching of the steps, in one place."""
+"""Resources, GPUs, Secrets, retries, time limits and caching of all steps."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +9,12 @@ from kfp import dsl, kubernetes
 DATA_SECRET = "mammo-s3-data"
 TRAIN_SECRET = "mammo-s3-train"
 SCORE_SECRET = "mammo-s3-score"
-#: Secret with the key that makes patient keys, read by `index` alone.
+#: Secret with the site key for patient keys; only `index` reads it.
 SITE_SECRET = "mammo-site-key"
-#: Secret with the key that model packages are signed with, read by `push` alone.
+#: Secret with the key that signs model packages; only `push` reads it.
 SIGNING_SECRET = "mammo-signing-key"
-#: Secret with the address and the password of Feast's online store, read by
-#: `publish-features` alone; without it nothing comes online.
+#: Secret with the address and password of Feast's online store; only `publish-features` reads
+#: it, and without it no features go online.
 ONLINE_SECRET = "mammo-online"
 
 _STORE_SECRETS = {"data": DATA_SECRET, "train": TRAIN_SECRET, "score": SCORE_SECRET}
@@ -27,9 +27,9 @@ _STORE_KEYS = {
         "MAMMO_S3_REGION",
     )
 }
-#: The user of the images.
+#: Numeric user of the container images.
 USER = 10001
-#: Where a step may write (TMPDIR and HOME of the images): the root need not be writable.
+#: The only writable folder (TMPDIR and HOME of the images): the root may be read-only.
 _SCRATCH = "/scratch"
 _HOUR = 3600
 _RETRIES = 2
@@ -38,16 +38,15 @@ _BACKOFF_S = 30
 
 @dataclass(frozen=True)
 class StepPlatform:
-    """What a step asks of the cluster.
+    """The resources of a step.
 
     Attributes:
-        role: `data`, `train` or `score`: which Secret it gets.
-        cpu: Cores it must have; it may use all that are free.
-        memory: Memory it must have.
-        memory_limit: Memory at which it is ended.
-        hours: Its time limit.
-        retried: Whether its faults are mostly of network and disk: worth trying again.
-        gpu: Whether it runs on a GPU where the run has some.
+        role: `data`, `train` or `score`: whose Secret the pod gets.
+        cpu: CPU request; the step may use all idle cores.
+        memory: Memory request.
+        memory_limit: Memory limit: the pod is killed above it.
+        hours: Time limit of one attempt.
+        gpu: Whether the step uses GPUs if the run has any.
     """
 
     role: str = "data"
@@ -55,11 +54,10 @@ class StepPlatform:
     memory: str = "1G"
     memory_limit: str = "4G"
     hours: int = 4
-    retried: bool = True
     gpu: bool = False
 
 
-# Requests fit the phantom on a small node; limits have room for 1152x896 images.
+# Requests fit the phantom on a small node; limits leave room for 1152x896 images.
 _STEPS = {
     "index": StepPlatform(),
     "find-new": StepPlatform(memory_limit="2G", hours=1),
@@ -83,7 +81,7 @@ _STEPS = {
 
 
 def run_limits() -> dsl.PipelineConfig:
-    """What holds for a whole run: a week at most, its pods are removed a week after its end."""
+    """Return the limits of a run: it may take a week; its pods are removed a week after it ends."""
     return dsl.PipelineConfig(
         ttl_seconds_after_finished=7 * 24 * _HOUR, active_deadline_seconds=7 * 24 * _HOUR
     )
@@ -91,13 +89,13 @@ def run_limits() -> dsl.PipelineConfig:
 
 @dataclass(frozen=True)
 class NodePlacement:
-    """Where the steps with a GPU run; each value a parameter of the pipeline.
+    """Where the steps with a GPU run; each value is a parameter of the pipeline.
 
     Attributes:
         gpu_type: Resource name, for instance nvidia.com/gpu.
-        gpu_count: Number of them; a text, as KFP's driver takes only texts here; 0: CPU only.
+        gpu_count: Number of GPUs as text, which is all that KFP's driver accepts; 0: CPU only.
         node_selector: Labels that the node must have.
-        tolerations: Taints that are tolerated.
+        tolerations: Taints that the pods tolerate.
     """
 
     gpu_type: Any
@@ -107,9 +105,9 @@ class NodePlacement:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """As keyword arguments of a component that may run on a GPU.
+        """The keyword arguments of a component that may run on a GPU.
 
-        KFP's compiler hands parameters into loops and conditions only where a task takes them.
+        KFP's compiler passes parameters into loops and conditions only if a task takes them.
         """
         return {"gpu_count": self.gpu_count, "gpu_type": self.gpu_type}
 
@@ -120,14 +118,14 @@ def on_platform(
     placement: NodePlacement | None = None,
     role: str | None = None,
 ) -> dsl.PipelineTask:
-    """Give a task its name, resources, secrets, limits and retries, and turn KFP's cache off.
+    """Set the name, resources, Secrets, limits and retries of a task, and turn off KFP's cache.
 
-    A step looks its output up in the store by content address; KFP's cache knows image
-    references by name only and would return outputs of other code.
+    A step looks up its output in the store by content address; KFP's cache knows container
+    images only by reference and would return outputs of other code.
 
     Args:
         task: A step of the pipeline.
-        display_name: Its name in the graph.
+        display_name: Name in the graph.
         placement: Where steps with a GPU run.
         role: `data`, `train` or `score` instead of the step's own.
     """
@@ -135,13 +133,12 @@ def on_platform(
     task.set_display_name(display_name).set_caching_options(False)
     task.set_cpu_request(platform.cpu)
     task.set_memory_request(platform.memory).set_memory_limit(platform.memory_limit)
-    if platform.retried:
-        task.set_retry(
-            _RETRIES,
-            backoff_duration=f"{_BACKOFF_S}s",
-            backoff_factor=2.0,
-            backoff_max_duration=f"{_attempts_seconds(platform.hours)}s",
-        )
+    task.set_retry(
+        _RETRIES,
+        backoff_duration=f"{_BACKOFF_S}s",
+        backoff_factor=2.0,
+        backoff_max_duration=f"{_attempts_seconds(platform.hours)}s",
+    )
     kubernetes.set_timeout(task, platform.hours * _HOUR)
     kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
     kubernetes.empty_dir_mount(task, "scratch", _SCRATCH)
@@ -150,30 +147,30 @@ def on_platform(
         task.set_accelerator_type(placement.gpu_type).set_accelerator_limit(placement.gpu_count)
         kubernetes.add_node_selector_json(task, placement.node_selector)
         kubernetes.add_toleration_json(task, placement.tolerations)
-        # tf.data and XLA hand tensors over in shared memory; a pod's own is 64 MB.
+        # tf.data and XLA exchange tensors in shared memory; the default of a pod is 64 MB.
         kubernetes.empty_dir_mount(task, "dshm", "/dev/shm", medium="Memory", size_limit="8Gi")
     return task
 
 
 def _attempts_seconds(hours: int) -> int:
-    """Return how long all attempts of a step may take together, with the pauses between them.
+    """Return how long all attempts of a step may take together, including the pauses (seconds).
 
-    KFP hands its `backoff_max_duration` to Argo as maxDuration, which counts from the start of
-    the first attempt: once it is over nothing is retried, and an attempt that still runs is ended.
+    KFP passes `backoff_max_duration` to Argo as maxDuration, which counts from the start of the
+    first attempt: after it nothing is retried, and an attempt that is still running is ended.
 
     Args:
         hours: Time limit of one attempt.
     """
-    # An hour for each attempt to be scheduled: the time limit begins when its pod starts.
+    # One hour to schedule each attempt: the time limit starts with the pod.
     pauses = sum(_BACKOFF_S * 2**retry for retry in range(_RETRIES))
     return (_RETRIES + 1) * (hours + 1) * _HOUR + pauses
 
 
 def _give_secrets(task: dsl.PipelineTask, role: str) -> None:
-    """Name the Secrets whose values become environment variables in the pod.
+    """Set the Secrets whose values become environment variables of the pod.
 
-    They are optional: a step without them says in one line what it lacks, while a pod
-    whose Secret is missing would wait for ever.
+    They are optional: a step without them reports what is missing, while a pod that requires a
+    missing Secret would wait forever.
     """
     kubernetes.use_secret_as_env(task, _STORE_SECRETS[role], _STORE_KEYS, optional=True)
     if task.component_spec.name == "index":

@@ -1,4 +1,4 @@
-"""Recurring runs as data: what `manifests/recurring/*.yaml` says is what the cluster has."""
+"""Recurring runs as data: the cluster is brought to the state of `manifests/recurring/*.yaml`."""
 
 import re
 from pathlib import Path
@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from mammo_core.errors import RecipeError
 from pipelines.client import KfpClient
-from pipelines.compiled import PIPELINES, check_parameters
-from pipelines.connection import ClusterError, told_in_words
+from pipelines.compiled import PIPELINES, validate_parameters
+from pipelines.connection import ClusterError, kfp_errors
 
 _MACROS = {
     "@hourly": "0 * * * *",
@@ -36,17 +36,17 @@ _PAGE = 100
 
 
 class Schedule(BaseModel):
-    """One recurring run, as its file says it.
+    """One recurring run, as described by its file.
 
     Attributes:
-        name: Of the recurring run.
+        name: Name of the recurring run.
         pipeline: `train`, `retrain`, `transfer` or `score`.
         version: Name of the uploaded version (a git sha); empty: the latest when it is created.
         cron: Five fields (minute, hour, day of the month, month, day of the week), in UTC.
-        parameters: Of the pipeline.
-        experiment: That its runs belong to.
-        service_account: That its pods run as; empty: KFP's own.
-        enabled: Whether it runs; false: it is there, paused.
+        parameters: Parameters of the pipeline.
+        experiment: Experiment of its runs.
+        service_account: Service account of its pods; empty: KFP's default.
+        enabled: Whether it runs; false creates it paused.
         description: Shown in the UI.
     """
 
@@ -73,7 +73,7 @@ class Outcome(BaseModel):
     """What `create` did with one schedule.
 
     Attributes:
-        name: Of the recurring run.
+        name: Name of the recurring run.
         done: `created`, `replaced`, `unchanged`, `paused` or `resumed`.
     """
 
@@ -105,10 +105,10 @@ def six_fields(cron: str) -> str:
 def _checked(field: str, what: str, low: int, high: int, names: list[str]) -> str:
     items = []
     for item in field.lower().split(","):
-        found = _ITEM.fullmatch(item)
-        if found is None:
+        match = _ITEM.fullmatch(item)
+        if match is None:
             raise ValueError(f"the {what} {field!r} is not like *, 5, 1-5, */10 or 1,15")
-        star, first, last, pace = found.groups()
+        star, first, last, pace = match.groups()
         values = [_value(text, what, low, high, names) for text in (first, last) if text]
         if len(values) == 2 and values[0] > values[1]:
             raise ValueError(f"the {what} {field!r} runs backwards")
@@ -135,12 +135,12 @@ def read_schedules(paths: list[Path]) -> list[Schedule]:
     """Read schedules from files, or from all YAML files of folders.
 
     Raises:
-        RecipeError: A file is absent or wrong, or two have one name.
+        RecipeError: A file is missing or not valid, or two files use one name.
     """
     files: list[Path] = []
     for path in paths:
         files += sorted(path.glob("*.yaml")) if path.is_dir() else [path]
-    found: dict[str, Schedule] = {}
+    schedules: dict[str, Schedule] = {}
     for path in files:
         try:
             schedule = Schedule.model_validate(yaml.safe_load(path.read_text()))
@@ -157,20 +157,20 @@ def read_schedules(paths: list[Path]) -> list[Schedule]:
                 expected=f"keys of {', '.join(Schedule.model_fields)}",
                 received=fault["msg"],
             ) from error
-        if schedule.name in found:
+        if schedule.name in schedules:
             raise RecipeError(
                 f"The schedule {path} has the name of another",
                 expected="one file for each name",
                 received=schedule.name,
             )
-        found[schedule.name] = schedule
-    if not found:
+        schedules[schedule.name] = schedule
+    if not schedules:
         raise RecipeError(
             "There is no schedule",
             expected="a YAML file, or a folder with some",
             received=", ".join(map(str, paths)) or "nothing",
         )
-    return list(found.values())
+    return list(schedules.values())
 
 
 class Schedules:
@@ -185,24 +185,24 @@ class Schedules:
         self._settings = client.settings
 
     def present(self) -> dict[str, Any]:
-        """Return name → recurring run, as KFP tells it."""
-        found: dict[str, Any] = {}
+        """Return name → recurring run, as KFP reports it."""
+        recurring: dict[str, Any] = {}
         token = ""
         while True:
-            with told_in_words(self._settings, "the recurring runs"):
+            with kfp_errors(self._settings, "the recurring runs"):
                 page = self._client.api.list_recurring_runs(
                     page_token=token, page_size=_PAGE, namespace=self._client.namespace
                 )
             for run in page.recurring_runs or []:
-                found[run.display_name] = run
+                recurring[run.display_name] = run
             token = page.next_page_token or ""
             if not token:
-                return found
+                return recurring
 
     def create(self, schedule: Schedule) -> Outcome:
-        """Bring the cluster to what a schedule says; nothing is done where it is so already.
+        """Bring the cluster to the state of a schedule; do nothing if it is there already.
 
-        KFP cannot change a recurring run: one that differs is deleted and made again.
+        KFP cannot change a recurring run: one that differs is deleted and created again.
 
         Raises:
             RecipeError: A parameter does not fit the pipeline.
@@ -210,7 +210,7 @@ class Schedules:
         """
         name = pipeline_name(schedule.pipeline)
         version = self._client.uploaded(name, schedule.version)
-        check_parameters(self._client.version_text(*version), schedule.parameters)
+        validate_parameters(self._client.version_text(*version), schedule.parameters)
         present = self.present().get(schedule.name)
         if present is not None and _same(present, schedule, version):
             if _enabled(present) == schedule.enabled:
@@ -220,7 +220,7 @@ class Schedules:
         experiment = self._client.experiment(schedule.experiment)
         if present is not None:
             self._delete(present)
-        with told_in_words(self._settings, f"the recurring run {schedule.name}"):
+        with kfp_errors(self._settings, f"the recurring run {schedule.name}"):
             self._client.api.create_recurring_run(
                 experiment,
                 schedule.name,
@@ -243,7 +243,7 @@ class Schedules:
             ClusterError: There is none of this name.
         """
         run = self._known(name)
-        with told_in_words(self._settings, f"the recurring run {name}"):
+        with kfp_errors(self._settings, f"the recurring run {name}"):
             change = (
                 self._client.api.enable_recurring_run
                 if enabled
@@ -264,7 +264,7 @@ class Schedules:
         return True
 
     def _delete(self, run: Any) -> None:
-        with told_in_words(self._settings, f"the recurring run {run.display_name}"):
+        with kfp_errors(self._settings, f"the recurring run {run.display_name}"):
             self._client.api.delete_recurring_run(run.recurring_run_id)
 
     def _known(self, name: str) -> Any:
@@ -279,7 +279,7 @@ class Schedules:
 
 
 def pipeline_name(pipeline: str) -> str:
-    """Return the name under which KFP knows one of our pipelines."""
+    """Return the name of one of our pipelines in KFP."""
     return f"mammo-{pipeline}" if pipeline in PIPELINES else pipeline
 
 

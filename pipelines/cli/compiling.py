@@ -23,15 +23,15 @@ def compile_(
 ) -> None:
     """Compile pipelines to YAML.
 
-    Without an image option the placeholders stay: `upload` and `run` replace them.
+    Without an image option the placeholders remain: `upload` and `run` replace them.
     """
     from pipelines.compiled import PIPELINES, compile_pipeline, images_of, with_images
 
-    whole = out.suffix not in (".yaml", ".yml")
-    guessed = out.stem if out.stem in PIPELINES else "train"
-    names = [pipeline] if pipeline else list(PIPELINES) if whole else [guessed]
+    is_folder = out.suffix not in (".yaml", ".yml")
+    default = out.stem if out.stem in PIPELINES else "train"
+    names = [pipeline] if pipeline else list(PIPELINES) if is_folder else [default]
     for name in names:
-        path = compile_pipeline(name, out / f"{name}.yaml" if whole else out, parallelism)
+        path = compile_pipeline(name, out / f"{name}.yaml" if is_folder else out, parallelism)
         if image_tag or data_image or train_image or training_image:
             tag = options.image_tag(image_tag) if not (data_image and train_image) else ""
             images = images_of(registry, tag, data_image, train_image)
@@ -59,7 +59,7 @@ def upload(
     ca_cert: options.CaCert = None,
     verify_tls: options.VerifyTls = None,
 ) -> None:
-    """Upload pipelines: each becomes a new pipeline, or a new version named by git sha."""
+    """Upload pipelines: each becomes a new pipeline, or a new version named by the image tag."""
     from pipelines.compiled import PIPELINES, name_of
 
     tag = options.image_tag(image_tag)
@@ -72,7 +72,7 @@ def upload(
     client = options.client_from(host, namespace, token, token_file, ca_cert, verify_tls)
     for text in texts.values():
         _, version_id, new = client.upload(text, version or tag)
-        done = "uploaded" if new else "is there already:"
+        done = "uploaded" if new else "exists already:"
         print(f"{done} {name_of(text)}, version {version or tag} ({version_id})")
 
 
@@ -85,7 +85,7 @@ def compiled_text(
     train_image: str | None,
     training_image: str | None = None,
 ) -> str:
-    """Compile a pipeline and put its images in."""
+    """Compile a pipeline with its container images."""
     import tempfile
 
     from pipelines.compiled import compile_pipeline, images_of, with_images

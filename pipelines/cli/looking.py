@@ -53,7 +53,7 @@ def logs(
         str, typer.Option(envvar="MAMMO_STORE", help="Store of the run, for its record.")
     ] = "",
     record_id: Annotated[
-        str, typer.Option(help="The run's id in the store, where it was given one.")
+        str, typer.Option(help="Id of the run in the store, if it was given one.")
     ] = "",
     host: options.Host = None,
     namespace: options.Namespace = None,
@@ -62,7 +62,7 @@ def logs(
     ca_cert: options.CaCert = None,
     verify_tls: options.VerifyTls = None,
 ) -> None:
-    """Show what the steps of a run said: its record in the store, and its pods' logs."""
+    """Show the logs of a run: its record in the store, and the logs of its pods."""
     from pipelines.logs import from_pods, from_record
 
     client = options.client_from(host, namespace, token, token_file, ca_cert, verify_tls)
@@ -95,8 +95,8 @@ def list_(
         rows = [list(row) for row in client.pipelines()]
         header = ["pipeline", "id", "latest version"]
     else:
-        found = client.runs(limit, experiment)
-        rows = [[run.name, run.state, run.created, run.run_id] for run in found]
+        runs = client.runs(limit, experiment)
+        rows = [[run.name, run.state, run.created, run.run_id] for run in runs]
         header = ["run", "state", "created", "id"]
     if as_json:
         print(json.dumps([dict(zip(header, row, strict=True)) for row in rows], indent=1))
@@ -108,7 +108,7 @@ def follow(client: Any, run_id: str, timeout: float) -> None:
     """Show a run's tasks as they change, and fail when it did.
 
     Raises:
-        ClusterError: The run failed, was ended, or goes on after the time.
+        ClusterError: The run failed, was terminated, or did not finish in time.
     """
     from pipelines.client import failed_tasks
     from pipelines.connection import ClusterError
@@ -125,12 +125,12 @@ def follow(client: Any, run_id: str, timeout: float) -> None:
         return
     failed = failed_tasks(final)
     named = ", ".join(task.name for task in failed) or "no task is named"
-    told = next((task.error for task in failed if task.error), final.error)
+    message = next((task.error for task in failed if task.error), final.error)
     raise ClusterError(
         f"The run {final.name} ended as {final.state} ({named})",
         expected="SUCCEEDED",
-        received=told or "no word from KFP",
-        hint=f"`mammo pipeline logs {run_id}` shows what the steps said",
+        received=message or "no message from KFP",
+        hint=f"`mammo pipeline logs {run_id}` shows the logs of the steps",
     )
 
 
@@ -138,13 +138,13 @@ class _Changes:
     """Prints a line for each task whose state changed: for pods and logs."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, str] = {}
+        self._states: dict[str, str] = {}
 
     def __call__(self, state: Any) -> None:
         for number, task in enumerate(state.tasks):
             key = f"{number} {task.name}"
-            if self._seen.get(key) != task.state:
-                self._seen[key] = task.state
+            if self._states.get(key) != task.state:
+                self._states[key] = task.state
                 took = f" ({task.seconds:.0f} s)" if task.seconds is not None else ""
                 print(f"[{task.name}] {task.state}{took}", flush=True)
 

@@ -15,7 +15,9 @@ Namespace = Annotated[
 ]
 Token = Annotated[
     str | None,
-    typer.Option(help="Bearer token; MAMMO_KFP_TOKEN or --token-file keep it out of lists."),
+    typer.Option(
+        help="Bearer token; MAMMO_KFP_TOKEN and --token-file keep it out of process lists."
+    ),
 ]
 TokenFile = Annotated[Path | None, typer.Option(help="File that holds the bearer token.")]
 CaCert = Annotated[Path | None, typer.Option(help="Certificate to verify the server with.")]
@@ -27,7 +29,7 @@ VerifyTls = Annotated[
 ]
 Registry = Annotated[
     str,
-    typer.Option(envvar="MAMMO_IMAGE_REGISTRY", help="What stands before the images' names."),
+    typer.Option(envvar="MAMMO_IMAGE_REGISTRY", help="Prefix of the image names."),
 ]
 ImageTag = Annotated[
     str | None,
@@ -38,21 +40,25 @@ ImageTag = Annotated[
 ]
 DataImage = Annotated[
     str | None,
-    typer.Option(envvar="MAMMO_DATA_IMAGE", help="The data image in full, by sha or digest."),
+    typer.Option(
+        envvar="MAMMO_DATA_IMAGE", help="Full reference of the data image, by sha or digest."
+    ),
 ]
 TrainImage = Annotated[
     str | None,
-    typer.Option(envvar="MAMMO_TRAIN_IMAGE", help="The train image in full (a GPU one, say)."),
+    typer.Option(
+        envvar="MAMMO_TRAIN_IMAGE", help="Full reference of the train image, such as a GPU image."
+    ),
 ]
 TrainingImage = Annotated[
     str | None,
     typer.Option(
         envvar="MAMMO_TRAINING_IMAGE",
-        help="Another image for the two training steps alone (train-tfio, for reader: tfio).",
+        help="Another image for the two training steps only (train-tfio, for reader: tfio).",
     ),
 ]
 Parallelism = Annotated[
-    int, typer.Option(min=1, help="Parts or networks that are worked on at the same time.")
+    int, typer.Option(min=1, help="Partitions or networks that are processed at the same time.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -82,20 +88,20 @@ def client_from(
     return KfpClient(settings_from(given))
 
 
-def image_tag(told: str | None) -> str:
-    """Return the tag of the images: as told, or that of this source tree.
+def image_tag(given: str | None) -> str:
+    """Return the tag of the container images: the given one, or that of this source tree.
 
     Raises:
-        RecipeError: Nothing is told, and this is no git checkout.
+        RecipeError: No tag is given, and this is not a git checkout.
     """
     from mammo_core.errors import RecipeError
     from pipelines.image_tag import source_tag
 
-    tag = told or source_tag()
+    tag = given or source_tag()
     if tag is None:
         raise RecipeError(
-            "The images have no tag",
+            "The tag of the container images is missing",
             expected="--image-tag or MAMMO_IMAGE_TAG, the git sha they were built from",
-            received="none, and this is no git checkout",
+            received="none, and this is not a git checkout",
         )
     return tag

@@ -98,7 +98,7 @@ def run(
     """Run a pipeline, on this machine (--local) or on a cluster."""
     from mammo_core.steps.base import run_id_of
     from pipelines.client import parsed_parameters
-    from pipelines.compiled import check_parameters, images_of
+    from pipelines.compiled import images_of, validate_parameters
     from pipelines.schedule import pipeline_name
 
     parameters = parsed_parameters(param or [])
@@ -140,7 +140,7 @@ def run(
             pipeline, parallelism, registry, tag, data_image, train_image, training_image
         )
     if text is not None:  # before the cluster is asked: it may be far
-        check_parameters(text, parameters)
+        validate_parameters(text, parameters)
     client = options.client_from(host, namespace, token, token_file, ca_cert, verify_tls)
     uploaded = None
     if text is None:
@@ -337,7 +337,7 @@ def _run_local(
     import time
 
     from mammo_core.processes import child_environment
-    from pipelines.compiled import check_parameters, compile_pipeline, with_images
+    from pipelines.compiled import compile_pipeline, validate_parameters, with_images
     from pipelines.local import run_compiled
     from pipelines.show import failure, show
 
@@ -350,7 +350,7 @@ def _run_local(
     temporary.mkdir()
     os.environ["TMPDIR"] = str(temporary.absolute())
     arguments = {**parameters, "store": place.uri, "run_id": identity}
-    check_parameters(package.read_text(), arguments)
+    validate_parameters(package.read_text(), arguments)
     if images is not None:
         package.write_text(with_images(package.read_text(), *images))
     try:

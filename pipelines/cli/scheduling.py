@@ -33,13 +33,13 @@ def create(
     """Bring the recurring runs to what the files say; what is so already stays."""
     from pipelines.schedule import Schedules, read_schedules, six_fields
 
-    found = read_schedules(paths or [_FOLDER])
+    schedules = read_schedules(paths or [_FOLDER])
     if dry_run:
-        for schedule in found:
+        for schedule in schedules:
             print(f"{schedule.name}: {schedule.pipeline} at {six_fields(schedule.cron)}")
         return
     client = options.client_from(host, namespace, token, token_file, ca_cert, verify_tls)
-    for schedule in found:
+    for schedule in schedules:
         outcome = Schedules(client).create(schedule)
         print(f"{outcome.name}: {outcome.done}")
 

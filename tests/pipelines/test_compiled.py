@@ -9,9 +9,9 @@ from pipelines import platform
 from pipelines.compiled import (
     COMMITTED,
     PIPELINES,
-    checked_image,
     compile_pipeline,
     parameters_of,
+    require_pinned_image,
     with_images,
 )
 
@@ -179,7 +179,7 @@ def test_the_training_steps_can_have_an_image_of_their_own(compiled):
 )
 def test_images_that_may_change_are_refused(reference):
     with pytest.raises(RecipeError, match="by digest"):
-        checked_image(reference)
+        require_pinned_image(reference)
 
 
 @pytest.mark.parametrize("name", PIPELINES)
