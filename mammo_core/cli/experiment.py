@@ -142,12 +142,12 @@ def _load(recipe: str, source: str | None, settings: list[str] | None) -> "Recip
 def _patients(store: "Store", recipe: "Recipe") -> dict[str, tuple[str, int]]:
     """The patients of the recipe's own split, with their labels; the data steps are run."""
     from mammo_core.experiments.units import prepare
-    from mammo_core.features.frame import from_manifest
+    from mammo_core.features.frame import frame_from_manifest
 
     run_id = f"{recipe.name}-patients"
     store.write(f"runs/{run_id}/recipe.json", recipe.to_json().encode())
     made = prepare(store, f"{store.uri}/runs/{run_id}/recipe.json", run_id)
-    images = from_manifest(store, made["frame"]).images
+    images = frame_from_manifest(store, made["frame"]).images
     by_patient = images.groupby("patient_key").agg({"split": "first", "label": "max"})
     return {str(key): (str(row["split"]), int(row["label"])) for key, row in by_patient.iterrows()}
 

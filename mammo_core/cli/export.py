@@ -15,11 +15,11 @@ def export(
         str,
         typer.Argument(
             metavar="DATASET",
-            help="datasets/images/ID or datasets/patches/ID of the store, a whole URI that ends "
-            "so, or the manifest that a step wrote (a file).",
+            help="datasets/images/ID or datasets/patches/ID in the store, a URI that ends like "
+            "this, or the file of a manifest.",
         ),
     ],
-    out: Annotated[Path, typer.Argument(metavar="DIR", help="A folder, absent or empty.")],
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
     store: Annotated[
         str, typer.Option(envvar="MAMMO_STORE", help="URI of the object store (file:// or s3://).")
     ] = "file://store",
@@ -37,14 +37,13 @@ def export(
 
     DIR/train|val|test/CLASS/PATIENT_SIDE_VIEW_ABNORMALITY_NUMBER.png for patches,
     DIR/train|val|test/neg|pos/PATIENT_SIDE_VIEW.png for images; pat_lst.txt lists the patients
-    of each split, index.csv tells what each file is.
+    of each split, index.csv the record of each file.
     """
     import json
 
     from mammo_core.errors import RecipeError
     from mammo_core.features.export import export as write
-    from mammo_core.features.export import frame_of
-    from mammo_core.features.frame import read_frame
+    from mammo_core.features.frame import frame_of_dataset, read_frame
     from mammo_core.progress import progress
     from mammo_core.sampling.labels import LABEL_MAPS, LabelMap
 
@@ -52,41 +51,44 @@ def export(
         raise RecipeError(
             "Unknown label map", expected=f"one of {', '.join(LABEL_MAPS)}", received=label_map
         )
-    place, manifest = _find(dataset, store)
-    chosen = read_frame(place, frame) if frame else frame_of(place, manifest)
+    opened, manifest = _find_dataset(dataset, store)
+    data = read_frame(opened, frame) if frame else frame_of_dataset(opened, manifest)
     total = sum(file.count or 0 for file in manifest.files_like("shard-"))
-    with progress("export", total, "records") as shown:
-        done = write(
-            place, manifest, chosen, out, LabelMap.model_validate(label_map), shown.advance
-        )
+    with progress("export", total, "records") as bar:
+        result = write(opened, manifest, data, out, LabelMap.model_validate(label_map), bar.advance)
     if as_json:
-        told = {"folder": str(done.folder), "frame": chosen.id, "left_out": done.left_out}
-        typer.echo(json.dumps({**told, "counts": done.counts}))
+        document = {
+            "folder": str(result.folder),
+            "frame": data.id,
+            "left_out": result.left_out,
+            "counts": result.counts,
+        }
+        typer.echo(json.dumps(document))
         return
-    for name, count in done.counts.items():
+    for name, count in result.counts.items():
         typer.echo(f"{count:>8} {name}")
     typer.echo(
-        f"{done.folder}: {sum(done.counts.values())} files by frame {chosen.id}, "
-        f"{done.left_out} records left out"
+        f"{result.folder}: {sum(result.counts.values())} files, labeled by frame {data.id}; "
+        f"{result.left_out} records left out"
     )
 
 
-def _find(dataset: str, uri: str) -> tuple["Store", "Manifest"]:
+def _find_dataset(dataset: str, uri: str) -> tuple["Store", "Manifest"]:
     from mammo_core.datasets import find, parse
     from mammo_core.errors import RecordError
     from mammo_core.store import open_store
 
     if Path(dataset).is_file():
         return open_store(uri), parse(Path(dataset).read_bytes(), dataset)
-    head, found, tail = dataset.rstrip("/").rpartition("datasets/")
+    head, separator, tail = dataset.rstrip("/").rpartition("datasets/")
     kind, _, id = tail.removesuffix("/manifest.json").partition("/")
     store = open_store(head.rstrip("/") if head else uri)
-    manifest = find(store, f"datasets/{kind}", id) if found and kind and id else None
+    manifest = find(store, f"datasets/{kind}", id) if separator and kind and id else None
     if manifest is None:
         raise RecordError(
             f"There is no dataset {dataset} in {store.uri}",
-            expected="datasets/images/ID or datasets/patches/ID, published",
+            expected="a published dataset: datasets/images/ID or datasets/patches/ID",
             received=dataset,
-            hint="`mammo store ls` lists what is there",
+            hint="`mammo store ls` lists the datasets",
         )
     return store, manifest

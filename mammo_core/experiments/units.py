@@ -157,11 +157,11 @@ def _scores(
     store: Store, recipe: Recipe, run_id: str, made: dict[str, Any], trained: Any
 ) -> pd.DataFrame:
     from mammo_core.evaluation.inference import image_predictions
-    from mammo_core.features.frame import from_manifest
+    from mammo_core.features.frame import frame_from_manifest
     from mammo_core.steps.base import StepContext
     from mammo_core.steps.networks import load_network, prepare_keras, training_preprocessing
 
-    frame = from_manifest(store, made["frame"])
+    frame = frame_from_manifest(store, made["frame"])
     if trained is not None:
         context = StepContext("experiment", run_id, store, recipe)
         model = load_network(context, trained)

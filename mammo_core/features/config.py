@@ -1,18 +1,18 @@
-"""What new data may look like, and how much of it is worth a training."""
+"""Limits of data validation, and when to train again."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class ValidationConfig(BaseModel):
-    """How far new images may be from those that the champion learned from.
+    """How much new images may differ from those that the champion was trained on.
 
     Attributes:
-        max_unseen_manufacturer: Largest share of images from manufacturers that the champion
-            never saw.
-        max_unseen_bit_depth: Largest share of images of bit depths that it never saw.
+        max_unseen_manufacturer: Largest fraction of images from manufacturers that are not
+            among the champion's images.
+        max_unseen_bit_depth: Largest fraction of images of bit depths that are not among them.
         max_drift: Largest Kolmogorov-Smirnov distance of an intensity statistic, [0, 1].
-        significance: A larger distance counts only when chance gives it less often than this.
-        min_images: Fewer new images than this are told of, and not judged on their own.
+        significance: A larger distance fails only if its p-value is below this.
+        min_images: Fewer new images than this are reported, but not judged on their own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -25,7 +25,7 @@ class ValidationConfig(BaseModel):
 
 
 class RetrainConfig(BaseModel):
-    """When it is worth training again.
+    """When to train again.
 
     Attributes:
         min_new_images: Images that are new, or have another label, since the champion's frame.

@@ -69,7 +69,9 @@ def _why_not_comparable(
     our_patients, their_patients = (
         set(images.loc[images["namespace"] == _SITE, "patient_key"]) for images in (ours, theirs)
     )
-    return "" if our_patients & their_patients else "the site key of the patient keys is not recorded"
+    return (
+        "" if our_patients & their_patients else "the site key of the patient keys is not recorded"
+    )
 
 
 def _with_namespace(images: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,6 @@
-"""The Feast definitions: entities, what is known of each, and under which names.
+"""The Feast definitions: the entities, and the features of each.
 
-Feast is imported inside the functions: only `features` ever needs it, and it takes seconds.
+Feast is imported inside the functions: only this package needs it, and it takes seconds.
 """
 
 import warnings
@@ -17,10 +17,10 @@ class View:
     """A feature view.
 
     Attributes:
-        name: Its name in Feast and its folder in the store.
-        keys: Join keys of its entities.
-        fields: Feature → kind.
-        optional: Features that may lack: numbers that are not a number, texts that are empty.
+        name: Name in Feast, and folder in the store.
+        keys: Join keys of the entities.
+        fields: (feature, kind) of each feature.
+        optional: Features that may be missing: NaN for numbers, an empty text for texts.
     """
 
     name: str
@@ -52,8 +52,9 @@ IMAGE_METADATA = View(
     ),
     frozenset({"manufacturer"}),
 )
-# label_origin: `source` (the case tables), `correction` (published by hand: it stands until the
-# next correction, whatever the tables say), `lesions` (follows from corrected lesions).
+# label_origin: `source` (the case tables), `correction` (published by `mammo features labels`;
+# valid until the next correction, whatever the tables contain), `lesions` (derived from
+# corrected lesions).
 IMAGE_LABEL = View(
     "image_label",
     ("image_id",),
@@ -80,8 +81,8 @@ LESION_ANNOTATION = View(
         ("calc_distribution", "text"),
     ),
 )
-# One image has a split for each way of splitting, statistics and a place for each dataset it
-# is in, and a score of each model.
+# An image has one split per assignment, statistics and a record location per dataset, and one
+# score per model.
 SPLIT_ASSIGNMENT = View("split_assignment", ("image_id", "assignment_id"), (("split", "text"),))
 INTENSITY_STATISTICS = View(
     "intensity_statistics",
@@ -115,7 +116,7 @@ VIEWS = (
     RECORD_LOCATION,
     MODEL_SCORES,
 )
-#: What frames are made of: nothing that comes after training, and no places of bytes.
+#: The views that frames are made of: no record locations, and nothing that comes after training.
 FRAME_VIEWS = tuple(view for view in VIEWS if view not in (RECORD_LOCATION, MODEL_SCORES))
 ENTITIES: Mapping[str, str] = {
     "image": "image_id",
@@ -127,10 +128,10 @@ ENTITIES: Mapping[str, str] = {
 
 
 def _feast() -> Any:
-    """Import Feast, and leave the filters of warnings as they are.
+    """Import Feast without its change of the warning filters.
 
-    It has every DeprecationWarning of any library shown from then on: in a process that trains
-    as well, a wall of Keras's own after each epoch.
+    Feast enables every DeprecationWarning of every library: a process that trains would show
+    those of Keras after each epoch.
     """
     with warnings.catch_warnings():
         import feast
@@ -141,7 +142,7 @@ def _feast() -> Any:
 def feast_objects() -> list[Any]:
     """Return the Feast entities and feature views.
 
-    No view has a time to live: Feast drops older rows of such a view silently.
+    No view has a time to live: Feast would drop older rows silently.
     """
     feast = _feast()
     types = {
@@ -160,7 +161,7 @@ def feast_objects() -> list[Any]:
             schema=[feast.Field(name=key, dtype=types["text"]) for key in view.keys]
             + [feast.Field(name=name, dtype=types[kind]) for name, kind in view.fields],
             source=feast.FileSource(
-                name=f"{view.name}_parts",
+                name=f"{view.name}_files",
                 path=view.name,
                 timestamp_field="event_timestamp",
                 created_timestamp_column="created",
@@ -173,14 +174,14 @@ def feast_objects() -> list[Any]:
 
 
 def open_feast(workspace: Path, project: str, online: Mapping[str, Any] | None = None) -> Any:
-    """Open the Feast store whose registry and parts lie in a local folder.
+    """Open the Feast store in a local folder.
 
-    Feast runs what a registry carries: only one that was made here may lie there.
+    Feast executes code in a registry, so the folder may only have one that was made here.
 
     Args:
-        workspace: A folder of Parquet files for each view; registry.db, once it is applied.
+        workspace: Has a folder of Parquet files for each view, and registry.db after `apply`.
         project: Name of the Feast project.
-        online: Feast's configuration of the online store; None for none.
+        online: Feast's configuration of the online store; None for no online store.
     """
     feast = _feast()
     return feast.FeatureStore(
@@ -197,5 +198,5 @@ def open_feast(workspace: Path, project: str, online: Mapping[str, Any] | None =
 
 
 def apply(feast: Any) -> None:
-    """Write these definitions into the registry of an opened store, which is new."""
+    """Write these definitions into the new registry of an opened store."""
     feast.apply(feast_objects(), partial=False)

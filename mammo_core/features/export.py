@@ -2,18 +2,19 @@
 
     <out>/<split>/<class>/<patient>_<side>_<view>_<abnormality>_<number>.png     patches
     <out>/<split>/<neg or pos>/<patient>_<side>_<view>.png                       images
-    <out>/<split>/pat_lst.txt                                                    its patients
+    <out>/<split>/pat_lst.txt                                                    patients
     <out>/index.csv                                                              file → record
 
-Splits are `train`, `val` and `test`. All patches without lesion lie in the first class's folder
-(`background`), hard negatives first, with the number of the image's first abnormality, as the
-original named them. Where a name is taken (two scans of one view, or lesions whose class and
-number are the same) the next free one is used; `index.csv` tells what each file is.
+Splits are `train`, `val` and `test`. All patches without lesion are in the folder of the first
+class (`background`), hard negatives first, with the number of the image's first abnormality, as
+in the original. If a name is taken (two scans of one view, or two lesions with the same class
+and number), the next free one is used; `index.csv` lists the record of each file.
 
-Source: original-system.md §3.1, 3.4-3.6.
+Source: docs/original-system.md, "Patch sampling".
 """
 
 import csv
+import itertools
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -30,27 +31,27 @@ from mammo_core.datasets.manifests import verify_file
 from mammo_core.datasets.shards import read_shard
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import RecipeError, RecordError
-from mammo_core.features.frame import FRAME_KIND, IMAGE_CLASSES, SPLITS, Frame, read_frame
+from mammo_core.features.frame import IMAGE_CLASSES, SPLITS, Frame
 from mammo_core.sampling.labels import FIVE_CLASSES, LabelMap
 from mammo_core.store import Store
 
 IMAGES, PATCHES = "datasets/images", "datasets/patches"
-#: The original's names of the splits.
+#: Split → its folder in the original.
 FOLDERS = {"train": "train", "validation": "val", "test": "test"}
 _INDEX = ("file", "split", "class", "image_id", "patch_id", "lesion_id", "kind", "row", "column")
-_SHARES = ("overlap", "cutoff")
-#: Of patches without lesion, hard negatives come first: the original numbered them so.
+_OVERLAPS = ("overlap", "cutoff")
+#: Hard negatives come before background patches, in the numbering of the original.
 _ORDER = {"hard_negative": 0, "background": 1, "near_lesion": 2}
 
 
 @dataclass(frozen=True)
-class Exported:
-    """What was written.
+class ExportResult:
+    """The result of an export.
 
     Attributes:
-        folder: Where.
-        counts: Files by split and class, `train/mass_mal` → 12.
-        left_out: Records without a label or a split.
+        folder: The folder with the files.
+        counts: Number of files by split and class, for instance `train/mass_mal` → 12.
+        left_out: Number of records without a label or a split.
     """
 
     folder: Path
@@ -65,21 +66,21 @@ def export(
     out: Path,
     label_map: LabelMap = FIVE_CLASSES,
     advance: Callable[[int], None] = lambda count: None,
-) -> Exported:
+) -> ExportResult:
     """Write a dataset as folders of 16-bit PNG files.
 
-    Nothing lies in `out` before everything is written.
+    `out` is complete or does not exist: it is renamed when all files are written.
 
     Args:
-        store: Where the dataset is.
+        store: The object store.
         dataset: Images or patches.
         frame: Classes and splits.
-        out: A folder that is absent or empty.
+        out: A new or empty folder.
         label_map: The classes of patches.
-        advance: Called with the number of records done.
+        advance: Called with the number of records that were written.
 
     Raises:
-        RecipeError: `out` holds something, or the dataset is none.
+        RecipeError: `out` is not empty, or the manifest is not a dataset's.
         RecordError: A shard is damaged, or dataset and frame do not belong together.
     """
     if dataset.kind not in (IMAGES, PATCHES):
@@ -91,44 +92,25 @@ def export(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RecipeError(
             f"The export cannot be written to {out}",
-            expected="a folder that is absent or empty",
-            received="one that holds files" if out.is_dir() else "a file",
+            expected="a new or empty folder",
+            received="a folder with files" if out.is_dir() else "a file",
         )
-    aside = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
     try:
-        aside.mkdir(parents=True)
-        writer = _Writer(aside, frame)
+        partial.mkdir(parents=True)
+        writer = _Writer(partial, frame)
         if dataset.kind == IMAGES:
-            _images(store, dataset, frame, writer, advance)
+            _write_images(store, dataset, frame, writer, advance)
         else:
-            _patches(store, dataset, frame, label_map, writer, advance)
+            _write_patches(store, dataset, frame, label_map, writer, advance)
         writer.finish()
         if out.exists():
             out.rmdir()
-        aside.rename(out)
+        partial.rename(out)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    return Exported(out, dict(sorted(writer.counts.items())), writer.left_out)
-
-
-def frame_of(store: Store, dataset: Manifest) -> Frame:
-    """Return the one frame that was published of a dataset.
-
-    Raises:
-        RecordError: There is none, or more than one: then it has to be named.
-    """
-    images = dataset.id if dataset.kind == IMAGES else dataset.lineage.get("images", "")
-    ids = sorted({key.split("/")[1] for key in store.list(f"{FRAME_KIND}/")})
-    frames = [found for id in ids if (found := find(store, FRAME_KIND, id)) is not None]
-    fitting = [one.id for one in frames if one.lineage.get("images") == images]
-    if len(fitting) != 1:
-        raise RecordError(
-            f"The frame of {dataset.folder} cannot be chosen",
-            expected="one frame made of its images, or its id (--frame)",
-            received=", ".join(fitting) or "no such frame",
-        )
-    return read_frame(store, fitting[0])
+        shutil.rmtree(partial, ignore_errors=True)
+    return ExportResult(out, dict(sorted(writer.counts.items())), writer.left_out)
 
 
 class _Writer:
@@ -143,7 +125,7 @@ class _Writer:
         self._patients: dict[str, set[str]] = {}
 
     def view(self, image_id: str) -> dict[str, Any] | None:
-        """The frame's row of an image that is in a split."""
+        """Return the frame's row of an image; None for an image without a split."""
         row = self._views.get(image_id)
         return row if row is not None and row["split"] in SPLITS else None
 
@@ -158,36 +140,36 @@ class _Writer:
         import cv2
 
         split = FOLDERS[view["split"]]
-        place = f"{split}/{class_name}"
-        name = next(n for n in names if f"{place}/{n}.png" not in self._taken)
-        file = f"{place}/{name}.png"
+        group = f"{split}/{class_name}"
+        name = next(n for n in names if f"{group}/{n}.png" not in self._taken)
+        file = f"{group}/{name}.png"
         self._taken.add(file)
         path = self.folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
-        done, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-        if not done:
+        encoded, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        if not encoded:
             raise RecordError(
                 f"The pixels of {file} cannot be written as PNG",
                 expected="(h, w) uint16",
                 received=f"{pixels.shape} {pixels.dtype}",
             )
         path.write_bytes(data.tobytes())
-        self.counts[place] = self.counts.get(place, 0) + 1
+        self.counts[group] = self.counts.get(group, 0) + 1
         self._patients.setdefault(split, set()).add(str(view["patient_key"]))
         self._rows.append({"file": file, "split": split, "class": class_name, **row})
 
     def finish(self) -> None:
-        """Write the lists that go with the files."""
+        """Write the lists of patients and the index."""
         for split, patients in self._patients.items():
             text = "".join(f"{name}\n" for name in sorted(patients))
             (self.folder / split / "pat_lst.txt").write_text(text)
         with (self.folder / "index.csv").open("w", newline="") as file:
-            table = csv.DictWriter(file, [*_INDEX, *_SHARES], restval="", lineterminator="\n")
+            table = csv.DictWriter(file, [*_INDEX, *_OVERLAPS], restval="", lineterminator="\n")
             table.writeheader()
             table.writerows(sorted(self._rows, key=lambda row: str(row["file"])))
 
 
-def _images(
+def _write_images(
     store: Store,
     dataset: Manifest,
     frame: Frame,
@@ -203,11 +185,11 @@ def _images(
         else:
             class_name = IMAGE_CLASSES[int(labels[record.image_id])]
             row = {"image_id": record.image_id}
-            writer.write(record.pixels, view, class_name, _numbered(_stem(view)), row)
+            writer.write(record.pixels, view, class_name, _numbered_names(_stem(view)), row)
         advance(1)
 
 
-def _patches(
+def _write_patches(
     store: Store,
     dataset: Manifest,
     frame: Frame,
@@ -219,10 +201,10 @@ def _patches(
     labels: dict[str, int] = {}
     for split in SPLITS:
         labels |= frame.patch_labels(table, split, label_map)
-    numbers = _abnormalities(store, dataset, frame)
+    numbers = _abnormality_numbers(store, dataset, frame)
     for patches in _by_image(_records(store, dataset)):
         view = writer.view(patches[0].image_id)
-        for patch in sorted(patches, key=lambda one: (_ORDER.get(one.kind, -1), one.patch_id)):
+        for patch in sorted(patches, key=_export_order):
             index = labels.get(patch.patch_id)
             if view is None or index is None:
                 writer.left_out += 1
@@ -232,37 +214,37 @@ def _patches(
                 number = numbers.images.get(patch.image_id, 0)
             stem = f"{_stem(view)}_{number}"
             row = {name: getattr(patch, name) for name in _INDEX[3:]}
-            row |= {name: round(getattr(patch, name), 6) for name in _SHARES}
+            row |= {name: round(getattr(patch, name), 6) for name in _OVERLAPS}
             names = (f"{stem}_{count:04d}" for count in range(10**9))
             writer.write(patch.pixels, view, label_map.names[index], names, row)
         advance(len(patches))
 
 
 @dataclass(frozen=True)
-class _Numbers:
-    """Abnormality numbers: of each lesion, and the first one of each image."""
+class _AbnormalityNumbers:
+    """The abnormality number of each lesion, and the first one of each image."""
 
     lesions: dict[str, int]
     images: dict[str, int]
 
 
-def _abnormalities(store: Store, dataset: Manifest, frame: Frame) -> _Numbers:
-    """Numbers from the case tables; lesions without one are numbered within their image."""
+def _abnormality_numbers(store: Store, dataset: Manifest, frame: Frame) -> _AbnormalityNumbers:
+    """Return the numbers of the case tables; other lesions are numbered within their image."""
     tables = find(store, "tables", dataset.lineage.get("tables", ""))
-    told: dict[str, int] = {}
+    given: dict[str, int] = {}
     if tables is not None:
         rows = read_table(store, tables, "lesions.parquet")
-        known = rows[rows["abnormality_id"].notna()]
-        pairs = zip(known["lesion_id"], known["abnormality_id"], strict=True)
-        told = {str(name): int(number) for name, number in pairs}
+        rows = rows[rows["abnormality_id"].notna()]
+        pairs = zip(rows["lesion_id"], rows["abnormality_id"], strict=True)
+        given = {str(lesion_id): int(number) for lesion_id, number in pairs}
     lesions: dict[str, int] = {}
     images: dict[str, int] = {}
     ordered = frame.lesions.sort_values("lesion_id")
     for image_id, group in ordered.groupby("image_id"):
-        for place, lesion_id in enumerate(group["lesion_id"], 1):
-            lesions[lesion_id] = told.get(lesion_id, place)
-        images[str(image_id)] = min(lesions[name] for name in group["lesion_id"])
-    return _Numbers(lesions, images)
+        for number, lesion_id in enumerate(group["lesion_id"], 1):
+            lesions[lesion_id] = given.get(lesion_id, number)
+        images[str(image_id)] = min(lesions[lesion_id] for lesion_id in group["lesion_id"])
+    return _AbnormalityNumbers(lesions, images)
 
 
 def _records(store: Store, dataset: Manifest) -> Iterator[bytes]:
@@ -272,26 +254,23 @@ def _records(store: Store, dataset: Manifest) -> Iterator[bytes]:
 
 
 def _by_image(records: Iterator[bytes]) -> Iterator[list[PatchRecord]]:
-    held: list[PatchRecord] = []
-    for data in records:
-        patch = PatchRecord.from_bytes(data)
-        if held and held[0].image_id != patch.image_id:
-            yield held
-            held = []
-        held.append(patch)
-    if held:
-        yield held
+    """Yield the patches of each image; records are sorted by image id."""
+    patches = (PatchRecord.from_bytes(data) for data in records)
+    for _, group in itertools.groupby(patches, key=lambda patch: patch.image_id):
+        yield list(group)
+
+
+def _export_order(patch: PatchRecord) -> tuple[int, str]:
+    return _ORDER.get(patch.kind, -1), patch.patch_id
 
 
 def _stem(view: dict[str, Any]) -> str:
-    parts = [view["patient_key"], view["laterality"], view["view"]]
-    return "_".join(re.sub(r"[^\w.-]", "-", str(part)) for part in parts if _known(part))
+    """Return the patient, side and view of an image as part of a file name."""
+    values = [view["patient_key"], view["laterality"], view["view"]]
+    words = [str(value) for value in values if not pd.isna(value) and str(value) != ""]
+    return "_".join(re.sub(r"[^\w.-]", "-", word) for word in words)
 
 
-def _known(part: Any) -> bool:
-    return not pd.isna(part) and str(part) != ""
-
-
-def _numbered(stem: str) -> Iterator[str]:
+def _numbered_names(stem: str) -> Iterator[str]:
     yield stem
     yield from (f"{stem}_{number}" for number in range(2, 10**9))

@@ -14,9 +14,9 @@ from mammo_core.store import Store
 
 FRAME_KIND = "frames"
 #: Raised by hand when the rows or facts of frames change.
-FRAME_REVISION = 3
+FRAME_REVISION = 4
 
-#: What a patch can show. Which classes a network tells apart is a label map's business.
+#: What a patch can show. A label map turns these into the classes of a network.
 PATCH_CLASSES = (BACKGROUND, *LESION_CLASSES)
 #: Classes of images: index 1 is malignant.
 IMAGE_CLASSES = ("neg", "pos")
@@ -28,15 +28,15 @@ class Frame:
     """A published frame.
 
     Attributes:
-        id: Content address of its rows.
+        id: Content address of its rows and facts.
         images: image_id, view_id, patient_key, laterality, view, source, breast_density,
             manufacturer, bits_stored, intensity_mean, intensity_standard_deviation (of the
             record, [0, 65535]), lesion_types, label (0 or 1), split.
         lesions: lesion_id, image_id, patient_key, patch_class, split.
-        mean: Mean pixel of the training images as networks get them, [0, 255] by default.
-        rescale_factor: What pixels in [0, 65535] are multiplied with.
-        shuffled_labels: Whether the labels were permuted over patients (a check; no model
-            of it is pushed).
+        mean: Mean pixel of the training images as networks receive them, [0, 255] by default.
+        rescale_factor: Factor that brings pixels from [0, 65535] to the scale of `mean`.
+        shuffled_labels: Whether the labels were permuted over patients, as a check; models
+            trained on them are never pushed.
         facts: Counts, leaking patients and the split's configuration.
         intensity: How gray levels become numbers.
     """
@@ -51,9 +51,9 @@ class Frame:
     intensity: IntensityConfig = field(default_factory=IntensityConfig)
 
     def split(self, name: str) -> pd.DataFrame:
-        """The images of a split, sorted by id."""
-        chosen: pd.DataFrame = self.images[self.images["split"] == name]
-        return chosen.sort_values("image_id").reset_index(drop=True)
+        """Return the images of a split, sorted by id."""
+        rows: pd.DataFrame = self.images[self.images["split"] == name]
+        return rows.sort_values("image_id").reset_index(drop=True)
 
     def image_labels(self, split: str) -> dict[str, int]:
         """Return image id → 1 for malignant, 0 for not, for the images of a split."""
@@ -70,16 +70,15 @@ class Frame:
         Args:
             patches: The table of a patch dataset.
             split: Name of the split.
-            label_map: The classes; patches of lesions that it leaves out are left out.
+            label_map: The classes; patches of lesions without a class are left out.
 
         Raises:
-            RecordError: When a lesion of a patch is not in the frame.
+            RecordError: A lesion of a patch is not in the frame.
         """
-        inside = set(self.images.loc[self.images["split"] == split, "image_id"])
+        image_ids = set(self.images.loc[self.images["split"] == split, "image_id"])
         classes = dict(zip(self.lesions["lesion_id"], self.lesions["patch_class"], strict=True))
-        chosen = patches[patches["image_id"].isin(inside)]
         labels = {}
-        for row in chosen.itertuples():
+        for row in patches[patches["image_id"].isin(image_ids)].itertuples():
             if row.kind != "lesion":
                 labels[row.patch_id] = 0
             elif row.lesion_id in classes:
@@ -96,7 +95,7 @@ class Frame:
 
 
 def read_frame(store: Store, id: str) -> Frame:
-    """Read a published frame; RecordError when there is none."""
+    """Read a published frame; RecordError if it does not exist."""
     manifest = find(store, FRAME_KIND, id)
     if manifest is None:
         raise RecordError(
@@ -104,10 +103,29 @@ def read_frame(store: Store, id: str) -> Frame:
             expected="the id of a published frame",
             received=id,
         )
-    return from_manifest(store, manifest)
+    return frame_from_manifest(store, manifest)
 
 
-def from_manifest(store: Store, manifest: Manifest) -> Frame:
+def frame_of_dataset(store: Store, dataset: Manifest) -> Frame:
+    """Read the only frame that was published of an image dataset, or of its patches.
+
+    Raises:
+        RecordError: There is no such frame, or more than one: then it must be named.
+    """
+    images = dataset.lineage.get("images", dataset.id)
+    ids = sorted({key.split("/")[1] for key in store.list(f"{FRAME_KIND}/")})
+    frames = [frame for id in ids if (frame := find(store, FRAME_KIND, id)) is not None]
+    matching = [frame.id for frame in frames if frame.lineage.get("images") == images]
+    if len(matching) != 1:
+        raise RecordError(
+            f"The frame of {dataset.folder} cannot be chosen",
+            expected="one frame of its images, or the id of a frame (--frame)",
+            received=", ".join(matching) or "no such frame",
+        )
+    return read_frame(store, matching[0])
+
+
+def frame_from_manifest(store: Store, manifest: Manifest) -> Frame:
     """Read the frame of a manifest."""
     return Frame(
         id=manifest.id,

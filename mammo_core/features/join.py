@@ -1,4 +1,4 @@
-"""The point-in-time join: what the feature store knew of images and lesions at a time."""
+"""The point-in-time join: the features of images and lesions as they were at some time."""
 
 import tempfile
 from collections.abc import Sequence
@@ -10,23 +10,24 @@ from typing import Any
 import pandas as pd
 
 from mammo_core.errors import RecordError
-from mammo_core.features import definitions, parts, stored_registry
+from mammo_core.features import definitions, stored_registry, view_files
 from mammo_core.features.definitions import View
 from mammo_core.store import Store
 
-_NAMED = 5
+#: How many ids an error lists.
+_LISTED = 5
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is joined.
+class JoinKeys:
+    """The keys of a join.
 
     Attributes:
         folder: Folder of the feature store.
         image_ids: The images.
         lesion_ids: The lesions.
-        assignment_id: The way of splitting.
-        dataset_id: The image dataset that the statistics are of.
+        assignment_id: The assignment to splits.
+        dataset_id: The image dataset of the statistics.
     """
 
     folder: str
@@ -37,23 +38,23 @@ class Wanted:
 
 
 def project_of(folder: str) -> str:
-    """The name of a folder's project in Feast: letters, digits and underscores."""
+    """Return the name of a folder's Feast project: letters, digits and underscores."""
     name = folder.removeprefix("features/")
     return "mammo" if name == "main" else f"mammo_{name.replace('-', '_').replace('/', '_')}"
 
 
 def join(
-    store: Store, wanted: Wanted, at: datetime | None = None
+    store: Store, keys: JoinKeys, at: datetime | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the features of the images and of the lesions as they were known at a time.
+    """Return the features of images and lesions as they were at some time.
 
-    Metadata, annotations and labels are those of that time. Splits and statistics belong to
-    their assignment and dataset, whose ids say what they hold: they have no past.
-    The caller holds the lease of the folder: the registry has one writer.
+    Metadata, annotations and labels are those of that time. Splits and statistics never change
+    under their assignment id and dataset id, so the newest ones are used.
+    The caller holds the lease of the folder, because the registry has one writer.
 
     Args:
         store: The object store.
-        wanted: Which images and lesions.
+        keys: The images and lesions.
         at: The time; default now.
 
     Returns:
@@ -61,51 +62,51 @@ def join(
         for each lesion id, sorted by id; integers are int64 again.
 
     Raises:
-        RecordError: Names the images or lesions that the store does not know, or not yet.
+        RecordError: Images or lesions have no features at that time.
     """
-    with tempfile.TemporaryDirectory(prefix="mammo-features-") as place:
-        workspace = Path(place)
-        newest = parts.mirror(store, wanted.folder, workspace, definitions.FRAME_VIEWS)
-        feast = open_applied(store, wanted.folder, workspace)
-        # Events can be microseconds ahead of our clock: see `append`.
+    with tempfile.TemporaryDirectory(prefix="mammo-features-") as temporary:
+        workspace = Path(temporary)
+        newest = view_files.mirror(store, keys.folder, workspace, definitions.FRAME_VIEWS)
+        feast = open_applied(store, keys.folder, workspace)
+        # Events can be ahead of our clock: see `append_rows`.
         now = max([pd.Timestamp(datetime.now(UTC)), *newest.values()])
-        then = now if at is None else pd.Timestamp(at)
-        ids = pd.DataFrame({"image_id": sorted(wanted.image_ids)})
-        known = _historical(
-            feast, ids, then, [definitions.IMAGE_METADATA, definitions.IMAGE_LABEL], newest
+        time = now if at is None else pd.Timestamp(at)
+        ids = pd.DataFrame({"image_id": sorted(keys.image_ids)})
+        dated = _historical_features(
+            feast, ids, time, [definitions.IMAGE_METADATA, definitions.IMAGE_LABEL], newest
         )
-        ids = ids.assign(assignment_id=wanted.assignment_id, dataset_id=wanted.dataset_id)
-        fixed = _historical(
+        ids = ids.assign(assignment_id=keys.assignment_id, dataset_id=keys.dataset_id)
+        undated = _historical_features(
             feast,
             ids,
             now,
             [definitions.SPLIT_ASSIGNMENT, definitions.INTENSITY_STATISTICS],
             newest,
         )
-        images = known.merge(fixed, on="image_id", validate="one_to_one")
+        images = dated.merge(undated, on="image_id", validate="one_to_one")
         views = [definitions.LESION_ANNOTATION, definitions.LESION_LABEL]
-        if not wanted.lesion_ids:
+        if not keys.lesion_ids:
             columns = dict.fromkeys(name for view in views for name in view.columns)
             return images, pd.DataFrame(columns=list(columns))
-        ids = pd.DataFrame({"lesion_id": sorted(wanted.lesion_ids)})
-        return images, _historical(feast, ids, then, views, newest)
+        ids = pd.DataFrame({"lesion_id": sorted(keys.lesion_ids)})
+        return images, _historical_features(feast, ids, time, views, newest)
 
 
 def open_applied(
     store: Store, folder: str, workspace: Path, online: dict[str, Any] | None = None
 ) -> Any:
-    """Open Feast on a mirrored folder, with a registry made of our definitions.
+    """Open Feast on a mirrored folder, with a registry of our definitions.
 
-    The registry is written to the store as well, for Feast's own clients; it is never read.
+    The registry is also written to the store, for other clients of Feast; it is never read.
 
     Args:
         store: The object store.
         folder: Folder of the feature store; the caller holds its lease.
-        workspace: Where the folder was mirrored to.
-        online: Feast's configuration of the online store; None for none.
+        workspace: The folder's local copy.
+        online: Feast's configuration of the online store; None for no online store.
 
     Raises:
-        RecordError: A registry in the store that carries code.
+        RecordError: The registry in the store contains code.
     """
     stored_registry.require_no_code(store, folder)
     feast = definitions.open_feast(workspace, project_of(folder), online)
@@ -114,51 +115,51 @@ def open_applied(
     return feast
 
 
-def _historical(
+def _historical_features(
     feast: Any,
     ids: pd.DataFrame,
     at: pd.Timestamp,
     views: Sequence[View],
     newest: dict[View, pd.Timestamp],
 ) -> pd.DataFrame:
-    """Join the views to the ids; Feast gives NaN for what it does not know, we refuse it."""
+    """Join the views to the ids; refuse missing values, which Feast returns as NaN."""
     key = str(ids.columns[0])
-    absent = [view for view in views if view not in newest]
-    if absent:
-        raise _unknown(list(ids[key]), len(ids), absent, key, at)
+    empty = [view for view in views if view not in newest]
+    if empty:
+        raise _missing_features_error(list(ids[key]), len(ids), empty, key, at)
     names = [f"{view.name}:{name}" for view in views for name, _ in view.fields]
     entities = ids.assign(event_timestamp=at)
     table = feast.get_historical_features(entity_df=entities, features=names).to_df()
     if not table[key].is_unique or not ids[key].is_unique:
-        several = ids[key] if not ids[key].is_unique else table[key]
+        duplicates = ids[key] if not ids[key].is_unique else table[key]
         raise RecordError(
-            f"The join of {', '.join(view.name for view in views)} has an id twice",
+            f"The join of {', '.join(view.name for view in views)} has a duplicate id",
             expected=f"one row for each {key}",
-            received=f"several for {several[several.duplicated()].iloc[0]}",
+            received=f"several for {duplicates[duplicates.duplicated()].iloc[0]}",
         )
-    # Where Feast knows nothing as old as that of any id, it gives no rows at all.
+    # If none of the ids has features that old, Feast returns no rows at all.
     table = ids[[key]].merge(table, on=key, how="left")
     for view in views:
         required = [name for name, _ in view.fields if name not in view.optional]
-        lacking = table.loc[table[required].isna().any(axis=1), key]
-        if len(lacking):
-            raise _unknown(sorted(lacking), len(ids), [view], key, at)
+        missing = table.loc[table[required].isna().any(axis=1), key]
+        if len(missing):
+            raise _missing_features_error(sorted(missing), len(ids), [view], key, at)
         for name, kind in view.fields:
-            if kind == "integer":  # labels come back as floats
+            if kind == "integer":  # Feast returns floats
                 table[name] = table[name].astype("int64")
             elif kind == "text" and name in view.optional:
                 table[name] = table[name].fillna("")
     return table.drop(columns="event_timestamp").sort_values(key).reset_index(drop=True)
 
 
-def _unknown(
+def _missing_features_error(
     ids: list[str], total: int, views: Sequence[View], key: str, at: pd.Timestamp
 ) -> RecordError:
-    named = ", ".join(ids[:_NAMED]) + (" …" if len(ids) > _NAMED else "")
+    listed = ", ".join(ids[:_LISTED]) + (" …" if len(ids) > _LISTED else "")
     return RecordError(
         f"The feature store has no {' and no '.join(view.name for view in views)} of "
-        f"{len(ids)} of {total} {key}: {named}",
+        f"{len(ids)} of {total} {key}: {listed}",
         expected=f"rows for all of them at {at:%Y-%m-%dT%H:%M:%SZ}",
         received=f"none for {len(ids)}, the first {ids[0]}",
-        hint="publish their features first, or ask for a frame of a later time",
+        hint="publish their features first, or choose a later time",
     )

@@ -1,4 +1,4 @@
-"""Where in a dataset the record of an image lies."""
+"""The location of each image's record in a dataset."""
 
 import pandas as pd
 
@@ -9,27 +9,24 @@ from mammo_core.store import Store
 
 
 def record_locations(store: Store, images: Manifest) -> pd.DataFrame:
-    """Return the shard and the position in it of every record of an image dataset.
+    """Return the shard and the position of every record of an image dataset.
 
-    No shard is read: the dataset's table tells the shards, and in each of them records are
-    sorted by id, excluded ones among them.
+    No shard is read: the dataset's items table lists the shards, and the records of a shard,
+    excluded ones included, are sorted by id.
 
     Args:
         store: The object store.
         images: The dataset's manifest.
 
     Returns:
-        image_id, shard (key in the store), position (from 0); no row where the dataset was
-        made by a release that had no such table.
+        image_id, shard (key in the store), position (from 0).
     """
-    if all(file.name != ITEMS for file in images.files):
-        return pd.DataFrame(columns=["image_id", "shard", "position"])
     items = read_table(store, images, ITEMS)
-    held = items.loc[items["shard"].ne(""), ["image_id", "shard"]]
+    items = items.loc[items["shard"].ne(""), ["image_id", "shard"]]
     rows = []
-    for name, own in held.groupby("shard"):
+    for name, group in items.groupby("shard"):
         file = images.file(str(name))
-        places = sorted({*own["image_id"], *file.excluded})
-        position = {id: place for place, id in enumerate(places)}
-        rows += [(id, file.key, position[id]) for id in own["image_id"]]
+        ids = sorted({*group["image_id"], *file.excluded})
+        positions = {id: position for position, id in enumerate(ids)}
+        rows += [(id, file.key, positions[id]) for id in group["image_id"]]
     return pd.DataFrame(rows, columns=["image_id", "shard", "position"])

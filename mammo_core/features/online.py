@@ -1,8 +1,8 @@
-"""The newest features for quick look-ups: SQLite beside the parts, or a Redis server.
+"""The online store, for fast lookups of the newest features: SQLite, or a Redis server.
 
 MAMMO_ONLINE_STORE names the server: `redis://host:6379/0` (`rediss://` for TLS), its password
-in MAMMO_ONLINE_SECRET (from a Kubernetes Secret on a cluster). Without it the online store
-is a SQLite file, `online.db`, that is published whole in the feature store's folder.
+in MAMMO_ONLINE_SECRET (from a Kubernetes Secret on a cluster). Without a server the online
+store is a SQLite file, `online.db`, in the folder of the feature store.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import pandas as pd
 
 from mammo_core.errors import RecordError, StoreError
-from mammo_core.features import definitions, parts, stored_registry
+from mammo_core.features import definitions, stored_registry, view_files
 from mammo_core.features.definitions import VIEWS, View
 from mammo_core.features.join import open_applied, project_of
 from mammo_core.store import Store
@@ -29,17 +29,17 @@ from mammo_core.store import Store
 SERVER = "MAMMO_ONLINE_STORE"
 PASSWORD = "MAMMO_ONLINE_SECRET"
 _FILE = "online.db"
-#: A server behind a closed network answers nothing at all (seconds).
+#: A server behind a firewall may not answer at all (seconds).
 _TIMEOUTS = ("socket_connect_timeout=5", "socket_timeout=60")
 
 
 @dataclass(frozen=True)
-class Applied:
-    """What `apply` did.
+class ApplyResult:
+    """The state of the online store.
 
     Attributes:
         entities: Names of the entities.
-        views: View → keys in the online store; 0 where it has no rows yet.
+        views: View → number of keys in the online store.
         online: `sqlite`, or `redis` with the server.
     """
 
@@ -48,30 +48,30 @@ class Applied:
     online: str
 
 
-def apply(store: Store, folder: str) -> Applied:
-    """Write the registry, and bring the online store to the newest rows.
+def apply(store: Store, folder: str) -> ApplyResult:
+    """Write the registry, and the newest rows to the online store.
 
     Args:
         store: The object store.
         folder: Folder of the feature store.
 
     Raises:
-        RecordError: The registry in the store carries code.
-        StoreError: The online store's setting cannot be used, or its server fails.
+        RecordError: The registry in the store contains code.
+        StoreError: The setting of the online store is not valid, or its server fails.
     """
     server = redis_of(os.environ)
     with (
         stored_registry.leased(store, folder),
-        tempfile.TemporaryDirectory(prefix="mammo-features-") as place,
+        tempfile.TemporaryDirectory(prefix="mammo-features-") as temporary,
     ):
-        workspace = Path(place)
-        newest = parts.mirror(store, folder, workspace)
-        with _told(server):
+        workspace = Path(temporary)
+        newest = view_files.mirror(store, folder, workspace)
+        with _as_store_errors(server):
             feast = open_applied(store, folder, workspace, server or _sqlite(workspace))
             if newest:
-                # Events can be microseconds ahead of our clock: see `parts.append`.
+                # Events can be ahead of our clock: see `append_rows`.
                 end = max([pd.Timestamp(datetime.now(UTC)), *newest.values()])
-                with contextlib.redirect_stdout(io.StringIO()), _quiet():
+                with contextlib.redirect_stdout(io.StringIO()), _hide_progress():
                     feast.materialize(
                         datetime(2000, 1, 1, tzinfo=UTC),
                         end.to_pydatetime() + timedelta(seconds=1),
@@ -79,30 +79,30 @@ def apply(store: Store, folder: str) -> Applied:
                     )
         if server is None:
             store.put_file(f"{folder}/{_FILE}", workspace / _FILE)
-        # Feast notes what was brought online.
+        # Feast has added the time of the materialization.
         store.put_file(stored_registry.key_of(folder), workspace / "registry.db")
-    counts = {view.name: len(parts.latest(store, folder, view)) for view in VIEWS}
-    return Applied(
-        tuple(definitions.ENTITIES), counts, f"redis {_place(server)}" if server else "sqlite"
+    counts = {view.name: len(view_files.latest_rows(store, folder, view)) for view in VIEWS}
+    return ApplyResult(
+        tuple(definitions.ENTITIES), counts, f"redis {_address(server)}" if server else "sqlite"
     )
 
 
 def look_up(
     store: Store, folder: str, view: View, keys: Sequence[Mapping[str, str]]
 ) -> pd.DataFrame:
-    """Return the features that the online store has for keys.
+    """Return the features of some keys in the online store.
 
     Args:
         store: The object store.
         folder: Folder of the feature store.
-        view: Of which view.
-        keys: A value for each join key of the view.
+        view: The feature view.
+        keys: For each row, the value of each join key of the view.
 
     Returns:
-        One row for each key, in order: keys and features.
+        Keys and features, one row per key, in the order of `keys`.
 
     Raises:
-        RecordError: Nothing is online yet, a key is unknown, or the registry carries code.
+        RecordError: There is no online store, a key is unknown, or the registry contains code.
         StoreError: The server fails.
     """
     server = redis_of(os.environ)
@@ -115,9 +115,12 @@ def look_up(
                 received="none",
                 hint=f"run `mammo features apply --store {store.uri}` first",
             )
-    with tempfile.TemporaryDirectory(prefix="mammo-features-") as place, _told(server):
-        workspace = Path(place)
-        # Without an online store there is nothing but the registry that this writes to.
+    with (
+        tempfile.TemporaryDirectory(prefix="mammo-features-") as temporary,
+        _as_store_errors(server),
+    ):
+        workspace = Path(temporary)
+        # Opened without an online store, so that only the registry is written.
         definitions.apply(definitions.open_feast(workspace, project_of(folder)))
         if server is None:
             (workspace / _FILE).write_bytes(store.read(f"{folder}/{_FILE}"))
@@ -127,48 +130,50 @@ def look_up(
             entity_rows=[dict(key) for key in keys],
         ).to_df()
     required = [name for name, _ in view.fields if name not in view.optional]
-    lacking = answer[answer[required].isna().any(axis=1)]
-    if len(lacking):
-        unknown = lacking[list(view.keys)].iloc[0].to_dict()
+    missing = answer[answer[required].isna().any(axis=1)]
+    if len(missing):
+        first = missing[list(view.keys)].iloc[0].to_dict()
         raise RecordError(
-            f"The online store has no {view.name} of {len(lacking)} keys",
-            expected="keys that were published and brought online",
-            received=f"the unknown {unknown}",
-            hint=f"`mammo features apply --store {store.uri}` brings the newest rows online",
+            f"The online store has no {view.name} of {len(missing)} keys",
+            expected="keys that are published and in the online store",
+            received=f"unknown keys, the first {first}",
+            hint=f"`mammo features apply --store {store.uri}` writes the newest rows to it",
         )
     return answer[view.columns]
 
 
 def redis_of(environment: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return Feast's configuration of the Redis server that the environment names, or None.
+    """Return Feast's configuration of the Redis server in the environment; None for SQLite.
 
     Raises:
-        StoreError: The setting is no redis:// URI, or holds a password.
+        StoreError: The setting is not a redis:// URI, or contains a password.
     """
-    told = environment.get(SERVER, "")
-    if not told or told == "sqlite":
+    uri = environment.get(SERVER, "")
+    if not uri or uri == "sqlite":
         return None
     expected = f"{SERVER} as redis://host:port or rediss://host:port/number"
     try:
-        parts = urlsplit(told)
-        number = int(parts.path.strip("/") or 0)
-        usable = parts.scheme in ("redis", "rediss") and parts.hostname and not parts.query
-        port = parts.port or 6379
+        url = urlsplit(uri)
+        number = int(url.path.strip("/") or 0)
+        valid = url.scheme in ("redis", "rediss") and url.hostname and not url.query
+        port = url.port or 6379
     except ValueError:
-        usable = False
-    if "@" in told:
+        valid = False
+    if "@" in uri:
         raise StoreError(
-            "The online store's address holds credentials",
+            "The address of the online store contains credentials",
             expected=f"{expected}, and the password in {PASSWORD}",
             received="an address with '@'",
         )
-    if not usable:
-        raise StoreError("The online store cannot be used", expected=expected, received=repr(told))
-    options = [f"{parts.hostname}:{port}", f"db={number}", *_TIMEOUTS]
+    if not valid:
+        raise StoreError(
+            "The address of the online store is not valid", expected=expected, received=repr(uri)
+        )
+    options = [f"{url.hostname}:{port}", f"db={number}", *_TIMEOUTS]
     if environment.get(PASSWORD):
-        # Feast divides at commas and reads JSON: 12e3 must stay a text.
+        # Feast splits at commas and parses values as JSON: 12e3 must stay a text.
         options.append("password=" + json.dumps(environment[PASSWORD]).replace(",", r"\u002c"))
-    if parts.scheme == "rediss":
+    if url.scheme == "rediss":
         options.append("ssl=true")
     return {"type": "redis", "connection_string": ",".join(options)}
 
@@ -177,32 +182,32 @@ def _sqlite(workspace: Path) -> dict[str, Any]:
     return {"type": "sqlite", "path": str(workspace / _FILE)}
 
 
-def _place(server: Mapping[str, Any]) -> str:
-    """The server without its password."""
+def _address(server: Mapping[str, Any]) -> str:
+    """Return the address of the server, without its password."""
     return str(server["connection_string"]).partition(",")[0]
 
 
 @contextlib.contextmanager
-def _told(server: Mapping[str, Any] | None) -> Any:
-    """Tell faults of a Redis server as ours, without its password."""
+def _as_store_errors(server: Mapping[str, Any] | None) -> Any:
+    """Turn errors of a Redis server into StoreErrors, without its password."""
     try:
         yield
     except Exception as error:
         if server is None or isinstance(error, (RecordError, StoreError)):
             raise
-        absent = find_spec("redis") is None
+        missing = find_spec("redis") is None
         raise StoreError(
-            f"The online store at {_place(server)} cannot be used",
-            expected="the Python package redis, as the pins have it"
-            if absent
-            else f"a Redis server that answers, and its password in {PASSWORD} if it has one",
-            received="none" if absent else type(error).__name__,
+            f"The online store at {_address(server)} cannot be used",
+            expected="the Python package redis, as pinned in requirements"
+            if missing
+            else f"a Redis server that answers, and its password, if any, in {PASSWORD}",
+            received="no such package" if missing else type(error).__name__,
             hint=f"unset {SERVER} to use SQLite",
         ) from None
 
 
 @contextlib.contextmanager
-def _quiet() -> Any:
-    """Keep Feast's progress bars from the terminal."""
+def _hide_progress() -> Any:
+    """Hide Feast's progress bars."""
     with contextlib.redirect_stderr(io.StringIO()):
         yield

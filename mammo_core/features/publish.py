@@ -1,4 +1,4 @@
-"""Publishing features, and the frame that a point-in-time join makes of them."""
+"""Publish features, and the frame that a point-in-time join makes of them."""
 
 import hashlib
 import json
@@ -11,12 +11,12 @@ import pandas as pd
 from mammo_core.datasets import Manifest, find
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import RecordError
-from mammo_core.features import definitions, parts, stored_registry
-from mammo_core.features.assemble import assemble, computed
-from mammo_core.features.frame import FRAME_KIND, FRAME_REVISION, from_manifest
-from mammo_core.features.join import Wanted, join
+from mammo_core.features import definitions, stored_registry, view_files
+from mammo_core.features.assemble import COMPUTED_FACTS, assemble_frame
+from mammo_core.features.frame import FRAME_KIND, FRAME_REVISION, frame_from_manifest
+from mammo_core.features.join import JoinKeys, join
 from mammo_core.features.labels import with_corrections
-from mammo_core.features.shuffle import shuffled
+from mammo_core.features.shuffle import shuffle_labels
 from mammo_core.preprocessing import IntensityConfig
 from mammo_core.store import Store
 
@@ -26,24 +26,23 @@ _STAMP = "%Y%m%dT%H%M%S%f"
 
 @dataclass(frozen=True)
 class FeatureTables:
-    """What is published for one run.
+    """The tables that a run publishes to the feature store.
 
     Attributes:
         images: The images table (sources).
         lesions: The lesions table (sources).
         statistics: image_id, mean, standard_deviation, maximum of the image records; the
-            means after equalisation where `intensity` asks for it.
+            means after equalization if `intensity` needs them.
         splits: image_id → split (train, validation, test, excluded).
-        patients: patient_key, split: the list that goes with the frame.
-        assignment_id: Names the way of splitting.
-        dataset_id: The image dataset the statistics are of.
-        facts: What the frame should tell of the split (leaking patients, configuration).
-        shuffle_labels: Whether labels are permuted over patients first.
-        seed: The run's seed, for that permutation.
+        patients: patient_key, split; published with the frame.
+        assignment_id: Id of the assignment to splits.
+        dataset_id: The image dataset of the statistics.
+        facts: Facts of the frame about the split: leaking_patients, split (configuration).
+        shuffle_labels: Whether labels are permuted over patients, as a check.
+        seed: Seed of the permutation.
         inputs: Ids of what the tables were made from.
-        intensity: How gray levels become numbers: what the frame's mean is the mean of.
-        locations: image_id, shard, position: where in the dataset each record lies; None
-            when that is not told.
+        intensity: How gray levels become numbers; the frame's mean depends on it.
+        locations: image_id, shard, position of each record; None to publish no locations.
     """
 
     images: pd.DataFrame
@@ -62,33 +61,30 @@ class FeatureTables:
 
     @property
     def folder(self) -> str:
-        """Where the feature store lies: permuted labels never mix with real ones."""
+        """Folder of the feature store; permuted labels have a folder of their own."""
         return f"features/shuffled-{self.seed}" if self.shuffle_labels else MAIN
 
 
-def find_frame(
-    store: Store, folder: str, inputs: dict[str, str], at: datetime | None = None
-) -> Manifest | None:
-    """Return the frame made before from the same inputs and the same features, or None.
+def find_frame(store: Store, tables: FeatureTables, at: datetime | None = None) -> Manifest | None:
+    """Return the frame that was made from the same tables and features, or None.
 
     Args:
         store: The object store.
-        folder: Folder of the feature store (FeatureTables.folder).
-        inputs: Ids of what goes in (FeatureTables.inputs).
+        tables: What would be published; only its ids and options are compared.
         at: The time of the join (UTC); default now.
 
     Raises:
-        RecordError: The feature store's registry carries code (so do all functions here).
+        RecordError: The registry in the store contains code; all functions here raise it.
     """
-    stored_registry.require_no_code(store, folder)
-    key = _memo_key(store, folder, inputs, at)
+    stored_registry.require_no_code(store, tables.folder)
+    key = _memo_key(store, tables, at)
     if not store.exists(key):
         return None
     return find(store, FRAME_KIND, json.loads(store.read(key))["frame"])
 
 
 def publish_features(store: Store, tables: FeatureTables) -> dict[str, int]:
-    """Publish the features of a run; rows that the store already holds are not written again.
+    """Publish the features of a run; rows that are already published are not written again.
 
     Returns:
         View → rows written.
@@ -98,10 +94,9 @@ def publish_features(store: Store, tables: FeatureTables) -> dict[str, int]:
 
 
 def publish_frame(store: Store, tables: FeatureTables, at: datetime | None = None) -> Manifest:
-    """Publish the features and the frame that a point-in-time join makes of them.
+    """Publish the features of a run, and the frame that a point-in-time join makes of them.
 
-    Rows that the store already holds are not written again. The training split's mean pixel
-    is computed here, and nowhere else.
+    Rows that are already published are not written again.
 
     Args:
         store: The object store.
@@ -109,123 +104,126 @@ def publish_frame(store: Store, tables: FeatureTables, at: datetime | None = Non
         at: The time of the join (UTC), not in the future; default now.
 
     Raises:
-        RecordError: When an image or lesion has no features (at that time), a patient has two
-            splits, or the time is to come.
+        RecordError: An image or lesion has no features at that time, or the time is in the
+            future.
+        SourceError: A patient is in two splits.
     """
     _require_past(at)
     with stored_registry.leased(store, tables.folder):
         _publish_rows(store, tables)
         image_ids = set(tables.statistics["image_id"])
-        inside = tables.lesions[tables.lesions["image_id"].isin(image_ids)]
-        if tables.shuffle_labels:  # rejected patients have lesions, and no label to permute
-            inside = inside[inside["patient_key"].isin(set(tables.images["patient_key"]))]
-        wanted = Wanted(
+        lesions = tables.lesions[tables.lesions["image_id"].isin(image_ids)]
+        if tables.shuffle_labels:  # rejected patients have lesions, but no label to permute
+            lesions = lesions[lesions["patient_key"].isin(set(tables.images["patient_key"]))]
+        keys = JoinKeys(
             tables.folder,
             tuple(image_ids),
-            tuple(inside["lesion_id"]),
+            tuple(lesions["lesion_id"]),
             tables.assignment_id,
             tables.dataset_id,
         )
-        images, lesions = join(store, wanted, at)
-        manifest = assemble(
+        image_features, lesion_features = join(store, keys, at)
+        manifest = assemble_frame(
             store,
-            images,
-            lesions,
-            wanted,
+            image_features,
+            lesion_features,
+            keys,
             patients=tables.patients,
             facts={**tables.facts, "shuffled_labels": tables.shuffle_labels},
             intensity=tables.intensity,
             lineage=tables.inputs,
         )
         memo = json.dumps({"frame": manifest.id}).encode()
-        store.write(_memo_key(store, tables.folder, tables.inputs, at), memo)
-        if at is None:  # what was true in the past is no answer for today
-            _note(store, tables.folder, manifest.id)
+        store.write(_memo_key(store, tables, at), memo)
+        if at is None:  # a frame of the past is not the current one
+            _note_current(store, tables.folder, manifest.id)
     return manifest
 
 
 def frame_as_of(store: Store, frame_id: str | None = None, at: datetime | None = None) -> Manifest:
-    """Publish a frame with what was known at a time.
+    """Publish the frame of some time: with the labels and metadata as they were then.
 
     Args:
         store: The object store.
-        frame_id: A published frame: its images, lesions, split and dataset are taken; by
-            default those of the frame that was the last one at that time.
+        frame_id: The published frame whose images, lesions, split and dataset are used; by
+            default the current frame at that time.
         at: The time (UTC), not in the future; default now.
 
     Returns:
-        The frame; the very same one where nothing differs.
+        The frame; the same one if nothing differs.
 
     Raises:
-        RecordError: No such frame, a time to come, or images not known at that time.
+        RecordError: There is no such frame, the time is in the future, or images have no
+            features at that time.
     """
     _require_past(at)
     stored_registry.require_no_code(store, MAIN)
-    model = _template(store, frame_id, at)
-    told = from_manifest(store, model)
-    folder = str(model.config.get("folder", MAIN))
-    wanted = Wanted(
+    template = _template(store, frame_id, at)
+    frame = frame_from_manifest(store, template)
+    folder = str(template.config["folder"])
+    keys = JoinKeys(
         folder,
-        tuple(told.images["image_id"]),
-        tuple(told.lesions["lesion_id"]),
-        str(model.config["assignment_id"]),
-        str(model.config.get("dataset_id", model.lineage.get("images", ""))),
+        tuple(frame.images["image_id"]),
+        tuple(frame.lesions["lesion_id"]),
+        str(template.config["assignment_id"]),
+        str(template.config["dataset_id"]),
     )
+    facts = {key: value for key, value in template.facts.items() if key not in COMPUTED_FACTS}
     with stored_registry.leased(store, folder):
-        images, lesions = join(store, wanted, at)
-        return assemble(
+        images, lesions = join(store, keys, at)
+        return assemble_frame(
             store,
             images,
             lesions,
-            wanted,
-            patients=read_table(store, model, "splits.parquet"),
-            facts={key: value for key, value in model.facts.items() if key not in computed()},
-            intensity=told.intensity,
-            lineage=model.lineage,
+            keys,
+            patients=read_table(store, template, "splits.parquet"),
+            facts=facts,
+            intensity=frame.intensity,
+            lineage=template.lineage,
         )
 
 
 def _template(store: Store, frame_id: str | None, at: datetime | None) -> Manifest:
     if frame_id is None:
-        noted = _noted(store, MAIN)
-        known = [id for when, id in noted if at is None or when <= at]
-        if not noted:
+        history = _current_frames(store, MAIN)
+        earlier = [id for since, id in history if at is None or since <= at]
+        if not history:
             raise RecordError(
                 f"No frame was published in {store.uri} yet",
-                expected="a frame from a run's step publish-features",
+                expected="a frame from the step publish-features of a run",
                 received="none",
                 hint="run a pipeline first, or name a frame",
             )
-        if not known:
+        if not earlier:
             raise RecordError(
                 f"There was no frame in {store.uri} at that time",
-                expected=f"a time from {noted[0][0]:%Y-%m-%dT%H:%M:%SZ} on",
+                expected=f"{history[0][0]:%Y-%m-%dT%H:%M:%SZ} or later",
                 received=f"{at:%Y-%m-%dT%H:%M:%SZ}",
-                hint="name the frame whose images are to be taken",
+                hint="name the frame whose images are used",
             )
-        frame_id = known[-1]
+        frame_id = earlier[-1]
     manifest = find(store, FRAME_KIND, frame_id)
     if manifest is None:
         raise RecordError(
             f"There is no frame {frame_id} in {store.uri}",
             expected="the id of a published frame",
             received=frame_id,
-            hint=f"`mammo store ls {store.uri}` lists what lies under {FRAME_KIND}/",
+            hint=f"`mammo store ls {store.uri}` lists the frames under {FRAME_KIND}/",
         )
     return manifest
 
 
-def _note(store: Store, folder: str, id: str) -> None:
-    """Note since when a frame is the last one."""
-    noted = _noted(store, folder)
-    if not noted or noted[-1][1] != id:
+def _note_current(store: Store, folder: str, id: str) -> None:
+    """Note that a frame is the current one from now on."""
+    history = _current_frames(store, folder)
+    if not history or history[-1][1] != id:
         now = datetime.now(UTC)
-        told = json.dumps({"frame": id, "published": now.isoformat()}).encode()
-        store.write(f"{folder}/frames/{now:{_STAMP}}-{id}.json", told)
+        note = json.dumps({"frame": id, "published": now.isoformat()}).encode()
+        store.write(f"{folder}/frames/{now:{_STAMP}}-{id}.json", note)
 
 
-def _noted(store: Store, folder: str) -> list[tuple[datetime, str]]:
-    """The frames that were published, and since when each was the last one."""
+def _current_frames(store: Store, folder: str) -> list[tuple[datetime, str]]:
+    """Return since when which frame was the current one, oldest first."""
     names = [key.rpartition("/")[2] for key in store.list(f"{folder}/frames/")]
     stamped = [name.removesuffix(".json").partition("-") for name in names]
     return [(datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC), id) for stamp, _, id in stamped]
@@ -235,18 +233,23 @@ def _require_past(at: datetime | None) -> None:
     now = datetime.now(UTC)
     if at is not None and at > now:
         raise RecordError(
-            "A frame cannot be made of a time to come",
+            "A frame cannot be made for a time in the future",
             expected=f"a time before {now:%Y-%m-%dT%H:%M:%SZ}",
             received=at.isoformat(),
         )
 
 
-def _memo_key(store: Store, folder: str, inputs: dict[str, str], at: datetime | None) -> str:
-    told: dict[str, Any] = {"revision": FRAME_REVISION, "inputs": inputs}
-    told["state"] = parts.state(store, folder)
+def _memo_key(store: Store, tables: FeatureTables, at: datetime | None) -> str:
+    content: dict[str, Any] = {
+        "revision": FRAME_REVISION,
+        "inputs": tables.inputs,
+        "intensity": tables.intensity.model_dump(mode="json"),
+        "shuffle_seed": tables.seed if tables.shuffle_labels else None,
+        "state": view_files.frame_state(store, tables.folder),
+    }
     if at is not None:
-        told["at"] = at.isoformat()
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
+        content["at"] = at.isoformat()
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
     return f"{FRAME_KIND}/memos/{digest}.json"
 
 
@@ -254,14 +257,14 @@ def _publish_rows(store: Store, tables: FeatureTables) -> dict[str, int]:
     now = datetime.now(UTC)
     images, lesions = tables.images, tables.lesions
     if tables.shuffle_labels:
-        images, lesions = shuffled(images, lesions, tables.splits, tables.seed)
+        images, lesions = shuffle_labels(images, lesions, tables.splits, tables.seed)
     images = images.assign(assignment_id=tables.assignment_id)
     images["split"] = images["image_id"].map(tables.splits).fillna("excluded")
     lesions = lesions.rename(
         columns={"image_id": "lesion_image_id", "malignant": "lesion_malignant"}
     )
     image_labels, lesion_labels = with_corrections(store, tables.folder, images, lesions)
-    published = [
+    rows_by_view = [
         (definitions.IMAGE_METADATA, images),
         (definitions.IMAGE_LABEL, image_labels),
         (definitions.SPLIT_ASSIGNMENT, images),
@@ -273,8 +276,9 @@ def _publish_rows(store: Store, tables: FeatureTables) -> dict[str, int]:
         (definitions.LESION_LABEL, lesion_labels),
     ]
     if tables.locations is not None:
-        located = tables.locations.assign(dataset_id=tables.dataset_id)
-        published.append((definitions.RECORD_LOCATION, located))
+        locations = tables.locations.assign(dataset_id=tables.dataset_id)
+        rows_by_view.append((definitions.RECORD_LOCATION, locations))
     return {
-        view.name: parts.append(store, tables.folder, view, rows, now) for view, rows in published
+        view.name: view_files.append_rows(store, tables.folder, view, rows, now)
+        for view, rows in rows_by_view
     }

@@ -1,13 +1,12 @@
-"""The registry that lies in the store is written there, checked, and never loaded.
+"""Check the registry in the store, which is written but never loaded.
 
-Feast runs what a registry carries as soon as it lists its views: it unpickles functions,
-executes their source and imports the classes that sources and tables name. Whoever may write
-to the bucket could run code here that way. Our definitions are code of ours and have no
-functions, so Feast gets a registry made of them each time (`join.open_applied`), and a
-stored one that holds anything else is refused.
+Feast executes code in a registry as soon as it lists the views: it unpickles functions,
+executes their source and imports the classes of sources and tables. Anyone who can write to
+the bucket could run code here. So Feast gets a registry that is built from our definitions
+each time (`join.open_applied`), and a stored registry with anything else is refused.
 
-The check reads protobuf's wire format: Feast's own reader is what must not see the file, and
-Feast takes seconds to import.
+The check parses protobuf's wire format, because Feast's reader must not see the file (and
+takes seconds to import).
 
 Source: feast/protos/feast/core/Registry.proto of Feast 0.67; protobuf's encoding.
 """
@@ -19,13 +18,13 @@ from typing import Any
 from mammo_core.errors import RecordError
 from mammo_core.store import Store
 
-#: A registry of our definitions has some 20 kB; times of materialization add to older ones.
+#: A registry of our definitions has about 20 kB, and grows with each materialization.
 _BYTES = 64 << 20
 _LENGTH_DELIMITED, _GROUP = 2, 3
 _FILE_SOURCE = b"feast.infra.offline_stores.file_source.FileSource"
 
-# Field number → what may be in it: a message (mapping), certain values only (frozenset), or any
-# text, number or time (None). A field that is not listed is refused.
+# Field number → allowed content: a message (mapping), one of these values (frozenset), or any
+# text, number or time (None). Other fields are refused.
 Fields = Mapping[int, Any]
 _TIME: Fields = {1: None, 2: None}
 _CREATED_UPDATED: Fields = {1: _TIME, 2: _TIME}
@@ -63,12 +62,12 @@ REGISTRY: Fields = {
         1: {
             **dict.fromkeys((1, 2, 3, 7, 8)),
             4: frozenset({b"feature_view"}),
-            5: _VIEW,  # a view as bytes
+            5: _VIEW,  # a serialized view
             6: _TIME,
         }
     },
 }
-#: What else Feast knows in a registry, by the end of its path.
+#: Names of other fields of a registry, by the end of their path.
 NAMES: Mapping[tuple[int | None, ...], str] = {
     (7,): "feature services",
     (8,): "on-demand feature views",
@@ -92,16 +91,16 @@ NAMES: Mapping[tuple[int | None, ...], str] = {
 
 
 def key_of(folder: str) -> str:
-    """The registry's key in the folder of a feature store."""
+    """Return the key of the registry of a feature store."""
     return f"{folder}/registry.db"
 
 
 @contextmanager
 def leased(store: Store, folder: str) -> Iterator[None]:
-    """Hold the lease of a feature store whose registry carries no code.
+    """Hold the lease of a feature store whose registry contains no code.
 
     Raises:
-        RecordError: It carries code, or is no registry.
+        RecordError: It contains code, or is not a registry.
     """
     with store.lease(folder):
         require_no_code(store, folder)
@@ -109,17 +108,17 @@ def leased(store: Store, folder: str) -> Iterator[None]:
 
 
 def require_no_code(store: Store, folder: str) -> None:
-    """Check that a stored registry, if there is one, holds nothing but definitions like ours.
+    """Refuse a stored registry with anything else than definitions like ours.
 
-    Nothing of it is executed, unpickled or imported.
+    Nothing in it is executed, unpickled or imported.
 
     Args:
         store: The object store.
         folder: Folder of the feature store.
 
     Raises:
-        RecordError: It carries functions, classes or anything else that our definitions do
-            not have, or is no registry.
+        RecordError: It contains functions, classes or anything else that our definitions do
+            not have, or is not a registry.
     """
     key = key_of(folder)
     entry = store.entry(key)
@@ -127,41 +126,41 @@ def require_no_code(store: Store, folder: str) -> None:
         return
     if entry.size > _BYTES:
         raise _registry_error(store, key, f"{entry.size} bytes")
-    received = _foreign(store.read(key), REGISTRY, ())
+    received = _forbidden_content(store.read(key), REGISTRY, ())
     if received:
         raise _registry_error(store, key, received)
 
 
-def _foreign(data: bytes, allowed: Fields, path: tuple[int, ...]) -> str:
-    """What in a message is not allowed, in words; empty when all of it is."""
-    # Light imports are what this module is for.
+def _forbidden_content(data: bytes, allowed: Fields, path: tuple[int, ...]) -> str:
+    """Return the name of the first forbidden content of a message, or an empty text."""
+    # Imported here: most callers find no registry.
     from google.protobuf.empty_pb2 import Empty
     from google.protobuf.message import DecodeError
     from google.protobuf.unknown_fields import UnknownFieldSet
 
     try:
-        # To an empty message all fields are unknown, and none is interpreted.
+        # All fields are unknown to an empty message, so none is interpreted.
         fields = UnknownFieldSet(Empty.FromString(data))
     except DecodeError:
-        return f"bytes that are no protobuf, {_words(path)}" if path else "no protobuf"
+        return f"invalid protobuf in {_field_name(path)}" if path else "invalid protobuf"
     for field in fields:
-        here = (*path, field.field_number)
-        inside = allowed.get(field.field_number, frozenset())
+        field_path = (*path, field.field_number)
+        content = allowed.get(field.field_number, frozenset())
         if field.wire_type == _GROUP:
-            return _words(here)
-        if isinstance(inside, frozenset):
-            if field.data not in inside:
-                return _words(here)
-        elif isinstance(inside, Mapping):
+            return _field_name(field_path)
+        if isinstance(content, frozenset):
+            if field.data not in content:
+                return _field_name(field_path)
+        elif isinstance(content, Mapping):
             if field.wire_type != _LENGTH_DELIMITED:
-                return _words(here)
-            received = _foreign(field.data, inside, here)
+                return _field_name(field_path)
+            received = _forbidden_content(field.data, content, field_path)
             if received:
                 return received
     return ""
 
 
-def _words(path: tuple[int, ...]) -> str:
+def _field_name(path: tuple[int, ...]) -> str:
     number = ".".join(map(str, path))
     for end, name in NAMES.items():
         if end == path or (end[0] is None and path[-len(end) + 1 :] == end[1:]):
@@ -171,9 +170,9 @@ def _words(path: tuple[int, ...]) -> str:
 
 def _registry_error(store: Store, key: str, received: str) -> RecordError:
     return RecordError(
-        f"The registry {key} in {store.uri} is not of our definitions, and was not loaded",
+        f"The registry {key} in {store.uri} has unexpected content and was not loaded",
         expected="entities and feature views of Parquet files, without functions",
         received=received,
-        hint="it may have been put there to run code: see who can write to the store; then "
-        "delete the file, the next publication writes it anew",
+        hint="it may have been placed there to run code: check who can write to the store, then "
+        "delete the file; the next publication writes a new one",
     )

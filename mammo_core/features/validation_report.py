@@ -1,4 +1,4 @@
-"""The HTML page of a validation."""
+"""The HTML report of a data validation."""
 
 from collections.abc import Mapping
 
@@ -16,18 +16,18 @@ _BINS = 40
 def validation_page(
     result: ValidationResult, frame: Frame, champion: Frame | None, title: str = "Data validation"
 ) -> str:
-    """Return the page that shows what was compared and what was found.
+    """Return the HTML page with the outcome of every check, and the data compared.
 
     Args:
-        result: What `validate` returned for these frames.
+        result: The result of `validate` for these frames.
         frame: The new frame.
-        champion: The champion's; None when there is none.
-        title: Of the page.
+        champion: The champion's frame; None if there is none.
+        title: Title of the page.
     """
     failed = len(result.failures)
-    verdict = "passed" if result.passed else f"failed: {failed} of {len(result.findings)} checks"
+    verdict = "passed" if result.passed else f"failed: {failed} of {len(result.issues)} checks"
     page = Page(title, f"Data validation {verdict}.")
-    page.section("Findings").facts(
+    page.section("Checks").facts(
         {"Frame": frame.id, "Champion's frame": result.champion_frame_id or "none"}
     )
     page.numbers({name.replace("_", " "): (n, "") for name, n in result.counts.items()})
@@ -35,70 +35,76 @@ def validation_page(
         Table.from_records(
             [
                 {
-                    "outcome": finding.level,
-                    "check": finding.check.replace("_", " "),
-                    "measured": finding.value,
-                    "limit": finding.limit,
-                    "found": finding.text,
+                    "outcome": issue.level,
+                    "check": issue.check.replace("_", " "),
+                    "measured": issue.value,
+                    "limit": issue.limit,
+                    "details": issue.text,
                 }
-                for finding in result.findings
+                for issue in result.issues
             ]
         )
     )
-    sides = {"champion's frame": champion, "new frame": frame}
-    told = {name: side.images for name, side in sides.items() if side is not None}
+    named = {"champion's frame": champion, "new frame": frame}
+    frames = {name: data for name, data in named.items() if data is not None}
+    images = {name: data.images for name, data in frames.items()}
     page.section("Images")
     for column in ("manufacturer", "bits_stored", "source", "view", "laterality", "label"):
-        page.table(_shares(column, told))
+        page.table(_fractions(column, images))
     page.table(
         Table.from_records(
             [
-                {"frame": name, "split": split, **side.facts["splits"][split]}
-                for name, side in sides.items()
-                if side is not None and "splits" in side.facts
+                {"frame": name, "split": split, **data.facts["splits"][split]}
+                for name, data in frames.items()
+                if "splits" in data.facts
                 for split in SPLITS
             ]
         )
     )
     if champion is not None:
-        known = set(champion.images["image_id"])
-        told["new images"] = frame.images[~frame.images["image_id"].isin(known)]
+        old_ids = set(champion.images["image_id"])
+        images["new images"] = frame.images[~frame.images["image_id"].isin(old_ids)]
         page.section("Gray levels", "Of the image records, 0 to 65535.")
         for column in INTENSITIES:
-            if all(column in images for images in told.values()):
+            if all(column in table for table in images.values()):
                 name = column.removeprefix("intensity_").replace("_", " ")
-                page.figure(_distributions(column, told), f"{name} by image", wide=False)
+                page.figure(_distributions(column, images), f"{name} by image", wide=False)
     return page.html()
 
 
-def _shares(column: str, told: Mapping[str, pd.DataFrame]) -> Table:
+def _fractions(column: str, images: Mapping[str, pd.DataFrame]) -> Table:
     counts = {
-        name: images[column].value_counts() for name, images in told.items() if column in images
+        name: table[column].value_counts() for name, table in images.items() if column in table
     }
-    values = sorted({value for own in counts.values() for value in own.index}, key=str)
+    values = sorted({value for series in counts.values() for value in series.index}, key=str)
     rows = []
     for value in values:
         row: dict[str, object] = {column.replace("_", " "): str(value)}
-        for name, own in counts.items():
-            row[name] = int(own.get(value, 0))
-            row[f"% of {name}"] = f"{own.get(value, 0) / max(own.sum(), 1):.1%}"
+        for name, series in counts.items():
+            row[name] = int(series.get(value, 0))
+            row[f"% of {name}"] = f"{series.get(value, 0) / max(series.sum(), 1):.1%}"
         rows.append(row)
     return Table.from_records(rows, None if rows else [column])
 
 
-def _distributions(column: str, told: Mapping[str, pd.DataFrame]) -> bytes:
-    drawn = figure(5.2, 3.0)
-    axes = drawn.add_subplot()
+def _distributions(column: str, images: Mapping[str, pd.DataFrame]) -> bytes:
+    plot = figure(5.2, 3.0)
+    axes = plot.add_subplot()
     name = column.removeprefix("intensity_").replace("_", " ")
-    style(axes, name.capitalize(), "gray levels", "share of images")
-    values = [images[column].to_numpy(dtype=float) for images in told.values()]
+    style(axes, name.capitalize(), "gray levels", "fraction of images")
+    values = [table[column].to_numpy(dtype=float) for table in images.values()]
     edges = np.histogram_bin_edges(np.concatenate(values), _BINS)
-    for colour, label, own in zip((GRAY, BLUE, ORANGE), told, values, strict=False):
-        if len(own):
-            weights = np.full(len(own), 1 / len(own))
+    for color, name, data in zip((GRAY, BLUE, ORANGE), images, values, strict=False):
+        if len(data):
+            weights = np.full(len(data), 1 / len(data))
             axes.hist(
-                own, list(edges), weights=weights, histtype="step", color=colour, linewidth=1.6,
-                label=f"{label} ({len(own):,})",
-            )  # fmt: skip
+                data,
+                list(edges),
+                weights=weights,
+                histtype="step",
+                color=color,
+                linewidth=1.6,
+                label=f"{name} ({len(data):,})",
+            )
     axes.legend(fontsize=7, frameon=False)
-    return png(drawn)
+    return png(plot)

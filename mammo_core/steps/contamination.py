@@ -45,11 +45,11 @@ def require_unseen_test_patients(
     unknown, seen, where = list(found.unknown), set[str](), []
     for fitted in found.frames:
         overlap = patient_overlap(ours, fitted.images, (site_key, fitted.site_key))
-        if overlap.seen:
-            seen |= overlap.seen
-            where.append(f"{len(overlap.seen)} in the frame {fitted.id} of {fitted.package}")
-        if overlap.unknown:
-            unknown.append(f"{overlap.unknown} (frame {fitted.id} of {fitted.package})")
+        if overlap.shared:
+            seen |= overlap.shared
+            where.append(f"{len(overlap.shared)} in the frame {fitted.id} of {fitted.package}")
+        if overlap.uncertainty:
+            unknown.append(f"{overlap.uncertainty} (frame {fitted.id} of {fitted.package})")
     state = "seen" if seen else "unknown" if unknown else "none"
     told = {
         "role": role,

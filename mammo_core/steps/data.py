@@ -211,13 +211,11 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
             "tables": tables.id,
             "images": images.id,
             "assignment": assignment,
-            "shuffled_labels": str(recipe.seed) if recipe.shuffle_labels else "no",
-            "intensity": recipe.intensity.model_dump_json(),
         },
         intensity=recipe.intensity,
         locations=record_locations(context.store, images),
     )
-    found = find_frame(context.store, features.folder, features.inputs, recipe.as_of)
+    found = find_frame(context.store, features, recipe.as_of)
     if found is not None:
         context.found = True
         context.say(f"found {found.folder}")

@@ -8,24 +8,21 @@ import pandas as pd
 from mammo_core.datasets import Manifest, content_id, publish
 from mammo_core.datasets.manifests import fetch_verified, find, put_bytes
 from mammo_core.datasets.tables import put_table, read_table
-from mammo_core.evaluation import (
-    LEVELS,
-    EvaluationResult,
-    report,
-)
 from mammo_core.evaluation import evaluate as evaluate_images
+from mammo_core.evaluation import report
 from mammo_core.evaluation.aggregate import unit_of
 from mammo_core.evaluation.inference import evaluate_patches, image_predictions, leaking_images
 from mammo_core.evaluation.pictures import heatmap_overlays, patch_examples
-from mammo_core.evaluation.report import wording
-from mammo_core.features.frame import SPLITS, Frame, from_manifest
+from mammo_core.evaluation.report import tables, wording
+from mammo_core.features.frame import SPLITS, Frame, frame_from_manifest
+from mammo_core.metrics import metric_names
 from mammo_core.steps.base import StepContext, step
 from mammo_core.steps.data import TABLES, rejects_of
 from mammo_core.steps.networks import load_network, training_preprocessing
 from mammo_core.store import Store
 
 #: Raised by hand when the numbers or the report change.
-EVALUATION_REVISION = 4
+EVALUATION_REVISION = 5
 EVALUATION = "evaluations"
 #: What a report says of a network that sees both views.
 _PER_BREAST = {
@@ -45,7 +42,11 @@ def evaluate(
 ) -> Manifest:
     """Evaluate both classifiers on the test split and write the report."""
     recipe = context.recipe
-    settings = {**recipe.evaluation.model_dump(mode="json"), "seed": recipe.seed}
+    settings = {
+        **recipe.evaluation.model_dump(mode="json"),
+        "metrics": metric_names(),
+        "seed": recipe.seed,
+    }
     id = content_id(
         EVALUATION,
         EVALUATION_REVISION,
@@ -120,7 +121,7 @@ def _evaluate_and_report(
         image_training: The whole-image classifier.
     """
     store, recipe = context.store, context.recipe
-    data = from_manifest(store, frame)
+    data = frame_from_manifest(store, frame)
     image_model = load_network(context, image_training)
     patch_model = load_network(context, patch_training)
     preprocessing = training_preprocessing(image_training)
@@ -188,7 +189,7 @@ def _evaluate_and_report(
             "Whole-image classifier": _history(store, image_training),
         },
         patch_examples=patch_examples(store, patches, labels, recipe.label_map.names, recipe.seed),
-        errors=wording.errors_table(predictions["test"], result),
+        errors=tables.errors_table(predictions["test"], result),
         overlays=overlays,
         regions=regions,
         rejects=rejects_of(context, *outputs),
@@ -212,12 +213,7 @@ def _evaluate_and_report(
     )
     summary = {
         "patch_accuracy": patch_result.accuracy,
-        "auc": result.auc,
-        "auc_ci95": list(result.auc_ci95),
-        **_more_numbers(result),
-        "n_test_images": result.n_images,
-        "n_test_views": result.n_views,
-        "n_test_patients": result.n_patients,
+        **result.summary(),
         "n_test_patches": patch_result.n_patches,
     }
     counts = {"test_images": result.n_images, "test_patches": patch_result.n_patches}
@@ -239,22 +235,6 @@ def _leaked(context: StepContext, images: Manifest, frame: Frame) -> tuple[list[
     drops_test = split.leak == "drop_from_test"
     dropped = leaking_images(context.store, images, frame, tables, drops_test)
     return list(frame.facts["leaking_patients"]), dropped
-
-
-def _more_numbers(result: EvaluationResult) -> dict[str, float]:
-    """What else runs are compared by; numbers that this test set has not are left out."""
-    images, breasts, patients = (result.at(level) for level in LEVELS)
-    found = {
-        "breast_auc": breasts and breasts.auc.value,
-        "patient_auc": patients and patients.auc.value,
-        "average_precision": images and images.average_precision.value,
-        "partial_auc": images and images.partial_auc.value,
-        "brier": images and images.brier.value,
-        "brier_calibrated": images and images.brier_calibrated.value,
-        "sensitivity": result.sensitivity,
-        "specificity": result.specificity,
-    }
-    return {name: float(value) for name, value in found.items() if isinstance(value, float)}
 
 
 def _history(store: Store, training: Manifest) -> list[dict[str, Any]]:

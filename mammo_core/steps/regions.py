@@ -14,7 +14,7 @@ from mammo_core.errors import RecordError
 from mammo_core.evaluation.second_stage.forest import FittedForest, fit_forest
 from mammo_core.evaluation.second_stage.regions import breast_table, feature_names, region_map
 from mammo_core.evaluation.second_stage.report import RegionResult, region_report
-from mammo_core.features.frame import IMAGE_CLASSES, from_manifest
+from mammo_core.features.frame import IMAGE_CLASSES, frame_from_manifest
 from mammo_core.metrics import auc_interval, delong_interval, roc_curve
 from mammo_core.progress import progress
 from mammo_core.steps.base import StepContext, step
@@ -58,7 +58,7 @@ def _make(
 ) -> Manifest:
     store, config, seed = context.store, context.recipe.regions, context.recipe.seed
     replicates = context.recipe.evaluation.bootstrap_replicates
-    data = from_manifest(store, frame)
+    data = frame_from_manifest(store, frame)
     rows = pd.concat([data.split(split) for split in (*config.fit_on, "test")])
     maps = _maps(context, images, rows, patch_training)
     tables = {

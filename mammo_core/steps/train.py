@@ -11,7 +11,7 @@ from mammo_core.datasets import Manifest, content_id, publish
 from mammo_core.datasets.manifests import StoredFile, put_bytes
 from mammo_core.datasets.tables import read_table
 from mammo_core.evaluation.breasts import breast_views
-from mammo_core.features.frame import IMAGE_CLASSES, Frame, from_manifest
+from mammo_core.features.frame import IMAGE_CLASSES, Frame, frame_from_manifest
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.recipes import Recipe
 from mammo_core.steps.base import StepContext, step
@@ -51,7 +51,7 @@ def train_patch(
 
         config = recipe.patch_training
         _share(context, config)
-        data = from_manifest(context.store, frame)
+        data = frame_from_manifest(context.store, frame)
         table = read_table(context.store, patches, "patches.parquet")
         side = int(patches.facts["patch_size"])
         model = build_patch_network(config.network, (side, side), len(label_map.names), recipe.seed)
@@ -115,7 +115,7 @@ def train_image(
     def make() -> Manifest:
         prepare_keras()
         _share(context, config)
-        data = from_manifest(context.store, frame)
+        data = frame_from_manifest(context.store, frame)
         begun = begin_image_model(context, images, data, patch_training, package)
         labels = {split: data.image_labels(split) for split in _FITTED_ON}
         source_of: Callable[[str], Any] = (
@@ -229,9 +229,9 @@ def _records(
 def _exams(
     context: StepContext, config: FitConfig, images: Manifest, frame: Frame, split: str
 ) -> Any:
-    from mammo_core.datasets.exams import ExamSource
+    from mammo_core.datasets.breasts import BreastSource
 
-    return ExamSource(
+    return BreastSource(
         context.store,
         images,
         breast_views(frame.split(split)),

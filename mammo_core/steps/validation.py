@@ -8,7 +8,7 @@ from mammo_core.datasets import Manifest, content_id, find, parse, publish
 from mammo_core.datasets.manifests import put_bytes
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import SourceError
-from mammo_core.features.frame import FRAME_KIND, Frame, from_manifest
+from mammo_core.features.frame import FRAME_KIND, Frame, frame_from_manifest
 from mammo_core.registry import ChampionRef, champion
 from mammo_core.steps.base import StepContext, step
 from mammo_core.steps.contamination import require_unseen_test_patients
@@ -47,8 +47,8 @@ def validate_data(context: StepContext, images: Manifest, frame: Manifest, repor
         from mammo_core.features.validation import validate
         from mammo_core.features.validation_report import validation_page
 
-        ours = from_manifest(store, frame)
-        result = validate(ours, theirs, config, why_none=why, converted_alike=alike)
+        ours = frame_from_manifest(store, frame)
+        result = validate(ours, theirs, config, no_champion_reason=why, same_conversion=alike)
         page = validation_page(result, ours, theirs, f"{recipe.name}: data validation")
         folder = f"{VALIDATION}/{id}"
         data = json.dumps(asdict(result), sort_keys=True, indent=1).encode()
@@ -56,7 +56,7 @@ def validate_data(context: StepContext, images: Manifest, frame: Manifest, repor
             put_bytes(store, folder, "report.html", page.encode()),
             put_bytes(store, folder, "validation.json", data),
         )
-        lines = [finding.text for finding in result.findings if finding.level == "note"]
+        lines = [issue.text for issue in result.issues if issue.level == "note"]
         return publish(
             store,
             Manifest(
@@ -99,7 +99,7 @@ def validate_data(context: StepContext, images: Manifest, frame: Manifest, repor
 def find_new(context: StepContext, tables: Manifest) -> Manifest:
     """Count what is new since the champion's frame, and say whether that is enough."""
     from mammo_core.features import MAIN
-    from mammo_core.features.news import news_since
+    from mammo_core.features.new_images import new_images_since
 
     recipe, store = context.recipe, context.store
     rival = champion(store, recipe.model_name)
@@ -108,13 +108,13 @@ def find_new(context: StepContext, tables: Manifest) -> Manifest:
     if theirs is not None and rival is not None:
         manifest = find(store, TABLES, str(rival.lineage(store).get("tables_id", "")) or "-")
         past = read_table(store, manifest, "images.parquet") if manifest is not None else None
-    news = news_since(
+    news = new_images_since(
         store, read_table(store, tables, "images.parquet"), theirs, folder=MAIN, before=past
     )
     least = recipe.retrain.min_new_images
     enough = news.count >= least
     told = (
-        f"{len(news.image_ids)} new images of {news.patients} patients, {len(news.relabelled)} "
+        f"{len(news.image_ids)} new images of {news.patients} patients, {len(news.relabeled)} "
         f"with another label: {'enough' if enough else 'too little'} (at least {least})"
     )
     context.say(why if theirs is None else f"since the frame {theirs.id} of the champion:")
@@ -132,7 +132,7 @@ def find_new(context: StepContext, tables: Manifest) -> Manifest:
         id=content_id(
             NEWS,
             1,
-            {**facts, "relabelled": list(news.relabelled)},
+            {**facts, "relabelled": list(news.relabeled)},
             [(tables.kind, tables.id), *((id, "") for id in news.image_ids)],
         ),
         revision=1,
@@ -141,7 +141,7 @@ def find_new(context: StepContext, tables: Manifest) -> Manifest:
         counts={
             "new_images": len(news.image_ids),
             "new_patients": news.patients,
-            "relabelled_images": len(news.relabelled),
+            "relabelled_images": len(news.relabeled),
         },
         facts=facts,
         lineage={"tables": tables.id},
@@ -162,7 +162,7 @@ def _frame_of(store: Store, rival: ChampionRef | None) -> tuple[Frame | None, st
     if manifest is None:
         where = f"frame {id}" if id else "frame"
         return None, f"The {where} of the champion {rival.uri} is not in this store: not compared."
-    return from_manifest(store, manifest), ""
+    return frame_from_manifest(store, manifest), ""
 
 
 def _converted_alike(store: Store, images: Manifest, rival: ChampionRef) -> bool:

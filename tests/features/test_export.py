@@ -236,10 +236,10 @@ def test_what_is_no_dataset_is_refused(place, tmp_path):
 
 
 def test_the_frame_is_chosen_where_it_can_be(place):
-    assert frame_of(place, _dataset(place, "patches")).id == "f"
+    assert frame_of_dataset(place, _dataset(place, "patches")).id == "f"
     other = Manifest(kind="datasets/images", id="other", revision=1, config={}, files=())
     with pytest.raises(RecordError, match="no such frame"):
-        frame_of(place, other)
+        frame_of_dataset(place, other)
 
 
 @pytest.mark.parametrize("told", ["datasets/patches/p", "{store}/datasets/patches/p", "file"])

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mammo_core.errors import RecordError, SourceError
-from mammo_core.features import MAIN, frame_as_of, parts, publish_frame, read_frame
+from mammo_core.features import MAIN, frame_as_of, view_files, publish_frame, read_frame
 from mammo_core.features.definitions import IMAGE_LABEL, LESION_LABEL
 from mammo_core.features.labels import publish_labels, read_labels
 from mammo_core.features.publish import publish_features
@@ -22,7 +22,7 @@ def corrections(*rows):
 
 
 def labels_of(store, view=IMAGE_LABEL, name="malignant"):
-    table = parts.latest(store, MAIN, view)
+    table = view_files.latest_rows(store, MAIN, view)
     return dict(zip(table[view.keys[0]], table[name], strict=True))
 
 

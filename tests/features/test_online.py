@@ -8,7 +8,7 @@ import time
 import pytest
 
 from mammo_core.errors import RecordError, StoreError
-from mammo_core.features import MAIN, parts, publish_features
+from mammo_core.features import MAIN, view_files, publish_features
 from mammo_core.features.definitions import (
     IMAGE_LABEL,
     INTENSITY_STATISTICS,
@@ -69,7 +69,7 @@ def test_the_newest_rows_are_online_in_sqlite(store, made):
     assert done.online == "sqlite" and done.views["image_label"] == 16
     assert done.views["model_scores"] == 0
     check_online(store, tables)
-    assert parts.latest(store, MAIN, IMAGE_LABEL)["image_id"].is_unique
+    assert view_files.latest_rows(store, MAIN, IMAGE_LABEL)["image_id"].is_unique
 
 
 def test_a_registry_without_features_can_be_applied(file_store):

@@ -6,7 +6,7 @@ import pytest
 from mammo_core.datasets import Manifest, StoredFile
 from mammo_core.datasets.tables import put_table
 from mammo_core.errors import RecordError
-from mammo_core.features import MAIN, parts, publish_features, publish_scores
+from mammo_core.features import MAIN, view_files, publish_features, publish_scores
 from mammo_core.features.definitions import MODEL_SCORES
 from mammo_core.features.locations import record_locations
 
@@ -19,18 +19,18 @@ def scores_of(tables, first=0.25):
 def test_scores_are_features_of_image_and_model(store, made):
     tables = made.tables()
     publish_features(store, tables)
-    state = parts.state(store, MAIN)
+    state = view_files.frame_state(store, MAIN)
     told = {"folder": MAIN, "evaluation_id": "e1"}
     assert publish_scores(store, scores_of(tables), model_id="m1", **told) == 16
     assert publish_scores(store, scores_of(tables), model_id="m1", **told) == 0
     assert publish_scores(store, scores_of(tables, 0.75), model_id="m1", **told) == 1
     assert publish_scores(store, scores_of(tables), model_id="m2", **told) == 16
-    table = parts.latest(store, MAIN, MODEL_SCORES).set_index(["image_id", "model_id"])
+    table = view_files.latest_rows(store, MAIN, MODEL_SCORES).set_index(["image_id", "model_id"])
     first = tables.images["image_id"].iloc[0]
     assert table.loc[(first, "m1"), "malignant_probability"] == 0.75
     assert table.loc[(first, "m2"), "malignant_probability"] == 0.25
     # Frames know nothing of scores: one made before is found again.
-    assert parts.state(store, MAIN) == state
+    assert view_files.frame_state(store, MAIN) == state
 
 
 def test_a_score_of_an_unknown_image_is_refused_by_name(file_store, made):

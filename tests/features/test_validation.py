@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from mammo_core.features import MAIN, Frame, publish_features
 from mammo_core.features.config import ValidationConfig
 from mammo_core.features.labels import publish_labels
-from mammo_core.features.news import news_since
+from mammo_core.features.new_images import new_images_since
 from mammo_core.features.validation import validate
 from mammo_core.features.validation_report import validation_page
 from mammo_core.preprocessing import IntensityConfig
@@ -169,18 +169,18 @@ def test_what_is_new_since_a_frame(file_store, made):
     rows = tables.images
     held = rows[:8]
     frame = replace(CHAMPION, images=held.assign(label=held["malignant"])[["image_id", "label"]])
-    news = news_since(file_store, rows, frame, folder=MAIN)
+    news = new_images_since(file_store, rows, frame, folder=MAIN)
     assert news.image_ids == tuple(sorted(rows["image_id"][8:]))
-    assert (news.patients, news.relabelled, news.count) == (4, (), 8)
+    assert (news.patients, news.relabeled, news.count) == (4, (), 8)
     # Images that the frame's source had and its split left out are not new.
     before = rows[:12]
-    assert len(news_since(file_store, rows, frame, folder=MAIN, before=before).image_ids) == 4
+    assert len(new_images_since(file_store, rows, frame, folder=MAIN, before=before).image_ids) == 4
     # A corrected label counts, whether the tables or a correction say so.
     first = held["image_id"].iloc[0]
     changed = rows.assign(malignant=rows["malignant"].where(rows["image_id"] != first, 1))
-    assert news_since(file_store, changed, frame, folder=MAIN).relabelled == (first,)
+    assert new_images_since(file_store, changed, frame, folder=MAIN).relabeled == (first,)
     told = pd.DataFrame([("image", first, 1, "")], columns=["kind", "id", "malignant", "pathology"])
     publish_labels(file_store, told, MAIN)
-    assert news_since(file_store, rows, frame, folder=MAIN).relabelled == (first,)
+    assert new_images_since(file_store, rows, frame, folder=MAIN).relabeled == (first,)
     # Without a champion everything is new.
-    assert news_since(file_store, rows, None, folder=MAIN).count == 16
+    assert new_images_since(file_store, rows, None, folder=MAIN).count == 16

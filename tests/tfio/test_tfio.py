@@ -119,11 +119,11 @@ steps.train_image(**common, **given, images=sys.argv[5], out="image")
 
 def test_streamed_records_are_those_of_the_local_reader(published, in_tfio):
     from mammo_core.datasets.readers import RecordSource
-    from mammo_core.features.frame import from_manifest
+    from mammo_core.features.frame import frame_from_manifest
 
     store = open_store(published["store"])
     images = parse(Path(published["images"]).read_bytes(), "images")
-    frame = from_manifest(store, parse(Path(published["frame"]).read_bytes(), "frame"))
+    frame = frame_from_manifest(store, parse(Path(published["frame"]).read_bytes(), "frame"))
     labels = frame.image_labels("train")
     local = RecordSource(store, images, labels, classes=2, batch_size=3)
     expected = {
@@ -162,12 +162,12 @@ def test_the_exit_code_is_the_programs_own(published, in_tfio, ending, code):
     text = f"""
 import sys
 import tensorflow as tf
-from mammo_core.datasets.tfio import streamed
+from mammo_core.datasets.tfio import s3_uris
 from mammo_core.store import open_store
 
 store = open_store(sys.argv[1])
 keys = [key for key in store.list("") if key.endswith(".tfrecord")]
-print(sum(1 for _ in tf.data.TFRecordDataset(streamed(store, keys))))
+print(sum(1 for _ in tf.data.TFRecordDataset(s3_uris(store, keys))))
 {ending}
 """
     done = in_tfio("-c", text, published["store"])
@@ -243,7 +243,7 @@ np.savez("decoded.npz", **{name: decode_dicom(Path(name), name) for name in sys.
 def test_our_decoder_agrees_with_tensorflow_ios(tree, in_tfio, tmp_path):
     import pydicom
 
-    from mammo_core.dicom import read_any
+    from mammo_core.dicom import read_image
 
     paths = sorted(tree.rglob("*.dcm"))[:40]
     _decoded(in_tfio, paths)
@@ -251,7 +251,7 @@ def test_our_decoder_agrees_with_tensorflow_ios(tree, in_tfio, tmp_path):
     with np.load(tmp_path / "decoded.npz") as theirs:
         assert len(theirs.files) == len(paths) == 40
         for path in paths:
-            ours = read_any(path, path.name).pixels.astype(np.int64)
+            ours = read_image(path, path.name).pixels.astype(np.int64)
             bright_is_low = pydicom.dcmread(path).PhotometricInterpretation == "MONOCHROME1"
             inverted += bright_is_low
             # It inverts MONOCHROME1 in floating point, and is one gray level off in places.
@@ -263,7 +263,7 @@ def test_our_decoder_agrees_with_tensorflow_ios(tree, in_tfio, tmp_path):
 @pytest.mark.real
 def test_our_decoder_agrees_on_compressed_files(real_data, in_tfio, tmp_path):
     """JPEG 2000 and JPEG lossless; MR files are left out: tensorflow-io rescales those."""
-    from mammo_core.dicom import read_any
+    from mammo_core.dicom import read_image
 
     folder = real_data / "dicom"
     names = ("CT2_JPLL.dcm", "NM1_J2KI.dcm")
@@ -272,18 +272,18 @@ def test_our_decoder_agrees_on_compressed_files(real_data, in_tfio, tmp_path):
     _decoded(in_tfio, paths)
     with np.load(tmp_path / "decoded.npz") as theirs:
         for path in paths:
-            assert np.array_equal(theirs[str(path)], read_any(path, path.name).pixels), path
+            assert np.array_equal(theirs[str(path)], read_image(path, path.name).pixels), path
 
 
 def test_without_it_the_reader_says_what_is_missing(s3_environment):
     """In the ordinary environment: a line, no traceback of an import."""
     code = """
-from mammo_core.datasets.tfio import streamed
+from mammo_core.datasets.tfio import s3_uris
 from mammo_core.store import open_store
 from mammo_core.errors import RecipeError
 
 try:
-    streamed(open_store("s3://bucket/x"), ["a"])
+    s3_uris(open_store("s3://bucket/x"), ["a"])
 except RecipeError as error:
     print(error)
 """

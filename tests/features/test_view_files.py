@@ -8,7 +8,7 @@ import pytest
 
 from mammo_core.datasets.tables import to_parquet
 from mammo_core.errors import RecordError, SourceError
-from mammo_core.features import MAIN, parts, publish_features
+from mammo_core.features import MAIN, view_files, publish_features
 from mammo_core.features.definitions import IMAGE_LABEL, INTENSITY_STATISTICS, VIEWS
 from mammo_core.sources.splits import require_disjoint
 
@@ -20,11 +20,11 @@ def labels(*rows):
 
 
 def add(store, rows, day=0):
-    return parts.append(store, "f", IMAGE_LABEL, rows, START + timedelta(days=day))
+    return view_files.append_rows(store, "f", IMAGE_LABEL, rows, START + timedelta(days=day))
 
 
 def known(store):
-    table = parts.latest(store, "f", IMAGE_LABEL)
+    table = view_files.latest_rows(store, "f", IMAGE_LABEL)
     return dict(zip(table["image_id"], table["malignant"], strict=True))
 
 
@@ -40,10 +40,10 @@ def test_rows_are_written_once_and_again_when_they_change(store):
 
 
 def test_state_changes_with_each_part(file_store):
-    seen = {parts.state(file_store, "f")}
+    seen = {view_files.frame_state(file_store, "f")}
     for day, rows in enumerate([labels(("a", 0, "")), labels(("a", 0, "")), labels(("a", 1, ""))]):
         add(file_store, rows, day)
-        seen.add(parts.state(file_store, "f"))
+        seen.add(view_files.frame_state(file_store, "f"))
     assert len(seen) == 3
 
 
@@ -57,8 +57,8 @@ def test_keys_of_several_columns(file_store):
             "maximum": 9,
         }
     )
-    assert parts.append(file_store, "f", INTENSITY_STATISTICS, rows, START) == 2
-    assert len(parts.latest(file_store, "f", INTENSITY_STATISTICS)) == 2
+    assert view_files.append_rows(file_store, "f", INTENSITY_STATISTICS, rows, START) == 2
+    assert len(view_files.latest_rows(file_store, "f", INTENSITY_STATISTICS)) == 2
 
 
 def test_a_key_twice_is_refused(file_store):
@@ -78,7 +78,7 @@ def test_a_number_that_is_none_is_refused(file_store):
 
 def test_the_mirror_holds_every_part(store, tmp_path):
     add(store, labels(("a", 0, "mass")))
-    parts.mirror(store, "f", tmp_path / "mirror")
+    view_files.mirror(store, "f", tmp_path / "mirror")
     folders = sorted(path.name for path in (tmp_path / "mirror").iterdir())
     assert folders == sorted(view.name for view in VIEWS)
     (part,) = (tmp_path / "mirror" / "image_label").iterdir()
@@ -96,7 +96,7 @@ def test_a_damaged_part_is_named(file_store):
 def test_parts_of_an_older_release_lack_what_is_optional(file_store):
     old = labels(("a", 0, "")).assign(event_timestamp=START, created=START)
     file_store.write("f/image_label/part-0.parquet", to_parquet(old))
-    assert parts.latest(file_store, "f", IMAGE_LABEL)["label_origin"].item() == ""
+    assert view_files.latest_rows(file_store, "f", IMAGE_LABEL)["label_origin"].item() == ""
     file_store.write("f/image_label/part-1.parquet", to_parquet(old.drop(columns="malignant")))
     with pytest.raises(RecordError, match=r"part-1\.parquet .* not of its view.*no malignant"):
         known(file_store)
@@ -113,7 +113,7 @@ def test_two_writers_at_once_write_each_row_once(store, made):
     with ThreadPoolExecutor(4) as pool:
         written = list(pool.map(lambda _: publish_features(store, made.tables()), range(4)))
     assert sum(each["image_label"] for each in written) == 16
-    assert len(parts.rows(store, MAIN, IMAGE_LABEL)) == 16
+    assert len(view_files.read_rows(store, MAIN, IMAGE_LABEL)) == 16
 
 
 def test_disjoint_splits():

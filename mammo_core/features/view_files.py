@@ -1,0 +1,160 @@
+"""The files of the feature views in the object store: Parquet, append-only."""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from mammo_core.datasets.tables import from_parquet, to_parquet
+from mammo_core.errors import RecordError
+from mammo_core.features.definitions import FRAME_VIEWS, VIEWS, View
+from mammo_core.store import Store
+
+TIMES = ["event_timestamp", "created"]
+
+
+def list_files(store: Store, folder: str, view: View) -> list[str]:
+    """Return the keys of the files of a view, oldest first."""
+    return [key for key in store.list(f"{folder}/{view.name}/") if key.endswith(".parquet")]
+
+
+def frame_state(store: Store, folder: str) -> str:
+    """Return a digest of the files that frames are made of; every new file changes it."""
+    names = [key for view in FRAME_VIEWS for key in list_files(store, folder, view)]
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()
+
+
+def append_rows(store: Store, folder: str, view: View, rows: pd.DataFrame, at: datetime) -> int:
+    """Write the rows that are new, or differ from the latest row of their key, as one file.
+
+    Args:
+        store: The object store.
+        folder: Folder of the feature store.
+        view: The feature view.
+        rows: Its keys and features; keys are unique.
+        at: Event time of the new rows (UTC). If the view has later rows, for instance by the
+            clock of another machine, the event time is just after theirs.
+
+    Returns:
+        Number of rows written; 0 if the view already has all of them.
+    """
+    table = _with_types(rows, view)
+    if table.duplicated(list(view.keys)).any():
+        duplicate = table.loc[table.duplicated(list(view.keys)), list(view.keys)].iloc[0].to_dict()
+        raise RecordError(
+            f"The feature view {view.name} has a duplicate key",
+            expected="one row per key",
+            received=f"several for {duplicate}",
+        )
+    latest = latest_rows(store, folder, view)
+    if len(latest):
+        merged = table.merge(
+            latest.drop(columns=TIMES), on=view.columns, how="left", indicator=True
+        )
+        table = table[(merged["_merge"] == "left_only").to_numpy()]
+    if not len(table):
+        return 0
+    table = table.sort_values(list(view.keys)).reset_index(drop=True)
+    digest = hashlib.sha256(to_parquet(table)).hexdigest()[:16]
+    event = pd.Timestamp(at)
+    if len(latest):
+        event = max(event, latest["event_timestamp"].max() + pd.Timedelta(microseconds=1))
+    stamped = table.assign(
+        event_timestamp=event, created=pd.Timestamp(datetime.now(at.tzinfo))
+    ).astype(dict.fromkeys(TIMES, "datetime64[us, UTC]"))
+    name = f"{folder}/{view.name}/rows-{event:%Y%m%dT%H%M%S%f}-{digest}.parquet"
+    store.write(name, to_parquet(stamped))
+    return len(table)
+
+
+def read_rows(store: Store, folder: str, view: View) -> pd.DataFrame:
+    """Return all rows of a view, history included, with their times."""
+    tables = [_read(store, key, view) for key in list_files(store, folder, view)]
+    if not tables:
+        return pd.DataFrame(columns=[*view.columns, *TIMES])
+    return pd.concat(tables, ignore_index=True)
+
+
+def latest_rows(store: Store, folder: str, view: View) -> pd.DataFrame:
+    """Return the latest row of each key of a view, with its times."""
+    ordered = read_rows(store, folder, view).sort_values(TIMES, kind="stable")
+    return ordered.drop_duplicates(list(view.keys), keep="last")
+
+
+def mirror(
+    store: Store, folder: str, workspace: Path, views: Iterable[View] = VIEWS
+) -> dict[View, pd.Timestamp]:
+    """Copy the rows to a local folder, where Feast reads them.
+
+    The registry is not copied: see `stored_registry`.
+
+    Returns:
+        View → its newest event, without empty views, which Feast cannot read.
+    """
+    newest: dict[View, pd.Timestamp] = {}
+    for view in views:
+        view_folder = workspace / view.name
+        view_folder.mkdir(parents=True, exist_ok=True)
+        table = read_rows(store, folder, view)
+        if len(table):
+            # One file, because Feast cannot read files with different columns.
+            (view_folder / "rows.parquet").write_bytes(to_parquet(table))
+            newest[view] = table["event_timestamp"].max()
+    return newest
+
+
+def _read(store: Store, key: str, view: View) -> pd.DataFrame:
+    try:
+        table = from_parquet(store.fetch(key))
+    except (ValueError, OSError) as error:  # pyarrow's errors
+        raise RecordError(
+            f"The file {key} of the feature store is damaged",
+            expected="the Parquet file that was published",
+            received=" ".join(str(error).split())[:200],
+            hint=f"restore it from a backup of {store.uri}: its history is nowhere else",
+        ) from error
+    for name, kind in view.fields:
+        if name not in table.columns and name in view.optional:
+            table[name] = "" if kind == "text" else float("nan")
+    missing = [name for name in [*view.columns, *TIMES] if name not in table.columns]
+    if missing:
+        raise RecordError(
+            f"The file {key} of the feature store lacks columns of its view",
+            expected=f"the columns {', '.join([*view.columns, *TIMES])}",
+            received=f"no {', '.join(missing)}",
+            hint="it was written by another version, or is damaged",
+        )
+    return table[[*view.columns, *TIMES]]
+
+
+def _with_types(rows: pd.DataFrame, view: View) -> pd.DataFrame:
+    table = rows.copy()
+    for name, kind in view.fields:
+        if name in view.optional:
+            empty = "" if kind == "text" else float("nan")
+            table[name] = table[name].fillna(empty) if name in table.columns else empty
+    missing = [name for name in view.columns if name not in table.columns]
+    if missing:
+        raise RecordError(
+            f"Rows for the feature view {view.name} lack columns",
+            expected=", ".join(view.columns),
+            received=f"no {', '.join(missing)}",
+        )
+    table = table[view.columns].copy()
+    required = [name for name in view.columns if name not in view.optional]
+    missing_values = [name for name in required if table[name].isna().any()]
+    if missing_values:
+        first = table.loc[table[missing_values[0]].isna(), list(view.keys)].iloc[0].to_dict()
+        raise RecordError(
+            f"Rows for the feature view {view.name} lack values",
+            expected="a value in every row, or an empty text",
+            received=f"no value of {', '.join(missing_values)}, the first for {first}",
+        )
+    kinds = {"text": "object", "integer": "int64", "number": "float64"}
+    for key in view.keys:
+        table[key] = table[key].astype(str)
+    for name, kind in view.fields:
+        table[name] = table[name].astype(str if kind == "text" else kinds[kind])
+    return table
