@@ -100,7 +100,7 @@ class HeadConfig(BaseModel):
             both paths are added.
         heatmap: The patch classifier's heatmap before the head; None for none.
         dropout: Rate after every activation and before the last dense layer; 0 adds no layer.
-        momentum: Of the head's batch normalisation. The original's 0.99 needs several
+        momentum: Of the head's batch normalization. The original's 0.99 needs several
             hundred steps to settle; use 0.9 for short runs.
     """
 

@@ -1,4 +1,4 @@
-"""Lets the tests of this folder import its helpers (test modules are no package)."""
+"""Lets the tests of this folder import its helpers (the folder is not a package)."""
 
 import sys
 from pathlib import Path

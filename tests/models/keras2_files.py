@@ -1,4 +1,4 @@
-"""Networks of Keras 3 written as Keras 2.0.8 would have: for tests of the import alone.
+"""Writes Keras 3 networks as Keras 2.0.8 would, for tests of the import.
 
 The layout follows files that Keras 2.0.8 wrote (shared/data/original_golden/models).
 """
@@ -10,6 +10,8 @@ from typing import Any
 import h5py
 import keras
 import numpy as np
+
+from mammo_core.models.graph import nodes
 
 _EXTRA = ("initializer", "regularizer", "constraint")
 _KEPT = {
@@ -72,38 +74,38 @@ def edit(path: Path, change: Any) -> None:
 
 
 def _weights(group: h5py.Group, layer: Any) -> None:
-    found = _ordered(layer)
-    names = [f"{owner}/{kind}:0" for owner, kind, _ in found]
+    weights = _ordered(layer)
+    names = [f"{owner}/{kind}:0" for owner, kind, _ in weights]
     group.attrs["weight_names"] = [name.encode() for name in names]
-    for name, (_, _, values) in zip(names, found, strict=True):
+    for name, (_, _, values) in zip(names, weights, strict=True):
         group.create_dataset(name, data=values)
 
 
 def _ordered(layer: Any) -> list[tuple[str, str, np.ndarray]]:
-    trainable, fixed = _parts(layer)
-    return trainable + fixed
+    trainable, frozen = _parts(layer)
+    return trainable + frozen
 
 
 def _parts(layer: Any) -> tuple[list[Any], list[Any]]:
     trainable: list[Any] = []
-    fixed: list[Any] = []
+    frozen: list[Any] = []
     if isinstance(layer, keras.Model):
         for each in layer.layers:
             below = _parts(each)
             trainable += below[0]
-            fixed += below[1]
-        return trainable, fixed
+            frozen += below[1]
+        return trainable, frozen
     for weight in layer.weights:
-        place = fixed if weight.name.startswith("moving_") or not layer.trainable else trainable
-        place.append((layer.name, weight.name, np.asarray(weight)))
-    return trainable, fixed
+        group = frozen if weight.name.startswith("moving_") or not layer.trainable else trainable
+        group.append((layer.name, weight.name, np.asarray(weight)))
+    return trainable, frozen
 
 
 def _model(model: keras.Model) -> dict[str, Any]:
     # Only the calls that belong to this model: a shared layer may be called elsewhere too.
-    nodes = {node for level in model._nodes_by_depth.values() for node in level}
+    own_nodes = set(nodes(model))
     calls = {
-        layer.name: [node for node in layer._inbound_nodes if node in nodes]
+        layer.name: [node for node in layer._inbound_nodes if node in own_nodes]
         for layer in model.layers
     }
 
@@ -137,19 +139,19 @@ def _model(model: keras.Model) -> dict[str, Any]:
 
 
 def _layer(layer: Any) -> dict[str, Any]:
-    kind, given = type(layer).__name__, layer.get_config()
+    kind, settings = type(layer).__name__, layer.get_config()
     config: dict[str, Any] = {"name": layer.name, "trainable": layer.trainable}
     if kind == "InputLayer":
         shape = [None, *layer.batch_shape[1:]]
         return {
             "name": layer.name, "dtype": "float32", "sparse": False, "batch_input_shape": shape,
         }  # fmt: skip
-    config.update({key: given[key] for key in _KEPT.get(kind, ())})
+    config.update({key: settings[key] for key in _KEPT.get(kind, ())})
     if kind in _IMAGE:
         config["data_format"] = "channels_last"
-    if "activation" in given:
-        config["activation"] = given["activation"]
-    for key in given:
+    if "activation" in settings:
+        config["activation"] = settings["activation"]
+    for key in settings:
         if key.endswith(_EXTRA) and not (kind == "SeparableConv2D" and key.startswith("kernel")):
             config[key] = None
     if "kernel_initializer" in config:

@@ -1,4 +1,4 @@
-"""Networks of the topologies that the original system built, small, in Keras 3."""
+"""Small Keras 3 networks with the topologies that the original built."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from keras import layers
 
 
 def resnet50(width: int = 4, channels: int = 3, classes: int = 5) -> keras.Model:
-    """ResNet50 of Keras 2.0.8, narrow: `same` stem, `valid` pool, names, avg_pool 7x7."""
+    """Build ResNet50 of Keras 2.0.8, narrow: `same` stem, `valid` pool, names, avg_pool 7x7."""
     inputs = keras.Input((None, None, channels), name="input_1")
     x = layers.Conv2D(width, 7, strides=2, padding="same", name="conv1")(inputs)
     x = layers.BatchNormalization(axis=3, name="bn_conv1")(x)
@@ -49,19 +49,19 @@ def resnet50(width: int = 4, channels: int = 3, classes: int = 5) -> keras.Model
 
 
 def application(name: str) -> keras.Model:
-    """A whole network of keras.applications with a softmax of five classes."""
-    make = {
+    """Build a network of keras.applications with a softmax of five classes."""
+    build = {
         "vgg19": keras.applications.VGG19,
         "xception": keras.applications.Xception,
         "inception_v3": keras.applications.InceptionV3,
     }[name]
-    body = make(include_top=False, weights=None, pooling="avg", input_shape=(None, None, 3))
+    body = build(include_top=False, weights=None, pooling="avg", input_shape=(None, None, 3))
     x = layers.Dense(5, activation="softmax", name="dense_1")(body.output)
     return keras.Model(body.input, x, name="model_1")
 
 
 def tower(channels: int = 1, name: str = "model_1", classes: int = 0) -> keras.Model:
-    """A few layers of a gray network; features, or a classifier."""
+    """Build a few layers for gray images: features, or a classifier."""
     inputs = keras.Input((None, None, channels), name="input_1")
     x: Any = inputs
     for number, filters in enumerate((6, 8), start=1):
@@ -76,7 +76,7 @@ def tower(channels: int = 1, name: str = "model_1", classes: int = 0) -> keras.M
 
 
 def two_views(shared: bool) -> keras.Model:
-    """CC and MLO: one tower called twice, or two towers; joined features, one dense layer."""
+    """Build a network of CC and MLO with one tower called twice or two towers."""
     inputs = [keras.Input((32, 24, 1), name=f"input_{view}") for view in ("cc", "mlo")]
     first = tower(name="model_1")
     towers = [first, first if shared else tower(name="model_2")]
@@ -92,7 +92,7 @@ def two_views(shared: bool) -> keras.Model:
 
 
 def deep() -> keras.Model:
-    """A model in a model in a model, with a map of features flattened and reshaped."""
+    """Build a model in a model in a model, with a map of features flattened and reshaped."""
     inner = tower(name="model_1")
     inputs = keras.Input((32, 24, 1), name="input_2")
     middle = keras.Model(

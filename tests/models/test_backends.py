@@ -1,6 +1,6 @@
 """The same file and input give the same output on TensorFlow and on JAX.
 
-Models are saved here and read in another process, in safe mode, on the other backend.
+Models are saved here and loaded in another process, in safe mode, on the other backend.
 """
 
 import json
@@ -31,7 +31,7 @@ from mammo_core.models import (
 from mammo_core.models.precision import with_precision
 
 TOLERANCE = 1e-4
-# XLA compiles every network for one prediction: without its optimisations that takes half.
+# XLA compiles every network for one prediction; without optimizations that takes half the time.
 QUICK_XLA = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 _OTHER = """
 import json, sys
@@ -42,12 +42,12 @@ from mammo_core.models import load_model
 assert keras.backend.backend() == sys.argv[2], keras.backend.backend()
 folder = Path(sys.argv[1])
 for path in sorted(folder.glob("*.keras")):
-    given = np.load(path.with_suffix(".npz"))
+    stored = np.load(path.with_suffix(".npz"))
     model = load_model(path)
-    inputs = [given[name] for name in sorted(given)]
-    found = model.predict_on_batch(inputs if len(inputs) > 1 else inputs[0])
-    found = found if isinstance(found, list) else [found]
-    np.savez(path.with_suffix(".found.npz"), *found)
+    inputs = [stored[name] for name in sorted(stored)]
+    outputs = model.predict_on_batch(inputs if len(inputs) > 1 else inputs[0])
+    outputs = outputs if isinstance(outputs, list) else [outputs]
+    np.savez(path.with_suffix(".outputs.npz"), *outputs)
 print(json.dumps({"tensorflow": "tensorflow" in sys.modules}))
 """
 
@@ -67,8 +67,8 @@ HEADS = {
 }
 
 
-def spread(model: keras.Model) -> keras.Model:
-    """Give normalisations statistics and shifts as after training: at first all are alike."""
+def randomize_statistics(model: keras.Model) -> keras.Model:
+    """Give normalizations different weights, as after training."""
     rng = np.random.default_rng(0)
     for layer in leaf_layers(model):
         if isinstance(layer, (keras.layers.BatchNormalization, keras.layers.LayerNormalization)):
@@ -79,21 +79,23 @@ def spread(model: keras.Model) -> keras.Model:
 def patch(name: str) -> keras.Model:
     topology = "keras2" if name.endswith("_keras2") else "today"
     config = NetworkConfig(name=name.removesuffix("_keras2"), topology=topology, dropout=0.3)  # type: ignore[arg-type]
-    return spread(build_patch_network(config, (256, 256), 5, seed=1))
+    return randomize_statistics(build_patch_network(config, (256, 256), 5, seed=1))
 
 
 def with_features(model: keras.Model) -> keras.Model:
-    """Look at the features too: probabilities of random weights hide much."""
+    """Return the features too: probabilities of random weights hide differences."""
     feature = model.get_layer(network_of(model).feature).output
     return keras.Model(model.inputs, [*model.outputs, feature], name=model.name)
 
 
 def whole(head: HeadConfig) -> keras.Model:
-    return with_features(spread(to_whole_image(patch("compact"), head, (128, 96), classes=3)))
+    return with_features(
+        randomize_statistics(to_whole_image(patch("compact"), head, (128, 96), classes=3))
+    )
 
 
 def two_views(towers: str) -> keras.Model:
-    single = spread(to_whole_image(patch("compact"), HEADS["residual"], (64, 64)))
+    single = randomize_statistics(to_whole_image(patch("compact"), HEADS["residual"], (64, 64)))
     return to_two_views(single, TwoViewConfig(towers=towers))  # type: ignore[arg-type]
 
 
@@ -107,20 +109,20 @@ def compare(folder: Path, builders: Mapping[str, Callable[[], keras.Model]]) -> 
     expected = {}
     for name, build in builders.items():
         model, rng = build(), np.random.default_rng(2)
-        given = {}
+        arrays = {}
         for number, tensor in enumerate(model.inputs):
             shape = [side or NETWORKS[network_of(model).name].minimum for side in tensor.shape[1:]]
-            # Of a size that leaves the probabilities some way from 0 and 1.
+            # A scale that keeps the probabilities away from 0 and 1.
             size = 1 if shape[-1] == 1 else 30
-            given[f"{number}"] = rng.normal(0, size, (2, *shape)).astype(np.float32)
-        if len(given) == 2:
-            given["1"][1] = 0  # a missing view
-        np.savez(folder / f"{name}.npz", **given)
+            arrays[f"{number}"] = rng.normal(0, size, (2, *shape)).astype(np.float32)
+        if len(arrays) == 2:
+            arrays["1"][1] = 0  # a missing view
+        np.savez(folder / f"{name}.npz", **arrays)
         save_model(model, folder / f"{name}.keras")
-        inputs = list(given.values())
-        found = model(inputs if len(inputs) > 1 else inputs[0], training=False)
-        found = found if isinstance(found, list) else [found]
-        expected[name] = [keras.ops.convert_to_numpy(part) for part in found]
+        inputs = list(arrays.values())
+        outputs = model(inputs if len(inputs) > 1 else inputs[0], training=False)
+        outputs = outputs if isinstance(outputs, list) else [outputs]
+        expected[name] = [keras.ops.convert_to_numpy(part) for part in outputs]
     other = "jax" if keras.backend.backend() == "tensorflow" else "tensorflow"
     environment = {
         **os.environ,
@@ -136,16 +138,16 @@ def compare(folder: Path, builders: Mapping[str, Callable[[], keras.Model]]) -> 
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    # The rooms themselves import no TensorFlow.
+    # The library itself does not import TensorFlow.
     assert json.loads(done.stdout)["tensorflow"] == (other == "tensorflow")
     differences = {}
     for name, parts in expected.items():
-        found = np.load(folder / f"{name}.found.npz")
+        outputs = np.load(folder / f"{name}.outputs.npz")
         worst = 0.0
-        for part, array in zip(parts, found.files, strict=True):
+        for part, array in zip(parts, outputs.files, strict=True):
             assert np.isfinite(part).all() and np.ptp(part) > 0, name
             scale = max(1.0, float(np.abs(part).max()))
-            worst = max(worst, float(np.abs(part - found[array]).max()) / scale)
+            worst = max(worst, float(np.abs(part - outputs[array]).max()) / scale)
         differences[name] = worst
     return differences
 
@@ -182,7 +184,7 @@ def test_every_network(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision(precision: str, tmp_path: Path) -> None:
-    """Both backends read the file; 16-bit sums differ by their order, so not to 1e-4."""
+    """Both backends load the file; 16-bit sums depend on their order, so not to 1e-4."""
     pytest.importorskip("jax")
     builders: dict[str, Callable[[], keras.Model]] = {
         "whole": lambda: with_precision(

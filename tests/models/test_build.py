@@ -29,29 +29,29 @@ def test_multiply_adds() -> None:
     # + 7² x 9x(48x96 + 96x96) + 96x5.
     assert describe(compact, (56, 56))["multiply_adds"] == 19_418_592
     assert describe(compact)["multiply_adds"] is None
-    # anchors.md D3: VGG16 body 15.35 GMAC at 224x224.
+    # docs/original-system.md, "Counts of operations": VGG16 without a head at 224x224, 15.35 GMAC.
     vgg = build_patch_network(NetworkConfig(name="vgg16"), (224, 224), 5, 0)
     assert describe(vgg, (224, 224))["multiply_adds"] == pytest.approx(15.35e9, rel=0.001)
 
 
 @pytest.mark.parametrize("name", ["compact", "yaroslav"])
-def test_weights_come_from_the_seed_alone(name: str) -> None:
+def test_weights_depend_on_the_seed_only(name: str) -> None:
     keras.utils.set_random_seed(5)
-    one = build_patch_network(NetworkConfig(name=name), (64, 64), 3, seed=1).get_weights()
+    first = build_patch_network(NetworkConfig(name=name), (64, 64), 3, seed=1).get_weights()
     keras.utils.set_random_seed(6)
     build_patch_network(NetworkConfig(name="compact"), (64, 64), 4, seed=9)
     same = build_patch_network(NetworkConfig(name=name), (64, 64), 3, seed=1).get_weights()
     other = build_patch_network(NetworkConfig(name=name), (64, 64), 3, seed=2).get_weights()
-    assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
-    assert not np.array_equal(one[0], other[0])
+    assert all(np.array_equal(a, b) for a, b in zip(first, same, strict=True))
+    assert not np.array_equal(first[0], other[0])
 
 
-def test_applications_take_the_seed() -> None:
-    one, same = (
+def test_applications_use_the_seed() -> None:
+    first, same = (
         build_patch_network(NetworkConfig(name="vgg16"), (32, 32), 2, seed=1) for _ in range(2)
     )
     for layer in ("block1_conv1", "block5_conv3"):
-        a, b = (model.get_layer(layer).get_weights()[0] for model in (one, same))
+        a, b = (model.get_layer(layer).get_weights()[0] for model in (first, same))
         assert np.array_equal(a, b)
         assert a.std() > 0
 
@@ -61,7 +61,7 @@ def test_smallest_patch_is_accepted() -> None:
     assert model.predict_on_batch(images("compact", 16)).shape == (2, 2)
 
 
-def test_one_class_is_refused() -> None:
+def test_a_single_class_is_rejected() -> None:
     with pytest.raises(ModelError, match="2 classes"):
         build_patch_network(NetworkConfig(name="compact"), (56, 56), 1, 0)
 
@@ -80,15 +80,15 @@ def test_files_load_in_safe_mode(tmp_path: Path) -> None:
         save_model(model, tmp_path / "model.h5")
 
 
-def test_unknown_model_name() -> None:
+def test_an_unknown_model_name_is_rejected() -> None:
     inputs = keras.Input((4,))
-    with pytest.raises(ModelError, match="not built on a known network"):
+    with pytest.raises(ModelError, match="not built on a registered network"):
         network_of(keras.Model(inputs, inputs, name="mystery"))
 
 
 def test_exports() -> None:
-    import mammo_core.models as room
+    import mammo_core.models as models
 
-    assert all(hasattr(room, name) for name in room.__all__)
+    assert all(hasattr(models, name) for name in models.__all__)
     with pytest.raises(AttributeError):
-        _ = room.nothing
+        _ = models.nothing

@@ -1,4 +1,4 @@
-"""What `describe` counts: by hand, and anchors.md D3."""
+"""The counts of `describe`: by hand, and docs/original-system.md, "Counts of operations"."""
 
 import json
 import subprocess
@@ -21,36 +21,36 @@ FULL = (1152, 896)
 
 def tiny() -> keras.Model:
     inputs = keras.Input((8, 6, 1))
-    x = keras.layers.Conv2D(4, 3, padding="same", name="one")(inputs)
-    y = keras.layers.SeparableConv2D(5, 3, padding="same", name="two")(x)
-    z = keras.layers.DepthwiseConv2D(3, padding="same", name="three")(x)
-    x = keras.layers.Concatenate(name="four")([y, z])
-    x = keras.layers.Dense(2, name="five")(keras.layers.Flatten(name="flat")(x))
+    x = keras.layers.Conv2D(4, 3, padding="same", name="conv")(inputs)
+    y = keras.layers.SeparableConv2D(5, 3, padding="same", name="separable")(x)
+    z = keras.layers.DepthwiseConv2D(3, padding="same", name="depthwise")(x)
+    x = keras.layers.Concatenate(name="join")([y, z])
+    x = keras.layers.Dense(2, name="dense")(keras.layers.Flatten(name="flat")(x))
     return keras.Model(inputs, x)
 
 
 def test_by_hand() -> None:
     rows = {row.name: row for row in layer_rows(tiny())}
-    # 48 places; kernels 3x3x1x4, 3x3x4 + 4x5, 3x3x4; 48 x 9 values to 2 units.
-    assert rows["one"].multiply_adds == 48 * 36
-    assert rows["two"].multiply_adds == 48 * (36 + 20)
-    assert rows["three"].multiply_adds == 48 * 36
-    assert rows["five"].multiply_adds == 48 * 9 * 2
-    assert rows["four"].activation_bytes == 48 * 9 * 4
+    # 48 positions; kernels 3x3x1x4, 3x3x4 + 4x5, 3x3x4; 48 x 9 values to 2 units.
+    assert rows["conv"].multiply_adds == 48 * 36
+    assert rows["separable"].multiply_adds == 48 * (36 + 20)
+    assert rows["depthwise"].multiply_adds == 48 * 36
+    assert rows["dense"].multiply_adds == 48 * 9 * 2
+    assert rows["join"].activation_bytes == 48 * 9 * 4
     assert rows["flat"].activation_bytes == 0
-    told = describe(tiny())
-    kept = 48 * (4 + 5 + 4 + 9) + 2
-    assert told["training_bytes"] == 4 * kept
-    # The most at a time: what `four` joins, and the joined.
-    assert told["inference_bytes"] == 4 * 48 * (5 + 4 + 9)
-    assert told["flops"] == 2 * told["multiply_adds"]
+    result = describe(tiny())
+    values = 48 * (4 + 5 + 4 + 9) + 2
+    assert result["training_bytes"] == 4 * values
+    # The peak: the inputs and the output of `join`.
+    assert result["inference_bytes"] == 4 * 48 * (5 + 4 + 9)
+    assert result["flops"] == 2 * result["multiply_adds"]
 
 
 def test_batch() -> None:
-    told: dict[str, Any] = {"parameters": 100, "training_bytes": 50, "inference_bytes": 20}
-    assert batch_that_fits(told, 1600 + 170, training=True) == 3
-    assert batch_that_fits(told, 400 + 99, training=False) == 4
-    assert batch_that_fits(told, 10, training=False) == 0
+    result: dict[str, Any] = {"parameters": 100, "training_bytes": 50, "inference_bytes": 20}
+    assert batch_that_fits(result, 1600 + 170, training=True) == 3
+    assert batch_that_fits(result, 400 + 99, training=False) == 4
+    assert batch_that_fits(result, 10, training=False) == 0
 
 
 @cache
@@ -59,7 +59,8 @@ def published(name: str, topology: str) -> keras.Model:
     return build_patch_network(config, (224, 224), 5, 0)
 
 
-# anchors.md D3: multiply-adds of the bodies at 1152x896 and 224x224, in units of 1e9.
+# docs/original-system.md, "Counts of operations": multiply-adds of the networks without a head at
+# 1152x896 and 224x224, in units of 1e9.
 @pytest.mark.parametrize(
     ("name", "topology", "size", "expected"),
     [
@@ -69,15 +70,15 @@ def published(name: str, topology: str) -> keras.Model:
         pytest.param("resnet50", "today", (224, 224), 3.86, marks=pytest.mark.slow),
     ],
 )
-def test_work_of_the_anchors(
+def test_multiply_adds_of_the_originals_networks(
     name: str, topology: str, size: tuple[int, int], expected: float
 ) -> None:
-    told = describe(published(name, topology), size)
-    assert told["multiply_adds"] / 1e9 == pytest.approx(expected, rel=0.002)
+    result = describe(published(name, topology), size)
+    assert result["multiply_adds"] / 1e9 == pytest.approx(expected, rel=0.002)
 
 
 def test_first_block_of_vgg16() -> None:
-    # anchors.md D3: 264 MB per activation per image in float32.
+    # docs/original-system.md, "Counts of operations": 264 MB per activation per image in float32.
     model = build_patch_network(NetworkConfig(name="vgg16"), (224, 224), 5, 0)
     rows = {row.name: row for row in layer_rows(at_size(model, FULL))}
     assert rows["block1_conv1"].activation_bytes == 1152 * 896 * 64 * 4
@@ -85,11 +86,12 @@ def test_first_block_of_vgg16() -> None:
     assert describe(model)["flops"] is None
 
 
-# anchors.md D3: the head [512-512-1024]x2 on VGG16's features, 2.3 GMAC.
+# docs/original-system.md, "Counts of operations": the head [512-512-1024]x2 on the features of
+# VGG16, 2.3 GMAC.
 def test_a_published_network_by_name() -> None:
-    told = describe_named("vgg16", head="[512-512-1024]x2", memory_gib=8)
-    assert told["parameters"] == 29_710_146
-    outer = told["outer_layers"]
+    result = describe_named("vgg16", head="[512-512-1024]x2", memory_gib=8)
+    assert result["parameters"] == 29_710_146
+    outer = result["outer_layers"]
     assert [outer[1][key] for key in ("name", "kind", "parameters")] == [
         "vgg16",
         "Model",
@@ -97,40 +99,40 @@ def test_a_published_network_by_name() -> None:
     ]
     head = sum(row["multiply_adds"] for row in outer[2:])
     assert head / 1e9 == pytest.approx(2.3, abs=0.05)
-    assert [told["shapes"][-1][key] for key in ("rows", "columns")] == [9, 7]
-    assert told["batch_inference"] > told["batch_training"] > 0
+    assert [result["shapes"][-1][key] for key in ("rows", "columns")] == [9, 7]
+    assert result["batch_inference"] > result["batch_training"] > 0
     half = describe_named("vgg16", head="[512-512-1024]x2", precision="mixed_bfloat16")
-    assert half["training_bytes"] < 0.52 * told["training_bytes"]
-    text = format_description(told)
+    assert half["training_bytes"] < 0.52 * result["training_bytes"]
+    text = format_description(result)
     assert "29,710,146" in text
     assert "head_block1_unit1_shortcut_conv" in text
     assert "block1_conv1" not in text
-    assert "block1_conv1" in format_description(told, every_layer=True)
-    json.dumps(told)
+    assert "block1_conv1" in format_description(result, every_layer=True)
+    json.dumps(result)
 
 
 def test_a_file(tmp_path: Path) -> None:
     model = build_patch_network(NetworkConfig(name="compact"), (56, 56), 5, 0)
     save_model(model, tmp_path / "mine.keras")
-    told = describe_named(str(tmp_path / "mine.keras"), (56, 56))
-    assert told["name"] == "compact"
-    assert told["multiply_adds"] == 19_418_592
-    assert told["contract"]["channels"] == 1
+    result = describe_named(str(tmp_path / "mine.keras"), (56, 56))
+    assert result["name"] == "compact"
+    assert result["multiply_adds"] == 19_418_592
+    assert result["contract"]["channels"] == 1
     with pytest.raises(RecipeError, match="is a model already"):
         describe_named(str(tmp_path / "mine.keras"), head="512x1")
 
 
-def test_what_cannot_be_described() -> None:
+def test_unknown_names_heads_and_sizes_are_rejected() -> None:
     with pytest.raises(RecipeError, match="There is no network alexnet"):
         describe_named("alexnet")
-    with pytest.raises(RecipeError, match="says no head"):
+    with pytest.raises(RecipeError, match="is not a head"):
         describe_named("vgg16", head="big")
     with pytest.raises(RecipeError, match="had no network compact"):
         describe_named("compact", topology="keras2")
     with pytest.raises(ModelError, match="too small for vgg16"):
         describe_named("vgg16", (64, 64), head="512x1")
     for text in ("", "1152", "0x5", "axb", "1152x896x3"):
-        with pytest.raises(RecipeError, match="is no size"):
+        with pytest.raises(RecipeError, match="is not a size"):
             parse_size(text)
     assert parse_size("1152x896") == (1152, 896)
 
@@ -144,11 +146,11 @@ def test_the_command() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["input_shape"] == [288, 224, 1]
-    assert [row["rows"] for row in told["shapes"]] == [288, 18, 9, 4]
+    result = json.loads(done.stdout)
+    assert result["input_shape"] == [288, 224, 1]
+    assert [row["rows"] for row in result["shapes"]] == [288, 18, 9, 4]
     wrong = subprocess.run(
         [*command, "compact", "--size", "huge"], capture_output=True, text=True, check=False
     )
     assert wrong.returncode == 2
-    assert wrong.stderr.startswith("error: 'huge' is no size")
+    assert wrong.stderr.startswith("error: 'huge' is not a size")

@@ -68,13 +68,13 @@ def test_every_head(patch_model: keras.Model, name: str, tmp_path: object) -> No
     assert np.array_equal(load_model(path).predict_on_batch(images()), probabilities)
 
 
-def test_weights_come_from_the_seed_alone(patch_model: keras.Model) -> None:
-    one, same, other = (
+def test_weights_depend_on_the_seed_only(patch_model: keras.Model) -> None:
+    first, same, other = (
         to_whole_image(patch_model, HEADS["heatmap-fc"], (128, 96), seed=seed).get_weights()
         for seed in (1, 1, 2)
     )
-    assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
-    assert not all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(first, same, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
 def test_the_heatmap_is_the_patch_classifier(patch_model: keras.Model) -> None:
@@ -83,11 +83,11 @@ def test_the_heatmap_is_the_patch_classifier(patch_model: keras.Model) -> None:
     for ours, theirs in zip(whole.get_layer("heatmap").get_weights(), (kernel, bias), strict=True):
         assert np.array_equal(ours, theirs)
     cells = keras.Model(whole.inputs[0], whole.get_layer("block4_out").output)(images())
-    found = keras.Model(whole.inputs[0], whole.get_layer("heatmap").output)(images())
-    # 128x96 -> 8x6 cells -> 7x5 places of 2x2 cells.
-    assert found.shape == (2, 7, 5, 5)
+    heatmap = keras.Model(whole.inputs[0], whole.get_layer("heatmap").output)(images())
+    # 128x96 -> 8x6 cells -> 7x5 positions of 2x2 cells.
+    assert heatmap.shape == (2, 7, 5, 5)
     logits = np.asarray(cells)[:, 3:5, 2:4].mean(axis=(1, 2)) @ kernel + bias
-    np.testing.assert_allclose(found[:, 3, 2], softmax(logits, axis=1), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(heatmap[:, 3, 2], softmax(logits, axis=1), rtol=0, atol=1e-5)
 
 
 def test_a_shortcut_adds_logits(patch_model: keras.Model) -> None:
@@ -140,8 +140,8 @@ def test_notation(text: str, expected: HeadConfig) -> None:
 @pytest.mark.parametrize(
     "text", ["", "resnet", "[512-256-1024]x2", "[4-4-6]x1", "fc64-30", "512x1+[4-4-8]x1", "heatmap"]
 )
-def test_notation_that_says_no_head(text: str) -> None:
-    with pytest.raises(ValueError, match="says no head"):
+def test_text_that_is_not_a_head_is_rejected(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a head"):
         HeadConfig.parse(text)
 
 
@@ -154,14 +154,15 @@ def test_notation_that_says_no_head(text: str) -> None:
         {"heatmap": {"activation": "sigmoid"}},
     ],
 )
-def test_configs_that_make_no_sense(wrong: dict[str, object]) -> None:
+def test_inconsistent_configs_are_rejected(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         HeadConfig.model_validate(wrong)
 
 
 def test_the_shape_table() -> None:
     table = shape_table(NETWORKS["resnet50"], HeadConfig(heatmap=HeatmapConfig()), (1152, 896))
-    # original-system.md §6.1: 36x28 features, a heatmap of 30x22, 6x4 behind its pool.
+    # docs/original-system.md, "From patch network to whole-image classifier": 36x28 features, a
+    # heatmap of 30x22, 6x4 after its pool.
     assert [(row.step, row.rows, row.columns) for row in table] == [
         ("image", 1152, 896),
         ("features", 36, 28),
@@ -171,24 +172,27 @@ def test_the_shape_table() -> None:
         ("block 2", 2, 1),
     ]
     assert table[2].arithmetic == "(36 - 7) // 1 + 1 = 30, (28 - 7) // 1 + 1 = 22"
-    # original-system.md §10, the 2017 ResNet50: 1152 -> 576 -> 287 -> 144 -> 72 -> 36.
-    old = NETWORKS["resnet50_keras2"]
+    # docs/original-system.md, "Weight files of Keras 2.0.8", ResNet50:
+    # 1152 -> 576 -> 287 -> 144 -> 72 -> 36.
+    keras2 = NETWORKS["resnet50_keras2"]
     sides = [1152]
-    for window in old.path:
+    for window in keras2.path:
         sides.append(window.outputs(sides[-1]))
     assert sides == [1152, 576, 287, 144, 72, 36]
 
 
-def test_too_small_an_image_is_refused_with_the_arithmetic(patch_model: keras.Model) -> None:
+def test_an_image_that_is_too_small_is_rejected_with_the_arithmetic(
+    patch_model: keras.Model,
+) -> None:
     head = HeadConfig(kind="fc", heatmap=HeatmapConfig(average_pool=(3, 2), max_pool=(2, 4)))
     with pytest.raises(ModelError) as caught:
         to_whole_image(patch_model, head, (64, 64))
-    told = str(caught.value)
-    assert "features 4x4 (64 at stride 16 = 4, 64 at stride 16 = 4)" in told
-    assert "heatmap average pool 2x3 ((4 - 3) // 1 + 1 = 2, (4 - 2) // 1 + 1 = 3)" in told
-    assert "2x3 cells before heatmap max pool" in told
+    message = str(caught.value)
+    assert "features 4x4 (64 at stride 16 = 4, 64 at stride 16 = 4)" in message
+    assert "heatmap average pool 2x3 ((4 - 3) // 1 + 1 = 2, (4 - 2) // 1 + 1 = 3)" in message
+    assert "2x3 cells before heatmap max pool" in message
     # 4 cells down: (4 - 3) + 1 = 2; 5 across: (5 - 2) + 1 = 4.
-    assert "rows from 64 and columns from 80 pixels" in told
+    assert "rows from 64 and columns from 80 pixels" in message
     assert smallest_image(NETWORKS["compact"], head) == (64, 80)
     assert to_whole_image(patch_model, head, (64, 80)).output_shape == (None, 2)
     with pytest.raises(ModelError, match="10x64 pixels before features"):

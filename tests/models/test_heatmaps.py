@@ -1,4 +1,4 @@
-"""Heatmaps: the same numbers as a patch at a time, in the right places."""
+"""Heatmaps: the same values as patch by patch, at the right positions."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def images(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).normal(0, 60, (2, height, width, 1)).astype(np.float32)
 
 
-def test_one_patch_gives_the_classifiers_answer(patch_model: keras.Model) -> None:
+def test_a_single_patch_gets_the_classifiers_output(patch_model: keras.Model) -> None:
     x = images(56, 56)
     maps = heatmap(patch_model, x, 56)
     assert maps.shape == (2, 1, 1, 5)
@@ -56,15 +56,15 @@ def test_every_cell_is_the_classifier_on_its_features(patch_model: keras.Model) 
             np.testing.assert_allclose(maps[:, row, column], expected, rtol=0, atol=1e-5)
 
 
-def test_made_once_or_each_time_is_the_same(patch_model: keras.Model) -> None:
+def test_a_converted_model_gives_the_same_map(patch_model: keras.Model) -> None:
     x = images(96, 80)
     once = fully_convolutional(patch_model, (56, 56))
     assert np.array_equal(heatmap(once, x, 56), heatmap(patch_model, x, 56))
     assert patch_model.layers[-1].name == "predictions"
 
 
-def test_a_change_shows_where_it_was_made(patch_model: keras.Model) -> None:
-    """The centre of mass of what a bright square changes is the square's centre."""
+def test_a_change_appears_at_its_position(patch_model: keras.Model) -> None:
+    """The center of mass of the change by a bright square is the center of the square."""
     x = np.zeros((1, 320, 288, 1), np.float32)
     x[:, 150:162, 118:130] = 1
     maps, background = (heatmap(patch_model, image, 56)[0] for image in (x, np.zeros_like(x)))
@@ -84,7 +84,7 @@ def test_coordinates(patch_model: keras.Model) -> None:
 
 
 @pytest.mark.parametrize("shape", [(40, 200), (200, 40)])
-def test_an_image_smaller_than_a_patch_is_refused(
+def test_an_image_smaller_than_a_patch_is_rejected(
     patch_model: keras.Model, shape: tuple[int, int]
 ) -> None:
     with pytest.raises(ModelError, match="no room for a patch"):
@@ -94,7 +94,7 @@ def test_an_image_smaller_than_a_patch_is_refused(
 
 
 def unpadded() -> keras.Model:
-    """No layer pads: a window's edge is like any other place."""
+    """Return a network without padding: the edge of a window is like any other position."""
     inputs = keras.Input((None, None, 1))
     x = inputs
     for filters in (6, 8):
@@ -112,17 +112,17 @@ def test_without_padding_one_pass_is_the_sliding_window(stride: int) -> None:
     model = unpadded()
     # 4 cells: 2 * 4 + 1 = 9 before the strides, 18 before the pool, 20, 40, 42 pixels.
     image = np.random.default_rng(0).normal(0, 1, (117, 99, 1)).astype(np.float32)
-    one = image_heatmap(model, image, 42, stride=stride)
-    rows, columns = (np.arange(len(axis)) * stride for axis in (one.rows, one.columns))
+    single = image_heatmap(model, image, 42, stride=stride)
+    rows, columns = (np.arange(len(axis)) * stride for axis in (single.rows, single.columns))
     window = sliding_window(model, image, 42, stride, starts=(rows, columns))
-    assert window.values.shape == one.values.shape
-    np.testing.assert_allclose(one.values, window.values, rtol=0, atol=1e-4)
-    np.testing.assert_array_equal(one.rows, window.rows)
-    np.testing.assert_array_equal(one.columns, window.columns)
-    assert one.values.std() > 0.05
+    assert window.values.shape == single.values.shape
+    np.testing.assert_allclose(single.values, window.values, rtol=0, atol=1e-4)
+    np.testing.assert_array_equal(single.rows, window.rows)
+    np.testing.assert_array_equal(single.columns, window.columns)
+    assert single.values.std() > 0.05
 
 
-def of_the_original(real_data: Path) -> keras.Model:
+def original_patch_network(real_data: Path) -> keras.Model:
     model, _ = import_keras2(real_data / "original_golden" / "models" / "tiny_gray_patch.h5")
     return model
 
@@ -140,54 +140,54 @@ def test_one_pass_tiles_and_shifts_agree(
     name: str, shape: tuple[int, int], patch: int, stride: int, finer: int, tile: int,
     request: pytest.FixtureRequest,
 ) -> None:  # fmt: skip
-    make = {
+    build = {
         "compact": lambda: build_patch_network(NetworkConfig(name="compact"), (56, 56), 5, 1),
         "unpadded": unpadded,
-        "tiny_gray_patch": lambda: of_the_original(request.getfixturevalue("real_data")),
+        "tiny_gray_patch": lambda: original_patch_network(request.getfixturevalue("real_data")),
         "resnet50": keras2_networks.resnet50,
     }[name]
-    model = fully_convolutional(make(), patch)
+    model = fully_convolutional(build(), patch)
     channels = model.inputs[0].shape[-1]
     image = np.random.default_rng(0).normal(0, 1, (*shape, channels)).astype(np.float32)
-    one = image_heatmap(model, image, patch)
-    assert set(np.diff(one.rows)) == {stride}
+    single = image_heatmap(model, image, patch)
+    assert set(np.diff(single.rows)) == {stride}
     fine = image_heatmap(model, image, patch, stride=finer)
     step = stride // finer
-    np.testing.assert_allclose(fine.values[::step, ::step], one.values, rtol=0, atol=1e-4)
-    np.testing.assert_array_equal(fine.rows[::step], one.rows)
-    assert fine.values.shape[:2] == tuple(step * (n - 1) + 1 for n in one.values.shape[:2])
-    # What lies between is the map of the image that begins there.
+    np.testing.assert_allclose(fine.values[::step, ::step], single.values, rtol=0, atol=1e-4)
+    np.testing.assert_array_equal(fine.rows[::step], single.rows)
+    assert fine.values.shape[:2] == tuple(step * (n - 1) + 1 for n in single.values.shape[:2])
+    # The positions between are those of the shifted image.
     cut = tuple(slice(finer, finer + side - stride) for side in shape)
     between = image_heatmap(model, image[cut], patch)
     np.testing.assert_allclose(fine.values[1::step, 1::step], between.values, rtol=0, atol=1e-4)
     np.testing.assert_array_equal(fine.columns[1::step], between.columns + finer)
     tiled = image_heatmap(model, image, patch, stride=finer, tile=tile)
     np.testing.assert_allclose(tiled.values, fine.values, rtol=0, atol=1e-4)
-    assert one.values.std() > 1e-3
+    assert single.values.std() > 1e-3
     coarse = image_heatmap(model, image, patch, stride=2 * stride)
-    np.testing.assert_array_equal(coarse.values, one.values[::2, ::2])
-    np.testing.assert_array_equal(coarse.rows, one.rows[::2])
+    np.testing.assert_array_equal(coarse.values, single.values[::2, ::2])
+    np.testing.assert_array_equal(coarse.rows, single.rows[::2])
 
 
-def test_a_tile_bounds_what_the_network_sees() -> None:
+def test_a_tile_bounds_the_size_of_the_networks_input() -> None:
     model = fully_convolutional(unpadded(), 42)
-    seen: list[tuple[int, ...]] = []
-    ask = model.predict_on_batch
+    sizes: list[tuple[int, ...]] = []
+    predict = model.predict_on_batch
 
-    def listen(x: np.ndarray) -> np.ndarray:
-        seen.append(x.shape[1:3])
-        return ask(x)
+    def record_size(x: np.ndarray) -> np.ndarray:
+        sizes.append(x.shape[1:3])
+        return predict(x)
 
-    model.predict_on_batch = listen
+    model.predict_on_batch = record_size
     heatmap(model, images(300, 200), 42, tile=90)
-    assert len(seen) > 10
-    assert max(map(max, seen)) <= 90
+    assert len(sizes) > 10
+    assert max(map(max, sizes)) <= 90
     with pytest.raises(ModelError, match="tile of 40 pixels is too small"):
         heatmap(model, images(300, 200), 42, tile=40)
 
 
-def test_a_pool_before_the_global_one_leaves_cells_out() -> None:
-    """ResNet50 of 2017 pools 7x7 cells first: of the 8 of a 256 patch it sees 7."""
+def test_a_pool_before_the_global_one_drops_cells() -> None:
+    """ResNet50 of Keras 2.0.8 pools 7x7 cells first: it uses 7 of the 8 cells of a 256 patch."""
     model = keras2_files.randomize(keras2_networks.resnet50())
     x = np.random.default_rng(0).normal(0, 1, (1, 256, 256, 3)).astype(np.float32)
     maps = heatmap(model, x, 256)
@@ -197,7 +197,7 @@ def test_a_pool_before_the_global_one_leaves_cells_out() -> None:
         fully_convolutional(model, 190)
 
 
-def test_what_cannot_be_a_heatmap_is_refused(patch_model: keras.Model) -> None:
+def test_unsupported_strides_and_models_are_rejected(patch_model: keras.Model) -> None:
     with pytest.raises(ModelError, match="divisor or a multiple"):
         heatmap(patch_model, images(96, 80), 56, stride=5)
     inputs = keras.Input((56, 56, 1))

@@ -1,4 +1,4 @@
-"""Networks that Keras 2.0.8 saved give here what they gave there."""
+"""Networks that Keras 2.0.8 saved give the same outputs after the import."""
 
 import json
 import os
@@ -15,6 +15,7 @@ import pytest
 
 from mammo_core.errors import ModelError
 from mammo_core.models import heatmap, import_keras2, load_model, save_model
+from mammo_core.models.graph import last_outputs
 
 GOLDEN = (
     "tiny_gray_patch",
@@ -37,10 +38,11 @@ def flips(x: np.ndarray) -> list[np.ndarray]:
 
 
 def outputs(model: keras.Model, names: list[str], x: np.ndarray) -> list[np.ndarray]:
-    """What layers give: of a nested model, the call in this model."""
-    tensors = [model.get_layer(name)._inbound_nodes[-1].output_tensors[0] for name in names]
-    given = keras.Model(model.input, tensors)(x, training=False)
-    return [np.asarray(each) for each in (given if isinstance(given, list | tuple) else [given])]
+    """Return the outputs of layers; of a nested model, those of its call in this model."""
+    tensors = [last_outputs(model.get_layer(name))[0] for name in names]
+    values = keras.Model(model.input, tensors)(x, training=False)
+    values = values if isinstance(values, list | tuple) else [values]
+    return [np.asarray(value) for value in values]
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -49,8 +51,8 @@ def test_a_model_of_the_original_predicts_as_it_did(golden: Path, name: str, tmp
     model, report = import_keras2(golden / f"{name}.h5")
     recorded = dict(np.load(golden / f"{name}.npz"))
     x = recorded["x"]
-    given = np.asarray(model(x, training=False))
-    np.testing.assert_allclose(given, recorded["y"], rtol=0, atol=TOLERANCE)
+    outputs_now = np.asarray(model(x, training=False))
+    np.testing.assert_allclose(outputs_now, recorded["y"], rtol=0, atol=TOLERANCE)
     flipped = np.stack([np.asarray(model(each, training=False)) for each in flips(x)])
     np.testing.assert_allclose(flipped, recorded["tta"], rtol=0, atol=TOLERANCE)
     np.testing.assert_allclose(flipped.mean(0), recorded["tta_mean"], rtol=0, atol=TOLERANCE)
@@ -70,7 +72,7 @@ def test_a_model_of_the_original_predicts_as_it_did(golden: Path, name: str, tmp
     path = tmp_path / "model.keras"
     save_model(model, path)
     again = keras.saving.load_model(path, safe_mode=True)
-    assert np.array_equal(np.asarray(again(x, training=False)), given)
+    assert np.array_equal(np.asarray(again(x, training=False)), outputs_now)
     for mine, theirs in zip(model.get_weights(), again.get_weights(), strict=True):
         assert np.array_equal(mine, theirs)
     assert report.keras_version == "2.0.8"
@@ -91,7 +93,7 @@ def test_the_nested_network_is_the_patch_classifiers(golden: Path, name: str):
     assert compared == 54
 
 
-def check(model: keras.Model, path: Path, shape: tuple[int, ...]) -> keras.Model:
+def import_and_compare(model: keras.Model, path: Path, shape: tuple[int, ...]) -> keras.Model:
     keras2_files.randomize(model)
     keras2_files.write(model, path)
     imported, _ = import_keras2(path)
@@ -105,8 +107,8 @@ def check(model: keras.Model, path: Path, shape: tuple[int, ...]) -> keras.Model
     return imported
 
 
-def test_resnet50_of_2017(tmp_path: Path):
-    imported = check(keras2_networks.resnet50(), tmp_path / "m.h5", (230, 224, 3))
+def test_resnet50_of_keras2(tmp_path: Path):
+    imported = import_and_compare(keras2_networks.resnet50(), tmp_path / "m.h5", (230, 224, 3))
     assert imported.get_layer("bn2a_branch2a").epsilon == 1e-3
     assert imported.get_layer("activation_49").output.shape[-1] == 128
 
@@ -114,26 +116,26 @@ def test_resnet50_of_2017(tmp_path: Path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["vgg19", "xception", "inception_v3"])
 def test_networks_of_keras_applications(name: str, tmp_path: Path):
-    check(keras2_networks.application(name), tmp_path / "m.h5", (96, 90, 3))
+    import_and_compare(keras2_networks.application(name), tmp_path / "m.h5", (96, 90, 3))
 
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_two_views(shared: bool, tmp_path: Path):
-    imported = check(keras2_networks.two_views(shared), tmp_path / "m.h5", (32, 24, 1))
+    imported = import_and_compare(keras2_networks.two_views(shared), tmp_path / "m.h5", (32, 24, 1))
     assert len(imported.inputs) == 2
 
 
 def test_models_in_models(tmp_path: Path):
-    check(keras2_networks.deep(), tmp_path / "m.h5", (32, 24, 1))
+    import_and_compare(keras2_networks.deep(), tmp_path / "m.h5", (32, 24, 1))
 
 
-def test_frozen_layers_are_told_and_opened(tmp_path: Path):
-    """Keras 2.0.8 lists what is frozen last, statistics between: order alone would mislead."""
+def test_frozen_layers_are_reported_and_made_trainable(tmp_path: Path):
+    """Keras 2.0.8 lists frozen weights last, so the order of layers alone would be wrong."""
     model = keras2_networks.deep()
     inner = model.get_layer("model_2").get_layer("model_1")
     inner.get_layer("conv2d_1").trainable = False
     inner.get_layer("batch_normalization_2").trainable = False
-    imported = check(model, tmp_path / "m.h5", (32, 24, 1))
+    imported = import_and_compare(model, tmp_path / "m.h5", (32, 24, 1))
     _, report = import_keras2(tmp_path / "m.h5")
     assert report.frozen == (
         "model_2/model_1/conv2d_1",
@@ -143,15 +145,15 @@ def test_frozen_layers_are_told_and_opened(tmp_path: Path):
 
 
 def test_a_nested_model_frozen_as_a_whole(tmp_path: Path):
-    """Its own flag is not in the file; its group keeps the order it had."""
+    """The flag of the model is not in the file; its group keeps the order it had."""
     model = keras2_files.randomize(keras2_networks.deep())
     path = tmp_path / "m.h5"
     keras2_files.write(model, path)
     with h5py.File(path, "a") as file:
         group = file["model_weights/model_2"]
         names = list(group.attrs["weight_names"])
-        own = [name for name in names if name.startswith("dense_1/")]
-        group.attrs["weight_names"] = own + [name for name in names if name not in own]
+        dense = [name for name in names if name.startswith("dense_1/")]
+        group.attrs["weight_names"] = dense + [name for name in names if name not in dense]
     x = np.random.default_rng(0).normal(0, 1, (2, 32, 24, 1)).astype(np.float32)
     imported, _ = import_keras2(path)
     np.testing.assert_allclose(
@@ -161,27 +163,27 @@ def test_a_nested_model_frozen_as_a_whole(tmp_path: Path):
 
 @pytest.mark.parametrize("nested", [False, True])
 def test_a_sequential(nested: bool, tmp_path: Path):
-    """Its config is a list, without a name of its own and without its input."""
+    """The config of a Sequential is a list without a name and without its input."""
     model = keras2_files.randomize(keras2_networks.tower(classes=3))
     path = tmp_path / "m.h5"
     config = keras2_files.write(model, path)
-    given = [
+    layers = [
         {"class_name": each["class_name"], "config": each["config"]}
         for each in config["config"]["layers"][1:]
     ]
-    given[0]["config"]["batch_input_shape"] = [None, None, None, 1]
+    layers[0]["config"]["batch_input_shape"] = [None, None, None, 1]
     with h5py.File(path, "a") as file:
         weights = file["model_weights"]
         names = list(weights.attrs["layer_names"])[1:]
         del weights["input_1"]
         weights.attrs["layer_names"] = names
         if nested:
-            inner = {"class_name": "Sequential", "config": given[:-1]}
+            inner = {"class_name": "Sequential", "config": layers[:-1]}
             group = weights.create_group("sequential_1")
             _gather(weights, group, names[:-1])
             weights.attrs["layer_names"] = ["sequential_1", names[-1]]
-            given = [inner, given[-1]]
-        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": given})
+            layers = [inner, layers[-1]]
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": layers})
     imported, _ = import_keras2(path)
     x = np.random.default_rng(0).normal(0, 1, (2, 32, 24, 1)).astype(np.float32)
     np.testing.assert_allclose(
@@ -190,7 +192,7 @@ def test_a_sequential(nested: bool, tmp_path: Path):
 
 
 def _gather(weights: h5py.Group, group: h5py.Group, layers: list[str]) -> None:
-    """Put the groups of layers into the one of a nested model, what is trainable first."""
+    """Move the weights of layers into the group of a nested model, trainable ones first."""
     order = []
     for layer in layers:
         for name in weights[layer].attrs["weight_names"]:
@@ -213,7 +215,7 @@ def test_long_lists_of_names_are_split(tmp_path: Path):
     assert imported.count_params() == model.count_params()
 
 
-def test_an_imported_file_is_loaded_by_the_library(tmp_path: Path, golden: Path):
+def test_an_imported_model_can_be_saved_and_loaded(tmp_path: Path, golden: Path):
     model, _ = import_keras2(golden / "tiny_gray_patch.h5")
     save_model(model, tmp_path / "m.keras")
     assert load_model(tmp_path / "m.keras").count_params() == 2741
@@ -243,9 +245,9 @@ def test_on_jax(golden: Path, name: str, tmp_path: Path):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    given, expected = np.load(out), np.load(recorded)
-    np.testing.assert_allclose(given["y"], expected["y"], rtol=0, atol=1e-4)
+    outputs_on_jax, expected = np.load(out), np.load(recorded)
+    np.testing.assert_allclose(outputs_on_jax["y"], expected["y"], rtol=0, atol=1e-4)
     if name == "tiny_gray_patch":
         model, _ = import_keras2(file)
         maps = heatmap(model, expected["x"], (24, 24))
-        np.testing.assert_allclose(given["maps"], maps, rtol=0, atol=1e-4)
+        np.testing.assert_allclose(outputs_on_jax["maps"], maps, rtol=0, atol=1e-4)

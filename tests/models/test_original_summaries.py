@@ -1,7 +1,7 @@
 """The original's networks, layer by layer: original_golden/summaries, at 1152x896.
 
-The original nested the patch network; its layers are compared by name where the original
-named them, the head's (named by the moment it was built) by order, class, shape and count.
+The original nested the patch network. Its layers are compared by name where the original named
+them, and those of the head (numbered by Keras) by order, class, shape and count.
 """
 
 import json
@@ -20,6 +20,7 @@ from mammo_core.models import (
     to_whole_image,
 )
 from mammo_core.models.description import LayerRow, layer_rows, outer_rows
+from mammo_core.models.graph import parents
 
 pytestmark = pytest.mark.real
 
@@ -45,7 +46,7 @@ def whole(network: str, head: HeadConfig) -> keras.Model:
     return to_whole_image(patch, head, (1152, 896), seed=1)
 
 
-def told(rows: list[LayerRow]) -> list[tuple[str, list[int | None], int]]:
+def table(rows: list[LayerRow]) -> list[tuple[str, list[int | None], int]]:
     return [(row.kind, list(row.output_shape), row.parameters) for row in rows]
 
 
@@ -76,23 +77,23 @@ def test_whole_image_networks(real_data: Path, name: str, network: str, head: He
     model = whole(network, head)
     assert model.count_params() == original["total_params"]
     assert describe(model)["trainable_parameters"] == original["trainable_params"]
-    assert told(outer_rows(model)) == expected(original["layers"])
+    assert table(outer_rows(model)) == expected(original["layers"])
 
     nested = original["layers"][1]["layers"]
     body = [row for row in layer_rows(model) if not row.name.startswith(("head", "heatmap"))]
     body = body[1 : len(nested)]
     assert [row.name for row in body] == [layer["name"] for layer in nested[1:]]
-    assert told(body) == expected(nested[1:])
+    assert table(body) == expected(nested[1:])
     for layer in nested[1:]:
         ours = model.get_layer(layer["name"]).get_config()
         for key in ("strides", "padding", "pool_size", "kernel_size", "epsilon", "momentum"):
             if key in layer["config"]:
-                given = layer["config"][key]
-                assert ours[key] == (tuple(given) if isinstance(given, list) else given), layer
+                value = layer["config"][key]
+                assert ours[key] == (tuple(value) if isinstance(value, list) else value), layer
 
 
 def test_the_heads_wiring(real_data: Path) -> None:
-    """What leads where: shapes alone do not tell a shortcut from a chain."""
+    """Compare connections: shapes alone do not distinguish a shortcut from a chain."""
     original = summary(real_data, "whole_yaroslav_hm_max_fc16-8_shortcut_avg3")["layers"]
     model = whole("yaroslav", SHORTCUT)
     names = dict(
@@ -104,8 +105,8 @@ def test_the_heads_wiring(real_data: Path) -> None:
     )
     for layer in original[3:]:
         theirs = [names[name] for name in layer["inbound"][0]]
-        node = model.get_layer(names[layer["name"]])._inbound_nodes[0]
-        assert [parent.operation.name for parent in node.parent_nodes] == theirs
+        ours = model.get_layer(names[layer["name"]])
+        assert [parent.name for parent in parents(ours)] == theirs
     assert model.get_layer("heatmap").activation is keras.activations.relu
 
 
@@ -114,5 +115,5 @@ def test_yaroslav_patch_network(real_data: Path) -> None:
     model = build_patch_network(NetworkConfig(name="yaroslav"), (256, 256), 5, 0)
     rows = layer_rows(model)
     assert [row.name for row in rows] == [layer["name"] for layer in original["layers"]]
-    assert told(rows) == expected(original["layers"])
+    assert table(rows) == expected(original["layers"])
     assert describe(model)["trainable_parameters"] == original["trainable_params"]

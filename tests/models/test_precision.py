@@ -1,4 +1,4 @@
-"""16-bit computation: float32 weights, inputs and probabilities; files keep it."""
+"""16-bit computation with float32 weights, inputs and probabilities, also after saving."""
 
 from pathlib import Path
 
@@ -44,17 +44,17 @@ def test_a_float32_head_on_16_bit_layers(
     short = precision.removeprefix("mixed_")
     kinds = {layer.name: layer.compute_dtype for layer in leaf_layers(mixed)}
     assert kinds["block1_conv1"] == kinds["head_fc1_dense"] == short
-    # The heatmap's softmax is a probability too.
+    # The softmax of the heatmap is a probability too.
     for name in ("predictions", "head_logits", "head_shortcut", "head_add", "heatmap"):
         assert kinds[name] == "float32", name
     assert {str(weight.dtype) for weight in mixed.weights} == {"float32"}
-    found, expected = mixed.predict_on_batch(images()), whole.predict_on_batch(images())
-    assert found.dtype == np.float32
-    assert 0 < np.abs(found - expected).max() < 0.02
+    outputs, expected = mixed.predict_on_batch(images()), whole.predict_on_batch(images())
+    assert outputs.dtype == np.float32
+    assert 0 < np.abs(outputs - expected).max() < 0.02
     save_model(mixed, tmp_path / "mixed.keras")
     loaded = load_model(tmp_path / "mixed.keras")
     assert loaded.get_layer("block1_conv1").compute_dtype == short
-    assert np.array_equal(loaded.predict_on_batch(images()), found)
+    assert np.array_equal(loaded.predict_on_batch(images()), outputs)
     back = with_precision(loaded, "float32")
     assert np.array_equal(back.predict_on_batch(images()), expected)
 
@@ -81,11 +81,11 @@ def test_the_global_policy_leaves_the_head_in_float32() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["convnext_tiny", "efficientnetv2_s", "efficientnet_b0"])
-def test_todays_networks_in_bfloat16(name: str) -> None:
+def test_modern_networks_in_bfloat16(name: str) -> None:
     model = build_patch_network(NetworkConfig(name=name), (64, 64), 2, seed=1)  # type: ignore[arg-type]
     mixed = with_precision(model, "mixed_bfloat16")
     x = np.random.default_rng(1).normal(0, 40, (1, 64, 64, 3)).astype(np.float32)
     # One call each: a graph would take longer to trace than it saves.
-    found, expected = (np.asarray(one(x, training=False)) for one in (mixed, model))
-    assert found.dtype == np.float32
-    assert np.abs(found - expected).max() < 0.05
+    outputs, expected = (np.asarray(each(x, training=False)) for each in (mixed, model))
+    assert outputs.dtype == np.float32
+    assert np.abs(outputs - expected).max() < 0.05

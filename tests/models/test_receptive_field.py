@@ -1,4 +1,4 @@
-"""What a cell sees, followed through the layers."""
+"""The receptive field of a cell, computed through the layers."""
 
 import keras
 import numpy as np
@@ -17,20 +17,20 @@ KERAS2 = {"name": "resnet50", "topology": "keras2"}
     "name",
     [name if name in SMALL else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS],
 )
-def test_every_network_is_where_the_registry_says(name: str):
+def test_every_network_has_the_geometry_of_the_registry(name: str):
     network = NETWORKS[name]
-    told = KERAS2 if name == "resnet50_keras2" else {"name": name}
-    model = build_patch_network(NetworkConfig(**told), (256, 256), 2, seed=0)
+    config = KERAS2 if name == "resnet50_keras2" else {"name": name}
+    model = build_patch_network(NetworkConfig(**config), (256, 256), 2, seed=0)
     features = keras.Model(model.inputs[0], model.get_layer(network.feature).output)
     for side in (224, 288, 901):
         field = receptive_field(features, side, axis=0)
-        found = (field.cells, field.stride, field.center)
-        assert found == (network.cells(side), network.stride, network.center(side))
+        geometry = (field.cells, field.stride, field.center)
+        assert geometry == (network.cells(side), network.stride, network.center(side))
         assert field.everywhere == name.startswith("efficientnet")
 
 
-def test_a_cell_sees_the_pixels_it_says_and_no_others():
-    """Change one pixel after the other: the cell's value moves where the field lies."""
+def test_a_cell_depends_on_the_pixels_of_its_field_only():
+    """Change one pixel after another: the cell changes exactly within its field."""
     inputs = keras.Input((40, 40, 1))
     x = layers.ZeroPadding2D(((2, 1), (0, 3)))(inputs)
     x = layers.Conv2D(1, 3, strides=2, padding="same", kernel_initializer="ones")(x)
@@ -50,15 +50,15 @@ def test_a_cell_sees_the_pixels_it_says_and_no_others():
         maps = np.moveaxis(np.asarray(model(images)), axis + 1, 1)
         assert maps.shape[1] == field.cells
         for cell in (0, 2, field.cells - 1):
-            seen = np.flatnonzero(np.abs(maps[:, cell]).max((1, 2)) > 0)
+            changed = np.flatnonzero(np.abs(maps[:, cell]).max((1, 2)) > 0)
             low, high = (end + cell * field.stride for end in (field.low, field.high))
-            assert (seen.min(), seen.max()) == (max(low, 0), min(high, 39))
+            assert (changed.min(), changed.max()) == (max(low, 0), min(high, 39))
 
 
-def test_what_cannot_be_followed_is_refused():
+def test_unsupported_layers_are_rejected():
     inputs = keras.Input((40, 40, 1))
     moved = keras.Model(inputs, layers.Permute((2, 1, 3))(inputs))
     with pytest.raises(ModelError, match="a Permute"):
         receptive_field(moved, 40, 0)
-    with pytest.raises(ModelError, match="without a place"):
+    with pytest.raises(ModelError, match="without a position"):
         receptive_field(keras.Model(inputs, layers.Flatten()(inputs)), 40, 0)

@@ -8,12 +8,20 @@ import pytest
 from pydantic import ValidationError
 
 from mammo_core.errors import ModelError
-from mammo_core.models import NETWORKS, NetworkConfig, blocks, build_patch_network, network_of
+from mammo_core.models import (
+    NETWORKS,
+    NetworkConfig,
+    blocks,
+    build_patch_network,
+    network_names,
+    network_of,
+)
 from mammo_core.models.build import build_body
+from mammo_core.models.graph import parents
 
-# Bodies without a classifier. Keras's own counts (keras.io/api/applications, the difference
-# of the two EfficientNets' preprocessing weights taken off), the ResNet50 and VGG16 ones also
-# anchors.md D3, YaroslavNet original_golden/summaries, compact by hand.
+# Networks without a classifier. The counts of keras.io/api/applications (minus the preprocessing
+# weights of EfficientNetB0); ResNet50 and VGG16 also in docs/original-system.md, "Counts of
+# operations"; YaroslavNet: original_golden/summaries; compact: by hand.
 PARAMETERS = {
     "compact": 165_712,
     "yaroslav": 5_901_792,
@@ -41,8 +49,9 @@ def config(name: str, **options: Any) -> NetworkConfig:
     return NetworkConfig(name=name.removesuffix("_keras2"), topology=topology, **options)
 
 
-def test_the_registry_holds_what_recipes_may_name() -> None:
+def test_recipes_can_name_every_network() -> None:
     assert set(PARAMETERS) == set(NETWORKS)
+    assert network_names() == sorted(set(NETWORKS) - {"resnet50_keras2"})
     for name in NETWORKS:
         assert config(name).network == name
 
@@ -74,8 +83,8 @@ def test_blocks_follow_each_other(name: str) -> None:
     assert not [layer.name for layer in model.layers if layer.name.startswith("keras_tensor")]
 
 
-# What the original's stage 2 trained (original-system.md §5): its layer indices 162, 15, 17,
-# 126 and 194 of Keras 2.0.8, and the counts of convolutions that it gives for three of them.
+# What stage 2 of the original trained (docs/original-system.md, "Patch training"): its layer
+# indices 162, 15, 17, 126 and 194 of Keras 2.0.8, and its counts of convolutions for three of them.
 @pytest.mark.parametrize(
     ("name", "first", "convolutions"),
     [
@@ -89,59 +98,59 @@ def test_blocks_follow_each_other(name: str) -> None:
 )
 def test_the_second_stage_of_the_original(name: str, first: str, convolutions: int) -> None:
     model, network = body(name), NETWORKS[name]
-    opened = [layer for layer in model.layers if network.block_of(layer.name) in network.top]
+    trained = [layer for layer in model.layers if network.block_of(layer.name) in network.top]
     kinds = (keras.layers.Conv2D, keras.layers.SeparableConv2D)
-    found = [layer.name for layer in opened if isinstance(layer, kinds)]
-    assert (found[0], len(found)) == (first, convolutions)
+    names = [layer.name for layer in trained if isinstance(layer, kinds)]
+    assert (names[0], len(names)) == (first, convolutions)
     index = {"xception": 126, "resnet50_keras2": 162, "vgg16": 15, "vgg19": 17}.get(name)
     if index:
         # `rescale` is ours; index 162 is the ReLU that closes block 5b.
         index += model.layers[1].name == "rescale"
         later = {layer.name for layer in model.layers[index:] if layer.weights}
-        assert later == {layer.name for layer in opened if layer.weights}
+        assert later == {layer.name for layer in trained if layer.weights}
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_the_registry_knows_each_networks_geometry(name: str) -> None:
-    """Cells of many sides, and the pixel at the centre of a cell by following the layers."""
+def test_the_registry_has_the_geometry_of_each_network(name: str) -> None:
+    """Cells for many sides, and the center of a cell computed layer by layer."""
     model, network = body(name), NETWORKS[name]
     for side in (network.smallest(1), network.stride * 3, 225, 230, 331, 1152):
         shape = model.compute_output_shape((1, side, side, network.channels))
         assert shape[1] == network.cells(side), side
     left = side = 64 * network.stride
-    stride, centre = 1, 0.0
+    stride, center = 1, 0.0
     for layer in _main_path(model):
         size = getattr(layer, "kernel_size", getattr(layer, "pool_size", None))
         if isinstance(layer, keras.layers.ZeroPadding2D):
-            centre -= stride * layer.padding[0][0]
+            center -= stride * layer.padding[0][0]
         elif size is None:
             continue
-        given, left = left, layer.compute_output_shape((1, left, left, layer.input.shape[-1]))[1]
+        before, left = left, layer.compute_output_shape((1, left, left, layer.input.shape[-1]))[1]
         if size is None:
             continue
         padding = 0
         if layer.padding == "same":
-            # TensorFlow's rule: what is left over goes behind.
-            padding = max((left - 1) * layer.strides[0] + size[0] - given, 0) // 2
-        centre += stride * ((size[0] - 1) / 2 - padding)
+            # TensorFlow's rule: the larger half goes after.
+            padding = max((left - 1) * layer.strides[0] + size[0] - before, 0) // 2
+        center += stride * ((size[0] - 1) / 2 - padding)
         stride *= layer.strides[0]
-    assert (stride, centre) == (network.stride, network.first_center)
+    assert (stride, center) == (network.stride, network.first_center)
     assert network.center(side) == network.first_center
 
 
 def _main_path(model: keras.Model) -> list[Any]:
-    """The longest way to the features: shortcuts run beside it."""
-    ways: dict[str, list[Any]] = {}
+    """The longest path to the features; shortcuts are shorter."""
+    paths: dict[str, list[Any]] = {}
     for layer in model.layers:
-        before = [node.operation.name for node in layer._inbound_nodes[0].parent_nodes]
+        before = [operation.name for operation in parents(layer)]
         inner = layer.layers if isinstance(layer, keras.Sequential) else [layer]
-        ways[layer.name] = max((ways[name] for name in before), key=len, default=[]) + inner
-    return ways[model.layers[-1].name]
+        paths[layer.name] = max((paths[name] for name in before), key=len, default=[]) + inner
+    return paths[model.layers[-1].name]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_too_small_a_patch_is_refused(name: str) -> None:
-    """Below the minimum the original's average was one over no cells: NaN."""
+def test_a_patch_that_is_too_small_is_rejected(name: str) -> None:
+    """Below the minimum there is no cell to average; the original returned NaN."""
     network = NETWORKS[name]
     side = network.minimum - 1
     with pytest.raises(ModelError, match=f"at least {side + 1} pixels") as caught:
@@ -157,11 +166,11 @@ def test_too_small_a_patch_is_refused(name: str) -> None:
     ("name", "minimum"),
     [("inception_v3", 75), ("resnet50_keras2", 197), ("vgg19", 32), ("yaroslav", 64)],
 )
-def test_minimum(name: str, minimum: int) -> None:
+def test_smallest_patch(name: str, minimum: int) -> None:
     assert NETWORKS[name].minimum == minimum
 
 
-def test_names_of_models() -> None:
+def test_a_models_name_identifies_its_network() -> None:
     for name in NETWORKS:
         for suffix in ("", "_whole", "_heatmap", "_two_view"):
             inputs = keras.Input((1,))
@@ -173,8 +182,8 @@ def test_topology() -> None:
     assert NetworkConfig(name="vgg19", topology="keras2").network == "vgg19"
     with pytest.raises(ValidationError, match="The original had no network compact"):
         NetworkConfig(name="compact", topology="keras2")
-    with pytest.raises(ValidationError):
-        NetworkConfig(name="resnet50_keras2")  # type: ignore[arg-type]
+    with pytest.raises(ValidationError, match="There is no network resnet50_keras2"):
+        NetworkConfig(name="resnet50_keras2")
 
 
 def test_blocks_of_a_patch_classifier() -> None:

@@ -1,4 +1,4 @@
-"""The sliding window gives what the original's gave."""
+"""The sliding window reproduces the original's heatmaps."""
 
 import json
 from pathlib import Path
@@ -13,19 +13,19 @@ from mammo_core.preprocessing import Geometry, Preprocessing
 
 
 def stub(x: np.ndarray) -> np.ndarray:
-    """The closed form that stood for the network (prob_heatmap.json, stub_model)."""
+    """The formula used instead of a network (stub_model in prob_heatmap.json)."""
     logits = np.stack([x.mean((1, 2, 3)), x.std((1, 2, 3)), x[:, 0, 0, 0]], 1) / 60
     powers = np.exp(logits - logits.max(1, keepdims=True))
     return powers / powers.sum(1, keepdims=True)
 
 
-def way(told: dict) -> Preprocessing:
-    scaled = told.get("target_scale") is not None
+def preprocessing_of(settings: dict) -> Preprocessing:
+    scaled = settings.get("target_scale") is not None
     return Preprocessing(
         geometry=Geometry(height=1, width=1),
-        mean=told["featurewise_mean"] if told.get("featurewise_center") else 0,
+        mean=settings["featurewise_mean"] if settings.get("featurewise_center") else 0,
         channels=3,
-        equalize=told.get("equalize_hist", False),
+        equalize=settings.get("equalize_hist", False),
         **({"intensity": "image_max"} if scaled else {"rescale_factor": 1.0}),
     )
 
@@ -49,21 +49,21 @@ def test_the_original_heatmaps(real_data: Path):
     ]  # fmt: skip
     assert {case["out"] for case in cases} == set(recorded)
     for case in cases:
-        told = case["kw"]
+        settings = case["kw"]
         pixels = cv2.imread(str(folder / "img" / case["file"]), cv2.IMREAD_UNCHANGED)
-        found = original_heatmap(
+        window = original_heatmap(
             stub,
             pixels,
-            told["target_height"],
-            told["patch_size"],
-            told["stride"],
-            way(told).to_network,
-            told["batch_size"],
+            settings["target_height"],
+            settings["patch_size"],
+            settings["stride"],
+            preprocessing_of(settings).to_network,
+            settings["batch_size"],
         )
         expected = recorded[case["out"]]
-        assert found.values.dtype == expected.dtype == np.float32
-        np.testing.assert_allclose(found.values, expected, rtol=0, atol=1e-6)
-        assert found.values.shape[:2] == (len(found.rows), len(found.columns))
+        assert window.values.dtype == expected.dtype == np.float32
+        np.testing.assert_allclose(window.values, expected, rtol=0, atol=1e-6)
+        assert window.values.shape[:2] == (len(window.rows), len(window.columns))
 
 
 @pytest.mark.parametrize(
@@ -79,34 +79,35 @@ def test_the_original_heatmaps(real_data: Path):
     ],
 )
 def test_the_grid_of_the_original(side: int, patch: int, stride: int, starts: list[int]):
-    """n = int(round((L - patch) / stride + .49)), centred (original-system.md §8.1)."""
+    """n = int(round((L - patch) / stride + .49)), centered (docs/original-system.md,
+    "Sliding window")."""
     rows, columns = window_grid((side, side + 7), patch, stride)
     assert rows.tolist() == starts
     assert len(columns) >= len(rows)
 
 
-def test_every_window_is_the_crop_it_says():
+def test_every_window_is_the_crop_at_its_coordinates():
     image = np.arange(20 * 30, dtype=np.float32).reshape(20, 30, 1)
-    seen: list[np.ndarray] = []
+    batches: list[np.ndarray] = []
 
     def corner(x: np.ndarray) -> np.ndarray:
-        seen.append(x)
+        batches.append(x)
         return x[:, 0, 0]
 
-    found = sliding_window(corner, image, (8, 6), (4, 5), batch_size=5)
+    window = sliding_window(corner, image, (8, 6), (4, 5), batch_size=5)
     rows, columns = window_grid((20, 30), (8, 6), (4, 5))
-    np.testing.assert_array_equal(found.values[..., 0], image[rows][:, columns, 0])
-    assert {x.shape[1:] for x in seen} == {(8, 6, 1)}
-    assert max(map(len, seen)) == 5
-    np.testing.assert_array_equal(found.rows, rows + 3.5)
-    np.testing.assert_array_equal(found.columns, columns + 2.5)
+    np.testing.assert_array_equal(window.values[..., 0], image[rows][:, columns, 0])
+    assert {x.shape[1:] for x in batches} == {(8, 6, 1)}
+    assert max(map(len, batches)) == 5
+    np.testing.assert_array_equal(window.rows, rows + 3.5)
+    np.testing.assert_array_equal(window.columns, columns + 2.5)
 
 
-def test_what_has_no_room_is_refused():
+def test_windows_outside_the_image_are_rejected():
     image = np.zeros((20, 30), np.uint16)
     with pytest.raises(ModelError, match="no room for a window"):
         sliding_window(stub, image, 21, 4)
     with pytest.raises(ModelError, match="no room for a window"):
         window_grid((20, 30), 8, 0)
-    with pytest.raises(ModelError, match="outside of the image"):
+    with pytest.raises(ModelError, match="outside the image"):
         sliding_window(stub, image, 8, 4, starts=(np.array([13]), np.array([0])))

@@ -1,4 +1,4 @@
-"""Two-view networks: a pair's answer from one view's classifier, and a view that is missing."""
+"""Two-view networks: initial weights from a single-view classifier, and missing views."""
 
 from pathlib import Path
 
@@ -14,9 +14,9 @@ from mammo_core.models import (
     NetworkConfig,
     TwoViewConfig,
     blocks,
+    breast_batch,
     build_patch_network,
     describe,
-    breast_batch,
     leaf_layers,
     load_model,
     network_of,
@@ -70,16 +70,16 @@ def test_it_starts_from_the_single_view_classifier(
     if config.join != "max":
         mean = softmax((logits(whole, cc) + logits(whole, mlo)) / 2, axis=1)
         np.testing.assert_allclose(both, mean, rtol=0, atol=1e-5)
-    # The same view twice is that view.
+    # The same view twice gives the output for that view.
     np.testing.assert_allclose(
         model.predict_on_batch([cc, cc]), whole.predict_on_batch(cc), rtol=0, atol=1e-5
     )
-    # A batch in which the second exam has no MLO view and the third no CC view.
+    # A batch in which the second breast has no MLO view and the third no CC view.
     cc[2], mlo[1] = 0, 0
-    found = model.predict_on_batch([cc, mlo])
-    np.testing.assert_allclose(found[0], both[0], rtol=0, atol=1e-6)
-    np.testing.assert_allclose(found[1], whole.predict_on_batch(cc)[1], rtol=0, atol=1e-5)
-    np.testing.assert_allclose(found[2], whole.predict_on_batch(mlo)[2], rtol=0, atol=1e-5)
+    outputs = model.predict_on_batch([cc, mlo])
+    np.testing.assert_allclose(outputs[0], both[0], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(outputs[1], whole.predict_on_batch(cc)[1], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(outputs[2], whole.predict_on_batch(mlo)[2], rtol=0, atol=1e-5)
 
 
 def test_a_head_with_a_shortcut(patch_model: keras.Model) -> None:
@@ -98,9 +98,9 @@ def test_towers(whole: keras.Model, towers: str) -> None:
     tower = whole.count_params() - last
     times = 1 if towers == "shared" else 2
     assert model.count_params() == times * tower + 2 * 16 * 3 + 3
-    # Both views are seen, whoever sees them.
-    one, two = (describe(m)["multiply_adds"] for m in (whole, model))
-    assert two == 2 * (one - 16 * 3) + 2 * 16 * 3
+    # Both views are processed, by one tower or two.
+    single, double = (describe(m)["multiply_adds"] for m in (whole, model))
+    assert double == 2 * (single - 16 * 3) + 2 * 16 * 3
     members = blocks(model)
     assert list(members) == list(blocks(whole))
     assert {layer.name for layer in leaf_layers(model) if layer.weights} <= {
@@ -136,23 +136,23 @@ def test_files_load_in_safe_mode(whole: keras.Model, tmp_path: Path) -> None:
         loaded = load_model(path)
         assert np.array_equal(loaded.predict_on_batch([cc, mlo]), model.predict_on_batch([cc, mlo]))
         configs.append([operation.name for operation in loaded.operations])
-    # Names do not depend on what was built before.
+    # Names do not depend on models built before.
     assert configs[1] == configs[2]
     assert not {"any", "where", "not_equal"} & {name.split("_")[0] for name in configs[2]}
 
 
-def test_exam_batch() -> None:
+def test_breast_batch() -> None:
     cc, mlo = views(1)
     batch = breast_batch([(cc[0], mlo[0]), (None, mlo[0]), (cc[0], None)])
     assert batch["cc"].shape == batch["mlo"].shape == (3, 96, 96, 1)
     assert not batch["cc"][1].any()
     assert np.array_equal(batch["mlo"][1], mlo[0])
-    with pytest.raises(ModelError, match=r"Exam 1 cannot be scored.*no view"):
+    with pytest.raises(ModelError, match=r"Breast 1 cannot be scored.*no view"):
         breast_batch([(cc[0], mlo[0]), (None, None)])
     with pytest.raises(ModelError, match="a view of zeros"):
         breast_batch([(cc[0], np.zeros_like(mlo[0]))])
 
 
-def test_only_whole_image_classifiers(patch_model: keras.Model) -> None:
-    with pytest.raises(ModelError, match="cannot be made one of two views"):
+def test_only_whole_image_classifiers_are_accepted(patch_model: keras.Model) -> None:
+    with pytest.raises(ModelError, match="cannot become a two-view network"):
         to_two_views(patch_model, TwoViewConfig())

@@ -1,4 +1,4 @@
-"""Weights of patch networks: from ImageNet, files and stores; never silently random."""
+"""Weights of patch networks from ImageNet, files and stores; never silently random."""
 
 import urllib.request
 from pathlib import Path
@@ -12,8 +12,15 @@ from keras.src.legacy.saving import legacy_h5_format
 from keras.src.utils import file_utils
 
 from mammo_core.errors import ModelError
-from mammo_core.models import NETWORKS, NetworkConfig, blocks, build_patch_network, save_model
-from mammo_core.models.applications import application, body, copy_weights
+from mammo_core.models import (
+    NETWORKS,
+    Application,
+    NetworkConfig,
+    blocks,
+    build_patch_network,
+    save_model,
+)
+from mammo_core.models.applications import copy_application, copy_weights, load_application
 
 
 def images(network: str, side: int, count: int = 2) -> np.ndarray:
@@ -26,8 +33,14 @@ def build(name: str, weights: Any, classes: int = 5, **options: Any) -> keras.Mo
     return build_patch_network(config, (256, 256), classes, seed=2)
 
 
+def _application(name: str) -> Application:
+    application = NETWORKS[name].application
+    assert application is not None
+    return application
+
+
 def published_file(source: keras.Model, path: Path) -> None:
-    """Write weights as Keras 2 did, which is how ImageNet's are published."""
+    """Write weights as Keras 2 did, the format in which ImageNet weights are published."""
     with h5py.File(path, "w") as file:
         legacy_h5_format.save_weights_to_hdf5_group(file, source)
 
@@ -57,7 +70,7 @@ def test_unreachable_imagenet_weights_are_an_error(
 ) -> None:
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    # It keeps the proxies of its first use: these must be used, and be gone afterwards.
+    # urllib keeps the proxies of its first use; use these, and restore the others afterwards.
     monkeypatch.setattr(urllib.request, "_opener", None)
     cached = file_utils.get_file
     monkeypatch.setattr(
@@ -69,31 +82,31 @@ def test_unreachable_imagenet_weights_are_an_error(
 
 
 def test_imagenet_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the download is replaced: a file as Keras publishes it goes the whole way."""
-    source = application(NETWORKS["vgg16"])
+    """Only the download is replaced; the file is in the format that Keras publishes."""
+    source = load_application(_application("vgg16"), 3)
     path = tmp_path / "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
     published_file(source, path)
-    asked = []
+    requests = []
 
     def get_file(name: str, *args: Any, **options: Any) -> str:
-        asked.append((name, options["file_hash"]))
+        requests.append((name, options["file_hash"]))
         return str(path)
 
     monkeypatch.setattr(file_utils, "get_file", get_file)
     model = build("vgg16", "imagenet")
-    assert asked == [(path.name, "6d6bbae143d832006294945121d1f1fc")]
+    assert requests == [(path.name, "6d6bbae143d832006294945121d1f1fc")]
     for layer in source.layers[1:]:
         pairs = zip(layer.get_weights(), model.get_layer(layer.name).get_weights(), strict=True)
         assert all(np.array_equal(a, b) for a, b in pairs)
 
 
 @pytest.mark.slow
-def test_imagenet_weights_of_the_2017_resnet50(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Today's file fits the old names: same convolutions, other padding."""
+def test_imagenet_weights_of_the_keras2_resnet50(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Today's file fits the old names: the convolutions are the same, only padding differs."""
     from mammo_core.models import weights
 
-    source = application(NETWORKS["resnet50"])
-    monkeypatch.setattr(weights, "application", lambda network, given: source)
+    source = load_application(_application("resnet50"), 3)
+    monkeypatch.setattr(weights, "load_application", lambda *arguments: source)
     model = build("resnet50", "imagenet", topology="keras2")
     for ours, theirs in (
         ("conv1", "conv1_conv"),
@@ -112,15 +125,19 @@ def test_imagenet_weights_of_the_2017_resnet50(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    [name for name, network in NETWORKS.items() if network.application not in (None, "VGG19")],
+    [
+        name
+        for name, network in NETWORKS.items()
+        if network.application is not None and name != "vgg19"
+    ],
 )
 def test_a_published_file_gives_keras_network(name: str, tmp_path: Path) -> None:
-    """Our copy with a file's weights computes what Keras's network does."""
+    """Our copy with the weights of a file computes the same as Keras's network."""
     network = NETWORKS[name]
-    source = application(network)
+    source = load_application(_application(name), network.channels)
     rng = np.random.default_rng(3)
     for layer in source.layers:
-        # Spread, so that a layer in another's place would show; variances stay positive.
+        # Different values, so that exchanged layers are detected; variances stay positive.
         layer.set_weights(
             [w + rng.uniform(0, 0.05, w.shape) * (w.ndim < 2) for w in layer.get_weights()]
         )
@@ -128,7 +145,7 @@ def test_a_published_file_gives_keras_network(name: str, tmp_path: Path) -> None
     published_file(source, path)
     side = max(network.minimum, 64)
     x = images(name, side, 1)
-    given = x / network.divisor
+    scaled = x / network.divisor
     for layer in reversed(
         [
             layer
@@ -138,18 +155,18 @@ def test_a_published_file_gives_keras_network(name: str, tmp_path: Path) -> None
     ):
         # EfficientNetB0 scales in the model: undo it.
         if isinstance(layer, keras.layers.Rescaling):
-            given = given / layer.scale
+            scaled = scaled / layer.scale
         else:
             mean, variance = (np.asarray(w) for w in layer.get_weights()[:2])
-            given = given * np.maximum(np.sqrt(variance), 1e-7) + mean
-    expected = np.asarray(source(given.astype(np.float32), training=False))
+            scaled = scaled * np.maximum(np.sqrt(variance), 1e-7) + mean
+    expected = np.asarray(source(scaled.astype(np.float32), training=False))
     for layer in source.layers:
         layer.set_weights([np.zeros_like(w) for w in layer.get_weights()])
     source.load_weights(path)
-    ours = body(network, source, seed=4)
+    ours = copy_application(network, source, seed=4)
     copy_weights(source, ours)
-    found = np.asarray(ours(x, training=False))
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+    outputs = np.asarray(ours(x, training=False))
+    np.testing.assert_allclose(outputs, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
     assert np.ptp(expected) > 0
 
 
@@ -160,7 +177,7 @@ def test_weights_from_a_model_file(tmp_path: Path) -> None:
     x = images("compact", 56)
     again = build_patch_network(config, (56, 56), 5, seed=2)
     assert np.array_equal(again.predict_on_batch(x), trained.predict_on_batch(x))
-    # With other classes the head is new, the rest is not.
+    # With other classes the head is new; the other layers are loaded.
     other = build_patch_network(config, (56, 56), 3, seed=2)
     for layer in blocks(other)["block4"]:
         pairs = zip(

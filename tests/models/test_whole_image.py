@@ -49,9 +49,9 @@ def test_the_published_networks(
 ) -> None:
     patch = build_patch_network(NetworkConfig(name=network), (224, 224), 5, 0)
     whole = to_whole_image(patch, head, (1152, 896))
-    told = describe(whole)
-    assert told["parameters"] == parameters
-    assert told["input_shape"] == [1152, 896, 3]
+    description = describe(whole)
+    assert description["parameters"] == parameters
+    assert description["input_shape"] == [1152, 896, 3]
     assert whole.get_layer(network_of(whole).feature).output.shape[1:] == features
     last = whole.get_layer("head_average_pool").input.shape[1:]
     assert last == (9, 7, 1024 if head.kind == "residual" else 512)
@@ -72,14 +72,14 @@ def test_every_layer_keeps_its_weights(patch_model: keras.Model, kind: str) -> N
             assert np.array_equal(a, b)
     x = np.random.default_rng(1).normal(0, 50, (2, 96, 64, 1)).astype(np.float32)
     feature = network_of(whole).feature
-    of_patch, of_whole = (
+    patch_features, whole_features = (
         keras.Model(m.inputs[0], m.get_layer(feature).output) for m in (patch_model, whole)
     )
-    assert np.array_equal(of_patch(x), of_whole(x))
+    assert np.array_equal(patch_features(x), whole_features(x))
     assert whole(x).shape == (2, 2)
 
 
-def test_the_patch_model_stays(patch_model: keras.Model) -> None:
+def test_the_patch_model_is_not_changed(patch_model: keras.Model) -> None:
     before = [weight.copy() for weight in patch_model.get_weights()]
     whole = to_whole_image(patch_model, SMALL, (96, 64))
     whole.set_weights([weight + 1 for weight in whole.get_weights()])
@@ -94,7 +94,8 @@ def test_residual_blocks(patch_model: keras.Model) -> None:
         for layer in whole.layers
         if isinstance(layer, keras.layers.Conv2D) and layer.name.startswith("head")
     }
-    # original-system.md §6.1 Head A, by hand for depth 8, enlarge 2, repetitions 1 and 2.
+    # docs/original-system.md, "From patch network to whole-image classifier", head A, by hand for
+    # depth 8, enlarge 2, repetitions 1 and 2.
     assert convolutions == {
         "head_block1_unit1_shortcut_conv": (1, 2, 16),
         "head_block1_unit1_1_conv": (1, 2, 8),
@@ -112,7 +113,7 @@ def test_residual_blocks(patch_model: keras.Model) -> None:
     assert whole.get_layer("head_average_pool").input.shape == (None, 3, 2, 16)
 
 
-def test_stages_see_the_whole_head(patch_model: keras.Model) -> None:
+def test_the_head_block_contains_the_whole_head(patch_model: keras.Model) -> None:
     whole = to_whole_image(patch_model, SMALL, (96, 64))
     members = blocks(whole)
     assert list(members) == ["block1", "block2", "block3", "block4", "head"]
@@ -155,7 +156,7 @@ def test_whole_models_load_in_safe_mode(patch_model: keras.Model, tmp_path: Path
     assert network_of(loaded).name == "compact"
 
 
-def test_transfer_names_the_layer(patch_model: keras.Model) -> None:
+def test_errors_of_a_transfer_name_the_layer(patch_model: keras.Model) -> None:
     inputs = keras.Input((8, 8, 1))
     foreign = keras.Model(inputs, keras.layers.Conv2D(2, 3, name="block1_conv1")(inputs))
     with pytest.raises(ModelError, match="Layer block1_conv1 of a test does not fit"):
@@ -177,6 +178,6 @@ def test_transfer_names_the_layer(patch_model: keras.Model) -> None:
         {"unknown": 1},
     ],
 )
-def test_head_configs_that_make_no_sense(wrong: dict[str, object]) -> None:
+def test_inconsistent_head_configs_are_rejected(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         HeadConfig.model_validate(wrong)

@@ -1,4 +1,4 @@
-"""A tiny training for the tests: squares on noise, class 1 is brighter."""
+"""A tiny training for the tests: squares on noise, brighter in class 1."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ NAMES = ["dark", "bright"]
 
 
 class Records:
-    """In memory, shuffled by epoch."""
+    """A BatchSource in memory, shuffled by epoch."""
 
     def __init__(self, counts: tuple[int, ...], batch: int = 8, seed: int = 0) -> None:
         self.labels = np.repeat(np.arange(len(counts)), counts).astype(np.int32)
@@ -43,11 +43,11 @@ def network(dropout: float = 0.3) -> keras.Model:
     return build_patch_network(NetworkConfig(name="compact", dropout=dropout), (16, 16), 2, 1)
 
 
-def config(**given: object) -> FitConfig:
-    """Two stages with everything that has a state."""
+def config(**options: object) -> FitConfig:
+    """Return a config of two stages with everything that has a state."""
     stages = (
         StageConfig(train="head", learning_rate=1e-3, epochs=2, optimizer="adam", plateau=1),
         StageConfig(learning_rate=3e-4, epochs=3, cosine=True, early_stopping=3, dropout=0.5),
     )
     plain: dict[str, object] = {"stages": stages, "augmentation": AugmentationConfig()}
-    return FitConfig.model_validate({**plain, **given})
+    return FitConfig.model_validate({**plain, **options})

@@ -1,4 +1,4 @@
-"""Weights by class, and reading ahead."""
+"""Sample weights by class, and prefetching."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def test_class_weights() -> None:
     labels = np.array([0, 1, 1], np.int32)
     weights = sample_weights("class_weights", labels, (30, 10))
     assert weights.tolist() == pytest.approx([40 / 60, 2, 2])
-    # Over the whole set the mean weight is 1 and each class weighs the same.
+    # Over the whole set the mean weight is 1 and the classes have equal weight.
     assert 30 * weights[0] == pytest.approx(10 * weights[1])
 
 
@@ -56,7 +56,7 @@ def test_prefetch_keeps_the_order() -> None:
     assert list(prefetch(iter(()))) == []
 
 
-def test_prefetch_raises_in_place() -> None:
+def test_prefetch_raises_errors_in_order() -> None:
     def items() -> Iterator[int]:
         yield 1
         raise ValueError("broken record")

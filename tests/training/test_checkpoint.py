@@ -1,4 +1,4 @@
-"""Stopping and going on: a training that was killed ends as one that was not."""
+"""Checkpoints: an interrupted training ends with the same weights as an uninterrupted one."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from mammo_core.training import train
-from mammo_core.training.checkpoint import Checkpoints, State
+from mammo_core.training.checkpoint import Checkpoints, TrainingState
 
 HERE = Path(__file__).parent
 
@@ -27,29 +27,29 @@ def _module(name: str) -> Any:
     return module
 
 
-small = _module("small")
+small_training = _module("small_training")
 
 
-class StoppedError(Exception):
-    """What stands for a kill inside this process."""
+class InterruptError(Exception):
+    """Interrupts a training in this process, in place of a kill."""
 
 
-def _train(checkpoints: Checkpoints | None = None, **given: Any) -> Any:
+def _train(checkpoints: Checkpoints | None = None, **options: Any) -> Any:
     model = small_training.network()
-    told: list[str] = []
+    messages: list[str] = []
     result = train(
         model,
-        given.pop("config", small_training.config()),
-        given.pop("records", small_training.Records((20, 13))),
+        options.pop("config", small_training.config()),
+        options.pop("records", small_training.Records((20, 13))),
         small_training.Records((7, 6), seed=1),
         to_network=small_training.to_network,
         seed=3,
         class_names=small_training.NAMES,
         checkpoints=checkpoints,
-        on_resume=told.append,
-        **given,
+        on_resume=messages.append,
+        **options,
     )
-    return model.get_weights(), result, told
+    return model.get_weights(), result, messages
 
 
 def _numbers(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -58,41 +58,43 @@ def _numbers(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed_training() -> Any:
+def uninterrupted_training() -> Any:
     return _train()
 
 
-@pytest.mark.parametrize("epochs", [2, 4])  # the end of a stage, the midst of one
-def test_it_goes_on_after_an_epoch(file_store, undisturbed_training: Any, epochs: int) -> None:
-    weights, undisturbed, _ = undisturbed_training
+@pytest.mark.parametrize("epochs", [2, 4])  # at the end of a stage, and within one
+def test_training_resumes_after_an_epoch(
+    file_store, uninterrupted_training: Any, epochs: int
+) -> None:
+    weights, uninterrupted, _ = uninterrupted_training
 
     def stop(row: dict[str, Any]) -> None:
         if row["epoch"] == epochs + 1:
-            raise StoppedError
+            raise InterruptError
 
     def checkpoints() -> Checkpoints:
         return Checkpoints(file_store, "checkpoints/t")
 
-    with pytest.raises(StoppedError):
+    with pytest.raises(InterruptError):
         _train(checkpoints(), on_epoch=stop)
-    again, result, told = _train(checkpoints())
-    assert told and "goes on from a checkpoint" in told[0]
+    again, result, messages = _train(checkpoints())
+    assert messages and "resuming from a checkpoint" in messages[0]
     assert all(np.array_equal(a, b) for a, b in zip(weights, again, strict=True))
-    assert _numbers(result.history) == _numbers(undisturbed.history)
+    assert _numbers(result.history) == _numbers(uninterrupted.history)
     assert (result.best_epoch, result.best_value) == (
-        undisturbed.best_epoch,
-        undisturbed.best_value,
+        uninterrupted.best_epoch,
+        uninterrupted.best_value,
     )
-    # Only the last checkpoint is kept: its index, its state, the best weights.
+    # Only the latest checkpoint is kept: its index, its state and the best weights.
     assert len(list(file_store.list("checkpoints/t/"))) == 3
-    mine = checkpoints()
-    mine.clear()
+    remaining = checkpoints()
+    remaining.clear()
     assert not list(file_store.list("checkpoints/t/"))
-    assert mine.load() is None and not mine.fault
+    assert remaining.load() is None and not remaining.fault
 
 
 @pytest.mark.slow
-def test_kill_9_within_an_epoch_and_the_same_command_again(file_store, tmp_path: Path) -> None:
+def test_the_same_command_resumes_after_kill_9_within_an_epoch(file_store, tmp_path: Path) -> None:
     def command(store: str, out: str) -> list[str]:
         return [sys.executable, str(HERE / "train_with_checkpoints.py"), store, str(tmp_path / out)]
 
@@ -117,17 +119,17 @@ def test_kill_9_within_an_epoch_and_the_same_command_again(file_store, tmp_path:
     done = subprocess.run(
         command(file_store.uri, "b.npz"), env=environment, check=True, capture_output=True
     )
-    assert b"goes on from a checkpoint: stage 2" in done.stdout
-    one, other = np.load(tmp_path / "a.npz"), np.load(tmp_path / "b.npz")
-    assert one.files == other.files
-    assert all(np.array_equal(one[name], other[name]) for name in one.files)
+    assert b"resuming from a checkpoint: stage 2" in done.stdout
+    uninterrupted, resumed = np.load(tmp_path / "a.npz"), np.load(tmp_path / "b.npz")
+    assert uninterrupted.files == resumed.files
+    assert all(np.array_equal(uninterrupted[name], resumed[name]) for name in uninterrupted.files)
 
 
 @pytest.mark.parametrize("damage", ["state", "index", "missing", "format"])
-def test_a_damaged_checkpoint_is_told_and_not_used(file_store, damage: str) -> None:
+def test_a_damaged_checkpoint_is_reported_and_not_used(file_store, damage: str) -> None:
     arrays = [np.arange(6, dtype=np.float32), np.zeros((2, 2))]
     written = Checkpoints(file_store, "checkpoints/t")
-    state = State(stage=1, counts=[2, 3], best=(0.5, -1.0), best_epoch=2)
+    state = TrainingState(stage=1, counts=[2, 3], best=(0.5, -1.0), best_epoch=2)
     written.save(state, arrays, arrays[:1], arrays[1:])
     saved = Checkpoints(file_store, "checkpoints/t").load()
     assert saved is not None and saved.state == state
@@ -137,7 +139,7 @@ def test_a_damaged_checkpoint_is_told_and_not_used(file_store, damage: str) -> N
     if damage == "missing":
         file_store.delete(key)
     elif damage == "format":
-        file_store.write(index, file_store.read(index).replace(b'"format": 1', b'"format": 0'))
+        file_store.write(index, file_store.read(index).replace(b'"format": 2', b'"format": 1'))
     else:
         key = key if damage == "state" else index
         file_store.write(key, file_store.read(key)[:-10])

@@ -1,4 +1,4 @@
-"""The training loop on tiny real networks: what it learns, keeps, refuses."""
+"""Training of tiny real networks: what it learns, keeps and rejects."""
 
 import json
 from collections.abc import Iterator
@@ -21,15 +21,15 @@ from mammo_core.models import (
     to_whole_image,
 )
 from mammo_core.training import AugmentationConfig, StageConfig, predict, train
-from mammo_core.training.requirements import training_warnings
 from mammo_core.training.config import FitConfig, Optimizer
-from mammo_core.training.stages import learning_rate_at, make_optimizer
+from mammo_core.training.requirements import training_warnings
+from mammo_core.training.trainer import learning_rate_at, make_optimizer
 
 NAMES = ["dark", "bright"]
 
 
 class Records:
-    """Squares on noise: class 1 is brighter. In memory, shuffled by epoch if asked."""
+    """A BatchSource of squares on noise, brighter in class 1; shuffled by epoch by default."""
 
     def __init__(
         self, counts: tuple[int, ...], batch: int = 8, seed: int = 0, shuffle: bool = True
@@ -40,14 +40,14 @@ class Records:
         self.pixels[:, 4:12, 4:12] += (25000 * self.labels).astype(np.uint16)[:, None, None]
         self.class_counts = counts
         self.batch, self.shuffle = batch, shuffle
-        self.asked: list[int] = []
+        self.epochs: list[int] = []
 
     @property
     def size(self) -> int:
         return len(self.labels)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        self.asked.append(epoch)
+        self.epochs.append(epoch)
         order = np.arange(self.size)
         if self.shuffle:
             np.random.default_rng(epoch).shuffle(order)
@@ -66,9 +66,9 @@ def network(classes: int = 2, dropout: float = 0.0) -> keras.Model:
     return build_patch_network(NetworkConfig(name="compact", dropout=dropout), (16, 16), classes, 1)
 
 
-def fit(model: keras.Model, stages: list[StageConfig], **given: Any) -> Any:
+def fit(model: keras.Model, stages: list[StageConfig], **arguments: Any) -> Any:
     options: dict[str, Any] = {"augmentation": None, "balance": None, "stages": stages}
-    options |= {key: given.pop(key) for key in list(given) if key in FitConfig.model_fields}
+    options |= {key: arguments.pop(key) for key in list(arguments) if key in FitConfig.model_fields}
     plain = {
         "train": Records((20, 13)),
         "validation": Records((7, 6), seed=1, shuffle=False),
@@ -76,22 +76,22 @@ def fit(model: keras.Model, stages: list[StageConfig], **given: Any) -> Any:
         "seed": 0,
         "class_names": NAMES,
     }
-    return train(model, FitConfig(**options), **{**plain, **given})
+    return train(model, FitConfig(**options), **{**plain, **arguments})
 
 
-def stage(**given: Any) -> StageConfig:
-    return StageConfig(**{"learning_rate": 1e-3, "epochs": 1, **given})
+def stage(**options: Any) -> StageConfig:
+    return StageConfig(**{"learning_rate": 1e-3, "epochs": 1, **options})
 
 
 def weights(model: keras.Model) -> dict[str, list[np.ndarray]]:
     return {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
 
 
-def equal(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+def equal(first: list[np.ndarray], second: list[np.ndarray]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_it_learns_and_says_how(tmp_path: Path) -> None:
+def test_training_learns_and_reports_its_history(tmp_path: Path) -> None:
     model = network()
     rows: list[dict[str, Any]] = []
     result = fit(
@@ -116,63 +116,63 @@ def test_it_learns_and_says_how(tmp_path: Path) -> None:
     assert len(ids) == 13
     assert (probabilities.argmax(1) == labels).mean() == pytest.approx(best["val_accuracy"])
     assert best["val_accuracy"] == result.best_value == max(r["val_accuracy"] for r in rows) > 0.9
-    own = probabilities[np.arange(13), labels]
-    assert -np.log(own).mean() == pytest.approx(best["val_loss"], rel=1e-5)
-    # No frozen layer, no optimizer in what is saved; and it loads in safe mode.
+    label_probabilities = probabilities[np.arange(13), labels]
+    assert -np.log(label_probabilities).mean() == pytest.approx(best["val_loss"], rel=1e-5)
+    # The saved model has no frozen layer and no optimizer, and loads in safe mode.
     assert all(layer.trainable for layer in model.layers)
     save_model(model, tmp_path / "m.keras")
     assert not load_model(tmp_path / "m.keras").compiled
     assert not model.compiled
 
 
-def test_the_same_run_gives_the_same_bits() -> None:
+def test_the_same_training_gives_the_same_bits() -> None:
     def run() -> list[np.ndarray]:
         model = network(dropout=0.3)
         fit(model, [stage(epochs=2)], augmentation=AugmentationConfig(), balance="batch_weights")
         values: list[np.ndarray] = model.get_weights()
         return values
 
-    one = run()
-    np.random.default_rng()  # another state of the world in between
+    first = run()
+    np.random.default_rng()  # a different global state in between
     keras.utils.set_random_seed(99)
-    assert equal(one, run())
+    assert equal(first, run())
 
 
 @pytest.mark.parametrize(
-    ("opened", "learning"),
+    ("train_blocks", "expected"),
     [
         ("top", {"block4", "predictions"}),
         (("block1", "block3"), {"block1", "block3", "predictions"}),
     ],
 )
-def test_a_stage_trains_its_layers_only(opened: Any, learning: set[str]) -> None:
+def test_a_stage_trains_its_layers_only(train_blocks: Any, expected: set[str]) -> None:
     model = network()
     before = weights(model)
-    # Epochs of no gain would be undone by keeping the best weights: one epoch always counts.
-    fit(model, [stage(train=opened)])
+    # The best weights are kept, so later epochs could be undone; a single epoch never is.
+    fit(model, [stage(train=train_blocks)])
     after = weights(model)
     changed = {name.split("_")[0] for name in after if not equal(before[name], after[name])}
-    assert changed == learning
+    assert changed == expected
 
 
-def test_frozen_batch_normalisation_only_infers() -> None:
+def test_frozen_batch_normalization_uses_its_averages() -> None:
     model = network()
     rng = np.random.default_rng(0)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.set_weights([rng.uniform(0.5, 2, w.shape) for w in layer.get_weights()])
-    # Small logits: predict clips probabilities that the loss, which has the logits, does not.
+    # Small logits, because validation clips probabilities and the loss does not.
     head = model.get_layer("predictions")
     head.set_weights([weight / 100 for weight in head.get_weights()])
     before = weights(model)
-    # At a learning rate of nothing the training loss is the inference loss.
+    # At a learning rate near zero the training loss is the inference loss.
     source = Records((8, 8), batch=16, shuffle=False)
     result = fit(model, [stage(train="head", learning_rate=1e-12)], train=source)
     assert all(equal(before[n], weights(model)[n]) for n in before if n != "predictions")
     _, probabilities, labels = predict(model, source, to_network)
     expected = -np.log(probabilities[np.arange(16), labels]).mean()
     assert result.history[0]["loss"] == pytest.approx(expected, rel=1e-4)
-    # And the switch that keeps it so while the kernels learn.
+    # With batch_norm "frozen" it still does while the kernels are trained.
     fit(model, [stage(train="all", batch_norm="frozen")], train=source)
     after = weights(model)
     assert equal(before["block2_bn1"], after["block2_bn1"])
@@ -180,44 +180,44 @@ def test_frozen_batch_normalisation_only_infers() -> None:
 
 
 @pytest.mark.parametrize("name", get_args(Optimizer))
-def test_weight_decay_acts_on_kernels_alone(name: str) -> None:
+def test_weight_decay_applies_to_kernels_only(name: str) -> None:
     model = network()
     optimizer = make_optimizer(stage(learning_rate=0.1, weight_decay=0.5, optimizer=name), model)
     variables = model.trainable_variables
     before = [ops.convert_to_numpy(variable).copy() for variable in variables]
     optimizer.apply([np.zeros(v.shape, np.float32) for v in variables], variables)
     for variable, value in zip(variables, before, strict=True):
-        left = 1 - 0.1 * 0.5 if variable.name == "kernel" else 1
-        np.testing.assert_allclose(ops.convert_to_numpy(variable), left * value, rtol=1e-5)
+        factor = 1 - 0.1 * 0.5 if variable.name == "kernel" else 1
+        np.testing.assert_allclose(ops.convert_to_numpy(variable), factor * value, rtol=1e-5)
 
 
-def test_the_partial_batch_counts_as_its_records(monkeypatch: pytest.MonkeyPatch) -> None:
-    """12 records in batches of 8 + 4, nothing learned: the plain means, and one shape.
+def test_a_partial_batch_counts_as_its_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    """12 records in batches of 8 + 4, nothing is learned: plain means, and one shape.
 
     A second shape would trace the training step again.
     """
     shapes = []
     original = keras.Model.train_on_batch
 
-    def watched(self: keras.Model, x: Any, *args: Any, **kwargs: Any) -> Any:
+    def record_shape(self: keras.Model, x: Any, *args: Any, **kwargs: Any) -> Any:
         shapes.append(tuple(x.shape))
         return original(self, x, *args, **kwargs)
 
-    monkeypatch.setattr(keras.Model, "train_on_batch", watched)
+    monkeypatch.setattr(keras.Model, "train_on_batch", record_shape)
     model = network()
     source = Records((6, 6), batch=8, shuffle=False)
     row = fit(model, [stage(train="head", learning_rate=1e-12)], train=source).history[0]
     assert shapes == [(8, 16, 16, 1)] * 2
     _, probabilities, labels = predict(model, source, to_network)
-    own = probabilities[np.arange(12), labels]
-    assert row["loss"] == pytest.approx(-np.log(own).mean(), rel=1e-4)
+    label_probabilities = probabilities[np.arange(12), labels]
+    assert row["loss"] == pytest.approx(-np.log(label_probabilities).mean(), rel=1e-4)
     assert row["accuracy"] == pytest.approx((probabilities.argmax(1) == labels).mean())
     assert row["class_share"] == {"dark": 0.5, "bright": 0.5}
 
 
 def test_only_training_images_are_augmented() -> None:
     model = network()
-    # Small logits, as above: predict clips probabilities.
+    # Small logits, as above.
     head = model.get_layer("predictions")
     head.set_weights([weight / 100 for weight in head.get_weights()])
     train_set, validation = Records((8, 8), shuffle=False), Records((7, 6), seed=1, shuffle=False)
@@ -239,22 +239,22 @@ def test_only_training_images_are_augmented() -> None:
 def test_early_stopping_ends_the_stage_only() -> None:
     result = fit(
         network(),
-        # So high a rate that the validation loss soon rises.
+        # A rate so high that the validation loss soon rises.
         [
             stage(epochs=30, learning_rate=3.0, optimizer="sgd", early_stopping=2, train="head"),
             stage(train="head"),
         ],
         train=(source := Records((8, 8))),
     )
-    # The epochs that a source and the augmentation are asked for go on over the stages.
-    assert source.asked == list(range(len(result.history)))
+    # The epoch numbers of the source and the augmentation continue over the stages.
+    assert source.epochs == list(range(len(result.history)))
     stages = [row["stage"] for row in result.history]
     assert stages.count(1) < 30
     assert stages[-1] == 2
 
 
 @pytest.mark.parametrize(
-    ("given", "at", "rate"),
+    ("options", "at", "rate"),
     [
         ({}, 1.7, 1.0),
         ({"cosine": True}, 0.0, 1.0),
@@ -265,35 +265,35 @@ def test_early_stopping_ends_the_stage_only() -> None:
         ({"warmup_epochs": 2, "cosine": True}, 3.0, 0.5),
     ],
 )
-def test_learning_rates(given: dict[str, Any], at: float, rate: float) -> None:
-    config = StageConfig(learning_rate=1.0, epochs=4, **given)
+def test_learning_rates(options: dict[str, Any], at: float, rate: float) -> None:
+    config = StageConfig(learning_rate=1.0, epochs=4, **options)
     assert learning_rate_at(config, at) == pytest.approx(rate, abs=1e-12)
 
 
 def test_the_schedule_reaches_the_optimizer() -> None:
     model = network()
     before = weights(model)["predictions"]
-    # At this warm-up the first epoch's rate is 1e-9 at most; at the full rate weights fly off.
+    # With this warm-up the rate of the first epoch is at most 1e-9; the full rate would diverge.
     slow = stage(train="head", warmup_epochs=1e9, optimizer="sgd", learning_rate=1.0)
     result = fit(model, [slow])
     assert 0 < result.history[0]["learning_rate"] < 1e-9
     assert np.abs(weights(model)["predictions"][0] - before[0]).max() < 1e-5
 
 
-def test_a_loss_that_is_no_number_stops_at_once_and_names_the_batch() -> None:
+def test_a_loss_that_is_not_finite_stops_at_once_and_names_the_batch() -> None:
     model = network()
-    # The first step throws the weights out of all bounds; the second batch shows it.
+    # The first step makes the weights infinite; the loss of the second batch shows it.
     wild = stage(train="head", learning_rate=1e38, optimizer="sgd", weight_decay=0, epochs=3)
     source = Records((8, 8), batch=4, shuffle=False)
     with pytest.raises(ModelError, match="record-4, record-5, record-6, record-7") as caught:
         fit(model, [wild], train=source)
-    assert "no longer a number" in str(caught.value)
-    assert source.asked == [0]
+    assert "not finite" in str(caught.value)
+    assert source.epochs == [0]
     assert all(layer.trainable for layer in model.layers)
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("arguments", "message"),
     [
         ({"train": Records((9, 0))}, "training set has no record of class bright"),
         ({"train": Records((0, 0))}, "training set is empty"),
@@ -308,16 +308,16 @@ def test_a_loss_that_is_no_number_stops_at_once_and_names_the_batch() -> None:
         ({"stages": [stage(train=("block9",))]}, "no block 'block9'"),
     ],
 )
-def test_what_cannot_be_trained_is_refused(given: dict[str, Any], message: str) -> None:
-    given = dict(given)
+def test_unusable_sets_and_stages_are_rejected(arguments: dict[str, Any], message: str) -> None:
+    arguments = dict(arguments)
     with pytest.raises(ModelError, match=message):
-        fit(network(), given.pop("stages", [stage()]), **given)
+        fit(network(), arguments.pop("stages", [stage()]), **arguments)
 
 
-def test_a_wrong_label_names_its_record() -> None:
+def test_the_error_of_an_invalid_label_names_its_record() -> None:
     source = Records((4, 4), shuffle=False)
     source.labels[5] = 7
-    with pytest.raises(ModelError, match="record-5 has a label that is no class"):
+    with pytest.raises(ModelError, match="record-5 has a label that is not a class"):
         fit(network(), [stage()], train=source)
 
 
@@ -341,10 +341,14 @@ def test_one_of_several_classes_missing_from_training_is_a_warning() -> None:
 
 def test_training_from_scratch_with_frozen_layers_is_a_warning() -> None:
     validation = Records((2, 2))
-    frozen = training_warnings([stage(train="head")], validation, validation, NAMES, from_scratch=True)
+    frozen = training_warnings(
+        [stage(train="head")], validation, validation, NAMES, from_scratch=True
+    )
     assert "starts from random weights" in frozen[0]
     assert not training_warnings([stage()], validation, validation, NAMES, from_scratch=True)
-    assert not training_warnings([stage(train="head")], validation, validation, NAMES, from_scratch=False)
+    assert not training_warnings(
+        [stage(train="head")], validation, validation, NAMES, from_scratch=False
+    )
 
 
 def test_a_whole_image_network_selected_by_auc() -> None:
@@ -392,5 +396,5 @@ def test_predict_with_flips_is_the_mean_of_four() -> None:
     assert ids == [f"record-{number}" for number in range(11)]
     assert labels.tolist() == source.labels.tolist()
     assert probabilities.dtype == np.float32
-    with pytest.raises(ModelError, match="nothing to predict"):
+    with pytest.raises(ModelError, match="no records to predict"):
         predict(model, Records((0, 0)), to_network)

@@ -1,4 +1,4 @@
-"""Options of stages and steps, each seen to act."""
+"""The options of stages and steps each have an effect."""
 
 from typing import Any
 
@@ -19,14 +19,15 @@ from mammo_core.training import (
 )
 from mammo_core.training.augmentation import augment
 from mammo_core.training.balance import BalancedSource, sample_weights
-from mammo_core.training.stages import learning_rate_at, set_all_trainable, set_trainable
+from mammo_core.training.stages import set_all_trainable, set_trainable
+from mammo_core.training.trainer import learning_rate_at
 
 
-def fit(model: keras.Model, records: Any = None, **given: Any) -> Any:
+def fit(model: keras.Model, records: Any = None, **options: Any) -> Any:
     plain: dict[str, Any] = {"augmentation": None, "balance": None}
     return train(
         model,
-        FitConfig(**{**plain, **given}),
+        FitConfig(**{**plain, **options}),
         records or small_training.Records((12, 12)),
         small_training.Records((7, 6), seed=1),
         to_network=small_training.to_network,
@@ -35,15 +36,16 @@ def fit(model: keras.Model, records: Any = None, **given: Any) -> Any:
     )
 
 
-def still(**given: Any) -> StageConfig:
-    return StageConfig(**{"learning_rate": 1e-12, "epochs": 1, "weight_decay": 0, **given})
+def still(**options: Any) -> StageConfig:
+    """Return a stage that changes no weight."""
+    return StageConfig(**{"learning_rate": 1e-12, "epochs": 1, "weight_decay": 0, **options})
 
 
 def norms(model: keras.Model) -> list[Any]:
     return [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
 
 
-def test_frozen_normalisation_can_use_batch_statistics_as_the_original_did() -> None:
+def test_frozen_normalization_can_use_batch_statistics_like_the_original() -> None:
     model = small_training.network()
     before = [layer.get_weights() for layer in norms(model)]
     fit(model, stages=[still(train="head", batch_norm="batch_statistics")])
@@ -51,12 +53,12 @@ def test_frozen_normalisation_can_use_batch_statistics_as_the_original_did() -> 
         now = layer.get_weights()
         assert np.array_equal(now[0], gamma) and np.array_equal(now[1], beta)
         assert not np.array_equal(now[2], mean) and not np.array_equal(now[3], variance)
-    # Nothing frozen is left behind.
+    # No layer stays frozen.
     assert all(weight.trainable for layer in norms(model) for weight in layer.weights[:2])
     assert {w.name for w in model.trainable_variables} >= {"gamma", "beta", "kernel"}
 
 
-def test_a_stage_sets_the_dropout_and_leaves_the_network_as_it_was() -> None:
+def test_a_stage_sets_the_dropout_only_while_it_runs() -> None:
     model = small_training.network(dropout=0.3)
     set_trainable(model, still(dropout=0.7))
     assert model.get_layer("dropout").rate == 0.7
@@ -68,7 +70,7 @@ def test_a_stage_sets_the_dropout_and_leaves_the_network_as_it_was() -> None:
         fit(small_training.network(dropout=0.0), stages=[still(dropout=0.5)])
 
 
-def test_dropout_acts() -> None:
+def test_dropout_changes_the_loss() -> None:
     source = small_training.Records((12, 12))
 
     def loss(rate: float) -> float:
@@ -85,20 +87,20 @@ def test_a_plateau_drops_the_learning_rate() -> None:
         train="head", learning_rate=5.0, epochs=5, optimizer="sgd", plateau=2, plateau_factor=0.1
     )
     history = fit(small_training.network(), stages=[stage]).history
-    lowest, still_for, drops, expected = np.inf, 0, 0, []
+    lowest, stalled, drops, expected = np.inf, 0, 0, []
     for row in history:
         expected.append(5.0 * 0.1**drops)
-        still_for = 0 if row["val_loss"] < lowest else still_for + 1
+        stalled = 0 if row["val_loss"] < lowest else stalled + 1
         lowest = min(lowest, row["val_loss"])
-        if still_for >= 2:
-            drops, still_for = drops + 1, 0
+        if stalled >= 2:
+            drops, stalled = drops + 1, 0
     assert [row["learning_rate"] for row in history] == pytest.approx(expected)
     assert learning_rate_at(stage, 1.0, drops=2) == pytest.approx(0.05)
     with pytest.raises(ValidationError, match="cosine or plateau"):
         StageConfig(learning_rate=1, epochs=1, cosine=True, plateau=2)
 
 
-def test_accumulated_batches_move_the_weights_as_one_large_batch() -> None:
+def test_accumulated_batches_train_like_one_large_batch() -> None:
     def weights(batch: int, accumulate: int) -> list[np.ndarray]:
         model = small_training.network(dropout=0.0)
         records = small_training.Records((12, 12), batch=batch)
@@ -110,8 +112,8 @@ def test_accumulated_batches_move_the_weights_as_one_large_batch() -> None:
         values: list[np.ndarray] = model.get_weights()
         return values
 
-    for one, other in zip(weights(8, 1), weights(4, 2), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    for large, accumulated in zip(weights(8, 1), weights(4, 2), strict=True):
+        np.testing.assert_allclose(large, accumulated, rtol=1e-4, atol=1e-6)
 
 
 def test_mixed_precision_trains_and_leaves_a_float32_network() -> None:
@@ -121,13 +123,15 @@ def test_mixed_precision_trains_and_leaves_a_float32_network() -> None:
     )
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
     assert result.history[-1]["loss"] < result.history[0]["loss"]
-    _, probabilities, labels = predict(model, small_training.Records((7, 6), seed=1), small_training.to_network)
+    _, probabilities, labels = predict(
+        model, small_training.Records((7, 6), seed=1), small_training.to_network
+    )
     assert probabilities.dtype == np.float32
     best = result.history[result.best_epoch - 1]
     assert (probabilities.argmax(1) == labels).mean() == pytest.approx(best["val_accuracy"])
 
 
-def test_focal_loss_is_the_cross_entropy_of_what_is_hard() -> None:
+def test_focal_loss_weights_the_cross_entropy_by_difficulty() -> None:
     source = small_training.Records((12, 12), batch=24)
     model = small_training.network(dropout=0.0)
     head = model.get_layer("predictions")
@@ -135,13 +139,13 @@ def test_focal_loss_is_the_cross_entropy_of_what_is_hard() -> None:
     frozen = [still(train="head")]
     loss = fit(model, source, stages=frozen, focal=2.0).history[0]["loss"]
     _, probabilities, labels = predict(model, source, small_training.to_network)
-    own = probabilities[np.arange(24), labels]
-    expected = (-((1 - own) ** 2) * np.log(own)).mean()
+    p = probabilities[np.arange(24), labels]
+    expected = (-((1 - p) ** 2) * np.log(p)).mean()
     assert loss == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize("weighted_mean", [True, False])
-def test_the_loss_is_normalised_by_weights_or_as_the_original_by_records(
+def test_the_loss_is_normalized_by_weights_or_like_the_original_by_records(
     weighted_mean: bool,
 ) -> None:
     source = small_training.Records((18, 6), batch=24)
@@ -158,22 +162,22 @@ def test_the_loss_is_normalised_by_weights_or_as_the_original_by_records(
     assert loss == pytest.approx((each * weights).sum() / total, rel=1e-3)
 
 
-def test_class_weights_of_ones_own() -> None:
+def test_class_weights_from_the_recipe() -> None:
     labels = np.array([0, 2, 1], np.int32)
-    given = sample_weights("class_weights", labels, (5, 5, 5), [1.0, 2.0, 3.0])
-    assert given.tolist() == [1, 3, 2]
-    with pytest.raises(ModelError, match="no class grey to weigh"):
+    weights = sample_weights("class_weights", labels, (5, 5, 5), [1.0, 2.0, 3.0])
+    assert weights.tolist() == [1, 3, 2]
+    with pytest.raises(ModelError, match="no class gray to weight"):
         fit(
             small_training.network(),
             stages=[still()],
             balance="class_weights",
-            class_weights={"grey": 2.0},
+            class_weights={"gray": 2.0},
         )
-    with pytest.raises(ValidationError, match="under balance class_weights only"):
+    with pytest.raises(ValidationError, match="Expected balance class_weights"):
         FitConfig(stages=[still()], class_weights={"dark": 2.0})
 
 
-def test_balanced_sampling_gives_every_class_as_often() -> None:
+def test_balanced_sampling_makes_classes_equally_frequent() -> None:
     source = BalancedSource(small_training.Records((90, 10), batch=8), seed=1)
     counts = np.zeros(2)
     for epoch in range(5):
@@ -183,7 +187,7 @@ def test_balanced_sampling_gives_every_class_as_often() -> None:
             assert 1 <= len(batch.ids) <= 8
             counts += np.bincount(batch.labels, minlength=2)
             ids += batch.ids
-        assert len(set(ids)) == len(ids)  # copies are told apart
+        assert len(set(ids)) == len(ids)  # copies have their own ids
         again = [id for batch in source.batches(epoch) for id in batch.ids]
         assert again == ids
     assert counts.sum() == pytest.approx(5 * 100, rel=0.15)
@@ -192,12 +196,14 @@ def test_balanced_sampling_gives_every_class_as_often() -> None:
 
 
 @pytest.mark.parametrize("fill", ["nearest", "constant", "reflect", "wrap"])
-def test_what_lies_outside_the_image_is_filled(fill: Any) -> None:
-    from mammo_core.training.augmentation import Parameters
+def test_pixels_outside_the_image_are_filled(fill: Any) -> None:
+    from mammo_core.training.augmentation import AugmentationParameters
 
     images = np.random.default_rng(0).uniform(-40, 200, (2, 12, 10, 1)).astype(np.float32)
     zeros, no = np.zeros(2), np.zeros(2, bool)
-    shrunk = Parameters(zeros, zeros, np.full(2, 2.0), np.full(2, 2.0), zeros[:, None], no, no)
+    shrunk = AugmentationParameters(
+        zeros, zeros, np.full(2, 2.0), np.full(2, 2.0), zeros[:, None], no, no
+    )
     out = np.array(augment(images, shrunk, AugmentationConfig(fill=fill)))
     corner = out[:, 0, 0, 0]
     expected = {"nearest": images[:, 0, 0, 0], "constant": images.min(axis=(1, 2, 3))}
@@ -206,12 +212,12 @@ def test_what_lies_outside_the_image_is_filled(fill: Any) -> None:
     assert out.min() >= images.min() - 1e-3 and out.max() <= images.max() + 1e-3
 
 
-def test_a_zoom_that_is_no_range_is_refused() -> None:
+def test_a_reversed_zoom_range_is_rejected() -> None:
     with pytest.raises(ValidationError, match="range of positive factors"):
         AugmentationConfig(zoom=(1.2, 0.8))
 
 
-def test_the_largest_batch_is_found_and_the_network_left_as_it_was() -> None:
+def test_finding_the_largest_batch_does_not_change_the_network() -> None:
     from mammo_core.models import HeadConfig, to_whole_image
     from mammo_core.training.batch_size import _by_doubling, find_batch_size
 
@@ -238,15 +244,15 @@ def test_the_largest_batch_is_found_and_the_network_left_as_it_was() -> None:
 
 
 @pytest.mark.parametrize(
-    ("largest", "least", "found"),
+    ("largest", "least", "expected"),
     [(512, 1, 64), (100, 1, 64), (50, 1, 32), (512, 3, 192), (100, 3, 96), (2, 3, 3)],
 )
-def test_what_memory_holds_is_a_power_of_two_for_each_device(
-    largest: int, least: int, found: int, monkeypatch: pytest.MonkeyPatch
+def test_the_batch_size_from_memory_is_a_power_of_two_per_device(
+    largest: int, least: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[int] = []
     # A step takes 1 GiB, and one more for each `least` images; 79 GiB are free.
     monkeypatch.setattr(batch_size, "_peak_bytes", lambda: (1 + steps[-1] // least) * 2**30)
     monkeypatch.setattr(batch_size, "_free_bytes", lambda: 79 * 2**30)
-    assert batch_size._by_memory(steps.append, largest, least) == found
+    assert batch_size._by_memory(steps.append, largest, least) == expected
     assert steps == [least, 2 * least]

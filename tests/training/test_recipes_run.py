@@ -1,4 +1,4 @@
-"""Every recipe builds all it names and trains two steps of each part, at a reduced size."""
+"""Every recipe can be built and trained for two steps of each part, at a reduced size."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,16 +11,17 @@ from mammo_core.features.frame import IMAGE_CLASSES
 from mammo_core.models import build_patch_network, network_of, to_two_views, to_whole_image
 from mammo_core.recipes import load_recipe
 from mammo_core.training import FitConfig, train
-from mammo_core.training.stages import make_optimizer, set_all_trainable, set_trainable
+from mammo_core.training.stages import set_all_trainable, set_trainable
+from mammo_core.training.trainer import make_optimizer
 
 RECIPES = Path(__file__).parent.parent.parent / "recipes"
-# Where the head needs more feature cells than this gives.
+# Recipes whose head needs more feature cells than the default size gives.
 SIDES = {"cbis_ddsm_yaroslav": (448, 448)}
 NAMES = sorted(path.stem for path in RECIPES.glob("*.yaml"))
 
 
 class Records:
-    """Two batches of noise, every class in turn."""
+    """A BatchSource of two batches of noise with every class in turn."""
 
     def __init__(self, classes: int, shape: tuple[int, ...], batch: int = 2) -> None:
         self.classes, self.shape, self.batch = classes, shape, batch
@@ -40,13 +41,13 @@ class Records:
             labels = self.labels[start : start + self.batch]
             pixels = rng.integers(0, 65536, (len(labels), *self.shape)).astype(np.uint16)
             if len(self.shape) == 3:
-                pixels[0, 1] = 0  # a view that was not taken
+                pixels[0, 1] = 0  # a missing view
             yield Batch([f"r{start + n}" for n in range(len(labels))], pixels, labels)
 
 
 @pytest.fixture(autouse=True)
 def eager() -> Iterator[None]:
-    """Two steps are sooner done than a graph of them is traced."""
+    """Run without graphs: tracing would take longer than two steps."""
     import tensorflow as tf
 
     tf.config.run_functions_eagerly(True)
@@ -55,7 +56,7 @@ def eager() -> Iterator[None]:
 
 
 def two_steps(model, config: FitConfig, names: tuple[str, ...], shape: tuple[int, ...]) -> None:
-    for stage in config.stages:  # all of them open, and make their optimizer
+    for stage in config.stages:  # each trains some blocks and has an optimizer
         assert set_trainable(model, stage)
         assert make_optimizer(stage, model, config.accumulate).learning_rate > 0
     set_all_trainable(model)
@@ -75,13 +76,13 @@ def two_steps(model, config: FitConfig, names: tuple[str, ...], shape: tuple[int
     (row,) = result.history
     assert np.isfinite([row["loss"], row["val_loss"]]).all()
     after = model.get_weights()
-    assert not all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_builds_everything_and_trains_two_steps(name: str) -> None:
-    # Weights from elsewhere are not at hand; what they are loaded into is the same.
+    # Pretrained weights are not available here; the networks are the same without them.
     overrides = ["patch_training.network.weights=none", "image_training.start=''"]
     recipe = load_recipe(name, overrides)
     network = recipe.patch_training.network

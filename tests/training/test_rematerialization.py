@@ -1,4 +1,4 @@
-"""Computing blocks twice changes what is in memory, and nothing else."""
+"""Rematerialization changes the memory of a training step and nothing else."""
 
 import os
 import subprocess
@@ -18,11 +18,11 @@ from mammo_core.models import (
     to_two_views,
     to_whole_image,
 )
-from mammo_core.training import FitConfig, HardwareConfig, StageConfig, train
 from mammo_core.models.precision import compute_in
-    from mammo_core.training.trainer import compile_trainer
+from mammo_core.training import FitConfig, HardwareConfig, StageConfig, train
 from mammo_core.training.rematerialization import _RematerializedBlock, with_rematerialization
 from mammo_core.training.stages import set_all_trainable, set_trainable
+from mammo_core.training.trainer import compile_trainer
 
 
 def _whole(network: str = "compact", dropout: float = 0.0) -> keras.Model:
@@ -32,16 +32,16 @@ def _whole(network: str = "compact", dropout: float = 0.0) -> keras.Model:
 
 
 def _two_steps(
-    model: keras.Model, stage: StageConfig, rematerialize: bool, **given: object
+    model: keras.Model, stage: StageConfig, rematerialize: bool, **options: object
 ) -> list:
-    """The model's weights and averages after two steps."""
+    """Return the model's weights and averages after two steps."""
     keras.utils.set_random_seed(1)
-    # Of dropout too: what it draws next is a variable, but no weight.
+    # The seed of dropout is a variable, but not a weight.
     before = [keras.ops.convert_to_numpy(variable) for variable in model.variables]
     rng = np.random.default_rng(0)
     images = [rng.normal(0, 40, (4, 64, 64, x.shape[-1])).astype(np.float32) for x in model.inputs]
     targets = np.eye(2, dtype=np.float32)[[0, 1, 1, 0]]
-    config = FitConfig(stages=(stage,), **given)
+    config = FitConfig(stages=(stage,), **options)
     set_trainable(model, stage)
     with compute_in(model, config.precision):
         trainer = compile_trainer(model, stage, config, HardwareConfig(rematerialize=rematerialize))
@@ -54,20 +54,20 @@ def _two_steps(
     return after
 
 
-def _same(model: keras.Model, stage: StageConfig, tolerance: float, **given: object) -> None:
-    plain, again = (_two_steps(model, stage, on, **given) for on in (False, True))
+def _same(model: keras.Model, stage: StageConfig, tolerance: float, **options: object) -> None:
+    plain, again = (_two_steps(model, stage, on, **options) for on in (False, True))
     moved = 0
-    for one, other, first in zip(plain, again, model.get_weights(), strict=True):
-        assert np.abs(one - other).max() <= tolerance * max(np.abs(one).max(), 1e-2)
-        moved += not np.array_equal(one, first)
+    for a, b, before in zip(plain, again, model.get_weights(), strict=True):
+        assert np.abs(a - b).max() <= tolerance * max(np.abs(a).max(), 1e-2)
+        moved += not np.array_equal(a, before)
     assert moved > 4
 
 
 SGD = {"learning_rate": 1e-3, "epochs": 1, "optimizer": "sgd"}
 
 
-def test_weights_moving_averages_and_dropout_are_those_of_the_plain_step() -> None:
-    # Were the second pass to draw anew, the gradients would be of another network.
+def test_weights_averages_and_dropout_equal_the_plain_step() -> None:
+    # If the second pass drew other dropout masks, the gradients would belong to another network.
     _same(_whole(dropout=0.5), StageConfig(**SGD), 1e-4)
 
 
@@ -75,8 +75,8 @@ def test_frozen_blocks_stay_frozen() -> None:
     model = _whole()
     after = _two_steps(model, StageConfig(train="head", **SGD), True)
     same = {
-        variable.path: np.array_equal(one, other)
-        for variable, one, other in zip(model.weights, model.get_weights(), after, strict=True)
+        variable.path: np.array_equal(a, b)
+        for variable, a, b in zip(model.weights, model.get_weights(), after, strict=True)
         if "moving" not in variable.path
     }
     body = [kept for path, kept in same.items() if path.startswith("block")]
@@ -102,16 +102,16 @@ def test_both_views() -> None:
         ("efficientnet_b0", "stem", "head_block1", 10),
     ],
 )
-def test_networks_are_cut_into_their_blocks(
+def test_networks_are_divided_into_their_blocks(
     network: str, first: str, last: str, count: int
 ) -> None:
     model = _whole(network)
-    divided = with_rematerialization(model)
-    names = [layer.name for layer in divided.layers if isinstance(layer, _RematerializedBlock)]
+    wrapped = with_rematerialization(model)
+    names = [layer.name for layer in wrapped.layers if isinstance(layer, _RematerializedBlock)]
     assert (len(names), names[0].endswith(first), names[-1].endswith(last)) == (count, True, True)
     images = np.random.default_rng(0).normal(0, 40, (1, 64, 64, 3)).astype(np.float32)
-    # Nothing to keep, nothing to compute again: without training it is the plain network.
-    np.testing.assert_allclose(divided(images), model(images), rtol=1e-5)
+    # Without training it is the plain network.
+    np.testing.assert_allclose(wrapped(images), model(images), rtol=1e-5)
 
 
 def test_a_training_is_the_same() -> None:
@@ -134,12 +134,12 @@ def test_a_training_is_the_same() -> None:
 _ON_JAX = """
 import sys
 sys.path.insert(0, {folder!r})
-import jax, numpy as np, small
+import jax, numpy as np, small_training
 from mammo_core.training.rematerialization import with_rematerialization
 model = small_training.network(0.3)
 for each in (model, with_rematerialization(model)):
-    def loss(learned, others, images):
-        y, others = each.stateless_call(learned, others, images, training=True)
+    def loss(weights, others, images):
+        y, others = each.stateless_call(weights, others, images, training=True)
         return y[:, 0].sum(), others
     both = each.trainable_variables, each.non_trainable_variables
     values = [[variable.value for variable in variables] for variables in both]
@@ -150,8 +150,8 @@ for each in (model, with_rematerialization(model)):
 
 
 @pytest.mark.slow
-def test_jax_is_asked_to_compute_blocks_again() -> None:
-    # On a CPU its compiler merges both passes again, so memory would tell nothing.
+def test_the_jax_program_computes_blocks_twice() -> None:
+    # On a CPU the compiler merges both passes again, so memory would show nothing.
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     program = _ON_JAX.format(folder=str(Path(__file__).parent))
     command = [sys.executable, "-c", program]

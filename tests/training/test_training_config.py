@@ -1,4 +1,4 @@
-"""Recipes: the paper's defaults, and no Keras behind a configuration."""
+"""Training configs: defaults as in the paper, and no import of Keras."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from mammo_core.training import ImageTrainingConfig, PatchTrainingConfig, StageC
 
 
 def test_the_papers_patch_stages() -> None:
-    """Sci Rep 9:12495, original-system.md §13.4."""
+    """Shen et al., Sci Rep 2019; docs/original-system.md, "Patch training"."""
     config = PatchTrainingConfig()
     assert [(s.train, s.learning_rate, s.epochs, s.optimizer) for s in config.stages] == [
         ("head", 1e-3, 3, "adam"),
@@ -31,23 +31,23 @@ def test_the_papers_image_stages() -> None:
     assert (config.batch_size, config.selection) == (2, "auc")
 
 
-def test_configs_survive_json() -> None:
+def test_configs_can_be_saved_as_json() -> None:
     for config in (PatchTrainingConfig(), ImageTrainingConfig()):
         assert type(config).model_validate_json(config.model_dump_json()) == config
 
 
 @pytest.mark.parametrize("wrong", [{"learning_rate": 0}, {"epochs": -1}, {"optimizer": "lion"}])
-def test_stages_that_make_no_sense(wrong: dict[str, object]) -> None:
+def test_invalid_stages_are_rejected(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         StageConfig.model_validate({"learning_rate": 1e-3, "epochs": 1, **wrong})
 
 
-def test_configs_import_no_keras_and_the_rooms_name_no_tensorflow() -> None:
+def test_configs_and_the_registry_do_not_import_keras() -> None:
     code = "import sys, mammo_core.training, mammo_core.models; sys.exit('keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_exports() -> None:
-    import mammo_core.training as room
+    import mammo_core.training as training
 
-    assert all(hasattr(room, name) for name in room.__all__)
+    assert all(hasattr(training, name) for name in training.__all__)

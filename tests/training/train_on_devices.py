@@ -1,4 +1,4 @@
-"""A training on virtual devices, in a process of its own: OUT DEVICES DROPOUT REMATERIALIZE."""
+"""Trains on virtual devices; run as a script with OUT DEVICES DROPOUT REMATERIALIZE."""
 
 import os
 import sys
@@ -17,8 +17,8 @@ from mammo_core.training.devices import share_batches
 BACKEND = os.environ["KERAS_BACKEND"]
 
 
-class Stopped(Exception):  # noqa: N818
-    """Stands for a kill."""
+class InterruptError(Exception):
+    """Interrupts the training, in place of a kill."""
 
 
 def two_virtual_cpus() -> None:
@@ -30,7 +30,7 @@ def two_virtual_cpus() -> None:
 
 def main(out: str, devices: str, dropout: str, rematerialize: str) -> None:
     if BACKEND == "tensorflow":
-        two_virtual_cpus()  # for JAX the environment says it
+        two_virtual_cpus()  # for JAX the environment sets them
     assert share_batches(int(devices), 8) == int(devices)
     model = small_training.network(dropout=float(dropout))
     stages = (
@@ -41,30 +41,30 @@ def main(out: str, devices: str, dropout: str, rematerialize: str) -> None:
 
     def stop(row: dict[str, object]) -> None:
         if row["epoch"] == 2:
-            raise Stopped
+            raise InterruptError
 
-    def run(**given: object) -> list[dict[str, object]]:
+    def run(**options: object) -> list[dict[str, object]]:
         return train(
             model,
             small_training.config(stages=stages, balance="batch_weights"),
             small_training.Records((20, 12)),
-            small_training.Records((3, 2), seed=1),  # an odd number: some device lacks a row
+            small_training.Records((3, 2), seed=1),  # an odd number of records
             to_network=small_training.to_network,
             seed=3,
             class_names=small_training.NAMES,
             hardware=HardwareConfig(devices=int(devices), rematerialize=rematerialize == "True"),
             checkpoints=Checkpoints(store, "checkpoints/t"),
-            **given,
+            **options,
         ).history
 
     try:
         run(on_epoch=stop)
-    except Stopped:
+    except InterruptError:
         history = run()
     assert BACKEND == "tensorflow" or "tensorflow" not in sys.modules
     facts = [[row[key] for key in ("loss", "accuracy", "val_loss")] for row in history]
     synchronized = [bool(getattr(layer, "synchronized", False)) for layer in model.layers]
-    assert not any(synchronized)  # no file carries it on
+    assert not any(synchronized)  # so a saved model is not synchronized
     np.savez(out, np.array(facts), *model.get_weights())
 
 

@@ -1,4 +1,4 @@
-"""A training in a process of its own: `train_with_checkpoints.py STORE OUT`, with a checkpoint each step."""
+"""Trains with a checkpoint after each step; run as a script with STORE OUT."""
 
 import sys
 from pathlib import Path

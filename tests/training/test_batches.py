@@ -1,4 +1,4 @@
-"""Batches as the training step takes them."""
+"""The batches of an epoch."""
 
 import pytest
 import small_training
@@ -10,16 +10,16 @@ from mammo_core.training.batches import training_batches
     ("records", "devices", "rows"),
     [
         ((4, 3), 1, [7]),
-        ((4, 3), 2, [8]),  # fewer records than a batch: no device is without a row
+        ((4, 3), 2, [8]),  # fewer records than a batch: every device has a row
         ((1, 1), 3, [3]),
-        ((1, 2), 8, [8]),  # filled up more than once
+        ((1, 2), 8, [8]),  # filled more than once
         ((10, 3), 2, [8, 8]),
     ],
 )
 def test_filling_rows_have_no_weight(
     records: tuple[int, int], devices: int, rows: list[int]
 ) -> None:
-    steps = list(
+    batches = list(
         training_batches(
             small_training.Records(records),
             0,
@@ -31,13 +31,13 @@ def test_filling_rows_have_no_weight(
             devices=devices,
         )
     )
-    assert [len(step.images) for step in steps] == rows
-    for step in steps:
-        assert len(step.targets) == len(step.weights) == len(step.images)
-        assert not step.weights[step.count :].any()
-        # Keras divides by the rows: together the records weigh as much as they are.
-        assert step.weights.sum() == pytest.approx(len(step.images))
-        assert step.targets[: step.count].sum() == step.count
-    assert sorted(name for step in steps for name in step.ids) == sorted(
+    assert [len(batch.images) for batch in batches] == rows
+    for batch in batches:
+        assert len(batch.targets) == len(batch.weights) == len(batch.images)
+        assert not batch.weights[batch.count :].any()
+        # Keras divides by the rows, so the weights of the records add up to the rows.
+        assert batch.weights.sum() == pytest.approx(len(batch.images))
+        assert batch.targets[: batch.count].sum() == batch.count
+    assert sorted(name for batch in batches for name in batch.ids) == sorted(
         f"r{number}" for number in range(sum(records))
     )
