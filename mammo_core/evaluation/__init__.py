@@ -1,4 +1,4 @@
-"""Evaluation of a trained classifier: what it gave on a set it was never fitted to."""
+"""Evaluation of a trained classifier on patients that it was not fitted to."""
 
 from mammo_core.evaluation.aggregate import (
     LEVELS,
@@ -12,15 +12,15 @@ from mammo_core.evaluation.comparison import ComparisonResult, LevelComparison, 
 from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.evaluation.decisions import (
     DecisionRules,
+    Decisions,
     LevelRules,
     NamedPoint,
-    Reading,
+    apply_rules,
     fit_rules,
-    read,
 )
 from mammo_core.evaluation.levels import LevelResult, PointResult
 from mammo_core.evaluation.patches import PatchEvaluation, patch_evaluation
-from mammo_core.evaluation.predictions import check_predictions
+from mammo_core.evaluation.predictions import validate_predictions
 from mammo_core.evaluation.report.comparison import comparison_report, decision_report
 from mammo_core.evaluation.report.run import report
 from mammo_core.evaluation.second_stage.report import SecondStageConfig
@@ -32,6 +32,7 @@ __all__ = [
     "Aggregation",
     "ComparisonResult",
     "DecisionRules",
+    "Decisions",
     "EvaluationConfig",
     "EvaluationResult",
     "Level",
@@ -41,11 +42,10 @@ __all__ = [
     "NamedPoint",
     "PatchEvaluation",
     "PointResult",
-    "Reading",
     "SecondStageConfig",
     "Subgroup",
+    "apply_rules",
     "at_level",
-    "check_predictions",
     "compare",
     "comparison_report",
     "decision_report",
@@ -54,6 +54,6 @@ __all__ = [
     "patch_evaluation",
     "per_breast",
     "per_patient",
-    "read",
     "report",
+    "validate_predictions",
 ]

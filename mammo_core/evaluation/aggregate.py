@@ -1,4 +1,4 @@
-"""From images to breasts and patients."""
+"""Aggregation of probabilities from images to breasts and patients."""
 
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 Level = Literal["image", "breast", "patient"]
 LEVELS: tuple[Level, ...] = ("image", "breast", "patient")
-#: What a network sees at once: one image, or the two views of a breast.
+#: What a network sees at once: one image, or both views of a breast.
 Unit = Literal["image", "breast"]
 
 
 class Aggregation(BaseModel):
-    """How the probabilities of images become one of a breast and one of a patient.
+    """How probabilities of images are combined into one per breast and one per patient.
 
     Attributes:
-        views: Over the views of a breast. The files of one view are averaged before.
+        views: Over the views of a breast. The files of one view are averaged first.
         sides: Over the two breasts of a patient.
     """
 
@@ -36,15 +36,15 @@ def per_breast(
     """Aggregate to breasts: the mean over the files of a view, then over the views.
 
     Args:
-        predictions: One row per image, columns as in `evaluate`; `label` may be missing.
-        aggregation: Default: the mean over views.
+        predictions: One row per image, columns as in `evaluate`; `label` is optional.
+        aggregation: Default: mean over views.
 
     Returns:
         Columns patient_key, laterality, label (1: any image is malignant), probability.
     """
     keys = ["patient_key", "laterality"]
     views = (aggregation or Aggregation()).views
-    # Files of one view first, or a view that was scanned twice would count twice.
+    # Files of one view first: otherwise a view that was scanned twice would count twice.
     by_view = _group(predictions, [*keys, "view_id"], "mean")
     return _group(by_view, keys, views)
 
@@ -52,11 +52,11 @@ def per_breast(
 def per_patient(
     predictions: "pd.DataFrame", aggregation: Aggregation | None = None
 ) -> "pd.DataFrame":
-    """Aggregate to patients: the higher of the two breasts.
+    """Aggregate to patients: by default the higher of the two breasts.
 
     Args:
-        predictions: One row per image, columns as in `evaluate`; `label` may be missing.
-        aggregation: Default: the mean over views, the maximum over sides.
+        predictions: One row per image, columns as in `evaluate`; `label` is optional.
+        aggregation: Default: mean over views, maximum over sides.
 
     Returns:
         Columns patient_key, label (1: any breast is malignant), probability.
@@ -68,20 +68,20 @@ def per_patient(
 def at_level(
     predictions: "pd.DataFrame", level: Level, aggregation: Aggregation | None = None
 ) -> "pd.DataFrame":
-    """Return predictions of one level: images as they are, breasts or patients aggregated.
+    """Return the predictions of a level: images unchanged, breasts and patients aggregated.
 
     Args:
-        predictions: One row per image, columns as in `evaluate`; `label` may be missing.
+        predictions: One row per image, columns as in `evaluate`; `label` is optional.
         level: The level.
-        aggregation: How.
+        aggregation: How to aggregate.
     """
     if level == "image":
         return predictions
     return (per_breast if level == "breast" else per_patient)(predictions, aggregation)
 
 
-def in_two_views(predictions: "pd.DataFrame") -> "pd.DataFrame":
-    """Return the images of CC and MLO: those that a network of both views can see.
+def cc_and_mlo_views(predictions: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the CC and MLO images: those that a network of both views takes.
 
     Args:
         predictions: One row per image, columns as in `evaluate`.
@@ -90,7 +90,7 @@ def in_two_views(predictions: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def unit_of(model: Any) -> Unit:
-    """Return what a network sees at once, judged by its inputs.
+    """Return what a network sees at once, according to its inputs.
 
     Args:
         model: A `keras.Model`.
@@ -112,6 +112,6 @@ def unit_of(model: Any) -> Unit:
 
 def _group(table: "pd.DataFrame", keys: list[str], how: str) -> "pd.DataFrame":
     columns = {"label": ("label", "max"), "probability": ("probability", how)}
-    if "label" not in table.columns:  # scores of images nobody labelled
+    if "label" not in table.columns:  # unlabeled images
         del columns["label"]
     return table.groupby(keys, as_index=False, sort=True).agg(**columns)

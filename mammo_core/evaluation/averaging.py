@@ -1,8 +1,8 @@
 """Test-time averaging: the mean probability over an image, its flips and small translations.
 
-Flips as in the original system (original-system.md §7.5: the image, left-right, up-down and
-both); translations as Petrini & Kim 2022 (nine places, which lifted their AUC from 0.841 to
-0.848).
+Flips as in the original system (docs/original-system.md, "Test-time averaging"): the image,
+left-right, up-down and both. Translations as in Petrini & Kim 2022: nine positions, which raised
+their AUC from 0.841 to 0.848.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,8 +15,8 @@ from mammo_core.errors import RecipeError
 Pixels = npt.NDArray[np.uint16]
 
 
-def shifts(translation: int) -> list[tuple[int, int]]:
-    """Return the places `(down, right)` in pixels an image is shifted to: 1 or 9.
+def shift_offsets(translation: int) -> list[tuple[int, int]]:
+    """Return the offsets `(down, right)` in pixels that an image is shifted by: 1 or 9.
 
     Args:
         translation: Pixels; 0 for none.
@@ -30,12 +30,12 @@ def shifts(translation: int) -> list[tuple[int, int]]:
             expected="0 pixels or more",
             received=str(translation),
         )
-    places = (0, -translation, translation) if translation else (0,)
-    return [(down, right) for down in places for right in places]
+    steps = (0, -translation, translation) if translation else (0,)
+    return [(down, right) for down in steps for right in steps]
 
 
-def shifted(pixels: npt.NDArray[np.uint16], down: int, right: int) -> npt.NDArray[np.uint16]:
-    """Shift images; what comes in from outside is background.
+def shift_pixels(pixels: npt.NDArray[np.uint16], down: int, right: int) -> npt.NDArray[np.uint16]:
+    """Shift images; pixels from outside the image are background.
 
     Args:
         pixels: `(n, …, h, w) uint16, [0, 65535]`, background 0.
@@ -43,10 +43,10 @@ def shifted(pixels: npt.NDArray[np.uint16], down: int, right: int) -> npt.NDArra
         right: Pixels, negative for left; fewer than w.
 
     Returns:
-        uint16 of the same shape; the same array when nothing moves.
+        uint16 of the same shape; the same array if the offset is 0.
 
     Raises:
-        RecipeError: Nothing of the image would be left.
+        RecipeError: Nothing of the image would remain.
     """
     if not down and not right:
         return pixels
@@ -54,7 +54,7 @@ def shifted(pixels: npt.NDArray[np.uint16], down: int, right: int) -> npt.NDArra
     if abs(down) >= height or abs(right) >= width:
         raise RecipeError(
             "Images cannot be shifted by this much",
-            expected=f"fewer pixels than their sides, {height}x{width}",
+            expected=f"offsets smaller than the image, {height}x{width}",
             received=f"{down} down, {right} right",
         )
     moved = np.zeros_like(pixels)
@@ -65,61 +65,61 @@ def shifted(pixels: npt.NDArray[np.uint16], down: int, right: int) -> npt.NDArra
 
 
 def variants(pixels: Pixels, *, flips: bool = False, translation: int = 0) -> Iterator[Pixels]:
-    """Give every picture a probability is averaged over, the unchanged one first.
+    """Yield each variant that a probability is averaged over, the unchanged one first.
 
     Args:
         pixels: `(n, h, w) uint16, [0, 65535]`, after `Preprocessing.to_geometry`; or
             `(n, 2, h, w)`, the two views of a breast.
         flips: Each shifted image and its three flips.
-        translation: Pixels; nine places of a square grid, 0 for the one place.
+        translation: Pixels between the nine positions of a square grid; 0 for one position.
 
     Yields:
         1, 4, 9 or 36 times uint16 of the same shape, contiguous.
 
     Raises:
-        RecipeError: The translation is negative or leaves nothing of the image.
+        RecipeError: The translation is negative or as large as the image.
     """
-    for down, right in shifts(translation):
-        moved = shifted(pixels, down, right)
+    for down, right in shift_offsets(translation):
+        moved = shift_pixels(pixels, down, right)
         yield moved
         if flips:
             for flipped in (moved[..., ::-1], moved[..., ::-1, :], moved[..., ::-1, ::-1]):
                 yield np.ascontiguousarray(flipped)
 
 
-def averaged(
+def average_variants(
     predict: Callable[[Pixels], npt.NDArray[np.float32]],
     pixels: Pixels,
     *,
     flips: bool = False,
     translation: int = 0,
 ) -> npt.NDArray[np.float32]:
-    """Average probabilities over flips and translations.
+    """Average predictions over flips and translations.
 
     Args:
-        predict: Of pixels `(n, …, h, w) uint16` the probabilities, float32 with n first:
-            `Package.predict`, for instance.
+        predict: Takes pixels `(n, …, h, w) uint16` and returns probabilities, float32 with n
+            first; for instance `Package.predict`.
         pixels: `(n, …, h, w) uint16, [0, 65535]`, after `Preprocessing.to_geometry`.
         flips: See `variants`.
         translation: See `variants`.
 
     Returns:
-        float32 of the shape `predict` returns. Costs 1, 4, 9 or 36 predictions.
+        float32 of the shape that `predict` returns. Costs 1, 4, 9 or 36 predictions.
 
     Raises:
-        RecipeError: The translation is negative or leaves nothing of the image.
+        RecipeError: The translation is negative or as large as the image.
     """
     total: npt.NDArray[np.float64] | None = None
     count = 0
     for variant in variants(pixels, flips=flips, translation=translation):
-        found = np.asarray(predict(variant), dtype=np.float64)
-        total = found if total is None else total + found
+        prediction = np.asarray(predict(variant), dtype=np.float64)
+        total = prediction if total is None else total + prediction
         count += 1
     return np.asarray(total / count if total is not None else [], dtype=np.float32)
 
 
 def _overlap(size: int, by: int) -> tuple[slice, slice]:
-    """Where the image lies after a shift, and which part of it is left."""
+    """The slice that a shifted image fills, and the slice of the image it shows."""
     return (
         slice(max(by, 0), size + min(by, 0)),
         slice(max(-by, 0), size + min(-by, 0)),

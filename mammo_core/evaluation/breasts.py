@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mammo_core.datasets import Manifest
-from mammo_core.datasets.exams import Exam, ExamSource
+from mammo_core.datasets.breasts import BreastSource, BreastViews
 from mammo_core.datasets.readers import RecordSource
 from mammo_core.evaluation.aggregate import Unit
 from mammo_core.features.frame import IMAGE_CLASSES
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _BATCH = 8
 
 
-def breast_views(images: "pd.DataFrame") -> dict[str, Exam]:
+def breast_views(images: "pd.DataFrame") -> dict[str, BreastViews]:
     """Group the images of a frame by breast.
 
     Where a view has several files, the one with the first image id is used. A breast is
@@ -28,19 +28,19 @@ def breast_views(images: "pd.DataFrame") -> dict[str, Exam]:
     Returns:
         Breast id (`<patient>/<laterality>`) → its views and label.
     """
-    breasts: dict[str, Exam] = {}
+    breasts: dict[str, BreastViews] = {}
     for row in images.sort_values("image_id").itertuples():
         view = str(row.view).upper()
         if view not in ("CC", "MLO"):
             continue
         breast_id = _breast_id(row)
-        breast = breasts.get(breast_id, Exam(None, None, 0))
+        breast = breasts.get(breast_id, BreastViews(None, None, 0))
         label = max(breast.label, int(row.label))
         image = str(row.image_id)
         if view == "CC":
-            breasts[breast_id] = Exam(breast.cc or image, breast.mlo, label)
+            breasts[breast_id] = BreastViews(breast.cc or image, breast.mlo, label)
         else:
-            breasts[breast_id] = Exam(breast.cc, breast.mlo or image, label)
+            breasts[breast_id] = BreastViews(breast.cc, breast.mlo or image, label)
     return breasts
 
 
@@ -55,7 +55,7 @@ def record_source(store: Store, images: Manifest, rows: "pd.DataFrame", unit: Un
     """
     classes = len(IMAGE_CLASSES)
     if unit == "breast":
-        return ExamSource(store, images, breast_views(rows), classes=classes, batch_size=_BATCH)
+        return BreastSource(store, images, breast_views(rows), classes=classes, batch_size=_BATCH)
     labels = dict(zip(rows["image_id"], rows["label"].astype(int), strict=True))
     return RecordSource(store, images, labels, classes=classes, batch_size=_BATCH)
 

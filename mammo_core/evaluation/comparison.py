@@ -1,4 +1,4 @@
-"""Two models on the same records: how much better is one, and is that more than chance."""
+"""Comparison of two models on the same records: the difference, and whether it is chance."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 from mammo_core.errors import RecordError
-from mammo_core.evaluation.aggregate import LEVELS, Aggregation, Level, at_level, in_two_views
+from mammo_core.evaluation.aggregate import LEVELS, Aggregation, Level, at_level, cc_and_mlo_views
 from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.evaluation.predictions import (
-    check_predictions,
-    check_same_records,
-    small_warning,
+    require_same_records,
+    small_set_warning,
+    validate_predictions,
 )
 from mammo_core.metrics import (
     DeLongDifference,
@@ -32,17 +32,17 @@ class LevelComparison(BaseModel):
 
     Attributes:
         level: image, breast or patient.
-        n: How many of them.
-        n_malignant: Malignant ones.
-        n_patients: Patients.
-        auc: Of the model.
-        reference_auc: Of the reference.
+        n: Number of images, breasts or patients.
+        n_malignant: Number of malignant ones.
+        n_patients: Number of patients.
+        auc: AUC of the model.
+        reference_auc: AUC of the reference.
         difference: Model minus reference, bootstrapped by patient, both on the same draws.
         delong: The same by DeLong's paired test by patient; None with fewer than two patients
             of a class.
-        roc: Of the model.
-        reference_roc: Of the reference.
-        warning: Set when there are few patients.
+        roc: ROC curve of the model.
+        reference_roc: ROC curve of the reference.
+        warning: A warning if there are few patients.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,12 +64,12 @@ class ComparisonResult(BaseModel):
     """Two models on the same test set.
 
     Attributes:
-        name: Of the model.
-        reference: Of the model it is compared with.
-        levels: Per image and, where both classes occur, per breast and per patient; without
-            images where a model sees both views of a breast.
-        correlation: Of the two models' probabilities (Spearman, at the first level): models
-            that rank alike gain little from an ensemble.
+        name: Name of the model.
+        reference: Name of the model it is compared with.
+        levels: Per image and, if both classes occur, per breast and per patient; without
+            images if a model sees both views of a breast.
+        correlation: Spearman correlation of the two models' probabilities at the first level:
+            models that rank alike gain little from an ensemble. None if one is constant.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -92,54 +92,54 @@ def compare(
     """Compare two models on the same images.
 
     Args:
-        predictions: Of the model, columns as in `evaluate`.
-        reference: Of the other, the same images with the same labels.
+        predictions: Predictions of the model, columns as in `evaluate`.
+        reference: Predictions of the other model, for the same images with the same labels.
         config: How to evaluate.
-        seed: Of the bootstrap.
-        names: Of the model and of the reference.
-        levels: Where to compare. Without images, only those of CC and MLO count: what a model
-            of both views sees.
+        seed: Seed of the bootstrap.
+        names: Names of the model and of the reference.
+        levels: Levels to compare at. Without the level of images, only CC and MLO images are
+            used: those that a model of both views takes.
 
     Raises:
-        RecordError: The two were not predicted on the same images, a table cannot be
-            evaluated, or the records of the first level are of one class.
+        RecordError: The two are not of the same images, a table cannot be evaluated, or the
+            first level has one class only.
         ModelError: A probability is not in [0, 1].
     """
     if "image" not in levels:
-        predictions, reference = in_two_views(predictions), in_two_views(reference)
-    ours = check_predictions(predictions, f"{names[0]}'s")
-    theirs = check_predictions(reference, f"{names[1]}'s")
-    check_same_records(ours, theirs, names)
-    compared = []
+        predictions, reference = cc_and_mlo_views(predictions), cc_and_mlo_views(reference)
+    first = validate_predictions(predictions, f"{names[0]}'s")
+    second = validate_predictions(reference, f"{names[1]}'s")
+    require_same_records(first, second, names)
+    comparisons = []
     for level in levels:
         try:
-            compared.append(_level(ours, theirs, level, config, seed))
+            comparisons.append(_compare_level(first, second, level, config, seed))
         except RecordError:
             if level == levels[0]:
                 raise
-    first = [at_level(table, levels[0], config.aggregation) for table in (ours, theirs)]
+    at_first = [at_level(table, levels[0], config.aggregation) for table in (first, second)]
     return ComparisonResult(
         name=names[0],
         reference=names[1],
-        levels=tuple(compared),
-        correlation=_correlation(first[0], first[1]),
+        levels=tuple(comparisons),
+        correlation=_correlation(at_first[0], at_first[1]),
     )
 
 
-def _level(
-    ours: "pd.DataFrame",
-    theirs: "pd.DataFrame",
+def _compare_level(
+    predictions: "pd.DataFrame",
+    reference: "pd.DataFrame",
     level: Level,
     config: EvaluationConfig,
     seed: int,
 ) -> LevelComparison:
     aggregation: Aggregation = config.aggregation
-    first, second = (at_level(table, level, aggregation) for table in (ours, theirs))
+    first, second = (at_level(table, level, aggregation) for table in (predictions, reference))
     labels, groups = first["label"].to_numpy(), first["patient_key"].to_numpy()
-    mine, other = first["probability"].to_numpy(), second["probability"].to_numpy()
+    scores, reference_scores = first["probability"].to_numpy(), second["probability"].to_numpy()
     replicates = config.bootstrap_replicates
     try:
-        delong = delong_difference(labels, mine, other, groups)
+        delong = delong_difference(labels, scores, reference_scores, groups)
     except RecordError:
         delong = None
     return LevelComparison(
@@ -147,20 +147,20 @@ def _level(
         n=len(first),
         n_malignant=int(labels.sum()),
         n_patients=int(first["patient_key"].nunique()),
-        auc=auc_interval(labels, mine, groups, replicates, seed),
-        reference_auc=auc_interval(labels, other, groups, replicates, seed),
-        difference=auc_difference(labels, mine, other, groups, replicates, seed),
+        auc=auc_interval(labels, scores, groups, replicates, seed),
+        reference_auc=auc_interval(labels, reference_scores, groups, replicates, seed),
+        difference=auc_difference(labels, scores, reference_scores, groups, replicates, seed),
         delong=delong,
-        roc=roc_curve(labels, mine),
-        reference_roc=roc_curve(labels, other),
-        warning=small_warning(first, config.small_group),
+        roc=roc_curve(labels, scores),
+        reference_roc=roc_curve(labels, reference_scores),
+        warning=small_set_warning(first, config.small_group),
     )
 
 
-def _correlation(ours: "pd.DataFrame", theirs: "pd.DataFrame") -> float | None:
+def _correlation(first: "pd.DataFrame", second: "pd.DataFrame") -> float | None:
     from scipy.stats import spearmanr
 
-    scores = [table["probability"].to_numpy() for table in (ours, theirs)]
-    if any(one.min() == one.max() for one in scores):
+    scores = [table["probability"].to_numpy() for table in (first, second)]
+    if any(values.min() == values.max() for values in scores):
         return None  # a constant has no rank
     return float(spearmanr(*scores).statistic)

@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from mammo_core.evaluation.aggregate import Aggregation
+from mammo_core.metrics import MetricSettings
 from mammo_core.metrics.calibration import Method
 
 
@@ -12,13 +13,13 @@ class EvaluationConfig(BaseModel):
     Attributes:
         bootstrap_replicates: Replicates of the 95 % intervals (by patient).
         flips: Whether a probability is the mean over the image and its three flips.
-        translation: Pixels by which images are also shifted, to nine places; 0 for none.
-        overlays: Test views shown with their heatmap in the report.
-        operating_specificity: The least specificity of the operating point on validation.
-        operating_sensitivity: The least sensitivity of the second operating point there.
-        partial_sensitivity: Where the partial area under the ROC curve begins.
+        translation: Pixels by which images are also shifted, to nine positions; 0 for none.
+        overlays: Number of test views shown with their heatmap in the report.
+        operating_specificity: The least specificity of the first operating point, on validation.
+        operating_sensitivity: The least sensitivity of the second operating point, on validation.
+        partial_sensitivity: Sensitivity from which the partial area under the ROC curve counts.
         calibration: How probabilities are calibrated; fitted on validation.
-        aggregation: From images to breasts and patients.
+        aggregation: How images are aggregated to breasts and patients.
         small_group: A group with fewer malignant or fewer benign patients is marked as small.
     """
 
@@ -34,3 +35,16 @@ class EvaluationConfig(BaseModel):
     calibration: Method = "platt"
     aggregation: Aggregation = Aggregation()
     small_group: int = Field(default=10, ge=0)
+
+    def metric_settings(self, calibration: str) -> MetricSettings:
+        """Return the settings that metrics depend on.
+
+        Args:
+            calibration: Method that was fitted; `none` if fitting failed.
+        """
+        return MetricSettings(
+            specificity=self.operating_specificity,
+            sensitivity=self.operating_sensitivity,
+            partial_sensitivity=self.partial_sensitivity,
+            calibration=calibration,
+        )

@@ -1,7 +1,7 @@
-"""How probabilities are read: calibrated, and called malignant or not.
+"""From probabilities to decisions: calibration, and thresholds for calling malignant.
 
-Rules are fitted on the validation set, stored in the model package, and applied by `read`:
-evaluation, scoring and serving read the same probability in the same way.
+Rules are fitted on the validation set and stored in the model package, so evaluation, scoring
+and serving treat the same probability in the same way.
 """
 
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 class NamedPoint(BaseModel):
-    """An operating point, with what it gave on the validation set it was chosen on.
+    """An operating point, with its performance on the validation set it was chosen on.
 
     Attributes:
-        name: What it keeps: `specificity-0.80` or `sensitivity-0.90`.
+        name: The rate it guarantees on validation: `specificity-0.80` or `sensitivity-0.90`.
         threshold: Called malignant when the uncalibrated probability is >= threshold.
         sensitivity: On validation.
         specificity: On validation.
@@ -44,14 +44,14 @@ class NamedPoint(BaseModel):
 
 
 class LevelRules(BaseModel):
-    """The rules of images, of breasts or of patients.
+    """The rules for images, for breasts or for patients.
 
     Attributes:
-        calibration: Of their probabilities.
-        operating_points: The first one decides where nothing else is asked for; none when
-            validation held one class only.
-        n_malignant: Malignant ones on validation.
-        n_benign: Benign ones on validation.
+        calibration: Calibration of their probabilities.
+        operating_points: The first one is the default; empty if validation had one class
+            only.
+        n_malignant: Number of malignant ones on validation.
+        n_benign: Number of benign ones on validation.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,10 +62,10 @@ class LevelRules(BaseModel):
     n_benign: int = Field(default=0, ge=0)
 
     def point(self, name: str | None = None) -> NamedPoint | None:
-        """Return an operating point by name, by default the first; None where there is none.
+        """Return an operating point by name, by default the first; None if there are none.
 
         Raises:
-            RecordError: There are points, but none of this name.
+            RecordError: There are points, but none with this name.
         """
         if not self.operating_points:
             return None
@@ -84,11 +84,11 @@ class DecisionRules(BaseModel):
 
     Attributes:
         flips: Whether probabilities are means over an image and its three flips.
-        translation: Pixels that an image is also shifted by, to 9 places; 0 for none.
-        aggregation: From images to breasts and patients.
-        image: Rules of images.
-        breast: Rules of breasts.
-        patient: Rules of patients.
+        translation: Pixels that an image is also shifted by, to 9 positions; 0 for none.
+        aggregation: How images are aggregated to breasts and patients.
+        image: Rules for images.
+        breast: Rules for breasts.
+        patient: Rules for patients.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -101,41 +101,41 @@ class DecisionRules(BaseModel):
     patient: LevelRules = LevelRules()
 
     def at(self, level: Level) -> LevelRules:
-        """The rules of a level."""
+        """Return the rules of a level."""
         rules: LevelRules = getattr(self, level)
         return rules
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What rules make of probabilities.
+class Decisions:
+    """The result of applying rules to probabilities.
 
     Attributes:
         calibrated: `(n,) float64, [0, 1]`.
-        malignant: `(n,) bool`, for every operating point by name.
+        malignant: `(n,) bool` for each operating point, by name.
     """
 
     calibrated: npt.NDArray[np.float64]
     malignant: dict[str, npt.NDArray[np.bool_]]
 
 
-def read(rules: DecisionRules, level: Level, probability: npt.ArrayLike) -> Reading:
-    """Calibrate probabilities and decide at every operating point.
+def apply_rules(rules: DecisionRules, level: Level, probability: npt.ArrayLike) -> Decisions:
+    """Calibrate probabilities and decide at each operating point.
 
     Args:
-        rules: Of the package.
-        level: What the probabilities are of; those of breasts and patients come from
-            `at_level`, of uncalibrated probabilities.
+        rules: Rules of a package.
+        level: Level of the probabilities; those of breasts and patients come from `at_level`,
+            applied to uncalibrated probabilities.
         probability: `(n,)`, [0, 1], uncalibrated.
 
     Raises:
         ModelError: A number is not a probability.
     """
-    mine = rules.at(level)
+    level_rules = rules.at(level)
     scores = np.asarray(probability, dtype=np.float64)
-    return Reading(
-        calibrated=mine.calibration.apply(scores),
-        malignant={point.name: scores >= point.threshold for point in mine.operating_points},
+    return Decisions(
+        calibrated=level_rules.calibration.apply(scores),
+        malignant={point.name: scores >= point.threshold for point in level_rules.operating_points},
     )
 
 
@@ -152,25 +152,25 @@ def fit_rules(
     """Fit calibrations and choose operating points on the validation set, level by level.
 
     Args:
-        validation: Checked predictions, one row per image, columns as in `evaluate`.
-        calibration: Method.
+        validation: Valid predictions, one row per image, columns as in `evaluate`.
+        calibration: Method of the calibration.
         specificity: The least specificity of the first operating point.
         sensitivity: The least sensitivity of the second.
-        aggregation: From images to breasts and patients.
-        flips: How the probabilities were made; told to whoever applies the rules.
-        translation: Likewise.
+        aggregation: How to aggregate images to breasts and patients.
+        flips: Whether the probabilities are means over flips; recorded in the rules.
+        translation: Translation of the averaging; recorded in the rules.
 
     Returns:
-        The rules. A level on which validation holds one class only is not calibrated and
-        has no operating point.
+        The rules. A level with one class only on validation is not calibrated and has no
+        operating point.
 
     Raises:
-        RecordError: A share is not in [0, 1].
+        RecordError: A specificity or sensitivity is not in [0, 1].
         ModelError: A probability is not in [0, 1].
     """
     aggregation = aggregation or Aggregation()
 
-    def fitted(level: Level) -> LevelRules:
+    def fit_level(level: Level) -> LevelRules:
         table = at_level(validation, level, aggregation)
         labels, scores = table["label"].to_numpy(), table["probability"].to_numpy()
         n_malignant = int(labels.sum())
@@ -198,7 +198,7 @@ def fit_rules(
             n_benign=n_benign,
         )
 
-    levels = {level: fitted(level) for level in LEVELS}
+    levels = {level: fit_level(level) for level in LEVELS}
     return DecisionRules(flips=flips, translation=translation, aggregation=aggregation, **levels)
 
 
@@ -208,5 +208,5 @@ def _calibration(
     try:
         return fit_calibration(method, labels, scores)
     except RecordError:
-        # Worse than chance on validation: the report says "not calibrated", the gate decides.
+        # Worse than chance on validation: the report says "not calibrated"; the gate decides.
         return Calibration()

@@ -1,8 +1,8 @@
-"""Why a probability is high: where in the image the evidence lies.
+"""Why a probability is high: where in the image the evidence is.
 
-With a patch classifier the map is its own heatmap over the image (one pass of the fully
-convolutional network). Without one, any model can be asked by occlusion: how far the
-probability falls when a place is hidden (Zeiler & Fergus 2014).
+With a patch classifier the map is its heatmap of the image (one pass of the fully convolutional
+network). Without one, occlusion works for any model: the map shows how far the probability
+falls when an area is hidden (Zeiler & Fergus 2014).
 """
 
 from collections.abc import Callable, Sequence
@@ -23,17 +23,17 @@ Pixels = npt.NDArray[np.uint16]
 
 @dataclass(frozen=True)
 class HotRegion:
-    """A connected place of a heatmap; coordinates are pixel indices of the image.
+    """A connected region of a heatmap; coordinates are pixel indices of the image.
 
     Attributes:
         rank: 1 is the hottest.
-        row: Centre, weighted by heat, from the top.
-        column: Centre, from the left.
-        top: First row of its box.
-        left: First column of its box.
-        bottom: Last row of its box.
-        right: Last column of its box.
-        area: Pixels.
+        row: Center, weighted by heat, from the top.
+        column: Center, weighted by heat, from the left.
+        top: First row of the bounding box.
+        left: First column of the bounding box.
+        bottom: Last row of the bounding box.
+        right: Last column of the bounding box.
+        area: Area in pixels.
         peak: Highest heat, [0, 1].
         mean: Mean heat, [0, 1].
     """
@@ -52,12 +52,12 @@ class HotRegion:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Where the evidence lies.
+    """Where the evidence is.
 
     Attributes:
-        kind: How the map was made.
-        heat: `(h, w) float32, [0, 1]`, as large as the image.
-        regions: The hottest places, hottest first.
+        kind: How the map was computed.
+        heat: `(h, w) float32, [0, 1]`, of the size of the image.
+        regions: The hottest regions, hottest first.
     """
 
     kind: Literal["patch classifier", "occlusion"]
@@ -65,42 +65,42 @@ class Explanation:
     regions: tuple[HotRegion, ...]
 
 
-def spread(
+def upsample_heat(
     heat: npt.NDArray[Any],
     rows: npt.NDArray[np.float64],
     columns: npt.NDArray[np.float64],
     shape: tuple[int, int],
 ) -> Heat:
-    """Bring a heatmap to image size by its cells' centres.
+    """Resize a heatmap to the image, given the centers of its cells.
 
     Args:
-        heat: `(r, c) float`.
-        rows: `(r,)` centres of the cells, pixel indices, rising.
-        columns: `(c,)` likewise.
+        heat: `(r, c) float, [0, 1]`.
+        rows: `(r,) float64`, centers of the cells in pixels, rising.
+        columns: `(c,) float64`, likewise.
         shape: `(h, w)` of the image.
 
     Returns:
-        `(h, w) float32`, linear between the centres, 0 beyond the outermost ones: nothing is
-        claimed where no patch was centred.
+        `(h, w) float32, [0, 1]`, linear between the centers, 0 beyond the outermost ones, where
+        no patch was centered.
     """
     down = np.stack([np.interp(np.arange(shape[0]), rows, line, 0, 0) for line in heat.T], axis=1)
     across = [np.interp(np.arange(shape[1]), columns, line, 0, 0) for line in down]
     return np.stack(across).astype(np.float32)
 
 
-def patch_heat(
+def patch_heatmap(
     patch_model: "keras.Model",
     images: npt.NDArray[np.float32],
     patch_size: int | tuple[int, int],
     classes: Sequence[int] | None = None,
 ) -> npt.NDArray[np.float32]:
-    """Return the patch classifier's probability of some classes at every place of images.
+    """Return the patch classifier's probability of some classes at each pixel of images.
 
     Args:
-        patch_model: The patch classifier, or what `models.fully_convolutional` made of it.
-        images: `(n, h, w, channels) float32`, on the network's scale.
+        patch_model: The patch classifier, or the result of `models.fully_convolutional`.
+        images: `(n, h, w, channels) float32`, after `Preprocessing.to_network`.
         patch_size: Patch side or `(h, w)` it was trained on, pixels.
-        classes: Indices that are summed; default all but 0, the background.
+        classes: Indices of the classes to sum; default: all but 0, the background.
 
     Returns:
         `(n, h, w) float32, [0, 1]`.
@@ -115,7 +115,7 @@ def patch_heat(
     hot = np.clip(maps[..., kept].sum(axis=-1), 0, 1)
     shape = (images.shape[1], images.shape[2])
     rows, columns = coordinates(patch_model, shape, patch_size)
-    return np.stack([spread(one, rows, columns, shape) for one in hot])
+    return np.stack([upsample_heat(heat, rows, columns, shape) for heat in hot])
 
 
 def occlusion(
@@ -125,19 +125,19 @@ def occlusion(
     window: int | None = None,
     batch_size: int = 8,
 ) -> Heat:
-    """Return how far the probability falls when a place is hidden behind a black square.
+    """Return how far the probability falls when an area is hidden by a black square.
 
     Args:
-        predict: Of `(n, h, w) uint16` the probabilities `(n,)`: `Package.predict`.
+        predict: Takes `(n, h, w) uint16` and returns probabilities `(n,)`: `Package.predict`.
         pixels: `(h, w) uint16, [0, 65535]`, after `Preprocessing.to_geometry`.
-        window: Side of the square in pixels, moved by half of it; default an eighth of the
+        window: Side of the square in pixels, moved by half of it; default: an eighth of the
             shorter side of the image.
         batch_size: Images per prediction.
 
     Returns:
-        `(h, w) float32, [0, 1]`: the mean fall over the squares that hide a pixel; where
-        hiding raises the probability it is 0. Squares without tissue are not tried. Costs
-        some 300 predictions.
+        `(h, w) float32, [0, 1]`: the mean fall over the squares that hide a pixel; 0 if hiding
+        raises the probability. Squares without tissue are skipped. Costs some 300
+        predictions.
 
     Raises:
         ModelError: The window does not fit the image.
@@ -146,62 +146,61 @@ def occlusion(
     side = window if window is not None else max(2, min(height, width) // 8)
     if not 2 <= side <= min(height, width):
         raise ModelError(
-            "Nothing can be hidden by this window",
+            "The occlusion window has the wrong size",
             expected=f"a side from 2 to {min(height, width)} pixels",
             received=str(side),
         )
-    places = [
+    corners = [
         (top, left)
         for top in _starts(height, side)
         for left in _starts(width, side)
         if pixels[top : top + side, left : left + side].any()
     ]
-    whole = float(predict(pixels[np.newaxis])[0])
-    fall, tried = np.zeros((height, width)), np.zeros((height, width))
-    for start in range(0, len(places), batch_size):
-        some = places[start : start + batch_size]
-        hidden = np.repeat(pixels[np.newaxis], len(some), axis=0)
-        for image, (top, left) in zip(hidden, some, strict=True):
+    unhidden = float(predict(pixels[np.newaxis])[0])
+    fall, count = np.zeros((height, width)), np.zeros((height, width))
+    for start in range(0, len(corners), batch_size):
+        batch = corners[start : start + batch_size]
+        hidden = np.repeat(pixels[np.newaxis], len(batch), axis=0)
+        for image, (top, left) in zip(hidden, batch, strict=True):
             image[top : top + side, left : left + side] = 0
-        for (top, left), probability in zip(some, predict(hidden), strict=True):
-            place = (slice(top, top + side), slice(left, left + side))
-            fall[place] += max(0.0, whole - float(probability))
-            tried[place] += 1
-    return (fall / np.maximum(tried, 1)).astype(np.float32)
+        for (top, left), probability in zip(batch, predict(hidden), strict=True):
+            square = (slice(top, top + side), slice(left, left + side))
+            fall[square] += max(0.0, unhidden - float(probability))
+            count[square] += 1
+    return (fall / np.maximum(count, 1)).astype(np.float32)
 
 
 def _starts(size: int, side: int) -> list[int]:
-    """Where squares begin: every half side, and one that ends with the image."""
+    """Positions of squares: every half side, and one that ends at the edge of the image."""
     return [*range(0, size - side, max(1, side // 2)), size - side]
 
 
 def hot_regions(
-    heat: npt.NDArray[Any], *, cutoff: float = 0.5, most: int = 3
+    heat: npt.NDArray[Any], *, cutoff: float = 0.5, limit: int = 3
 ) -> tuple[HotRegion, ...]:
-    """Return the hottest places of a heatmap.
+    """Return the hottest regions of a heatmap.
 
     Args:
         heat: `(h, w) float, [0, 1]`.
-        cutoff: A place is made of connected pixels (by edge or corner) that are at least
-            this hot.
-        most: How many places, hottest (by peak) first.
+        cutoff: A region is a set of connected pixels (by edge or corner) of at least this heat.
+        limit: Number of regions at most, hottest (by peak) first.
 
     Raises:
-        RecordError: The heatmap is not `(h, w)`, or holds what is no number.
+        RecordError: The heatmap is not `(h, w)`, or a value is not finite.
     """
     from skimage.measure import label, regionprops
 
     values = np.asarray(heat, dtype=np.float64)
     if values.ndim != 2 or not np.isfinite(values).all():
         raise RecordError(
-            "There are no regions in this heatmap",
+            "The regions of this heatmap cannot be computed",
             expected="finite numbers of shape (height, width)",
             received=f"shape {values.shape}"
             + ("" if np.isfinite(values).all() else ", some not finite"),
         )
-    found = regionprops(label(values >= cutoff), intensity_image=values)
-    # By position where two are equally hot, so that the order is always the same.
-    found.sort(key=lambda region: (-float(region.intensity_max), region.bbox))
+    regions = regionprops(label(values >= cutoff), intensity_image=values)
+    # Equally hot regions are ordered by position, so the order is always the same.
+    regions.sort(key=lambda region: (-float(region.intensity_max), region.bbox))
     return tuple(
         HotRegion(
             rank=rank,
@@ -215,7 +214,7 @@ def hot_regions(
             peak=float(region.intensity_max),
             mean=float(region.intensity_mean),
         )
-        for rank, region in enumerate(found[:most], start=1)
+        for rank, region in enumerate(regions[:limit], start=1)
     )
 
 
@@ -226,32 +225,32 @@ def explain(
     patch_size: int | None = None,
     predict: Callable[[Pixels], npt.NDArray[np.float32]] | None = None,
     cutoff: float = 0.5,
-    most: int = 3,
+    limit: int = 3,
 ) -> Explanation:
-    """Explain what a model package says of one image.
+    """Explain the prediction of a model package for one image.
 
     Args:
-        package: A `packaging.Package`: its `patch_model` is swept over the image where it has
-            one and the size of its patches is known; else its `predict` is asked by occlusion.
+        package: A `packaging.Package`. Its `patch_model` is applied to the image if it has one
+            and the size of its patches is known; otherwise `predict` is used with occlusion.
         pixels: `(h, w) uint16, [0, 65535]`, after `preprocessing.to_geometry`.
-        patch_size: Side of the patches; default what the package says.
-        predict: What occlusion asks, for a package that sees more than this image: of
+        patch_size: Side of the patches in pixels; default: the package's.
+        predict: Predicts for occlusion, for a package that takes more than this image: from
             `(n, h, w) uint16` the probabilities `(n,)`.
-        cutoff: Heat at which a region begins; of an occlusion map it is the share of its
-            peak, whose absolute height depends on the window.
-        most: Regions.
+        cutoff: Heat at which a region begins; for an occlusion map a share of its peak, whose
+            absolute height depends on the window.
+        limit: Number of regions at most.
 
     Raises:
-        ModelError: The pixels do not fit the model.
+        ModelError: The pixels do not match the model's geometry.
     """
-    known = getattr(package.manifest, "patch_size", None)
-    side = patch_size if patch_size is not None else known
+    default = getattr(package.manifest, "patch_size", None)
+    side = patch_size if patch_size is not None else default
     if package.patch_model is not None and side is not None:
         images = package.preprocessing.to_network(pixels[np.newaxis])
-        heat = patch_heat(package.patch_model, images, side)[0]
-        return Explanation("patch classifier", heat, hot_regions(heat, cutoff=cutoff, most=most))
+        heat = patch_heatmap(package.patch_model, images, side)[0]
+        return Explanation("patch classifier", heat, hot_regions(heat, cutoff=cutoff, limit=limit))
     heat = occlusion(predict or package.predict, pixels)
     peak = float(heat.max())
-    # Without any fall there is no evidence to show.
-    regions = hot_regions(heat, cutoff=cutoff * peak, most=most) if peak > 0 else ()
+    # If the probability never falls, there is no evidence to show.
+    regions = hot_regions(heat, cutoff=cutoff * peak, limit=limit) if peak > 0 else ()
     return Explanation("occlusion", heat, regions)

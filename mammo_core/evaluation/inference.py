@@ -9,7 +9,7 @@ from mammo_core.datasets import Manifest
 from mammo_core.datasets.readers import RecordSource
 from mammo_core.datasets.tables import read_table
 from mammo_core.evaluation.aggregate import unit_of
-from mammo_core.evaluation.averaging import shifted, shifts
+from mammo_core.evaluation.averaging import shift_offsets, shift_pixels
 from mammo_core.evaluation.breasts import assign_probabilities, record_source
 from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.evaluation.patches import PatchEvaluation, patch_evaluation
@@ -59,7 +59,7 @@ def image_predictions(
     source = record_source(store, images, rows, unit)
     if not source.size:  # the caller reports an empty table
         return assign_probabilities(rows[_COLUMNS], {}, unit)
-    offsets = shifts(config.translation)
+    offsets = shift_offsets(config.translation)
     total: Any = 0.0
     with progress(f"score {unit}s", source.size * len(offsets), f"{unit}s") as shown:
         for down, right in offsets:
@@ -67,7 +67,7 @@ def image_predictions(
             def to_network(
                 pixels: npt.NDArray[np.uint16], down: int = down, right: int = right
             ) -> npt.NDArray[np.float32]:
-                return preprocessing.to_network(shifted(pixels, down, right))
+                return preprocessing.to_network(shift_pixels(pixels, down, right))
 
             ids, probabilities, _ = predict(
                 model, source, to_network, config.flips, on_batch=shown.advance

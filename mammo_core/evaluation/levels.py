@@ -1,39 +1,60 @@
-"""What a classifier gives per image, per breast or per patient."""
+"""The performance of a classifier per image, per breast or per patient."""
 
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import BaseModel, ConfigDict
+import numpy as np
+import numpy.typing as npt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
-from mammo_core.errors import RecordError
+from mammo_core.errors import ModelError, RecordError
 from mammo_core.evaluation.aggregate import Level, at_level
 from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.evaluation.decisions import DecisionRules
-from mammo_core.evaluation.predictions import class_patients, never_certain, small_warning
+from mammo_core.evaluation.predictions import class_patients, small_set_warning, widen_extreme
 from mammo_core.metrics import (
     BinaryCounts,
     DeLongInterval,
     Interval,
+    Metric,
+    MetricSettings,
     PrecisionRecallCurve,
     ReliabilityCurve,
     RocCurve,
     counts_at,
-    delong_interval,
     intervals,
-    measures,
+    metrics,
     precision_recall_curve,
     reliability_curve,
     roc_curve,
+)
+from mammo_core.metrics.weighted import (
+    WeightedMetric,
+    sensitivity_at,
+    specificity_at,
+    unweighted,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
 
+MetricValue = Interval | DeLongInterval | float | None
+
+_ROUNDING = 1e-9
+
 
 class PointResult(BaseModel):
-    """What an operating point that was chosen on validation gives on the test set.
+    """The performance on test of an operating point that was chosen on validation.
 
     Attributes:
-        name: Of the point.
+        name: Name of the point.
         threshold: Called malignant when the uncalibrated probability is >= threshold.
         sensitivity: On test.
         specificity: On test.
@@ -54,29 +75,22 @@ class PointResult(BaseModel):
 
 
 class LevelResult(BaseModel):
-    """The measures of one level, with 95 % intervals by patient.
+    """The metrics of one level, with 95 % intervals by patient.
+
+    In JSON each metric is a key of the level itself.
 
     Attributes:
         level: image, breast or patient.
-        n: How many of them.
-        n_malignant: Malignant ones.
-        n_patients: Patients.
-        auc: Area under the ROC curve, interval by bootstrap.
-        auc_delong: The same, interval by DeLong (by patient); None with fewer than two
-            patients of a class.
-        average_precision: Area under the precision-recall curve; chance gives the share of
-            malignant ones.
-        partial_auc: Area left of the ROC curve from the configured sensitivity on.
-        sensitivity_at_specificity: At the configured specificity on this very curve.
-        specificity_at_sensitivity: At the configured sensitivity on this very curve.
-        brier: Of the probabilities as they are.
-        brier_calibrated: After calibration.
-        roc: The ROC curve, thresholds finite.
+        n: Number of images, breasts or patients.
+        n_malignant: Number of malignant ones.
+        n_patients: Number of patients.
+        metrics: Value of each registered metric by name; None where it is undefined.
+        roc: The ROC curve, with finite thresholds.
         precision_recall: The precision-recall curve.
-        reliability: Of the probabilities as they are.
-        reliability_calibrated: After calibration.
-        operating_points: Chosen on validation; none when it holds one class only.
-        warning: Set when there are few patients.
+        reliability: Reliability of the uncalibrated probabilities.
+        reliability_calibrated: Reliability after calibration.
+        operating_points: Chosen on validation; empty if validation has one class only.
+        warning: A warning if there are few patients.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -85,20 +99,34 @@ class LevelResult(BaseModel):
     n: int
     n_malignant: int
     n_patients: int
-    auc: Interval
-    auc_delong: DeLongInterval | None
-    average_precision: Interval
-    partial_auc: Interval
-    sensitivity_at_specificity: Interval
-    specificity_at_sensitivity: Interval
-    brier: Interval
-    brier_calibrated: Interval
+    metrics: dict[str, MetricValue]
     roc: RocCurve
     precision_recall: PrecisionRecallCurve
     reliability: ReliabilityCurve
     reliability_calibrated: ReliabilityCurve
     operating_points: tuple[PointResult, ...]
     warning: str
+
+    @property
+    def auc(self) -> Interval:
+        """The AUC with its bootstrap interval."""
+        return cast(Interval, self.metrics["auc"])  # a level without an AUC has no result
+
+    @model_validator(mode="before")
+    @classmethod
+    def _collect_metrics(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or "metrics" in data:
+            return data
+        names = cls.model_fields.keys()
+        return {
+            **{name: value for name, value in data.items() if name in names},
+            "metrics": {name: value for name, value in data.items() if name not in names},
+        }
+
+    @model_serializer(mode="wrap")
+    def _flatten_metrics(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = serialize(self)
+        return {**data.pop("metrics"), **data}
 
 
 def evaluate_level(
@@ -108,53 +136,38 @@ def evaluate_level(
     config: EvaluationConfig,
     seed: int,
 ) -> LevelResult:
-    """Measure one level of the test set.
+    """Evaluate one level of the test set.
 
     Args:
-        test: Checked predictions, one row per image.
-        level: Which level.
+        test: Valid predictions, one row per image.
+        level: The level.
         rules: Fitted on validation.
         config: How to evaluate.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
 
     Raises:
-        RecordError: The level holds one class only, or too few patients for an interval.
+        RecordError: The level has one class only, or too few patients for an interval.
+        ModelError: A metric returned a value outside its range.
     """
     table = at_level(test, level, rules.aggregation)
     labels, scores = table["label"].to_numpy(), table["probability"].to_numpy()
-    groups = table["patient_key"].to_numpy()
-    mine = rules.at(level)
-    calibrated = mine.calibration.apply(scores)
-
-    wanted: dict[str, measures.Measure] = {
-        "auc": measures.area,
-        "average_precision": measures.precision,
-        "partial_auc": measures.partial_area(config.partial_sensitivity),
-        "sensitivity_at_specificity": measures.sensitivity_given(config.operating_specificity),
-        "specificity_at_sensitivity": measures.specificity_given(config.operating_sensitivity),
-        "brier": measures.brier,
-    }
-    for point in mine.operating_points:
-        wanted[f"sensitivity {point.name}"] = measures.sensitivity_at(point.threshold)
-        wanted[f"specificity {point.name}"] = measures.specificity_at(point.threshold)
-    found = intervals(labels, scores, groups, wanted, config.bootstrap_replicates, seed)
+    level_rules = rules.at(level)
+    calibrated = level_rules.calibration.apply(scores)
+    settings = config.metric_settings(level_rules.calibration.method)
+    rates: dict[str, WeightedMetric] = {}
+    for point in level_rules.operating_points:
+        rates[f"sensitivity {point.name}"] = sensitivity_at(point.threshold)
+        rates[f"specificity {point.name}"] = specificity_at(point.threshold)
+    values, rate_intervals = _metric_values(table, scores, False, rates, settings, config, seed)
+    calibrated_values, _ = _metric_values(table, calibrated, True, {}, settings, config, seed)
+    values |= calibrated_values
     malignant, benign = class_patients(table)
-    brier = {"brier": measures.brier}
-    after = intervals(labels, calibrated, groups, brier, config.bootstrap_replicates, seed)
     return LevelResult(
         level=level,
         n=len(table),
         n_malignant=int(labels.sum()),
         n_patients=int(table["patient_key"].nunique()),
-        # As many pairs of a malignant and a benign patient are independent of each other.
-        auc=never_certain(found["auc"], min(malignant, benign)),
-        auc_delong=_delong(table),
-        average_precision=found["average_precision"],
-        partial_auc=found["partial_auc"],
-        sensitivity_at_specificity=found["sensitivity_at_specificity"],
-        specificity_at_sensitivity=found["specificity_at_sensitivity"],
-        brier=found["brier"],
-        brier_calibrated=after["brier"],
+        metrics={metric.name: values[metric.name] for metric in metrics()},
         roc=roc_curve(labels, scores),
         precision_recall=precision_recall_curve(labels, scores),
         reliability=reliability_curve(labels, scores),
@@ -163,24 +176,91 @@ def evaluate_level(
             PointResult(
                 name=point.name,
                 threshold=point.threshold,
-                sensitivity=never_certain(found[f"sensitivity {point.name}"], malignant),
-                specificity=never_certain(found[f"specificity {point.name}"], benign),
+                sensitivity=widen_extreme(rate_intervals[f"sensitivity {point.name}"], malignant),
+                specificity=widen_extreme(rate_intervals[f"specificity {point.name}"], benign),
                 counts=counts_at(labels, scores, point.threshold),
                 validation_sensitivity=point.sensitivity,
                 validation_specificity=point.specificity,
             )
-            for point in mine.operating_points
+            for point in level_rules.operating_points
         ),
-        warning=small_warning(table, config.small_group),
+        warning=small_set_warning(table, config.small_group),
     )
 
 
-def _delong(table: "pd.DataFrame") -> DeLongInterval | None:
+def scalar(value: MetricValue) -> float | None:
+    """Return the value of a metric without its interval."""
+    return value if isinstance(value, float) or value is None else value.value
+
+
+def _metric_values(
+    table: "pd.DataFrame",
+    scores: npt.NDArray[np.float64],
+    calibrated: bool,
+    rates: Mapping[str, WeightedMetric],
+    settings: MetricSettings,
+    config: EvaluationConfig,
+    seed: int,
+) -> tuple[dict[str, MetricValue], dict[str, Interval]]:
+    """The metrics of (un)calibrated scores, and the intervals of further rates.
+
+    All intervals come from the same draws of patients.
+    """
+    labels, groups = table["label"].to_numpy(), table["patient_key"].to_numpy()
+    chosen = [metric for metric in metrics() if metric.calibrated == calibrated]
+    weighted = {
+        metric.name: form
+        for metric in chosen
+        if metric.bootstrap and (form := metric.weighted_metric(settings)) is not None
+    }
+    bootstrapped = intervals(
+        labels,
+        scores,
+        groups,
+        {**weighted, **rates},
+        config.bootstrap_replicates,
+        seed,
+        # Without an AUC the level has no result; other metrics may be undefined on it.
+        optional=weighted.keys() - {"auc"},
+    )
+    patients = class_patients(table)
+    values: dict[str, MetricValue] = {}
+    for metric in chosen:
+        value: MetricValue = bootstrapped.get(metric.name)
+        if isinstance(value, Interval) and metric.independent is not None:
+            value = widen_extreme(value, metric.independent(*patients))
+        if metric.name not in weighted:
+            value = _single_value(metric, labels, scores, groups, settings)
+        values[metric.name] = _within_bounds(metric, value)
+    return values, {name: bootstrapped[name] for name in rates}
+
+
+def _single_value(
+    metric: Metric,
+    labels: npt.NDArray[np.int64],
+    scores: npt.NDArray[np.float64],
+    groups: npt.NDArray[np.str_],
+    settings: MetricSettings,
+) -> MetricValue:
+    """A metric without a bootstrap; None where it is undefined."""
+    weighted = metric.weighted_metric(settings)
     try:
-        return delong_interval(
-            table["label"].to_numpy(),
-            table["probability"].to_numpy(),
-            table["patient_key"].to_numpy(),
-        )
+        if metric.estimate is not None:
+            return metric.estimate(labels, scores, groups)
+        return None if weighted is None else float(weighted(unweighted(labels, scores))[0])
     except RecordError:
         return None
+
+
+def _within_bounds(metric: Metric, value: MetricValue) -> MetricValue:
+    number = scalar(value)
+    if number is None or math.isnan(number):
+        return None
+    low, high = metric.bounds
+    if not low - _ROUNDING <= number <= high + _ROUNDING:
+        raise ModelError(
+            f"The metric {metric.name} is outside its range",
+            expected=f"{low:g} to {high:g}",
+            received=f"{number:g}",
+        )
+    return value

@@ -12,24 +12,24 @@ from mammo_core.metrics import (
     confusion_matrix,
     delong_interval,
     one_against_rest_auc,
-    share_interval,
+    proportion_interval,
 )
 
 
 class PatchEvaluation(BaseModel):
-    """What the patch classifier gave on patches it was not fitted to.
+    """The performance of the patch classifier on patches it was not fitted to.
 
     Attributes:
-        accuracy: Share of patches whose most probable class is right.
+        accuracy: Share of patches whose most probable class is correct.
         class_names: In the order of the label map.
-        class_counts: Patches of each true class.
+        class_counts: Number of patches of each true class.
         class_auc: AUC of each class against all others; None for a class that does not occur.
         confusion: Counts, rows = true class, columns = predicted class.
-        n_patches: Patches in all.
-        accuracy_ci95: Interval of the accuracy, bootstrapped by patient; None where patients
-            were not given.
+        n_patches: Number of patches.
+        accuracy_ci95: Interval of the accuracy, bootstrapped by patient; None without patient
+            keys.
         class_auc_ci95: Intervals of `class_auc` (DeLong by patient); None for a class with
-            fewer than two patients, or where patients were not given.
+            fewer than two patients, and without patient keys.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,12 +59,12 @@ def patch_evaluation(
         labels: `(n,)` class indices.
         probabilities: `(n, classes)` float, [0, 1].
         class_names: In the order of the label map.
-        groups: `(n,)` patient keys; without them there are no intervals.
+        groups: `(n,)` patient keys; None: no intervals are computed.
         replicates: Bootstrap replicates.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
 
     Raises:
-        RecordError: The shapes do not belong together.
+        RecordError: The shapes do not match.
         ModelError: A probability is not finite.
     """
     scores = np.asarray(probabilities, dtype=np.float64)
@@ -86,7 +86,7 @@ def patch_evaluation(
         n_patches=int(matrix.sum()),
         accuracy_ci95=None
         if groups is None
-        else share_interval(np.asarray(labels) == predicted, groups, replicates, seed),
+        else proportion_interval(np.asarray(labels) == predicted, groups, replicates, seed),
         class_auc_ci95=tuple(
             _auc_interval(np.asarray(labels) == index, scores[:, index], groups)
             for index in range(len(class_names))
@@ -100,7 +100,7 @@ def _auc_interval(
     if groups is None:
         return None
     try:
-        found = delong_interval(truth, scores, groups)
+        interval = delong_interval(truth, scores, groups)
     except RecordError:
         return None
-    return found.low, found.high
+    return interval.low, interval.high

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: patches of every class, and test views with their heatmaps."""
+"""Pictures of an evaluation: patches of each class, and test views with their heatmaps."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import pandas as pd
 from mammo_core.datasets import ImageRecord, Manifest
 from mammo_core.datasets.readers import RecordSource
 from mammo_core.datasets.shards import read_shard
-from mammo_core.evaluation.explanation import hot_regions, patch_heat
+from mammo_core.evaluation.explanation import hot_regions, patch_heatmap
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.reporting import Overlay
 from mammo_core.seeds import generator
@@ -23,17 +23,17 @@ _PATCHES_SHOWN = 8
 def patch_examples(
     store: Store, patches: Manifest, labels: dict[str, int], classes: Sequence[str], seed: int
 ) -> dict[str, npt.NDArray[np.uint16]]:
-    """Draw a few patches of every class.
+    """Draw a few patches of each class.
 
     Args:
-        store: Where they are.
+        store: Where the patches are.
         patches: The patch dataset.
         labels: Patch id → class index.
         classes: Names of the classes.
-        seed: Of the draw.
+        seed: Seed of the draw.
 
     Returns:
-        For every class that occurs its patches, `(n, h, w) uint16`.
+        Class name → patches `(n, h, w) uint16`, for each class that occurs.
     """
     by_class: dict[int, list[str]] = defaultdict(list)
     for name in sorted(labels):
@@ -61,26 +61,26 @@ def heatmap_overlays(
     patch_size: int,
     count: int,
 ) -> tuple[list[Overlay], list[dict[str, Any]]]:
-    """The most and the least suspicious test views of both labels, with their heatmaps.
+    """Return the most and the least suspicious test views of both labels, with heatmaps.
 
     Args:
         store: Where the images are.
         images: The image dataset.
-        predictions: Of the test set.
+        predictions: Predictions of the test set.
         patch_model: The patch classifier.
-        preprocessing: The way pixels reach it.
+        preprocessing: How pixels reach it.
         patch_size: Side of its patches, pixels.
-        count: Views to show.
+        count: Number of views.
 
     Returns:
-        Pictures, and the hottest regions in them as rows of a table.
+        Pictures, and their hottest regions as rows of a table.
     """
     from mammo_core.models import fully_convolutional
 
     ordered = predictions.sort_values(["probability", "image_id"])
     positive, negative = ordered[ordered["label"] == 1], ordered[ordered["label"] == 0]
     half = (count + 1) // 2
-    picked = pd.concat(
+    selected = pd.concat(
         [
             positive.tail(half - half // 3),
             positive.head(half // 3),
@@ -88,18 +88,18 @@ def heatmap_overlays(
             negative.tail((count - half) // 3),
         ]
     ).drop_duplicates("image_id")
-    wanted = {row.image_id: row for row in picked.itertuples()}
+    rows = {row.image_id: row for row in selected.itertuples()}
     records: dict[str, ImageRecord] = {}
     for file in images.files_like("shard-"):
         for record in map(ImageRecord.from_bytes, read_shard(store, file)):
-            if record.image_id in wanted:
+            if record.image_id in rows:
                 records[record.image_id] = record
     network = fully_convolutional(patch_model, patch_size)
     overlays, regions = [], []
-    for name, row in wanted.items():
+    for name, row in rows.items():
         record = records[name]
         batch = preprocessing.to_network(record.pixels[np.newaxis])
-        heat = patch_heat(network, batch, patch_size)[0]
+        heat = patch_heatmap(network, batch, patch_size)[0]
         mask = np.zeros(record.pixels.shape, bool)
         for lesion in record.lesions:
             mask |= lesion.mask

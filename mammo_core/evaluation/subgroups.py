@@ -1,4 +1,4 @@
-"""Subgroups of the test set: who is served less well than the mean."""
+"""Subgroups of the test set: which images or patients the classifier serves less well."""
 
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict
 from mammo_core.errors import RecordError
 from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.evaluation.decisions import DecisionRules
-from mammo_core.evaluation.predictions import class_patients, never_certain, small_warning
+from mammo_core.evaluation.predictions import class_patients, small_set_warning, widen_extreme
 from mammo_core.metrics import Interval, auc_interval, counts_at
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: BI-RADS breast composition by the numbers of the case tables.
+#: BI-RADS breast composition, numbered as in the case tables.
 _DENSITIES = {
     1: "1 (fatty)",
     2: "2 (scattered)",
@@ -24,19 +24,19 @@ _DENSITIES = {
 
 
 class Subgroup(BaseModel):
-    """The images of one group.
+    """The performance on one group of images.
 
     Attributes:
-        by: What groups are made by: lesion type, view, breast density, source, split.
-        group: Which one.
-        n_images: Images.
-        n_malignant: Malignant ones.
-        n_patients: Patients.
-        auc: Per image, with its interval; None with one class or too few patients.
+        by: Grouping: lesion type, view, breast density, source or split.
+        group: Name of the group.
+        n_images: Number of images.
+        n_malignant: Number of malignant images.
+        n_patients: Number of patients.
+        auc: AUC per image, with its interval; None with one class or too few patients.
         sensitivity: At the first operating point; None without one or without malignant
             images.
-        specificity: Likewise.
-        warning: Set where the group is small, or not comparable.
+        specificity: At the first operating point; None without one or without benign images.
+        warning: A warning if the group is small or not comparable.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,19 +61,19 @@ def subgroups(
     leaking: Collection[str] = (),
     leaked: "pd.DataFrame | None" = None,
 ) -> tuple[Subgroup, ...]:
-    """Measure the groups of the test set.
+    """Evaluate the groups of the test set.
 
-    Groups by view always; by lesion_types (`calc`, `mass`, `calc+mass`; an image
-    with both is in both groups), breast_density and source where the table has them.
+    Images are always grouped by view; also by lesion_types (`calc`, `mass`, `calc+mass`; an
+    image with both is in both groups), breast_density and source if the table has them.
 
     Args:
-        test: Checked predictions, one row per image.
+        test: Valid predictions, one row per image.
         rules: Fitted on validation.
         config: How to evaluate.
-        seed: Of the bootstrap.
-        leaking: Patients that the official split has in training and in test. With them come
-            the two variants of the split: official, and without leak.
-        leaked: Checked predictions of their official test images where those are not in
+        seed: Seed of the bootstrap.
+        leaking: Patients that the official split has in both training and test. If there are
+            any, two variants of the split are evaluated: official, and without leak.
+        leaked: Valid predictions of those of their official test images that are not in
             `test`.
 
     Raises:
@@ -118,11 +118,11 @@ def _variants(
 
     official = test if leaked is None or leaked.empty else pd.concat([test, leaked])
     clean = test[~test["patient_key"].isin(leaking)]
-    whole = _group("split", "official", official, rules, config, seed)
-    told = f"patients who are in the official training set too: {len(leaking)}"
-    warning = "; ".join(filter(None, (told, whole.warning)))
+    group = _group("split", "official", official, rules, config, seed)
+    leak = f"patients who are in the official training set too: {len(leaking)}"
+    warning = "; ".join(filter(None, (leak, group.warning)))
     return [
-        whole.model_copy(update={"warning": warning}),
+        group.model_copy(update={"warning": warning}),
         _group("split", "official without leak", clean, rules, config, seed),
     ]
 
@@ -140,7 +140,7 @@ def _group(
     interval: Interval | None = None
     if 0 < labels.sum() < len(labels):
         try:
-            interval = never_certain(
+            interval = widen_extreme(
                 auc_interval(
                     labels,
                     scores,
@@ -151,7 +151,7 @@ def _group(
                 min(class_patients(rows)),
             )
         except RecordError:
-            interval = None  # too few patients: the warning says how many
+            interval = None  # too few patients: the warning gives their number
     point = rules.image.point()
     counts = None if point is None else counts_at(labels, scores, point.threshold)
     malignant = int(labels.sum())
@@ -164,5 +164,5 @@ def _group(
         auc=interval,
         sensitivity=counts.sensitivity if counts and malignant else None,
         specificity=counts.specificity if counts and malignant < len(rows) else None,
-        warning=small_warning(rows, config.small_group),
+        warning=small_set_warning(rows, config.small_group),
     )

@@ -1,11 +1,11 @@
 """Evaluation of a whole-image classifier.
 
-The validation set fits the calibration and chooses the operating points; the test set only
-measures.
+Calibration and operating points are fitted on the validation set; the test set only measures.
 """
 
+import math
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,40 +13,40 @@ from mammo_core.errors import RecordError
 from mammo_core.evaluation.aggregate import Level
 from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.evaluation.decisions import DecisionRules, fit_rules
-from mammo_core.evaluation.levels import LevelResult, evaluate_level
-from mammo_core.evaluation.predictions import check_predictions
+from mammo_core.evaluation.levels import LevelResult, evaluate_level, scalar
+from mammo_core.evaluation.predictions import validate_predictions
 from mammo_core.evaluation.subgroups import Subgroup, subgroups
-from mammo_core.metrics import BinaryCounts, Interval, OperatingPoint, RocCurve
+from mammo_core.metrics import BinaryCounts, Interval, OperatingPoint, RocCurve, metrics
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 class EvaluationResult(BaseModel):
-    """What an evaluation found. Measures come with 95 % intervals, bootstrapped by patient.
+    """The result of an evaluation. Intervals are 95 %, bootstrapped by patient.
 
     Attributes:
         rules: Calibration and operating points, fitted on validation.
-        levels: The measures per image and, where both classes occur, per breast and patient.
+        levels: The metrics per image and, if both classes occur, per breast and patient.
         subgroups: The groups of the test set.
         config: How it was evaluated.
-        auc: Per image.
+        auc: AUC per image.
         auc_ci95: Its interval (low, high).
-        breast_auc: Per breast, mean over views; None when all breasts are of one class.
-        patient_auc: Per patient, the higher breast; None when all are of one class.
-        replicates: Replicates that held both classes.
-        n_images: Images (files) in the test set.
-        n_views: Views; fewer than images where a view has several files.
-        n_breasts: Breasts.
-        n_patients: Patients.
-        n_malignant: Malignant images.
-        n_malignant_views: Malignant views.
-        roc: Per image.
-        operating_point: The first one, chosen on validation, with its values there; None when
-            validation holds one class only.
+        breast_auc: AUC per breast; None if all breasts are of one class.
+        patient_auc: AUC per patient; None if all patients are of one class.
+        replicates: Replicates that contain both classes.
+        n_images: Number of images (files) in the test set.
+        n_views: Number of views; less than images if a view has several files.
+        n_breasts: Number of breasts.
+        n_patients: Number of patients.
+        n_malignant: Number of malignant images.
+        n_malignant_views: Number of malignant views.
+        roc: ROC curve per image.
+        operating_point: The first one, chosen on validation, with its values there; None if
+            validation has one class only.
         at_operating_point: Images of the test set at that threshold.
-        sensitivity: Of the test set at that threshold.
-        specificity: Of the test set at that threshold.
+        sensitivity: On test, at that threshold.
+        specificity: On test, at that threshold.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,8 +73,38 @@ class EvaluationResult(BaseModel):
     specificity: float | None
 
     def at(self, level: Level) -> LevelResult | None:
-        """The measures of a level; None where it holds one class only."""
-        return next((found for found in self.levels if found.level == level), None)
+        """Return the metrics of a level; None if it has one class only."""
+        return next((result for result in self.levels if result.level == level), None)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the scalars that runs are compared by: metrics per image, counts.
+
+        Scalars that are undefined on this test set are left out.
+        """
+        images = self.levels[0]
+        scalars = {
+            "auc": self.auc,
+            "breast_auc": self.breast_auc and self.breast_auc.value,
+            "patient_auc": self.patient_auc and self.patient_auc.value,
+            **{
+                metric.name: scalar(images.metrics.get(metric.name))
+                for metric in metrics()
+                if metric.in_summary
+            },
+            "sensitivity": self.sensitivity,
+            "specificity": self.specificity,
+        }
+        return {
+            **{
+                name: float(value)
+                for name, value in scalars.items()
+                if value is not None and math.isfinite(value)
+            },
+            "auc_ci95": list(self.auc_ci95),
+            "n_test_images": self.n_images,
+            "n_test_views": self.n_views,
+            "n_test_patients": self.n_patients,
+        }
 
 
 def evaluate(
@@ -94,32 +124,32 @@ def evaluate(
             also lesion_types, breast_density, source.
         validation: The same of the validation set; no patient of it is in the test set.
         config: How to evaluate.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
         leaking: As in `subgroups`.
         leaked: As in `subgroups`.
 
     Returns:
-        Everything the report and the gate need, as plain numbers.
+        All numbers that the report and the gate need.
 
     Raises:
         RecordError: Columns are missing, ids occur twice, the sets share a patient, or the
-            test set holds one class only.
+            test set has one class only.
         ModelError: A probability is not in [0, 1].
     """
-    test = check_predictions(predictions, "test")
-    chosen_on = check_predictions(validation, "validation")
+    test = validate_predictions(predictions, "test")
+    fitted_on = validate_predictions(validation, "validation")
     if leaked is not None and len(leaked):
-        leaked = check_predictions(leaked, "leaking patients'")
-    shared = sorted(set(test["patient_key"]) & set(chosen_on["patient_key"]))
+        leaked = validate_predictions(leaked, "leaking patients'")
+    shared = sorted(set(test["patient_key"]) & set(fitted_on["patient_key"]))
     if shared:
         raise RecordError(
             "Validation and test share patients",
             expected="every patient in one split",
             received=f"{len(shared)} patients in both, first {shared[0]}",
-            hint="Make the split again: it must be by patient.",
+            hint="Draw the split by patient.",
         )
     rules = fit_rules(
-        chosen_on,
+        fitted_on,
         calibration=config.calibration,
         specificity=config.operating_specificity,
         sensitivity=config.operating_sensitivity,
@@ -163,5 +193,5 @@ def _level(
 ) -> LevelResult | None:
     try:
         return evaluate_level(test, level, rules, config, seed)
-    except RecordError:  # one class only, or too few patients: images are measured all the same
+    except RecordError:  # one class only, or too few patients: images are still evaluated
         return None

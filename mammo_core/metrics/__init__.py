@@ -1,42 +1,51 @@
-"""Measures of a classifier: pure functions of labels and scores."""
+"""Metrics of a classifier: pure functions of labels and scores, and the registry of metrics."""
 
+from mammo_core.metrics.binary.auc import auc
+from mammo_core.metrics.binary.average_precision import average_precision
+from mammo_core.metrics.binary.brier import brier_score
+from mammo_core.metrics.binary.partial_auc import partial_auc
+from mammo_core.metrics.binary.sensitivity_at_specificity import sensitivity_at_specificity
+from mammo_core.metrics.binary.specificity_at_sensitivity import specificity_at_sensitivity
 from mammo_core.metrics.bootstrap import (
     Interval,
     auc_difference,
     auc_interval,
     intervals,
     mean_auc_interval,
-    share_interval,
+    proportion_interval,
 )
 from mammo_core.metrics.calibration import (
     Calibration,
     ReliabilityCurve,
-    brier_score,
     fit_calibration,
     reliability_curve,
 )
 from mammo_core.metrics.classification import accuracy, confusion_matrix, one_against_rest_auc
+from mammo_core.metrics.curves import (
+    PrecisionRecallCurve,
+    RocCurve,
+    precision_recall_curve,
+    roc_curve,
+)
 from mammo_core.metrics.delong import (
     DeLongDifference,
     DeLongInterval,
     delong_difference,
     delong_interval,
 )
-from mammo_core.metrics.ranking import (
+from mammo_core.metrics.metric import (
+    Metric,
+    MetricSettings,
+    metric_names,
+    metrics,
+    register_metric,
+)
+from mammo_core.metrics.operating_points import (
     BinaryCounts,
     OperatingPoint,
-    PrecisionRecallCurve,
-    RocCurve,
-    auc,
-    average_precision,
     counts_at,
     operating_point,
-    partial_auc,
-    precision_recall_curve,
-    roc_curve,
     sensitive_operating_point,
-    sensitivity_at_specificity,
-    specificity_at_sensitivity,
 )
 
 __all__ = [
@@ -45,6 +54,8 @@ __all__ = [
     "DeLongDifference",
     "DeLongInterval",
     "Interval",
+    "Metric",
+    "MetricSettings",
     "OperatingPoint",
     "PrecisionRecallCurve",
     "ReliabilityCurve",
@@ -62,14 +73,17 @@ __all__ = [
     "fit_calibration",
     "intervals",
     "mean_auc_interval",
+    "metric_names",
+    "metrics",
     "one_against_rest_auc",
     "operating_point",
     "partial_auc",
     "precision_recall_curve",
+    "proportion_interval",
+    "register_metric",
     "reliability_curve",
     "roc_curve",
     "sensitive_operating_point",
     "sensitivity_at_specificity",
-    "share_interval",
     "specificity_at_sensitivity",
 ]

@@ -1,23 +1,26 @@
 """Intervals by resampling patients.
 
-The images of one patient are not independent, so patients are drawn, with all their images
-(NYU metarepository convention: 2,000 replicates, percentiles 2.5 and 97.5).
+The images of one patient are not independent, so patients are drawn with all their images
+(convention of the NYU meta-repository: 2,000 replicates, percentiles 2.5 and 97.5).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
 from mammo_core.errors import RecordError
-from mammo_core.metrics.checks import Labels, Scores, binary
-from mammo_core.metrics.measures import Measure, Weighted, area
-from mammo_core.metrics.ranking import auc
+from mammo_core.metrics.binary.auc import auc, weighted_auc
+from mammo_core.metrics.checks import Labels, Scores, require_binary
+from mammo_core.metrics.weighted import Weighted, WeightedMetric, unweighted
 from mammo_core.seeds import generator
 
 _CHUNK = 2_000_000
-"""Weights held at once (16 MB as float64)."""
+"""Weights in memory at once (16 MB as float64)."""
+
+_AUC: Mapping[str, WeightedMetric] = MappingProxyType({"auc": weighted_auc})
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Interval:
         value: Computed on the whole set.
         low: Percentile 2.5 of the replicates.
         high: Percentile 97.5 of the replicates.
-        replicates: Replicates the percentiles come from (those that held both classes).
+        replicates: Replicates the percentiles come from (those that contain both classes).
     """
 
     value: float
@@ -60,8 +63,8 @@ def auc_interval(
         RecordError: Lengths differ, one class is missing, or almost every replicate lacks one.
         ModelError: A score is not finite.
     """
-    label_array, score_array = binary(labels, scores)
-    (drawn,) = _bootstrap(label_array, [score_array], groups, {"auc": area}, replicates, seed)
+    label_array, score_array = require_binary(labels, scores)
+    (drawn,) = _bootstrap(label_array, [score_array], groups, _AUC, replicates, seed)
     return _interval(auc(label_array, score_array), drawn["auc"])
 
 
@@ -75,12 +78,12 @@ def auc_difference(
 ) -> Interval:
     """Return AUC(scores) - AUC(reference) on the same records, paired by patient.
 
-    Both are computed on the same draws, so what makes a draw easy for both cancels.
+    Both are computed on the same draws, so what makes a draw easy for both cancels out.
 
     Args:
         labels: `(n,)`, 0 or 1, both present.
-        scores: `(n,)` finite numbers of the one model.
-        reference: `(n,)` finite numbers of the other, same records in the same order.
+        scores: `(n,)` finite numbers of one model.
+        reference: `(n,)` finite numbers of the other model, same records in the same order.
         groups: `(n,)` patient keys.
         replicates: Bootstrap replicates.
         seed: Seed of the draws.
@@ -89,10 +92,10 @@ def auc_difference(
         RecordError: Lengths differ, one class is missing, or almost every replicate lacks one.
         ModelError: A score is not finite.
     """
-    label_array, score_array = binary(labels, scores)
-    _, reference_array = binary(labels, reference)
+    label_array, score_array = require_binary(labels, scores)
+    _, reference_array = require_binary(labels, reference)
     first, second = _bootstrap(
-        label_array, [score_array, reference_array], groups, {"auc": area}, replicates, seed
+        label_array, [score_array, reference_array], groups, _AUC, replicates, seed
     )
     value = auc(label_array, score_array) - auc(label_array, reference_array)
     return _interval(value, first["auc"] - second["auc"])
@@ -106,15 +109,15 @@ def mean_auc_interval(
     replicates: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """Return the mean AUC of several runs, less that of reference runs, paired by patient.
+    """Return the mean AUC of several runs, minus that of reference runs, paired by patient.
 
-    The runs of an experiment differ by their seed; their AUCs are averaged within each
-    draw of patients, so the interval tells of the patients, not of the seeds.
+    The runs of an experiment differ in their seed. Their AUCs are averaged within each draw
+    of patients, so the interval covers the variation between patients, not between seeds.
 
     Args:
         labels: `(n,)`, 0 or 1, both present.
         runs: Scores `(n,)` of each run, same records in the same order.
-        references: Likewise of the runs to compare with; empty: the mean itself.
+        references: Likewise for the runs to compare with; empty: the mean itself.
         groups: `(n,)` patient keys.
         replicates: Bootstrap replicates.
         seed: Seed of the draws.
@@ -123,82 +126,89 @@ def mean_auc_interval(
         RecordError: Lengths differ, one class is missing, or almost every replicate lacks one.
         ModelError: A score is not finite.
     """
-    checked = [binary(labels, scores) for scores in (*runs, *references)]
-    label_array, sets = checked[0][0], [scores for _, scores in checked]
+    pairs = [require_binary(labels, scores) for scores in (*runs, *references)]
+    label_array, sets = pairs[0][0], [scores for _, scores in pairs]
     drawn = [
-        found["auc"]
-        for found in _bootstrap(label_array, sets, groups, {"auc": area}, replicates, seed)
+        values["auc"] for values in _bootstrap(label_array, sets, groups, _AUC, replicates, seed)
     ]
     values = [np.array([auc(label_array, scores)]) for scores in sets]
-    return _interval(float(_less(values, len(runs))[0]), _less(drawn, len(runs)))
+    return _interval(float(_difference(values, len(runs))[0]), _difference(drawn, len(runs)))
 
 
-def _less(found: list[npt.NDArray[np.float64]], runs: int) -> npt.NDArray[np.float64]:
-    mean: npt.NDArray[np.float64] = np.mean(found[:runs], axis=0)
-    return mean - np.mean(found[runs:], axis=0) if found[runs:] else mean
+def _difference(aucs: list[npt.NDArray[np.float64]], runs: int) -> npt.NDArray[np.float64]:
+    """The mean of the first `runs` arrays minus the mean of the others."""
+    mean: npt.NDArray[np.float64] = np.mean(aucs[:runs], axis=0)
+    return mean - np.mean(aucs[runs:], axis=0) if aucs[runs:] else mean
 
 
 def intervals(
     labels: npt.ArrayLike,
     scores: npt.ArrayLike,
     groups: npt.ArrayLike,
-    measures: Mapping[str, Measure],
+    metrics: Mapping[str, WeightedMetric],
     replicates: int = 2000,
     seed: int = 0,
+    optional: Collection[str] = (),
 ) -> dict[str, Interval]:
-    """Return several measures with 95 % intervals, all of the same draws of patients.
+    """Return several metrics with 95 % intervals, all from the same draws of patients.
 
     Args:
         labels: `(n,)`, 0 or 1, both present.
         scores: `(n,)` finite numbers, higher = more likely malignant.
         groups: `(n,)` patient keys.
-        measures: By name, from `mammo_core.metrics.measures`.
+        metrics: By name.
         replicates: Bootstrap replicates.
         seed: Seed of the draws. The order of the records changes nothing.
+        optional: Names of metrics that are left out where they are undefined.
 
     Raises:
         RecordError: Lengths differ, one class is missing, or almost every replicate lacks one.
         ModelError: A score is not finite.
     """
-    label_array, score_array = binary(labels, scores)
-    whole = Weighted(label_array, score_array, np.ones((1, len(label_array))))
-    (drawn,) = _bootstrap(label_array, [score_array], groups, measures, replicates, seed)
-    return {
-        name: _interval(float(measure(whole)[0]), drawn[name]) for name, measure in measures.items()
-    }
+    label_array, score_array = require_binary(labels, scores)
+    records = unweighted(label_array, score_array)
+    (drawn,) = _bootstrap(label_array, [score_array], groups, metrics, replicates, seed)
+    values: dict[str, Interval] = {}
+    for name, metric in metrics.items():
+        try:
+            values[name] = _interval(float(metric(records)[0]), drawn[name])
+        except RecordError:
+            if name not in optional:
+                raise
+    return values
 
 
-def share_interval(
-    right: npt.ArrayLike, groups: npt.ArrayLike, replicates: int = 2000, seed: int = 0
+def proportion_interval(
+    correct: npt.ArrayLike, groups: npt.ArrayLike, replicates: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
-    """Return the 95 % interval of a share (an accuracy), bootstrapped by patient.
+    """Return the 95 % interval of a proportion (such as accuracy), bootstrapped by patient.
 
     Args:
-        right: `(n,)` bool.
+        correct: `(n,)` bool, what is counted.
         groups: `(n,)` patient keys.
         replicates: Bootstrap replicates.
         seed: Seed of the draws.
 
     Returns:
-        Its low and its high end.
+        The lower and the upper end.
 
     Raises:
-        RecordError: Lengths differ, or there is nothing.
+        RecordError: Lengths differ, or there are no records.
     """
-    hits = np.asarray(right, dtype=np.float64)
+    hits = np.asarray(correct, dtype=np.float64)
     patient_of, draws = _draws(len(hits), groups, replicates, seed)
     patients = patient_of.max() + 1
     per_patient = np.bincount(patient_of, hits, minlength=patients)
     records = np.bincount(patient_of, minlength=patients)
-    shares = [times @ per_patient / (times @ records) for times in draws]
-    low, high = np.percentile(np.concatenate(shares), [2.5, 97.5])
+    proportions = [times @ per_patient / (times @ records) for times in draws]
+    low, high = np.percentile(np.concatenate(proportions), [2.5, 97.5])
     return float(low), float(high)
 
 
 def _draws(
     records: int, groups: npt.ArrayLike, replicates: int, seed: int
 ) -> tuple[npt.NDArray[np.int64], Iterator[npt.NDArray[np.float64]]]:
-    """The patient of every record `(n,)`, and chunks of how often each patient is drawn."""
+    """The patient of each record `(n,)`, and chunks of how often each patient is drawn."""
     group_array = np.asarray(groups).astype(str)
     if group_array.shape != (records,) or not records or replicates < 1:
         raise RecordError(
@@ -224,22 +234,22 @@ def _bootstrap(
     labels: Labels,
     score_sets: list[Scores],
     groups: npt.ArrayLike,
-    measures: Mapping[str, Measure],
+    metrics: Mapping[str, WeightedMetric],
     replicates: int,
     seed: int,
 ) -> list[dict[str, npt.NDArray[np.float64]]]:
-    """For every set of scores the replicates of every measure, all on the same draws."""
+    """For each set of scores the replicates of each metric, all on the same draws."""
     patient_of, draws = _draws(len(labels), groups, replicates, seed)
-    found: list[dict[str, list[npt.NDArray[np.float64]]]] = [
-        {name: [] for name in measures} for _ in score_sets
+    chunks: list[dict[str, list[npt.NDArray[np.float64]]]] = [
+        {name: [] for name in metrics} for _ in score_sets
     ]
     for times in draws:
         weights = times[:, patient_of]
-        for parts, scores in zip(found, score_sets, strict=True):
-            drawn = Weighted(labels, scores, weights)
-            for name, measure in measures.items():
-                parts[name].append(measure(drawn))
-    return [{name: np.concatenate(some) for name, some in parts.items()} for parts in found]
+        for values, scores in zip(chunks, score_sets, strict=True):
+            records = Weighted(labels, scores, weights)
+            for name, metric in metrics.items():
+                values[name].append(metric(records))
+    return [{name: np.concatenate(parts) for name, parts in values.items()} for values in chunks]
 
 
 def _interval(value: float, drawn: npt.NDArray[np.float64]) -> Interval:
@@ -251,7 +261,7 @@ def _interval(value: float, drawn: npt.NDArray[np.float64]) -> Interval:
             "Too few patients for an interval",
             expected="both classes in at least 60 % of the bootstrap replicates",
             received=f"{len(usable)} of {len(drawn)} replicates",
-            hint="Take more patients of both classes into this split.",
+            hint="Put more patients of both classes into this split.",
         )
     low, high = np.percentile(usable, [2.5, 97.5])
     return Interval(float(value), float(low), float(high), len(usable))

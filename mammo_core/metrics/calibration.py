@@ -1,8 +1,8 @@
-"""Calibration: what share of the images with a probability of 0.7 is malignant.
+"""Calibration: among images with a probability of 0.7, seven in ten should be malignant.
 
 Fitted on validation, stored with the model, applied by `Calibration.apply`. All three methods
-keep the order of the scores (isotonic regression may make neighbours equal), so thresholds
-and ROC curves stay those of the uncalibrated probabilities.
+preserve the order of the scores (isotonic regression may make neighbors equal), so thresholds
+and ROC curves of the uncalibrated probabilities remain valid.
 """
 
 from dataclasses import dataclass
@@ -13,26 +13,26 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mammo_core.errors import RecordError
-from mammo_core.metrics.checks import binary, probabilities
+from mammo_core.metrics.checks import require_binary, require_probabilities
 
 Method = Literal["none", "temperature", "platt", "isotonic"]
 
 _EDGE = 1e-7
-"""Logits are taken of probabilities in [_EDGE, 1 - _EDGE]: those of float32 reach 0 and 1."""
+"""Probabilities are clipped to [_EDGE, 1 - _EDGE] before the logit: float32 reaches 0 and 1."""
 
 
 class Calibration(BaseModel):
-    """A map from probability to calibrated probability; plain data, applied by `apply`.
+    """A map from probability to calibrated probability, as plain data.
 
     Attributes:
-        method: `none` (the probability as it is), `temperature` (Guo et al. 2017: the logit
+        method: `none` (the probability unchanged), `temperature` (Guo et al. 2017: the logit
             divided by a temperature, so slope = 1 / temperature and intercept = 0), `platt`
-            (Platt 1999: slope and intercept of the logit) or `isotonic` (a rising curve of
-            straight lines through knots).
-        slope: Of the logit.
+            (Platt 1999: slope and intercept of the logit) or `isotonic` (a rising, piecewise
+            linear curve through knots).
+        slope: Slope of the logit.
         intercept: Added to the logit.
-        knots: Probabilities at which the isotonic curve bends, rising, [0, 1].
-        values: Calibrated probabilities there, rising, [0, 1]; constant beyond the ends.
+        knots: Probabilities where the isotonic curve bends, rising, [0, 1].
+        values: Calibrated probabilities at the knots, rising, [0, 1]; constant beyond the ends.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -44,20 +44,20 @@ class Calibration(BaseModel):
     values: tuple[float, ...] = ()
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _consistent(self) -> Self:
         isotonic = self.method == "isotonic"
         if isotonic != bool(self.knots) or len(self.knots) != len(self.values):
-            raise ValueError("isotonic has as many values as knots, the others have none")
+            raise ValueError("isotonic needs as many values as knots; other methods take none")
         if (self.slope, self.intercept) != (1, 0) and self.method not in ("temperature", "platt"):
-            raise ValueError(f"{self.method} has no slope and no intercept")
+            raise ValueError(f"{self.method} takes no slope and no intercept")
         for name, line in (("knots", self.knots), ("values", self.values)):
             if np.any(np.diff(line) < 0) or any(not 0 <= value <= 1 for value in line):
-                raise ValueError(f"{name} rise within [0, 1]")
+                raise ValueError(f"{name} must rise within [0, 1]")
         return self
 
     @property
     def temperature(self) -> float:
-        """What logits are divided by."""
+        """The number that logits are divided by."""
         return 1 / self.slope if self.slope else float("inf")
 
     def apply(self, scores: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -72,7 +72,7 @@ class Calibration(BaseModel):
         Raises:
             ModelError: A score is not a probability.
         """
-        array = probabilities(scores)
+        array = require_probabilities(scores)
         if self.method == "none":
             return array
         if self.method == "isotonic":
@@ -81,7 +81,7 @@ class Calibration(BaseModel):
 
 
 def fit_calibration(method: Method, labels: npt.ArrayLike, scores: npt.ArrayLike) -> Calibration:
-    """Fit a calibration. Do it on the validation set; the test set then only measures it.
+    """Fit a calibration, on the validation set: the test set only measures it.
 
     Args:
         method: See `Calibration`.
@@ -89,12 +89,12 @@ def fit_calibration(method: Method, labels: npt.ArrayLike, scores: npt.ArrayLike
         scores: `(n,)` probabilities, [0, 1].
 
     Raises:
-        RecordError: Lengths differ, one class is missing, or higher scores are the benign
-            ones (no rising curve mends that).
+        RecordError: Lengths differ, one class is missing, or benign records have the higher
+            scores (no rising curve corrects that).
         ModelError: A score is not a probability.
     """
-    label_array, score_array = binary(labels, scores)
-    probabilities(score_array)
+    label_array, score_array = require_binary(labels, scores)
+    require_probabilities(score_array)
     if method == "none":
         return Calibration()
     if method == "isotonic":
@@ -108,9 +108,9 @@ def fit_calibration(method: Method, labels: npt.ArrayLike, scores: npt.ArrayLike
     if slope < 0:
         raise RecordError(
             "The probabilities cannot be calibrated",
-            expected="malignant images to have the higher ones on the whole",
+            expected="higher probabilities for malignant images on average",
             received=f"a falling curve (slope {slope:.3g}) over {len(label_array)} images",
-            hint="The classifier is worse than chance on this set; train it before.",
+            hint="The classifier is worse than chance on this set: train it first.",
         )
     return Calibration(method=method, slope=slope, intercept=intercept)
 
@@ -123,16 +123,16 @@ def _inverse_temperature(labels: npt.NDArray[np.int64], logits: npt.NDArray[np.f
     def loss(log_slope: float) -> float:
         return float(np.logaddexp(0, np.exp(log_slope) * signed).mean())
 
-    # Separable sets would take an endless slope: a temperature of 1/20 is sharp enough.
+    # Separable sets have no finite optimum: a temperature of 1/20 is sharp enough.
     limit = np.log(20.0)
-    found = minimize_scalar(loss, bounds=(-limit, limit), method="bounded")
-    return float(np.exp(found.x))
+    result = minimize_scalar(loss, bounds=(-limit, limit), method="bounded")
+    return float(np.exp(result.x))
 
 
 def _platt(labels: npt.NDArray[np.int64], logits: npt.NDArray[np.float64]) -> tuple[float, float]:
     from sklearn.linear_model import LogisticRegression
 
-    # Platt's targets: as if one more image of the other class had been seen. Without them a
+    # Platt's targets: as if there were one more image of the other class. Without them a
     # separable set has no finite slope. A target t is two records of weight t and 1 - t.
     positives = int(labels.sum())
     negatives = len(labels) - positives
@@ -156,12 +156,12 @@ def _isotonic(labels: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]) ->
 
 @dataclass(frozen=True)
 class ReliabilityCurve:
-    """How often images of similar probability are malignant; empty bins are left out.
+    """How often images of similar probability are malignant, without empty bins.
 
     Attributes:
         predicted: Mean probability of each bin, rising.
         observed: Share of malignant images in it.
-        low: Lower end of the share's 95 % interval (Wilson).
+        low: Lower end of that share's 95 % interval (Wilson).
         high: Upper end.
         counts: Images in it.
         expected_error: Mean distance of observed and predicted, weighted by count.
@@ -183,26 +183,26 @@ def reliability_curve(
     Args:
         labels: `(n,)`, 0 or 1, both present.
         scores: `(n,)` probabilities, [0, 1].
-        bins: How many.
+        bins: Number of bins.
 
     Raises:
-        RecordError: Lengths differ, one class is missing, or there is no bin.
+        RecordError: Lengths differ, one class is missing, or `bins` is less than 1.
         ModelError: A score is not a probability.
     """
     from scipy.stats import binomtest
 
-    label_array, score_array = binary(labels, scores)
-    probabilities(score_array)
+    label_array, score_array = require_binary(labels, scores)
+    require_probabilities(score_array)
     if bins < 1:
         raise RecordError(
-            "A reliability curve has bins", expected="at least 1", received=f"bins={bins}"
+            "A reliability curve needs bins", expected="at least 1", received=f"bins={bins}"
         )
-    place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], score_array)
-    counts = np.bincount(place, minlength=bins)
+    bin_of = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], score_array)
+    counts = np.bincount(bin_of, minlength=bins)
     filled = np.flatnonzero(counts)
-    malignant = np.bincount(place, label_array, minlength=bins)[filled]
+    malignant = np.bincount(bin_of, label_array, minlength=bins)[filled]
     counts = counts[filled]
-    predicted = np.bincount(place, score_array, minlength=bins)[filled] / counts
+    predicted = np.bincount(bin_of, score_array, minlength=bins)[filled] / counts
     intervals = [
         binomtest(int(k), int(n)).proportion_ci(method="wilson")
         for k, n in zip(malignant, counts, strict=True)
@@ -216,23 +216,6 @@ def reliability_curve(
         counts=tuple(counts.tolist()),
         expected_error=float((gaps * counts).sum() / len(label_array)),
     )
-
-
-def brier_score(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
-    """Return the mean squared distance of probability and label; 0 is best.
-
-    Args:
-        labels: `(n,)`, 0 or 1, both present.
-        scores: `(n,)` probabilities, [0, 1].
-
-    Raises:
-        RecordError: Lengths differ or one class is missing.
-        ModelError: A score is not a probability.
-    """
-    from sklearn.metrics import brier_score_loss
-
-    label_array, score_array = binary(labels, scores)
-    return float(brier_score_loss(label_array, probabilities(score_array)))
 
 
 def _logit(array: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""What every measure asks of its arrays before it computes anything."""
+"""Validation of the arrays that metrics are computed from."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -12,8 +12,8 @@ Labels = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float64]
 
 
-def binary(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[Labels, Scores]:
-    """Return labels and scores as flat arrays, or say what is wrong with them.
+def require_binary(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[Labels, Scores]:
+    """Return labels and scores as flat arrays.
 
     Args:
         labels: `(n,)`, 0 or 1 (1 = malignant), both present.
@@ -27,78 +27,78 @@ def binary(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[Labels, Scores
         ModelError: A score is not a finite number.
     """
     label_array = np.asarray(labels)
-    score_array = finite(scores)
+    score_array = require_finite(scores)
     if label_array.ndim != 1 or score_array.shape != label_array.shape:
         raise RecordError(
-            "Labels and scores do not belong together",
+            "Labels and scores do not match",
             expected="one label and one score per record, in flat arrays",
             received=f"labels of shape {label_array.shape}, scores of shape {score_array.shape}",
         )
-    present = sorted({_plain(value) for value in label_array.tolist()}, key=str)
+    present = sorted({_as_int(value) for value in label_array.tolist()}, key=str)
     if present != [0, 1]:
         raise RecordError(
-            "This measure needs both classes",
+            "This metric needs both classes",
             expected="labels 0 and 1, each at least once",
             received=f"{len(label_array)} records with labels {present}",
-            hint="A split this small may hold one class only; take more patients into it.",
+            hint="A small split may contain one class only; put more patients into it.",
         )
     return label_array.astype(np.int64), score_array
 
 
-def finite(scores: npt.ArrayLike) -> Scores:
-    """Return scores as float64, refusing NaN and infinity.
+def require_finite(scores: npt.ArrayLike) -> Scores:
+    """Return scores as float64 of the same shape; NaN and infinity are errors.
 
     Raises:
         ModelError: A score is not a finite number.
     """
     array = np.asarray(scores, dtype=np.float64)
-    wrong = np.flatnonzero(~np.isfinite(array.reshape(-1)))
-    if len(wrong):
+    invalid = np.flatnonzero(~np.isfinite(array.reshape(-1)))
+    if len(invalid):
         raise ModelError(
             "The network returned scores that are not numbers",
             expected="finite scores",
-            received=f"{len(wrong)} of {array.size} not finite, first at position {wrong[0]}",
-            hint="The training may have diverged: lower the learning rate.",
+            received=f"{len(invalid)} of {array.size} not finite, first at position {invalid[0]}",
+            hint="Training may have diverged: lower the learning rate.",
         )
     return array
 
 
-def probabilities(scores: npt.ArrayLike) -> Scores:
-    """Return probabilities as float64, refusing what is none.
+def require_probabilities(scores: npt.ArrayLike) -> Scores:
+    """Return probabilities as float64 of the same shape, [0, 1].
 
     Raises:
         ModelError: A score is not a finite number in [0, 1].
     """
-    array = finite(scores)
+    array = require_finite(scores)
     if array.size and (array.min() < 0 or array.max() > 1):
         raise ModelError(
-            "The scores are no probabilities",
+            "The scores are not probabilities",
             expected="numbers in [0, 1]",
             received=f"{array.min():g} to {array.max():g}",
         )
     return array
 
 
-def unique(ids: Iterable[str], what: str) -> None:
-    """Refuse ids that occur twice.
+def require_unique(ids: Iterable[str], what: str) -> None:
+    """Raise an error for ids that occur more than once.
 
     Args:
         ids: Record ids.
-        what: Their name in the message ("image_id").
+        what: Name of the ids in the message ("image_id").
 
     Raises:
         RecordError: An id occurs more than once.
     """
-    twice = sorted(name for name, count in Counter(ids).items() if count > 1)
-    if twice:
-        shown = ", ".join(str(name) for name in twice[:3])
+    repeated = sorted(name for name, count in Counter(ids).items() if count > 1)
+    if repeated:
+        shown = ", ".join(str(name) for name in repeated[:3])
         raise RecordError(
-            f"Duplicated {what}",
+            f"Duplicate {what}",
             expected="every record once",
-            received=f"{len(twice)} ids more than once: {shown}",
+            received=f"{len(repeated)} ids more than once: {shown}",
         )
 
 
-def _plain(value: object) -> object:
+def _as_int(value: object) -> object:
     """True, 1 and 1.0 are the same label."""
     return int(value) if isinstance(value, bool | float) and value in (0, 1) else value

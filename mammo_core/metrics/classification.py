@@ -1,24 +1,24 @@
-"""Measures of a classifier with several classes (the patch classifier)."""
+"""Metrics of a classifier with several classes (the patch classifier)."""
 
 import numpy as np
 import numpy.typing as npt
 
 from mammo_core.errors import RecordError
-from mammo_core.metrics.checks import finite
-from mammo_core.metrics.ranking import auc
+from mammo_core.metrics.binary.auc import auc
+from mammo_core.metrics.checks import require_finite
 
 
 def accuracy(labels: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
-    """Return the share of records whose predicted class is right.
+    """Return the share of records whose predicted class is correct.
 
     Args:
         labels: `(n,)` class indices.
         predicted: `(n,)` class indices.
 
     Raises:
-        RecordError: Nothing to compare, or lengths differ.
+        RecordError: There are no records, or lengths differ.
     """
-    truth, called = _pair(labels, predicted)
+    truth, called = _same_length(labels, predicted)
     return float((truth == called).mean())
 
 
@@ -30,7 +30,7 @@ def confusion_matrix(
     Args:
         labels: `(n,)` class indices, [0, classes).
         predicted: `(n,)` class indices, [0, classes).
-        classes: Number of classes; one that never occurs keeps its row and column.
+        classes: Number of classes; a class that does not occur keeps its row and column.
 
     Returns:
         `(classes, classes) int64`.
@@ -38,10 +38,10 @@ def confusion_matrix(
     Raises:
         RecordError: Lengths differ or an index is out of range.
     """
-    truth, called = _pair(labels, predicted)
+    truth, called = _same_length(labels, predicted)
     if min(truth.min(), called.min()) < 0 or max(truth.max(), called.max()) >= classes:
         raise RecordError(
-            "A class index does not fit the label map",
+            "A class index is not in the label map",
             expected=f"indices in [0, {classes})",
             received=f"labels {truth.min()}..{truth.max()}, "
             f"predictions {called.min()}..{called.max()}",
@@ -53,24 +53,24 @@ def confusion_matrix(
 def one_against_rest_auc(
     labels: npt.ArrayLike, probabilities: npt.ArrayLike
 ) -> tuple[float | None, ...]:
-    """Return the AUC of each class against all others.
+    """Return the AUC of each class against all other classes.
 
     Args:
         labels: `(n,)` class indices, [0, c).
         probabilities: `(n, c)` finite class probabilities.
 
     Returns:
-        One AUC per class; None for a class that never, or always, occurs.
+        One AUC per class; None for a class of no record or of all records.
 
     Raises:
-        RecordError: The shapes do not belong together.
+        RecordError: The shapes do not match.
         ModelError: A probability is not finite.
     """
     truth = np.asarray(labels)
-    scores = finite(probabilities)
+    scores = require_finite(probabilities)
     if scores.ndim != 2 or truth.shape != scores.shape[:1]:
         raise RecordError(
-            "Labels and probabilities do not belong together",
+            "Labels and probabilities do not match",
             expected="n labels and probabilities of shape (n, classes)",
             received=f"labels of shape {truth.shape}, probabilities of shape {scores.shape}",
         )
@@ -80,13 +80,13 @@ def one_against_rest_auc(
     )
 
 
-def _pair(
+def _same_length(
     labels: npt.ArrayLike, predicted: npt.ArrayLike
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     truth, called = np.asarray(labels), np.asarray(predicted)
     if truth.ndim != 1 or truth.shape != called.shape or not len(truth):
         raise RecordError(
-            "Labels and predictions do not belong together",
+            "Labels and predictions do not match",
             expected="one label and one predicted class per record, at least one record",
             received=f"labels of shape {truth.shape}, predictions of shape {called.shape}",
         )

@@ -1,9 +1,9 @@
-"""DeLong's intervals of an AUC, and his test of two AUCs on the same records.
+"""DeLong's interval of an AUC, and DeLong's test of two AUCs on the same records.
 
 DeLong, DeLong & Clarke-Pearson 1988 (Biometrics 44, 837): the variance of an AUC from its
-structural components, here by ranks (Sun & Xu 2014). With patients given it is Obuchowski's
-(Biometrics 53, 567, 1997) for clustered records: the views of one patient are not independent.
-With one record per patient both are the same number.
+structural components, computed by ranks (Sun & Xu 2014). If patients are given, it is
+Obuchowski's variance for clustered records (Biometrics 53, 567, 1997), because the views of one
+patient are not independent. With one record per patient the two are equal.
 """
 
 import math
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo_core.errors import RecordError
-from mammo_core.metrics.checks import Labels, Scores, binary
+from mammo_core.metrics.checks import Labels, Scores, require_binary
 
 _Z95 = 1.959963984540054
 """97.5 % quantile of the normal distribution."""
@@ -27,8 +27,8 @@ class DeLongInterval:
         value: The AUC, or the difference.
         low: value - 1.96 standard errors; an AUC's not below 0.
         high: value + 1.96 standard errors; an AUC's not above 1.
-        standard_error: 0 where every record is ordered rightly: the interval then tells
-            nothing, and the bootstrap neither.
+        standard_error: 0 if every pair is ordered correctly: the interval then has no
+            meaning, and neither has the bootstrap's.
     """
 
     value: float
@@ -45,7 +45,7 @@ class DeLongDifference(DeLongInterval):
     """A difference of two AUCs of the same records.
 
     Attributes:
-        p_value: Two-sided, of no difference.
+        p_value: Two-sided, for the hypothesis of no difference.
     """
 
     p_value: float
@@ -65,7 +65,7 @@ def delong_interval(
         RecordError: Lengths differ, or a class has fewer than two records (or patients).
         ModelError: A score is not finite.
     """
-    label_array, score_array = binary(labels, scores)
+    label_array, score_array = require_binary(labels, scores)
     aucs, covariance = _covariance(label_array, [score_array], groups)
     error = math.sqrt(covariance[0, 0])
     value = float(aucs[0])
@@ -84,20 +84,20 @@ def delong_difference(
 
     Args:
         labels: `(n,)`, 0 or 1, both at least twice.
-        scores: `(n,)` finite numbers of the one model.
-        reference: `(n,)` finite numbers of the other, same records in the same order.
+        scores: `(n,)` finite numbers of one model.
+        reference: `(n,)` finite numbers of the other model, same records in the same order.
         groups: `(n,)` patient keys; None when all records are independent.
 
     Raises:
         RecordError: Lengths differ, or a class has fewer than two records (or patients).
         ModelError: A score is not finite.
     """
-    label_array, score_array = binary(labels, scores)
-    _, reference_array = binary(labels, reference)
+    label_array, score_array = require_binary(labels, scores)
+    _, reference_array = require_binary(labels, reference)
     aucs, covariance = _covariance(label_array, [score_array, reference_array], groups)
     value = float(aucs[0] - aucs[1])
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    # What rounding leaves of a variance that is 0.
+    # A variance of 0 may be a tiny number after rounding.
     error = math.sqrt(variance) if variance > 1e-15 else 0.0
     z = abs(value) / error if error else math.inf if value else 0.0
     return DeLongDifference(
@@ -126,14 +126,14 @@ def _covariance(
             "Too few records for DeLong's interval",
             expected=f"at least 2 {what} of each class",
             received=f"{with_positive} with malignant, {with_negative} with benign records",
-            hint="Take more patients of both classes into this split.",
+            hint="Put more patients of both classes into this split.",
         )
     aucs, positives, negatives = [], [], []
     for scores in score_sets:
         v10, v01 = _components(scores[malignant], scores[~malignant])
         value = v10.mean()
         aucs.append(value)
-        # Sums over each patient, around what the patient would have on the average.
+        # Sums over each patient, minus the sum expected at the mean.
         positives.append(
             np.bincount(cluster[malignant], v10, minlength=count) - per_positive * value
         )
@@ -150,9 +150,9 @@ def _covariance(
 def _components(
     positive: Scores, negative: Scores
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Structural components: for each record the share of the other class it beats.
+    """Structural components: for each record the share of the other class that it outranks.
 
-    Ties count one half. From midranks: a rank among all less the rank in the own class counts
+    Ties count one half. A midrank among all records minus the midrank within the class counts
     the records of the other class below.
     """
     from scipy.stats import rankdata

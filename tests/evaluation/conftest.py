@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 
-def made(patients, seed, prefix="T", gain=1.6):
-    """Predictions of two breasts in two views; the views of a breast share most of a score."""
+def predictions_of(patients, seed, prefix="T", gain=1.6):
+    """Predictions of two breasts in two views; the views of a breast share most of their score."""
     random = np.random.default_rng(seed)
     rows = []
     for number in range(patients):
@@ -35,5 +35,5 @@ def made(patients, seed, prefix="T", gain=1.6):
 
 @pytest.fixture(scope="session")
 def predictions():
-    """Makes tables of predictions: patients, seed, prefix of the patient keys, gain."""
-    return made
+    """Builds tables of predictions: patients, seed, prefix of the patient keys, gain."""
+    return predictions_of

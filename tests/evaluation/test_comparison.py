@@ -4,7 +4,7 @@ from sklearn.metrics import roc_auc_score
 
 from mammo_core.errors import ModelError, RecordError
 from mammo_core.evaluation import ComparisonResult, EvaluationConfig, compare, decision_report
-from mammo_core.evaluation.report import comparison as comparison_report
+from mammo_core.evaluation.report.comparison import comparison_report
 
 CONFIG = EvaluationConfig(bootstrap_replicates=300)
 
@@ -16,7 +16,7 @@ def pair(predictions):
     return good, good.assign(probability=np.clip(good["probability"] + noise, 0, 1))
 
 
-def test_the_better_one_is_better_on_every_level(pair):
+def test_the_better_model_is_better_at_every_level(pair):
     result = compare(*pair, CONFIG, 0, names=("phantom 2", "phantom 1"))
     assert ComparisonResult.model_validate_json(result.model_dump_json()) == result
     assert [level.level for level in result.levels] == ["image", "breast", "patient"]
@@ -25,7 +25,7 @@ def test_the_better_one_is_better_on_every_level(pair):
     assert images.difference.value == pytest.approx(first - second)
     assert images.delong.value == pytest.approx(first - second)
     assert images.difference.low > 0 and images.delong.p_value < 0.05
-    # Two ways to one interval.
+    # Two methods, one interval.
     width = images.difference.high - images.difference.low
     assert images.delong.high - images.delong.low == pytest.approx(width, rel=0.3)
     assert 0.3 < result.correlation < 0.99
@@ -54,7 +54,7 @@ def test_a_constant_model_can_be_compared(pair):
     assert result.levels[0].reference_auc.value == 0.5
 
 
-def test_a_decision_without_a_rival_has_a_page_too():
+def test_a_decision_without_a_champion_has_a_page_too():
     html = decision_report("tiny: gate", ["Passed the gate.", "No champion."], {"Frame": "f" * 8})
     for text in ("tiny: gate", "Passed the gate.", "f" * 8, "Not a medical device"):
         assert text in html
@@ -66,17 +66,17 @@ def test_a_decision_without_a_rival_has_a_page_too():
         (lambda t: t[:-1], RecordError, "same records.*240 and 239 images, 239"),
         (lambda t: t.assign(label=1 - t["label"]), RecordError, "same records"),
         (lambda t: t.assign(image_id=t["image_id"] + "x"), RecordError, "0 of them in both"),
-        (lambda t: t.assign(image_id="a"), RecordError, "Duplicated image_id"),
+        (lambda t: t.assign(image_id="a"), RecordError, "Duplicate image_id"),
         (lambda t: t.drop(columns="view"), RecordError, "without view"),
         (lambda t: t.assign(probability=np.nan), ModelError, "not finite"),
     ],
 )
-def test_tables_that_do_not_match_are_told(pair, change, kind, words):
+def test_tables_that_do_not_match_are_an_error(pair, change, kind, words):
     with pytest.raises(kind, match=words):
         compare(pair[0], change(pair[1]), CONFIG, 0)
 
 
-def test_one_class_is_told(pair):
+def test_one_class_is_an_error(pair):
     benign = [table[table["label"] == 0] for table in pair]
     with pytest.raises(RecordError, match="both classes"):
         compare(*benign, CONFIG, 0)

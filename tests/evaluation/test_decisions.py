@@ -6,11 +6,11 @@ from mammo_core.errors import ModelError, RecordError
 from mammo_core.evaluation import (
     Aggregation,
     DecisionRules,
+    apply_rules,
     at_level,
     fit_rules,
     per_breast,
     per_patient,
-    read,
 )
 
 
@@ -40,45 +40,46 @@ def predictions(patients, seed=0):
 VALIDATION = predictions(60)
 
 
-def test_rules_of_every_level_from_validation():
+def test_rules_of_each_level_come_from_validation():
     rules = fit_rules(VALIDATION, specificity=0.85, sensitivity=0.95, flips=True, translation=8)
     assert DecisionRules.model_validate_json(rules.model_dump_json()) == rules
     assert (rules.flips, rules.translation) == (True, 8)
     for level, count in (("image", 240), ("breast", 120), ("patient", 60)):
-        mine = rules.at(level)
-        assert mine.n_malignant + mine.n_benign == count
-        specific, sensitive = mine.operating_points
+        level_rules = rules.at(level)
+        assert level_rules.n_malignant + level_rules.n_benign == count
+        specific, sensitive = level_rules.operating_points
         assert (specific.name, sensitive.name) == ("specificity-0.85", "sensitivity-0.95")
         assert specific.specificity >= 0.85 and sensitive.sensitivity >= 0.95
-        assert mine.point() == specific and mine.point("sensitivity-0.95") == sensitive
-        # The point does on the set it was chosen on what it says.
+        assert level_rules.point() == specific
+        assert level_rules.point("sensitivity-0.95") == sensitive
+        # A point's values are those of the set it was chosen on.
         table = at_level(VALIDATION, level)
-        called = read(rules, level, table["probability"]).malignant
+        called = apply_rules(rules, level, table["probability"]).malignant
         labels = table["label"].to_numpy() == 1
-        for point in mine.operating_points:
+        for point in level_rules.operating_points:
             assert called[point.name][labels].mean() == pytest.approx(point.sensitivity)
             assert (~called[point.name][~labels]).mean() == pytest.approx(point.specificity)
     with pytest.raises(RecordError, match=r"no such operating point.*specificity-0\.85"):
         rules.image.point("youden")
 
 
-def test_reading_calibrates():
+def test_rules_calibrate():
     rules = fit_rules(VALIDATION, calibration="isotonic")
-    reading = read(rules, "image", VALIDATION["probability"])
-    assert reading.calibrated.shape == (240,)
+    decisions = apply_rules(rules, "image", VALIDATION["probability"])
+    assert decisions.calibrated.shape == (240,)
     # Isotonic regression keeps the mean of the set it was fitted to.
-    assert reading.calibrated.mean() == pytest.approx(VALIDATION["label"].mean(), abs=1e-9)
-    with pytest.raises(ModelError, match="no probabilities"):
-        read(rules, "image", [1.5])
+    assert decisions.calibrated.mean() == pytest.approx(VALIDATION["label"].mean(), abs=1e-9)
+    with pytest.raises(ModelError, match="not probabilities"):
+        apply_rules(rules, "image", [1.5])
 
 
-def test_plain_rules_read_nothing_into_a_probability():
-    reading = read(DecisionRules(), "breast", [0.2, 0.9])
-    assert reading.calibrated.tolist() == [0.2, 0.9] and reading.malignant == {}
+def test_default_rules_change_nothing():
+    decisions = apply_rules(DecisionRules(), "breast", [0.2, 0.9])
+    assert decisions.calibrated.tolist() == [0.2, 0.9] and decisions.malignant == {}
     assert DecisionRules().breast.point() is None
 
 
-def test_validation_of_one_class_gives_no_rule():
+def test_validation_of_one_class_gives_no_rules():
     rules = fit_rules(VALIDATION[VALIDATION["label"] == 0])
     assert rules.image.calibration.method == "none" and rules.image.operating_points == ()
     assert (rules.image.n_malignant, rules.image.n_benign > 0) == (0, True)

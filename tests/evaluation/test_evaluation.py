@@ -75,7 +75,7 @@ def test_aggregation_by_hand():
 
 def test_evaluation_by_hand():
     result = evaluate(TEST, VALIDATION, CONFIG, seed=0)
-    # 4 malignant x 4 benign images; lost: 0.5 and 0.3 against 0.6.
+    # 4 malignant x 4 benign images; misordered: 0.5 and 0.3 against 0.6.
     assert result.auc == pytest.approx(14 / 16)
     assert result.auc_ci95[0] <= result.auc <= result.auc_ci95[1]
     assert result.breast_auc.value == result.patient_auc.value == 1
@@ -86,12 +86,12 @@ def test_evaluation_by_hand():
     point = result.operating_point
     assert (point.threshold, point.sensitivity, point.specificity) == (0.7, 1, 1)
     assert (result.sensitivity, result.specificity) == (0.5, 1)
-    found = result.at_operating_point
-    assert (found.true_positives, found.false_negatives) == (2, 2)
-    assert (found.false_positives, found.true_negatives) == (0, 4)
+    counts = result.at_operating_point
+    assert (counts.true_positives, counts.false_negatives) == (2, 2)
+    assert (counts.false_positives, counts.true_negatives) == (0, 4)
 
 
-def test_result_survives_json_and_does_not_depend_on_the_order_of_rows():
+def test_the_result_survives_json_and_does_not_depend_on_row_order():
     result = evaluate(TEST, VALIDATION, CONFIG, seed=0)
     assert EvaluationResult.model_validate_json(result.model_dump_json()) == result
     shuffled = TEST.sample(frac=1, random_state=1)
@@ -110,7 +110,7 @@ def test_the_test_set_chooses_nothing():
 def test_validation_of_one_class_gives_no_operating_point():
     result = evaluate(TEST, VALIDATION[VALIDATION["label"] == 0], CONFIG, seed=0)
     assert result.operating_point is None and result.at_operating_point is None
-    assert "validation set holds one class only" in report(title="t", facts={}, result=result)
+    assert "validation set has one class only" in report(title="t", facts={}, result=result)
 
 
 @pytest.mark.parametrize(
@@ -118,16 +118,16 @@ def test_validation_of_one_class_gives_no_operating_point():
     [
         (lambda t: t.drop(columns="view"), RecordError, "without view"),
         (lambda t: t[:0], RecordError, "a record"),
-        (lambda t: pd.concat([t, t[:1]]), RecordError, "Duplicated image_id"),
+        (lambda t: pd.concat([t, t[:1]]), RecordError, "Duplicate image_id"),
         (lambda t: t.assign(label=0), RecordError, "both classes"),
         (lambda t: t.assign(label=[2] + [0] * 7), RecordError, "labels 0 or 1"),
         (lambda t: t.assign(laterality=[None] + ["LEFT"] * 7), RecordError, "laterality"),
         (lambda t: t.assign(probability=np.nan), ModelError, "not finite"),
-        (lambda t: t.assign(probability=t["probability"] * 3), ModelError, "no probabilities"),
+        (lambda t: t.assign(probability=t["probability"] * 3), ModelError, "outside \\[0, 1\\]"),
         (lambda t: t.assign(patient_key="P_00010"), RecordError, "share patients"),
     ],
 )
-def test_what_cannot_be_evaluated_is_told(change, kind, words):
+def test_predictions_that_cannot_be_evaluated_are_an_error(change, kind, words):
     with pytest.raises(kind, match=words):
         evaluate(change(TEST), VALIDATION, CONFIG, seed=0)
 
@@ -144,7 +144,7 @@ def test_patch_evaluation_by_hand():
         patch_evaluation([0, 1, 1, 0], probabilities, ("background", "calc"))
 
 
-def test_report_tells_the_whole_run():
+def test_the_report_covers_the_whole_run():
     epochs = [{"stage": 1, "epoch": 1, "loss": 1.0, "val_auc": 0.7, "images_per_s": 12.5}]
     image = np.full((60, 40), 9000, np.uint16)
     patches = patch_evaluation([0, 1], [[0.9, 0.1], [0.2, 0.8]], ("background", "mass_mal"))

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from mammo_core.errors import ModelError, RecordError
-from mammo_core.evaluation.explanation import explain, hot_regions, occlusion, spread
+from mammo_core.evaluation.explanation import explain, hot_regions, occlusion, upsample_heat
 
 
-def test_spread_is_linear_between_centres_and_nothing_outside():
+def test_upsampling_is_linear_between_centers_and_zero_outside():
     heat = np.array([[0.0, 1.0], [0.0, 1.0]])
-    large = spread(heat, np.array([2.0, 6.0]), np.array([1.0, 5.0]), (9, 8))
+    large = upsample_heat(heat, np.array([2.0, 6.0]), np.array([1.0, 5.0]), (9, 8))
     assert large.shape == (9, 8) and large.dtype == np.float32
     assert large[2, 1:6].tolist() == [0, 0.25, 0.5, 0.75, 1]
     assert large[1].sum() == 0 and large[7:].sum() == 0 and large[:, 6:].sum() == 0
@@ -27,7 +27,7 @@ def test_regions_by_hand():
     assert first.mean == pytest.approx((7 * 0.6 + 0.9) / 8)
     assert (second.peak, second.row, second.column) == (0.8, 7.5, 9.0)
     assert len(hot_regions(heat, cutoff=0.3)) == 3
-    assert [region.peak for region in hot_regions(heat, most=1)] == [0.9]
+    assert [region.peak for region in hot_regions(heat, limit=1)] == [0.9]
     assert hot_regions(np.zeros((4, 4))) == ()
     with pytest.raises(RecordError, match="not finite"):
         hot_regions(np.full((2, 2), np.nan))
@@ -40,11 +40,11 @@ def bright_spot():
 
 
 def spot_probability(pixels):
-    """A model that looks for bright pixels."""
+    """A model that responds to bright pixels."""
     return (pixels.max(axis=(1, 2)) / 65535).astype(np.float32)
 
 
-def test_occlusion_finds_what_the_model_looks_at():
+def test_occlusion_shows_what_the_model_responds_to():
     heat = occlusion(spot_probability, bright_spot(), window=10, batch_size=7)
     assert heat.shape == (48, 40) and heat.min() >= 0 and heat.max() <= 1
     assert heat[30:34, 8:12].min() > 0
@@ -58,9 +58,9 @@ def test_any_package_can_be_explained():
     package = SimpleNamespace(
         patch_model=None, manifest=SimpleNamespace(), predict=spot_probability
     )
-    found = explain(package, bright_spot())
-    assert found.kind == "occlusion"
-    region = found.regions[0]
+    explanation = explain(package, bright_spot())
+    assert explanation.kind == "occlusion"
+    region = explanation.regions[0]
     assert region.top <= 30 and region.bottom >= 33 and region.left <= 8 and region.right >= 11
     dark = SimpleNamespace(**{**vars(package), "predict": lambda p: np.zeros(len(p), np.float32)})
     assert explain(dark, bright_spot()).regions == ()
@@ -82,8 +82,9 @@ def test_a_package_with_a_patch_classifier_shows_its_heatmap():
         predict=spot_probability,
     )
     pixels = np.random.default_rng(0).integers(0, 65536, (96, 64)).astype(np.uint16)
-    found = explain(package, pixels, cutoff=0.1)
-    assert found.kind == "patch classifier" and found.heat.shape == (96, 64)
-    assert found.heat.min() >= 0 and found.heat.max() <= 1 and found.regions
-    # Nothing is claimed where no patch was centred.
-    assert found.heat[:8].max() == 0
+    explanation = explain(package, pixels, cutoff=0.1)
+    heat = explanation.heat
+    assert explanation.kind == "patch classifier" and heat.shape == (96, 64)
+    assert heat.min() >= 0 and heat.max() <= 1 and explanation.regions
+    # No heat where no patch was centered.
+    assert heat[:8].max() == 0

@@ -1,4 +1,4 @@
-"""Reports in a real browser: nothing broken, nothing wider than a laptop's screen."""
+"""Reports in a real browser: nothing is broken or wider than the screen of a laptop."""
 
 import html
 import json
@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from mammo_core.evaluation import EvaluationConfig, compare, evaluate, report
-from mammo_core.evaluation.report import comparison as comparison_report
+from mammo_core.evaluation.report.comparison import comparison_report
 from mammo_core.reporting import Overlay
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 
-# Written into the page at its end; the dumped DOM then holds what the browser saw.
+# Appended to the page; the dumped DOM then contains the measurements of the browser.
 _PROBE = """<script>
-const seen = {
+const layout = {
   images: [...document.images].map(image => [image.complete, image.naturalWidth]),
   width: document.documentElement.scrollWidth,
   window: window.innerWidth,
@@ -28,12 +28,12 @@ const seen = {
   requests: performance.getEntriesByType("resource")
     .map(entry => entry.name).filter(name => !name.startsWith("data:")),
 };
-document.body.insertAdjacentHTML("beforeend", "<pre id=seen></pre>");
-document.getElementById("seen").textContent = JSON.stringify(seen);
+document.body.insertAdjacentHTML("beforeend", "<pre id=layout></pre>");
+document.getElementById("layout").textContent = JSON.stringify(layout);
 </script></body>"""
 
 
-def seen(page, folder, width=1366):
+def layout_of(page, folder, width=1366):
     (folder / "page.html").write_text(page.replace("</body>", _PROBE))
     done = subprocess.run(
         [
@@ -46,7 +46,7 @@ def seen(page, folder, width=1366):
         timeout=120,
         check=True,
     )
-    return json.loads(html.unescape(re.findall(r'<pre id="seen">(.*?)</pre>', done.stdout)[0]))
+    return json.loads(html.unescape(re.findall(r'<pre id="layout">(.*?)</pre>', done.stdout)[0]))
 
 
 def tables(gain):
@@ -96,10 +96,10 @@ def pages():
 
 @pytest.mark.parametrize("name", ["evaluation", "comparison"])
 def test_a_report_on_a_laptop(pages, name, tmp_path):
-    found = seen(pages[name], tmp_path)
-    assert found["window"] == 1366
-    assert found["width"] <= 1366  # nothing to scroll sideways
-    assert len(found["images"]) >= (2 if name == "comparison" else 6)
-    assert all(complete and width > 200 for complete, width in found["images"])
-    assert found["smallest"] >= 13
-    assert found["requests"] == []  # nothing is fetched from anywhere
+    layout = layout_of(pages[name], tmp_path)
+    assert layout["window"] == 1366
+    assert layout["width"] <= 1366  # no horizontal scrolling
+    assert len(layout["images"]) >= (2 if name == "comparison" else 6)
+    assert all(complete and width > 200 for complete, width in layout["images"])
+    assert layout["smallest"] >= 13
+    assert layout["requests"] == []  # no network requests

@@ -9,7 +9,7 @@ from mammo_core.errors import ModelError, RecordError
 from mammo_core.evaluation.second_stage.forest import ForestConfig, RegionForest, _fit, fit_forest
 from mammo_core.evaluation.second_stage.report import RegionResult, region_report
 
-NAMES = ("area", "peak", "noise", "nobody")
+NAMES = ("area", "peak", "noise", "missing")
 CONFIG = ForestConfig(trees=20, max_depths=(2, 4), least_splits=(0.05, 0.3), folds=3)
 
 
@@ -24,7 +24,7 @@ def breasts(patients=40, seed=0):
             "area": labels * 2 + random.normal(size=count),
             "peak": labels + random.normal(size=count),
             "noise": random.normal(size=count),
-            "nobody": np.nan,
+            "missing": np.nan,
         }
     )
     table.loc[random.random(count) < 0.2, "area"] = np.nan  # missing views
@@ -36,17 +36,17 @@ def fitted():
     return fit_forest(breasts(), NAMES, CONFIG, seed=5, replicates=200)
 
 
-def test_arrays_give_what_scikit_learn_gives(fitted):
+def test_arrays_predict_like_scikit_learn(fitted):
     table = breasts()
-    given = table[list(NAMES)].to_numpy()
-    model = _fit(given, table["label"], 20, fitted.max_depth, fitted.least_split, 5)
+    values = table[list(NAMES)].to_numpy()
+    model = _fit(values, table["label"], 20, fitted.max_depth, fitted.least_split, 5)
     fresh = breasts(30, seed=1)
     expected = model.predict_proba(fresh[list(NAMES)].to_numpy())[:, 1]
     assert fitted.forest.predict(fresh) == pytest.approx(expected, abs=1e-12)
     assert roc_auc_score(fresh["label"], fitted.forest.predict(fresh)) > 0.8
 
 
-def test_the_best_in_cross_validation_is_taken(fitted):
+def test_the_best_in_cross_validation_is_chosen(fitted):
     assert len(fitted.tried) == 4
     best = max(value for _, _, value in fitted.tried)
     assert fitted.cross_validation.value == best
@@ -54,19 +54,19 @@ def test_the_best_in_cross_validation_is_taken(fitted):
     assert fitted.cross_validation.value == pytest.approx(
         roc_auc_score(breasts()["label"], fitted.held_out)
     )
-    assert fitted.importance[0][0] == "area" and dict(fitted.importance)["nobody"] == 0
+    assert fitted.importance[0][0] == "area" and dict(fitted.importance)["missing"] == 0
 
 
 def test_held_out_is_held_out():
-    # Labels that are noise: what is learnt by heart does not show in cross-validation.
+    # The labels are noise: memorized patients do not show in cross-validation.
     table = breasts(60, seed=3)
     table["label"] = np.repeat(np.random.default_rng(9).integers(0, 2, 60), 2)
-    table["patient"] = np.arange(120) // 2  # tells the patient, and so the label of the sister
-    found = fit_forest(table, (*NAMES, "patient"), CONFIG, seed=5, replicates=200)
-    assert found.cross_validation.low < 0.5 < found.cross_validation.high
+    table["patient"] = np.arange(120) // 2  # identifies the patient, hence the label
+    forest = fit_forest(table, (*NAMES, "patient"), CONFIG, seed=5, replicates=200)
+    assert forest.cross_validation.low < 0.5 < forest.cross_validation.high
 
 
-def test_the_same_again_and_through_a_file(fitted):
+def test_fitting_is_deterministic_and_survives_a_file(fitted):
     again = fit_forest(breasts(), NAMES, CONFIG, seed=5, replicates=200)
     data = fitted.forest.to_bytes()
     assert again.forest.to_bytes() == data
@@ -85,13 +85,13 @@ def changed(forest, **arrays):
 def test_a_damaged_file_is_refused(fitted):
     forest = fitted.forest
     data = forest.to_bytes()
-    circle = forest.left.copy()
-    circle[circle >= 0] = 0  # every node leads back to the first
+    cycle = forest.left.copy()
+    cycle[cycle >= 0] = 0  # every node leads back to the first
     for broken in (
         b"",
         data[:200],
         data[:-40],
-        changed(forest, left=circle),
+        changed(forest, left=cycle),
         changed(forest, feature=forest.feature + 99),
         changed(forest, value=forest.value[:-1]),
         changed(forest, names=np.array([None], dtype=object)),
@@ -100,7 +100,7 @@ def test_a_damaged_file_is_refused(fitted):
             RegionForest.from_bytes(broken)
 
 
-def test_what_does_not_fit_is_told(fitted):
+def test_features_or_labels_that_do_not_match_are_an_error(fitted):
     with pytest.raises(RecordError, match="first peak"):
         fitted.forest.predict(breasts().drop(columns="peak"))
     with pytest.raises(RecordError, match="Too few patients"):

@@ -17,7 +17,7 @@ from mammo_core.metrics import (
 METHODS = ("temperature", "platt", "isotonic")
 
 
-def over_confident(count=4000, seed=0, slope=3.0, intercept=1.0):
+def overconfident(count=4000, seed=0, slope=3.0, intercept=1.0):
     """Scores whose logit is `slope` times the true one plus `intercept`."""
     random = np.random.default_rng(seed)
     true = random.normal(-0.5, 1.2, count)
@@ -26,11 +26,11 @@ def over_confident(count=4000, seed=0, slope=3.0, intercept=1.0):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_calibration_mends_an_over_confident_score(method):
-    labels, scores = over_confident(intercept=0)
+def test_calibration_corrects_an_overconfident_score(method):
+    labels, scores = overconfident(intercept=0)
     fitted = fit_calibration(method, labels, scores)
     assert Calibration.model_validate_json(fitted.model_dump_json()) == fitted
-    fresh_labels, fresh = over_confident(seed=1, intercept=0)
+    fresh_labels, fresh = overconfident(seed=1, intercept=0)
     calibrated = fitted.apply(fresh)
     before, after = (
         reliability_curve(fresh_labels, fresh),
@@ -38,7 +38,7 @@ def test_calibration_mends_an_over_confident_score(method):
     )
     assert before.expected_error > 0.1 > 0.03 > after.expected_error
     assert brier_score(fresh_labels, calibrated) < brier_score(fresh_labels, fresh) - 0.02
-    # The order stays, so no threshold and no ROC curve changes (isotonic makes steps).
+    # The order is kept, so thresholds and ROC curves do not change (isotonic makes steps).
     order = np.argsort(fresh, kind="stable")
     assert (np.diff(calibrated[order]) >= 0).all()
     loss = 0.01 if method == "isotonic" else 1e-12
@@ -47,8 +47,8 @@ def test_calibration_mends_an_over_confident_score(method):
     )
 
 
-def test_platt_finds_the_slope_and_intercept_that_were_put_in():
-    labels, scores = over_confident(40_000)
+def test_platt_recovers_the_true_slope_and_intercept():
+    labels, scores = overconfident(40_000)
     fitted = fit_calibration("platt", labels, scores)
     # The true logit is (logit(score) - 1) / 3.
     assert fitted.slope == pytest.approx(1 / 3, rel=0.03)
@@ -56,7 +56,7 @@ def test_platt_finds_the_slope_and_intercept_that_were_put_in():
 
 
 def test_platt_has_the_least_loss_for_platts_targets():
-    labels, scores = over_confident(60, seed=5)
+    labels, scores = overconfident(60, seed=5)
     fitted = fit_calibration("platt", labels, scores)
     malignant = labels.sum()
     target = np.where(
@@ -72,7 +72,7 @@ def test_platt_has_the_least_loss_for_platts_targets():
 
 
 def test_temperature_has_the_least_loss():
-    labels, scores = over_confident(300, seed=3)
+    labels, scores = overconfident(300, seed=3)
     fitted = fit_calibration("temperature", labels, scores)
     assert fitted.intercept == 0 and fitted.temperature > 1
 
@@ -84,21 +84,21 @@ def test_temperature_has_the_least_loss():
     assert fitted.temperature == pytest.approx(grid[np.argmin([loss(t) for t in grid])], abs=0.01)
 
 
-def test_isotonic_is_scikit_learns():
-    labels, scores = over_confident(200, seed=2)
+def test_isotonic_equals_scikit_learn():
+    labels, scores = overconfident(200, seed=2)
     fitted = fit_calibration("isotonic", labels, scores)
-    theirs = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(scores, labels)
-    places = np.linspace(0, 1, 101)
-    assert fitted.apply(places) == pytest.approx(theirs.predict(places))
+    expected = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(scores, labels)
+    grid = np.linspace(0, 1, 101)
+    assert fitted.apply(grid) == pytest.approx(expected.predict(grid))
 
 
-def test_one_shape_in_the_same_shape_out_and_nothing_without_a_method():
+def test_the_shape_is_kept_and_no_method_changes_nothing():
     array = np.array([[0.0, 0.25], [0.5, 1.0]], np.float32)
     assert (Calibration().apply(array) == array).all()
     hot = Calibration(method="temperature", slope=0.5)
     assert hot.apply(array).shape == (2, 2)
     assert hot.apply(0.5) == 0.5
-    # Saturated probabilities of float32 stay finite, and keep their places.
+    # Saturated probabilities of float32 stay finite.
     assert np.isfinite(hot.apply([0.0, 1.0])).all()
 
 
@@ -110,27 +110,27 @@ def test_a_separable_set_gives_finite_numbers(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_cannot_be_calibrated_is_told(method):
+def test_input_that_cannot_be_calibrated_is_an_error(method):
     for labels, scores, kind, words in (
         ([1, 1], [0.1, 0.2], RecordError, "both classes"),
-        ([0, 1, 1], [0.1, 0.2], RecordError, "do not belong together"),
+        ([0, 1, 1], [0.1, 0.2], RecordError, "do not match"),
         ([0, 1], [0.1, np.nan], ModelError, "not finite"),
-        ([0, 1], [0.1, 1.2], ModelError, "no probabilities"),
+        ([0, 1], [0.1, 1.2], ModelError, "not probabilities"),
     ):
         with pytest.raises(kind, match=words):
             fit_calibration(method, labels, scores)
-    with pytest.raises(ModelError, match="no probabilities"):
+    with pytest.raises(ModelError, match="not probabilities"):
         Calibration().apply([2.0])
 
 
-def test_a_score_that_is_worse_than_chance_is_not_turned_around():
-    labels, scores = over_confident(400)
+def test_a_score_worse_than_chance_is_not_inverted():
+    labels, scores = overconfident(400)
     with pytest.raises(RecordError, match="worse than chance"):
         fit_calibration("platt", labels, 1 - scores)
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "invalid",
     [
         {"method": "platt", "slope": -1},
         {"method": "none", "slope": 2},
@@ -142,13 +142,13 @@ def test_a_score_that_is_worse_than_chance_is_not_turned_around():
         {"temperature": 2},
     ],
 )
-def test_a_damaged_calibration_is_refused(wrong):
+def test_a_damaged_calibration_is_refused(invalid):
     with pytest.raises(ValueError, match=r"for Calibration"):
-        Calibration.model_validate(wrong)
+        Calibration.model_validate(invalid)
 
 
-def test_reliability_and_brier_are_scikit_learns():
-    labels, scores = over_confident(500, seed=7)
+def test_reliability_and_brier_equal_scikit_learn():
+    labels, scores = overconfident(500, seed=7)
     curve = reliability_curve(labels, scores, bins=8)
     observed, predicted = calibration_curve(labels, scores, n_bins=8)
     assert curve.observed == pytest.approx(observed)
@@ -166,5 +166,5 @@ def test_reliability_by_hand():
     assert curve.observed == (0.5, 1.0)
     assert curve.counts == (2, 1)
     assert curve.expected_error == pytest.approx((2 * 0.2 + 1 * 0.1) / 3)
-    with pytest.raises(RecordError, match="has bins"):
+    with pytest.raises(RecordError, match="needs bins"):
         reliability_curve([0, 1], [0.2, 0.4], bins=0)

@@ -14,28 +14,26 @@ def test_against_scikit_learn():
     expected = sklearn_confusion(labels, predicted, labels=range(5))
     assert (confusion_matrix(labels, predicted, 5) == expected).all()
     probabilities = random.dirichlet(np.ones(5), 200)
-    found = one_against_rest_auc(labels, probabilities)
-    assert found[4] is None
+    aucs = one_against_rest_auc(labels, probabilities)
+    assert aucs[4] is None
     for index in range(4):
-        assert found[index] == pytest.approx(
-            roc_auc_score(labels == index, probabilities[:, index])
-        )
+        assert aucs[index] == pytest.approx(roc_auc_score(labels == index, probabilities[:, index]))
 
 
-def test_rows_are_the_truth():
+def test_rows_are_true_classes():
     assert confusion_matrix([0, 0, 1], [1, 1, 1], 2).tolist() == [[0, 2], [0, 1]]
 
 
 @pytest.mark.parametrize(
     ("labels", "predicted"), [([], []), ([0, 1], [0]), ([0, 5], [0, 1]), ([0, -1], [0, 1])]
 )
-def test_what_does_not_fit_is_told(labels, predicted):
+def test_invalid_class_indices_are_an_error(labels, predicted):
     with pytest.raises(RecordError):
         confusion_matrix(labels, predicted, 2)
 
 
-def test_probabilities_must_fit_and_be_finite():
-    with pytest.raises(RecordError, match="do not belong together"):
+def test_probabilities_must_match_and_be_finite():
+    with pytest.raises(RecordError, match="do not match"):
         one_against_rest_auc([0, 1], [[0.5, 0.5]])
     with pytest.raises(ModelError):
         one_against_rest_auc([0, 1], [[0.5, 0.5], [np.nan, 0.5]])

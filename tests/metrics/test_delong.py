@@ -17,16 +17,16 @@ def rated():
 
 
 def test_a_published_example():
-    # Stata's manual, [R] roctab, gives DeLong's numbers of these data: area 0.8932, standard
+    # Stata's manual, [R] roctab, gives DeLong's numbers for these data: area 0.8932, standard
     # error 0.0307, 95 % interval 0.83295 to 0.95339.
-    found = delong_interval(*rated())
-    assert round(found.value, 4) == 0.8932
-    assert round(found.standard_error, 4) == 0.0307
-    assert (round(found.low, 5), round(found.high, 5)) == (0.83295, 0.95339)
+    interval = delong_interval(*rated())
+    assert round(interval.value, 4) == 0.8932
+    assert round(interval.standard_error, 4) == 0.0307
+    assert (round(interval.low, 5), round(interval.high, 5)) == (0.83295, 0.95339)
 
 
 def psi(scores, labels):
-    """DeLong's kernel for every pair, malignant in rows."""
+    """DeLong's kernel for each pair, malignant records in rows."""
     gaps = scores[labels == 1][:, None] - scores[labels == 0][None, :]
     return (gaps > 0) + (gaps == 0) / 2
 
@@ -55,11 +55,13 @@ def test_against_the_definition_pair_by_pair(ties):
     interval = delong_interval(labels, first)
     assert interval.value == pytest.approx(auc(labels, first))
     assert interval.standard_error == pytest.approx(np.sqrt(covariance[0, 0]))
-    found = delong_difference(labels, first, second)
-    assert found.value == pytest.approx(auc(labels, first) - auc(labels, second))
+    difference = delong_difference(labels, first, second)
+    assert difference.value == pytest.approx(auc(labels, first) - auc(labels, second))
     variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
-    assert found.standard_error == pytest.approx(np.sqrt(variance))
-    assert found.p_value == pytest.approx(2 * norm.sf(abs(found.value) / np.sqrt(variance)))
+    assert difference.standard_error == pytest.approx(np.sqrt(variance))
+    assert difference.p_value == pytest.approx(
+        2 * norm.sf(abs(difference.value) / np.sqrt(variance))
+    )
 
 
 def obuchowski(labels, scores, groups):
@@ -67,15 +69,15 @@ def obuchowski(labels, scores, groups):
     kernel = psi(scores, labels)
     theta = kernel.mean()
     v10, v01 = kernel.mean(axis=1), kernel.mean(axis=0)
-    own, other = groups[labels == 1], groups[labels == 0]
-    m, n = len(own), len(other)
+    malignant, benign = groups[labels == 1], groups[labels == 0]
+    m, n = len(malignant), len(benign)
     names = np.unique(groups)
     s10 = s01 = s11 = 0.0
     for name in names:
-        x = v10[own == name].sum() - (own == name).sum() * theta
-        y = v01[other == name].sum() - (other == name).sum() * theta
+        x = v10[malignant == name].sum() - (malignant == name).sum() * theta
+        y = v01[benign == name].sum() - (benign == name).sum() * theta
         s10, s01, s11 = s10 + x * x, s01 + y * y, s11 + x * y
-    i10, i01, i = len(set(own)), len(set(other)), len(names)
+    i10, i01, i = len(set(malignant)), len(set(benign)), len(names)
     return (
         i10 / ((i10 - 1) * m) * s10 / m
         + i01 / ((i01 - 1) * n) * s01 / n
@@ -92,33 +94,33 @@ def clustered(seed, patients=60, effect=1.0):
     return labels, effect * labels + shared + random.normal(size=4 * patients), groups
 
 
-def test_by_patient_is_obuchowskis():
+def test_by_patient_equals_obuchowski():
     labels, scores, groups = clustered(3)
     scores = scores.round(1)  # ties
-    found = delong_interval(labels, scores, groups)
-    assert found.standard_error == pytest.approx(np.sqrt(obuchowski(labels, scores, groups)))
+    interval = delong_interval(labels, scores, groups)
+    assert interval.standard_error == pytest.approx(np.sqrt(obuchowski(labels, scores, groups)))
     alone = delong_interval(labels, scores, np.arange(len(labels)))
     assert alone == delong_interval(labels, scores)
     order = np.random.default_rng(0).permutation(len(labels))
     again = delong_interval(labels[order], scores[order], groups[order])
-    assert again.standard_error == pytest.approx(found.standard_error)
+    assert again.standard_error == pytest.approx(interval.standard_error)
 
 
 def test_by_patient_covers_the_truth_and_agrees_with_the_bootstrap():
     # Scores differ by 1, each of variance 2: AUC = Phi(1 / sqrt(2 + 2)) for two patients; pairs
-    # within one patient share what is shared, but they are few among 60 patients.
+    # within one patient share a component, but they are few among 60 patients.
     truth = norm.cdf(0.5)
     covered = sum(
-        found.low <= truth <= found.high
-        for found in (delong_interval(*clustered(1000 + seed)) for seed in range(400))
+        interval.low <= truth <= interval.high
+        for interval in (delong_interval(*clustered(1000 + seed)) for seed in range(400))
     )
     assert 0.92 <= covered / 400 <= 0.98  # standard error 0.011
     sample = clustered(7)
-    mine, drawn = delong_interval(*sample), auc_interval(*sample)
-    assert mine.high - mine.low == pytest.approx(drawn.high - drawn.low, rel=0.12)
+    delong, bootstrap = delong_interval(*sample), auc_interval(*sample)
+    assert delong.high - delong.low == pytest.approx(bootstrap.high - bootstrap.low, rel=0.12)
 
 
-def test_two_models_alike_differ_by_chance_in_one_of_twenty():
+def test_two_equal_models_differ_by_chance_in_one_of_twenty():
     rejected = 0
     for seed in range(400):
         random = np.random.default_rng(seed)
@@ -132,13 +134,13 @@ def test_two_models_alike_differ_by_chance_in_one_of_twenty():
 def test_one_model_against_itself():
     labels, scores, groups = clustered(5)
     for by in (None, groups):
-        found = delong_difference(labels, scores, np.exp(scores), by)
-        assert (found.value, found.low, found.high, found.p_value) == (0, 0, 0, 1)
+        interval = delong_difference(labels, scores, np.exp(scores), by)
+        assert (interval.value, interval.low, interval.high, interval.p_value) == (0, 0, 0, 1)
 
 
 def test_a_perfect_score_has_no_width():
-    found = delong_interval([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9])
-    assert (found.value, found.low, found.high, found.standard_error) == (1, 1, 1, 0)
+    interval = delong_interval([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9])
+    assert (interval.value, interval.low, interval.high, interval.standard_error) == (1, 1, 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -147,12 +149,12 @@ def test_a_perfect_score_has_no_width():
         ([1, 1], [0.1, 0.2], None, RecordError, "both classes"),
         ([0, 0, 1], [0.1, 0.2, 0.3], None, RecordError, "at least 2 records of each class"),
         ([0, 0, 1, 1], [1, 2, 3, 4], list("abcc"), RecordError, "at least 2 patients"),
-        ([0, 1, 1], [0.1, 0.2], None, RecordError, "do not belong together"),
+        ([0, 1, 1], [0.1, 0.2], None, RecordError, "do not match"),
         ([0, 0, 1, 1], [1, 2, 3, 4], list("abc"), RecordError, "a patient for every record"),
         ([0, 0, 1, 1], [1, 2, 3, np.nan], None, ModelError, "not finite"),
     ],
 )
-def test_what_has_no_interval_is_told(labels, scores, groups, kind, words):
+def test_input_without_an_interval_is_an_error(labels, scores, groups, kind, words):
     with pytest.raises(kind, match=words):
         delong_interval(labels, scores, groups)
     if kind is RecordError:

@@ -120,7 +120,7 @@ def test_a_model_of_both_views_is_judged_by_breasts(swap):
 def test_two_models_are_compared_by_breasts_where_one_sees_both_views():
     from mammo_core.evaluation import EvaluationConfig, compare
     from mammo_core.evaluation.aggregate import LEVELS
-    from mammo_core.evaluation.report import comparison as comparison_report
+    from mammo_core.evaluation.report.comparison import comparison_report
 
     config = EvaluationConfig(bootstrap_replicates=100)
     table = predictions(1.5)

@@ -1,1 +1,1 @@
-"""The reports of evaluations and comparisons, as HTML pages and in words."""
+"""Reports of evaluations and comparisons, as HTML pages and in sentences."""

@@ -1,4 +1,4 @@
-"""The report of a comparison: two models on the same test set, as one HTML page."""
+"""The report of a comparison of two models on the same test set, as one HTML page."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,9 +20,9 @@ def comparison_report(
 
     Args:
         result: From `compare`.
-        title: Of the page; default the names of the two.
+        title: Title of the page; default: the names of the two.
         facts: Shown as name and value: model ids, frame, …
-        reasons: What was decided and why, for instance by the gate.
+        reasons: A decision and its reasons, for instance of the gate.
 
     Returns:
         HTML that needs no network and no other file.
@@ -32,13 +32,13 @@ def comparison_report(
         "Two whole-image classifiers on the same test set",
     )
     first = result.levels[0]
-    many = wording.PLURAL[first.level]
+    plural = wording.PLURAL[first.level]
     page.section("In short").text(verdict(first, result.name, result.reference))
     for reason in reasons:
         page.text(reason)
     if first.warning:
         page.warning(
-            f"Few patients to compare on ({first.warning}): only large differences can show."
+            f"Few patients to compare on ({first.warning}): only large differences can be shown."
         )
     page.numbers(
         {
@@ -51,7 +51,7 @@ def comparison_report(
         }
     )
     page.section(
-        "Measures",
+        "Metrics",
         "Intervals: 95 %, bootstrap by patient, both models on the same draws; p value: DeLong's "
         "paired test by patient.",
     )
@@ -83,27 +83,25 @@ def comparison_report(
             x=f"{result.name} minus {result.reference}, 95 % interval",
             reference=0.0,
         ),
-        "Right of the dotted line the first is better; an interval that crosses it shows no "
-        "difference",
+        "Right of the dotted line the first is better; an interval that crosses the line shows "
+        "no difference",
     )
     if result.correlation is not None:
         page.text(
-            f"The two rank the {many} with a correlation of {result.correlation:.2f} (Spearman)."
+            f"The two rank the {plural} with a correlation of {result.correlation:.2f} (Spearman)."
         )
     if facts:
         page.section("Where this comes from").facts(facts)
-    page.section("How to read this").facts(
-        {name: wording.GLOSSARY[name] for name in ("AUC", "95 % interval")}
-    )
+    page.section("How to read this").facts(wording.auc_glossary())
     return page.html()
 
 
 def decision_report(title: str, reasons: Iterable[str], facts: Mapping[str, Any]) -> str:
-    """Return the report of a decision where there was nothing to compare with.
+    """Return the report of a decision that was made without a comparison.
 
     Args:
-        title: Of the page.
-        reasons: What was decided and why.
+        title: Title of the page.
+        reasons: The decision and its reasons.
         facts: Shown as name and value.
 
     Returns:
@@ -116,18 +114,18 @@ def decision_report(title: str, reasons: Iterable[str], facts: Mapping[str, Any]
 
 
 def verdict(level: LevelComparison, name: str, reference: str) -> str:
-    """Say in a sentence what a comparison shows."""
-    told = (
+    """Return a sentence about what a comparison shows."""
+    sentence = (
         f"AUC {level.auc.value:.3f} against {level.reference_auc.value:.3f} on {level.n:,} "
         f"{wording.PLURAL[level.level]} of {level.n_patients:,} patients: difference "
         f"{level.difference.value:+.3f}, 95 % interval {level.difference.low:+.3f} to "
         f"{level.difference.high:+.3f}."
     )
     if level.difference.low > 0:
-        return f"{told} {name} ranks better than {reference}."
+        return f"{sentence} {name} ranks better than {reference}."
     if level.difference.high < 0:
-        return f"{told} {name} ranks worse than {reference}."
-    return f"{told} No difference is shown; that is no proof that there is none."
+        return f"{sentence} {name} ranks worse than {reference}."
+    return f"{sentence} No difference is shown, which does not prove that there is none."
 
 
 def _rows(result: ComparisonResult) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The report of a whole run, as one HTML page made of plain data."""
+"""The report of a whole run, as one HTML page built from plain data."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,22 +38,22 @@ def report(
     rejects: Iterable[Mapping[str, Any]] = (),
     seconds: Mapping[str, float] | None = None,
 ) -> str:
-    """Return the report of a run. Sections without data are left out, except the rejects.
+    """Return the report of a run. Sections without data are omitted, except the rejects.
 
     Args:
-        title: Of the page, for instance the name of the recipe.
+        title: Title of the page, for instance the name of the recipe.
         facts: Shown as name and value: run id, recipe, git sha, dataset ids, …
         result: The whole-image evaluation on the test set.
         dataset_counts: Rows of the table of counts, for instance split, images, views, …
-        patches: The patch classifier's evaluation.
-        histories: For every training its epochs: mappings with stage, epoch, loss, accuracy,
+        patches: The evaluation of the patch classifier.
+        histories: For each training its epochs: mappings with stage, epoch, loss, accuracy,
             val_loss, val_accuracy, val_auc, learning_rate, images_per_s.
-        patch_examples: For every patch class `(n, h, w) uint16`.
-        errors: Rows of the table of images that were called wrongly (`wording.errors_table`).
+        patch_examples: For each patch class `(n, h, w) uint16`, [0, 65535].
+        errors: Rows of the table of wrongly classified images (`tables.errors_table`).
         overlays: Test views with heatmaps.
         regions: Rows of the table of the hottest regions in them.
         rejects: Rows item, kind, reason, step.
-        seconds: For every step, how long it took.
+        seconds: Duration of each step.
 
     Returns:
         HTML that needs no network and no other file.
@@ -62,13 +62,13 @@ def report(
     sections.summary(page, result)
     sections.on_test(page, result)
     sections.groups(page, result)
-    wrong = list(errors)
-    if wrong:
+    error_rows = list(errors)
+    if error_rows:
         page.section(
             "Missed and false alarms",
-            "The worst of each kind at the first operating point: look at these first.",
+            "The worst of each kind at the first operating point.",
         )
-        page.table(Table.from_records(wrong))
+        page.table(Table.from_records(error_rows))
     counts = list(dataset_counts)
     if counts:
         page.section("Data").table(Table.from_records(counts))
@@ -79,13 +79,13 @@ def report(
     if patch_examples:
         page.section("Patches").figure(
             contact_sheet(patch_examples),
-            "Examples of every patch class, each stretched on its own",
+            "Examples of each patch class, each with its own contrast",
         )
     if overlays:
         page.section(
             "Heatmaps",
-            "The patch classifier over the whole view: where it sees a lesion, benign or "
-            "malignant. Outlined: lesions as annotated by the radiologist.",
+            "The patch classifier on the whole view: its probability of a lesion, benign or "
+            "malignant. Outlined: lesions annotated by the radiologist.",
         )
         for picture in overlays:
             page.figure(overlay(picture), picture.caption)
@@ -102,12 +102,12 @@ def report(
 
 
 def _patch_classifier(page: Page, patches: PatchEvaluation) -> None:
-    page.section("Patch classifier", f"{patches.n_patches:,} patches it was not fitted to.")
-    below = f"{len(patches.class_names)} classes"
+    page.section("Patch classifier", f"{patches.n_patches:,} patches that it was not fitted to.")
+    note = f"{len(patches.class_names)} classes"
     if patches.accuracy_ci95 is not None:
         low, high = patches.accuracy_ci95
-        below = f"95 % interval {low:.3f}–{high:.3f}, {below}"
-    page.numbers({"Patch accuracy": (patches.accuracy, below)})
+        note = f"95 % interval {low:.3f}–{high:.3f}, {note}"
+    page.numbers({"Patch accuracy": (patches.accuracy, note)})
     page.figure(
         confusion_plot(np.array(patches.confusion), patches.class_names, "Patches"),
         "Shade: share of the true class",
@@ -115,7 +115,7 @@ def _patch_classifier(page: Page, patches: PatchEvaluation) -> None:
     )
     page.table(
         Table(
-            ("class", "patches", "right", "AUC against the rest", "95 % interval"),
+            ("class", "patches", "correct", "AUC against the rest", "95 % interval"),
             tuple(
                 (
                     name,
@@ -156,13 +156,14 @@ def _rejects(page: Page, rejects: list[Mapping[str, Any]]) -> None:
         return
     kinds = Counter((str(row.get("step", "")), str(row.get("kind", ""))) for row in rejects)
     page.text(
-        f"{len(rejects):,} items were left out: "
+        f"{len(rejects):,} items were rejected: "
         + ", ".join(
             f"{count:,} × {kind} at {step}" for (step, kind), count in sorted(kinds.items())
         )
         + "."
     )
-    page.table(Table.from_records(rejects, ("item", "kind", "step", "reason"), limit=_REJECTS_SHOWN))
+    columns = ("item", "kind", "step", "reason")
+    page.table(Table.from_records(rejects, columns, limit=_REJECTS_SHOWN))
 
 
 def _seconds(page: Page, seconds: Mapping[str, float]) -> None:

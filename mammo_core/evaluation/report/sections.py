@@ -1,9 +1,9 @@
-"""The sections of a report that tell of the whole-image classifier."""
+"""The sections of a report about the whole-image classifier."""
 
 import numpy as np
 
 from mammo_core.evaluation.levels import LevelResult
-from mammo_core.evaluation.report import wording
+from mammo_core.evaluation.report import tables, wording
 from mammo_core.evaluation.whole_image import EvaluationResult
 from mammo_core.reporting import (
     Page,
@@ -18,16 +18,16 @@ DIAGONAL = ((0, 1), (0, 1))
 
 
 def summary(page: Page, result: EvaluationResult) -> None:
-    """Add the findings in words and in large figures."""
+    """Add the main results in sentences."""
     page.section("In short")
-    for sentence in wording.in_short(result):
+    for sentence in wording.summary_sentences(result):
         page.text(sentence)
     for caution in wording.cautions(result):
         page.warning(caution)
 
 
 def on_test(page: Page, result: EvaluationResult) -> None:
-    """Add measures, curves and operating points on the test set."""
+    """Add metrics, curves and operating points on the test set."""
     low, high = result.auc_ci95
     page.section(
         "Whole-image classifier on the test set",
@@ -53,7 +53,7 @@ def on_test(page: Page, result: EvaluationResult) -> None:
             f"threshold chosen on validation ({point.validation_specificity:.3f} there)",
         )
     page.numbers(numbers)
-    page.table(Table.from_records(wording.levels_table(result)))
+    page.table(Table.from_records(tables.metrics_table(result)))
     _curves(page, result)
     _operating_points(page, images, result)
 
@@ -86,7 +86,7 @@ def _curves(page: Page, result: EvaluationResult) -> None:
     page.figure(
         curves_plot(
             {
-                f"per {level.level}: {level.average_precision}": (
+                f"per {level.level}: {_average_precision(level)}": (
                     level.precision_recall.recall,
                     level.precision_recall.precision,
                 )
@@ -119,7 +119,7 @@ def _curves(page: Page, result: EvaluationResult) -> None:
 
 def _operating_points(page: Page, images: LevelResult, result: EvaluationResult) -> None:
     if not images.operating_points:
-        page.text("No operating point: the validation set holds one class only.")
+        page.text("No operating point: the validation set has one class only.")
         return
     counts = images.operating_points[0].counts
     matrix = np.array(
@@ -136,11 +136,11 @@ def _operating_points(page: Page, images: LevelResult, result: EvaluationResult)
     )
     page.section(
         "Operating points",
-        "Chosen on the validation set. The column “on validation” holds sensitivity / "
-        "specificity there; how far the test set departs from it shows how well the threshold "
-        "travels.",
+        "Chosen on the validation set. The column “on validation” gives sensitivity / "
+        "specificity there; the difference on the test set shows how well the threshold "
+        "generalizes.",
     )
-    page.table(Table.from_records(wording.points_table(result)))
+    page.table(Table.from_records(tables.points_table(result)))
 
 
 def groups(page: Page, result: EvaluationResult) -> None:
@@ -150,9 +150,9 @@ def groups(page: Page, result: EvaluationResult) -> None:
     page.section(
         "Subgroups",
         "Per image; sensitivity and specificity at the first operating point. Small groups are "
-        "marked: their differences are likely to be chance.",
+        "marked: their differences are likely to be due to chance.",
     )
-    page.table(Table.from_records(wording.subgroups_table(result)))
+    page.table(Table.from_records(tables.subgroups_table(result)))
     rows = [
         (
             f"{group.by}: {group.group} ({group.n_images})",
@@ -173,5 +173,9 @@ def groups(page: Page, result: EvaluationResult) -> None:
 
 
 def glossary(page: Page) -> None:
-    """Add what the measures mean."""
-    page.section("How to read this").facts(wording.GLOSSARY)
+    """Add the meaning of metrics and terms."""
+    page.section("How to read this").facts(wording.glossary())
+
+
+def _average_precision(level: LevelResult) -> str:
+    return tables.format_value(level.metrics.get("average_precision"))

@@ -1,8 +1,9 @@
-"""The second stage: a random forest over the region features of a breast.
+"""The second stage: a random forest on the region features of a breast.
 
-As in the original's tabular stage (original-system.md §8.5): means in place of missing
-numbers, 300 balanced trees, five-fold cross-validation over depth and least size of a split.
-The fitted forest is kept as plain arrays: no pickle, so a file from elsewhere runs no code.
+As in the original (docs/original-system.md, "Region features and the second stage"): means in
+place of missing numbers, 300 balanced trees, five-fold cross-validation over depth and minimum
+size of a split. The fitted forest is stored as plain arrays instead of a pickle, so reading a file
+never runs code.
 """
 
 import io
@@ -25,11 +26,11 @@ class ForestConfig(BaseModel):
     """How the second stage is fitted.
 
     Attributes:
-        trees: Trees of the forest.
+        trees: Number of trees.
         max_depths: Depths to choose from.
-        least_splits: Least breasts in a node that is split, to choose from; a share of the
-            breasts, so that it fits data sets of any size.
-        folds: Of the cross-validation, by patient.
+        least_splits: Minimum sizes of a node that is split, to choose from; as shares of the
+            breasts, so that they fit datasets of any size.
+        folds: Number of folds of the cross-validation, by patient.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,14 +46,14 @@ class RegionForest:
     """A fitted forest as plain arrays.
 
     Attributes:
-        names: `(f,)` features, in order.
-        means: `(f,) float64`, put in place of missing numbers; those of the training set.
-        roots: `(t,) int64`, where each tree begins.
+        names: `(f,)` feature names, in order.
+        means: `(f,) float64`, of the training set, in place of missing numbers.
+        roots: `(t,) int64`, node where each tree begins.
         left: `(n,) int64`, child where the feature is at most the threshold; -1 in a leaf.
-        right: `(n,) int64`, the other child.
-        feature: `(n,) int64`.
+        right: `(n,) int64`, the other child; -1 in a leaf.
+        feature: `(n,) int64`, index of the feature that is compared.
         threshold: `(n,) float64`.
-        value: `(n,) float64, [0, 1]`, share of malignant ones in the node.
+        value: `(n,) float64, [0, 1]`, share of malignant breasts in the node.
     """
 
     names: tuple[str, ...]
@@ -68,8 +69,8 @@ class RegionForest:
         """Return the probability that each breast is malignant.
 
         Args:
-            features: One row per breast (or pair of images), all `names` among its columns;
-                NaN where a view is missing.
+            features: One row per breast (or pair of images), with all of `names` among its
+                columns; NaN for a missing view.
 
         Returns:
             `(n,) float64, [0, 1]`.
@@ -82,12 +83,12 @@ class RegionForest:
             raise RecordError(
                 "The features do not fit the second stage",
                 expected=f"{len(self.names)} features, {self.names[0]} and so on",
-                received=f"a table without {len(absent)} of them, first {absent[0]}",
-                hint="Describe the regions with the cutoffs it was trained with.",
+                received=f"a table that lacks {len(absent)} of them, first {absent[0]}",
+                hint="Use the cutoffs that the forest was fitted with.",
             )
-        given = features[list(self.names)].to_numpy(np.float64)
-        # As scikit-learn does, trees compare numbers of 32 bits.
-        filled = np.where(np.isfinite(given), given, self.means).astype(np.float32)
+        values = features[list(self.names)].to_numpy(np.float64)
+        # scikit-learn's trees compare 32-bit floats.
+        filled = np.where(np.isfinite(values), values, self.means).astype(np.float32)
         node = np.broadcast_to(self.roots, (len(filled), len(self.roots))).copy()
         rows = np.arange(len(filled))[:, np.newaxis]
         while (inner := self.left[node] >= 0).any():
@@ -96,7 +97,7 @@ class RegionForest:
         return np.asarray(self.value[node].mean(axis=1))
 
     def to_bytes(self) -> bytes:
-        """Return the forest as an .npz file of plain arrays: the same forest, the same bytes."""
+        """Return the forest as an .npz file of plain arrays, always the same bytes."""
         buffer = io.BytesIO()
         arrays: dict[str, Any] = {"names": np.array(self.names)}
         arrays.update({name: getattr(self, name) for name in _ARRAYS})
@@ -108,7 +109,7 @@ class RegionForest:
         """Read a forest.
 
         Raises:
-            ModelError: The bytes are no forest.
+            ModelError: The bytes are not a forest.
         """
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as stored:
@@ -116,19 +117,19 @@ class RegionForest:
                 names = tuple(map(str, stored["names"]))
             nodes = len(arrays["left"])
             children = np.stack([arrays["left"], arrays["right"]])
-            inside = children[:, arrays["left"] >= 0]
-            whole = (
+            inner = children[:, arrays["left"] >= 0]
+            consistent = (
                 len(names) == len(arrays["means"])
                 and all(len(arrays[name]) == nodes for name in _NODES)
-                and (inside > np.flatnonzero(arrays["left"] >= 0)).all()  # no walk in circles
-                and inside.max(initial=0) < nodes
+                and (inner > np.flatnonzero(arrays["left"] >= 0)).all()  # no cycles
+                and inner.max(initial=0) < nodes
                 and 0 <= arrays["roots"].min() <= arrays["roots"].max() < nodes
                 and 0 <= arrays["feature"].min() <= arrays["feature"].max() < len(names)
             )
-        except Exception as error:  # what a broken zip or array raises differs by where it broke
-            raise _no_forest(type(error).__name__) from error
-        if not whole:
-            raise _no_forest("arrays that do not fit each other")
+        except Exception as error:  # a damaged zip or array raises many types
+            raise _forest_error(type(error).__name__) from error
+        if not consistent:
+            raise _forest_error("arrays that do not match each other")
         return cls(names=names, **arrays)
 
 
@@ -136,26 +137,27 @@ _NODES = ("left", "right", "feature", "threshold", "value")
 _ARRAYS = ("means", "roots", *_NODES)
 
 
-def _no_forest(received: str) -> ModelError:
+def _forest_error(received: str) -> ModelError:
     return ModelError(
         "The second stage cannot be read",
-        expected="a forest.npz that the step regions wrote",
+        expected="a forest.npz written by the step `regions`",
         received=received,
     )
 
 
 @dataclass(frozen=True)
 class FittedForest:
-    """A forest, and how it was chosen.
+    """A fitted forest, and how its parameters were chosen.
 
     Attributes:
         forest: Fitted on all breasts.
-        max_depth: Chosen.
-        least_split: Chosen.
-        tried: (max_depth, least_split, AUC in cross-validation) of everything tried.
-        held_out: `(n,) float64`, the probability of each row from the fold it was held out of.
-        cross_validation: AUC of these, with its interval by patient. Depth and split were
-            chosen by it, so it is a little too good.
+        max_depth: The chosen depth.
+        least_split: The chosen minimum size of a split.
+        tried: (max_depth, least_split, AUC in cross-validation) of each combination.
+        held_out: `(n,) float64, [0, 1]`, probability of each row, predicted in the fold it was
+            held out from.
+        cross_validation: AUC of these, with its interval by patient. It is slightly optimistic,
+            because depth and split were chosen by it.
         importance: Features by importance, the most important first, with their share.
     """
 
@@ -179,39 +181,39 @@ def fit_forest(
 
     Args:
         features: From `regions.breast_table`: patient_key, label and the features.
-        names: The features.
-        config: How.
-        seed: Of trees, folds and the bootstrap.
-        replicates: Of the bootstrap.
+        names: Names of the features.
+        config: How to fit.
+        seed: Seed of trees, folds and the bootstrap.
+        replicates: Replicates of the bootstrap.
 
     Raises:
         RecordError: A class has fewer than two patients.
     """
     labels = features["label"].to_numpy(np.int64)
     groups = features["patient_key"].to_numpy(str)
-    given = features[list(names)].to_numpy(np.float64)
+    values = features[list(names)].to_numpy(np.float64)
     folds = list(_folds(labels, groups, config.folds, seed))
     tried = []
     for depth in config.max_depths:
         for split in config.least_splits:
             held_out = np.empty(len(labels))
-            for inside, outside in folds:
-                model = _fit(given[inside], labels[inside], config.trees, depth, split, seed)
-                held_out[outside] = model.predict_proba(given[outside])[:, 1]
+            for fit, test in folds:
+                model = _fit(values[fit], labels[fit], config.trees, depth, split, seed)
+                held_out[test] = model.predict_proba(values[test])[:, 1]
             tried.append((auc(labels, held_out), depth, split, held_out))
-    # The first of equals: the shallower trees.
-    _, depth, split, held_out = max(tried, key=lambda one: one[0])
-    model = _fit(given, labels, config.trees, depth, split, seed)
+    # Of equal ones the first: the shallower trees.
+    _, depth, split, held_out = max(tried, key=lambda trial: trial[0])
+    model = _fit(values, labels, config.trees, depth, split, seed)
     shares = model[-1].feature_importances_
     order = np.argsort(-shares, kind="stable")
     return FittedForest(
         forest=_arrays(model, names),
         max_depth=depth,
         least_split=split,
-        tried=tuple((depth, split, value) for value, depth, split, _ in tried),
+        tried=tuple((depth, split, area) for area, depth, split, _ in tried),
         held_out=held_out,
         cross_validation=auc_interval(labels, held_out, groups, replicates, seed),
-        importance=tuple((names[place], float(shares[place])) for place in order),
+        importance=tuple((names[index], float(shares[index])) for index in order),
     )
 
 
@@ -229,19 +231,19 @@ def _folds(
             received=f"{patients[1]} and {patients[0]}",
         )
     splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed % 2**32)
-    for inside, outside in splitter.split(labels, labels, groups):
-        if len(set(labels[inside])) < 2:
+    for fit, test in splitter.split(labels, labels, groups):
+        if len(set(labels[fit])) < 2:
             raise RecordError(
-                "A fold of the second stage has one class to learn from",
+                "A fold of the second stage has only one class to fit",
                 expected="malignant and benign breasts outside every fold",
                 received=f"{int(labels.sum())} malignant of {len(labels)} breasts in {count} folds",
-                hint="Take more patients, or set fewer folds.",
+                hint="Use more patients or fewer folds.",
             )
-        yield inside, outside
+        yield fit, test
 
 
 def _fit(
-    given: npt.NDArray[np.float64],
+    values: npt.NDArray[np.float64],
     labels: npt.NDArray[np.int64],
     trees: int,
     depth: int,
@@ -260,8 +262,8 @@ def _fit(
         random_state=seed % 2**32,
         n_jobs=-1,  # the trees are the same on any number of cores
     )
-    # A feature nobody has (a view that is missing everywhere) stays, as 0.
-    return make_pipeline(SimpleImputer(keep_empty_features=True), forest).fit(given, labels)
+    # A feature that is always missing (a view that no breast has) is kept, as 0.
+    return make_pipeline(SimpleImputer(keep_empty_features=True), forest).fit(values, labels)
 
 
 def _arrays(model: Any, names: tuple[str, ...]) -> RegionForest:

@@ -1,8 +1,8 @@
-"""Region features of heatmaps, as the original system's second stage used them.
+"""Region features of heatmaps, as in the second stage of the original system.
 
-original-system.md §8.3 and §8.4: at every cutoff the hot regions of the malignant and of the
-benign map are described by 3 + 16 k numbers; a breast is described by its CC and its MLO view.
-With k = 2 that is 140 numbers per cutoff, with k = 3 it is 204.
+docs/original-system.md, "Region features and the second stage": at each cutoff the hot regions of
+the malignant and of the benign map are described by 3 + 16 k numbers; a breast is described by
+its CC and its MLO view. With k = 2 that is 140 numbers per cutoff, with k = 3 it is 204.
 """
 
 import itertools
@@ -19,13 +19,13 @@ from mammo_core.sampling.labels import LabelMap
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Classes of a map of regions, in the original's order.
+#: Classes of a region map, in the order of the original.
 REGION_CLASSES = ("background", "malignant", "benign")
 
-#: What describes all regions of a class together.
+#: Features of all regions of a class together.
 TOTALS = ("nb_regions", "total_area", "global_max_intensity")
 
-#: What describes one region, in the original's order. Areas and lengths are in heatmap cells.
+#: Features of one region, in the order of the original. Areas and lengths are in heatmap cells.
 REGION_FEATURES = (
     "area",
     "area_over_convex_area",
@@ -45,14 +45,14 @@ REGION_FEATURES = (
     "solidity",
 )
 
-#: Views that count as one of the two (original-system.md §8.6).
+#: Views that count as CC or MLO (docs/original-system.md, "DREAM metadata").
 _AS_VIEW = {
     "cc": ("CC", "CCID", "FB", "LM", "ML", "MLID", "XCCL", "XCCM"),
     "mlo": ("MLO", "LMO", "MLOID", "SIO"),
 }
 _VIEWS = ("cc", "mlo")
 
-#: Of a region that is not there; the Euler number as in the original.
+#: Features of an absent region; the Euler number as in the original.
 _ABSENT = {**dict.fromkeys(REGION_FEATURES, 0.0), "euler_number": 2.0}
 
 
@@ -60,10 +60,10 @@ class RegionConfig(BaseModel):
     """Which regions are described.
 
     Attributes:
-        cutoffs: A region is made of connected cells that are at least this probable.
-        regions: The largest regions of each class that are described (k).
-        pairs: How a breast's probability is made of those of its pairs of a CC and an MLO
-            image, where a view has several images.
+        cutoffs: A region is a set of connected cells with at least this probability.
+        regions: Number of regions of each class that are described, the largest first (k).
+        pairs: How the probability of a breast is computed from those of its pairs of a CC and
+            an MLO image, if a view has several images.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -76,14 +76,14 @@ class RegionConfig(BaseModel):
     @classmethod
     def _probabilities(cls, cutoffs: tuple[float, ...]) -> tuple[float, ...]:
         if not cutoffs or list(cutoffs) != sorted({*cutoffs}) or not 0 < cutoffs[0] <= 1:
-            raise ValueError("cutoffs are rising probabilities, at least one, above 0")
+            raise ValueError("cutoffs must be rising probabilities above 0, at least one")
         if cutoffs[-1] > 1:
-            raise ValueError("cutoffs are probabilities, at most 1")
+            raise ValueError("cutoffs must be at most 1")
         return cutoffs
 
 
 def region_map(heat: npt.NDArray[Any], labels: LabelMap) -> npt.NDArray[np.float64]:
-    """Merge a patch classifier's classes into background, malignant and benign.
+    """Merge the classes of a patch classifier into background, malignant and benign.
 
     Args:
         heat: `(rows, cols, classes) float, [0, 1]`.
@@ -93,14 +93,17 @@ def region_map(heat: npt.NDArray[Any], labels: LabelMap) -> npt.NDArray[np.float
         `(rows, cols, 3) float64`, the classes in the order of `REGION_CLASSES`.
 
     Raises:
-        RecordError: The heatmap does not fit the classes, or a class holds malignant and
+        RecordError: The heatmap does not match the classes, or a class has both malignant and
             benign lesions.
     """
-    kinds = [{lesion.rpartition("_")[2] for lesion in one.lesions} for one in labels.classes]
+    kinds = [
+        {lesion.rpartition("_")[2] for lesion in patch_class.lesions}
+        for patch_class in labels.classes
+    ]
     if heat.ndim != 3 or heat.shape[2] != len(kinds) or any(len(kind) > 1 for kind in kinds):
         raise RecordError(
             "The regions of this heatmap are neither malignant nor benign",
-            expected="(rows, columns, classes), each class of malignant or of benign lesions only",
+            expected="(rows, columns, classes), each class with lesions of one kind only",
             received=f"shape {heat.shape} for {', '.join(labels.names)}",
         )
     merged = np.zeros((*heat.shape[:2], len(REGION_CLASSES)))
@@ -127,30 +130,29 @@ def region_features(
     Args:
         heat: `(rows, cols, 3) float, [0, 1]`, from `region_map`; None for a missing view.
         cutoff: Least probability of a cell.
-        regions: The largest regions that are described (k).
+        regions: Number of regions that are described, the largest first (k).
 
     Returns:
         2 x (3 + 16 k) numbers: `mal_nb_regions`, …, `mal_1_area`, …, `ben_nb_regions`, … All
-        are NaN for a missing view; of regions that are not there all are 0, but the Euler
-        number 2, as in the original.
+        are NaN for a missing view. For an absent region all are 0 except the Euler number,
+        which is 2, as in the original.
 
     Raises:
-        RecordError: The heatmap has another shape, or holds what is no number.
+        RecordError: The heatmap has another shape, or a value is not finite.
     """
     if heat is None:
         return dict.fromkeys(_view_names(regions), float("nan"))
     if heat.ndim != 3 or heat.shape[2] != len(REGION_CLASSES) or not np.isfinite(heat).all():
         raise RecordError(
-            "This heatmap has no regions",
+            "The regions of this heatmap cannot be described",
             expected=f"finite numbers of shape (rows, columns, {len(REGION_CLASSES)})",
             received=f"shape {heat.shape}",
         )
-    found: dict[str, float] = {}
-    for name, index in (("mal", 1), ("ben", 2)):
-        found.update(
-            {f"{name}_{key}": v for key, v in _of_class(heat[..., index], cutoff, regions)}
-        )
-    return found
+    return {
+        f"{name}_{key}": value
+        for name, index in (("mal", 1), ("ben", 2))
+        for key, value in _class_features(heat[..., index], cutoff, regions)
+    }
 
 
 def breast_features(
@@ -159,12 +161,12 @@ def breast_features(
     """Describe a breast by the hot regions of its two views.
 
     Args:
-        cc: As in `region_features`; None for a missing view.
+        cc: `(rows, cols, 3) float, [0, 1]`, from `region_map`; None for a missing view.
         mlo: Likewise.
         config: Cutoffs and k.
 
     Returns:
-        A number for each of `feature_names`, in that order.
+        The value of each of `feature_names`, in that order.
 
     Raises:
         RecordError: As in `region_features`.
@@ -183,14 +185,14 @@ def breast_table(
     """Describe the breasts of a table of images, one row per pair of a CC and an MLO image.
 
     Args:
-        images: image_id, patient_key, laterality, view, label. Views that are neither CC nor
-            MLO nor of their kinds (spot views, for instance) are left out.
-        maps: For every image id the map from `region_map`.
-        config: Which regions.
+        images: image_id, patient_key, laterality, view, label. Views that do not count as CC or
+            MLO (spot views, for instance) are ignored.
+        maps: Image id → map `(rows, cols, 3) float64, [0, 1]`, from `region_map`.
+        config: Which regions are described.
 
     Returns:
         patient_key, laterality, label (1: any image of the breast is malignant), cc_image,
-        mlo_image (empty for a missing view), and `feature_names`. A breast with neither view
+        mlo_image (empty for a missing view), and `feature_names`. A breast without both views
         has no row.
 
     Raises:
@@ -202,7 +204,7 @@ def breast_table(
     if absent:
         raise RecordError(
             "An image has no heatmap",
-            expected="a heatmap for every image",
+            expected="a heatmap for each image",
             received=f"{len(absent)} images without, first {absent[0]}",
         )
     rows = []
@@ -251,25 +253,27 @@ def _view_names(regions: int) -> list[str]:
     ]
 
 
-def _of_class(heat: npt.NDArray[Any], cutoff: float, regions: int) -> Iterator[tuple[str, float]]:
+def _class_features(
+    heat: npt.NDArray[Any], cutoff: float, regions: int
+) -> Iterator[tuple[str, float]]:
     from skimage.measure import label, regionprops
 
-    found = regionprops(label(heat >= cutoff), intensity_image=heat)
-    yield "nb_regions", float(len(found))
-    yield "total_area", float(sum(region.area for region in found))
+    connected = regionprops(label(heat >= cutoff), intensity_image=heat)
+    yield "nb_regions", float(len(connected))
+    yield "total_area", float(sum(region.area for region in connected))
     yield (
         "global_max_intensity",
-        max((float(region.intensity_max) for region in found), default=0.0),
+        max((float(region.intensity_max) for region in connected), default=0.0),
     )
-    # Stable: among regions of one size the upper left comes first.
-    largest = sorted(found, key=lambda region: -region.area)[:regions]
+    # Stable: of regions of one size the upper left comes first.
+    largest = sorted(connected, key=lambda region: -region.area)[:regions]
     for rank in range(1, regions + 1):
-        described = _described(largest[rank - 1]) if rank <= len(largest) else _ABSENT
+        features = _single_region(largest[rank - 1]) if rank <= len(largest) else _ABSENT
         for name in REGION_FEATURES:
-            yield f"{rank}_{name}", described[name]
+            yield f"{rank}_{name}", features[name]
 
 
-def _described(region: Any) -> dict[str, float]:
+def _single_region(region: Any) -> dict[str, float]:
     eigenvalues = region.inertia_tensor_eigvals
     values = {
         "area": region.area,
@@ -293,9 +297,9 @@ def _described(region: Any) -> dict[str, float]:
 
 
 def _euler_number(region: Any) -> int:
-    """1 less the number of holes; a hole is closed by edges and corners, as in scikit-image 0.13.
+    """1 minus the number of holes, which are connected by edges and corners.
 
-    Today's scikit-image closes them by edges only.
+    As in scikit-image 0.13; current versions connect holes by edges only.
     """
     from skimage.measure import label
 
@@ -303,12 +307,12 @@ def _euler_number(region: Any) -> int:
 
 
 def _orientation(region: Any) -> float:
-    """Angle of the major axis to the horizontal, counter-clockwise, [-pi/2, pi/2].
+    """Angle of the major axis to the horizontal, counterclockwise, [-pi/2, pi/2].
 
-    That of scikit-image before 0.16, which the original used; today's is to the vertical.
+    As in scikit-image before 0.16, which the original used; now it is to the vertical.
     """
     (across, mixed), (_, down) = region.inertia_tensor
-    # The tensor holds the variances along columns and rows, and minus their covariance.
+    # The tensor contains the variances along columns and rows, and minus their covariance.
     if across == down:
         return -np.pi / 4 if mixed < 0 else np.pi / 4
     return float(-0.5 * np.arctan2(-2 * mixed, across - down))

@@ -1,4 +1,4 @@
-"""The report of the second stage, as one HTML page."""
+"""The second stage: its configuration, its result, and the report as one HTML page."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -13,13 +13,13 @@ from mammo_core.reporting import Page, Table, roc_plot
 
 
 class SecondStageConfig(BaseModel):
-    """The second stage: a forest over the regions of heatmaps.
+    """The second stage: a random forest on features of the regions of heatmaps.
 
     Attributes:
         features: Which regions are described.
         forest: How the forest is fitted.
-        fit_on: Splits whose breasts it is fitted on; never test. The patch classifier has
-            seen the training images, so their heatmaps are surer than those of others.
+        fit_on: Splits whose breasts it is fitted on; never test. The patch classifier was
+            fitted to the training images, so their heatmaps are more confident than others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,21 +32,21 @@ class SecondStageConfig(BaseModel):
 
 
 class RegionResult(BaseModel):
-    """What the second stage gave, per breast.
+    """The performance of the second stage, per breast.
 
     Attributes:
         cross_validation: AUC in cross-validation by patient.
-        auc: On the test set; None with one class or too few patients.
-        auc_delong: The same, interval by DeLong.
-        roc: On the test set.
+        auc: AUC on the test set; None with one class or too few patients.
+        auc_delong: The same with DeLong's interval.
+        roc: ROC curve on the test set.
         max_depth: Chosen in cross-validation.
         least_split: Chosen in cross-validation.
-        tried: (max_depth, least_split, AUC) of everything tried.
+        tried: (max_depth, least_split, AUC) of each combination tried.
         importance: The most important features with their share.
-        n_fitted: Breasts it was fitted on.
-        n_fitted_malignant: Malignant ones.
-        n_test: Breasts of the test set.
-        n_test_malignant: Malignant ones.
+        n_fitted: Number of breasts it was fitted on.
+        n_fitted_malignant: Number of malignant ones.
+        n_test: Number of breasts of the test set.
+        n_test_malignant: Number of malignant ones.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,9 +69,9 @@ def region_report(result: RegionResult, *, title: str, facts: Mapping[str, Any])
     """Return the report of the second stage.
 
     Args:
-        result: What it gave.
-        title: Of the page.
-        facts: Where it comes from, name and value.
+        result: The result to report.
+        title: Title of the page.
+        facts: Provenance, as name and value.
 
     Returns:
         HTML that needs no network and no other file.
@@ -83,11 +83,11 @@ def region_report(result: RegionResult, *, title: str, facts: Mapping[str, Any])
         f"on {result.n_test:,} ({result.n_test_malignant:,} malignant). Intervals: 95 %, bootstrap "
         "by patient.",
     )
-    held_out = result.cross_validation
+    interval = result.cross_validation
     numbers = {
         "AUC in cross-validation": (
-            held_out.value,
-            f"{held_out.low:.3f}–{held_out.high:.3f}, by patient",
+            interval.value,
+            f"{interval.low:.3f}–{interval.high:.3f}, by patient",
         )
     }
     if result.auc is not None:
@@ -97,7 +97,7 @@ def region_report(result: RegionResult, *, title: str, facts: Mapping[str, Any])
         )
     page.numbers(numbers)
     if result.roc is None:
-        page.warning("No AUC on the test set: its breasts are of one class, or too few.")
+        page.warning("No AUC on the test set: its breasts are of one class, or there are too few.")
     else:
         page.figure(
             roc_plot(
@@ -108,17 +108,20 @@ def region_report(result: RegionResult, *, title: str, facts: Mapping[str, Any])
             "Per breast, test set",
             wide=False,
         )
-    page.section("What was tried", "The best in cross-validation was fitted on all breasts.")
+    page.section(
+        "Choice of parameters",
+        "The best combination in cross-validation was fitted on all breasts.",
+    )
     page.table(
         Table(
             ("greatest depth", "least share of breasts in a split", "AUC in cross-validation"),
             result.tried,
         )
     )
-    page.section("What it looks at", "The most important features, with their share of the whole.")
+    page.section(
+        "Feature importance", "The most important features, with their share of the total."
+    )
     page.table(Table(("feature", "share"), result.importance))
     page.section("Where this comes from").facts(facts)
-    page.section("How to read this").facts(
-        {name: wording.GLOSSARY[name] for name in ("AUC", "95 % interval")}
-    )
+    page.section("How to read this").facts(wording.auc_glossary())
     return page.html()

@@ -14,9 +14,9 @@ from mammo_core.metrics import (
     roc_curve,
     sensitivity_at_specificity,
 )
-from mammo_core.metrics.checks import unique
+from mammo_core.metrics.checks import require_unique
 
-# By hand: 6 pairs (3 positive x 2 negative) of which 4 are ordered rightly and 1 is a tie.
+# By hand: 6 pairs (3 positive x 2 negative) of which 4 are ordered correctly and 1 is a tie.
 LABELS = [1, 1, 1, 0, 0]
 SCORES = [0.9, 0.4, 0.3, 0.4, 0.2]
 
@@ -40,29 +40,29 @@ def test_auc_by_hand():
         ([1, 1], [0.1, 0.2], RecordError, "both classes"),
         ([0, 2], [0.1, 0.2], RecordError, "labels 0 and 1"),
         ([], [], RecordError, "both classes"),
-        ([0, 1, 1], [0.1, 0.2], RecordError, "do not belong together"),
-        ([[0, 1]], [[0.1, 0.2]], RecordError, "do not belong together"),
+        ([0, 1, 1], [0.1, 0.2], RecordError, "do not match"),
+        ([[0, 1]], [[0.1, 0.2]], RecordError, "do not match"),
         ([0, 1, 1], [0.1, math.nan, 0.2], ModelError, "position 1"),
         ([0, 1], [math.inf, 0.2], ModelError, "finite"),
     ],
 )
-def test_what_cannot_be_ranked_is_told(labels, scores, kind, words):
-    for measure in (
+def test_invalid_labels_or_scores_are_an_error(labels, scores, kind, words):
+    for metric in (
         auc,
         roc_curve,
         lambda y, s: operating_point(y, s, 0.8),
         lambda y, s: auc_interval(y, s, np.arange(len(y)), 10, 0),
     ):
         with pytest.raises(kind, match=words):
-            measure(labels, scores)
+            metric(labels, scores)
 
 
-def test_duplicated_ids_are_told():
-    with pytest.raises(RecordError, match=r"Duplicated image_id.*b"):
-        unique(["a", "b", "b"], "image_id")
+def test_duplicate_ids_are_an_error():
+    with pytest.raises(RecordError, match=r"Duplicate image_id.*b"):
+        require_unique(["a", "b", "b"], "image_id")
 
 
-def test_roc_curve_is_finite_whole_and_thin():
+def test_roc_curve_is_finite_complete_and_thinned():
     random = np.random.default_rng(0)
     labels = random.integers(0, 2, 3000)
     scores = labels + random.normal(size=3000)
@@ -74,11 +74,11 @@ def test_roc_curve_is_finite_whole_and_thin():
     assert (curve.false_positive_rate[-1], curve.true_positive_rate[-1]) == (1, 1)
     thinned = np.trapezoid(curve.true_positive_rate, curve.false_positive_rate)
     assert thinned == pytest.approx(roc_auc_score(labels, scores), abs=2e-3)
-    # The thresholds mean what they say: the rates at a point are those of the counts there.
-    place = 50
-    counts = counts_at(labels, scores, curve.thresholds[place])
-    assert counts.sensitivity == pytest.approx(curve.true_positive_rate[place])
-    assert 1 - counts.specificity == pytest.approx(curve.false_positive_rate[place])
+    # The rates at a point are those of the counts at its threshold.
+    index = 50
+    counts = counts_at(labels, scores, curve.thresholds[index])
+    assert counts.sensitivity == pytest.approx(curve.true_positive_rate[index])
+    assert 1 - counts.specificity == pytest.approx(curve.false_positive_rate[index])
 
 
 def test_first_threshold_calls_nothing_malignant():
@@ -108,7 +108,7 @@ def test_an_exact_specificity_is_not_lost_to_rounding():
     assert sensitivity_at_specificity(labels, scores, 0.8) == 1.0
 
 
-def test_no_share_is_no_specificity():
+def test_a_specificity_outside_zero_to_one_is_an_error():
     with pytest.raises(RecordError, match="Not a specificity"):
         operating_point(LABELS, SCORES, 80)
 
