@@ -1,1 +1,1 @@
-"""Mammograms in, an evaluated and versioned breast-cancer classifier out."""
+"""Turns mammograms into an evaluated and versioned breast-cancer classifier."""

@@ -1,7 +1,7 @@
-"""`Preprocessing`: the one way pixels reach a network.
+"""`Preprocessing`: the only path from pixels to a network.
 
-Built once from a dataset (conversion, geometry, bit depth) and a frame (intensity, mean),
-frozen into the model package, used by training, evaluation, scoring and serving alike.
+It is built once from a dataset (conversion, geometry, bit depth) and a frame (intensity, mean),
+frozen into the model package, and used by training, evaluation, scoring and serving alike.
 """
 
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ from mammo_core.imaging import (
 )
 
 RESCALE_FACTOR = 255 / FULL_RANGE
-"""Brings the full 16-bit range to [0, 255] (original system: 0.003891)."""
+"""Scales the full 16-bit range to [0, 255] (the original rounds it to 0.003891)."""
 
 TARGET_SCALE = 255.0
-"""Where the brightest pixel goes under `image_max` (original system: --img-scale)."""
+"""Value of the brightest pixel under `image_max` (--img-scale of the original)."""
 
 Images = np.ndarray[Any, np.dtype[np.uint16]]
 Pixels = np.ndarray[tuple[int, ...], np.dtype[Any]]
@@ -38,18 +38,18 @@ Intensity = Literal["rescale", "image_max"]
 
 @dataclass(frozen=True)
 class CropPlacement:
-    """What of a source image is left, and which way round: masks follow it.
+    """The crop and flip of a source image; masks are cropped and flipped alike.
 
     Attributes:
-        box: What was cut out, (x, y, width, height) in source pixels; None for all of it.
-        flipped: Whether it was mirrored left to right, after the cut.
+        box: The crop, (x, y, width, height) in source pixels; None for the whole image.
+        flipped: Whether it is mirrored left to right, after cropping.
     """
 
     box: tuple[int, int, int, int] | None = None
     flipped: bool = False
 
     def apply(self, pixels: Pixels) -> Pixels:
-        """Cut and mirror an image or a mask of the source's size; a view, no copy."""
+        """Crop and mirror an image or mask of the source's size, (h, w); returns a view."""
         if self.box is not None:
             x, y, width, height = self.box
             pixels = pixels[y : y + height, x : x + width]
@@ -57,22 +57,22 @@ class CropPlacement:
 
 
 class Conversion(BaseModel):
-    """How a decoded image becomes a full-range one, before it is resized.
+    """How a decoded image is converted to full range, before it is resized.
 
-    Done in this order: stretch, median filter, artifacts, pectoral muscle, crop, orientation.
+    The order is: stretch, median filter, artifacts, pectoral muscle, crop, orientation.
 
     Args:
         stretch: `bit_depth` (the stored range to the full range: equal levels stay equal
-            between images), `min_max` (each image's own range) or `none`.
+            between images), `min_max` (the range of each image) or `none`.
         voi: Whether the file's own window or VOI look-up table is applied when it is read.
-        for_processing: Whether For Processing images (raw detector data) are taken.
+        for_processing: Whether For Processing images (raw detector data) are accepted.
         median_filter: Side of a median filter in pixels: 0 (none), 3 or 5.
-        suppress_artifacts: Whether everything but the largest object is blackened.
-        remove_pectoral: Whether the pectoral muscle is blackened too; experimental.
-        crop_to_breast: Whether the image is cut to the breast's bounding box and everything
-            else in it blackened; masks are cut alike.
-        orientation: `as_stored`, or the side that the chest wall of all breasts is brought
-            to (`chest_left`, `chest_right`), by the laterality or, if unknown, the tissue.
+        suppress_artifacts: Whether everything but the largest object is set to black.
+        remove_pectoral: Whether the pectoral muscle is set to black too; experimental.
+        crop_to_breast: Whether the image is cropped to the breast's bounding box and everything
+            else in it set to black; masks are cropped alike.
+        orientation: `as_stored`, or the side of the chest wall in all images (`chest_left`,
+            `chest_right`), by the laterality or, if unknown, by the tissue.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -89,7 +89,7 @@ class Conversion(BaseModel):
     def apply(
         self, pixels: Pixels, bits_stored: int, laterality: str = ""
     ) -> tuple[Images, CropPlacement]:
-        """Convert a decoded image, which was read with `voi` and `for_processing` as here.
+        """Convert a decoded image that was read with this `voi` and `for_processing`.
 
         Args:
             pixels: (h, w) uint8 or uint16, [0, 2**bits_stored - 1], black is 0.
@@ -97,35 +97,35 @@ class Conversion(BaseModel):
             laterality: `LEFT`, `RIGHT`, or anything else for unknown.
 
         Returns:
-            (h', w') uint16, [0, 65535], and where it lies in the source.
+            (h', w') uint16, [0, 65535], and its crop and flip.
 
         Raises:
-            RecipeError: Levels outside the stored range, or no breast to be found.
+            RecipeError: Levels are outside the stored range, or no breast is found.
         """
-        done: Pixels = imaging.stretch(pixels, bits_stored, self.stretch)
+        converted: Pixels = imaging.stretch(pixels, bits_stored, self.stretch)
         if self.median_filter:
-            done = imaging.median_filter(done, self.median_filter)
+            converted = imaging.median_filter(converted, self.median_filter)
         if self.suppress_artifacts or self.remove_pectoral:
-            clean, breast = imaging.suppress_artifacts(done)
-            done = clean if self.suppress_artifacts else done
+            clean, breast = imaging.suppress_artifacts(converted)
+            converted = clean if self.suppress_artifacts else converted
             if self.remove_pectoral:
-                done, _ = imaging.remove_pectoral(done, breast)
+                converted, _ = imaging.remove_pectoral(converted, breast)
         box = None
         if self.crop_to_breast:
-            done, box = imaging.segment_breast(done)
-        placement = CropPlacement(box, imaging.needs_flip(done, laterality, self.orientation))
-        return CropPlacement(flipped=placement.flipped).apply(done), placement
+            converted, box = imaging.segment_breast(converted)
+        placement = CropPlacement(box, imaging.needs_flip(converted, laterality, self.orientation))
+        return CropPlacement(flipped=placement.flipped).apply(converted), placement
 
 
 class IntensityConfig(BaseModel):
-    """How gray levels become a network's numbers; a recipe says it, a frame keeps it.
+    """How gray levels are scaled for a network; set by the recipe, stored in the frame.
 
     Args:
-        regime: `rescale` (every pixel times one factor, as the published models) or
-            `image_max` (each image's own maximum to `target_scale`). A patch is an image of
-            its own here, as it was in the original system.
-        target_scale: Where `image_max` brings the maximum; no meaning under `rescale`.
-        equalize: Whether each image's histogram is equalised (original system: together
+        regime: `rescale` (every pixel times one factor, as in the published models) or
+            `image_max` (the maximum of each image to `target_scale`). As in the original, a
+            patch counts as an image here.
+        target_scale: Value of the maximum under `image_max`; not used under `rescale`.
+        equalize: Whether the histogram of each image is equalized (in the original together
             with image_max).
     """
 
@@ -142,10 +142,10 @@ class IntensityConfig(BaseModel):
         return self
 
     def mean(self, statistics: "dict[str, Any]") -> float:
-        """Return the mean pixel of images as `Preprocessing` hands them to a network.
+        """Return the mean pixel of images as `Preprocessing` passes them to a network.
 
         Args:
-            statistics: Of the images, arrays (n,): `mean` and `maximum`, [0, 65535], and
+            statistics: Of n images, arrays (n,): `mean` and `maximum`, [0, 65535], and
                 `equalized_mean` and `equalized_image_max_mean`, [0, 255].
         """
         if self.equalize:
@@ -160,16 +160,16 @@ class IntensityConfig(BaseModel):
 
 
 class Geometry(BaseModel):
-    """The size images are brought to, and how.
+    """The size that images are resized to, and how.
 
     Args:
         height: Rows, in pixels.
         width: Columns, in pixels; not used when `resize` is `height`.
-        resize: `forced` (aspect ratio not kept, as the published models), `height` (kept,
-            the width follows) or `pad` (kept, zeros at the bottom and at the right).
+        resize: `forced` (aspect ratio not kept, as in the published models), `height` (kept,
+            the width follows) or `pad` (kept, zeros at the bottom and on the right).
         interpolation: `area`, `cubic` or `linear`.
-        masks: `nearest`: a mask takes the nearest pixel; `cubic`: whatever a cubic resize
-            leaves above 0, as the original did (a rim of about a pixel more).
+        masks: `nearest`: the nearest pixel; `cubic`: every value above 0 after a cubic resize,
+            as in the original (masks grow by about a pixel).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -211,26 +211,26 @@ class Geometry(BaseModel):
             columns: Columns of the source image.
 
         Returns:
-            (vertical, horizontal) factor; the origin stays where it is.
+            (vertical, horizontal) factor; the origin does not move.
         """
-        picture, _ = output_size((rows, columns), self.height, self.width, self.resize)
-        return picture[0] / rows, picture[1] / columns
+        scaled, _ = output_size((rows, columns), self.height, self.width, self.resize)
+        return scaled[0] / rows, scaled[1] / columns
 
 
 class Preprocessing(BaseModel):
-    """Everything between a decoded image and a network's input.
+    """All processing between a decoded image and the input of a network.
 
     Args:
         geometry: Size and resize mode.
-        bit_depth: Gray levels kept: 16, or 8 (256 levels, still spread over the full
-            range, so the other numbers need no change).
+        bit_depth: Bits of gray levels: 16, or 8 (256 levels spread over the full range, so that
+            the other parameters stay the same).
         mean: Mean pixel of the rescaled training images, in units of the rescaled range.
-        rescale_factor: What a full-range pixel is multiplied with; regime `rescale` only.
-        equalize: Whether to equalise the histogram of each image first.
+        rescale_factor: Factor of full-range pixels; regime `rescale` only.
+        equalize: Whether the histogram of each image is equalized first.
         channels: 1, or 3 equal channels.
-        intensity: `rescale`, or `image_max`: see `IntensityConfig`. They exclude each other.
-        target_scale: Where `image_max` brings the brightest pixel of each image.
-        conversion: What is done to a decoded image before it is resized.
+        intensity: `rescale` or `image_max`, see `IntensityConfig`.
+        target_scale: Value of each image's brightest pixel under `image_max`.
+        conversion: The conversion of a decoded image before it is resized.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -248,13 +248,13 @@ class Preprocessing(BaseModel):
     @model_validator(mode="after")
     def _one_regime(self) -> Self:
         if self.intensity == "image_max" and self.rescale_factor != RESCALE_FACTOR:
-            raise ValueError("image_max takes target_scale, and no rescale_factor")
+            raise ValueError("image_max uses target_scale and not rescale_factor")
         if self.intensity == "rescale" and self.target_scale != TARGET_SCALE:
-            raise ValueError("rescale takes rescale_factor, and no target_scale")
+            raise ValueError("rescale uses rescale_factor and not target_scale")
         return self
 
     def from_source(self, pixels: Pixels, bits_stored: int, laterality: str = "") -> Images:
-        """Turn a decoded image into what a dataset stores: conversion, then geometry.
+        """Convert and resize a decoded image to an image of a dataset.
 
         Args:
             pixels: (h, w) uint8 or uint16, [0, 2**bits_stored - 1]; read with `voi` and
@@ -266,12 +266,12 @@ class Preprocessing(BaseModel):
             (H, W) uint16, [0, 65535].
 
         Raises:
-            RecipeError: Levels outside the stored range, or no breast to be found.
+            RecipeError: Levels are outside the stored range, or no breast is found.
         """
         return self.to_geometry(self.conversion.apply(pixels, bits_stored, laterality)[0])
 
     def to_geometry(self, pixels: Pixels) -> Images:
-        """Resize an image to what a dataset stores.
+        """Resize an image to an image of a dataset.
 
         Args:
             pixels: (h, w) uint16, full range [0, 65535].
@@ -280,18 +280,18 @@ class Preprocessing(BaseModel):
             (H, W) uint16, [0, 65535].
 
         Raises:
-            RecipeError: Not a gray uint16 image.
+            RecipeError: The image is not gray uint16.
         """
-        _require(pixels, 2)
-        sized = self.geometry.apply(pixels)
+        _require_gray(pixels, axes=2)
+        resized = self.geometry.apply(pixels)
         if self.bit_depth == 8:
-            sized = ((sized.astype(np.uint32) + 128) // 257 * 257).astype(np.uint16)
-        return sized
+            resized = ((resized.astype(np.uint32) + 128) // 257 * 257).astype(np.uint16)
+        return resized
 
     def to_network(self, batch: Pixels) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Turn stored images into a network's input: x * rescale_factor - mean.
+        """Convert images of a dataset to a network's input: x * rescale_factor - mean.
 
-        Under `image_max` the factor is target_scale / maximum, image by image.
+        Under `image_max` the factor is target_scale / maximum of each image.
 
         Args:
             batch: (n, H, W) uint16, [0, 65535].
@@ -300,47 +300,47 @@ class Preprocessing(BaseModel):
             (n, H, W, channels) float32.
 
         Raises:
-            RecipeError: Not a batch of gray uint16 images.
+            RecipeError: The batch does not hold gray uint16 images.
         """
-        _require(batch, 3)
+        _require_gray(batch, axes=3)
         factor: Any = np.float32(self.rescale_factor)
         if self.intensity == "rescale" and not self.equalize:  # in one pass
             scaled: np.ndarray[Any, np.dtype[np.float32]] = np.multiply(
                 batch, factor, dtype=np.float32
             )
-            return self._of_channels(scaled)
+            return self._center(scaled)
         values = batch.astype(np.float32)
         if self.intensity == "image_max":
             top = batch.max(axis=(1, 2), initial=0).astype(np.float32)
-            # A black image stays black (original system: a maximum of 0 counts as the target).
+            # A black image stays black, as in the original: a maximum of 0 counts as the target.
             factor = np.where(top > 0, np.float32(self.target_scale) / np.maximum(top, 1), 1)
             factor = factor.astype(np.float32)[:, np.newaxis, np.newaxis]
         if self.equalize:
             for image, value in zip(batch, values, strict=True):
-                value[...] = self._equalized(image)
+                value[...] = self._equalize(image)
             if self.intensity == "image_max":
                 factor = np.float32(self.target_scale / TARGET_SCALE)
             else:
                 # 256 levels spread over the full range: the factor keeps its meaning.
                 factor = factor * np.float32(257)
         values *= factor
-        return self._of_channels(values)
+        return self._center(values)
 
-    def _of_channels(
+    def _center(
         self, values: np.ndarray[Any, np.dtype[np.float32]]
     ) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Take the mean from images, in place, and make their channels."""
+        """Subtract the mean from images, in place, and add the axis of channels."""
         values -= np.float32(self.mean)
-        one = values[..., np.newaxis]
-        return one if self.channels == 1 else np.repeat(one, self.channels, axis=-1)
+        gray = values[..., np.newaxis]
+        return gray if self.channels == 1 else np.repeat(gray, self.channels, axis=-1)
 
-    def _equalized(self, image: Images) -> Pixels:
+    def _equalize(self, image: Images) -> Pixels:
         if self.intensity == "image_max":
             return equalize_hist(imaging.to_eight_bit(image))
         return equalize_hist(image)
 
 
-def _require(pixels: Pixels, axes: int) -> None:
+def _require_gray(pixels: Pixels, axes: int) -> None:
     if pixels.ndim != axes or pixels.dtype != np.uint16:
         raise RecipeError(
             "These pixels cannot be preprocessed",

@@ -6,23 +6,23 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-#: A line this often where there is no terminal (seconds).
-_LINE_EVERY_S = 5.0
+#: How often a line is printed where there is no terminal (seconds).
+_LINE_INTERVAL_S = 5.0
 
 
 class Progress:
-    """Counts finished units and tells how many a second.
+    """Counts finished units and shows how many are done per second.
 
     Args:
-        label: What is being done, for instance `convert`.
-        total: How many units there are.
+        label: The work, for instance `convert`.
+        total: Number of units.
         unit: The plural name of a unit, for instance `images`.
     """
 
     def __init__(self, label: str, total: int, unit: str) -> None:
         self.label, self.total, self.unit = label, total, unit
         self.done = 0
-        self._start = self._told = time.monotonic()
+        self._start = self._last_line = time.monotonic()
         self._lock = threading.Lock()
         self._bar = None
         if sys.stdout.isatty() and total:
@@ -40,21 +40,21 @@ class Progress:
                 self._bar.update(self._task, completed=self.done)
                 return
             now = time.monotonic()
-            if now - self._told >= _LINE_EVERY_S:
-                self._told = now
+            if now - self._last_line >= _LINE_INTERVAL_S:
+                self._last_line = now
                 print(self.line(), flush=True)
 
     @property
     def rate(self) -> float:
-        """Units a second since the start."""
+        """Units per second since the start."""
         return self.done / max(time.monotonic() - self._start, 1e-9)
 
     def line(self) -> str:
-        """The state as one line."""
+        """Return the state as one line."""
         return f"[{self.label}] {self.done}/{self.total} {self.unit}, {self.rate:.1f} {self.unit}/s"
 
     def close(self) -> None:
-        """Take the bar away and print the last line."""
+        """Remove the bar and print the last line."""
         if self._bar is not None:
             self._bar.stop()
         print(self.line(), flush=True)
@@ -63,8 +63,8 @@ class Progress:
 @contextmanager
 def progress(label: str, total: int, unit: str) -> Iterator[Progress]:
     """Show the progress of a block of work."""
-    shown = Progress(label, total, unit)
+    bar = Progress(label, total, unit)
     try:
-        yield shown
+        yield bar
     finally:
-        shown.close()
+        bar.close()

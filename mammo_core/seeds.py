@@ -1,4 +1,4 @@
-"""Random generators that depend on a record, never on the order of work."""
+"""Random generators that depend on the record and never on the order of the work."""
 
 import hashlib
 
@@ -10,12 +10,12 @@ def derive_seed(seed: int, *ids: str | int) -> int:
 
     Args:
         seed: The run's seed.
-        ids: What names the record and the draw, in order.
+        ids: The names of the record and of the draw, in order.
     """
     text = "\x1f".join([str(seed), *map(str, ids)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
 
 
 def generator(seed: int, *ids: str | int) -> np.random.Generator:
-    """Return the generator of a record: the same for the same seed and ids, anywhere."""
+    """Return the generator of a record: the same seed and ids give the same draws anywhere."""
     return np.random.Generator(np.random.Philox(key=derive_seed(seed, *ids)))

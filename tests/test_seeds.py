@@ -1,4 +1,4 @@
-"""Draws that depend on a record, never on the order of work."""
+"""Random draws that depend on the record and never on the order of the work."""
 
 import subprocess
 import sys
@@ -14,8 +14,8 @@ def test_the_same_seed_and_ids_draw_the_same():
     )
 
 
-def test_another_seed_id_or_order_draws_otherwise():
-    output = [
+def test_another_seed_id_or_order_draws_differently():
+    cases = [
         (1, "a", "b"),
         (2, "a", "b"),
         (1, "b", "a"),
@@ -24,16 +24,16 @@ def test_another_seed_id_or_order_draws_otherwise():
         (1, "a", "b", ""),
         (1,),
     ]
-    assert len({derive_seed(*parts) for parts in output}) == len(told)
-    assert len({int(generator(*parts).integers(2**62)) for parts in output}) == len(told)
+    assert len({derive_seed(*parts) for parts in cases}) == len(cases)
+    assert len({int(generator(*parts).integers(2**62)) for parts in cases}) == len(cases)
 
 
-def test_numbers_and_their_text_are_one():
+def test_a_number_and_its_text_are_the_same_id():
     assert derive_seed(1, 2) == derive_seed(1, "2")
 
 
-def test_seeds_stay_what_they_were():
-    # Patches, splits and orders of every published id hang on these; sha256sum of
+def test_seeds_do_not_change():
+    # Patches, splits and orders of all published ids depend on these; sha256sum of
     # "7\x1flesion", its first 32 digits.
     assert f"{derive_seed(7, 'lesion'):032x}" == "c138a4caf4b8faa610db7128b3fe2002"
     assert generator(7, "lesion").integers(0, 1000, 5).tolist() == [950, 38, 596, 793, 394]
@@ -42,11 +42,11 @@ def test_seeds_stay_what_they_were():
 @pytest.mark.parametrize("hash_seed", ["1", "2"])
 def test_another_process_draws_the_same(hash_seed):
     code = "from mammo_core.seeds import generator; print(generator(7, 'x').integers(10**9))"
-    output = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONHASHSEED": hash_seed},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert int(output.stdout) == generator(7, "x").integers(10**9)
+    assert int(result.stdout) == generator(7, "x").integers(10**9)

@@ -1,4 +1,4 @@
-"""Tell the breast from film labels and background."""
+"""Separate the breast from film labels and background."""
 
 from typing import Any
 
@@ -15,15 +15,15 @@ Box = tuple[int, int, int, int]
 def segment_breast(
     img: Pixels, low_int_threshold: float = 0.05, crop: bool = True
 ) -> tuple[Pixels, Box]:
-    """Keep the largest bright object of a mammogram and blacken the rest.
+    """Keep the largest bright object of a mammogram and set the rest to black.
 
-    Computes what segment_breast of the original system computes (8-bit copy by the
-    image's maximum, threshold, contour of the largest area, filled): film labels and
-    markers outside the breast vanish.
+    Same result as `segment_breast` of the original (docs/original-system.md, "Breast
+    segmentation"): 8-bit copy scaled by the image's maximum, threshold, filled contour of the
+    largest area. Removes film labels and markers outside the breast.
 
     Args:
         img: (h, w) uint8, uint16 or float32, at least 0.
-        low_int_threshold: Share of the maximum that the breast exceeds; from 1 on, an
+        low_int_threshold: Fraction of the maximum that the breast exceeds; from 1 on, an
             absolute level of the 8-bit copy.
         crop: Whether to crop to the breast's bounding box.
 
@@ -31,28 +31,28 @@ def segment_breast(
         The image, dtype kept, and the box (x, y, width, height) in pixels of `img`.
 
     Raises:
-        RecipeError: No object above the threshold.
+        RecipeError: No object exceeds the threshold.
     """
     mask, box = breast_mask(img, low_int_threshold)
-    kept = np.where(mask, img, np.zeros((), img.dtype))
+    breast = np.where(mask, img, np.zeros((), img.dtype))
     if crop:
         x, y, width, height = box
-        kept = kept[y : y + height, x : x + width]
-    return kept, box
+        breast = breast[y : y + height, x : x + width]
+    return breast, box
 
 
 def breast_mask(img: Pixels, low_int_threshold: float = 0.05) -> tuple[Mask, Box]:
-    """Return where the breast is: the filled contour of the largest bright object.
+    """Return the mask of the breast: the filled contour of the largest bright object.
 
     Args:
         img: (h, w) uint8, uint16 or float32, at least 0.
         low_int_threshold: As in `segment_breast`.
 
     Returns:
-        (h, w) bool and the box (x, y, width, height) in pixels.
+        The mask, (h, w) bool, and its bounding box (x, y, width, height) in pixels.
 
     Raises:
-        RecipeError: No object above the threshold.
+        RecipeError: No object exceeds the threshold.
     """
     import cv2
 
@@ -76,13 +76,14 @@ def breast_mask(img: Pixels, low_int_threshold: float = 0.05) -> tuple[Mask, Box
 
 def _above(img: Pixels, top: float, low_int_threshold: float) -> Any:
     """Threshold the 8-bit copy of an image: (h, w) uint8, 0 or 1."""
-    # float64 and a cut, not a rounding: the boxes of the original depend on it. Its brightest
-    # pixel is 255.
+    # float64, truncated and not rounded: the boxes of the original depend on it. The brightest
+    # pixel becomes 255.
     level = int(low_int_threshold) if low_int_threshold >= 1 else int(255 * low_int_threshold)
     if img.dtype in (np.uint8, np.uint16):
-        # The copy grows with the level: compare to the first that exceeds, and copy nothing.
-        copied = (np.arange(int(top) + 1, dtype=np.float64) / top * 255).astype(np.uint8)
-        first = int(np.searchsorted(copied, level, side="right"))
+        # The copy is monotonic in the level: compare with the first level that exceeds the
+        # threshold, without making the copy.
+        eight_bit = (np.arange(int(top) + 1, dtype=np.float64) / top * 255).astype(np.uint8)
+        first = int(np.searchsorted(eight_bit, level, side="right"))
         if first > top:
             return np.zeros(img.shape, np.uint8)
         return (img >= first).view(np.uint8)
@@ -90,14 +91,14 @@ def _above(img: Pixels, top: float, low_int_threshold: float) -> Any:
 
 
 def breast_share(patch: Pixels, threshold: float = 0.05) -> float:
-    """Return the share of a patch that is tissue rather than black background.
+    """Return the fraction of a patch that is tissue rather than black background.
 
     Args:
         patch: (h, w) uint16, [0, 65535]; or bool, a crop of `breast_mask`.
-        threshold: Share of the full range that tissue exceeds; not used for a mask.
+        threshold: Fraction of the full range that tissue exceeds; not used for a mask.
 
     Returns:
-        A share, [0, 1]; 0 for an empty patch.
+        A fraction, [0, 1]; 0 for an empty patch.
     """
     if patch.size == 0:
         return 0.0

@@ -1,4 +1,4 @@
-"""The gray range of images: stored bits, full range, histogram equalisation."""
+"""The gray range of images: stored bits, full range, histogram equalization."""
 
 import functools
 from typing import Any, Final, Literal
@@ -8,7 +8,7 @@ import numpy as np
 from mammo_core.errors import RecipeError
 
 FULL_RANGE: Final = 65535
-"""The largest gray level of an image in this library: white, whatever the file stored."""
+"""The largest gray level of an image in this library: white, whatever the bit depth of the file."""
 
 _STRIP: Final = 64
 Stretch = Literal["bit_depth", "min_max", "none"]
@@ -19,24 +19,24 @@ Pixels = np.ndarray[tuple[int, ...], np.dtype[Any]]
 def stretch(
     pixels: Pixels, bits_stored: int, policy: Stretch = "bit_depth"
 ) -> np.ndarray[Any, np.dtype[np.uint16]]:
-    """Bring stored gray levels to 16 bits by one of three policies.
+    """Convert stored gray levels to 16 bits by one of three policies.
 
     Args:
         pixels: (h, w) uint8 or uint16, [0, 2**bits_stored - 1].
         bits_stored: Bits of the stored range, 1 to 16.
-        policy: `bit_depth` (see `to_full_range`), `min_max` (the image's own darkest pixel
-            to 0, its brightest to 65535: `auto_level` of the DREAM conversion) or `none`
-            (levels as stored, so that 12 bits stay below 4096).
+        policy: `bit_depth` (see `to_full_range`), `min_max` (the image's darkest pixel to 0, its
+            brightest to 65535; `auto_level` in docs/original-system.md, "Conversion and
+            intensity") or `none` (levels as stored: 12 bits stay below 4096).
 
     Returns:
         (h, w) uint16, [0, 65535]; `min_max` of an image of one gray level is all 0.
 
     Raises:
-        RecipeError: As `to_full_range`, or an unknown policy.
+        RecipeError: As in `to_full_range`, or the policy is unknown.
     """
     if policy == "bit_depth":
         return to_full_range(pixels, bits_stored)
-    _check_range(pixels, bits_stored)
+    _require_range(pixels, bits_stored)
     if policy == "none":
         return pixels.astype(np.uint16, copy=False)
     if policy != "min_max":
@@ -48,14 +48,14 @@ def stretch(
     low, high = (int(pixels.min()), int(pixels.max())) if pixels.size else (0, 0)
     if low == high:
         return np.zeros(pixels.shape, np.uint16)
-    return _spread(pixels, low, high)
+    return _scale(pixels, low, high)
 
 
 def to_full_range(pixels: Pixels, bits_stored: int) -> np.ndarray[Any, np.dtype[np.uint16]]:
     """Stretch stored gray levels to the full 16-bit range: pixels * 65535 / (2**bits - 1).
 
-    The scale depends on the bits stored only, never on the image's own maximum, so equal
-    stored levels stay equal between images.
+    The scale depends only on the number of stored bits and not on the image's maximum, so equal
+    stored levels stay equal across images.
 
     Args:
         pixels: (h, w) uint8 or uint16, [0, 2**bits_stored - 1].
@@ -67,17 +67,17 @@ def to_full_range(pixels: Pixels, bits_stored: int) -> np.ndarray[Any, np.dtype[
     Raises:
         RecipeError: `bits_stored` outside 1 to 16, or pixels outside the stored range.
     """
-    _check_range(pixels, bits_stored)
+    _require_range(pixels, bits_stored)
     if bits_stored == 16:
         return pixels.astype(np.uint16, copy=False)
-    return _spread(pixels, 0, 2**bits_stored - 1)
+    return _scale(pixels, 0, 2**bits_stored - 1)
 
 
-def _spread(pixels: Pixels, low: int, high: int) -> np.ndarray[Any, np.dtype[np.uint16]]:
+def _scale(pixels: Pixels, low: int, high: int) -> np.ndarray[Any, np.dtype[np.uint16]]:
     """Map [low, high] to [0, 65535], rounded."""
-    spread = np.empty(pixels.shape, np.uint16)
+    scaled = np.empty(pixels.shape, np.uint16)
     span = high - low
-    # By strips that stay in the cache: three times as fast as a look-up table, and no copy of
+    # In strips that fit into the cache: three times as fast as a look-up table, and no copy of
     # the image in a wider type. 65535 * 65535 + 32767 is below 2**32: exact in uint32.
     for row in range(0, pixels.shape[0], _STRIP):
         strip = pixels[row : row + _STRIP].astype(np.uint32)
@@ -85,11 +85,11 @@ def _spread(pixels: Pixels, low: int, high: int) -> np.ndarray[Any, np.dtype[np.
         strip *= np.uint32(FULL_RANGE)
         strip += np.uint32(span // 2)
         strip //= np.uint32(span)
-        spread[row : row + _STRIP] = strip
-    return spread
+        scaled[row : row + _STRIP] = strip
+    return scaled
 
 
-def _check_range(pixels: Pixels, bits_stored: int) -> None:
+def _require_range(pixels: Pixels, bits_stored: int) -> None:
     if not 1 <= bits_stored <= 16:
         raise RecipeError(
             "Gray levels cannot be stretched",
@@ -108,11 +108,11 @@ def _check_range(pixels: Pixels, bits_stored: int) -> None:
 
 
 def equalize_hist(pixels: Pixels) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Equalise the histogram of an 8-bit copy (original system: cv2.equalizeHist on uint8).
+    """Equalize the histogram of an 8-bit copy, by cv2.equalizeHist as the original does.
 
     Args:
-        pixels: (h, w) uint16, [0, 65535], of which 257 levels make one; or uint8; or
-            float, [0, 255], cut to whole numbers.
+        pixels: (h, w) uint16, [0, 65535], divided by 257; or uint8; or float, [0, 255],
+            truncated to integers.
 
     Returns:
         (h, w) uint8, [0, 255].
@@ -125,7 +125,7 @@ def equalize_hist(pixels: Pixels) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 def to_eight_bit(pixels: Pixels) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Return an 8-bit copy of an image by its own maximum, cut to whole numbers.
+    """Return an 8-bit copy of an image, scaled by its maximum and truncated to integers.
 
     Args:
         pixels: (h, w) uint16, [0, 65535].
@@ -138,22 +138,22 @@ def to_eight_bit(pixels: Pixels) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 def statistics(pixels: Pixels) -> dict[str, float]:
-    """Count what a frame needs to know of an image, in one pass.
+    """Return the statistics of an image that a frame needs, in one pass.
 
     Args:
         pixels: (h, w) uint16, [0, 65535].
 
     Returns:
-        mean, standard_deviation, minimum and maximum, [0, 65535]; and the means after
-        equalisation, [0, 255]: equalized_mean (of `equalize_hist`) and
-        equalized_image_max_mean (of `to_eight_bit`, then equalised).
+        `mean`, `standard_deviation`, `minimum` and `maximum`, [0, 65535]; and the means after
+        equalization, [0, 255]: `equalized_mean` (after `equalize_hist`) and
+        `equalized_image_max_mean` (after `to_eight_bit` and `equalize_hist`).
     """
     counts = np.bincount(pixels.ravel(), minlength=FULL_RANGE + 1)
     levels, squares, coarse = _levels()
     total = max(int(counts.sum()), 1)
     present = np.flatnonzero(counts)
     low, high = (int(present[0]), int(present[-1])) if present.size else (0, 0)
-    # Whole numbers: exact below 2 * 10**9 pixels.
+    # Integers: exact below 2 * 10**9 pixels.
     mean = int(counts @ levels) / total
     square = int(counts @ squares) / total
     by_range = np.bincount(coarse, counts, 256)
@@ -170,21 +170,21 @@ def statistics(pixels: Pixels) -> dict[str, float]:
 
 @functools.cache
 def _levels() -> tuple[Any, Any, Any]:
-    """All gray levels, their squares, and the 8-bit level of each."""
+    """Return all gray levels, their squares, and the 8-bit level of each, (65536,) int64."""
     levels = np.arange(FULL_RANGE + 1, dtype=np.int64)
     return levels, levels * levels, levels // 257
 
 
 def _eight_bit_levels(top: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """The 8-bit level of each level from 0 to `top`."""
+    """Return the 8-bit level of each level from 0 to `top`, (top + 1,) uint8."""
     return (np.arange(top + 1, dtype=np.float64) * 255 / max(top, 1)).astype(np.uint8)
 
 
 def _equalized_mean(counts: np.ndarray[Any, np.dtype[Any]]) -> float:
-    """The mean of what cv2.equalizeHist makes of an image with these 256 counts."""
+    """Return the mean of the cv2.equalizeHist of an image with these 256 counts."""
     total = counts.sum()
     present = np.flatnonzero(counts)
-    if present.size <= 1:  # left as it is
+    if present.size <= 1:  # not changed by cv2.equalizeHist
         return float(present[0]) if present.size else 0.0
     above = np.cumsum(counts) - counts[present[0]]
     levels = np.rint(above * 255 / (total - counts[present[0]]))

@@ -1,4 +1,4 @@
-"""Bring all breasts to one side of the image."""
+"""Flip images so that all breasts are on the same side."""
 
 from typing import Any, Literal
 
@@ -9,13 +9,13 @@ Pixels = np.ndarray[tuple[int, ...], np.dtype[Any]]
 
 
 def chest_side(pixels: Pixels) -> Literal["left", "right"]:
-    """Return the side of the image at which most of the tissue is: the chest wall's.
+    """Return the side of the image with most of the tissue: that of the chest wall.
 
     Args:
         pixels: (h, w) uint8 or uint16; background is black.
 
     Returns:
-        `left` also where both halves weigh the same.
+        The side; `left` if both halves have the same sum.
     """
     columns = pixels.sum(axis=0, dtype=np.float64)
     half = columns.size // 2
@@ -23,15 +23,15 @@ def chest_side(pixels: Pixels) -> Literal["left", "right"]:
 
 
 def needs_flip(pixels: Pixels, laterality: str, orientation: Orientation) -> bool:
-    """Say whether an image is to be mirrored to have the chest wall where it is wanted.
+    """Whether an image must be mirrored to have the chest wall on the given side.
 
-    Mammograms hang with the chest wall of the left breast at the left and of the right
-    breast at the right, so the laterality decides; where it is unknown, the tissue does.
+    Mammograms are displayed with the chest wall of the left breast on the left and of the right
+    breast on the right, so the laterality decides; if it is unknown, the tissue does.
 
     Args:
         pixels: (h, w) uint8 or uint16.
         laterality: `LEFT`, `RIGHT`, or anything else for unknown.
-        orientation: Where the chest wall is wanted; `as_stored` never flips.
+        orientation: Where the chest wall shall be; `as_stored` never flips.
     """
     if orientation == "as_stored":
         return False

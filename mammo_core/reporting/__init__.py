@@ -1,4 +1,4 @@
-"""HTML and plots: everything a step shows. Plain data in, PNG bytes or one HTML text out."""
+"""HTML pages and plots of all steps, made from plain data: HTML text or PNG bytes."""
 
 from mammo_core.reporting.intervals import interval_plot
 from mammo_core.reporting.measure_plots import curves_plot, forest_plot, reliability_plot

@@ -1,4 +1,4 @@
-"""One HTML page that needs nothing but itself: no network, no script, pictures inside."""
+"""A self-contained HTML page: no network, no script, embedded images."""
 
 import base64
 import math
@@ -8,7 +8,7 @@ from numbers import Integral, Real
 from typing import Any
 
 _SHORT = 24
-"""Characters of a cell that are kept on one line: a value with its interval."""
+"""Cells up to this length are kept on one line, such as a value with its interval."""
 
 NOTICE = "Research use only. Not a medical device."
 
@@ -19,8 +19,8 @@ class Table:
 
     Attributes:
         columns: Names, in order.
-        rows: Cells as they are shown; numbers are aligned to the right.
-        note: A line below it, for instance how many rows were left out.
+        rows: Cells; numbers are aligned to the right.
+        note: A line below the table, for instance how many rows are omitted.
     """
 
     columns: tuple[str, ...]
@@ -50,7 +50,7 @@ class Table:
 
 
 class Page:
-    """A page that is put together from top to bottom.
+    """A page that is built from top to bottom.
 
     Args:
         title: Of the document.
@@ -63,7 +63,7 @@ class Page:
         self._sections: list[dict[str, Any]] = []
 
     def section(self, heading: str, text: str = "") -> "Page":
-        """Begin a section; returns the page."""
+        """Start a section; returns the page."""
         self._sections.append({"heading": heading, "text": text, "blocks": []})
         return self
 
@@ -82,7 +82,7 @@ class Page:
         )
 
     def numbers(self, numbers: Mapping[str, tuple[Any, str]]) -> "Page":
-        """Add large figures: for every name the value and a line below; returns the page."""
+        """Add large numbers: for every name the value and a line below; returns the page."""
         items = [(name, format_value(value), below) for name, (value, below) in numbers.items()]
         return self._add("numbers", items=items)
 
@@ -90,19 +90,19 @@ class Page:
         """Add a table; returns the page."""
         rows = [[(format_value(cell), _cell_class(cell)) for cell in row] for row in table.rows]
         numeric = [
-            bool(rows) and all(row[place][1] == "number" for row in rows)
-            for place in range(len(table.columns))
+            bool(rows) and all(row[column][1] == "number" for row in rows)
+            for column in range(len(table.columns))
         ]
         heads = list(zip(table.columns, numeric, strict=True))
         return self._add("table", heads=heads, rows=rows, note=table.note)
 
     def figure(self, png: bytes, caption: str, *, wide: bool = True) -> "Page":
-        """Add a PNG picture with a caption (also read out by screen readers).
+        """Add a PNG image with a caption (also its text for screen readers).
 
         Args:
             png: PNG bytes.
-            caption: Below the picture.
-            wide: Over the whole width; narrow ones stand side by side.
+            caption: Below the image.
+            wide: Over the whole width; narrow figures are placed side by side.
 
         Returns:
             The page.
@@ -111,7 +111,7 @@ class Page:
         return self._add("figure", source=source, caption=caption, wide=wide)
 
     def html(self) -> str:
-        """Return the whole page. Everything that was added is escaped."""
+        """Return the whole page. All content is escaped."""
         from jinja2 import Environment, PackageLoader, StrictUndefined
 
         environment = Environment(
@@ -133,7 +133,7 @@ class Page:
 
 
 def format_value(value: Any) -> str:
-    """Return a value as a reader wants it: 3 decimals, thousands apart, a dash for nothing."""
+    """Return a value as text: 3 decimals, separated thousands, a dash for a missing value."""
     if value is None or (isinstance(value, Real) and math.isnan(value)):
         return "–"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Curves and matrices as PNG."""
+"""Plots of ROC curves, training histories and confusion matrices."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -40,10 +40,10 @@ def roc_plot(
 
 
 def training_plot(history: Sequence[Mapping[str, Any]], title: str) -> bytes:
-    """Draw what a training logged: losses, accuracies and AUC, learning rate.
+    """Draw the history of a training: losses, accuracies and AUC, learning rate.
 
     Args:
-        history: One mapping per epoch, in order. Read are `stage`, `loss`, `val_loss`,
+        history: One mapping per epoch, in order. Used are `stage`, `loss`, `val_loss`,
             `accuracy`, `val_accuracy`, `val_auc`, `learning_rate`; any may be missing.
         title: Above the curves.
 
@@ -72,16 +72,16 @@ def training_plot(history: Sequence[Mapping[str, Any]], title: str) -> bytes:
         ),
         ("Learning rate", {"learning_rate": "learning rate"}),
     )
-    drawn = figure(10.5, 3.2)
-    drawn.suptitle(title, fontsize=11, fontweight="bold", x=0.01, ha="left")
+    canvas = figure(10.5, 3.2)
+    canvas.suptitle(title, fontsize=11, fontweight="bold", x=0.01, ha="left")
     starts = _stage_starts(history)
-    for place, (name, series) in enumerate(panels):
-        axes = drawn.add_subplot(1, len(panels), place + 1)
+    for number, (name, series) in enumerate(panels):
+        axes = canvas.add_subplot(1, len(panels), number + 1)
         style(axes, name, "epoch")
-        for colour, (key, label) in zip(COLORS, series.items(), strict=False):
+        for color, (key, label) in zip(COLORS, series.items(), strict=False):
             values = np.array([_number(epoch.get(key)) for epoch in history])
             if np.isfinite(values).any():
-                axes.plot(epochs, values, color=colour, marker=".", linewidth=1.6, label=label)
+                axes.plot(epochs, values, color=color, marker=".", linewidth=1.6, label=label)
         if name == "Learning rate" and any(_number(e.get("learning_rate")) > 0 for e in history):
             axes.set_yscale("log")
         axes.set_xlim(0.5, len(history) + 0.5)
@@ -89,17 +89,17 @@ def training_plot(history: Sequence[Mapping[str, Any]], title: str) -> bytes:
         for epoch, stage in starts:
             if epoch > 1:
                 axes.axvline(epoch - 0.5, color=GRAY, linewidth=0.8, linestyle="--")
-            if place == 2:
+            if number == 2:
                 across = axes.get_xaxis_transform()
                 axes.text(epoch - 0.4, 0.01, stage, transform=across, fontsize=7, color=GRAY)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
-        if axes.get_legend_handles_labels()[0] and place < 2:
+        if axes.get_legend_handles_labels()[0] and number < 2:
             axes.legend(fontsize=7, frameon=False)
-    return png(drawn)
+    return png(canvas)
 
 
 def confusion_plot(matrix: npt.NDArray[np.int64], names: Sequence[str], title: str) -> bytes:
-    """Draw a confusion matrix: counts as text, shares of the true class as shade.
+    """Draw a confusion matrix: counts as text, fractions of the true class as shade.
 
     Args:
         matrix: `(c, c) int64`, rows = true class.
@@ -111,36 +111,36 @@ def confusion_plot(matrix: npt.NDArray[np.int64], names: Sequence[str], title: s
     """
     matrix = np.asarray(matrix)
     size = 1.6 + 0.75 * len(names)
-    drawn = figure(size + 0.9, size)
-    axes = drawn.add_subplot()
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    canvas = figure(size + 0.9, size)
+    axes = canvas.add_subplot()
+    fractions = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
     axes.set_title(title, fontsize=10, loc="left", fontweight="bold")
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize=8)
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.set_xlabel("Predicted", fontsize=9)
     axes.set_ylabel("True", fontsize=9)
     for (row, column), count in np.ndenumerate(matrix):
-        colour = "white" if shares[row, column] > 0.55 else "#111827"
-        axes.text(column, row, f"{count:,}", ha="center", va="center", fontsize=9, color=colour)
+        color = "white" if fractions[row, column] > 0.55 else "#111827"
+        axes.text(column, row, f"{count:,}", ha="center", va="center", fontsize=9, color=color)
     axes.spines[:].set_visible(False)
-    return png(drawn)
+    return png(canvas)
 
 
 def _stage_starts(history: Sequence[Mapping[str, Any]]) -> list[tuple[int, str]]:
-    """First epoch (from 1) of every stage, with its name."""
+    """Return the first epoch (from 1) of every stage, with its name."""
     starts: list[tuple[int, str]] = []
-    before: object = None
+    previous: object = None
     for number, epoch in enumerate(history, start=1):
         stage = epoch.get("stage")
-        if stage is not None and stage != before:
+        if stage is not None and stage != previous:
             starts.append((number, f"stage {stage}" if isinstance(stage, int) else str(stage)))
-        before = stage
+        previous = stage
     return starts
 
 
 def _number(value: Any) -> float:
-    """Missing and non-numeric entries leave a gap in the curve."""
+    """Return a value as a number; missing and non-numeric entries leave a gap in the curve."""
     try:
         return float(value)
     except (TypeError, ValueError):

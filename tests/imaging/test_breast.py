@@ -21,7 +21,7 @@ def golden_cases():
 
 @pytest.mark.real
 @pytest.mark.parametrize("case", golden_cases(), ids=lambda case: case["out"])
-def test_equals_the_original_system(case):
+def test_the_result_equals_that_of_the_original(case):
     # Recorded by running the original (OpenCV 3.4): shared/data/original_golden.
     vectors = np.load(GOLDEN / "preprocess_segment_breast.npz")
     image, box = segment_breast(vectors[case["inp"]], case["low_int_threshold"], case["crop"])
@@ -33,20 +33,20 @@ def test_equals_the_original_system(case):
 
 
 @pytest.mark.real
-def test_golden_vectors_are_there():
+def test_the_golden_vectors_are_complete():
     if not GOLDEN.exists():
         pytest.skip(f"no real data in {REAL}")
     assert len(golden_cases()) == 48  # 8 inputs x 3 thresholds x crop
 
 
-def test_keeps_the_largest_object_and_blackens_the_label():
+def test_the_largest_object_is_kept_and_the_label_removed():
     image = np.zeros((60, 40), np.uint16)
     image[10:50, 0:20] = 30000  # the breast
     image[2:6, 30:38] = 65535  # a film label, brighter but smaller
-    kept, box = segment_breast(image)
+    breast, box = segment_breast(image)
     assert box == (0, 10, 20, 40)
-    assert kept.shape == (40, 20)
-    assert (kept == 30000).all()
+    assert breast.shape == (40, 20)
+    assert (breast == 30000).all()
     whole, _ = segment_breast(image, crop=False)
     assert whole.shape == image.shape
     assert whole[3, 33] == 0
@@ -60,7 +60,7 @@ def test_keeps_the_largest_object_and_blackens_the_label():
         np.zeros((4, 4, 3), np.uint16),
     ],
 )
-def test_no_breast_is_a_plain_error(image):
+def test_an_image_without_a_breast_is_an_error(image):
     with pytest.raises(RecipeError, match="No breast was found"):
         breast_mask(image)
 

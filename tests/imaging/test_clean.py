@@ -11,7 +11,7 @@ from mammo_core.imaging import (
 
 
 def film() -> np.ndarray:
-    """A breast at the left with a bright muscle in its upper corner, and a film label."""
+    """A breast on the left with a bright muscle in its upper corner, and a film label."""
     row, column = np.mgrid[:300, :200]
     image = np.where((row - 150) ** 2 + column**2 < 140**2, 20000 + 20 * row, 0)
     image = np.where((row + 1.5 * column < 110) & (image > 0), 60000, image)
@@ -24,8 +24,8 @@ def test_largest_object_counts_pixels_and_joins_diagonals():
     binary[0:3, 0:3] = True  # 9 pixels
     binary[range(3, 12), range(3, 12)] = True  # a diagonal, 8-connected to it: one object of 18
     binary[0:3, 8:12] = True  # 12 pixels
-    found = largest_object(binary)
-    assert found[11, 11] and found[0, 0] and not found[0, 9]
+    largest = largest_object(binary)
+    assert largest[11, 11] and largest[0, 0] and not largest[0, 9]
     assert not largest_object(np.zeros((3, 3), bool)).any()
 
 
@@ -40,7 +40,7 @@ def test_holes_are_filled_and_bays_are_not():
     assert filled.sum() == binary.sum() + 25
 
 
-def test_opening_takes_thin_things_off():
+def test_opening_removes_thin_structures():
     binary = np.zeros((60, 60), bool)
     binary[10:50, 0:40] = True
     binary[30, 40:60] = True  # a scratch
@@ -49,7 +49,7 @@ def test_opening_takes_thin_things_off():
     assert smooth[20:40, 10:30].all()
 
 
-def test_suppress_artifacts_takes_the_label_and_keeps_the_breast():
+def test_suppress_artifacts_removes_the_label_and_keeps_the_breast():
     image = film()
     kept, breast = suppress_artifacts(image)
     assert kept.dtype == np.uint16 and breast.dtype == np.bool_
@@ -58,7 +58,7 @@ def test_suppress_artifacts_takes_the_label_and_keeps_the_breast():
     assert ((kept == image) | ~breast).all()
 
 
-def test_an_absolute_threshold():
+def test_a_threshold_may_be_absolute():
     image = np.zeros((60, 60), np.uint16)
     image[10:50, 10:50] = 100
     image[0:5, 0:5] = 65535
@@ -67,12 +67,12 @@ def test_an_absolute_threshold():
     assert not suppress_artifacts(image, kernel_size=3)[1][30, 30]
 
 
-def test_without_a_breast_it_says_so():
+def test_an_image_without_a_breast_is_an_error():
     with pytest.raises(RecipeError, match="No breast was found"):
         suppress_artifacts(np.zeros((50, 50), np.uint16))
 
 
-def test_remove_pectoral_takes_the_muscle_and_keeps_most_of_the_breast():
+def test_remove_pectoral_removes_the_muscle_and_keeps_most_of_the_breast():
     image = film()
     _, breast = suppress_artifacts(image)
     kept, mask = remove_pectoral(image, breast, high_int_threshold=0.97)
@@ -90,6 +90,6 @@ def test_median_filter(size):
     assert (median_filter(image, size) == 1000).all()
 
 
-def test_other_sizes_are_refused():
+def test_other_filter_sizes_are_rejected():
     with pytest.raises(RecipeError, match="median filter"):
         median_filter(film(), 7)

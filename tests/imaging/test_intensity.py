@@ -28,12 +28,12 @@ def test_the_scale_does_not_depend_on_the_image():
         (np.array([[0.5]], np.float32), 8),
     ],
 )
-def test_outside_the_stored_range(pixels, bits):
+def test_levels_outside_the_stored_range_are_rejected(pixels, bits):
     with pytest.raises(RecipeError):
         to_full_range(pixels, bits)
 
 
-def test_equalisation_is_that_of_eight_bits():
+def test_equalization_uses_eight_bits():
     pixels = np.random.default_rng(0).integers(0, 20000, (64, 64), dtype=np.uint16)
     result = equalize_hist(pixels)
     assert result.dtype == np.uint8
@@ -44,13 +44,16 @@ def test_equalisation_is_that_of_eight_bits():
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
-def test_min_max_takes_the_images_own_range(bits):
+def test_min_max_stretches_the_range_of_the_image(bits):
     top = 2**bits - 1
     image = np.linspace(top // 4, top // 2, 150 * 90).astype(np.uint16).reshape(150, 90)
-    done = stretch(image, bits, "min_max")
+    stretched = stretch(image, bits, "min_max")
     low, high = int(image.min()), int(image.max())
     expected = np.floor((image.astype(np.int64) - low) * 65535 / (high - low) + 0.5)
-    assert np.abs(done - expected).max() <= 1 and (done.min(), done.max()) == (0, 65535)
+    assert np.abs(stretched - expected).max() <= 1 and (stretched.min(), stretched.max()) == (
+        0,
+        65535,
+    )
     assert (stretch(np.full((3, 3), top, np.uint16), bits, "min_max") == 0).all()
 
 
@@ -67,16 +70,16 @@ def test_the_other_policies():
 @pytest.mark.parametrize("top", [65535, 5000, 200, 0])
 def test_statistics_are_those_of_the_pixels(top):
     image = np.random.default_rng(3).integers(0, top + 1, (80, 70), dtype=np.uint16)
-    found = statistics(image)
-    assert found["mean"] == pytest.approx(image.mean(dtype=float))
-    assert found["standard_deviation"] == pytest.approx(image.std(dtype=float))
-    assert (found["minimum"], found["maximum"]) == (image.min(), image.max())
-    # Against OpenCV's own equalisation.
-    assert found["equalized_mean"] == pytest.approx(equalize_hist(image).mean(), abs=0.01)
-    own = equalize_hist(to_eight_bit(image))
-    assert found["equalized_image_max_mean"] == pytest.approx(own.mean(), abs=0.01)
+    result = statistics(image)
+    assert result["mean"] == pytest.approx(image.mean(dtype=float))
+    assert result["standard_deviation"] == pytest.approx(image.std(dtype=float))
+    assert (result["minimum"], result["maximum"]) == (image.min(), image.max())
+    # Compared with OpenCV's equalization.
+    assert result["equalized_mean"] == pytest.approx(equalize_hist(image).mean(), abs=0.01)
+    equalized = equalize_hist(to_eight_bit(image))
+    assert result["equalized_image_max_mean"] == pytest.approx(equalized.mean(), abs=0.01)
 
 
-def test_eight_bit_is_cut_not_rounded():
-    # Original system, read_img_for_pred: img * 255 / max, then a uint8 cast.
+def test_eight_bit_levels_are_truncated():
+    # read_img_for_pred of the original: img * 255 / max, then a uint8 cast.
     assert to_eight_bit(np.array([[0, 999, 500, 1000]], np.uint16)).tolist() == [[0, 254, 127, 255]]

@@ -8,7 +8,7 @@ LEFT[:, :10] = 500
 RIGHT = LEFT[:, ::-1]
 
 
-def test_the_chest_is_where_the_tissue_is():
+def test_the_chest_wall_is_on_the_side_of_the_tissue():
     assert chest_side(LEFT) == "left"
     assert chest_side(RIGHT) == "right"
     assert chest_side(np.zeros((4, 5), np.uint16)) == "left"
@@ -21,7 +21,7 @@ def test_the_chest_is_where_the_tissue_is():
         (LEFT, "LEFT", "chest_right", True),
         (RIGHT, "RIGHT", "chest_left", True),
         (RIGHT, "RIGHT", "chest_right", False),
-        # Known laterality decides, whatever the picture shows.
+        # A known laterality decides, whatever the image shows.
         (LEFT, "RIGHT", "chest_left", True),
         # Unknown: the tissue decides.
         (RIGHT, "", "chest_left", True),

@@ -11,7 +11,7 @@ RAMP = np.tile(np.linspace(0, 65535, 60).astype(np.uint16), (90, 1))
     ("size", "height", "width", "mode", "expected"),
     [
         ((5000, 3000), 1152, 896, "forced", ((1152, 896), (1152, 896))),
-        # int(4096 / 5041 * 2056) = 1670: original system, read_resize_img.
+        # int(4096 / 5041 * 2056) = 1670: read_resize_img of the original.
         ((5041, 2056), 4096, 896, "height", ((4096, 1670), (4096, 1670))),
         ((1000, 100), 500, 500, "pad", ((500, 50), (500, 500))),
         ((100, 1000), 500, 400, "pad", ((40, 400), (500, 400))),
@@ -54,7 +54,7 @@ def test_cubic_is_clipped_to_the_dtype():
     assert (np.diff(result[0].astype(int)) >= 0).all()  # no wrap-around
 
 
-def test_the_right_size_is_left_alone():
+def test_an_image_of_the_right_size_is_returned_unchanged():
     assert resize(RAMP, *RAMP.shape) is RAMP
 
 
@@ -66,7 +66,7 @@ def test_padding_is_black_at_the_bottom_and_right():
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.bool_, np.uint16])
-def test_masks_gain_no_value_and_stay_in_place(dtype):
+def test_masks_get_no_new_values_and_do_not_move(dtype):
     mask = np.zeros((100, 80), dtype)
     mask[20:60, 10:50] = 1 if dtype == np.bool_ else 255
     small = resize_mask(mask, 50, 40)
@@ -76,7 +76,7 @@ def test_masks_gain_no_value_and_stay_in_place(dtype):
     assert np.array_equal(resize_mask(small, 100, 80), mask)
 
 
-def test_what_cannot_be_resized():
+def test_other_arrays_sizes_and_modes_are_rejected():
     for call in (
         lambda: resize(np.zeros((3, 3, 3), np.uint8), 2, 2),
         lambda: resize(np.zeros((0, 3), np.uint8), 2, 2),
@@ -88,12 +88,12 @@ def test_what_cannot_be_resized():
             call()
 
 
-def test_cubic_masks_take_what_is_above_0_as_the_original_did():
+def test_cubic_masks_include_every_value_above_0_as_in_the_original():
     import cv2
 
     mask = np.zeros((90, 60), np.uint8)
     mask[30:50, 20:41] = 255
     expected = cv2.resize(mask, (23, 37), interpolation=cv2.INTER_CUBIC) > 0
-    found = resize_mask(mask > 0, 37, 23, interpolation="cubic")
-    assert found.dtype == np.bool_ and np.array_equal(found, expected)
-    assert found.sum() > resize_mask(mask > 0, 37, 23).sum()
+    resized = resize_mask(mask > 0, 37, 23, interpolation="cubic")
+    assert resized.dtype == np.bool_ and np.array_equal(resized, expected)
+    assert resized.sum() > resize_mask(mask > 0, 37, 23).sum()

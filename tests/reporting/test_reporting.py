@@ -34,7 +34,7 @@ def breast(height=300, width=230):
     return (inside * (20000 + 40 * columns)).astype(np.uint16)
 
 
-class Balance(HTMLParser):
+class TagBalance(HTMLParser):
     VOID = ("meta", "img", "br", "link", "hr", "input")
 
     def __init__(self):
@@ -53,7 +53,7 @@ class Balance(HTMLParser):
         self.text.append(data)
 
 
-def test_page_is_whole_escaped_and_needs_no_network():
+def test_a_page_is_complete_escaped_and_needs_no_network():
     picture = roc_plot([0, 0.2, 1], [0, 0.8, 1], label="AUC 0.8")
     page = (
         Page("Run <b>1</b>", "below")
@@ -65,7 +65,7 @@ def test_page_is_whole_escaped_and_needs_no_network():
         .text("end")
     )
     html = page.html()
-    parser = Balance()
+    parser = TagBalance()
     parser.feed(html)
     assert (parser.open, parser.wrong) == ([], [])
     text = "".join(parser.text)
@@ -79,11 +79,11 @@ def test_page_is_whole_escaped_and_needs_no_network():
     assert page.html() == html
 
 
-def test_a_page_without_a_section_still_shows_what_it_was_given():
+def test_a_page_without_a_section_shows_its_content():
     assert "alone" in Page("t").text("alone").html()
 
 
-def test_long_tables_say_what_they_leave_out():
+def test_long_tables_say_how_many_rows_they_omit():
     table = Table.from_records(({"n": n} for n in range(300)), limit=100)
     assert len(table.rows) == 100
     assert table.note == "The first 100 of 300 rows."
@@ -108,7 +108,7 @@ def test_values_are_formatted_for_readers(value, text):
     assert format_value(value) == text
 
 
-def test_plots_are_pictures_and_the_same_ones_each_time():
+def test_plots_are_images_and_deterministic():
     epochs = [
         {"stage": 1, "epoch": 1, "loss": 1.0, "val_loss": 1.1, "learning_rate": 1e-3},
         {"stage": 2, "epoch": 2, "loss": 0.5, "val_loss": None, "val_auc": float("nan")},
@@ -128,17 +128,17 @@ def test_plots_are_pictures_and_the_same_ones_each_time():
         assert draw() == picture
 
 
-def test_nothing_to_compare_is_told():
+def test_a_forest_plot_without_rows_is_an_error():
     with pytest.raises(RecordError, match="nothing to compare"):
         forest_plot([], title="t", x="AUC")
 
 
-def test_no_epoch_is_no_training():
+def test_a_training_plot_without_epochs_is_an_error():
     with pytest.raises(RecordError, match="no training"):
         training_plot([], "x")
 
 
-def test_contact_sheet_shows_every_picture_and_empty_classes():
+def test_a_contact_sheet_shows_all_images_and_empty_classes():
     random = np.random.default_rng(0)
     groups = {
         "background": random.integers(0, 65535, (11, 20, 20)).astype(np.uint16),
@@ -148,14 +148,14 @@ def test_contact_sheet_shows_every_picture_and_empty_classes():
     tall = pixels(contact_sheet(groups, columns=8))
     short = pixels(contact_sheet({"background": groups["background"][:8]}, columns=8))
     assert tall.shape[0] > 3 * short.shape[0]  # 2 + 1 + 1 rows against 1
-    assert (tall < 8).all(axis=2).any()  # a black picture is shown black, not left out
+    assert (tall < 8).all(axis=2).any()  # a black image is shown and not omitted
     with pytest.raises(RecordError, match="contact sheet"):
         contact_sheet({"flat": np.zeros((20, 20), np.uint16)})
     with pytest.raises(RecordError, match="no class"):
         contact_sheet({})
 
 
-def test_overlay_is_hot_where_the_heat_is_and_outlines_the_lesion():
+def test_an_overlay_shows_the_heat_and_outlines_the_lesion():
     image = breast()
     mask = np.zeros(image.shape, bool)
     mask[140:170, 60:90] = True
@@ -166,13 +166,13 @@ def test_overlay_is_hot_where_the_heat_is_and_outlines_the_lesion():
     hot = pixels(overlay(Overlay(image, heat, mask, "P_00001 LEFT CC")))
     assert plain.shape == outlined.shape == hot.shape
     changed = np.argwhere((hot.astype(int) - outlined).any(axis=2))
-    # Only the right-hand picture is painted.
+    # Only the right-hand image shows the heat.
     assert len(changed) > 50
     assert changed[:, 1].min() > hot.shape[1] * 0.4
     assert 0 < (outlined.astype(int) - plain).any(axis=2).sum() < plain.shape[0] * 10
 
 
-def test_overlay_of_an_empty_or_large_image():
+def test_an_overlay_of_an_empty_or_large_image():
     assert pixels(
         overlay(Overlay(np.zeros((80, 60), np.uint16), np.zeros((4, 3)), None, "x"))
     ).any()
@@ -180,6 +180,6 @@ def test_overlay_of_an_empty_or_large_image():
     assert len(large) < 500_000
 
 
-def test_a_mask_of_another_size_is_refused():
+def test_a_mask_of_another_size_is_rejected():
     with pytest.raises(RecordError, match="does not belong"):
         overlay(Overlay(breast(), np.zeros((4, 3)), np.ones((5, 5), bool), "x"))
