@@ -41,11 +41,11 @@ RECIPE = {
 def counted_files() -> Iterator[Counter[str]]:
     """Count the image and mask files whose pixels are decoded."""
     from mammo_core.ingest import record
-    from mammo_core.sources import audit_report, files, masks
+    from mammo_core.sources import file_inspection, files, masks
 
     seen: Counter[str] = Counter()
-    modules = (record, audit_report, files, masks)
-    originals = [module.read_any for module in modules]
+    modules = (record, file_inspection, files, masks)
+    originals = [module.read_image for module in modules]
 
     def counting(original: Any) -> Any:
         def read(path: Any, name: str = "", *more: Any, **options: Any) -> Any:
@@ -55,12 +55,12 @@ def counted_files() -> Iterator[Counter[str]]:
         return read
 
     for module, original in zip(modules, originals, strict=True):
-        module.read_any = counting(original)  # type: ignore[attr-defined]
+        module.read_image = counting(original)  # type: ignore[attr-defined]
     try:
         yield seen
     finally:
         for module, original in zip(modules, originals, strict=True):
-            module.read_any = original  # type: ignore[attr-defined]
+            module.read_image = original  # type: ignore[attr-defined]
 
 
 def run(store: str, root: Path, folder: Path, name: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""What a source and a split hold, counted for the report."""
+"""Count the content of a source and of its splits."""
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # quick to load: see the room
+if TYPE_CHECKING:  # quick to load: see the package
     import pandas as pd
 
     from mammo_core.sources.splits import SplitResult
@@ -14,13 +14,13 @@ def audit(
     rejects: "pd.DataFrame",
     split: "SplitResult | None" = None,
 ) -> dict[str, Any]:
-    """Count images, views, patients and lesions, in all and per split.
+    """Count images, views, patients and lesions, overall and per split.
 
     Args:
         images: Table of images of a source.
         lesions: Table of its lesions.
         rejects: Table of its rejects.
-        split: Who is where; None counts by the official split.
+        split: The split of each image; None counts by the official split.
 
     Returns:
         A plain dict (JSON-able): images, views, patients, lesions, rejects by kind,
@@ -28,26 +28,26 @@ def audit(
         views, patients, malignant and other images and views, and images by lesion type,
         view, laterality, density and bits stored, lesions by type and pathology.
     """
-    from mammo_core.sources.splits import official_sides
+    from mammo_core.sources.splits import official_splits
 
     by_image = (
         images.set_index("image_id")["official_split"]
         if split is None
         else split.images.set_index("image_id")["split"]
     )
-    sides = images["image_id"].map(by_image)
-    lesion_sides = lesions["image_id"].map(by_image)
-    order = [name for name in ("train", "validation", "test", "excluded") if (sides == name).any()]
-    leaking = sorted(key for key, names in official_sides(images).items() if len(names) > 1)
+    splits = images["image_id"].map(by_image)
+    lesion_splits = lesions["image_id"].map(by_image)
+    order = [name for name in ("train", "validation", "test", "excluded") if (splits == name).any()]
+    leaking = sorted(key for key, names in official_splits(images).items() if len(names) > 1)
     return {
         **_totals(images, lesions),
         "views_with_several_images": int((images.groupby("view_id").size() > 1).sum()),
-        "rejects": _by(rejects, "kind"),
+        "rejects": _count_by(rejects, "kind"),
         "leaking_patients": leaking,
         "splits": {
             name: {
-                **_totals(images[sides == name], lesions[lesion_sides == name]),
-                **_shares(images[sides == name], lesions[lesion_sides == name]),
+                **_totals(images[splits == name], lesions[lesion_splits == name]),
+                **_distributions(images[splits == name], lesions[lesion_splits == name]),
             }
             for name in order
         },
@@ -63,7 +63,7 @@ def _totals(images: "pd.DataFrame", lesions: "pd.DataFrame") -> dict[str, int]:
     }
 
 
-def _shares(images: "pd.DataFrame", lesions: "pd.DataFrame") -> dict[str, Any]:
+def _distributions(images: "pd.DataFrame", lesions: "pd.DataFrame") -> dict[str, Any]:
     views = images.groupby("view_id")["malignant"].max()
     return {
         "label": {
@@ -73,17 +73,17 @@ def _shares(images: "pd.DataFrame", lesions: "pd.DataFrame") -> dict[str, Any]:
             "other_views": int((views == 0).sum()),
             "malignant_patients": int(images[images["malignant"] == 1]["patient_key"].nunique()),
         },
-        "lesion_types": _by(images, "lesion_types"),
-        "view": _by(images, "view"),
-        "laterality": _by(images, "laterality"),
-        "breast_density": _by(images, "breast_density"),
-        "bits_stored": _by(images, "bits_stored"),
-        "lesions_by_type": _by(lesions, "lesion_type"),
-        "lesions_by_pathology": _by(lesions, "pathology"),
+        "lesion_types": _count_by(images, "lesion_types"),
+        "view": _count_by(images, "view"),
+        "laterality": _count_by(images, "laterality"),
+        "breast_density": _count_by(images, "breast_density"),
+        "bits_stored": _count_by(images, "bits_stored"),
+        "lesions_by_type": _count_by(lesions, "lesion_type"),
+        "lesions_by_pathology": _count_by(lesions, "pathology"),
     }
 
 
-def _by(table: "pd.DataFrame", column: str) -> dict[str, int]:
+def _count_by(table: "pd.DataFrame", column: str) -> dict[str, int]:
     counts = table[column].value_counts()
     return {
         str(value): int(count) for value, count in sorted(counts.items(), key=lambda x: str(x[0]))

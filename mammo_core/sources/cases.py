@@ -18,9 +18,9 @@ class LesionCase:
         number: Its number among the lesions of its view.
         lesion_type: mass or calc.
         pathology: MALIGNANT, BENIGN or BENIGN_WITHOUT_CALLBACK.
-        mask_path: See `masks`; empty where only candidates are known.
+        mask_path: See `masks`; empty where only candidates exist.
         mask_candidates: Files of which one is the mask, relative to the root, the likeliest
-            first; they are told apart by content.
+            first; they are distinguished by content.
         lesion_id: Its id, unique in the source; by default made of view, type and number.
         order: Its position in the source: masks are read and rejected in this order.
         assessment: BI-RADS category, 0 when unknown.
@@ -58,7 +58,7 @@ class ImageCase:
         malignant: 0 or 1.
         breast_density: 1 to 4, 0 when unknown.
         split: train, validation or test; empty when the source has no split.
-        lesion_types: Types of lesions that are known without a mask.
+        lesion_types: Types of lesions without a mask.
         lesions: Lesions with a mask.
         table_path: The image's path in the tables of the source, for messages.
     """

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from mammo_core.sources.adapter import Adapter, Facts, get_adapter
 from mammo_core.sources.source_tables import ProgressCall
 
-if TYPE_CHECKING:  # quick to load: see the room
+if TYPE_CHECKING:  # quick to load: see the package
     from mammo_core.sources.config import SourceConfig
 
 

@@ -10,10 +10,10 @@ from pydantic import TypeAdapter
 
 from mammo_core.dicom import (
     ImageFacts,
-    check_mammogram,
-    read_any,
-    read_any_facts,
+    read_facts,
     read_fields,
+    read_image,
+    require_mammogram,
 )
 from mammo_core.errors import DicomError, SourceError
 from mammo_core.sources.masks import ASPECT_TOLERANCE, MaskFile
@@ -63,14 +63,14 @@ def _describe(files: SourceFiles, name: str) -> ImageFile:
     digest = files.stored_sha256(name)
     if digest:
         with suppress(DicomError), files.as_local_header(name) as path:
-            facts = read_any_facts(path, name, for_processing=True)
-            check_mammogram(facts, name)
+            facts = read_facts(path, name, for_processing=True)
+            require_mammogram(facts, name)
             return ImageFile(name, digest, facts)
     with files.as_local_file(name) as path:
         digest = file_sha256(path)
         try:
-            facts = read_any_facts(path, name, for_processing=True)
-            check_mammogram(facts, name)
+            facts = read_facts(path, name, for_processing=True)
+            require_mammogram(facts, name)
         except DicomError as error:
             return ImageFile(name, digest, None, str(error))
     return ImageFile(name, digest, facts)
@@ -133,7 +133,7 @@ def find_mask(files: SourceFiles, candidates: list[str], rows: int, columns: int
     for rescaled, name in sorted(fitting, key=lambda candidate: candidate[0]):
         with files.as_local_file(name) as path:
             try:
-                levels = np.flatnonzero(np.bincount(read_any(path, name).pixels.ravel()))
+                levels = np.flatnonzero(np.bincount(read_image(path, name).pixels.ravel()))
             except DicomError as error:
                 refused.append(str(error))
                 continue
@@ -154,8 +154,8 @@ def find_mask(files: SourceFiles, candidates: list[str], rows: int, columns: int
 def _size(files: SourceFiles, name: str) -> tuple[int, int]:
     """Return rows and columns, from the start of the file if that is enough."""
     with suppress(DicomError), files.as_local_header(name) as path:
-        facts = read_any_facts(path, name)
+        facts = read_facts(path, name)
         return facts.rows, facts.columns
     with files.as_local_file(name) as path:
-        facts = read_any_facts(path, name)
+        facts = read_facts(path, name)
     return facts.rows, facts.columns

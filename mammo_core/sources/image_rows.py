@@ -72,7 +72,9 @@ def choose_file(
     elif len({file.sha256 for file in readable}) > 1:
         names = ", ".join(file.path for file in readable)
         rejects.add(
-            case.item, "image", f"Several images are in its place. Expected one. Received {names}."
+            case.item,
+            "image",
+            f"Several different images are in its folder. Expected one. Received {names}.",
         )
     elif (facts := readable[0].facts) is not None:
         reason = _contradiction(case, readable[0].path, facts) if header_agrees else ""

@@ -11,7 +11,7 @@ from mammo_core.sources.source_tables import (
     SourceTables,
 )
 
-if TYPE_CHECKING:  # quick to load: see the room
+if TYPE_CHECKING:  # quick to load: see the package
     from mammo_core.sources.config import SourceConfig
     from mammo_core.sources.source_files import SourceFiles
 

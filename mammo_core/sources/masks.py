@@ -17,7 +17,7 @@ from xml.parsers.expat import ExpatError
 
 import numpy as np
 
-from mammo_core.dicom import read_any, read_any_facts
+from mammo_core.dicom import read_facts, read_image
 from mammo_core.errors import DicomError
 from mammo_core.imaging import resize_mask
 from mammo_core.sources.source_files import SourceFiles
@@ -112,14 +112,14 @@ def _read_mask(files: SourceFiles, mask_path: str, rows: int, columns: int) -> M
 
 
 def _read_image(path: Path, file: str, rows: int, columns: int) -> Mask:
-    facts = read_any_facts(path, file)
+    facts = read_facts(path, file)
     if abs(facts.rows * columns / (facts.columns * rows) - 1) > ASPECT_TOLERANCE:
         raise DicomError(
             f"The mask {file} does not fit its mammogram",
             expected=f"{rows}x{columns} pixels, or the same aspect ratio within 1 %",
             received=f"{facts.rows}x{facts.columns} pixels",
         )
-    mask: Mask = read_any(path, file).pixels > 0
+    mask: Mask = read_image(path, file).pixels > 0
     if mask.all() or not mask.any():
         raise DicomError(
             f"The mask {file} shows no lesion",

@@ -42,7 +42,7 @@ def read_name(name: str) -> ImageName | None:
     Args:
         name: Name of the file, with or without folders.
     """
-    from mammo_core.dicom import laterality_of, view_of
+    from mammo_core.dicom import parse_laterality, parse_view
 
     file_name = name.rsplit("/", 1)[-1]
     for adapter in registered_adapters().values():
@@ -52,7 +52,7 @@ def read_name(name: str) -> ImageName | None:
     match = _NAME.fullmatch(file_name.rsplit(".", 1)[0])
     if match is None:
         return None
-    laterality, view = laterality_of(match["side"]), view_of(match["view"])
+    laterality, view = parse_laterality(match["side"]), parse_view(match["view"])
     if laterality is None or view is None:
         return None
     number, lesion_type = int(match["number"] or 0), (match["type"] or "").lower()

@@ -1,4 +1,4 @@
-"""The tables every adapter makes, and what adapters share."""
+"""The tables that every adapter returns, and helpers that adapters share."""
 
 import os
 from collections import Counter
@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-if TYPE_CHECKING:  # quick to load: see the room
+if TYPE_CHECKING:  # quick to load: see the package
     import pandas as pd
 
-#: Told what is being done, how many are done, and of how many.
+#: Called with what is being done, how many are done, and of how many.
 ProgressCall = Callable[[str, int, int], None]
 
 IMAGE_COLUMNS: Final = (
@@ -36,7 +36,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class SourceTables:
-    """What a source holds.
+    """The content of a source.
 
     Args:
         images: One row per different image file.
@@ -52,18 +52,18 @@ class SourceTables:
 
 
 class Rejects:
-    """What is left out, and why, in the order it was met."""
+    """What is left out, and why, in the order in which it was read."""
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
 
     def add(self, item: str, kind: str, reason: str) -> None:
-        """Note something that is left out.
+        """Record something that is left out.
 
         Args:
             item: Path relative to the root, or name of a row or lesion.
             kind: image, lesion or row.
-            reason: What is wrong, what was expected and what received.
+            reason: What is wrong, what was expected and what was received.
         """
         self.rows.append({"item": item, "kind": kind, "reason": reason, "step": "index"})
 
@@ -101,21 +101,21 @@ def run_all(
     what: str,
     progress: ProgressCall | None,
 ) -> list[R]:
-    """Do the work for every item, telling how far it is.
+    """Do the work for every item, and report the progress.
 
     Args:
-        pool: Where it is done.
-        work: What is done.
-        items: For what.
-        what: Word for the items.
-        progress: Who is told.
+        pool: The threads that do it.
+        work: Called with each item.
+        items: The items.
+        what: Plural of the items, for the progress.
+        progress: Called after each item; None reports nothing.
 
     Returns:
         The results, in the order of the items.
     """
-    done: list[R] = []
+    results: list[R] = []
     for result in pool.map(work, items):
-        done.append(result)
+        results.append(result)
         if progress is not None:
-            progress(what, len(done), len(items))
-    return done
+            progress(what, len(results), len(items))
+    return results

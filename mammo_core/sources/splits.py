@@ -1,10 +1,10 @@
-"""Training, validation and test patients; no patient on two sides.
+"""Assign patients to training, validation and test; no patient is in two splits.
 
-Sets of patients are drawn class by class (malignant, not malignant) at even steps through a
-list that is sorted by lesion type and then at random: every stratum gets its share, give or
-take one patient, and nothing needs a minimum size. Small sets: a class of at least three
-patients has one in every split; fewer patients are drawn together, so that three patients
-still fill three splits. Two patients make training and test, one makes training.
+Patients are drawn for each class (malignant, not malignant) at even steps through a list that
+is sorted by lesion type and then at random: every stratum gets its share, within one patient,
+and no stratum needs a minimum size. Small sets: a class of at least three patients has one in
+every split; smaller classes are drawn together, so that three patients still fill three splits.
+Two patients fill training and test, one fills training.
 """
 
 from dataclasses import dataclass
@@ -18,21 +18,21 @@ from mammo_core.seeds import generator
 
 
 class SplitConfig(BaseModel):
-    """How patients are divided.
+    """How patients are assigned to splits.
 
     Args:
-        name: `official` (as the case tables; refused while patients are on both sides),
-            `official-without-leak`, `stratified` (the tables' sides are not used; by default
-            85:15, then 90:10, as Shen et al. 2019 did), `folds` (cross-validation: the tests
-            of all folds together are all patients, each once), or `given` (as `patients`
-            says).
-        leak: On which side `official-without-leak` drops the leaking patients; the images
-            of the side that lost are excluded.
-        validation: Share of the patients that are not in test; 0 for none. Not drawn by the
-            official splits of a source that names validation patients itself.
+        name: `official` (as in the case tables; refused if patients are in both splits),
+            `official-without-leak`, `stratified` (the official splits are not used; by default
+            85:15, then 90:10, as in Shen et al. 2019), `folds` (cross-validation: the test
+            sets of all folds together are all patients, each once), or `given` (as in
+            `patients`).
+        leak: From which split `official-without-leak` drops the leaking patients; their
+            images in that split are excluded.
+        validation: Share of the patients that are not in test; 0 for none. Not drawn for the
+            official split of a source with validation patients of its own.
         test: Share of all patients; `stratified` only.
-        folds: How many folds; `folds` only.
-        fold: Which of them is the test set, from 0; `folds` only.
+        folds: Number of folds; `folds` only.
+        fold: Number of the fold that is the test set, from 0; `folds` only.
         seed: Seed of the draw.
         patients: patient_key → split; `given` only. Patients not named are excluded.
     """
@@ -49,7 +49,7 @@ class SplitConfig(BaseModel):
     patients: dict[str, Literal["train", "validation", "test"]] = {}
 
     @model_validator(mode="after")
-    def _fold_of_the_folds(self) -> Self:
+    def _require_existing_fold(self) -> Self:
         if self.fold >= self.folds:
             raise ValueError(f"fold goes from 0 to {self.folds - 1} with {self.folds} folds")
         return self
@@ -57,13 +57,13 @@ class SplitConfig(BaseModel):
 
 @dataclass(frozen=True)
 class SplitResult:
-    """Who is where.
+    """The split of each patient and image.
 
     Args:
         patients: patient_key, split (train|validation|test|excluded), one row a patient.
-        leaking: Patients that the official split has on both sides.
-        images: image_id, patient_key, split: as the patient, except that images of a
-            leaking patient from the side that lost are `excluded`.
+        leaking: Patients in several official splits.
+        images: image_id, patient_key, split: that of the patient, except that images that a
+            leaking patient loses are `excluded`.
     """
 
     patients: pd.DataFrame
@@ -76,23 +76,23 @@ def assign(images: pd.DataFrame, config: SplitConfig) -> SplitResult:
 
     Args:
         images: image_id, patient_key, malignant, lesion_types, official_splits.
-        config: How.
+        config: How patients are assigned.
 
     Returns:
         The patients, the leaking ones, and the images.
 
     Raises:
-        SourceError: No image; `official` with leaking patients; an official side without
-            patients; fewer patients than folds; a patient on two sides.
+        SourceError: There is no image, `official` has leaking patients or a split without
+            patients, there are fewer patients than folds, or a patient is in two splits.
     """
     if images.empty:
         raise SourceError("There is no image to split", expected="at least one", received="none")
-    sides = official_sides(images)
-    leaking = sorted(key for key, names in sides.items() if len(names) > 1)
+    official = official_splits(images)
+    leaking = sorted(key for key, names in official.items() if len(names) > 1)
     if config.name == "official" and leaking:
         raise SourceError(
             f"The official split has {len(leaking)} patients in train and in test",
-            expected="patients on one side only",
+            expected="every patient in one split",
             received=", ".join(leaking[:5]) + (" …" if len(leaking) > 5 else ""),
             hint="Choose official-without-leak, or stratified",
         )
@@ -104,7 +104,7 @@ def assign(images: pd.DataFrame, config: SplitConfig) -> SplitResult:
     elif config.name == "given":
         patients = _given(strata, config)
     else:
-        patients = _official(strata, sides, config)
+        patients = _official(strata, official, config)
     table = pd.DataFrame(
         sorted(patients.items()), columns=pd.Index(["patient_key", "split"]), dtype="object"
     )
@@ -121,16 +121,16 @@ def assign(images: pd.DataFrame, config: SplitConfig) -> SplitResult:
     return SplitResult(patients=table, leaking=leaking, images=by_image)
 
 
-def official_sides(images: pd.DataFrame) -> dict[str, set[str]]:
-    """Return on which sides of the official split each patient is.
+def official_splits(images: pd.DataFrame) -> dict[str, set[str]]:
+    """Return the official splits of each patient.
 
     Args:
         images: Rows with patient_key and official_splits.
     """
-    sides: dict[str, set[str]] = {}
+    splits: dict[str, set[str]] = {}
     for key, names in zip(images["patient_key"], images["official_splits"], strict=True):
-        sides.setdefault(str(key), set()).update(str(names).split("+"))
-    return sides
+        splits.setdefault(str(key), set()).update(str(names).split("+"))
+    return splits
 
 
 def _strata(images: pd.DataFrame) -> dict[str, tuple[int, str]]:
@@ -138,30 +138,32 @@ def _strata(images: pd.DataFrame) -> dict[str, tuple[int, str]]:
     strata: dict[str, tuple[int, set[str]]] = {}
     columns = (images["patient_key"], images["malignant"], images["lesion_types"])
     for key, malignant, types in zip(*columns, strict=True):
-        before = strata.get(str(key), (0, set()))
+        other_malignant, other_types = strata.get(str(key), (0, set()))
         strata[str(key)] = (
-            max(before[0], int(malignant)),
-            before[1] | set(str(types).split("+")),
+            max(other_malignant, int(malignant)),
+            other_types | set(str(types).split("+")),
         )
     return {key: (malignant, "+".join(sorted(types))) for key, (malignant, types) in strata.items()}
 
 
 def _official(
-    strata: dict[str, tuple[int, str]], sides: dict[str, set[str]], config: SplitConfig
+    strata: dict[str, tuple[int, str]], official: dict[str, set[str]], config: SplitConfig
 ) -> dict[str, str]:
     kept = "train" if config.leak == "drop_from_test" else "test"
-    patients = {key: next(iter(names)) if len(names) == 1 else kept for key, names in sides.items()}
-    for side in ("train", "test"):
-        if side not in patients.values():
+    patients = {
+        key: next(iter(names)) if len(names) == 1 else kept for key, names in official.items()
+    }
+    for split in ("train", "test"):
+        if split not in patients.values():
             raise SourceError(
-                f"The official split has no {side} patient here",
-                expected="patients on both sides",
-                received=f"{len(patients)} patients, all on the other side",
-                hint="Choose stratified for a part of the data set",
+                f"The official split has no {split} patient in this source",
+                expected="patients in both splits",
+                received=f"{len(patients)} patients, all in the other split",
+                hint="Choose stratified for a part of a collection",
             )
     if "validation" in patients.values():
-        return patients  # the source says itself who validates
-    train = [key for key, side in patients.items() if side == "train"]
+        return patients  # the source has validation patients of its own
+    train = [key for key, split in patients.items() if split == "train"]
     drawn = _draw(train, strata, config.validation, config.seed, "validation", remain=1)
     return {**patients, **dict.fromkeys(drawn, "validation")}
 
@@ -170,7 +172,7 @@ def _given(strata: dict[str, tuple[int, str]], config: SplitConfig) -> dict[str,
     unknown = sorted(set(config.patients) - set(strata))
     if unknown or not config.patients:
         raise SourceError(
-            "The given split names patients that have no image here"
+            "The given split names patients without an image in this source"
             if unknown
             else "The given split names no patient",
             expected="patient keys of the source under split.patients",
@@ -199,10 +201,10 @@ def _folds(strata: dict[str, tuple[int, str]], config: SplitConfig) -> dict[str,
             received=str(len(strata)),
         )
     ordered = _ordered(list(strata), strata, config.seed, "folds")
-    test = {key for place, key in enumerate(ordered) if place % config.folds == config.fold}
+    test = {key for at, key in enumerate(ordered) if at % config.folds == config.fold}
     rest = [key for key in strata if key not in test]
-    what = f"validation of fold {config.fold} of {config.folds}"
-    validation = _draw(rest, strata, config.validation, config.seed, what, remain=1)
+    purpose = f"validation of fold {config.fold} of {config.folds}"
+    validation = _draw(rest, strata, config.validation, config.seed, purpose, remain=1)
     return {
         key: "test" if key in test else "validation" if key in validation else "train"
         for key in strata
@@ -214,34 +216,34 @@ def _draw(
     strata: dict[str, tuple[int, str]],
     share: float,
     seed: int,
-    what: str,
+    purpose: str,
     remain: int,
 ) -> set[str]:
-    """Draw a share of the patients, leaving at least `remain` of them, one at least."""
+    """Draw a share of the patients, at least one, and leave at least `remain` of them."""
     if share <= 0 or len(keys) <= remain:
         return set()
     drawn: set[str] = set()
     for malignant in (0, 1):
-        own = [key for key in keys if strata[key][0] == malignant]
-        if len(own) > remain:
-            count = min(max(1, round(share * len(own))), len(own) - remain)
-            drawn.update(_steps(own, strata, count, seed, what))
-    # Classes too small to be drawn on their own: together they must not leave a hole.
-    return drawn or _steps(keys, strata, 1, seed, what)
+        members = [key for key in keys if strata[key][0] == malignant]
+        if len(members) > remain:
+            count = min(max(1, round(share * len(members))), len(members) - remain)
+            drawn.update(_even_steps(members, strata, count, seed, purpose))
+    # Classes too small to be drawn alone are drawn together, so that no split is empty.
+    return drawn or _even_steps(keys, strata, 1, seed, purpose)
 
 
-def _steps(
-    keys: list[str], strata: dict[str, tuple[int, str]], count: int, seed: int, what: str
+def _even_steps(
+    keys: list[str], strata: dict[str, tuple[int, str]], count: int, seed: int, purpose: str
 ) -> set[str]:
-    ordered = _ordered(keys, strata, seed, what)
-    return {ordered[int((place + 0.5) * len(ordered) / count)] for place in range(count)}
+    ordered = _ordered(keys, strata, seed, purpose)
+    return {ordered[int((at + 0.5) * len(ordered) / count)] for at in range(count)}
 
 
 def _ordered(
-    keys: list[str], strata: dict[str, tuple[int, str]], seed: int, what: str
+    keys: list[str], strata: dict[str, tuple[int, str]], seed: int, purpose: str
 ) -> list[str]:
-    """Sort by stratum, and at random inside a stratum."""
-    ranks = {key: float(generator(seed, "split", what, key).random()) for key in keys}
+    """Sort by stratum, and at random within a stratum."""
+    ranks = {key: float(generator(seed, "split", purpose, key).random()) for key in keys}
     return sorted(keys, key=lambda key: (strata[key], ranks[key], key))
 
 

@@ -69,9 +69,10 @@ def _listed(keys: list[str]) -> str:
 def _index(context: StepContext) -> Manifest:
     from mammo_core.progress import Progress
     from mammo_core.sources import index as read_source
-    from mammo_core.sources.audit_report import audit_page, inspect_files
+    from mammo_core.sources.audit_report import audit_page
     from mammo_core.sources.file_fact_cache import FileFactCache
-    from mammo_core.sources.splits import official_sides
+    from mammo_core.sources.file_inspection import inspect_files
+    from mammo_core.sources.splits import official_splits
 
     shown: dict[str, Progress] = {}
 
@@ -87,7 +88,7 @@ def _index(context: StepContext) -> Manifest:
     inspection = inspect_files(found, tables.images, progress=told)
     for bar in shown.values():
         bar.close()
-    sides = official_sides(tables.images)
+    sides = official_splits(tables.images)
     leaking = sorted(key for key, names in sides.items() if len(names) > 1)
     named = {
         "images.parquet": tables.images,

@@ -7,8 +7,8 @@ import pytest
 from mammo_core.phantom import PhantomConfig, create
 from mammo_core.recipes import load_recipe
 from mammo_core.sources import SourceConfig, index
-from mammo_core.sources.audit_report import inspect_files
 from mammo_core.sources.file_fact_cache import FileFactCache
+from mammo_core.sources.file_inspection import inspect_files
 from mammo_core.steps.base import StepContext
 from mammo_core.steps.data import index as index_step
 from mammo_core.store import open_store
@@ -24,10 +24,10 @@ def tree(tmp_path_factory):
 @pytest.fixture
 def reads(monkeypatch):
     """Names of the files whose pixels were decoded or whose bytes were hashed."""
-    from mammo_core.sources import audit_report, files
+    from mammo_core.sources import file_inspection, files
 
     names = []
-    for module, function in ((audit_report, "read_image"), (files, "read_image")):
+    for module, function in ((file_inspection, "read_image"), (files, "read_image")):
         original = getattr(module, function)
 
         def counted(path, name, *more, original=original, **options):

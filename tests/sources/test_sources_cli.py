@@ -84,7 +84,7 @@ def test_a_part_of_the_images_is_counted(tmp_path):
     shutil.rmtree(first)
     facts = check_cbis_ddsm(str(tmp_path), str(tmp_path))
     assert facts["missing"]["images"] == 1
-    assert facts["files"]["found_by"]["nowhere"] == 1
+    assert facts["files"]["located_by"]["nowhere"] == 1
     assert facts["rejects"][0]["item"].startswith(first.name)
     assert facts["rows"] == whole["rows"] and whole["missing"]["images"] == 0
 

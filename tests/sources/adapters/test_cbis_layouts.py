@@ -73,7 +73,7 @@ def test_png_trees_of_the_fork(original, expected, tmp_path, levels):
     assert len(both) >= len(expected.images)
     assert (both["malignant"] == both["malignant_dicom"]).all()
     assert tables.images["path"].str.endswith(".png").all()
-    ways = tables.facts["files"]["found_by"]
+    ways = tables.facts["files"]["located_by"]
     assert ways["path" if levels == "dated" else "folder"] > 0
     assert ways["nowhere"] == 0
 
@@ -102,7 +102,7 @@ def test_by_series_uid_where_names_fail(original, expected, tmp_path):
         kept.drop(columns="mask_path").reset_index(drop=True),
     )
     assert set(tables.images["image_id"]) == set(expected.images["image_id"])
-    ways = tables.facts["files"]["found_by"]
+    ways = tables.facts["files"]["located_by"]
     assert (ways["path"], ways["folder"], ways["nowhere"]) == (0, 0, twice)
     assert ways["series_uid"] > 0
     assert tables.facts["files"]["other_files"] == 2
@@ -119,7 +119,7 @@ def test_headers_are_read_only_of_files_no_name_explains(original, expected, tmp
     )
     assert [total for what, _, total in calls if what == "headers"] == [1]
     assert "IM1.dcm" in set(tables.images["path"])
-    assert tables.facts["files"]["found_by"]["series_uid"] == 1
+    assert tables.facts["files"]["located_by"]["series_uid"] == 1
     assert tables.facts["missing"] == {"images": 0, "views": 0, "lesions": 0}
 
 

@@ -53,7 +53,7 @@ def check_cbis_ddsm(
     facts["missing"] = count_missing(rows, cell_files)
     facts["files"] = {
         **counts,
-        "found_by": cell_files.ways,
+        "located_by": cell_files.ways,
         "other_files": cell_files.other_files,
     }
     return {**facts, "rejects": []}

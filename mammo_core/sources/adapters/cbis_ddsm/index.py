@@ -70,7 +70,7 @@ def index_cbis_ddsm(
         _image_cases(rows, cell_files, rejects),
         rejects,
         facts={**case_table_facts(rows), "missing": count_missing(rows, cell_files)},
-        file_facts={"found_by": cell_files.ways, "other_files": cell_files.other_files},
+        file_facts={"located_by": cell_files.ways, "other_files": cell_files.other_files},
         lesions_need_images=True,
         progress=progress,
         workers=workers,

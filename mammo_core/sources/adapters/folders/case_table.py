@@ -3,7 +3,7 @@
 from collections import defaultdict
 from typing import Any, Final, Literal
 
-from mammo_core.dicom import laterality_of, view_of
+from mammo_core.dicom import parse_laterality, parse_view
 from mammo_core.errors import SourceError
 from mammo_core.sources.adapters.folders import FoldersOptions
 from mammo_core.sources.cases import ImageCase, LesionCase
@@ -155,7 +155,7 @@ def _cells(table: CsvTable) -> list[tuple[int, dict[str, str]]]:
 
 def _read_row(cells: dict[str, str]) -> ImageName | str:
     """Return what a row names, or what is wrong with it; no cell is quoted."""
-    side, view = laterality_of(cells["side"]), view_of(cells["view"])
+    side, view = parse_laterality(cells["side"]), parse_view(cells["view"])
     if not cells["patient"]:
         return "The patient is missing. Expected an id. Received nothing."
     if side is None:

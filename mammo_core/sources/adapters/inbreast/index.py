@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mammo_core.dicom import laterality_of
+from mammo_core.dicom import parse_laterality
 from mammo_core.errors import SourceError
 from mammo_core.sources.adapters.inbreast import FILE_NAME, VIEWS, InbreastOptions
 from mammo_core.sources.adapters.inbreast.contours import list_contour_files, read_lesions
@@ -126,7 +126,7 @@ def _read_table(config: SourceConfig, files: SourceFiles) -> CsvTable:
     names = [name for name in folder.names() if name.rsplit("/", 1)[-1].lower() == "inbreast.csv"]
     if len(names) != 1:
         raise SourceError(
-            f"The table of INbreast was not found under {config.tables or config.root}",
+            f"There is no single table of INbreast under {config.tables or config.root}",
             expected="one INbreast.csv",
             received=", ".join(names) or "none",
             hint="Name it with source.tables",
@@ -163,10 +163,10 @@ def _fault(
 ) -> str:
     """Return what is wrong with a row, or nothing."""
     if category not in labels and category not in options.excluded:
-        known = ", ".join([*labels, *options.excluded])
+        categories = ", ".join([*labels, *options.excluded])
         return (
             "The BI-RADS category has no meaning. "
-            f"Expected one of {known}. Received {category[:8]!r}."
+            f"Expected one of {categories}. Received {category[:8]!r}."
         )
     if not re.fullmatch(r"[1-4]?", cells["ACR"]):
         return (
@@ -183,7 +183,7 @@ def _fault(
             f"Received {names or 'no such file'}."
         )
     file = image_files[0]
-    laterality, view = laterality_of(cells["Laterality"]), VIEWS.get(cells["View"].upper())
+    laterality, view = parse_laterality(cells["Laterality"]), VIEWS.get(cells["View"].upper())
     if (laterality, view) != (file.laterality, file.view):
         return (
             f"The row contradicts the file name. Expected {file.laterality} {file.view}, as in "
@@ -204,7 +204,7 @@ def _list_images(files: SourceFiles) -> dict[str, list[_ImageFile]]:
         file = _ImageFile(
             name,
             match["patient"].lower(),
-            laterality_of(match["side"]) or "",
+            parse_laterality(match["side"]) or "",
             VIEWS[match["view"].upper()],
         )
         by_number = originals if match["kind"].lower() == "dcm" else converted

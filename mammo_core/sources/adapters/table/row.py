@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from mammo_core.dicom import laterality_of, view_of
+from mammo_core.dicom import parse_laterality, parse_view
 from mammo_core.sources.masks import box_text
 
 _LABELS: Final = {
@@ -116,8 +116,8 @@ class TableRow(BaseModel):
 
     image_path: Annotated[str, BeforeValidator(_require_inside)]
     patient_id: str = Field(min_length=1, repr=False)
-    laterality: Annotated[Literal["LEFT", "RIGHT"], _read_by(laterality_of)]
-    view: Annotated[Literal["CC", "MLO"], _read_by(view_of)]
+    laterality: Annotated[Literal["LEFT", "RIGHT"], _read_by(parse_laterality)]
+    view: Annotated[Literal["CC", "MLO"], _read_by(parse_view)]
     label: Annotated[Literal[0, 1], _one_of(_LABELS)]
     breast_density: Annotated[int, _one_of(_DENSITIES)] = 0
     lesion_type: Annotated[Literal["", "mass", "calc"], _one_of(_TYPES)] = ""

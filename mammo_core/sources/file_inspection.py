@@ -1,0 +1,186 @@
+"""Inspect the files of a source for its audit: spacing, equal pixels, thumbnails."""
+
+import base64
+import hashlib
+import os
+from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from pydantic import TypeAdapter
+
+from mammo_core.dicom import read_facts, read_image
+from mammo_core.errors import DicomError, RecipeError
+from mammo_core.imaging import resize, to_full_range
+from mammo_core.sources.file_fact_cache import FileFactCache
+from mammo_core.sources.source_files import SourceFiles
+from mammo_core.sources.source_tables import ProgressCall, run_all
+from mammo_core.sources.splits import SplitResult
+
+#: Rows and columns of a thumbnail.
+_THUMBNAIL: Final = (176, 136)
+#: Images of each split and label on the contact sheet.
+SHOWN_PER_GROUP: Final = 8
+#: Threads; each keeps a decoded image of tens of megabytes.
+_DECODERS: Final = 4
+
+Thumbnail = np.ndarray[Any, np.dtype[np.uint16]]
+
+
+@dataclass(frozen=True)
+class FileInspection:
+    """What the files themselves show, beyond the tables.
+
+    Args:
+        spacing: image_id → `0.050 mm (ImagerPixelSpacing)`, or `unknown`.
+        pixel_sha256: image_id → digest of the decoded pixels, for images that share their
+            size with another one.
+        compared: Whether images were compared by pixels at all.
+        thumbnails: image_id → (176, 136) uint16, [0, 65535], of the images to show.
+        undecodable: image_id → why its pixels could not be decoded.
+        fact_cache: Cache of the contact sheet; None keeps none.
+    """
+
+    spacing: dict[str, str] = field(default_factory=dict)
+    pixel_sha256: dict[str, str] = field(default_factory=dict)
+    compared: bool = False
+    thumbnails: dict[str, Thumbnail] = field(default_factory=dict)
+    undecodable: dict[str, str] = field(default_factory=dict)
+    fact_cache: FileFactCache | None = None
+
+    def duplicates(self) -> list[list[str]]:
+        """Return the groups of images with equal pixels in different files."""
+        groups: dict[str, list[str]] = defaultdict(list)
+        for image_id, digest in sorted(self.pixel_sha256.items()):
+            groups[digest].append(image_id)
+        return [group for group in groups.values() if len(group) > 1]
+
+
+def inspect_files(
+    files: SourceFiles,
+    images: pd.DataFrame,
+    split: SplitResult | None = None,
+    progress: ProgressCall | None = None,
+) -> FileInspection:
+    """Read the headers of all images, and decode the images to compare and to show.
+
+    Only images of equal size can have equal pixels, so only those are decoded, and the few
+    that are shown. From a bucket only the latter are fetched.
+
+    Args:
+        files: The files of the source.
+        images: Its table of images.
+        split: The split of each image; None takes the official split.
+        progress: Called with what is being done, how many are done, and of how many.
+
+    Raises:
+        OSError: The disk failed.
+        StoreError: The server failed.
+    """
+    sizes = Counter(zip(images["rows"], images["columns"], strict=True))
+    shown = {image_id for group in shown_groups(images, split).values() for image_id in group}
+    result = FileInspection(compared=not files.remote, fact_cache=files.fact_cache)
+
+    def inspect(row: Any) -> None:
+        compare = result.compared and sizes[row.rows, row.columns] > 1
+        draw = row.image_id in shown
+        image = files.cached(
+            f"audit, compare: {compare}, draw: {draw}",
+            [row.path],
+            _IMAGE_INSPECTION,
+            lambda: _inspect_image(files, row.path, compare, draw),
+        )
+        result.spacing[row.image_id] = image.spacing
+        if image.pixel_sha256:
+            result.pixel_sha256[row.image_id] = image.pixel_sha256
+        if image.thumbnail:
+            pixels = np.frombuffer(base64.b64decode(image.thumbnail), "<u2")
+            result.thumbnails[row.image_id] = pixels.reshape(_THUMBNAIL)
+        if image.undecodable:
+            result.undecodable[row.image_id] = image.undecodable
+
+    with ThreadPoolExecutor(min(_DECODERS, len(os.sched_getaffinity(0)))) as pool:
+        run_all(pool, inspect, list(images.itertuples()), "images to audit", progress)
+    return result
+
+
+@dataclass(frozen=True)
+class _ImageInspection:
+    """Inspection of one image; its thumbnail little-endian, in base 64."""
+
+    spacing: str
+    pixel_sha256: str = ""
+    thumbnail: str = ""
+    undecodable: str = ""
+
+
+_IMAGE_INSPECTION: Final = TypeAdapter(_ImageInspection)
+
+
+def _inspect_image(files: SourceFiles, name: str, compare: bool, draw: bool) -> _ImageInspection:
+    try:
+        with files.as_local_header(name) as path:
+            facts = read_facts(path, name, for_processing=True)
+    except DicomError:
+        facts = None  # the header is longer than the part of an object that is fetched
+    spacing = "unknown"
+    if facts is not None and facts.spacing_mm is not None:
+        spacing = f"{facts.spacing_mm:.3f} mm ({facts.spacing_source})"
+    if not compare and not draw:
+        return _ImageInspection(spacing)
+    digest = thumbnail = ""
+    try:
+        with files.as_local_file(name) as path:
+            image = read_image(path, name, for_processing=True)
+        if compare:
+            digest = hashlib.sha256(np.ascontiguousarray(image.pixels).data).hexdigest()
+        if draw:
+            small = resize(image.pixels, *_THUMBNAIL, mode="pad")
+            pixels = to_full_range(small, image.facts.bits_stored).astype("<u2")
+            thumbnail = base64.b64encode(pixels.tobytes()).decode()
+    except (DicomError, RecipeError) as error:
+        return _ImageInspection(spacing, digest, "", str(error))
+    return _ImageInspection(spacing, digest, thumbnail)
+
+
+def split_names(images: pd.DataFrame, split: SplitResult | None) -> pd.Series:
+    """Return the split of each image; `none` for those without an official one.
+
+    Args:
+        images: Table of images.
+        split: The split of each image; None takes the official split.
+    """
+    if split is None:
+        return images["official_split"].replace("", "none")
+    names: pd.Series = images["image_id"].map(split.images.set_index("image_id")["split"])
+    return names
+
+
+def used_splits(splits: pd.Series) -> list[str]:
+    """Return the splits that have an image, training first.
+
+    Args:
+        splits: The split of each image.
+    """
+    names = ["train", "validation", "test", "excluded"]
+    others = sorted({str(name) for name in splits} - set(names))
+    return [name for name in (*names, *others) if (splits == name).any()]
+
+
+def shown_groups(images: pd.DataFrame, split: SplitResult | None) -> dict[str, list[str]]:
+    """Return the ids of the images to show of each split and label: the first in order.
+
+    Args:
+        images: Table of images.
+        split: The split of each image; None takes the official split.
+    """
+    splits = split_names(images, split)
+    groups: dict[str, list[str]] = {}
+    for name in used_splits(splits):
+        for label, words in ((1, "malignant"), (0, "not malignant")):
+            chosen = images[(splits == name) & (images["malignant"] == label)]
+            groups[f"{name}\n{words}"] = sorted(chosen["image_id"])[:SHOWN_PER_GROUP]
+    return {name: group for name, group in groups.items() if group}

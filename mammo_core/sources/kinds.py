@@ -1,0 +1,20 @@
+"""The kind of output that `index` publishes."""
+
+from typing import Any
+
+from mammo_core.datasets.kinds import Facts, Kind
+
+
+class TableFacts(Facts):
+    """Facts of the tables of a source.
+
+    Attributes:
+        leaking_patients: Patients in both the official training and test tables, sorted.
+        source: What the adapter counted; `site_key` is the fingerprint of the site key.
+    """
+
+    leaking_patients: tuple[str, ...] = ()
+    source: dict[str, Any] = {}
+
+
+TABLES = Kind("tables", 3, TableFacts, intermediate=True)
