@@ -1,11 +1,11 @@
-"""How many images a second the input pipeline of training gives, the network left out.
+"""Measures how many images per second the input pipeline of training delivers, without a network.
 
 Images of 1152 x 896 in batches of 2 are read from shards of a published dataset (shuffled,
-nothing kept in memory between epochs), checked, brought to the network's scale, weighted and
-their augmentation drawn, in the thread that works ahead of the training step: everything that
-the host does. The augmentation itself is the accelerator's work; `augmented` is what it costs
-where the host is the accelerator. *Bare* is tf.data reading the same TFRecord files in the same
-run, batched and prefetched, nothing decoded. Rounds take turns.
+not kept in memory between epochs), verified, scaled for the network and weighted, and their
+augmentation parameters are drawn, in the thread that prefetches for the training step: everything
+that the host does. The augmentation itself runs on the accelerator; `augmented` includes it, for a
+host without one. *Bare* is tf.data reading the same TFRecord files in the same run, batched and
+prefetched, without decoding. The rounds alternate.
 
     PYTHONPATH=. .venv/bin/python benchmarks/input.py [--json] [--quick]
 """
@@ -42,7 +42,7 @@ def _reading(folder: Path, images: int, rounds: int, sender: Any) -> None:
     store = open_store(str(folder))
     manifest = find(store, "datasets/images", "bench")
     if manifest is None:
-        raise SystemExit("the dataset is gone")
+        raise SystemExit("the dataset is missing")
     labels = {f"{number:064x}": number % 2 for number in range(images)}
     preprocessing = Preprocessing(geometry=Geometry(height=1152, width=896), mean=52.18)
     augmentation = AugmentationConfig()
@@ -58,16 +58,16 @@ def _reading(folder: Path, images: int, rounds: int, sender: Any) -> None:
         )
 
         def epoch(number: int) -> int:
-            made = training_batches(
+            batches = training_batches(
                 source, number, preprocessing.to_network, config, 1, ("neg", "pos"), 1
             )
-            seen = 0
-            with closing(prefetch(made)) as ready:
-                for step in ready:
+            count = 0
+            with closing(prefetch(batches)) as ready:
+                for batch in ready:
                     if not augmented:
-                        draw_parameters(augmentation, 1, step.ids, number, 1)
-                    seen += step.count
-            return seen
+                        draw_parameters(augmentation, 1, batch.ids, number, 1)
+                    count += batch.count
+            return count
 
         return epoch
 
@@ -83,20 +83,20 @@ def _reading(folder: Path, images: int, rounds: int, sender: Any) -> None:
         "in_memory": steps(2**40, augmented=False),
         "augmented": steps(0, augmented=True),
     }
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    rates: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, way in ways.items():
             clock, cpu = time.perf_counter(), time.process_time()
             if way(number) != images:
-                raise SystemExit("not every image came")
+                raise SystemExit("some images are missing")
             rate = images / (time.perf_counter() - clock), images / (time.process_time() - cpu)
             if number:  # the first round warms the caches
-                found[name].append(rate)
-    sender.send(found)
+                rates[name].append(rate)
+    sender.send(rates)
 
 
 def measure(images: int, rounds: int) -> dict[str, Any]:
-    """Everything, in one run."""
+    """Measure everything in one run."""
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory(prefix="mammo-benchmark-") as folder:
         make_dataset(Path(folder), images)
@@ -105,29 +105,29 @@ def measure(images: int, rounds: int) -> dict[str, Any]:
         process.start()
         sender.close()
         try:
-            found = receiver.recv()
+            rates = receiver.recv()
         except EOFError:
             raise SystemExit("the process that read ended early") from None
         process.join()
 
-    def middle(name: str, part: int) -> float:
-        return statistics.median(rates[part] for rates in found[name])
+    def median(name: str, part: int) -> float:
+        return statistics.median(rate[part] for rate in rates[name])
 
     def against_bare(name: str, part: int) -> float:
-        pairs = zip(found[name], found["bare"], strict=True)
-        return round(statistics.median(one[part] / bare[part] for one, bare in pairs), 3)
+        pairs = zip(rates[name], rates["bare"], strict=True)
+        return round(statistics.median(rate[part] / bare[part] for rate, bare in pairs), 3)
 
     return {
-        "images_per_s": round(middle("streamed", 0), 1),
-        "bare_images_per_s": round(middle("bare", 0), 1),
+        "images_per_s": round(median("streamed", 0), 1),
+        "bare_images_per_s": round(median("bare", 0), 1),
         "bare_ratio": against_bare("streamed", 0),
-        "images_per_cpu_s": round(middle("streamed", 1), 1),
-        "bare_images_per_cpu_s": round(middle("bare", 1), 1),
+        "images_per_cpu_s": round(median("streamed", 1), 1),
+        "bare_images_per_cpu_s": round(median("bare", 1), 1),
         "bare_cpu_ratio": against_bare("streamed", 1),
-        "in_memory_images_per_s": round(middle("in_memory", 0), 1),
-        "in_memory_images_per_cpu_s": round(middle("in_memory", 1), 1),
-        "augmented_images_per_s": round(middle("augmented", 0), 1),
-        "augmented_images_per_cpu_s": round(middle("augmented", 1), 1),
+        "in_memory_images_per_s": round(median("in_memory", 0), 1),
+        "in_memory_images_per_cpu_s": round(median("in_memory", 1), 1),
+        "augmented_images_per_s": round(median("augmented", 0), 1),
+        "augmented_images_per_cpu_s": round(median("augmented", 1), 1),
         "images": images,
         "batch": BATCH,
         "cores": len(os.sched_getaffinity(0)),
@@ -137,18 +137,18 @@ def measure(images: int, rounds: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--quick", action="store_true", help="few images, rough figures")
-    told = parser.parse_args()
-    found = measure(*((96, 2) if told.quick else (told.images, told.rounds)))
-    if told.json:
-        sys.stdout.write(json.dumps(found) + "\n")
+    options = parser.parse_args()
+    result = measure(*((96, 2) if options.quick else (options.images, options.rounds)))
+    if options.json:
+        sys.stdout.write(json.dumps(result) + "\n")
         return
-    wanted = {"images_per_s": "at least 400, or 0.7 of the bare read"}
-    for name, value in found.items():
-        line = f"{name.replace('_', ' '):34} {value:>8}  {wanted.get(name, '')}"
+    targets = {"images_per_s": "at least 400, or 0.7 of the bare read"}
+    for name, value in result.items():
+        line = f"{name.replace('_', ' '):34} {value:>8}  {targets.get(name, '')}"
         sys.stdout.write(line.rstrip() + "\n")
 
 

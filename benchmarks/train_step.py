@@ -1,14 +1,13 @@
-"""How fast the networks run: images a second, and the share of the device's peak.
+"""Measures how fast the networks run: images per second and the fraction of the device's peak.
 
 ResNet50 and VGG16 on whole images of 1152 x 896 (with the paper's heads) and on patches of 224:
 forward and training, with and without augmentation. Training is `train_on_batch` of the
-library's own compiled step on batches that are made ahead, so input is not what is measured.
-FLOPs are those of `mammo models describe`, two for a multiply-add, three passes for training.
+library's own compiled step on batches prepared in advance, so input is not measured. FLOPs are
+those of `mammo models describe`, two for a multiply-add, three passes for training.
 
-The peak is that of the device at the precision, from its data sheet, where the device is known;
-on a CPU it is measured: one large float32 matrix product in the same run. Memory is the most that
-the process had at once on a CPU (its libraries alone take half a GiB), that the device had with
-JAX on a GPU.
+The peak is that of the device at the precision, from its data sheet, if the device is listed here;
+on a CPU it is measured with one large float32 matrix product in the same run. Memory is the peak of
+the process on a CPU (its libraries alone take half a GiB), or of the device with JAX on a GPU.
 
     PYTHONPATH=. .venv/bin/python benchmarks/train_step.py [--json] [--quick]
         [--backend tensorflow|jax] [--precision float32|mixed_bfloat16] [--batch N]
@@ -39,7 +38,7 @@ HEADS: dict[str, dict[str, Any]] = {
 
 
 def _device() -> tuple[str, bool]:
-    """Name of the accelerator, or of the CPU, and whether it is a GPU."""
+    """Return the name of the accelerator or the CPU, and whether it is a GPU."""
     import keras
 
     if keras.backend.backend() == "jax":
@@ -58,7 +57,7 @@ def _device() -> tuple[str, bool]:
 
 
 def _peak(device: str, gpu: bool, precision: str) -> float | None:
-    """FLOP/s at best."""
+    """Return the peak FLOP/s; None if it is unknown."""
     for name, peaks in PEAKS.items():
         if name in device:
             return peaks[precision] * 1e12
@@ -73,16 +72,16 @@ def _peak(device: str, gpu: bool, precision: str) -> float | None:
 
 def _seconds(work: Callable[[], Any], rounds: int) -> float:
     work()  # compiles
-    taken = []
+    durations = []
     for _ in range(rounds):
         start = time.perf_counter()
         work()
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
+        durations.append(time.perf_counter() - start)
+    return statistics.median(durations)
 
 
-def _forget_peak() -> None:
-    """Let the process's highest memory be counted anew."""
+def _reset_peak() -> None:
+    """Reset the peak memory of the process."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
@@ -95,8 +94,8 @@ def _memory_gib() -> float:
         stats = jax.devices()[0].memory_stats()
         if stats:
             return round(stats["peak_bytes_in_use"] / 2**30, 2)
-    told = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()
-    return round(int(told[0]) / 2**20, 2)
+    peak = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
+    return round(int(peak) / 2**20, 2)
 
 
 def measure_one(
@@ -108,17 +107,17 @@ def measure_one(
     peak: float | None,
     rematerialize: bool,
 ) -> list[dict[str, Any]]:
-    """Forward, training, and training with augmentation of one network."""
+    """Measure forward, training, and training with augmentation of one network."""
     import numpy as np
 
     from mammo_core.models import HeadConfig, NetworkConfig, build_patch_network, to_whole_image
     from mammo_core.models.description import describe
+    from mammo_core.models.precision import compute_in
     from mammo_core.training import AugmentationConfig, FitConfig, HardwareConfig, StageConfig
     from mammo_core.training.augmentation import augment, draw_parameters
-    from mammo_core.models.precision import compute_in
-    from mammo_core.training.trainer import compile_trainer
-    from mammo_core.training.prediction import set_jit_compile
     from mammo_core.training.inputs import to_channels
+    from mammo_core.training.prediction import set_jit_compile
+    from mammo_core.training.trainer import compile_trainer
 
     shape = SIZE if whole else PATCH
     model = build_patch_network(NetworkConfig(name=network, dropout=0.5), PATCH, 5, 0)
@@ -140,8 +139,8 @@ def measure_one(
         trainer = compile_trainer(model, stage, config, HardwareConfig(rematerialize=rematerialize))
 
         def augmented() -> Any:
-            drawn = draw_parameters(augmentation, 0, ids, 0, 3)
-            return to_channels(augment(images, drawn, augmentation), 3)
+            parameters = draw_parameters(augmentation, 0, ids, 0, 3)
+            return to_channels(augment(images, parameters, augmentation), 3)
 
         ways: dict[str, tuple[Callable[[], Any], int]] = {
             "forward": (lambda: model.predict_on_batch(ready), 1),
@@ -152,7 +151,7 @@ def measure_one(
             ),
         }
         for name, (work, passes) in ways.items():
-            _forget_peak()
+            _reset_peak()
             seconds = _seconds(work, rounds)
             rate = batch / seconds
             rows.append(
@@ -167,58 +166,62 @@ def measure_one(
                     "memory_gib": _memory_gib(),
                 }
             )
-    plain, with_it = rows[1]["images_per_s"], rows[2]["images_per_s"]
-    rows[2]["augmentation_share"] = round(1 - with_it / plain, 4)
+    plain, augmented_rate = rows[1]["images_per_s"], rows[2]["images_per_s"]
+    rows[2]["augmentation_share"] = round(1 - augmented_rate / plain, 4)
     return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--backend", choices=("tensorflow", "jax"), default="tensorflow")
     parser.add_argument("--precision", choices=("float32", "mixed_bfloat16"))
-    parser.add_argument("--batch", type=int, help="whole images; patches take 16 times as many")
+    parser.add_argument(
+        "--batch", type=int, help="whole images per batch; patches: 4 or 16 times as many"
+    )
     parser.add_argument("--networks", nargs="+", choices=tuple(HEADS), default=list(HEADS))
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--quick", action="store_true", help="patches only, one round")
     parser.add_argument(
-        "--rematerialize", action="store_true", help="keep only what passes between blocks"
+        "--rematerialize", action="store_true", help="store only the outputs of blocks"
     )
     parser.add_argument(
-        "--find-batch-size", action="store_true", help="the largest that trains, by doubling"
+        "--find-batch-size", action="store_true", help="use the largest batch that fits"
     )
-    told = parser.parse_args()
-    os.environ["KERAS_BACKEND"] = told.backend
+    options = parser.parse_args()
+    os.environ["KERAS_BACKEND"] = options.backend
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     device, gpu = _device()
-    precision = told.precision or ("mixed_bfloat16" if gpu else "float32")
-    rounds = told.rounds or (1 if told.quick else 20 if gpu else 2)
-    whole_batch = told.batch or (16 if gpu else 1)
+    precision = options.precision or ("mixed_bfloat16" if gpu else "float32")
+    rounds = options.rounds or (1 if options.quick else 20 if gpu else 2)
+    whole_batch = options.batch or (16 if gpu else 1)
     peak = _peak(device, gpu, precision)
     rows: list[dict[str, Any]] = []
-    for network in told.networks:
-        for whole in (False,) if told.quick else (False, True):
+    for network in options.networks:
+        for whole in (False,) if options.quick else (False, True):
             batch = whole_batch if whole else (16 if gpu else 4) * whole_batch
-            if told.find_batch_size and whole:
-                batch = find_batch(network, precision, told.rematerialize)
-            rows += measure_one(network, whole, batch, precision, rounds, peak, told.rematerialize)
-    found = {
+            if options.find_batch_size and whole:
+                batch = find_batch(network, precision, options.rematerialize)
+            rows += measure_one(
+                network, whole, batch, precision, rounds, peak, options.rematerialize
+            )
+    result = {
         "device": device,
-        "backend": told.backend,
+        "backend": options.backend,
         "precision": precision,
-        "rematerialize": told.rematerialize,
+        "rematerialize": options.rematerialize,
         "peak_tflops": round(peak / 1e12, 3) if peak else None,
         "peak_from": "data sheet" if gpu else "matrix product of 2048 in this run",
         "cores": len(os.sched_getaffinity(0)),
         "load": round(os.getloadavg()[0], 2),
         "rows": rows,
     }
-    if told.json:
-        sys.stdout.write(json.dumps(found) + "\n")
+    if options.json:
+        sys.stdout.write(json.dumps(result) + "\n")
         return
     sys.stdout.write(
-        f"{device}, {told.backend}, {precision}, peak "
-        f"{found['peak_tflops']} TFLOP/s ({found['peak_from']})\n"
+        f"{device}, {options.backend}, {precision}, peak "
+        f"{result['peak_tflops']} TFLOP/s ({result['peak_from']})\n"
     )
     for row in rows:
         share = f"{row['share_of_peak']:8.1%}" if row["share_of_peak"] is not None else "       –"
@@ -231,7 +234,7 @@ def main() -> None:
 
 
 def find_batch(network: str, precision: str, rematerialize: bool) -> int:
-    """The largest batch of whole images that trains on this device."""
+    """Return the largest batch of whole images that this device can train on."""
     from mammo_core.models import HeadConfig, NetworkConfig, build_patch_network, to_whole_image
     from mammo_core.training import FitConfig, HardwareConfig, StageConfig
     from mammo_core.training.batch_size import find_batch_size
