@@ -12,7 +12,6 @@ from mammo_core.models.registry import (
     Application,
     Network,
     Window,
-    discover_networks,
     network_names,
     network_of,
     register_network,
@@ -94,8 +93,6 @@ _MODULES = {
     "window_grid": "heatmaps.sliding_window",
     "with_precision": "precision",
 }
-
-discover_networks()
 
 
 def __getattr__(name: str) -> Any:

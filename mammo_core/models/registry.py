@@ -1,19 +1,24 @@
 """The registry of patch networks: what each is called, how it is built, what input it takes.
 
-A network is one module in `networks/`, which registers it when imported; code outside this
-library registers its own with `register_network`. Nothing here imports Keras, so recipes can be
-read without it: a builder imports Keras when it is called.
+A network is one module in `networks/` that calls `register_network` when it is imported. Code
+outside this library registers its own in the same way: by an import before the recipe is read, or
+for every process by an entry point in the group `mammo.networks`. Nothing here imports Keras, so
+recipes can be read without it: a builder imports Keras when it is called.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
 from pkgutil import iter_modules
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from mammo_core.errors import ModelError
+
+_PACKAGE: Final = "mammo_core.models.networks"
+_ENTRY_POINTS: Final = "mammo.networks"
 
 
 @dataclass(frozen=True)
@@ -166,8 +171,25 @@ class Network:
 _NAME = re.compile(r"[a-z][a-z0-9_]*(?<!_whole)(?<!_heatmap)(?<!_two_view)")
 _REGISTERED: dict[str, Network] = {}
 
+
+class _Networks(Mapping[str, Network]):
+    """The registered networks by name, discovered on first use."""
+
+    def __getitem__(self, name: str) -> Network:
+        _discover()
+        return _REGISTERED[name]
+
+    def __iter__(self) -> Iterator[str]:
+        _discover()
+        return iter(sorted(_REGISTERED))
+
+    def __len__(self) -> int:
+        _discover()
+        return len(_REGISTERED)
+
+
 #: Every registered network by name.
-NETWORKS: Mapping[str, Network] = MappingProxyType(_REGISTERED)
+NETWORKS: Final = _Networks()
 
 
 def register_network(network: Network) -> Network:
@@ -183,7 +205,7 @@ def register_network(network: Network) -> Network:
         ModelError: The name is taken or cannot be used, there is no builder, or a top block is
             unknown.
     """
-    taken = NETWORKS.get(network.name)
+    taken = _REGISTERED.get(network.name)
     if taken is not None and taken != network:
         raise _registration_error(network, "a name that is not taken", repr(network.name))
     if not _NAME.fullmatch(network.name):
@@ -207,13 +229,6 @@ def register_network(network: Network) -> Network:
     return network
 
 
-def discover_networks() -> None:
-    """Import every module of `networks/`; each registers its networks."""
-    package = import_module("mammo_core.models.networks")
-    for module in iter_modules(package.__path__):
-        import_module(f"{package.__name__}.{module.name}")
-
-
 def network_names() -> list[str]:
     """Return the names that a recipe may use.
 
@@ -221,7 +236,7 @@ def network_names() -> list[str]:
     `topology: keras2`.
     """
     hidden = {each.keras2 for each in NETWORKS.values() if each.keras2 != each.name}
-    return sorted(set(NETWORKS) - hidden)
+    return [name for name in NETWORKS if name not in hidden]
 
 
 def network_of(model: Any) -> Network:
@@ -239,7 +254,7 @@ def network_of(model: Any) -> Network:
     if not names:
         raise ModelError(
             f"Model {model_name!r} is not built on a registered network",
-            expected=f"a model named after one of {', '.join(sorted(NETWORKS))}",
+            expected=f"a model named after one of {', '.join(NETWORKS)}",
             received=repr(model_name),
             hint="Import the module that registers the network (register_network) first",
         )
@@ -260,6 +275,15 @@ def numbered(prefix: str, first: int, last: int) -> tuple[str, ...]:
 HALVE = Window(2, 2)
 #: A 3x3 convolution of stride 2, padded as TensorFlow pads.
 SAME = Window(3, 2, "same")
+
+
+@cache
+def _discover() -> None:
+    """Import every module of `networks/` and of the entry points; each registers its networks."""
+    for module in iter_modules(import_module(_PACKAGE).__path__):
+        import_module(f"{_PACKAGE}.{module.name}")
+    for entry_point in entry_points(group=_ENTRY_POINTS):
+        entry_point.load()
 
 
 def _sides(first: int) -> Iterator[int]:
