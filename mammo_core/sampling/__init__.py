@@ -1,4 +1,4 @@
-"""Where patches come from: lesions, background, blobs, the surroundings of lesions."""
+"""Sample patches: of lesions, of background, at bright blobs, and near lesions."""
 
 from mammo_core.sampling.config import GEOMETRIES, PRESETS, SamplingConfig
 from mammo_core.sampling.labels import FIVE_CLASSES, LABEL_MAPS, LabelMap

@@ -1,4 +1,4 @@
-"""Bright blobs: what a network easily takes for a lesion."""
+"""Find bright blobs, which a network easily mistakes for lesions."""
 
 from typing import Any
 
@@ -6,27 +6,28 @@ import numpy as np
 import numpy.typing as npt
 
 #: The detector compares every blob with every other. An image with more bright spots than this
-#: (film grain) is searched in tiles of so many pixels a side.
-_SPOTS = 10_000
+#: (film grain) is searched in tiles of _TILE x _TILE pixels.
+_MAX_SPOTS = 10_000
 _TILE = 512
-_MIDDLE_LEVEL = 187
+#: Gray level of a spot, of an image scaled to [0, 255].
+_SPOT_LEVEL = 187
 
 
-def blob_centres(
+def blob_centers(
     pixels: npt.NDArray[np.uint16], patch_size: int, margin: int = 0
 ) -> npt.NDArray[np.int64]:
-    """Return the centres of bright blobs, in the detector's order.
+    """Return the centers of bright blobs, in the detector's order.
 
     Args:
         pixels: `(h, w) uint16, [0, 65535]`.
         patch_size: Blobs are no larger than a patch of this side (pixels).
-        margin: Black pixels put around the image while blobs are sought (the original's
-            images were padded by half a patch).
+        margin: Width of a black border that is added before the search (the original pads
+            images by half a patch).
 
     Returns:
         `(n, 2) int64`, row and column (pixels of `pixels`).
 
-    Source: the original's detector settings (original-system.md §3.5).
+    Source: the detector settings of the original (docs/original-system.md, "Patch sampling").
     """
     import cv2
 
@@ -36,13 +37,11 @@ def blob_centres(
     return _detect(scaled, patch_size) - margin
 
 
-def blob_centres_of_any_number(
-    pixels: npt.NDArray[np.uint16], patch_size: int
-) -> npt.NDArray[np.int64]:
-    """Return the centres of bright blobs, in a time that does not explode with their number.
+def blob_centers_in_tiles(pixels: npt.NDArray[np.uint16], patch_size: int) -> npt.NDArray[np.int64]:
+    """Return the centers of bright blobs, also of images with very many bright spots.
 
-    The same as `blob_centres`, but for images with very many bright spots: there, wide blobs
-    can be missed where two tiles meet.
+    The result equals that of `blob_centers` unless there are so many spots that the image is
+    searched in tiles: then wide blobs at the borders of tiles can be missed.
 
     Args:
         pixels: `(h, w) uint16, [0, 65535]`.
@@ -54,26 +53,26 @@ def blob_centres_of_any_number(
     import cv2
 
     scaled = eight_bit(pixels)
-    spots, _ = cv2.connectedComponents((scaled > _MIDDLE_LEVEL).view(np.uint8))
-    if spots <= _SPOTS:
+    spots, _ = cv2.connectedComponents((scaled > _SPOT_LEVEL).view(np.uint8))
+    if spots <= _MAX_SPOTS:
         return _detect(scaled, patch_size)
     height, width = scaled.shape
-    around = patch_size // 4
-    found = []
+    overlap = patch_size // 4
+    centers = []
     for top in range(0, height, _TILE):
         for left in range(0, width, _TILE):
-            start = np.array([max(top - around, 0), max(left - around, 0)])
-            tile = scaled[start[0] : top + _TILE + around, start[1] : left + _TILE + around]
-            centres = _detect(np.ascontiguousarray(tile), patch_size) + start
-            mine = (centres // _TILE == (top // _TILE, left // _TILE)).all(axis=1)
-            found.append(centres[mine])
-    return np.concatenate(found)
+            start = np.array([max(top - overlap, 0), max(left - overlap, 0)])
+            tile = scaled[start[0] : top + _TILE + overlap, start[1] : left + _TILE + overlap]
+            detected = _detect(np.ascontiguousarray(tile), patch_size) + start
+            in_tile = (detected // _TILE == (top // _TILE, left // _TILE)).all(axis=1)
+            centers.append(detected[in_tile])
+    return np.concatenate(centers)
 
 
 def _detect(scaled: npt.NDArray[np.uint8], patch_size: int) -> npt.NDArray[np.int64]:
     import cv2
 
-    detectors: Any = cv2  # its stubs lack the detector
+    detectors: Any = cv2  # its type stubs lack the detector
     settings = detectors.SimpleBlobDetector_Params()
     settings.filterByArea = True
     settings.minArea, settings.maxArea = 3, patch_size**2
@@ -85,7 +84,7 @@ def _detect(scaled: npt.NDArray[np.uint8], patch_size: int) -> npt.NDArray[np.in
 
 
 def eight_bit(pixels: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
-    """Scale an image by its maximum to 8 bits, cut as the original does.
+    """Scale an image by its maximum to 8 bits, truncated like in the original.
 
     Args:
         pixels: `(h, w) uint16, [0, 65535]`.
@@ -94,6 +93,6 @@ def eight_bit(pixels: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
         `(h, w) uint8, [0, 255]`.
     """
     top = int(pixels.max()) if pixels.size else 0
-    # A table of all levels: dividing every pixel takes twenty times as long.
+    # A lookup table of all levels: dividing every pixel takes twenty times as long.
     levels = np.arange(top + 1, dtype=np.float64) / max(top, 1) * 255
     return np.asarray(levels.astype(np.uint8)[pixels])

@@ -1,28 +1,30 @@
-"""The original's sampler, for comparison: its draws, its tests, its faults.
+"""The sampler of the original, for comparison: the same draws, tests and bugs.
 
-Source: original-system.md §3.3-3.5 and §12 (B4, B5). What differs from `sample_view`:
+Differences from `sample_view`:
 
-- every lesion draws from RandomState(12345) anew;
-- background and hard negatives come with the first lesion of an image, and are tested
-  against that lesion's mask alone; an image without lesion gives none;
-- a background centre is uniform in the image, so that black and constant patches are taken;
-- the cutoff falls with the 1000th draw in a row that was not taken, which is then tested
-  against the lower one. Where it would reach 0 the original ended its run; here what was
-  found before is kept and the lesion is told as a failure.
+- each lesion starts again with RandomState(12345);
+- background and hard negatives are sampled with the first lesion of an image, and tested
+  against its mask only; an image without lesion gives none;
+- background centers are uniform in the image, so black and constant patches are accepted;
+- the 1000th rejected draw in a row lowers the cutoff and is tested against the lower one. At a
+  cutoff of 0 the original ended its run; here the patches so far are kept, and the lesion is
+  reported as a failure.
+
+Source: docs/original-system.md, "Patch sampling" and "Known bugs".
 """
 
 import numpy as np
 
 from mammo_core.datasets import ImageRecord, PatchRecord
-from mammo_core.sampling.blobs import blob_centres
+from mammo_core.sampling.blobs import blob_centers
 from mammo_core.sampling.canvas import Canvas
 from mammo_core.sampling.config import SamplingConfig
-from mammo_core.sampling.overlap import Centres, OverlapTable
-from mammo_core.sampling.parts import Part, largest_part
+from mammo_core.sampling.contour import LargestContour, largest_contour
+from mammo_core.sampling.overlap import Centers, OverlapTable
 
 _SEED = 12345
-_TRIES = 1000
-_RELAX = 0.05
+_MAX_TRIES = 1000
+_CUTOFF_STEP = 0.05
 
 _Failures = list[tuple[str, str]]
 
@@ -30,105 +32,112 @@ _Failures = list[tuple[str, str]]
 def sample_as_original(
     record: ImageRecord, config: SamplingConfig
 ) -> tuple[list[PatchRecord], _Failures]:
-    """Sample the patches of one image as the original does.
+    """Sample the patches of one image like the original.
 
     Args:
         record: The image with its lesion masks, in the order of their abnormality numbers.
-        config: The sampler's numbers; `breast_share` and `near_lesion` are not used.
+        config: Settings of the sampler; `breast_share` and `near_lesion` are not used.
 
     Returns:
-        The patches, and (lesion id, reason) where there are fewer than asked.
+        The patches, and (lesion id or image id, reason) where there are fewer than requested.
     """
     canvas = Canvas(record.image_id, record.pixels, config.patch_size)
     patches: list[PatchRecord] = []
     failures: _Failures = []
-    background_due = config.background_patches > 0
+    needs_background = config.background_patches > 0
     for lesion in record.lesions:
-        part = largest_part(lesion.mask)
-        if part is None:
+        contour = largest_contour(lesion.mask)
+        if contour is None:
             failures.append((lesion.lesion_id, "its mask is empty at this image size"))
             continue
         table = OverlapTable(lesion.mask, config.patch_size)
-        blobs = _blobs(record, table, config) if background_due else np.zeros((0, 2), np.int64)
-        shares = table.share(blobs)
+        blobs = np.zeros((0, 2), np.int64)
+        if needs_background:
+            blobs = _blob_centers(record, table, config)
+        overlaps = table.overlap(blobs)
         cutoffs = [config.background_overlap] * len(blobs)
-        patches += canvas.records(blobs, "hard_negative", "", shares, cutoffs)
+        patches += canvas.records(blobs, "hard_negative", "", overlaps, cutoffs)
         draw = np.random.RandomState(_SEED)
-        centres, cutoffs = _lesion(part, table, config, draw)
-        shares = table.share(centres)
-        patches += canvas.records(centres, "lesion", lesion.lesion_id, shares, cutoffs)
-        if len(centres) < config.lesion_patches:
-            failures.append((lesion.lesion_id, _told(centres, config)))
+        centers, cutoffs = _lesion_centers(contour, table, config, draw)
+        overlaps = table.overlap(centers)
+        patches += canvas.records(centers, "lesion", lesion.lesion_id, overlaps, cutoffs)
+        if len(centers) < config.lesion_patches:
+            failures.append((lesion.lesion_id, _failure_reason(centers, config)))
             continue
-        if background_due:
+        if needs_background:
             missing = config.background_patches - len(blobs)
-            found = _background(record, table, config, draw, missing)
-            cutoffs = [config.background_overlap] * len(found)
-            shares = table.share(found)
-            patches += canvas.records(found, "background", "", shares, cutoffs, start=len(blobs))
-            if len(found) < missing:
+            centers = _background_centers(record, table, config, draw, missing)
+            cutoffs = [config.background_overlap] * len(centers)
+            overlaps = table.overlap(centers)
+            patches += canvas.records(
+                centers, "background", "", overlaps, cutoffs, start=len(blobs)
+            )
+            if len(centers) < missing:
                 failures.append(
-                    (record.image_id, f"{len(found)} of {missing} background patches found")
+                    (record.image_id, f"{len(centers)} of {missing} background patches found")
                 )
-            background_due = False
+            needs_background = False
     return patches, failures
 
 
-def _blobs(record: ImageRecord, table: OverlapTable, config: SamplingConfig) -> Centres:
-    wanted = min(config.hard_negatives, config.background_patches)
-    if not wanted:
+def _blob_centers(record: ImageRecord, table: OverlapTable, config: SamplingConfig) -> Centers:
+    count = min(config.hard_negatives, config.background_patches)
+    if not count:
         return np.zeros((0, 2), np.int64)
-    found = blob_centres(record.pixels, config.patch_size, margin=config.patch_size // 2)
-    # Any order of n things is the same shuffle of their indices.
-    ordered = found[np.random.RandomState(_SEED).permutation(len(found))]
-    return ordered[table.share(ordered) <= config.background_overlap][:wanted]
+    centers = blob_centers(record.pixels, config.patch_size, margin=config.patch_size // 2)
+    # Shuffling n items in place is the same as permuting their indices.
+    ordered = centers[np.random.RandomState(_SEED).permutation(len(centers))]
+    return ordered[table.overlap(ordered) <= config.background_overlap][:count]
 
 
-def _lesion(
-    part: Part, table: OverlapTable, config: SamplingConfig, draw: np.random.RandomState
-) -> tuple[Centres, list[float]]:
+def _lesion_centers(
+    contour: LargestContour,
+    table: OverlapTable,
+    config: SamplingConfig,
+    draw: np.random.RandomState,
+) -> tuple[Centers, list[float]]:
     if config.lesion_patches == 1:
-        return np.array([part.centroid], np.int64), [0.0]
-    centres: list[tuple[int, int]] = []
+        return np.array([contour.centroid], np.int64), [0.0]
+    centers: list[tuple[int, int]] = []
     cutoffs: list[float] = []
     cutoff, tries = config.lesion_overlap, 0
-    while len(centres) < config.lesion_patches:
-        column = draw.randint(part.left, part.left + part.width)
-        row = draw.randint(part.top, part.top + part.height)
+    while len(centers) < config.lesion_patches:
+        column = draw.randint(contour.left, contour.left + contour.width)
+        row = draw.randint(contour.top, contour.top + contour.height)
         tries += 1
-        if tries >= _TRIES:
-            cutoff -= _RELAX
+        if tries >= _MAX_TRIES:
+            cutoff -= _CUTOFF_STEP
             tries = 0
             if cutoff <= 0:
                 break
-        if table.share(np.array([[row, column]]))[0] > cutoff:
-            centres.append((row, column))
+        if table.overlap(np.array([[row, column]]))[0] > cutoff:
+            centers.append((row, column))
             cutoffs.append(cutoff)
             tries = 0
-    return np.array(centres, np.int64).reshape(-1, 2), cutoffs
+    return np.array(centers, np.int64).reshape(-1, 2), cutoffs
 
 
-def _background(
+def _background_centers(
     record: ImageRecord,
     table: OverlapTable,
     config: SamplingConfig,
     draw: np.random.RandomState,
-    wanted: int,
-) -> Centres:
+    count: int,
+) -> Centers:
     height, width = record.pixels.shape
-    centres: list[tuple[int, int]] = []
-    # The original went on for ever where a lesion leaves no room.
-    for _ in range(_TRIES * wanted):
-        if len(centres) == wanted:
+    centers: list[tuple[int, int]] = []
+    # The original never ends if a lesion leaves no room.
+    for _ in range(_MAX_TRIES * count):
+        if len(centers) == count:
             break
         column, row = draw.randint(0, width), draw.randint(0, height)
-        if table.share(np.array([[row, column]]))[0] <= config.background_overlap:
-            centres.append((row, column))
-    return np.array(centres, np.int64).reshape(-1, 2)
+        if table.overlap(np.array([[row, column]]))[0] <= config.background_overlap:
+            centers.append((row, column))
+    return np.array(centers, np.int64).reshape(-1, 2)
 
 
-def _told(centres: Centres, config: SamplingConfig) -> str:
+def _failure_reason(centers: Centers, config: SamplingConfig) -> str:
     return (
-        f"{len(centres)} of {config.lesion_patches} patches found before the cutoff reached 0, "
+        f"{len(centers)} of {config.lesion_patches} patches found before the cutoff reached 0, "
         "where the original ended its run"
     )

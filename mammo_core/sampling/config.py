@@ -1,4 +1,4 @@
-"""How many patches of what kind, and what counts as overlap."""
+"""Settings of the sampler: number of patches of each kind, and overlap limits."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-#: Sampling of the paper (S1, S10, S30 at 1152x896) and of the original's defaults (height 4096).
-#: `GEOMETRIES` has the images they are meant for.
+#: The samplings of the paper (S1, S10, S30 at 1152x896), and the defaults of the original (height
+#: 4096). `GEOMETRIES` has the image sizes they are meant for.
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "S1": {"lesion_patches": 1, "background_patches": 1},
@@ -23,36 +23,36 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 
-#: Of each preset, the size of the image records it is meant for, as `convert.geometry` has it.
+#: Preset → size of the image records it is meant for, as in `convert.geometry`.
 GEOMETRIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         **{name: {"height": 1152, "width": 896} for name in ("S1", "S10", "S30")},
-        # The width follows; this one bounds it for those who need a size beforehand.
+        # The width depends on the image; this upper bound is for code that needs a size before.
         "first-generation": {"height": 4096, "width": 3328, "resize": "height"},
     }
 )
 
 
 class SamplingConfig(BaseModel):
-    """Numbers of the sampler; a preset gives defaults, every one can be overridden.
+    """Settings of the sampler; a preset has the defaults, and each can be overridden.
 
     Attributes:
-        preset: Name in PRESETS; the numbers not given are taken from it.
+        preset: Name in PRESETS; provides the settings that are not given.
         patch_size: Side of a patch (pixels of the image record).
-        lesion_patches: Patches of each lesion; 1 means its centroid, without overlap test.
-        background_patches: Patches without lesion of each image, hard negatives included.
-        hard_negatives: At most so many of them around bright blobs.
-        near_lesion: Patches beside each lesion, without enough of it.
-        lesion_overlap: A lesion patch shares more than this with its lesion, as a share of
-            the lesion's area or of the patch's, (0, 1).
-        background_overlap: A patch without lesion shares at most this with each lesion of the
-            image, and with all of them together, by both shares, [0, 1).
-        breast_share: At least this share of a patch of background, or around a blob, is
+        lesion_patches: Patches per lesion; 1 means one at its centroid, without overlap test.
+        background_patches: Patches without lesion per image, hard negatives included.
+        hard_negatives: At most this many of them are at bright blobs.
+        near_lesion: Patches per lesion that are near it, with little overlap.
+        lesion_overlap: A lesion patch overlaps its lesion by more than this fraction of the
+            lesion's area or of the patch's, (0, 1).
+        background_overlap: A patch without lesion overlaps each lesion of the image, and all of
+            them together, by at most this fraction of either area, [0, 1).
+        breast_share: Minimum fraction of a background patch, or a patch at a blob, that is
             breast, [0, 1].
-        compatible: Choose as the original did, faults included (`sampling.compatible`), to
-            compare with it. Its seed is fixed; `breast_share` and `near_lesion` do nothing.
+        compatible: Sample like the original, bugs included (`sampling.compatible`), to compare
+            with it. The seed is fixed; `breast_share` and `near_lesion` have no effect.
 
-    Source: original-system sampler; Shen et al., Sci Rep 9:12495, Methods.
+    Source: Shen et al., Sci Rep 9:12495, 2019, Methods; docs/original-system.md, "Patch sampling".
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,10 +79,10 @@ class SamplingConfig(BaseModel):
         return {**PRESETS[name], **values}
 
     @model_validator(mode="after")
-    def _as_original(self) -> "SamplingConfig":
+    def _validate_compatible(self) -> "SamplingConfig":
         if self.compatible and self.patch_size % 2:
             raise ValueError(
                 f"compatible needs an even patch_size, received {self.patch_size}: the original "
-                "cut patches of an odd side one pixel short"
+                "cuts patches of an odd side one pixel short"
             )
         return self

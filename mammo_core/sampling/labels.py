@@ -1,4 +1,4 @@
-"""Label maps: which lesions make which class of patches. Data, not code."""
+"""Label maps: the lesions of each class of patches. Data, not code."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -6,13 +6,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-#: What a lesion of a frame can be: type and pathology.
+#: The classes of lesions in a frame: type and pathology.
 LESION_CLASSES = ("calc_ben", "calc_mal", "mass_ben", "mass_mal")
 BACKGROUND = "background"
 
-#: The label maps in use (original-system.md §3.6, 3.7), classes in the order of the outputs:
-#: the paper's five; the two sets of three. Under `masses`, patches of calcifications have no
-#: label and are left out.
+#: The label maps by name, with classes in the order of a network's outputs: the five classes of
+#: the paper, and two sets of three classes. With `masses`, patches of calcifications have no label
+#: and are left out. Source: docs/original-system.md, "Patch sampling".
 LABEL_MAPS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "five-classes": {BACKGROUND: (), **{name: (name,) for name in LESION_CLASSES}},
@@ -30,8 +30,8 @@ class PatchClass(BaseModel):
     """A class of patches.
 
     Attributes:
-        name: Its name.
-        lesions: The lesion classes it takes in; none: patches without lesion.
+        name: Name of the class.
+        lesions: Its lesion classes; none for the class of patches without lesion.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,12 +43,12 @@ class PatchClass(BaseModel):
 class LabelMap(BaseModel):
     """The classes of a patch classifier.
 
-    A recipe gives the name of one of LABEL_MAPS, or `classes` as a mapping of names to lesion
-    classes; it is kept as a list, because the order counts.
+    A recipe has the name of one of LABEL_MAPS, or `classes` as a mapping of names to lesion
+    classes. Classes are stored as a list, because their order matters.
 
     Attributes:
-        classes: In the order of the network's outputs. The first one takes no lesion: it is
-            that of background.
+        classes: In the order of the network's outputs. The first one has no lesion classes: it
+            is the background.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,42 +64,45 @@ class LabelMap(BaseModel):
             values = {"classes": LABEL_MAPS[values]}
         if isinstance(values, Mapping) and isinstance(values.get("classes"), Mapping):
             named = values["classes"].items()
-            return {**values, "classes": [{"name": n, "lesions": of} for n, of in named]}
+            return {
+                **values,
+                "classes": [{"name": name, "lesions": lesions} for name, lesions in named],
+            }
         return values
 
     @model_validator(mode="after")
-    def _usable(self) -> "LabelMap":
-        taken = [lesion for one in self.classes for lesion in one.lesions]
-        first, *others = [one.lesions for one in self.classes] or [("",)]
+    def _validate_classes(self) -> "LabelMap":
+        lesions = [lesion for patch_class in self.classes for lesion in patch_class.lesions]
+        first, *others = [patch_class.lesions for patch_class in self.classes] or [("",)]
         if first or not others or not all(others):
             raise ValueError(
-                "a label map has two classes or more; the first takes no lesion, each other "
-                f"at least one; received {self.classes}"
+                "a label map has two or more classes: the first without lesions, each other one "
+                f"with at least one; received {self.classes}"
             )
         if len(set(self.names)) < len(self.names):
-            raise ValueError(f"the classes of a label map differ; received {self.names}")
-        if len(set(taken)) < len(taken) or set(taken) - set(LESION_CLASSES):
+            raise ValueError(f"class names of a label map are unique; received {self.names}")
+        if len(set(lesions)) < len(lesions) or set(lesions) - set(LESION_CLASSES):
             raise ValueError(
-                f"a lesion class is one of {', '.join(LESION_CLASSES)}, and in one class only; "
-                f"received {taken}"
+                f"a lesion class is one of {', '.join(LESION_CLASSES)}, and only in one class; "
+                f"received {lesions}"
             )
         return self
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The classes, in the order of the network's outputs."""
-        return tuple(one.name for one in self.classes)
+        """The names of the classes, in the order of the network's outputs."""
+        return tuple(patch_class.name for patch_class in self.classes)
 
     def index(self, lesion_class: str) -> int | None:
-        """Return the class index of a lesion class (`mass_mal`, …); None: left out.
+        """Return the class index of a lesion class (`mass_mal`, …); None if it is left out.
 
         Args:
             lesion_class: One of LESION_CLASSES, or `background`.
         """
         if lesion_class == BACKGROUND:
             return 0
-        for index, one in enumerate(self.classes):
-            if lesion_class in one.lesions:
+        for index, patch_class in enumerate(self.classes):
+            if lesion_class in patch_class.lesions:
                 return index
         return None
 

@@ -1,4 +1,4 @@
-"""Overlap of patches and lesions, against plain counting and the original's records."""
+"""Overlap of patches and lesions, compared with counted pixels and recordings of the original."""
 
 import json
 
@@ -13,7 +13,7 @@ from mammo_core.sampling import SamplingConfig, sample_view
 from mammo_core.sampling.overlap import OverlapTable
 
 
-def _counted(mask, side, row, column):
+def _count_pixels(mask, side, row, column):
     top, left = row - side // 2, column - side // 2
     rows = slice(max(top, 0), max(top + side, 0))
     return int(mask[rows, max(left, 0) : max(left + side, 0)].sum())
@@ -27,44 +27,46 @@ def _counted(mask, side, row, column):
     st.integers(0, 2**32 - 1),
     st.floats(0, 1),
 )
-def test_covered_pixels_are_those_one_counts(height, width, side, seed, share):
+def test_covered_pixels_equal_a_plain_count(height, width, side, seed, density):
     random = np.random.default_rng(seed)
-    mask = random.random((height, width)) < share
+    mask = random.random((height, width)) < density
     table = OverlapTable(mask, side)
-    centres = random.integers(-30, 70, (50, 2))
-    expected = [_counted(mask, side, row, column) for row, column in centres]
-    assert table.covered(centres).tolist() == expected
+    centers = random.integers(-30, 70, (50, 2))
+    expected = [_count_pixels(mask, side, row, column) for row, column in centers]
+    assert table.covered(centers).tolist() == expected
     assert table.area == mask.sum()
-    inside = (centres >= 0).all(axis=1) & (centres < mask.shape).all(axis=1)
-    smaller = max(min(mask.sum(), side**2), 1)  # a patch with its centre in the image is whole
-    shares = table.share(centres)
-    assert np.allclose(shares[inside], np.array(expected)[inside] / smaller)
+    inside = (centers >= 0).all(axis=1) & (centers < mask.shape).all(axis=1)
+    smaller = max(
+        min(mask.sum(), side**2), 1
+    )  # a patch with its center in the image has its full area
+    overlaps = table.overlap(centers)
+    assert np.allclose(overlaps[inside], np.array(expected)[inside] / smaller)
 
 
-def test_a_patch_ends_where_the_padded_image_does():
+def test_a_patch_ends_at_the_edge_of_the_padded_image():
     mask = np.zeros((20, 20), bool)
     mask[:5, :5] = True  # 25 pixels
-    corner = np.array([[0, 0]])  # covers 5 x 5 of the mask, with 10 x 10 pixels in all
-    assert OverlapTable(mask, 10).share(corner)[0] == 1.0
+    corner = np.array([[0, 0]])  # covers 5 x 5 pixels of the mask; its area is 10 x 10
+    assert OverlapTable(mask, 10).overlap(corner)[0] == 1.0
     mask[:] = True
-    # Without padding, 25 pixels of the patch are left, and all of them are lesion.
-    assert OverlapTable(mask, 10, margin=0).share(corner)[0] == 1.0
-    assert OverlapTable(mask, 10).share(corner)[0] == 0.25
+    # Without padding, the patch has 25 pixels, all of them lesion.
+    assert OverlapTable(mask, 10, margin=0).overlap(corner)[0] == 1.0
+    assert OverlapTable(mask, 10).overlap(corner)[0] == 0.25
 
 
-def test_the_larger_of_both_shares_counts():
+def test_the_smaller_area_is_the_divisor():
     mask = np.zeros((64, 64), bool)
     mask[20:40, 20:40] = True  # 400 pixels
-    centre = np.array([[30, 20]])  # of which a patch of 10 x 10 covers 5 columns of 10
-    assert OverlapTable(mask, 10).share(centre)[0] == 0.5
+    center = np.array([[30, 20]])  # a patch of 10 x 10 covers 5 columns of 10 pixels
+    assert OverlapTable(mask, 10).overlap(center)[0] == 0.5
     small = np.zeros((64, 64), bool)
-    small[28:32, 18:22] = True  # wholly inside
-    assert OverlapTable(small, 10).share(centre)[0] == 1.0
+    small[28:32, 18:22] = True  # completely inside
+    assert OverlapTable(small, 10).overlap(center)[0] == 1.0
 
 
-def test_an_empty_mask_is_covered_by_nothing():
+def test_an_empty_mask_has_no_overlap():
     table = OverlapTable(np.zeros((9, 9), bool), 8)
-    assert table.area == 0 and table.share(np.array([[4, 4]])).tolist() == [0.0]
+    assert table.area == 0 and table.overlap(np.array([[4, 4]])).tolist() == [0.0]
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +78,13 @@ def golden(real_data):
 @pytest.mark.real
 @pytest.mark.parametrize("cutoff", [0.35, 0.5, 0.75, 0.9])
 @pytest.mark.parametrize("side", [56, 57, 20])
-def test_the_overlap_test_is_the_originals(golden, side, cutoff):
-    # Recorded on a mask that was zero-padded by 28; centres are (x, y) of the padded image.
+def test_the_overlap_test_equals_the_originals(golden, side, cutoff):
+    # Recorded on a mask that was zero-padded by 28; centers are (x, y) of the padded image.
     _, arrays = golden
-    # The original cuts `centre - side / 2 : centre + side / 2` in whole numbers: of an odd
-    # side it leaves one row and one column away. Ours cuts the whole patch.
+    # The original cuts `center - side / 2 : center + side / 2` with integer division, so a
+    # patch of an odd side lacks one row and one column. Ours is complete.
     table = OverlapTable(arrays["mask"] > 0, side - side % 2, margin=0)
-    accepted = table.share(arrays["centers_xy"][:, ::-1]) > cutoff
+    accepted = table.overlap(arrays["centers_xy"][:, ::-1]) > cutoff
     assert accepted.tolist() == arrays[f"overlap_c{cutoff}_p{side}"].tolist()
 
 
@@ -94,7 +96,7 @@ def _view(arrays, number):
 
 @pytest.mark.real
 @pytest.mark.parametrize("number", range(4))
-def test_a_single_patch_lies_where_the_original_puts_it(golden, number):
+def test_a_single_patch_is_at_the_originals_centroid(golden, number):
     facts, arrays = golden
     config = SamplingConfig(preset="S1", patch_size=56, background_patches=0)
     (patch,) = sample_view(_view(arrays, number), config, 1).patches
@@ -106,37 +108,37 @@ def test_a_single_patch_lies_where_the_original_puts_it(golden, number):
 
 @pytest.mark.real
 @pytest.mark.parametrize("number", range(4))
-def test_patches_and_their_tests_are_the_originals(golden, number):
-    """Every centre the original drew passes our test; our cut there is its file."""
-    from mammo_core.sampling.parts import largest_part
+def test_the_originals_patches_pass_our_tests(golden, number):
+    """Every center of the original passes our test, and our patch there equals its file."""
+    from mammo_core.sampling.contour import largest_contour
     from mammo_core.sampling.view import _Sampler
 
     facts, arrays = golden
-    record, told = _view(arrays, number), facts[f"sp_{number}"]
+    record, recorded = _view(arrays, number), facts[f"sp_{number}"]
     config = SamplingConfig(patch_size=56)
     sampler = _Sampler(record, config, 1)
     table = OverlapTable(record.lesions[0].mask, 56)
-    part = largest_part(record.lesions[0].mask)
+    contour = largest_contour(record.lesions[0].mask)
     stored = {
         int(name[-8:-4]): arrays[name]
         for name in arrays
         if name.startswith(f"sp_{number}__") and "background" not in name
     }
-    for index, (x, y) in enumerate(told["centers"]["abn"]):
+    for index, (x, y) in enumerate(recorded["centers"]["abn"]):
         row, column = y - 28, x - 28
-        assert part.top <= row < part.top + part.height
-        assert part.left <= column < part.left + part.width
+        assert contour.top <= row < contour.top + contour.height
+        assert contour.left <= column < contour.left + contour.width
         assert np.array_equal(sampler.canvas.patch(row, column), stored[index])
-        assert table.share(np.array([[row, column]]))[0] > 0.75
-    for x, y in told["centers"]["bkg"]:
-        assert sampler._share(np.array([[y - 28, x - 28]]))[0] <= 0.35
+        assert table.overlap(np.array([[row, column]]))[0] > 0.75
+    for x, y in recorded["centers"]["bkg"]:
+        assert sampler._largest_overlap(np.array([[y - 28, x - 28]]))[0] <= 0.35
 
 
-def test_a_contour_without_area_has_the_middle_of_its_box():
-    from mammo_core.sampling.parts import largest_part
+def test_the_centroid_of_a_contour_without_area_is_the_center_of_its_box():
+    from mammo_core.sampling.contour import largest_contour
 
     mask = np.zeros((30, 30), bool)
     cv2.line(mask.view(np.uint8), (10, 5), (10, 14), 1)
-    part = largest_part(mask)
-    assert (part.top, part.left, part.height, part.width) == (5, 10, 10, 1)
-    assert part.centroid == (10, 10)
+    contour = largest_contour(mask)
+    assert (contour.top, contour.left, contour.height, contour.width) == (5, 10, 10, 1)
+    assert contour.centroid == (10, 10)

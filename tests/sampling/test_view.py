@@ -1,4 +1,4 @@
-"""Patches of one image."""
+"""The patches of one image."""
 
 from dataclasses import replace
 
@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from mammo_core.datasets import ImageRecord, LesionMask
 from mammo_core.sampling import PRESETS, SamplingConfig, sample_view
-from mammo_core.sampling.blobs import blob_centres
+from mammo_core.sampling.blobs import blob_centers
+from mammo_core.sampling.contour import largest_contour
 from mammo_core.sampling.overlap import OverlapTable
-from mammo_core.sampling.parts import largest_part
 from mammo_core.seeds import generator
 
 NONE = {"lesion_patches": 1, "background_patches": 0}
@@ -27,8 +27,8 @@ def image(image_id="a" * 64, shape=(240, 180), lesions=((120, 60, 12),), seed=0)
     breast = disc(shape, shape[0] // 2, 0, shape[1] * 3 // 4)
     pixels = np.where(breast, random.integers(9000, 30000, shape), 0).astype(np.uint16)
     masks = []
-    for number, place in enumerate(lesions):
-        mask = disc(shape, *place)
+    for number, lesion in enumerate(lesions):
+        mask = disc(shape, *lesion)
         pixels[mask] += 20000
         masks.append(LesionMask(f"lesion_{number}", mask))
     return ImageRecord(image_id, pixels, tuple(masks), *shape)
@@ -42,7 +42,7 @@ def kinds(view):
     return [patch.kind for patch in view.patches]
 
 
-def test_every_patch_is_where_it_says():
+def test_every_patch_is_at_its_row_and_column():
     record = image(lesions=((120, 60, 12), (60, 30, 9)))
     view = sample_view(record, config(near_lesion=4, hard_negatives=3), 7)
     assert view.failures == ()
@@ -55,7 +55,7 @@ def test_every_patch_is_where_it_says():
     assert ids == sorted(set(ids))
 
 
-def test_as_many_as_asked_and_by_the_rules():
+def test_numbers_and_overlaps_are_as_configured():
     record = image(lesions=((120, 60, 12), (60, 30, 9)))
     settings = config(near_lesion=4, hard_negatives=3, background_patches=12)
     view = sample_view(record, settings, 7)
@@ -66,21 +66,21 @@ def test_as_many_as_asked_and_by_the_rules():
     union = OverlapTable(record.lesions[0].mask | record.lesions[1].mask, 32)
     tables = [union, *(OverlapTable(lesion.mask, 32) for lesion in record.lesions)]
     for patch in view.patches:
-        centre = np.array([[patch.row, patch.column]])
+        center = np.array([[patch.row, patch.column]])
         if patch.kind == "lesion":
             mask = record.lesions[int(patch.lesion_id[-1])].mask
-            assert patch.overlap == OverlapTable(mask, 32).share(centre)[0] > patch.cutoff
+            assert patch.overlap == OverlapTable(mask, 32).overlap(center)[0] > patch.cutoff
             assert patch.cutoff == 0.9
         else:
-            shares = [table.share(centre)[0] for table in tables]
-            assert patch.overlap == max(shares) <= patch.cutoff == 0.35
-            # Both shares: of all lesions together, and of the patch.
-            covered = union.covered(centre)[0]
+            overlaps = [table.overlap(center)[0] for table in tables]
+            assert patch.overlap == max(overlaps) <= patch.cutoff == 0.35
+            # As a fraction of all lesions together, and of the patch.
+            covered = union.covered(center)[0]
             assert covered / 32**2 <= 0.35 and covered / union.area <= 0.35
 
 
 def test_background_is_free_of_every_lesion():
-    # The original tests the current lesion only (original-system.md §3.5); ours tests all.
+    # The original tests only the current lesion (docs/original-system.md, "Known bugs").
     lesions = tuple((row, column, 10) for row in (80, 120, 160) for column in (25, 70))
     record = image(lesions=lesions)
     view = sample_view(record, config(background_patches=60, background_overlap=0.0), 1)
@@ -93,8 +93,8 @@ def test_background_is_free_of_every_lesion():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_small_lesion_counts_beside_large_ones(seed):
-    # 28 pixels: all of it in a patch would be a hundredth of all lesions together.
+def test_a_small_lesion_next_to_large_ones_is_tested(seed):
+    # 28 pixels: all of it in a patch is a hundredth of all lesions together.
     record = image(lesions=((70, 50, 30), (170, 50, 30), (120, 60, 3)), seed=seed)
     settings = config(background_patches=150, near_lesion=30, hard_negatives=10)
     view = sample_view(record, settings, seed)
@@ -102,45 +102,45 @@ def test_a_small_lesion_counts_beside_large_ones(seed):
     assert len(free) >= 150
     for lesion in record.lesions:
         table = OverlapTable(lesion.mask, 32)
-        centres = np.array([[patch.row, patch.column] for patch in free])
-        assert table.share(centres).max() <= 0.35
+        centers = np.array([[patch.row, patch.column] for patch in free])
+        assert table.overlap(centers).max() <= 0.35
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
-def test_background_shows_breast(share):
+@pytest.mark.parametrize("minimum", [0.0, 0.5, 0.9])
+def test_background_shows_breast(minimum):
     record = image(lesions=())
-    view = sample_view(record, config(background_patches=40, breast_share=share), 3)
-    shares = [np.count_nonzero(patch.pixels) / 32**2 for patch in view.patches]
-    assert len(shares) == 40 and min(shares) >= share
-    if share == 0.0:
-        assert min(shares) < 0.5  # there is room outside, and it is used
+    view = sample_view(record, config(background_patches=40, breast_share=minimum), 3)
+    fractions = [np.count_nonzero(patch.pixels) / 32**2 for patch in view.patches]
+    assert len(fractions) == 40 and min(fractions) >= minimum
+    if minimum == 0.0:
+        assert min(fractions) < 0.5  # patches outside the breast are accepted
 
 
-def test_draws_depend_on_seed_and_image_alone():
+def test_draws_depend_only_on_seed_and_image():
     record, other = image(), image("b" * 64)
-    one = sample_view(record, config(), 1)
+    first = sample_view(record, config(), 1)
     sample_view(other, config(), 1)
     again = sample_view(record, config(), 1)
-    assert [p.to_bytes() for p in one.patches] == [p.to_bytes() for p in again.patches]
-    places = {
+    assert [p.to_bytes() for p in first.patches] == [p.to_bytes() for p in again.patches]
+    centers = {
         tuple((p.row, p.column) for p in view.patches)
-        for view in (one, sample_view(record, config(), 2), sample_view(other, config(), 1))
+        for view in (first, sample_view(record, config(), 2), sample_view(other, config(), 1))
     }
-    assert len(places) == 3
+    assert len(centers) == 3
 
 
 def test_a_lesions_draws_do_not_depend_on_the_other_lesions():
     both = image(lesions=((120, 60, 12), (60, 30, 9)))
     alone = replace(both, lesions=both.lesions[1:])
-    chosen = [
+    centers = [
         [(p.row, p.column) for p in sample_view(r, config(), 1).patches if p.lesion_id[-1:] == "1"]
         for r in (both, alone)
     ]
-    assert chosen[0] == chosen[1] and len(chosen[0]) == 10
+    assert centers[0] == centers[1] and len(centers[0]) == 10
 
 
-def test_more_patches_begin_with_the_same_ones():
-    places = [
+def test_ten_patches_are_the_first_ten_of_thirty():
+    centers = [
         [
             (p.row, p.column)
             for p in sample_view(image(), config(lesion_patches=n), 1).patches
@@ -148,13 +148,13 @@ def test_more_patches_begin_with_the_same_ones():
         ]
         for n in (10, 30)
     ]
-    assert places[1][:10] == places[0]
+    assert centers[1][:10] == centers[0]
 
 
-def test_a_lesion_too_long_for_its_cutoff_lowers_it_in_steps():
+def test_the_cutoff_is_lowered_in_steps_for_a_long_lesion():
     record = image()
     mask = np.zeros(record.pixels.shape, bool)
-    mask[20:220, 40:44] = True  # 800 pixels, of which a patch covers 128: 0.16 of the lesion
+    mask[20:220, 40:44] = True  # 800 pixels; a patch covers 128 of them: 0.16
     record = replace(record, lesions=(LesionMask("long", mask),))
     view = sample_view(record, config(background_patches=0), 1)
     assert kinds(view) == ["lesion"] * 10 and view.failures == ()
@@ -164,52 +164,52 @@ def test_a_lesion_too_long_for_its_cutoff_lowers_it_in_steps():
 
 
 def _loop(record, settings, seed):
-    """The original's loop, draw by draw (original-system.md §3.4), on our stream of draws."""
+    """The plain loop, draw by draw (docs/original-system.md, "Patch sampling"), on our draws."""
     (lesion,) = record.lesions
-    part = largest_part(lesion.mask)
+    contour = largest_contour(lesion.mask)
     draw = generator(seed, record.image_id, lesion.lesion_id, "lesion")
-    high = (part.top + part.height, part.left + part.width)
+    high = (contour.top + contour.height, contour.left + contour.width)
     draws = (
-        centre
+        center
         for _ in range(200)
-        for centre in draw.integers((part.top, part.left), high, (1000, 2))
+        for center in draw.integers((contour.top, contour.left), high, (1000, 2))
     )
     table = OverlapTable(lesion.mask, settings.patch_size)
     padded = np.pad(record.pixels, settings.patch_size)
-    found, cutoff, failures = [], settings.lesion_overlap, 0
+    accepted, cutoff, failures = [], settings.lesion_overlap, 0
     for row, column in draws:
         rows, columns = (
-            slice(at + settings.patch_size // 2, at + settings.patch_size // 2 + 32)
-            for at in (row, column)
+            slice(start + settings.patch_size // 2, start + settings.patch_size // 2 + 32)
+            for start in (row, column)
         )
         constant = np.ptp(padded[rows, columns]) == 0
-        if table.share(np.array([[row, column]]))[0] > cutoff and not constant:
-            found.append((row, column, cutoff))
+        if table.overlap(np.array([[row, column]]))[0] > cutoff and not constant:
+            accepted.append((row, column, cutoff))
             failures = 0
         else:
             failures += 1
         if failures == 1000:
             cutoff, failures = round(cutoff - 0.05, 9), 0
-        if len(found) == settings.lesion_patches or cutoff <= 0:
-            return sorted(found)
+        if len(accepted) == settings.lesion_patches or cutoff <= 0:
+            return sorted(accepted)
     return None
 
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("overlap", [0.9, 0.42])
-def test_lesion_patches_are_those_of_the_plain_loop(seed, overlap):
+def test_lesion_patches_equal_those_of_the_plain_loop(seed, overlap):
     record = image()
     mask = disc(record.pixels.shape, 60, 40, 9)
-    mask[60:200, 40] = mask[199, 40:130] = True  # a wide box, the most of the area in a corner
+    mask[60:200, 40] = mask[199, 40:130] = True  # a wide box with most of the area in a corner
     record = replace(record, lesions=(LesionMask("x", mask),))
     settings = config(background_patches=0, lesion_patches=25, lesion_overlap=overlap)
     view = sample_view(record, settings, seed)
-    found = sorted((p.row, p.column, p.cutoff) for p in view.patches)
-    assert found == _loop(record, settings, seed) and len(found) == 25
+    patches = sorted((p.row, p.column, p.cutoff) for p in view.patches)
+    assert patches == _loop(record, settings, seed) and len(patches) == 25
     assert min(p.cutoff for p in view.patches) < overlap or overlap == 0.42
 
 
-def test_an_empty_mask_is_a_failure_of_that_lesion_alone():
+def test_an_empty_mask_fails_only_that_lesion():
     record = image()
     empty = LesionMask("empty", np.zeros(record.pixels.shape, bool))
     view = sample_view(replace(record, lesions=(empty, *record.lesions)), config(), 1)
@@ -218,7 +218,7 @@ def test_an_empty_mask_is_a_failure_of_that_lesion_alone():
 
 
 @pytest.mark.parametrize("preset", ["S1", "S10"])
-def test_constant_patches_are_never_taken(preset):
+def test_constant_patches_are_rejected(preset):
     shape = (240, 180)
     pixels = np.zeros(shape, np.uint16)
     pixels[:, :90] = 30000  # a flat breast: only patches at its edge vary
@@ -260,21 +260,21 @@ def test_an_image_smaller_than_a_patch(shape):
     )
     assert kinds(view).count("lesion") == 10
     assert all(patch.pixels.shape == (64, 64) for patch in view.patches)
-    # A patch of which half is breast does not fit: said, not taken.
+    # No patch is half breast: this is reported.
     assert kinds(view).count("background") == 0
     assert ("e" * 64, "0 of 10 background patches found") in view.failures
 
 
-def test_near_lesion_patches_lie_around_it():
+def test_near_lesion_patches_are_around_the_lesion():
     view = sample_view(image(), config(near_lesion=8, **NONE), 2)
     near = [patch for patch in view.patches if patch.kind == "near_lesion"]
     assert len(near) == 8 and {patch.lesion_id for patch in near} == {"lesion_0"}
-    # The box of the lesion, enlarged by half a patch.
+    # The bounding box of the lesion, enlarged by half a patch.
     for patch in near:
         assert 108 - 16 <= patch.row <= 132 + 16 and 48 - 16 <= patch.column <= 72 + 16
 
 
-def test_too_few_near_lesion_patches_are_told():
+def test_too_few_near_lesion_patches_are_reported():
     record = image(lesions=((120, 60, 55),))
     view = sample_view(record, config(near_lesion=900, background_overlap=0.0, **NONE), 1)
     assert view.failures[0][0] == "lesion_0" and "of 900 near-lesion" in view.failures[0][1]
@@ -294,7 +294,7 @@ def test_bright_spots_are_hard_negatives():
     assert kinds(view).count("background") == 10 - len(hard)
 
 
-def test_very_many_spots_are_sought_in_tiles(monkeypatch):
+def test_many_spots_are_searched_in_tiles(monkeypatch):
     from mammo_core.sampling import blobs
 
     shape = (1300, 700)
@@ -302,34 +302,34 @@ def test_very_many_spots_are_sought_in_tiles(monkeypatch):
     spots = [(r, c) for r in range(40, 1300, 60) for c in range(30, 700, 55)]
     for row, column in spots:
         pixels[disc(shape, row, column, 5)] = 60000
-    whole = sorted(map(tuple, blobs.blob_centres(pixels, 64).tolist()))
-    assert len(whole) == len(spots)
-    assert sorted(map(tuple, blobs.blob_centres_of_any_number(pixels, 64).tolist())) == whole
-    monkeypatch.setattr(blobs, "_SPOTS", 10)
-    assert sorted(map(tuple, blobs.blob_centres_of_any_number(pixels, 64).tolist())) == whole
+    expected = sorted(map(tuple, blobs.blob_centers(pixels, 64).tolist()))
+    assert len(expected) == len(spots)
+    assert sorted(map(tuple, blobs.blob_centers_in_tiles(pixels, 64).tolist())) == expected
+    monkeypatch.setattr(blobs, "_MAX_SPOTS", 10)
+    assert sorted(map(tuple, blobs.blob_centers_in_tiles(pixels, 64).tolist())) == expected
 
 
-def test_hard_negatives_never_exceed_what_is_asked_without_lesion():
+def test_hard_negatives_never_exceed_the_background_patches():
     view = sample_view(image(), config(hard_negatives=15, background_patches=2), 1)
     assert kinds(view).count("hard_negative") + kinds(view).count("background") == 2
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("number", range(4))
-def test_blobs_keep_the_originals_rule(real_data, number):
-    """On the original's own inputs; its points depend on the OpenCV version."""
+def test_blobs_are_near_those_of_the_original(real_data, number):
+    """On inputs of the original; its points depend on the version of OpenCV."""
     arrays = np.load(real_data / "original_golden" / "sampling.npz")
     pixels = arrays[f"blob_in_{number}"].astype(np.uint16) * 257
-    one = blob_centres(pixels, 56)
-    assert len(one) > 0
-    assert (one >= 0).all() and (one < pixels.shape).all()
-    # Most of the original's points are near one of ours.
+    ours = blob_centers(pixels, 56)
+    assert len(ours) > 0
+    assert (ours >= 0).all() and (ours < pixels.shape).all()
+    # Most points of the original are near one of ours.
     theirs = arrays[f"blob_kp_{number}"][:, 1::-1]
-    away = np.abs(theirs[:, None, :] - one[None, :, :]).max(axis=2).min(axis=1)
-    assert np.mean(away <= 8) > 0.5
+    distances = np.abs(theirs[:, None, :] - ours[None, :, :]).max(axis=2).min(axis=1)
+    assert np.mean(distances <= 8) > 0.5
 
 
-def test_presets_give_the_numbers_not_given():
+def test_presets_provide_the_defaults():
     assert SamplingConfig(preset="S30").lesion_patches == 30
     assert SamplingConfig(preset="S30", lesion_patches=2).lesion_patches == 2
     first = SamplingConfig(preset="first-generation")
@@ -343,6 +343,6 @@ def test_presets_give_the_numbers_not_given():
     "numbers",
     [{"preset": "S2"}, {"patch_size": 4}, {"lesion_overlap": 0}, {"breast_share": 2}, {"x": 1}],
 )
-def test_numbers_out_of_range_are_refused(numbers):
+def test_settings_out_of_range_are_refused(numbers):
     with pytest.raises(ValidationError):
         SamplingConfig(**numbers)

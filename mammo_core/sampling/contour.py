@@ -1,4 +1,4 @@
-"""The largest part of a lesion mask."""
+"""The largest contour of a lesion mask."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 
 @dataclass(frozen=True)
-class Part:
-    """The largest part of a mask: its box and centroid (row, column), in pixels."""
+class LargestContour:
+    """Bounding box and centroid (row, column) of a mask's largest contour, in pixels."""
 
     top: int
     left: int
@@ -17,13 +17,14 @@ class Part:
     centroid: tuple[int, int]
 
 
-def largest_part(mask: npt.NDArray[np.bool_]) -> Part | None:
-    """Find a mask's contour of the largest area; None when the mask is empty.
+def largest_contour(mask: npt.NDArray[np.bool_]) -> LargestContour | None:
+    """Return the contour with the largest area; None for an empty mask.
 
     Args:
-        mask: `(h, w) bool`.
+        mask: `(h, w) bool`, true inside the lesion.
 
-    Source: the original takes box and centroid of the same contour (original-system.md §3.4).
+    Source: the original uses box and centroid of the same contour (docs/original-system.md,
+    "Patch sampling").
     """
     import cv2
 
@@ -39,11 +40,11 @@ def largest_part(mask: npt.NDArray[np.bool_]) -> Part | None:
     left, top, width, height = cv2.boundingRect(largest)
     moments = cv2.moments(largest)
     if moments["m00"]:
-        # Cut, not rounded, as the original does.
+        # Truncated, not rounded, like in the original.
         centroid = (
             int(moments["m01"] / moments["m00"]),
             int(moments["m10"] / moments["m00"]),
         )
     else:
         centroid = (top + height // 2, left + width // 2)
-    return Part(top, left, height, width, centroid)
+    return LargestContour(top, left, height, width, centroid)
