@@ -66,7 +66,7 @@ def _inspect(path: Path) -> tuple[dict[str, Any], "ImageFacts | None"]:
     """Return what JSON tells of a file, and its facts where it has some."""
     import contextlib
 
-    from mammo_core.dicom import read_any, read_any_facts
+    from mammo_core.dicom import read_facts, read_image
     from mammo_core.errors import DicomError
 
     facts: ImageFacts | None = None
@@ -74,12 +74,12 @@ def _inspect(path: Path) -> tuple[dict[str, Any], "ImageFacts | None"]:
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
             raise DicomError(f"{path} is no file", expected="a file", received="a device or pipe")
-        facts = read_any(path, mammogram=True).facts
+        facts = read_image(path, mammogram=True).facts
     except DicomError as error:
         reason = str(error)
         with contextlib.suppress(DicomError, OSError):
             if path.is_file():
-                facts = read_any_facts(path, for_processing=True)
+                facts = read_facts(path, for_processing=True)
     except OSError as error:
         reason = f"{path} cannot be read: {error.strerror or error}."
     held = facts.model_dump() if facts else {}

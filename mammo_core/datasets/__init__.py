@@ -1,4 +1,4 @@
-"""Datasets: manifests, tables, records, shards and the readers of training."""
+"""Datasets: manifests, tables, records, shards, and the readers for training."""
 
 from mammo_core.datasets.batches import Batch, BatchSource
 from mammo_core.datasets.manifests import Manifest, StoredFile, content_id, find, parse, publish

@@ -1,4 +1,4 @@
-"""What a training loop reads: batches of pixels with ids and labels, from any source."""
+"""The input of a training loop: batches of pixels with ids and labels, from any source."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Batch:
     Attributes:
         ids: The n record ids (images or patches).
         pixels: `(n, h, w) uint16, [0, 65535]`.
-        labels: `(n,) int32`, index into the label map.
+        labels: `(n,) int32`, indices into the label map.
     """
 
     ids: list[str]
@@ -24,7 +24,7 @@ class Batch:
 
 
 class BatchSource(Protocol):
-    """A set of labelled records that can be read again each epoch."""
+    """A set of labeled records that can be read again every epoch."""
 
     @property
     def size(self) -> int:
@@ -35,4 +35,4 @@ class BatchSource(Protocol):
         """Records of each class, in the order of the label map."""
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """Yield every record once; the order may depend on the epoch, and on nothing else."""
+        """Yield every record once; the order may depend on the epoch and on nothing else."""

@@ -15,9 +15,9 @@ import pandas as pd
 from mammo_core.datasets.manifests import Manifest, StoredFile, find, verify_file
 from mammo_core.datasets.shards import (
     REPLACED_NOTE,
-    image_of,
     read_shard,
     record_id,
+    record_image_id,
     write_shard,
 )
 from mammo_core.datasets.tables import put_table, read_table
@@ -100,7 +100,9 @@ def _written(store: Store, manifest: Manifest) -> Iterator[tuple[StoredFile, lis
     target = int(manifest.config.get("shard_mb", _SHARD_MB)) * 2**20
     sources = [read_shard(store, file) for file in manifest.files_like("shard-")]
     records = heapq.merge(*sources, key=record_id)
-    groups = (_Group(image, list(own)) for image, own in itertools.groupby(records, image_of))
+    groups = (
+        _Group(image, list(group)) for image, group in itertools.groupby(records, record_image_id)
+    )
     waiting = next(groups, None)
     for index in itertools.count():
         if waiting is None:

@@ -1,4 +1,4 @@
-"""Readers of record datasets: batches for training, for any framework, and as tf.data."""
+"""Readers of record datasets: batches for any framework, and as tf.data."""
 
 import os
 from collections import deque
@@ -9,46 +9,47 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from mammo_core.datasets.access import Place, pixels_at, places
 from mammo_core.datasets.batches import Batch
 from mammo_core.datasets.manifests import Manifest
+from mammo_core.datasets.random_access import locate_records, read_pixels
+from mammo_core.datasets.tfrecord import RecordLocation
 from mammo_core.errors import RecordError
 from mammo_core.seeds import generator
 from mammo_core.store import Store
 
 Reader = Literal["local", "tfio"]
 
-#: Labelled records up to this size are kept in memory between epochs (bytes).
+#: Labeled records of up to this total size are kept in memory between epochs (bytes).
 MEMORY_BYTES = 4 * 2**30
-_TOGETHER = 8
-_LOADED = 16
-_NAMED = 3
+_PARALLEL_SHARDS = 8
+_LOAD_BATCH = 16
+_IDS_IN_ERROR = 3
 _ID_FIELDS = {"datasets/images": "image_id", "datasets/patches": "patch_id"}
 
 
 class RecordSource:
-    """Labelled records of a dataset, in batches, as often as wanted (a BatchSource).
+    """Labeled records of a dataset in batches, readable any number of times (a BatchSource).
 
-    Records are kept in memory where they fit; else every batch is read when its turn comes,
-    several side by side. The order is the same either way.
+    If the records fit into memory, they are kept there. Otherwise each batch is read when it is
+    needed, several in parallel. The order is the same either way.
 
     Args:
-        store: Where the dataset is.
+        store: The store of the dataset.
         manifest: The dataset.
-        labels: Record id → class index; records without a label are left out.
+        labels: Record id → class index; records without a label are skipped.
         classes: Number of classes.
-        batch_size: Records of a batch; the last one may be smaller.
-        shuffle_seed: Seed of the order, which then differs each epoch; None: sorted by id.
-        memory_bytes: Keep the records in memory when they fit into this.
-        deterministic: Batches come in the order of the epoch; False: as they are ready.
-        together: Batches that are read side by side; 0: one for each core, and one more.
-        reader: `local` reads files, which the store fetches into its scratch cache; `tfio`
-            streams from `s3://` by tensorflow-io (`datasets.tfio`), in the order of the shards
+        batch_size: Records per batch; the last batch may be smaller.
+        shuffle_seed: Seed of the order, which differs between epochs; None: sorted by id.
+        memory_bytes: Keep the records in memory if they are at most this large.
+        deterministic: Whether batches come in the order of the epoch, or as they are ready.
+        parallel: Batches that are read in parallel; 0: one per core, plus one.
+        reader: `local` reads files that the store fetches into its scratch cache; `tfio`
+            streams from `s3://` with tensorflow-io (`datasets.tfio`), in the order of the shards
             or shuffled through a buffer.
 
     Raises:
-        RecordError: When a labelled record is not in the dataset (for `tfio`: at the end of
-            the first epoch), or a shard is damaged.
+        RecordError: A labeled record is not in the dataset (for `tfio`: at the end of the first
+            epoch), or a shard is damaged.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class RecordSource:
         shuffle_seed: int | None = None,
         memory_bytes: int = MEMORY_BYTES,
         deterministic: bool = True,
-        together: int = 0,
+        parallel: int = 0,
         reader: Reader = "local",
     ) -> None:
         self._store, self._manifest = store, manifest
@@ -70,14 +71,14 @@ class RecordSource:
         self._ids = sorted(self._labels)
         self._batch_size, self._seed = batch_size, shuffle_seed
         self._deterministic = deterministic
-        self._together = together or len(os.sched_getaffinity(0)) + 1
+        self._parallel = parallel or len(os.sched_getaffinity(0)) + 1
         counts = np.bincount(list(self._labels.values()) or [0], minlength=classes)
         self._counts = tuple(int(n) for n in counts) if self._labels else (0,) * classes
         self._memory: Batch | None = None
-        self._streamed = self._stream() if reader == "tfio" else None
-        self._places = [] if self._streamed else self._find()
-        size = sum(place.length for place in self._places)
-        if self._streamed is None and size <= memory_bytes:
+        self._stream = self._open_stream() if reader == "tfio" else None
+        self._locations = [] if self._stream else self._locate()
+        size = sum(location.length for location in self._locations)
+        if self._stream is None and size <= memory_bytes:
             self._memory = self._load()
 
     @property
@@ -96,18 +97,18 @@ class RecordSource:
         return self._memory is not None
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """Yield every labelled record once, in the epoch's order."""
-        if self._streamed is not None:
-            yield from self._complete(self._streamed.batches(self._seed, epoch))
+        """Yield every labeled record once, in the order of the epoch."""
+        if self._stream is not None:
+            yield from self._require_complete(self._stream.batches(self._seed, epoch))
             return
-        chosen = self._chosen(epoch)
+        groups = self._index_groups(epoch)
         if self._memory is not None:
-            yield from (self._kept(self._memory, one) for one in chosen)
+            yield from (self._from_memory(self._memory, indices) for indices in groups)
             return
-        yield from _side_by_side(self._read, chosen, self._together, self._deterministic)
+        yield from _read_in_parallel(self._read, groups, self._parallel, self._deterministic)
 
     def dataset(self, epoch: int) -> Any:
-        """Return an epoch as a `tf.data.Dataset`, batches made ahead, for `model.fit`.
+        """Return an epoch as a `tf.data.Dataset` with prefetching, for `model.fit`.
 
         Args:
             epoch: Number of the epoch.
@@ -127,11 +128,11 @@ class RecordSource:
             tf.TensorSpec([None, None, None], tf.uint16),
             tf.TensorSpec([None], tf.int32),
         )
-        made = tf.data.Dataset.from_generator(elements, output_signature=signature)
-        return made.prefetch(tf.data.AUTOTUNE)
+        dataset = tf.data.Dataset.from_generator(elements, output_signature=signature)
+        return dataset.prefetch(tf.data.AUTOTUNE)
 
-    def _chosen(self, epoch: int) -> list[npt.NDArray[np.int64]]:
-        """The records of each batch of an epoch, by their number in the order of the ids."""
+    def _index_groups(self, epoch: int) -> list[npt.NDArray[np.int64]]:
+        """Return the records of each batch of an epoch, by their position among sorted ids."""
         order = np.arange(self.size)
         if self._seed is not None:
             order = generator(self._seed, "order", epoch).permutation(self.size)
@@ -140,115 +141,118 @@ class RecordSource:
             for start in range(0, self.size, self._batch_size)
         ]
 
-    def _kept(self, memory: Batch, chosen: npt.NDArray[np.int64]) -> Batch:
-        ids = [self._ids[index] for index in chosen]
-        return Batch(ids, memory.pixels[chosen], memory.labels[chosen])
+    def _from_memory(self, memory: Batch, indices: npt.NDArray[np.int64]) -> Batch:
+        ids = [self._ids[index] for index in indices]
+        return Batch(ids, memory.pixels[indices], memory.labels[indices])
 
-    def _read(self, chosen: npt.NDArray[np.int64]) -> Batch:
-        ids = [self._ids[index] for index in chosen]
-        first = pixels_at(self._places[chosen[0]])
+    def _read(self, indices: npt.NDArray[np.int64]) -> Batch:
+        ids = [self._ids[index] for index in indices]
+        first = read_pixels(self._locations[indices[0]])
         pixels = np.empty((len(ids), *first.shape), np.uint16)
-        for row, index in enumerate(chosen):
-            one = pixels_at(self._places[index]) if row else first
-            if one.shape != first.shape:
-                raise self._of_several_sizes(first.shape, one.shape, ids[row])
-            pixels[row] = one
+        for row, index in enumerate(indices):
+            image = read_pixels(self._locations[index]) if row else first
+            if image.shape != first.shape:
+                raise self._mixed_sizes_error(first.shape, image.shape, ids[row])
+            pixels[row] = image
         return Batch(ids, pixels, np.array([self._labels[name] for name in ids], np.int32))
 
     def _load(self) -> Batch:
-        # Filled in place: lists of arrays would take the memory twice.
-        held = np.zeros((0, 1, 1), np.uint16)
-        done = 0
-        batches = [
-            np.arange(start, min(start + _LOADED, self.size))
-            for start in range(0, self.size, _LOADED)
+        # One preallocated array: a list of arrays would take the memory twice.
+        pixels = np.zeros((0, 1, 1), np.uint16)
+        loaded = 0
+        groups = [
+            np.arange(start, min(start + _LOAD_BATCH, self.size))
+            for start in range(0, self.size, _LOAD_BATCH)
         ]
-        for batch in _side_by_side(self._read, batches, self._together, True):
-            if not done:
-                held = np.empty((self.size, *batch.pixels.shape[1:]), np.uint16)
-            if batch.pixels.shape[1:] != held.shape[1:]:
-                raise self._of_several_sizes(held.shape[1:], batch.pixels.shape[1:], batch.ids[0])
-            held[done : done + len(batch.ids)] = batch.pixels
-            done += len(batch.ids)
-        return Batch(self._ids, held, np.array([self._labels[n] for n in self._ids], np.int32))
+        for batch in _read_in_parallel(self._read, groups, self._parallel, True):
+            if not loaded:
+                pixels = np.empty((self.size, *batch.pixels.shape[1:]), np.uint16)
+            if batch.pixels.shape[1:] != pixels.shape[1:]:
+                raise self._mixed_sizes_error(
+                    pixels.shape[1:], batch.pixels.shape[1:], batch.ids[0]
+                )
+            pixels[loaded : loaded + len(batch.ids)] = batch.pixels
+            loaded += len(batch.ids)
+        return Batch(self._ids, pixels, np.array([self._labels[n] for n in self._ids], np.int32))
 
-    def _find(self) -> list[Place]:
-        """Where the labelled records lie, in the order of their ids."""
+    def _locate(self) -> list[RecordLocation]:
+        """Return the locations of the labeled records, in the order of their ids."""
         id_field = _ID_FIELDS[self._manifest.kind]
-        found: dict[str, Place] = {}
+        locations: dict[str, RecordLocation] = {}
         for file in self._manifest.files_like("shard-") if self._labels else []:
             excluded = frozenset(file.excluded)
-            for name, place in places(str(self._store.fetch(file.key)), file.key, id_field):
+            path = str(self._store.fetch(file.key))
+            for name, location in locate_records(path, file.key, id_field):
                 if name in self._labels and name not in excluded:
-                    found[name] = place
-        self._check(set(found))
-        return [found[name] for name in self._ids]
+                    locations[name] = location
+        self._require_labeled_records(set(locations))
+        return [locations[name] for name in self._ids]
 
-    def _check(self, found: set[str]) -> None:
-        missing = [name for name in self._ids if name not in found]
+    def _require_labeled_records(self, available: set[str]) -> None:
+        missing = [name for name in self._ids if name not in available]
         if missing:
             raise RecordError(
                 f"The dataset {self._manifest.folder} lacks records that have labels",
-                expected=f"{self.size} labelled records",
-                received=f"{self.size - len(missing)} of them, none for "
-                + ", ".join(missing[:_NAMED])
-                + (" …" if len(missing) > _NAMED else ""),
-                hint="the frame and the dataset are of different sources",
+                expected=f"{self.size} labeled records",
+                received=f"{self.size - len(missing)} of them; missing: "
+                + ", ".join(missing[:_IDS_IN_ERROR])
+                + (" …" if len(missing) > _IDS_IN_ERROR else ""),
+                hint="the frame and the dataset come from different sources",
             )
 
-    def _of_several_sizes(self, first: Any, other: Any, name: str) -> RecordError:
+    def _mixed_sizes_error(self, first: Any, other: Any, name: str) -> RecordError:
         return RecordError(
-            f"The records of {self._manifest.folder} are of several sizes",
+            f"The records of {self._manifest.folder} have different sizes",
             expected=f"{first}, the size of the first",
             received=f"{other} for {name}",
             hint="a network needs one size: convert with resize `forced` or `pad`",
         )
 
-    def _stream(self) -> Any:
+    def _open_stream(self) -> Any:
         from mammo_core.datasets.streaming import ShardStream
-        from mammo_core.datasets.tfio import streamed
+        from mammo_core.datasets.tfio import s3_uris
 
         shards = self._manifest.files_like("shard-")
         if any(file.excluded for file in shards):
             raise RecordError(
                 f"The dataset {self._manifest.folder} cannot be streamed",
                 expected="shards without excluded records",
-                received="a dataset whose sources were changed after it was made",
-                hint="`mammo store gc --compact` writes it anew; reader: local reads it as it is",
+                received="a dataset whose sources changed after it was created",
+                hint="rewrite it with `mammo store gc --compact`, or read it with `reader: local`",
             )
         records = sum(file.count or 0 for file in shards)
         return ShardStream(
-            streamed(self._store, [file.key for file in shards]),
+            s3_uris(self._store, [file.key for file in shards]),
             self._labels,
             _ID_FIELDS[self._manifest.kind],
             batch_size=self._batch_size,
             record_size=sum(file.size for file in shards) // max(records, 1),
-            together=_TOGETHER,
+            parallel=_PARALLEL_SHARDS,
             deterministic=self._deterministic,
         )
 
-    def _complete(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        seen: set[str] = set()
+    def _require_complete(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        available: set[str] = set()
         for batch in batches:
-            seen.update(batch.ids)
+            available.update(batch.ids)
             yield batch
-        self._check(seen)
+        self._require_labeled_records(available)
 
 
-def _side_by_side(
+def _read_in_parallel(
     read: Callable[[npt.NDArray[np.int64]], Batch],
-    chosen: list[npt.NDArray[np.int64]],
+    groups: list[npt.NDArray[np.int64]],
     workers: int,
     in_order: bool,
 ) -> Iterator[Batch]:
-    """Read batches by threads, a bounded number ahead: reading a file releases the lock."""
-    waiting = iter(chosen)
+    """Read batches in threads, a bounded number ahead: reading a file releases the GIL."""
+    remaining = iter(groups)
     with ThreadPoolExecutor(workers, "mammo-reader") as pool:
         ahead: deque[Future[Batch]] = deque()
         try:
             while True:
-                while len(ahead) < workers and (one := next(waiting, None)) is not None:
-                    ahead.append(pool.submit(read, one))
+                while len(ahead) < workers and (indices := next(remaining, None)) is not None:
+                    ahead.append(pool.submit(read, indices))
                 if not ahead:
                     return
                 if not in_order:

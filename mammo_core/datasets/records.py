@@ -1,8 +1,8 @@
 """Records: `tf.train.Example` messages, written and read without TensorFlow.
 
-The messages are declared here in a private descriptor pool: the same wire format as
-TensorFlow's (tensorflow/core/example/{example,feature}.proto), so tf.data parses them, and
-both can live in one process.
+The messages are declared here in a private descriptor pool, with the wire format of TensorFlow
+(tensorflow/core/example/{example,feature}.proto): tf.data can parse them, and both declarations
+can coexist in one process.
 """
 
 import functools
@@ -22,11 +22,11 @@ Value = Scalar | Sequence[int] | Sequence[float] | Sequence[bytes]
 
 @dataclass(frozen=True)
 class LesionMask:
-    """Where a lesion is.
+    """The mask of a lesion.
 
     Attributes:
         lesion_id: The lesion.
-        mask: `(h, w) bool`, true inside, in the geometry of the image record.
+        mask: `(h, w) bool`, true inside the lesion, in the geometry of the image record.
     """
 
     lesion_id: str
@@ -39,7 +39,7 @@ class ImageRecord:
 
     Attributes:
         image_id: SHA-256 of the source file.
-        pixels: `(h, w) uint16, [0, 65535]`, the full range whatever the source's bit depth.
+        pixels: `(h, w) uint16, [0, 65535]`, the full range for any bit depth of the source.
         lesions: Masks of the lesions, sorted by id.
         source_rows: Rows of the source image (pixels).
         source_columns: Columns of the source image (pixels).
@@ -52,18 +52,18 @@ class ImageRecord:
     source_columns: int
 
     def to_bytes(self) -> bytes:
-        """The record as a serialised Example; the same record gives the same bytes."""
+        """Return the record as a serialized Example; equal records give equal bytes."""
         for lesion in self.lesions:
             if lesion.mask.shape != self.pixels.shape or lesion.mask.dtype != np.bool_:
                 raise RecordError(
                     f"The mask of {lesion.lesion_id} cannot be written to a record",
-                    expected=f"{self.pixels.shape} bool, as its image",
+                    expected=f"{self.pixels.shape} bool, like its image",
                     received=f"{lesion.mask.shape} {lesion.mask.dtype}",
                 )
         return encode(
             {
                 "image_id": self.image_id,
-                "pixels": _pixels(self.pixels),
+                "pixels": _pixel_bytes(self.pixels),
                 "height": self.pixels.shape[0],
                 "width": self.pixels.shape[1],
                 "lesion_ids": [lesion.lesion_id.encode() for lesion in self.lesions],
@@ -75,7 +75,7 @@ class ImageRecord:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "ImageRecord":
-        """Read a record; RecordError when it is no image record."""
+        """Read a record; raises RecordError if it is not an image record."""
         fields = decode(data)
         try:
             shape = (fields["height"][0], fields["width"][0])
@@ -98,7 +98,7 @@ class ImageRecord:
                 source_columns=fields["source_columns"][0],
             )
         except (KeyError, ValueError, IndexError) as error:
-            raise _damaged("image", error) from error
+            raise _unreadable_error("an image", error) from error
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,12 @@ class PatchRecord:
         lesion_id: The lesion it shows; empty for background.
         kind: `lesion`, `background`, `hard_negative` or `near_lesion`.
         pixels: `(side, side) uint16, [0, 65535]`.
-        row: Row of its centre in the image record (pixels).
-        column: Column of its centre in the image record (pixels).
-        overlap: The larger of the two shares that patch and lesion have in common, [0, 1]; of
-            a patch without lesion the largest with any lesion, or with all together.
-        cutoff: The overlap cutoff it was accepted at, [0, 1].
+        row: Row of its center in the image record (pixels).
+        column: Column of its center in the image record (pixels).
+        overlap: The common area of patch and lesion, as a fraction of the smaller of the two,
+            [0, 1]; for a patch without a lesion, the largest value over all lesions and over
+            their union.
+        cutoff: The overlap cutoff at which it was accepted, [0, 1].
     """
 
     patch_id: str
@@ -129,14 +130,14 @@ class PatchRecord:
     cutoff: float
 
     def to_bytes(self) -> bytes:
-        """The record as a serialised Example; the same record gives the same bytes."""
+        """Return the record as a serialized Example; equal records give equal bytes."""
         return encode(
             {
                 "patch_id": self.patch_id,
                 "image_id": self.image_id,
                 "lesion_id": self.lesion_id,
                 "kind": self.kind,
-                "pixels": _pixels(self.pixels),
+                "pixels": _pixel_bytes(self.pixels),
                 "height": self.pixels.shape[0],
                 "width": self.pixels.shape[1],
                 "row": self.row,
@@ -148,7 +149,7 @@ class PatchRecord:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "PatchRecord":
-        """Read a record; RecordError when it is no patch record."""
+        """Read a record; raises RecordError if it is not a patch record."""
         fields = decode(data)
         try:
             return cls(
@@ -165,11 +166,11 @@ class PatchRecord:
                 cutoff=fields["cutoff"][0],
             )
         except (KeyError, ValueError, IndexError) as error:
-            raise _damaged("patch", error) from error
+            raise _unreadable_error("a patch", error) from error
 
 
 def encode(fields: Mapping[str, Value]) -> bytes:
-    """Return fields as a serialised Example.
+    """Return fields as a serialized Example.
 
     Args:
         fields: Text and bytes become a bytes list, ints an int64 list, floats a float list.
@@ -191,13 +192,13 @@ def encode(fields: Mapping[str, Value]) -> bytes:
 
 
 def decode(data: bytes) -> dict[str, list[Any]]:
-    """Return the fields of a serialised Example; RecordError when it is none."""
+    """Return the fields of a serialized Example; raises RecordError if it is not one."""
     from google.protobuf.message import DecodeError
 
     try:
         example = _example_class().FromString(data)
     except DecodeError as error:
-        raise _damaged("dataset", error) from error
+        raise _unreadable_error("a dataset", error) from error
     fields = {}
     for name, feature in example.features.feature.items():
         kind = feature.WhichOneof("kind")
@@ -205,7 +206,7 @@ def decode(data: bytes) -> dict[str, list[Any]]:
     return fields
 
 
-def _pixels(pixels: npt.NDArray[np.uint16]) -> bytes:
+def _pixel_bytes(pixels: npt.NDArray[np.uint16]) -> bytes:
     if pixels.dtype != np.uint16 or pixels.ndim != 2:
         raise RecordError(
             "Pixels cannot be written to a record",
@@ -215,10 +216,10 @@ def _pixels(pixels: npt.NDArray[np.uint16]) -> bytes:
     return np.ascontiguousarray(pixels, "<u2").tobytes()
 
 
-def _damaged(kind: str, error: Exception) -> RecordError:
+def _unreadable_error(kind: str, error: Exception) -> RecordError:
     return RecordError(
         f"A record cannot be read as {kind} record",
-        expected="a tf.train.Example with that kind's fields",
+        expected="a tf.train.Example with the fields of that kind",
         received=f"{type(error).__name__}: {error}",
     )
 
@@ -238,7 +239,7 @@ def _example_class() -> Any:
         message.field.add(name="value", number=1, label=field.LABEL_REPEATED, type=kind)
     feature = file.message_type.add(name="Feature")
     feature.oneof_decl.add(name="kind")
-    for number, (name, of) in enumerate(
+    for number, (name, list_type) in enumerate(
         [("bytes_list", "BytesList"), ("float_list", "FloatList"), ("int64_list", "Int64List")], 1
     ):
         feature.field.add(
@@ -246,7 +247,7 @@ def _example_class() -> Any:
             number=number,
             label=field.LABEL_OPTIONAL,
             type=field.TYPE_MESSAGE,
-            type_name=f".tensorflow.{of}",
+            type_name=f".tensorflow.{list_type}",
             oneof_index=0,
         )
     features = file.message_type.add(name="Features")

@@ -1,24 +1,22 @@
-"""Shards: TFRecord files, planned before the work and written whole."""
+"""Shards: the TFRecord files of a dataset, planned before the work and published whole."""
 
-import itertools
-import struct
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from mammo_core.datasets.access import masked_crc
 from mammo_core.datasets.manifests import StoredFile
 from mammo_core.datasets.records import decode
+from mammo_core.datasets.tfrecord import frame_record, read_records
 from mammo_core.errors import RecordError
 from mammo_core.store import Store
 from mammo_core.store.base import file_sha256
 
 _Item = TypeVar("_Item")
 
-#: The folder of an output with notes of the process that makes or changes it.
+#: The folder of an output for notes of the process that writes it.
 NOTES = "notes"
-#: Names the earlier output that the making of this one takes shards from.
+#: Names the earlier dataset whose shards this one reuses.
 BASE_NOTE = f"{NOTES}/base.json"
 #: Names the files that a compaction replaced.
 REPLACED_NOTE = f"{NOTES}/replaced.json"
@@ -28,9 +26,9 @@ def plan(items: Sequence[_Item], sizes: Sequence[int], target_size: int) -> list
     """Divide items, in order, into shards of about `target_size` bytes.
 
     Args:
-        items: What the records will be made of, sorted by id.
-        sizes: The records' sizes (bytes), known beforehand.
-        target_size: Bytes of a shard; no shard is empty, a single record may exceed it.
+        items: The items that records will be made from, sorted by id.
+        sizes: Sizes of the records (bytes), known in advance.
+        target_size: Bytes of a shard. No shard is empty; a single record may exceed the target.
     """
     shards: list[list[_Item]] = []
     filled = 0
@@ -44,28 +42,38 @@ def plan(items: Sequence[_Item], sizes: Sequence[int], target_size: int) -> list
 
 
 def shard_name(index: int) -> str:
-    """The name of a shard in its dataset."""
+    """Return the name of a shard in its dataset."""
     return f"shard-{index:05d}"
 
 
 def write_shard(store: Store, folder: str, index: int, records: Iterable[bytes]) -> StoredFile:
     """Write records, in the order given, as one TFRecord file of a dataset.
 
-    The file is made aside and read back (framing, CRCs, count) before it enters the store.
+    The file is written to a temporary folder and read back (framing, CRCs, count) before it
+    enters the store.
+
+    Args:
+        store: The store of the dataset.
+        folder: The folder of the dataset.
+        index: Number of the shard.
+        records: Serialized records.
+
+    Raises:
+        RecordError: The file that was written does not contain every record.
     """
     name = shard_name(index)
     key = f"{folder}/{name}.tfrecord"
-    with tempfile.TemporaryDirectory(prefix="mammo-shard-") as aside:
-        path = Path(aside) / name
+    with tempfile.TemporaryDirectory(prefix="mammo-shard-") as scratch:
+        path = Path(scratch) / name
         count = 0
         with path.open("wb") as file:
             for record in records:
-                file.write(_framed(record))
+                file.write(frame_record(record))
                 count += 1
         read = sum(1 for _ in read_records(path))
         if read != count:
             raise RecordError(
-                f"The shard {key} was not written whole",
+                f"The shard {key} was not written completely",
                 expected=f"{count} records",
                 received=f"{read}",
             )
@@ -80,10 +88,10 @@ def write_shard(store: Store, folder: str, index: int, records: Iterable[bytes])
 
 
 def read_shard(store: Store, file: StoredFile) -> Iterator[bytes]:
-    """Yield the records of a stored shard that are part of the output.
+    """Yield the records of a stored shard, without those that the manifest excludes.
 
     Raises:
-        RecordError: When the shard is damaged.
+        RecordError: The shard is damaged.
     """
     excluded = frozenset(file.excluded)
     for record in read_records(store.fetch(file.key), file.key):
@@ -91,62 +99,14 @@ def read_shard(store: Store, file: StoredFile) -> Iterator[bytes]:
             yield record
 
 
-def image_of(record: bytes) -> str:
+def record_image_id(record: bytes) -> str:
     """Return the id of the image that an image or patch record belongs to."""
-    name: bytes = decode(record)["image_id"][0]
-    return name.decode()
+    image_id: bytes = decode(record)["image_id"][0]
+    return image_id.decode()
 
 
 def record_id(record: bytes) -> str:
     """Return the id of an image or patch record."""
     fields = decode(record)
-    name: bytes = (fields.get("patch_id") or fields["image_id"])[0]
-    return name.decode()
-
-
-def read_records(path: Path, name: str = "") -> Iterator[bytes]:
-    """Yield the records of a TFRecord file; RecordError names the file when it is damaged.
-
-    Args:
-        path: The file.
-        name: What messages call it; default its name.
-    """
-    with path.open("rb") as file:
-        for number in itertools.count():
-            head = file.read(_HEAD.size)
-            if not head:
-                return
-            try:
-                if len(head) < _HEAD.size:
-                    raise ValueError(_CUT)
-                length, told = _HEAD.unpack(head)
-                if masked_crc(head[:8]) != told:
-                    raise ValueError("the CRC-32C of its length is wrong")
-                record, tail = file.read(length), file.read(_TAIL.size)
-                if len(tail) < _TAIL.size:
-                    raise ValueError(_CUT)
-                if masked_crc(record) != _TAIL.unpack(tail)[0]:
-                    raise ValueError("the CRC-32C of its data is wrong")
-            except ValueError as error:
-                raise RecordError(
-                    f"The shard {name or path.name} is damaged at record {number}",
-                    expected="a whole TFRecord with matching CRC-32C",
-                    received=str(error),
-                    hint="`mammo store verify` tells what else is; remove the folder of the "
-                    "output that made it and run again",
-                ) from error
-            yield record
-
-
-# TFRecord framing (tensorflow/core/lib/io/record_writer.h): length, masked CRC of the length,
-# data, masked CRC of the data; all little endian.
-_HEAD = struct.Struct("<QI")
-_TAIL = struct.Struct("<I")
-_CUT = "the file ends inside it"
-
-
-def _framed(record: bytes) -> bytes:
-    length = struct.pack("<Q", len(record))
-    return b"".join(
-        [length, _TAIL.pack(masked_crc(length)), record, _TAIL.pack(masked_crc(record))]
-    )
+    identity: bytes = (fields.get("patch_id") or fields["image_id"])[0]
+    return identity.decode()

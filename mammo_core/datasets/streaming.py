@@ -1,4 +1,4 @@
-"""Records read in the order of their shards by TensorFlow itself, from wherever it can read."""
+"""Records that TensorFlow itself reads shard by shard, from any file system it supports."""
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -10,23 +10,24 @@ from mammo_core.datasets.batches import Batch
 from mammo_core.errors import RecordError
 from mammo_core.seeds import generator
 
-#: What a shuffle holds at a time (bytes).
+#: Size of the shuffle buffer (bytes).
 SHUFFLE_BYTES = 512 * 2**20
 _AHEAD = 16
-_SIZES = "records of several sizes"
+_MIXED_SIZES = "records of different sizes"
 
 
 class ShardStream:
-    """Labelled records of TFRecord files, as tf.data reads them.
+    """Labeled records of TFRecord files, read with tf.data.
 
     Args:
-        files: What TensorFlow calls the files.
-        labels: Record id → class index; records without a label are left out.
-        id_field: Field that holds a record's id.
-        batch_size: Records of a batch.
-        record_size: About so many bytes has a record: a shuffle holds SHUFFLE_BYTES of them.
-        together: Files that are read side by side where records are shuffled.
-        deterministic: The same order every time.
+        files: Paths or URIs of the files, for TensorFlow.
+        labels: Record id → class index; records without a label are skipped.
+        id_field: The field that holds the id of a record.
+        batch_size: Records per batch.
+        record_size: Approximate size of a record (bytes): the shuffle buffer holds as many as
+            fit into SHUFFLE_BYTES.
+        parallel: Files that are read in parallel when records are shuffled.
+        deterministic: Whether the order is the same every time.
     """
 
     def __init__(
@@ -37,23 +38,23 @@ class ShardStream:
         *,
         batch_size: int,
         record_size: int,
-        together: int,
+        parallel: int,
         deterministic: bool,
     ) -> None:
         self._files, self._labels, self._id_field = files, labels, id_field
-        self._batch_size, self._together = batch_size, together
+        self._batch_size, self._parallel = batch_size, parallel
         self._deterministic = deterministic
-        self._held = max(SHUFFLE_BYTES // max(record_size, 1), 1)
+        self._capacity = max(SHUFFLE_BYTES // max(record_size, 1), 1)
 
     def batches(self, seed: int | None, epoch: int) -> Iterator[Batch]:
-        """Yield the labelled records once.
+        """Yield every labeled record once.
 
         Args:
-            seed: Seed of the order; None: that of the shards.
+            seed: Seed of the order; None: the order of the shards.
             epoch: Number of the epoch.
 
         Raises:
-            RecordError: A file cannot be read, or has records of several sizes.
+            RecordError: A file cannot be read, or its records have different sizes.
         """
         import tensorflow as tf
 
@@ -62,12 +63,12 @@ class ShardStream:
         try:
             yield from self._in_order() if seed is None else self._shuffled(seed, epoch)
         except tf.errors.OpError as error:
-            several = _SIZES in error.message
+            mixed = _MIXED_SIZES in error.message
             raise RecordError(
-                f"Shards among {self._files[0]} … cannot be read",
-                expected="records of one size" if several else "whole TFRecords",
-                received=_SIZES
-                if several
+                f"The shards {self._files[0]} … cannot be read",
+                expected="records of one size" if mixed else "complete TFRecords",
+                received=_MIXED_SIZES
+                if mixed
                 else f"{type(error).__name__}: {error.message.splitlines()[0]}",
             ) from error
 
@@ -75,38 +76,38 @@ class ShardStream:
         import tensorflow as tf
 
         records = self._serialized(self._files, 1).batch(self._batch_size)
-        for decoded in records.map(self._decoded, 1).prefetch(tf.data.AUTOTUNE):
+        for decoded in records.map(self._decode, 1).prefetch(tf.data.AUTOTUNE):
             yield self._batch(decoded)
 
     def _shuffled(self, seed: int, epoch: int) -> Iterator[Batch]:
         import tensorflow as tf
 
-        # Shuffled by a generator of our own: tf.data's also follows TensorFlow's global seed.
-        draw = generator(seed, "order", epoch)
-        files = [self._files[index] for index in draw.permutation(len(self._files))]
-        held: list[Any] = []
+        # Our own generator: the shuffle of tf.data also follows TensorFlow's global seed.
+        random = generator(seed, "order", epoch)
+        files = [self._files[index] for index in random.permutation(len(self._files))]
+        buffer: list[Any] = []
         chosen: list[Any] = []
-        for record in self._serialized(files, self._together).prefetch(_AHEAD):
-            if len(held) < self._held:
-                held.append(record)
+        for record in self._serialized(files, self._parallel).prefetch(_AHEAD):
+            if len(buffer) < self._capacity:
+                buffer.append(record)
                 continue
-            place = int(draw.integers(self._held))
-            chosen.append(held[place])
-            held[place] = record
+            index = int(random.integers(self._capacity))
+            chosen.append(buffer[index])
+            buffer[index] = record
             if len(chosen) == self._batch_size:
-                yield self._batch(self._decoded(tf.stack(chosen)))
+                yield self._batch(self._decode(tf.stack(chosen)))
                 chosen = []
-        chosen += [held[place] for place in draw.permutation(len(held))]
+        chosen += [buffer[index] for index in random.permutation(len(buffer))]
         for start in range(0, len(chosen), self._batch_size):
-            yield self._batch(self._decoded(tf.stack(chosen[start : start + self._batch_size])))
+            yield self._batch(self._decode(tf.stack(chosen[start : start + self._batch_size])))
 
-    def _serialized(self, files: list[str], together: int) -> Any:
-        """The labelled records, as they are stored: a dataset of `() string`."""
+    def _serialized(self, files: list[str], parallel: int) -> Any:
+        """Return the labeled records, still serialized: a dataset of `() string`."""
         import tensorflow as tf
 
         records = tf.data.Dataset.from_tensor_slices(files).interleave(
             tf.data.TFRecordDataset,
-            cycle_length=together,
+            cycle_length=parallel,
             block_length=1,
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=self._deterministic,
@@ -115,16 +116,16 @@ class ShardStream:
         pairs = tf.lookup.KeyValueTensorInitializer(
             list(self._labels), list(self._labels.values()), tf.string, tf.int64
         )
-        known = tf.lookup.StaticHashTable(pairs, default_value=-1)
+        table = tf.lookup.StaticHashTable(pairs, default_value=-1)
 
-        def labelled(data: Any) -> Any:
-            return known.lookup(tf.io.parse_single_example(data, ids)[self._id_field]) >= 0
+        def is_labeled(data: Any) -> Any:
+            return table.lookup(tf.io.parse_single_example(data, ids)[self._id_field]) >= 0
 
-        return records.filter(labelled)
+        return records.filter(is_labeled)
 
     @cached_property
-    def _decoded(self) -> Any:
-        """A function `(n,) string` → ids, pixels `(n, h, w) uint16`."""
+    def _decode(self) -> Any:
+        """A function `(n,) string` → ids `(n,) string`, pixels `(n, h, w) uint16, [0, 65535]`."""
         import tensorflow as tf
 
         fields = {
@@ -135,13 +136,13 @@ class ShardStream:
         }
 
         def decode(data: Any) -> Any:
-            found = tf.io.parse_example(data, fields)
-            height, width = found["height"], found["width"]
+            parsed = tf.io.parse_example(data, fields)
+            height, width = parsed["height"], parsed["width"]
             same = tf.reduce_all((height == height[0]) & (width == width[0]))
-            with tf.control_dependencies([tf.debugging.Assert(same, [_SIZES])]):
-                pixels = tf.io.decode_raw(found["pixels"], tf.uint16)
+            with tf.control_dependencies([tf.debugging.Assert(same, [_MIXED_SIZES])]):
+                pixels = tf.io.decode_raw(parsed["pixels"], tf.uint16)
             shape = tf.stack([tf.shape(data)[0], tf.cast(height[0], tf.int32), -1])
-            return found[self._id_field], tf.reshape(pixels, shape)
+            return parsed[self._id_field], tf.reshape(pixels, shape)
 
         return tf.function(decode, input_signature=[tf.TensorSpec([None], tf.string)])
 

@@ -10,9 +10,9 @@ from mammo_core.store import Store
 
 
 def to_parquet(table: pd.DataFrame) -> bytes:
-    """Return a table as Parquet: the same rows give the same bytes."""
+    """Return a table as Parquet; equal tables give equal bytes."""
     buffer = io.BytesIO()
-    # No pandas metadata: it holds library versions.
+    # Without pandas metadata, which contains library versions.
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -22,22 +22,23 @@ def to_parquet(table: pd.DataFrame) -> bytes:
 
 
 def from_parquet(source: Path | bytes) -> pd.DataFrame:
-    """Read Parquet, in this thread alone.
+    """Read a Parquet file in the calling thread only.
 
-    Arrow's own threads may still be starting when a short process ends, and end it by SIGABRT.
+    Arrow's own threads may still be starting when a short process ends, and then abort it
+    (SIGABRT).
 
     Args:
-        source: The file, or what is in it.
+        source: The file, or its content.
 
     Raises:
-        ValueError: It is no Parquet.
-        OSError: It is damaged, or cannot be read.
+        ValueError: The content is not Parquet.
+        OSError: The file is damaged, or cannot be read.
     """
     import pyarrow.parquet as pq
 
     file = io.BytesIO(source) if isinstance(source, bytes) else source
-    with pq.ParquetFile(file, pre_buffer=False) as opened:
-        table: pd.DataFrame = opened.read(use_threads=False).to_pandas(use_threads=False)
+    with pq.ParquetFile(file, pre_buffer=False) as parquet:
+        table: pd.DataFrame = parquet.read(use_threads=False).to_pandas(use_threads=False)
     return table
 
 

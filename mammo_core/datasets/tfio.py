@@ -1,13 +1,13 @@
-"""tensorflow-io: records streamed from `s3://`, and a second DICOM decoder to compare with.
+"""tensorflow-io: records streamed from `s3://`, and a second DICOM decoder for comparison.
 
-It works with TensorFlow up to 2.17 only, so it has an environment of its own: the extra `tfio`,
-requirements/tfio.txt, `make test-tfio`. Its traps, and what is done about them:
+It works with TensorFlow up to 2.17 only, so it has its own environment: the extra `tfio`,
+requirements/tfio.txt, `make test-tfio`. Its pitfalls, and how they are handled:
 
-- its import succeeds where its plugins cannot be loaded: `load` asks for one of its operations;
-- the endpoint must have a scheme, else every call hangs for half a minute and a listing is
-  silently empty: it is set from the store's own settings, which have one;
-- a process that used `s3://` aborts at its exit (134) with its work done: `load` lets the
-  process leave before that, with the exit code it would have had.
+- Its import succeeds even if its plugins cannot be loaded: `load` checks one of its operations.
+- The endpoint must have a scheme, otherwise every call hangs for half a minute and a listing is
+  silently empty: it is taken from the settings of the store, which have one.
+- A process that used `s3://` aborts at exit (134) after its work is done: `load` makes the
+  process leave before that, with its original exit code.
 """
 
 import atexit
@@ -26,52 +26,52 @@ from mammo_core.store import Store
 
 @cache
 def load() -> Any:
-    """Import tensorflow-io, and make sure of its plugins and of the process's end.
+    """Import tensorflow-io, check its plugins and prepare a clean exit of the process.
 
     Raises:
-        RecipeError: It is not there, or does not work with this TensorFlow.
+        RecipeError: It is not installed, or does not work with this TensorFlow.
     """
     try:
         import tensorflow as tf
         import tensorflow_io as tfio
 
-        tfio.image.decode_dicom_image  # noqa: B018 - an attribute error is one kind of absence
+        tfio.image.decode_dicom_image  # noqa: B018 - may raise AttributeError
         registered = tf.io.gfile.get_registered_schemes()
     except (ImportError, AttributeError, NotImplementedError) as error:
-        raise _absent(str(error)) from error
+        raise _unavailable_error(str(error)) from error
     if "s3" not in registered:
-        raise _absent(f"TensorFlow {tf.__version__} without the file system s3")
-    atexit.register(_leave_quietly)
+        raise _unavailable_error(f"TensorFlow {tf.__version__} without an s3 file system")
+    atexit.register(_exit_before_destructors)
     return tfio
 
 
-def _absent(received: str) -> RecipeError:
+def _unavailable_error(received: str) -> RecipeError:
     return RecipeError(
         "tensorflow-io cannot be used",
         expected="the environment of requirements/tfio.txt (TensorFlow 2.17)",
         received=received.splitlines()[0],
-        hint="`make test-tfio` makes it; everything else reads without it (reader: local)",
+        hint="`make test-tfio` creates it; `reader: local` works without tensorflow-io",
     )
 
 
-def _leave_quietly() -> None:
-    # The library's static objects are destroyed while its threads still call them. What was
-    # registered last runs first: at exit(status), before any destructor, _exit(status) is
-    # called. Python has run its own handlers and flushed its files by then.
+def _exit_before_destructors() -> None:
+    # The library's static objects are destroyed while its threads still use them. Handlers run
+    # in reverse order of registration, so _exit(status) is called before any destructor. Python
+    # has run its own handlers and flushed its files by then.
     libc = ctypes.CDLL(None)
     libc.on_exit(libc._exit, None)
 
 
-def streamed(store: Store, keys: list[str]) -> list[str]:
-    """Return `s3://` URIs of a store's keys, for TensorFlow to read.
+def s3_uris(store: Store, keys: list[str]) -> list[str]:
+    """Return the `s3://` URIs of some keys of a store, for TensorFlow to read.
 
     Args:
-        store: A store in S3; its server and credentials are put into the environment under
+        store: A store in S3; its endpoint and credentials are exported to the environment under
             the names that tensorflow-io reads.
-        keys: Keys of the store.
+        keys: Keys in the store.
 
     Raises:
-        StoreError: The store is a folder.
+        StoreError: The store is a local folder.
         RecipeError: tensorflow-io cannot be used.
     """
     if not store.uri.startswith("s3://"):
@@ -94,35 +94,35 @@ def streamed(store: Store, keys: list[str]) -> list[str]:
 
 
 def decode_dicom(path: Path, name: str) -> npt.NDArray[np.uint16]:
-    """Decode a DICOM file of one gray frame by tensorflow-io, to compare with our own decoder.
+    """Decode a DICOM file with one gray frame with tensorflow-io, to check our own decoder.
 
     Args:
         path: The file.
-        name: What errors call it.
+        name: How errors call the file.
 
     Returns:
-        `(h, w) uint16`: the stored values, no look-up table applied.
+        `(h, w) uint16, [0, 65535]`: the stored values, without any look-up table.
 
     Raises:
-        DicomError: It cannot be decoded, or has several frames or channels.
+        DicomError: The file cannot be decoded, or has several frames or channels.
     """
     tfio = load()
     import tensorflow as tf
 
     try:
-        found = tfio.image.decode_dicom_image(
+        frames = tfio.image.decode_dicom_image(
             tf.io.read_file(str(path)), on_error="strict", scale="preserve", dtype=tf.uint16
         ).numpy()
     except tf.errors.OpError as error:
         raise DicomError(
             f"tensorflow-io cannot decode {name}",
-            expected="a DICOM file of a gray image",
+            expected="a DICOM file with a gray image",
             received=f"{type(error).__name__}: {error.message.splitlines()[0]}",
         ) from error
-    if found.ndim != 4 or found.shape[0] != 1 or found.shape[3] != 1:
+    if frames.ndim != 4 or frames.shape[0] != 1 or frames.shape[3] != 1:
         raise DicomError(
             f"{name} is not one gray image",
             expected="(1, h, w, 1)",
-            received=f"{found.shape}",
+            received=f"{frames.shape}",
         )
-    return np.asarray(found[0, :, :, 0], np.uint16)
+    return np.asarray(frames[0, :, :, 0], np.uint16)

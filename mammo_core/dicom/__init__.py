@@ -3,11 +3,11 @@
 import logging
 import warnings
 
-from mammo_core.dicom.check import check_mammogram
+from mammo_core.dicom.check import require_mammogram
 from mammo_core.dicom.facts import ImageFacts, Mammogram
 from mammo_core.dicom.fields import read_fields
-from mammo_core.dicom.read import read_any, read_any_facts, read_facts, read_image
-from mammo_core.dicom.views import laterality_of, view_of
+from mammo_core.dicom.read import read_facts, read_image, read_facts, read_image
+from mammo_core.dicom.views import parse_laterality, parse_view
 
 # pydicom tells of odd headers by warnings and log lines that quote the odd value, which in a
 # damaged header can be anything, a name as well: we raise what matters, and say it ourselves.
@@ -18,12 +18,12 @@ logging.getLogger("pydicom").addFilter(lambda record: False)
 __all__ = [
     "ImageFacts",
     "Mammogram",
-    "check_mammogram",
-    "laterality_of",
-    "read_any",
-    "read_any_facts",
+    "require_mammogram",
+    "parse_laterality",
+    "read_image",
+    "read_facts",
     "read_facts",
     "read_fields",
     "read_image",
-    "view_of",
+    "parse_view",
 ]

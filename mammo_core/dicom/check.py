@@ -11,7 +11,7 @@ MODALITIES: Final = ("MG", "RG", "CR", "DX", "OT", "SC")
 MINIMUM_SIDE: Final = 64
 
 
-def check_mammogram(facts: ImageFacts, name: str = "image") -> None:
+def require_mammogram(facts: ImageFacts, name: str = "image") -> None:
     """Refuse an image that cannot be a mammogram.
 
     A file without a modality passes: film digitised by hand and PNG files have none.

@@ -9,9 +9,9 @@ from mammo_core.dicom.manufacturers import manufacturer_of
 from mammo_core.dicom.views import (
     Laterality,
     View,
-    laterality_of,
+    parse_laterality,
     laterality_of_code,
-    view_of,
+    parse_view,
     view_of_code,
 )
 from mammo_core.dicom.voi import function_of
@@ -48,12 +48,12 @@ def _view(data: Any) -> View | None:
     for item in data.get("ViewCodeSequence") or []:
         if view := view_of_code(_text(item, "CodeValue"), _text(item, "CodeMeaning")):
             return view
-    return view_of(_text(data, "ViewPosition"))
+    return parse_view(_text(data, "ViewPosition"))
 
 
 def _laterality(data: Any) -> Laterality | None:
     for keyword in ("ImageLaterality", "Laterality"):
-        if side := laterality_of(_text(data, keyword)):
+        if side := parse_laterality(_text(data, keyword)):
             return side
     for region in data.get("AnatomicRegionSequence") or []:
         for item in region.get("AnatomicRegionModifierSequence") or []:

@@ -7,11 +7,11 @@ from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
 
-from mammo_core.dicom.check import check_mammogram
+from mammo_core.dicom.check import require_mammogram
 from mammo_core.dicom.describe import facts_of
 from mammo_core.dicom.facts import ImageFacts, Mammogram
 from mammo_core.dicom.fields import Header, without_text
-from mammo_core.dicom.frame import read_words
+from mammo_core.dicom.pixel_frame import read_words
 from mammo_core.dicom.hashed import opened, sha256_of
 from mammo_core.dicom.header import check_header, read_header
 from mammo_core.dicom.pixels import to_gray
@@ -20,67 +20,6 @@ from mammo_core.errors import DicomError
 
 
 def read_facts(
-    path: str | PathLike[str], name: str | None = None, *, for_processing: bool = False
-) -> ImageFacts:
-    """Read the facts of a DICOM image, pixels left alone.
-
-    Args:
-        path: The file.
-        name: How messages call the file; the path by default.
-        for_processing: Whether to take raw detector data as well, which are not made for
-            reading: the facts tell them.
-
-    Returns:
-        The allow-listed facts.
-
-    Raises:
-        DicomError: Every reason that lies in the file.
-        OSError: The disk failed.
-    """
-    name = name or str(path)
-    with opened(Path(path), name) as file:
-        return _header(file, name, for_processing)[1]
-
-
-def read_image(
-    path: str | PathLike[str],
-    name: str | None = None,
-    *,
-    mammogram: bool = False,
-    voi: bool = False,
-    for_processing: bool = False,
-) -> Mammogram:
-    """Read a DICOM image.
-
-    Takes uncompressed, deflated, RLE, JPEG (baseline, extended, lossless), JPEG-LS, JPEG 2000
-    and HTJ2K files of one gray frame. MONOCHROME1 is inverted, padding is 0, signed values
-    start at 0, a modality look-up table is applied. Compressed frames are decoded in a process
-    of their own: a codec that crashes or hangs costs the file, not the run.
-
-    Args:
-        path: The file.
-        name: How messages call the file; the path by default.
-        mammogram: Whether to refuse, before decoding, what `check_mammogram` refuses.
-        voi: Whether to apply the header's VOI look-up table or window (PS3.3 C.11.2), spread
-            over the stored range; the facts say whether there was one and whether it was
-            applied.
-        for_processing: Whether to take raw detector data as well, which are not made for
-            reading: the facts tell them.
-
-    Returns:
-        Pixels (h, w) uint16, [0, 2**bits_stored - 1], and facts.
-
-    Raises:
-        DicomError: Every reason that lies in the file: no DICOM file, no pixels, more than
-            one frame, colour, For Processing, truncated, undecodable, too big.
-        OSError: The disk or the machine failed.
-    """
-    name = name or str(path)
-    with opened(Path(path), name) as file:
-        return _image(file, name, mammogram, voi, for_processing)
-
-
-def read_any_facts(
     path: str | PathLike[str], name: str | None = None, *, for_processing: bool = False
 ) -> ImageFacts:
     """Read the facts of a DICOM, PNG or TIFF file, told apart by content.
@@ -105,7 +44,7 @@ def read_any_facts(
         return _header(file, name, for_processing)[1]
 
 
-def read_any(
+def read_image(
     path: str | PathLike[str],
     name: str | None = None,
     *,
@@ -119,7 +58,7 @@ def read_any(
     Args:
         path: The file.
         name: How messages call the file; the path by default.
-        mammogram: Whether to refuse, before decoding, what `check_mammogram` refuses.
+        mammogram: Whether to refuse, before decoding, what `require_mammogram` refuses.
         voi: Whether to apply a DICOM header's VOI look-up table or window.
         for_processing: Whether to take raw detector data as well, which are not made for
             reading: the facts tell them.
@@ -137,7 +76,7 @@ def read_any(
         if raster_kind(file.read(132)):
             facts = read_raster_facts(file, name)
             if mammogram:
-                check_mammogram(facts, name)
+                require_mammogram(facts, name)
             image = read_raster(file, name)
         else:
             image = _image(file, name, mammogram, voi, for_processing)
@@ -150,7 +89,7 @@ def _image(
     # Header first: what it shows to be unreadable is refused before pixels take memory.
     header, facts = _header(file, name, for_processing)
     if mammogram:
-        check_mammogram(facts, name)
+        require_mammogram(facts, name)
     with _only_dicom_errors(name):
         pixels, bits = to_gray(header.data, read_words(file, header, name), name, voi=voi)
     changed = {"bits_stored": bits} | ({"voi": "applied"} if voi and facts.voi_function else {})

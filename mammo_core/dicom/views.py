@@ -57,7 +57,7 @@ _SIDES: Final = {
 }
 
 
-def laterality_of(text: str | None) -> Laterality | None:
+def parse_laterality(text: str | None) -> Laterality | None:
     """Return the side a word names.
 
     Args:
@@ -69,7 +69,7 @@ def laterality_of(text: str | None) -> Laterality | None:
     return "RIGHT" if word in ("R", "RIGHT") else None
 
 
-def view_of(text: str | None) -> View | None:
+def parse_view(text: str | None) -> View | None:
     """Return which of the two views a view position or view code belongs to.
 
     Args:
@@ -92,7 +92,7 @@ def laterality_of_code(value: str, meaning: str) -> Laterality | None:
         value: Code Value, of CID 244 in PS3.16.
         meaning: Code Meaning, which counts where the value is not known.
     """
-    return laterality_of(_SIDES.get(value.strip().upper()) or meaning)
+    return parse_laterality(_SIDES.get(value.strip().upper()) or meaning)
 
 
 def view_of_code(value: str, meaning: str) -> View | None:
@@ -104,6 +104,6 @@ def view_of_code(value: str, meaning: str) -> View | None:
     """
     word = value.strip().upper()
     if word in _CODES or word in _CC or word in _MLO:
-        return view_of(word)
+        return parse_view(word)
     words = meaning.strip().lower().removesuffix(" projection").removesuffix(" view")
-    return view_of(_MEANINGS.get(words, words))
+    return parse_view(_MEANINGS.get(words, words))

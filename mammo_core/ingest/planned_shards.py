@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mammo_core.datasets import Manifest, StoredFile
 from mammo_core.datasets.manifests import verify_file
-from mammo_core.datasets.shards import NOTES, read_records, shard_name
+from mammo_core.datasets.shards import NOTES, shard_name
+from mammo_core.datasets.tfrecord import read_records
 from mammo_core.errors import RecordError, StoreError
 from mammo_core.ingest.runner import RunnerConfig, advance, guarded, run, show_progress
 from mammo_core.store import DamagedError, Store, open_store

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from mammo_core.datasets import ImageRecord, LesionMask
-from mammo_core.dicom import read_any
+from mammo_core.dicom import read_image
 from mammo_core.errors import DicomError, RecipeError, SourceError, StoreError
 from mammo_core.imaging import resize_mask, statistics
 from mammo_core.preprocessing import Conversion, CropPlacement, Geometry
@@ -93,7 +93,7 @@ def convert_image(
         files,
         image_input.path,
         image_input.image_id,
-        lambda path: read_any(path, image_input.path, mammogram=True, **options),
+        lambda path: read_image(path, image_input.path, mammogram=True, **options),
     )
     size = image.pixels.shape
     laterality = image_input.laterality or image.facts.laterality or ""
@@ -121,7 +121,7 @@ def convert_image(
 
 
 def _options(conversion: Conversion) -> dict[str, Any]:
-    """Return the options of `read_any` that differ from its defaults."""
+    """Return the options of `read_image` that differ from its defaults."""
     return {name: True for name in ("voi", "for_processing") if getattr(conversion, name)}
 
 
@@ -139,7 +139,7 @@ def _mask(files: SourceFiles, mask_path: str, digest: str, size: tuple[int, ...]
             files, name, digest, lambda _: load_mask(files, mask_path, size[0], size[1])
         )
     # `index` checked the content of the file with this digest.
-    mask = _read_verified(files, name, digest, lambda path: read_any(path, name).pixels)
+    mask = _read_verified(files, name, digest, lambda path: read_image(path, name).pixels)
     # Some masks are smaller than their image.
     return mask if mask.shape == size else resize_mask(mask, size[0], size[1])
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from mammo_core.dicom import ImageFacts, read_any_facts
+from mammo_core.dicom import ImageFacts, read_facts
 from mammo_core.errors import DicomError, RecipeError, RecordError
 from mammo_core.evaluation.aggregate import Unit
 from mammo_core.models.config import VIEWS
@@ -230,7 +230,7 @@ def _told(file: FoundFile, keys: PatientKeys, whole: bool) -> tuple[ImageFacts |
     with file.as_local_file() if whole else file.as_local_header() as path:
         try:
             # What a model takes of raw data is asked when the pixels are read.
-            facts = read_any_facts(path, file.name, for_processing=True)
+            facts = read_facts(path, file.name, for_processing=True)
         except _FAULTS:
             return None, ""
         return with_name(facts, file.name, path), keys.exam(path, file.name)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mammo_core.dicom import ImageFacts, Mammogram, read_any
+from mammo_core.dicom import ImageFacts, Mammogram, read_image
 from mammo_core.errors import DicomError, MammoError, RecipeError, RecordError
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.scoring.files import FoundFile
@@ -82,7 +82,7 @@ def _decoded(
         conversion = model.conversion
         asked = (conversion.voi, conversion.for_processing)
         if asked not in read_as:
-            read_as[asked] = read_any(
+            read_as[asked] = read_image(
                 path,
                 name,
                 mammogram=True,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from mammo_core.errors import RecipeError
 from mammo_core.evaluation.aggregate import Level, Unit
 from mammo_core.evaluation.decisions import NamedPoint
-from mammo_core.evaluation.ensemble import average, ensemble_id, normalised_weights
+from mammo_core.evaluation.ensemble import average, ensemble_id, normalize_weights
 from mammo_core.packaging import Package
 from mammo_core.preprocessing import Preprocessing
 
@@ -49,7 +49,7 @@ class Members:
             RecordError: The package has no operating point of that name.
         """
         members = cls(
-            tuple(packages), normalised_weights(weights, len(packages)), flips=flips, point=point
+            tuple(packages), normalize_weights(weights, len(packages)), flips=flips, point=point
         )
         units = [package.unit for package in packages]
         if len(set(units)) > 1:

@@ -1,4 +1,4 @@
-"""Readers; the one file of these rooms' tests that imports TensorFlow."""
+"""Readers of record datasets."""
 
 import numpy as np
 import pytest
@@ -38,29 +38,29 @@ def labels(numbers):
     return {f"p{number:04d}": number % CLASSES for number in numbers}
 
 
-def source(patches, wanted, **options):
+def source(patches, labels, **options):
     from mammo_core.datasets.readers import RecordSource
 
     store, manifest = patches
     return RecordSource(
-        store, manifest, wanted, classes=CLASSES, **{"batch_size": 32, "shuffle_seed": 5, **options}
+        store, manifest, labels, classes=CLASSES, **{"batch_size": 32, "shuffle_seed": 5, **options}
     )
 
 
-def order(found, epoch):
-    return [name for batch in found.batches(epoch) for name in batch.ids]
+def order(reader, epoch):
+    return [name for batch in reader.batches(epoch) for name in batch.ids]
 
 
 @MODES
-def test_every_labelled_record_comes_once_with_its_pixels_and_label(patches, memory_bytes):
-    wanted = labels(range(0, 1200, 2))
-    found = source(patches, wanted, memory_bytes=memory_bytes)
-    assert found.size == 600 and found.class_counts == (200, 200, 200)
+def test_every_labeled_record_is_read_once_with_its_pixels_and_label(patches, memory_bytes):
+    expected = labels(range(0, 1200, 2))
+    reader = source(patches, expected, memory_bytes=memory_bytes)
+    assert reader.size == 600 and reader.class_counts == (200, 200, 200)
     for epoch in (0, 1):
-        batches = list(found.batches(epoch))
+        batches = list(reader.batches(epoch))
         assert [len(batch.ids) for batch in batches] == [32] * 18 + [24]
         names = [name for batch in batches for name in batch.ids]
-        assert sorted(names) == sorted(wanted)
+        assert sorted(names) == sorted(expected)
         for batch in batches:
             assert batch.pixels.dtype == np.uint16 and batch.labels.dtype == np.int32
             numbers = [int(name[1:]) for name in batch.ids]
@@ -70,44 +70,44 @@ def test_every_labelled_record_comes_once_with_its_pixels_and_label(patches, mem
 
 
 @MODES
-def test_the_order_follows_epoch_and_seed_and_nothing_else(patches, memory_bytes):
+def test_the_order_depends_on_epoch_and_seed_only(patches, memory_bytes):
     import tensorflow as tf
 
-    wanted = labels(range(1200))
-    found = source(patches, wanted, memory_bytes=memory_bytes)
-    first, second = order(found, 0), order(found, 1)
+    expected = labels(range(1200))
+    reader = source(patches, expected, memory_bytes=memory_bytes)
+    first, second = order(reader, 0), order(reader, 1)
     assert first != second != sorted(first) and sorted(first) == sorted(second)
     tf.random.set_seed(99)  # as keras.utils.set_random_seed does
     np.random.seed(99)
-    again = source(patches, dict(reversed(wanted.items())), memory_bytes=memory_bytes)
+    again = source(patches, dict(reversed(expected.items())), memory_bytes=memory_bytes)
     assert order(again, 1) == second and order(again, 0) == first
-    other = source(patches, wanted, memory_bytes=memory_bytes, shuffle_seed=6)
+    other = source(patches, expected, memory_bytes=memory_bytes, shuffle_seed=6)
     assert order(other, 0) != first
-    # Well mixed: the first batch holds records from all over the dataset.
+    # Well mixed: the first batches contain records of many shards.
     assert len({name[:3] for name in first[:64]}) >= 6
 
 
 @MODES
-def test_without_a_seed_the_order_is_the_datasets(patches, memory_bytes):
-    found = source(patches, labels(range(50)), shuffle_seed=None, memory_bytes=memory_bytes)
-    assert order(found, 0) == order(found, 1) == sorted(labels(range(50)))
+def test_without_a_seed_records_are_sorted_by_id(patches, memory_bytes):
+    reader = source(patches, labels(range(50)), shuffle_seed=None, memory_bytes=memory_bytes)
+    assert order(reader, 0) == order(reader, 1) == sorted(labels(range(50)))
 
 
 @MODES
-def test_a_missing_labelled_record_is_told(patches, memory_bytes):
+def test_a_missing_labeled_record_is_reported(patches, memory_bytes):
     with pytest.raises(RecordError, match="lacks records that have labels") as caught:
         order(source(patches, labels([1, 2, 5000]), memory_bytes=memory_bytes), 0)
-    assert caught.value.received == "2 of them, none for p5000"
+    assert caught.value.received == "2 of them; missing: p5000"
 
 
 @MODES
-def test_no_labels_are_no_batches(patches, memory_bytes):
-    found = source(patches, {}, memory_bytes=memory_bytes)
-    assert found.size == 0 and found.class_counts == (0, 0, 0) and order(found, 0) == []
+def test_without_labels_there_are_no_batches(patches, memory_bytes):
+    reader = source(patches, {}, memory_bytes=memory_bytes)
+    assert reader.size == 0 and reader.class_counts == (0, 0, 0) and order(reader, 0) == []
 
 
 @MODES
-def test_a_damaged_shard_is_told(tmp_path, memory_bytes):
+def test_a_damaged_shard_is_reported(tmp_path, memory_bytes):
     store = open_store(str(tmp_path))
     manifest = _publish(store, "datasets/patches", "x", [[_patch(1), _patch(2)]])
     path = store.fetch(manifest.files[0].key)
@@ -119,10 +119,10 @@ def test_a_damaged_shard_is_told(tmp_path, memory_bytes):
 
 
 @MODES
-def test_records_of_several_sizes_are_refused(tmp_path, memory_bytes):
+def test_records_of_different_sizes_are_refused(tmp_path, memory_bytes):
     store = open_store(str(tmp_path))
     manifest = _publish(store, "datasets/patches", "x", [[_patch(1), _patch(2, side=9)]])
-    with pytest.raises(RecordError, match="several sizes"):
+    with pytest.raises(RecordError, match="different sizes"):
         order(source((store, manifest), labels([1, 2]), memory_bytes=memory_bytes), 0)
 
 
@@ -134,8 +134,8 @@ def test_images_are_read_by_their_ids(store):
         for number in range(3)
     ]
     manifest = _publish(store, "datasets/images", "x", [records])
-    found = RecordSource(store, manifest, {"i2": 1, "i0": 0}, classes=2, batch_size=8)
-    (batch,) = found.batches(0)
+    reader = RecordSource(store, manifest, {"i2": 1, "i0": 0}, classes=2, batch_size=8)
+    (batch,) = reader.batches(0)
     assert batch.ids == ["i0", "i2"] and batch.pixels.shape == (2, 6, 4)
     assert batch.labels.tolist() == [0, 1]
 
@@ -159,27 +159,27 @@ def test_tensorflow_parses_our_records(store):
     assert np.array_equal(
         np.frombuffer(fields["pixels"].bytes_list.value[0], "<u2").reshape(5, 7), record.pixels
     )
-    # And TensorFlow's own writer makes what we read.
+    # And our reader parses what TensorFlow serializes.
     assert ImageRecord.from_bytes(example.SerializeToString()).source_columns == 70
 
 
 @MODES
 def test_an_epoch_as_a_tensorflow_dataset(patches, memory_bytes):
-    wanted = labels(range(0, 1200, 3))
-    found = source(patches, wanted, memory_bytes=memory_bytes)
-    assert found.in_memory == (memory_bytes > 0)
-    seen = []
-    for ids, pixels, classes in found.dataset(3):
+    expected = labels(range(0, 1200, 3))
+    reader = source(patches, expected, memory_bytes=memory_bytes)
+    assert reader.in_memory == (memory_bytes > 0)
+    read = []
+    for ids, pixels, classes in reader.dataset(3):
         assert pixels.dtype == "uint16" and pixels.shape[1:] == (8, 8)
         names = [name.decode() for name in ids.numpy()]
-        assert classes.numpy().tolist() == [wanted[name] for name in names]
-        seen += names
-    assert seen == order(found, 3) and sorted(seen) == sorted(wanted)
+        assert classes.numpy().tolist() == [expected[name] for name in names]
+        read += names
+    assert read == order(reader, 3) and sorted(read) == sorted(expected)
 
 
-def test_any_order_is_allowed_where_it_need_not_be_the_same(patches):
-    found = source(patches, labels(range(1200)), memory_bytes=0, deterministic=False, together=4)
-    assert sorted(order(found, 0)) == sorted(labels(range(1200)))
+def test_every_record_is_read_when_the_order_is_not_deterministic(patches):
+    reader = source(patches, labels(range(1200)), memory_bytes=0, deterministic=False, parallel=4)
+    assert sorted(order(reader, 0)) == sorted(labels(range(1200)))
 
 
 @MODES
@@ -197,7 +197,7 @@ def test_a_flipped_byte_anywhere_names_the_shard(tmp_path, memory_bytes):
         assert "datasets/patches/x/shard-00001.tfrecord" in str(caught.value)
 
 
-def test_streaming_by_tensorflow_io_needs_its_environment_and_s3(patches):
+def test_streaming_with_tensorflow_io_needs_s3(patches):
     from mammo_core.errors import StoreError
 
     with pytest.raises(StoreError, match="streams from S3 only"):

@@ -1,4 +1,4 @@
-"""Records: round trips and bytes that stay."""
+"""Records: round trips and stable bytes."""
 
 import hashlib
 
@@ -22,29 +22,29 @@ def patch_record():
     return PatchRecord("p-1", "a" * 64, "lesion_1", "lesion", pixels, 12, 34, 0.8125, 0.75)
 
 
-def test_an_image_record_comes_back():
-    one = image_record()
-    two = ImageRecord.from_bytes(one.to_bytes())
-    assert (two.image_id, two.source_rows, two.source_columns) == ("a" * 64, 500, 700)
-    assert two.pixels.dtype == np.uint16 and np.array_equal(two.pixels, one.pixels)
-    assert [lesion.lesion_id for lesion in two.lesions] == ["lesion_1", "lesion_2"]
-    for lesion, original in zip(two.lesions, one.lesions, strict=True):
+def test_an_image_record_round_trips():
+    record = image_record()
+    copy = ImageRecord.from_bytes(record.to_bytes())
+    assert (copy.image_id, copy.source_rows, copy.source_columns) == ("a" * 64, 500, 700)
+    assert copy.pixels.dtype == np.uint16 and np.array_equal(copy.pixels, record.pixels)
+    assert [lesion.lesion_id for lesion in copy.lesions] == ["lesion_1", "lesion_2"]
+    for lesion, original in zip(copy.lesions, record.lesions, strict=True):
         assert lesion.mask.dtype == np.bool_ and np.array_equal(lesion.mask, original.mask)
 
 
-def test_an_image_without_lesions_comes_back():
-    one = ImageRecord("b" * 64, np.zeros((3, 3), np.uint16), (), 3, 3)
-    assert ImageRecord.from_bytes(one.to_bytes()).lesions == ()
+def test_an_image_without_lesions_round_trips():
+    record = ImageRecord("b" * 64, np.zeros((3, 3), np.uint16), (), 3, 3)
+    assert ImageRecord.from_bytes(record.to_bytes()).lesions == ()
 
 
-def test_a_patch_record_comes_back():
-    one = patch_record()
-    two = PatchRecord.from_bytes(one.to_bytes())
-    assert np.array_equal(two.pixels, one.pixels)
-    assert {**two.__dict__, "pixels": 0} == {**one.__dict__, "pixels": 0}
+def test_a_patch_record_round_trips():
+    record = patch_record()
+    copy = PatchRecord.from_bytes(record.to_bytes())
+    assert np.array_equal(copy.pixels, record.pixels)
+    assert {**copy.__dict__, "pixels": 0} == {**record.__dict__, "pixels": 0}
 
 
-def test_bytes_of_records_stay_what_they_were():
+def test_the_bytes_of_records_do_not_change():
     # Changed bytes need a higher CONVERT_REVISION or SAMPLE_REVISION (mammo_core/ingest).
     digests = [hashlib.sha256(r.to_bytes()).hexdigest() for r in (image_record(), patch_record())]
     assert digests == [
@@ -54,28 +54,28 @@ def test_bytes_of_records_stay_what_they_were():
 
 
 def test_pixels_of_any_layout_give_the_same_bytes():
-    one = image_record()
-    turned = np.asfortranarray(one.pixels)
-    big = one.pixels.astype(">u2").view(one.pixels.dtype.newbyteorder(">"))
-    view = np.repeat(one.pixels, 2, axis=1)[:, ::2]
-    for pixels in (turned, view, big.astype(np.uint16)):
-        same = ImageRecord(one.image_id, pixels, one.lesions, 500, 700)
-        assert same.to_bytes() == one.to_bytes()
+    record = image_record()
+    transposed = np.asfortranarray(record.pixels)
+    big = record.pixels.astype(">u2").view(record.pixels.dtype.newbyteorder(">"))
+    view = np.repeat(record.pixels, 2, axis=1)[:, ::2]
+    for pixels in (transposed, view, big.astype(np.uint16)):
+        same = ImageRecord(record.image_id, pixels, record.lesions, 500, 700)
+        assert same.to_bytes() == record.to_bytes()
 
 
 @pytest.mark.parametrize(
     "pixels", [np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.float32), np.zeros(4, np.uint16)]
 )
-def test_pixels_of_another_kind_are_refused(pixels):
+def test_pixels_of_another_type_are_refused(pixels):
     with pytest.raises(RecordError, match="Pixels cannot be written"):
         ImageRecord("a", pixels, (), 2, 2).to_bytes()
 
 
 @pytest.mark.parametrize("mask", [np.zeros((5, 6), bool), np.zeros((5, 7), np.uint8)])
 def test_a_mask_that_does_not_fit_is_refused(mask):
-    one = image_record()
+    record = image_record()
     with pytest.raises(RecordError, match="mask of x cannot be written"):
-        ImageRecord("a", one.pixels, (LesionMask("x", mask),), 5, 7).to_bytes()
+        ImageRecord("a", record.pixels, (LesionMask("x", mask),), 5, 7).to_bytes()
 
 
 @pytest.mark.parametrize("kind", [ImageRecord, PatchRecord])
@@ -83,7 +83,7 @@ def test_a_mask_that_does_not_fit_is_refused(mask):
     "data",
     [b"", b"\xff\xff\xff", encode({"image_id": "x"}), encode({"image_id": "x", "height": "tall"})],
 )
-def test_bytes_that_are_no_record_are_refused(kind, data):
+def test_bytes_that_are_not_a_record_are_refused(kind, data):
     with pytest.raises(RecordError, match="cannot be read as"):
         kind.from_bytes(data)
 
@@ -91,7 +91,7 @@ def test_bytes_that_are_no_record_are_refused(kind, data):
 def test_too_few_pixels_are_refused():
     fields = decode(image_record().to_bytes())
     fields["pixels"] = [fields["pixels"][0][:-2]]
-    with pytest.raises(RecordError, match="as image record"):
+    with pytest.raises(RecordError, match="as an image record"):
         ImageRecord.from_bytes(encode(fields))
 
 
@@ -110,6 +110,6 @@ def test_too_few_pixels_are_refused():
         ([b"a", b"b"], [b"a", b"b"]),
     ],
 )
-def test_each_kind_of_value_comes_back(value, read):
-    found = decode(encode({"x": value}))["x"]
-    assert found == read and [type(item) for item in found] == [type(item) for item in read]
+def test_each_kind_of_value_round_trips(value, read):
+    decoded = decode(encode({"x": value}))["x"]
+    assert decoded == read and [type(item) for item in decoded] == [type(item) for item in read]

@@ -1,4 +1,4 @@
-"""Records as TensorFlow streams them: what `reader: tfio` reads by, here on local files."""
+"""Records streamed by TensorFlow, as `reader: tfio` does; here from local files."""
 
 from pathlib import Path
 
@@ -35,16 +35,16 @@ def files(tmp_path_factory):
 def stream(files, labels=None, **options):
     from mammo_core.datasets.streaming import ShardStream
 
-    chosen = {"batch_size": 7, "record_size": 200, "together": 3, "deterministic": True}
+    chosen = {"batch_size": 7, "record_size": 200, "parallel": 3, "deterministic": True}
     return ShardStream(files, labels or LABELS, "patch_id", **{**chosen, **options})
 
 
-def order(found, seed, epoch):
-    return [name for batch in found.batches(seed, epoch) for name in batch.ids]
+def order(reader, seed, epoch):
+    return [name for batch in reader.batches(seed, epoch) for name in batch.ids]
 
 
 @pytest.mark.parametrize("seed", [None, 4])
-def test_every_labelled_record_comes_once(files, seed):
+def test_every_labeled_record_is_read_once(files, seed):
     batches = list(stream(files).batches(seed, 0))
     assert [len(batch.ids) for batch in batches] == [7] * 8 + [4]
     for batch in batches:
@@ -55,20 +55,20 @@ def test_every_labelled_record_comes_once(files, seed):
     assert sorted(names) == sorted(LABELS) and (names == sorted(names)) == (seed is None)
 
 
-def test_the_order_follows_seed_and_epoch_alone(files, monkeypatch):
+def test_the_order_depends_on_seed_and_epoch_only(files, monkeypatch):
     import tensorflow as tf
 
     from mammo_core.datasets import streaming
 
     monkeypatch.setattr(streaming, "SHUFFLE_BYTES", 200 * 10)  # ten records
-    one = order(stream(files), 4, 0)
+    first = order(stream(files), 4, 0)
     tf.random.set_seed(9)
-    assert order(stream(files), 4, 0) == one != order(stream(files), 4, 1)
-    assert order(stream(files), 5, 0) != one
-    assert sorted(order(stream(files, deterministic=False), 4, 0)) == sorted(one)
+    assert order(stream(files), 4, 0) == first != order(stream(files), 4, 1)
+    assert order(stream(files), 5, 0) != first
+    assert sorted(order(stream(files, deterministic=False), 4, 0)) == sorted(first)
 
 
-def test_records_of_several_sizes_are_refused(tmp_path):
+def test_records_of_different_sizes_are_refused(tmp_path):
     files = _files(tmp_path, [[_patch(0), _patch(2, side=9)]])
     with pytest.raises(RecordError, match="one size"):
         order(stream(files), None, 0)

@@ -16,16 +16,17 @@ def table():
     )
 
 
-def test_the_same_rows_are_the_same_bytes():
-    one = table()
-    two = one.set_index(pd.Index([7, 9])).copy()
-    two.attrs["note"] = "not part of the rows"
-    assert to_parquet(one) == to_parquet(two) == to_parquet(pd.concat([one[:1], one[1:]]))
-    assert to_parquet(one) != to_parquet(one[::-1])
-    assert b"pandas" not in to_parquet(one)  # the library's versions
+def test_equal_rows_give_equal_bytes():
+    first = table()
+    second = first.set_index(pd.Index([7, 9])).copy()
+    second.attrs["note"] = "not part of the rows"
+    assert to_parquet(first) == to_parquet(second)
+    assert to_parquet(first) == to_parquet(pd.concat([first[:1], first[1:]]))
+    assert to_parquet(first) != to_parquet(first[::-1])
+    assert b"pandas" not in to_parquet(first)  # which would contain library versions
 
 
-def test_a_table_comes_back(store):
+def test_a_table_round_trips(store):
     file = put_table(store, "tables/x", "t.parquet", table())
     manifest = publish(store, Manifest(kind="tables", id="x", revision=1, config={}, files=(file,)))
     assert file.count == 2
@@ -35,12 +36,12 @@ def test_a_table_comes_back(store):
 def test_a_table_without_rows_keeps_its_columns(file_store):
     empty = pd.DataFrame(columns=["item", "kind"])
     file = put_table(file_store, "tables/x", "t.parquet", empty)
-    found = pd.read_parquet(file_store.fetch(file.key))
-    assert list(found.columns) == ["item", "kind"] and len(found) == 0
+    read = pd.read_parquet(file_store.fetch(file.key))
+    assert list(read.columns) == ["item", "kind"] and len(read) == 0
 
 
 def test_reading_leaves_no_thread_behind(tmp_path):
-    # A thread of Arrow's that is still starting when a process ends, ends it by SIGABRT.
+    # A thread of Arrow that is still starting when the process ends aborts it (SIGABRT).
     path = tmp_path / "t.parquet"
     path.write_bytes(to_parquet(table()))
     code = f"""

@@ -15,7 +15,7 @@ import numpy as np
 from dicom_files import make, recode, save
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
-from mammo_core.dicom import read_any
+from mammo_core.dicom import read_image
 from mammo_core.dicom.decoders import DECODERS
 from mammo_core.errors import DicomError
 
@@ -70,7 +70,7 @@ def main(folder, files, seed):
         path.write_bytes(mutated(found[number % len(found)], draw))
         start = time.monotonic()
         try:
-            read_any(path, "mutated.dcm", voi=bool(draw.integers(0, 2)))
+            read_image(path, "mutated.dcm", voi=bool(draw.integers(0, 2)))
             told["read"] += 1
         except DicomError as error:
             told["refused"] += 1

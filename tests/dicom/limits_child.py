@@ -9,7 +9,7 @@ import resource
 import sys
 from pathlib import Path
 
-from mammo_core.dicom import read_any, read_any_facts
+from mammo_core.dicom import read_facts, read_image
 from mammo_core.errors import DicomError
 
 
@@ -24,7 +24,7 @@ def status(name):
 
 
 def main(honest, *paths):
-    read_any(honest)  # imports do not count
+    read_image(honest)  # imports do not count
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (int(status("VmSize") * 2**20) + 2**29, hard))
     for path in paths:
@@ -32,7 +32,7 @@ def main(honest, *paths):
         resource.setrlimit(resource.RLIMIT_CPU, (int(before) + 10, -1))
         Path("/proc/self/clear_refs").write_text("5")
         idle, reason = status("VmRSS"), None
-        for read in (read_any, read_any_facts):  # as `inspect` does
+        for read in (read_facts, read_image):  # as `inspect` does
             try:
                 read(path, "the file")
             except DicomError as error:

@@ -15,7 +15,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from mammo_core.dicom import read_any
+from mammo_core.dicom import read_image
 from mammo_core.dicom.hashed import opened, sha256_of
 
 LARGE = picture(shape=(1500, 1300))  # several reads' worth of pixels
@@ -69,9 +69,9 @@ FILES = {
 def test_the_digest_is_that_of_the_file(tmp_path, kind):
     path = tmp_path / "a"
     FILES[kind](path)
-    image = read_any(path, hashed=True)
+    image = read_image(path, hashed=True)
     assert image.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    plain = read_any(path)
+    plain = read_image(path)
     assert plain.sha256 is None
     assert plain.facts == image.facts and np.array_equal(plain.pixels, image.pixels)
     if kind != "big endian":
@@ -87,9 +87,9 @@ def bytes_read() -> int:
 def test_a_file_is_read_once(tmp_path, kind):
     path = tmp_path / "a"
     FILES[kind](path)
-    read_any(path, hashed=True)  # imports, the decoding process
+    read_image(path, hashed=True)  # imports, the decoding process
     before = bytes_read()
-    read_any(path, hashed=True)
+    read_image(path, hashed=True)
     assert bytes_read() - before < path.stat().st_size + 400_000
 
 

@@ -26,7 +26,7 @@ from hostile import (
 )
 from pydicom.data import get_testdata_files
 
-from mammo_core.dicom import limits, read_any, read_any_facts, read_fields
+from mammo_core.dicom import limits, read_facts, read_image, read_fields
 from mammo_core.dicom.header import ALLOWED
 from mammo_core.errors import DicomError
 
@@ -260,17 +260,17 @@ def test_a_limit_is_the_last_number_that_is_taken(tmp_path, syntax):
         )
         path.write_bytes(hostile(syntax, late=held))
         if taken:
-            assert read_any_facts(path).view == "CC"
+            assert read_facts(path).view == "CC"
         else:
             with pytest.raises(DicomError, match=f"at most {limits.MAXIMUM_ITEMS} items"):
-                read_any_facts(path)
+                read_facts(path)
     for depth, taken in ((limits.MAXIMUM_DEPTH, True), (limits.MAXIMUM_DEPTH + 1, False)):
         path.write_bytes(hostile(syntax, early=nested(depth)))
         if taken:
-            assert read_any(path).pixels.shape == (96, 72)
+            assert read_image(path).pixels.shape == (96, 72)
         else:
             with pytest.raises(DicomError, match="sequences within sequences"):
-                read_any(path)
+                read_image(path)
 
 
 def test_a_multi_frame_object_is_refused_by_its_name(tmp_path):
@@ -278,7 +278,7 @@ def test_a_multi_frame_object_is_refused_by_its_name(tmp_path):
     frames = lambda w: w.element(0x00280008, "IS", text("900"))  # noqa: E731
     path.write_bytes(hostile(window=frames, late=functional_groups(900)))
     with pytest.raises(DicomError, match=r"is multi-frame.*900 frames"):
-        read_any(path)
+        read_image(path)
 
 
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG_ENDIAN, DEFLATED])
@@ -287,10 +287,10 @@ def test_pixels_are_those_of_the_file(tmp_path, syntax):
     order = ">" if syntax == BIG_ENDIAN else "<"
     words = np.random.default_rng(1).integers(0, 4096, (96, 72)).astype(f"{order}u2")
     path.write_bytes(hostile(syntax, pixels=lambda w: w.element(0x7FE00010, "OW", words.tobytes())))
-    assert np.array_equal(read_any(path).pixels, words)
+    assert np.array_equal(read_image(path).pixels, words)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(DicomError, match=r"truncated|few"):
-        read_any(path)
+        read_image(path)
 
 
 def test_deflated_fragments_are_refused(tmp_path):
@@ -301,7 +301,7 @@ def test_deflated_fragments_are_refused(tmp_path):
         hostile(DEFLATED, pixels=lambda w: w.element(0x7FE00010, "OB", fragment + w.end, UNDEFINED))
     )
     with pytest.raises(DicomError, match="not as its transfer syntax says"):
-        read_any(path)
+        read_image(path)
 
 
 def test_bytes_that_are_not_deflated(tmp_path):
@@ -309,7 +309,7 @@ def test_bytes_that_are_not_deflated(tmp_path):
     raw = hostile(DEFLATED)
     path.write_bytes(raw[:250] + b"\xff" * 400)
     with pytest.raises(DicomError, match=r"cannot be inflated|cannot be parsed|no pixels"):
-        read_any(path)
+        read_image(path)
 
 
 def fields_of(data, fields):

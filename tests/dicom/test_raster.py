@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mammo_core.dicom import read_any, read_any_facts
+from mammo_core.dicom import read_facts, read_image
 from mammo_core.errors import DicomError
 
 PIXELS = np.random.default_rng(5).integers(0, 65536, (90, 70), dtype=np.uint16)
@@ -15,10 +15,10 @@ def test_gray_files_by_content(tmp_path, suffix, bits):
     path = tmp_path / f"a{suffix}"
     cv2.imwrite(str(path), pixels)
     odd = path.rename(tmp_path / "a.dcm")  # the name says nothing
-    image = read_any(odd, mammogram=True)
+    image = read_image(odd, mammogram=True)
     assert image.pixels.dtype == np.uint16
     assert np.array_equal(image.pixels, pixels)
-    assert image.facts == read_any_facts(odd)
+    assert image.facts == read_facts(odd)
     assert (image.facts.bits_stored, image.facts.rows, image.facts.columns) == (bits, 90, 70)
 
 
@@ -27,7 +27,7 @@ def test_colour_is_refused(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
     cv2.imwrite(str(path), np.zeros((80, 80, 3), np.uint8))
     with pytest.raises(DicomError, match="not a gray image"):
-        read_any(path)
+        read_image(path)
 
 
 @pytest.mark.parametrize("kept", [0.01, 0.3, 0.9])
@@ -38,7 +38,7 @@ def test_truncated(tmp_path, suffix, kept):
     raw = path.read_bytes()
     path.write_bytes(raw[: int(kept * len(raw))])
     with pytest.raises(DicomError):
-        read_any(path)
+        read_image(path)
 
 
 def test_a_png_that_claims_too_much(tmp_path):
@@ -48,4 +48,4 @@ def test_a_png_that_claims_too_much(tmp_path):
     raw[16:24] = (200_000).to_bytes(4, "big") * 2
     path.write_bytes(raw)
     with pytest.raises(DicomError, match="too many pixels"):
-        read_any(path)
+        read_image(path)

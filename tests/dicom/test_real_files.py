@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mammo_core.cli.dicom import app
-from mammo_core.dicom import check_mammogram, read_any, read_image
+from mammo_core.dicom import require_mammogram, read_image, read_image
 from mammo_core.errors import DicomError
 
 REAL = Path(
@@ -48,10 +48,10 @@ EDGE = sorted((DICOM / "edge_cases").glob("*.dcm")) if DICOM.is_dir() else []
 def test_every_edge_case_is_refused_with_a_reason(path, capfd):
     with pytest.raises(DicomError) as caught:
         image = read_image(path, path.name)
-        check_mammogram(image.facts, path.name)
+        require_mammogram(image.facts, path.name)
     assert str(caught.value).startswith(path.name)
     with pytest.raises(DicomError):
-        read_any(path, mammogram=True)
+        read_image(path, mammogram=True)
     assert capfd.readouterr().err == ""
 
 
@@ -68,7 +68,7 @@ def test_nothing_escapes_but_the_one_exception(path, options):
     name = str(path.relative_to(DICOM))
     for mammogram in (False, True):
         try:
-            image = read_any(path, name, mammogram=mammogram, **options)
+            image = read_image(path, name, mammogram=mammogram, **options)
         except DicomError as error:
             assert str(error).startswith(f"{name} ")
             assert error.expected and error.received
@@ -102,9 +102,9 @@ def test_monochrome1_is_turned_round():
 
 def test_nothing_is_printed():
     code = (
-        "import sys; from mammo_core.dicom import read_any\n"
+        "import sys; from mammo_core.dicom import read_image\n"
         "for path in sys.argv[1:]:\n"
-        "    try: read_any(path)\n"
+        "    try: read_image(path)\n"
         "    except Exception: pass\n"
     )
     files = [path for path in sorted(DICOM.rglob("*.dcm")) if path.name != "MG1_J2KI.dcm"]

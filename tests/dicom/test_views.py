@@ -3,7 +3,7 @@ from dicom_files import make, picture, save
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from mammo_core.dicom import laterality_of, read_facts, view_of
+from mammo_core.dicom import parse_laterality, read_facts, parse_view
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from mammo_core.dicom import laterality_of, read_facts, view_of
 )
 def test_views_of_the_original_system(text, view):
     # original-system.md 8.6; codes: DICOM PS3.16 CID 4014.
-    assert view_of(text) == view
+    assert parse_view(text) == view
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_views_of_the_original_system(text, view):
     [("L", "LEFT"), ("right ", "RIGHT"), ("B", None), ("", None), (None, None)],
 )
 def test_sides(text, side):
-    assert laterality_of(text) == side
+    assert parse_laterality(text) == side
 
 
 def code(value, meaning, **more):

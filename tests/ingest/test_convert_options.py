@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mammo_core.datasets import ImageRecord
-from mammo_core.datasets.shards import read_records
 from mammo_core.datasets.tables import read_table
-from mammo_core.dicom import read_any
+from mammo_core.datasets.tfrecord import read_records
+from mammo_core.dicom import read_image
 from mammo_core.imaging import statistics
 from mammo_core.ingest.convert import ConvertConfig, convert, convert_id
 from mammo_core.ingest.runner import RunnerConfig
@@ -44,7 +44,7 @@ def test_records_equal_the_output_of_preprocessing(file_store, phantom_tables):
     rows = phantom_tables.images.set_index("image_id")
     for record in records:
         row = rows.loc[record.image_id]
-        image = read_any(phantom_tables.root / row["path"])
+        image = read_image(phantom_tables.root / row["path"])
         pixels = preprocessing.from_source(image.pixels, image.facts.bits_stored, row["laterality"])
         assert np.array_equal(record.pixels, pixels)
 

@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 
 from mammo_core.datasets import PatchRecord
-from mammo_core.datasets.shards import read_records
 from mammo_core.datasets.tables import read_table
+from mammo_core.datasets.tfrecord import read_records
 from mammo_core.errors import MammoError
 from mammo_core.ingest.runner import RunnerConfig
 from mammo_core.ingest.sample import sample, sample_id

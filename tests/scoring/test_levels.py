@@ -106,11 +106,11 @@ def test_warnings_tell_what_is_unlike_the_training_data(decided, exam, tmp_path,
 def test_low_resolution_and_unknown_training_data_are_warned_of(package, tmp_path, write):
     tall = package.preprocessing.geometry.height
     assert tall == 48
-    from mammo_core.dicom import read_any_facts
+    from mammo_core.dicom import read_facts
     from mammo_core.preprocessing import Geometry
     from mammo_core.scoring.contract import warnings_of
 
-    facts = read_any_facts(write.dicom(tmp_path / "x.dcm", write.breast()))
+    facts = read_facts(write.dicom(tmp_path / "x.dcm", write.breast()))
     large = package.preprocessing.model_copy(update={"geometry": Geometry(height=97, width=36)})
     told = warnings_of(facts, TrainingData(), large)
     assert "low resolution: 96x72 pixels are enlarged" in told
@@ -177,9 +177,9 @@ def test_an_ensemble_averages_with_weights(decided, package, exam, tmp_path):
 
 def test_flips_are_the_mean_of_four(package, exam, tmp_path):
     score(package, [exam / "b.dcm"], tmp_path / "s.csv", ScoreOptions(flips=True))
-    from mammo_core.dicom import read_any
+    from mammo_core.dicom import read_image
 
-    image = read_any(exam / "b.dcm")
+    image = read_image(exam / "b.dcm")
     pixels = package.preprocessing.from_source(image.pixels, 12)
     views = [pixels, pixels[:, ::-1], pixels[::-1], pixels[::-1, ::-1]]
     expected = package.predict(np.stack(views)).mean()

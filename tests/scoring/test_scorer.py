@@ -4,7 +4,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from mammo_core.dicom import read_any
+from mammo_core.dicom import read_image
 from mammo_core.errors import ModelError, RecipeError
 from mammo_core.imaging import to_full_range
 from mammo_core.scoring import ScoreOptions, find_files, score
@@ -54,7 +54,7 @@ def test_scores_and_rejects(tree, package, tmp_path, write):
         path = tree / row["path"]
         assert row["id"] == hashlib.sha256(path.read_bytes()).hexdigest()
         assert row["model_id"] == package.model_id
-        image = read_any(path)
+        image = read_image(path)
         full = to_full_range(image.pixels, image.facts.bits_stored)
         alone = package.predict(package.preprocessing.to_geometry(full)[np.newaxis])
         assert float(row["malignant_probability"]) == pytest.approx(alone[0], abs=2e-6)
@@ -134,7 +134,7 @@ def test_a_failing_disk_is_no_reject(tree, package, tmp_path, monkeypatch):
     def fails(path, name, **_):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("mammo_core.scoring.images.read_any", fails)
+    monkeypatch.setattr("mammo_core.scoring.images.read_image", fails)
     with pytest.raises(OSError, match="Input/output"):
         score(package, [tree], tmp_path / "s.csv")
     assert not (tmp_path / "s.csv").exists()

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from mammo_core.dicom import read_any
+from mammo_core.dicom import read_image
 from mammo_core.errors import RecipeError
 from mammo_core.packaging import load
 from mammo_core.scoring import ScoreOptions, score
@@ -87,7 +87,7 @@ def by_hand(package, root, views):
     pair = np.zeros((2, 64, 48), np.uint16)
     for place, names in enumerate(views):
         if names is not None:
-            image = read_any(first(root, names), mammogram=True)
+            image = read_image(first(root, names), mammogram=True)
             side = image.facts.laterality or "LEFT"
             pair[place] = package.preprocessing.from_source(
                 image.pixels, image.facts.bits_stored, side

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from mammo_core.dicom import read_any
+from mammo_core.dicom import read_image
 from mammo_core.serving import ServeConfig
 from mammo_core.serving.app import create_app
 
@@ -25,7 +25,7 @@ def expected(package, dicom_bytes, tmp_path):
 
     def of(data):
         (tmp_path / "x").write_bytes(data)
-        image = read_any(tmp_path / "x")
+        image = read_image(tmp_path / "x")
         pixels = package.preprocessing.from_source(image.pixels, image.facts.bits_stored, "LEFT")
         return float(package.predict(pixels[np.newaxis])[0])
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from mammo_core.dicom import read_any
+from mammo_core.dicom import read_image
 from mammo_core.serving import ServeConfig
 from mammo_core.serving.app import create_app
 
@@ -30,7 +30,7 @@ def expected(two_views, tmp_path):
         for place, data in enumerate((cc, mlo)):
             if data is not None:
                 (tmp_path / "x").write_bytes(data)
-                image = read_any(tmp_path / "x")
+                image = read_image(tmp_path / "x")
                 pair[place] = two_views.preprocessing.from_source(
                     image.pixels, image.facts.bits_stored, "LEFT"
                 )

@@ -22,7 +22,7 @@ PYTHON = REPOSITORY / ".venv-tfio" / "bin" / "python"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.s3,
-    pytest.mark.skipif(not PYTHON.exists(), reason="no .venv-tfio: `make test-tfio` makes it"),
+    pytest.mark.skipif(not PYTHON.exists(), reason="no .venv-tfio: `make test-tfio` creates it"),
 ]
 
 
@@ -50,7 +50,7 @@ def recipe(tree):
 
 @pytest.fixture(scope="module")
 def published(s3_server, recipe, tree):
-    """Images, patches and a frame in S3, by the ordinary environment."""
+    """Images, patches and a frame in S3, published from the main environment."""
     from mammo_core import steps
 
     uri, folder = f"s3://mammo-tfio/{uuid4().hex}", tree.parent
@@ -71,7 +71,7 @@ def published(s3_server, recipe, tree):
 
 @pytest.fixture
 def in_tfio(s3_server, tmp_path):
-    """Run Python code there; returns what came of it."""
+    """Run Python code in the environment of tensorflow-io."""
 
     def run(*line: str, **more: str) -> subprocess.CompletedProcess[str]:
         environment = {
@@ -101,8 +101,9 @@ from mammo_core import steps
 
 common = dict(store=sys.argv[1], run_id="r", recipe=sys.argv[2])
 steps.train_patch(**common, patches=sys.argv[3], frame=sys.argv[4], out="patch")
-given = dict(frame=sys.argv[4], patch_training="patch")
-steps.train_image(**common, **given, images=sys.argv[5], out="image")
+steps.train_image(
+    **common, frame=sys.argv[4], patch_training="patch", images=sys.argv[5], out="image"
+)
 """
     names = ("store", "recipe", "patches", "frame", "images")
     done = in_tfio("-c", code, *(published[name] for name in names))
@@ -117,7 +118,7 @@ steps.train_image(**common, **given, images=sys.argv[5], out="image")
     assert not list((tmp_path / "scratch").rglob("*shard*"))
 
 
-def test_streamed_records_are_those_of_the_local_reader(published, in_tfio):
+def test_streamed_records_equal_those_of_the_local_reader(published, in_tfio):
     from mammo_core.datasets.readers import RecordSource
     from mammo_core.features.frame import frame_from_manifest
 
@@ -143,12 +144,12 @@ for seed in (None, 1):
     source = RecordSource(
         store, images, labels, classes=2, batch_size=3, shuffle_seed=seed, reader="tfio"
     )
-    found = {}
+    digests = {}
     for batch in source.batches(0):
         assert [labels[name] for name in batch.ids] == batch.labels.tolist()
         for name, pixels in zip(batch.ids, batch.pixels):
-            found[name] = hashlib.sha256(pixels.tobytes()).hexdigest()
-    print(json.dumps(found))
+            digests[name] = hashlib.sha256(pixels.tobytes()).hexdigest()
+    print(json.dumps(digests))
 """
     done = in_tfio("-c", code, published["store"], published["images"], json.dumps(labels))
     assert done.returncode == 0, done.stderr
@@ -156,9 +157,9 @@ for seed in (None, 1):
 
 
 @pytest.mark.parametrize(
-    ("ending", "code"), [("", 0), ("sys.exit(3)", 3), ("raise ValueError('asked to')", 1)]
+    ("ending", "code"), [("", 0), ("sys.exit(3)", 3), ("raise ValueError('on purpose')", 1)]
 )
-def test_the_exit_code_is_the_programs_own(published, in_tfio, ending, code):
+def test_the_exit_code_of_the_program_is_kept(published, in_tfio, ending, code):
     text = f"""
 import sys
 import tensorflow as tf
@@ -172,14 +173,14 @@ print(sum(1 for _ in tf.data.TFRecordDataset(s3_uris(store, keys))))
 """
     done = in_tfio("-c", text, published["store"])
     assert done.returncode == code, done.stderr
-    assert int(done.stdout) > 10  # and what was printed is there
-    assert ("asked to" in done.stderr) == (code == 1)
+    assert int(done.stdout) > 10  # and the output is complete
+    assert ("on purpose" in done.stderr) == (code == 1)
 
 
 @pytest.mark.parametrize("fail", [False, True])
-def test_a_kfp_step_ends_as_it_should(published, in_tfio, tmp_path, fail):
+def test_a_kfp_step_ends_with_the_right_exit_code(published, in_tfio, tmp_path, fail):
     outputs = {"parameters": {"Output": {"outputFile": str(tmp_path / "output")}}}
-    given = {
+    executor_input = {
         "inputs": {
             "parameterValues": {"uri": published["store"], "fail": fail},
             "parameters": {},
@@ -192,18 +193,18 @@ def test_a_kfp_step_ends_as_it_should(published, in_tfio, tmp_path, fail):
         "--component_module_path",
         str(HERE / "component.py"),
         "--executor_input",
-        json.dumps(given),
+        json.dumps(executor_input),
         "--function_to_execute",
         "count_records",
         _KFP_RUNTIME="true",
     )
     assert done.returncode == int(fail), done.stdout + done.stderr
     if not fail:
-        told = json.loads((tmp_path / "executor_output.json").read_text())
-        assert told["parameterValues"]["Output"] > 10
+        output = json.loads((tmp_path / "executor_output.json").read_text())
+        assert output["parameterValues"]["Output"] > 10
 
 
-def test_wrong_credentials_are_told(published, in_tfio):
+def test_wrong_credentials_are_reported(published, in_tfio):
     code = """
 import sys
 from mammo_core.datasets import parse
@@ -216,17 +217,17 @@ source = RecordSource(store, images, {"x": 0}, classes=2, batch_size=3, reader="
 try:
     list(source.batches(0))
 except RecordError as error:
-    sys.exit(f"told: {error}")
+    sys.exit(f"reported: {error}")
 """
     done = in_tfio(
         "-c", code, published["store"], published["images"], MAMMO_S3_SECRET_KEY="wrong-secret-key"
     )
-    assert done.returncode == 1 and "told: Shards among s3://" in done.stderr, done.stderr
+    assert done.returncode == 1 and "reported: The shards s3://" in done.stderr, done.stderr
     assert "wrong-secret-key" not in done.stdout + done.stderr
 
 
 def _decoded(in_tfio, paths):
-    """Decode files there; (h, w) uint16 by path."""
+    """Decode files with tensorflow-io into decoded.npz: (h, w) uint16 by path."""
     code = """
 import sys
 from pathlib import Path
@@ -254,15 +255,15 @@ def test_our_decoder_agrees_with_tensorflow_ios(tree, in_tfio, tmp_path):
             ours = read_image(path, path.name).pixels.astype(np.int64)
             bright_is_low = pydicom.dcmread(path).PhotometricInterpretation == "MONOCHROME1"
             inverted += bright_is_low
-            # It inverts MONOCHROME1 in floating point, and is one gray level off in places.
-            off = np.abs(theirs[str(path)] - ours).max()
-            assert off <= (1 if bright_is_low else 0), path
+            # It inverts MONOCHROME1 in floating point, so some pixels differ by one gray level.
+            difference = np.abs(theirs[str(path)] - ours).max()
+            assert difference <= (1 if bright_is_low else 0), path
     assert 0 < inverted < 40
 
 
 @pytest.mark.real
 def test_our_decoder_agrees_on_compressed_files(real_data, in_tfio, tmp_path):
-    """JPEG 2000 and JPEG lossless; MR files are left out: tensorflow-io rescales those."""
+    """JPEG 2000 and JPEG lossless; no MR files, which tensorflow-io rescales."""
     from mammo_core.dicom import read_image
 
     folder = real_data / "dicom"
@@ -275,8 +276,8 @@ def test_our_decoder_agrees_on_compressed_files(real_data, in_tfio, tmp_path):
             assert np.array_equal(theirs[str(path)], read_image(path, path.name).pixels), path
 
 
-def test_without_it_the_reader_says_what_is_missing(s3_environment):
-    """In the ordinary environment: a line, no traceback of an import."""
+def test_without_tensorflow_io_the_error_says_what_is_missing(s3_environment):
+    """In the main environment: one line instead of the traceback of an import."""
     code = """
 from mammo_core.datasets.tfio import s3_uris
 from mammo_core.store import open_store

@@ -1,0 +1,20 @@
+"""The kind of output that the step `score` publishes."""
+
+from mammo_core.datasets.kinds import Facts, Kind
+
+
+class ScoreFacts(Facts):
+    """Facts of scores.
+
+    Attributes:
+        model_uri: The model as it was requested.
+        model_name: Name of the model.
+        warned: Number of images that were scored with a warning.
+    """
+
+    model_uri: str
+    model_name: str
+    warned: int
+
+
+SCORES = Kind("scores", 2, ScoreFacts)
