@@ -20,9 +20,9 @@ def test_what_needs_absent_definitions_applies_but_for_that(kubectl, secrets, re
 
 
 def test_minio_comes_up_and_is_initialised(kubectl, minio):
-    told = kubectl("-n", "mammo", "logs", "job/minio-initialise")
+    output = kubectl("-n", "mammo", "logs", "job/minio-initialise")
     for role in ("data", "train", "score", "serve"):
-        assert f"user mammo-{role}: policy mammo-{role}" in told
+        assert f"user mammo-{role}: policy mammo-{role}" in output
 
 
 def test_a_step_of_the_data_image_works_with_the_credentials_of_its_secret(job):
@@ -31,9 +31,9 @@ def test_a_step_of_the_data_image_works_with_the_credentials_of_its_secret(job):
         " && mammo store put /scratch/p s3://mammo-sources/phantom"
         " && mammo store ls s3://mammo-sources/phantom | tail -n 2 && id -u"
     )
-    done, told = job("data-step", "data", "mammo-s3-data", script)
-    assert done, told
-    assert told.strip().endswith("10001")
+    done, output = job("data-step", "data", "mammo-s3-data", script)
+    assert done, output
+    assert output.strip().endswith("10001")
 
 
 def test_a_step_of_the_train_image_works_with_the_credentials_of_its_secret(job):
@@ -41,9 +41,9 @@ def test_a_step_of_the_train_image_works_with_the_credentials_of_its_secret(job)
         "python -c 'import keras, tensorflow; print(keras.backend.backend())'"
         " && mammo models list --store s3://mammo && id -u"
     )
-    done, told = job("train-step", "train", "mammo-s3-train", script)
-    assert done, told
-    assert told.strip().endswith("10001")
+    done, output = job("train-step", "train", "mammo-s3-train", script)
+    assert done, output
+    assert output.strip().endswith("10001")
 
 
 def test_a_step_of_the_tfio_image_works_with_the_credentials_of_its_secret(job):
@@ -52,9 +52,9 @@ def test_a_step_of_the_tfio_image_works_with_the_credentials_of_its_secret(job):
         'tfio.load(); store = open_store("s3://mammo"); store.write("tests/tfio", b"1"); '
         'print(store.read("tests/tfio"))'
     )
-    done, told = job("tfio-step", "train-tfio", "mammo-s3-train", f"python -c '{code}' && id -u")
-    assert done, told
-    assert told.strip().endswith("10001")
+    done, output = job("tfio-step", "train-tfio", "mammo-s3-train", f"python -c '{code}' && id -u")
+    assert done, output
+    assert output.strip().endswith("10001")
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,9 @@ def test_a_step_of_the_tfio_image_works_with_the_credentials_of_its_secret(job):
     ],
 )
 def test_a_role_cannot_read_what_is_anothers(job, role, image, script):
-    done, told = job(f"denied-{role}", image, f"mammo-s3-{role}", script)
-    assert not done, told
-    assert "denied" in told.lower()
+    done, output = job(f"denied-{role}", image, f"mammo-s3-{role}", script)
+    assert not done, output
+    assert "denied" in output.lower()
 
 
 def test_a_pod_that_breaks_the_profile_is_refused(kubectl, secrets):
@@ -81,6 +81,6 @@ spec:
   containers:
     - {name: main, image: "mammo-pipelines/data:test", securityContext: {privileged: true}}
 """
-    told = kubectl("apply", "-f", "-", text=bad, check=False)
-    assert "violates PodSecurity" in told
-    assert "privileged" in told
+    output = kubectl("apply", "-f", "-", text=bad, check=False)
+    assert "violates PodSecurity" in output
+    assert "privileged" in output

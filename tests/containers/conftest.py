@@ -1,7 +1,7 @@
 """Our images, built once by a real Docker engine.
 
 They take minutes, so they are built only where MAMMO_TEST_DOCKER=1 (`make test-docker`). The
-engine is the one of DOCKER_HOST, or ../shared/tools/dockerd where that is there.
+engine is the one of DOCKER_HOST, or ../shared/tools/dockerd if it exists.
 """
 
 import json

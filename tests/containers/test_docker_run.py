@@ -58,14 +58,14 @@ def test_the_phantom_in_the_images_pushes_a_champion(run):
 
 def test_a_killed_container_is_no_success_and_is_made_good(run, docker, tag):
     store = f"s3://mammo-tests/{uuid4().hex}"
-    place, killed = open_store(store), []
+    object_store, killed = open_store(store), []
 
     def kill():
         # The step says `running` before its work: then it is in the middle.
         deadline = time.monotonic() + 600
         while time.monotonic() < deadline and not killed:
-            for key in list(place.list("runs/first/steps")):
-                status = json.loads(place.read(key))
+            for key in list(object_store.list("runs/first/steps")):
+                status = json.loads(object_store.read(key))
                 if status["step"].startswith("convert") and status["state"] == "running":
                     running = docker(
                         "ps", "--quiet", "--filter", f"ancestor=mammo-pipelines/data:{tag}"
@@ -84,10 +84,14 @@ def test_a_killed_container_is_no_success_and_is_made_good(run, docker, tag):
     assert done.returncode == 1, done.stdout
     assert summary["state"] != "succeeded" or "running" in summary["states"].values()
     assert summary["model_uri"] is None
-    assert not [key for key in place.list("datasets/images") if key.endswith("/manifest.json")]
+    assert not [
+        key for key in object_store.list("datasets/images") if key.endswith("/manifest.json")
+    ]
 
     done, summary = run(store, "second")
     assert done.returncode == 0, done.stdout + done.stderr
-    manifests = [key for key in place.list("datasets/images") if key.endswith("/manifest.json")]
+    manifests = [
+        key for key in object_store.list("datasets/images") if key.endswith("/manifest.json")
+    ]
     assert len(manifests) == 1
     assert summary["model_uri"] == f"{store}/models/tiny/1"

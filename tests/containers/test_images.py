@@ -5,7 +5,7 @@ import pytest
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(3000)]
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-#: Bytes; docs/cluster.md tells the sizes measured.
+#: Bytes; docs/cluster.md lists the measured sizes.
 LIMITS = {"data": 1.2e9, "train": 2.5e9}
 NAMES = tuple(LIMITS)
 
@@ -34,8 +34,8 @@ def _run(docker, tag, name, script, *options):
 @pytest.mark.parametrize("name", NAMES)
 def test_runs_with_a_read_only_root_and_without_rights(docker, images, tag, name):
     script = "id -u; mammo --help >/dev/null && mammo pipeline --help >/dev/null && echo fine"
-    told = _run(docker, tag, name, script, "--cap-drop=ALL", "--security-opt=no-new-privileges")
-    assert told.split() == ["10001", "fine"]
+    output = _run(docker, tag, name, script, "--cap-drop=ALL", "--security-opt=no-new-privileges")
+    assert output.split() == ["10001", "fine"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -24,15 +24,15 @@ FOLDERS = (
 def _command() -> list[str]:
     if shutil.which("kubectl"):
         return ["kubectl", "kustomize"]
-    own = REPOSITORY / ".tools" / "bin" / "kustomize"
-    if own.is_file():
-        return [str(own), "build"]
+    built = REPOSITORY / ".tools" / "bin" / "kustomize"
+    if built.is_file():
+        return [str(built), "build"]
     pytest.skip("neither kubectl nor .tools/bin/kustomize (`make kustomize`) is here")
 
 
 @pytest.fixture(scope="session")
 def manifests(tmp_path_factory) -> Path:
-    """A copy of manifests/ in which the Secrets' files were made."""
+    """A copy of manifests/ in which the Secrets' files were created."""
     copy = tmp_path_factory.mktemp("manifests") / "manifests"
     shutil.copytree(MANIFESTS, copy)
     script = REPOSITORY / "scripts" / "make-secrets"

@@ -21,18 +21,18 @@ ROLES = ("data", "train", "score", "serve")
 def keys(s3_server, tmp_path_factory):
     """Role → access key and secret key, after the script has run twice."""
     if s3_server.kind != "minio":
-        pytest.skip("users and policies need a MinIO of our own")
+        pytest.skip("users and policies need a MinIO started by the tests")
     folder = tmp_path_factory.mktemp("policies")
     for role in ROLES:  # as the ConfigMap lays them
         (folder / f"{role}.json").write_text((FOLDER / "policies" / f"{role}.json").read_text())
-    made = {role: (f"test-{role}", secrets.token_hex(20)) for role in ROLES}
+    credentials = {role: (f"test-{role}", secrets.token_hex(20)) for role in ROLES}
     environment = {
         **os.environ,
         "MINIO_ENDPOINT": s3_server.endpoint,
         "MINIO_ROOT_USER": s3_server.access_key,
         "MINIO_ROOT_PASSWORD": s3_server.secret_key,
     }
-    for role, (access, secret) in made.items():
+    for role, (access, secret) in credentials.items():
         environment[f"{role.upper()}_ACCESS_KEY"] = access
         environment[f"{role.upper()}_SECRET_KEY"] = secret
     for _ in range(2):
@@ -44,8 +44,8 @@ def keys(s3_server, tmp_path_factory):
             env=environment,
         )
         assert done.returncode == 0, done.stderr
-        assert not any(secret in done.stdout + done.stderr for _, secret in made.values())
-    return made
+        assert not any(secret in done.stdout + done.stderr for _, secret in credentials.values())
+    return credentials
 
 
 @pytest.fixture

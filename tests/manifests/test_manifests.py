@@ -47,38 +47,38 @@ def violations(spec: dict) -> list[str]:
 
     Source: Kubernetes documentation, Pod Security Standards, profile Restricted.
     """
-    found = []
+    violations = []
     pod = spec.get("securityContext", {})
     for key in ("hostNetwork", "hostPID", "hostIPC"):
         if spec.get(key):
-            found.append(key)
+            violations.append(key)
     allowed = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "secret", "projected"}
     allowed |= {"persistentVolumeClaim"}
     for volume in spec.get("volumes", []):
         kinds = set(volume) - {"name"}
-        found += [f"volume {volume['name']}: {kind}" for kind in kinds - allowed]
+        violations += [f"volume {volume['name']}: {kind}" for kind in kinds - allowed]
     for container in [*spec.get("initContainers", []), *spec["containers"]]:
         context = container.get("securityContext", {})
         name = container["name"]
         if context.get("privileged"):
-            found.append(f"{name}: privileged")
+            violations.append(f"{name}: privileged")
         if context.get("allowPrivilegeEscalation") is not False:
-            found.append(f"{name}: allowPrivilegeEscalation")
+            violations.append(f"{name}: allowPrivilegeEscalation")
         if "ALL" not in context.get("capabilities", {}).get("drop", []):
-            found.append(f"{name}: capabilities")
+            violations.append(f"{name}: capabilities")
         if set(context.get("capabilities", {}).get("add", [])) - {"NET_BIND_SERVICE"}:
-            found.append(f"{name}: added capabilities")
+            violations.append(f"{name}: added capabilities")
         if not context.get("runAsNonRoot", pod.get("runAsNonRoot")):
-            found.append(f"{name}: runAsNonRoot")
+            violations.append(f"{name}: runAsNonRoot")
         if context.get("runAsUser", pod.get("runAsUser", 0)) == 0:
-            found.append(f"{name}: runAsUser")
+            violations.append(f"{name}: runAsUser")
         profile = context.get("seccompProfile", pod.get("seccompProfile", {})).get("type")
         if profile not in ("RuntimeDefault", "Localhost"):
-            found.append(f"{name}: seccompProfile")
+            violations.append(f"{name}: seccompProfile")
         for port in container.get("ports", []):
             if port.get("hostPort"):
-                found.append(f"{name}: hostPort")
-    return found
+                violations.append(f"{name}: hostPort")
+    return violations
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -185,14 +185,14 @@ def test_no_secret_is_in_the_tree():
 def test_secrets_are_made_once(manifests):
     folder = manifests / "secrets"
     before = {path.name: path.read_text() for path in folder.glob("*.env")}
-    assert len(before) == 6
+    assert len(before) == 7
     script = REPOSITORY / "scripts" / "make-secrets"
     done = subprocess.run([script, folder], check=True, capture_output=True, text=True)
     assert done.stdout == ""
     assert {path.name: path.read_text() for path in folder.glob("*.env")} == before
     values = [line.partition("=")[2] for text in before.values() for line in text.splitlines()]
-    made = [value for value in values if re.fullmatch("[0-9a-f]{64}", value)]
-    assert len(made) == len(set(made)) == 6
+    generated = [value for value in values if re.fullmatch("[0-9a-f]{64}", value)]
+    assert len(generated) == len(set(generated)) == 7
     assert all(path.stat().st_mode & 0o77 == 0 for path in folder.glob("*.env"))
 
 

@@ -19,7 +19,7 @@ def test_shellcheck_passes_on_every_script():
 
 
 @pytest.mark.parametrize(
-    ("verb", "told"),
+    ("verb", "text"),
     [
         ("up", "kind create cluster --name mammo"),
         ("up", "env/platform-agnostic\\?ref=2.17.0"),
@@ -31,10 +31,10 @@ def test_shellcheck_passes_on_every_script():
         ("down", "kind delete cluster --name mammo"),
     ],
 )
-def test_kind_prints_what_it_would_do(verb, told):
+def test_kind_prints_what_it_would_do(verb, text):
     line = [REPOSITORY / "scripts" / "kind", verb, "--dry-run"]
     done = subprocess.run(line, capture_output=True, text=True, check=True)
-    assert told in done.stdout
+    assert text in done.stdout
 
 
 @pytest.mark.parametrize("words", [[], ["rise"], ["up", "--now"]])

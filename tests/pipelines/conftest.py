@@ -18,7 +18,7 @@ _SPEC.loader.exec_module(kfp_server)
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch, tmp_path):
-    """The machine's own connection to a cluster does not leak into the tests."""
+    """Connection settings of this machine do not leak into the tests."""
     for name in [name for name in os.environ if name.startswith(("MAMMO_KFP_", "KF_PIPELINES"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("MAMMO_KFP_CONFIG", str(tmp_path / "kfp.yaml"))
@@ -42,8 +42,8 @@ def make_server():
         return running[-1]
 
     yield make
-    for one in running:
-        one.close()
+    for server in running:
+        server.close()
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def mammo_pipeline(capsys, monkeypatch):
             code = 0
         except SystemExit as ended:
             code = ended.code or 0
-        told = capsys.readouterr()
-        return Done(code, told.out, told.err)
+        captured = capsys.readouterr()
+        return Done(code, captured.out, captured.err)
 
     return run

@@ -1,6 +1,6 @@
-"""A server that speaks the API of Kubeflow Pipelines, as far as the client asks.
+"""A server with the part of the Kubeflow Pipelines API that the client uses.
 
-Every request is held against the models of kfp-server-api: unknown keys, wrong types and
+Every request is validated against the models of kfp-server-api: unknown keys, wrong types and
 unknown paths are refused as the real server refuses them.
 """
 
@@ -21,7 +21,7 @@ TOKEN = "let-me-in"
 
 
 class RefusalError(Exception):
-    """An answer of another status than 200."""
+    """A response with a status other than 200."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -29,8 +29,8 @@ class RefusalError(Exception):
         self.message = message
 
 
-def checked(body: dict[str, Any], model: str) -> dict[str, Any]:
-    """Hold a JSON body against a model of kfp-server-api, with the names of the wire."""
+def validate_body(body: dict[str, Any], model: str) -> dict[str, Any]:
+    """Validate a JSON body against a model of kfp-server-api, by its JSON names."""
     kind = getattr(kfp_server_api, model)
     known = {kind.attribute_map[name]: kind.openapi_types[name] for name in kind.attribute_map}
     for key, value in body.items():
@@ -51,12 +51,12 @@ def checked(body: dict[str, Any], model: str) -> dict[str, Any]:
                 if value not in allowed:
                     raise RefusalError(400, f"{model}.{key}: one of {allowed}, got {value!r}")
             else:
-                checked(value, declared)
+                validate_body(value, declared)
     return body
 
 
 class KfpServer:
-    """The state of the server, and what it was asked."""
+    """The state of the server, and the requests it received."""
 
     def __init__(self, multi_user: bool = False, token: str | None = None) -> None:
         self.multi_user = multi_user
@@ -67,7 +67,7 @@ class KfpServer:
         self.runs: dict[str, dict[str, Any]] = {}
         self.recurring: dict[str, dict[str, Any]] = {}
         self.requests: list[tuple[str, str]] = []
-        #: States that a run is told in, one for each question; the last one stays.
+        #: States of a run, one for each request; the last one stays.
         self.script: list[tuple[str, list[tuple[str, str]]]] = [("SUCCEEDED", [])]
         self._clock = 0
         server = self
@@ -129,11 +129,11 @@ class KfpServer:
                 self._namespace(query)
                 return {"pipelines": _filtered(self.pipelines, query)}
             case ("GET", "pipelines", pipeline, "versions"):
-                self._known(self.pipelines, pipeline, "pipeline")
+                self._require(self.pipelines, pipeline, "pipeline")
                 mine = {k: v for k, v in self.versions.items() if v["pipeline_id"] == pipeline}
                 return {"pipeline_versions": _filtered(mine, query)}
             case ("GET", "pipelines", _, "versions", version):
-                return self._known(self.versions, version, "pipeline version")
+                return self._require(self.versions, version, "pipeline version")
             case ("GET", "experiments"):
                 self._namespace(query)
                 return {"experiments": _filtered(self.experiments, query)}
@@ -144,18 +144,18 @@ class KfpServer:
             case ("GET", "runs"):
                 return {"runs": _filtered(self.runs, query)}
             case ("GET", "runs", run):
-                return self._told(self._known(self.runs, run, "run"))
+                return self._with_state(self._require(self.runs, run, "run"))
             case ("POST", "recurringruns"):
                 return self._recur(data)
             case ("GET", "recurringruns"):
                 return {"recurringRuns": _filtered(self.recurring, query)}
             case ("POST", "recurringruns", action):
                 id, _, verb = action.partition(":")
-                run = self._known(self.recurring, id, "recurring run")
+                run = self._require(self.recurring, id, "recurring run")
                 run["status"] = {"enable": "ENABLED", "disable": "DISABLED"}[verb]
                 return {}
             case ("DELETE", "recurringruns", id):
-                self._known(self.recurring, id, "recurring run")
+                self._require(self.recurring, id, "recurring run")
                 del self.recurring[id]
                 return {}
         raise RefusalError(404, f"no such path: {method} {path}")
@@ -164,7 +164,7 @@ class KfpServer:
         if query.get("namespace") and not self.multi_user:
             raise RefusalError(400, "In single-user mode, the namespace must be empty")
 
-    def _known(self, table: dict[str, dict[str, Any]], id: str, what: str) -> dict[str, Any]:
+    def _require(self, table: dict[str, dict[str, Any]], id: str, what: str) -> dict[str, Any]:
         if id not in table:
             raise RefusalError(404, f"{what} {id} not found")
         return table[id]
@@ -172,7 +172,7 @@ class KfpServer:
     def _add(
         self, table: dict[str, dict[str, Any]], key: str, data: bytes, model: str
     ) -> dict[str, Any]:
-        body = checked(json.loads(data), model)
+        body = validate_body(json.loads(data), model)
         id = str(uuid4())
         table[id] = {**body, key: id, "created_at": self._now()}
         return table[id]
@@ -188,7 +188,7 @@ class KfpServer:
 
     def _upload_version(self, query: dict[str, str], data: bytes, content: str) -> dict[str, Any]:
         pipeline = query["pipelineid"]
-        self._known(self.pipelines, pipeline, "pipeline")
+        self._require(self.pipelines, pipeline, "pipeline")
         return self._version(pipeline, query["name"], _file(data, content))
 
     def _version(self, pipeline: str, name: str, text: str) -> dict[str, Any]:
@@ -207,16 +207,16 @@ class KfpServer:
         return self.versions[id]
 
     def _run(self, data: bytes) -> dict[str, Any]:
-        made = self._add(self.runs, "run_id", data, "V2beta1Run")
-        self._known(self.experiments, made["experiment_id"], "experiment")
-        reference = made.get("pipeline_version_reference")
-        if (reference is None) == (made.get("pipeline_spec") is None):
+        created = self._add(self.runs, "run_id", data, "V2beta1Run")
+        self._require(self.experiments, created["experiment_id"], "experiment")
+        reference = created.get("pipeline_version_reference")
+        if (reference is None) == (created.get("pipeline_spec") is None):
             raise RefusalError(400, "either a pipeline spec or a version reference is needed")
         if reference is not None:
-            self._known(self.versions, reference["pipeline_version_id"], "pipeline version")
-        return made
+            self._require(self.versions, reference["pipeline_version_id"], "pipeline version")
+        return created
 
-    def _told(self, run: dict[str, Any]) -> dict[str, Any]:
+    def _with_state(self, run: dict[str, Any]) -> dict[str, Any]:
         state, tasks = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         details = [
             {
@@ -232,13 +232,13 @@ class KfpServer:
         return {**run, "state": state, "run_details": {"task_details": details}}
 
     def _recur(self, data: bytes) -> dict[str, Any]:
-        made = self._add(self.recurring, "recurring_run_id", data, "V2beta1RecurringRun")
-        cron = made["trigger"]["cron_schedule"]["cron"]
+        created = self._add(self.recurring, "recurring_run_id", data, "V2beta1RecurringRun")
+        cron = created["trigger"]["cron_schedule"]["cron"]
         if len(cron.split()) != 6:
             raise RefusalError(400, f"a cron of six fields is expected, got {cron!r}")
-        made["status"] = {"ENABLE": "ENABLED", "DISABLE": "DISABLED"}[made["mode"]]
-        made["max_concurrency"] = str(made["max_concurrency"])
-        return made
+        created["status"] = {"ENABLE": "ENABLED", "DISABLE": "DISABLED"}[created["mode"]]
+        created["max_concurrency"] = str(created["max_concurrency"])
+        return created
 
 
 def _file(data: bytes, content: str) -> str:
@@ -251,11 +251,11 @@ def _file(data: bytes, content: str) -> str:
 
 
 def _filtered(table: dict[str, dict[str, Any]], query: dict[str, str]) -> list[dict[str, Any]]:
-    found = list(table.values())
+    items = list(table.values())
     if query.get("filter"):
         for predicate in json.loads(query["filter"])["predicates"]:
-            key, wanted = predicate["key"], predicate["stringValue"]
-            found = [item for item in found if item.get(key) == wanted]
+            key, expected = predicate["key"], predicate["stringValue"]
+            items = [item for item in items if item.get(key) == expected]
     if query.get("sort_by") == "created_at desc":
-        found.sort(key=lambda item: item["created_at"], reverse=True)
-    return found[: int(query.get("page_size") or 10)]
+        items.sort(key=lambda item: item["created_at"], reverse=True)
+    return items[: int(query.get("page_size") or 10)]

@@ -29,8 +29,8 @@ def test_flags_overrule_the_environment_and_that_the_file(tmp_path, monkeypatch)
     assert settings.verify_tls is False
     secret = tmp_path / "token"
     secret.write_text("t2\n")
-    told = settings_from({"host": "http://flag", "token_file": secret})
-    assert (told.host, told.bearer()) == ("http://flag", "t2")
+    settings = settings_from({"host": "http://flag", "token_file": secret})
+    assert (settings.host, settings.bearer()) == ("http://flag", "t2")
     assert "t1" not in repr(settings)
 
 
@@ -40,12 +40,12 @@ def test_no_host_is_told():
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [("host: [", "cannot be read"), ("- a", "keys and values"), ("host: x\nuser: y", "user")],
 )
-def test_a_wrong_configuration_is_named(tmp_path, content, told):
+def test_a_wrong_configuration_is_named(tmp_path, content, message):
     (tmp_path / "kfp.yaml").write_text(content)
-    with pytest.raises(ClusterError, match=told):
+    with pytest.raises(ClusterError, match=message):
         settings_from({})
 
 
@@ -104,25 +104,25 @@ def test_run_from_a_text_and_from_a_version(server, connect_to, text):
 
 
 @pytest.mark.parametrize(
-    ("parameters", "told"),
+    ("parameters", "message"),
     [
         ({**PARAMETERS, "modle": "x"}, "no such parameter.*'modle'"),
-        ({**PARAMETERS, "tolerations": "x"}, "tolerations cannot be used.*LIST"),
-        ({**PARAMETERS, "gpu_count": 1}, "gpu_count cannot be used.*STRING"),
+        ({**PARAMETERS, "tolerations": "x"}, "tolerations is not valid.*LIST"),
+        ({**PARAMETERS, "gpu_count": 1}, "gpu_count is not valid.*STRING"),
         ({"source": "s3://x"}, "model is missing"),
     ],
 )
-def test_a_bad_parameter_is_told_before_anything_is_sent(
-    server, connect_to, text, parameters, told
+def test_a_bad_parameter_is_reported_before_anything_is_sent(
+    server, connect_to, text, parameters, message
 ):
     client = connect_to(server)
-    with pytest.raises(RecipeError, match=told):
+    with pytest.raises(RecipeError, match=message):
         client.run(parameters, name="x", experiment="tests", text=text)
     assert not server.runs
 
 
 def test_an_unknown_run(server, connect_to):
-    with pytest.raises(ClusterError, match="does not know the run nothing"):
+    with pytest.raises(ClusterError, match="does not have the run nothing"):
         connect_to(server).get("nothing")
 
 
@@ -135,9 +135,9 @@ def test_waiting_asks_again_until_the_tasks_have_ended(server, connect_to, text)
         ("SUCCEEDED", [("Score", "RUNNING")]),
         ("SUCCEEDED", [("Score", "SUCCEEDED")]),
     ]
-    seen = []
-    final = client.wait(run, 60, seen.append, interval_s=0.01)
-    assert [state.state for state in seen] == ["PENDING", "RUNNING", "SUCCEEDED", "SUCCEEDED"]
+    states = []
+    final = client.wait(run, 60, states.append, interval_s=0.01)
+    assert [state.state for state in states] == ["PENDING", "RUNNING", "SUCCEEDED", "SUCCEEDED"]
     assert final.tasks[0].state == "SUCCEEDED"
     assert final.tasks[0].pods == ("pod-Score-1",)
 
@@ -146,13 +146,13 @@ def test_waiting_has_an_end(server, connect_to, text):
     client = connect_to(server)
     run = client.run(PARAMETERS, name="one", experiment="tests", text=text)
     server.script = [("RUNNING", [])]
-    with pytest.raises(ClusterError, match=r"has not ended.*waits again"):
+    with pytest.raises(ClusterError, match=r"has not finished.*waits again"):
         client.wait(run, 0.3, lambda _: None, interval_s=0.05)
 
 
 def test_parameters_as_text():
-    told = ["partitions=4", "recipe=phantom", 'settings=["a=1"]', 'gpu_count="2"', "x=a=b"]
-    assert parsed_parameters(told) == {
+    texts = ["partitions=4", "recipe=phantom", 'settings=["a=1"]', 'gpu_count="2"', "x=a=b"]
+    assert parsed_parameters(texts) == {
         "partitions": 4,
         "recipe": "phantom",
         "settings": ["a=1"],

@@ -12,7 +12,7 @@ def test_upload_run_wait_status_list_logs(server, mammo_pipeline):
     done = mammo_pipeline("upload", "score", *IMAGES, *host)
     assert done.returncode == 0, done.stderr
     assert "uploaded mammo-score, version abc1234" in done.stdout
-    assert "is there already" in mammo_pipeline("upload", "score", *IMAGES, *host).stdout
+    assert "exists already" in mammo_pipeline("upload", "score", *IMAGES, *host).stdout
 
     server.script = [
         ("RUNNING", [("Score", "RUNNING")]),
@@ -31,8 +31,8 @@ def test_upload_run_wait_status_list_logs(server, mammo_pipeline):
         "source": "s3://new",
         "run_id": "mine",
     }
-    told = json.loads(mammo_pipeline("status", run, "--json", *host).stdout)
-    assert told["tasks"][0]["name"] == "Score"
+    status = json.loads(mammo_pipeline("status", run, "--json", *host).stdout)
+    assert status["tasks"][0]["name"] == "Score"
     (listed,) = json.loads(mammo_pipeline("list", "--json", *host).stdout)
     assert listed["run"] == "mine"
     assert "pod-Score-1" in mammo_pipeline("logs", run, *host).stdout
@@ -76,9 +76,9 @@ def test_a_recipe_file_travels_whole(server, mammo_pipeline, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
-        (["run", "--recipe", "phantom", *IMAGES], 2, "No Kubeflow Pipelines is named"),
+        (["run", "--recipe", "phantom", *IMAGES], 2, "host of Kubeflow Pipelines is missing"),
         (["run", "--recipe", "phantom", "--image-tag", "latest"], 2, "never latest"),
         (["run", "--recipe", "phantom", "--source", "data", *IMAGES], 2, "a cluster"),
         (["run", "--pipeline", "trian", *IMAGES], 2, "no such pipeline"),
@@ -89,11 +89,11 @@ def test_a_recipe_file_travels_whole(server, mammo_pipeline, tmp_path):
         (["schedule", "create", "absent.yaml"], 2, "absent.yaml"),
     ],
 )
-def test_wrong_usage_is_one_line(mammo_pipeline, words, code, told, tmp_path, monkeypatch):
+def test_wrong_usage_is_one_line(mammo_pipeline, words, code, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = mammo_pipeline(*words)
     assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
-    assert told in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 

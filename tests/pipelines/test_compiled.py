@@ -15,7 +15,7 @@ from pipelines.compiled import (
     with_images,
 )
 
-# KFP's compiler warns of its own deprecations.
+# KFP's compiler emits deprecation warnings.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:kfp")
 
 
@@ -96,18 +96,18 @@ def test_every_task_is_named_bounded_and_unprivileged(compiled, name):
 @pytest.mark.parametrize("name", PIPELINES)
 def test_gpus_are_asked_for_by_parameters_that_reach_the_task(compiled, name):
     spec, kubernetes = _parts(compiled[name])
-    wanted = {"train-patch", "train-image", "evaluate", "gate", "score", "regions"}
-    found = set()
+    expected = {"train-patch", "train-image", "evaluate", "gate", "score", "regions"}
+    labels = set()
     for label, executor in spec["deploymentSpec"]["executors"].items():
         settings = kubernetes["deploymentSpec"]["executors"][label]
         if "accelerator" not in executor["container"]["resources"]:
             continue
-        found.add(label.removeprefix("exec-"))
+        labels.add(label.removeprefix("exec-"))
         mounts = {mount["mountPath"] for mount in settings["emptyDirMounts"]}
         assert "/dev/shm" in mounts
         assert "tolerationJson" in settings["tolerations"][0]
         assert "nodeSelectorJson" in settings["nodeSelector"]
-    assert found == wanted & {
+    assert labels == expected & {
         label.removeprefix("exec-") for label in spec["deploymentSpec"]["executors"]
     }
     # KFP's driver looks for the values in the graph around the task.

@@ -5,7 +5,7 @@ import pytest
 from pipelines.compiled import COMMITTED
 from pipelines.local import _Lines, _without_retries
 
-# KFP's compiler warns of its own deprecations.
+# KFP's compiler emits deprecation warnings.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:kfp")
 
 

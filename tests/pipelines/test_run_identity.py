@@ -95,13 +95,13 @@ def test_every_step_knows_which_run_of_kfp_it_works_for(specs, name):
 
 def upstream(dag, task_name):
     """All tasks of the dag that end before the task begins."""
-    found, waiting = set(), [task_name]
+    names, waiting = set(), [task_name]
     while waiting:
         for name in dag["tasks"][waiting.pop()].get("dependentTasks", []):
-            if name not in found:
-                found.add(name)
+            if name not in names:
+                names.add(name)
                 waiting.append(name)
-    return found
+    return names
 
 
 def after_index(spec, dag_name, dag, beneath=()):

@@ -25,7 +25,7 @@ def test_five_fields_become_six(five, six):
 
 
 @pytest.mark.parametrize(
-    ("cron", "told"),
+    ("cron", "message"),
     [
         ("0 0 3 * * 1", "five fields.*received 6"),
         ("61 * * * *", "minute is 0 to 59; received '61'"),
@@ -40,8 +40,8 @@ def test_five_fields_become_six(five, six):
         ("", "received 0"),
     ],
 )
-def test_no_cron_expression(cron, told):
-    with pytest.raises(ValueError, match=told):
+def test_an_invalid_cron_expression_is_refused(cron, message):
+    with pytest.raises(ValueError, match=message):
         six_fields(cron)
 
 
@@ -52,7 +52,7 @@ def _write(folder, name, text):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("name: a\npipeline: train\ncron: 0 3 * *", "cron.*five fields"),
         ("name: a\npipeline: test\ncron: 0 3 * * *", "pipeline"),
@@ -60,8 +60,8 @@ def _write(folder, name, text):
         ("name: [", "cannot be read"),
     ],
 )
-def test_a_wrong_schedule_is_named(tmp_path, text, told):
-    with pytest.raises(RecipeError, match=told):
+def test_a_wrong_schedule_is_named(tmp_path, text, message):
+    with pytest.raises(RecipeError, match=message):
         read_schedules([_write(tmp_path, "one", text)])
 
 
