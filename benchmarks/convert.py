@@ -1,11 +1,11 @@
-"""What does converting a mammogram cost, against the least it can cost?
+"""Compare the cost of converting mammograms with the least it can cost.
 
-Uncompressed 4664 x 3064 16-bit files with one lesion mask each become 1152 x 896 records.
+Uncompressed 4664 x 3064 16-bit files with one lesion mask each are converted to 1152 x 896 records.
 The floor is the same work without a pipeline, measured in the same run on the same files:
 read, SHA-256, decode (pydicom), one area resize, one mask resize per lesion, OpenCV on one
 thread, nothing written. The ratio is the median over interleaved rounds of whole conversions
-(Beam's start, checks, shards written, read back and published) to floors. `cpu_ratio` is the
-same of processor time, which other work on the machine disturbs less.
+(Beam's startup, checks, shards written, read back and published) to floors. `cpu_ratio` is the
+ratio of processor times, which other work on the machine disturbs less.
 
     PYTHONPATH=. .venv/bin/python benchmarks/convert.py [--json] [--quick]
 """
@@ -34,9 +34,9 @@ import pydicom
 
 ROWS, COLUMNS = 4664, 3064
 HEIGHT, WIDTH = 1152, 896
-#: Files that differ; tables name each of them many times over, so that a disk holds them.
+#: Number of different files; the tables list each of them many times to save disk space.
 DISTINCT = 24
-#: Small shards: the last worker's last shard is then a small part of the whole.
+#: Small shards, so that the last shard of the last worker is a small part of the work.
 SHARD_MB = 8
 
 
@@ -48,7 +48,7 @@ class Tree:
     files: list[tuple[str, str, str, str]]  # image, its SHA-256, mask, its SHA-256
 
     def tables(self, images: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Tables of that many images, as `index` makes them."""
+        """Return tables of that many images, as `index` writes them."""
         chosen = [self.files[number % len(self.files)] for number in range(images)]
         rows = [{"image_id": digest, "path": name} for name, digest, _, _ in chosen]
         lesions = [
@@ -59,7 +59,7 @@ class Tree:
 
 
 def make_tree(root: Path, distinct: int) -> Tree:
-    """Write files with a breast of texture, and a round lesion."""
+    """Write files with a textured breast and a round lesion."""
     row, column = np.ogrid[:ROWS, :COLUMNS]
     inside = (row - ROWS // 2) ** 2 + column**2 < 2200**2
     texture = np.random.default_rng(1).integers(0, 2**14, (ROWS, COLUMNS), dtype=np.uint16)
@@ -68,8 +68,10 @@ def make_tree(root: Path, distinct: int) -> Tree:
         pixels = np.where(inside, 20000 + number + texture, 0).astype("<u2")
         mask = (row - 1500 - 40 * number) ** 2 + (column - 900) ** 2 < 200**2
         image = _write(root / f"image_{number}.dcm", pixels, 2 * number)
-        drawn = _write(root / f"mask_{number}.dcm", mask.astype(np.uint8) * 255, 2 * number + 1)
-        files.append((f"image_{number}.dcm", image, f"mask_{number}.dcm", drawn))
+        mask_digest = _write(
+            root / f"mask_{number}.dcm", mask.astype(np.uint8) * 255, 2 * number + 1
+        )
+        files.append((f"image_{number}.dcm", image, f"mask_{number}.dcm", mask_digest))
     return Tree(root, files)
 
 
@@ -98,21 +100,21 @@ def _write(path: Path, pixels: Any, number: int) -> str:
 
 @dataclass(frozen=True)
 class Cost:
-    """What some work took: seconds by the clock, and of the processors."""
+    """The cost of some work: seconds of wall time and of processor time."""
 
     clock: float
     cpu: float
 
     @classmethod
     def since(cls, clock: float, cpu: float) -> "Cost":
-        """What it took from then until now."""
+        """Return the cost from these times until now."""
         return cls(time.perf_counter() - clock, time.process_time() - cpu)
 
 
 def floor(tree: Tree, images: int) -> Cost:
-    """The bare work, on one thread."""
+    """Do the bare work on one thread."""
     cv2.setNumThreads(1)
-    # In the order of the pipeline, so that caches help both alike.
+    # In the order of the pipeline, so that caches help both equally.
     chosen = sorted(
         (tree.files[number % len(tree.files)] for number in range(images)), key=lambda f: f[1]
     )
@@ -120,8 +122,8 @@ def floor(tree: Tree, images: int) -> Cost:
     for image, digest, mask, mask_digest in chosen:
         pixels = _floor_read(tree.root / image, digest)
         cv2.resize(pixels, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
-        drawn = _floor_read(tree.root / mask, mask_digest)
-        cv2.resize(drawn, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
+        stored_mask = _floor_read(tree.root / mask, mask_digest)
+        cv2.resize(stored_mask, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
     return Cost.since(*started)
 
 
@@ -133,7 +135,7 @@ def _floor_read(path: Path, digest: str) -> Any:
 
 
 def convert(tree: Tree, images: int, workers: int) -> Cost:
-    """A whole conversion, everything imported before."""
+    """Run a whole conversion; everything is imported before."""
     from mammo_core.ingest import ConvertConfig, RunnerConfig
     from mammo_core.ingest import convert as run
     from mammo_core.preprocessing import Geometry
@@ -141,10 +143,10 @@ def convert(tree: Tree, images: int, workers: int) -> Cost:
 
     rows, lesions = tree.tables(images)
     config = ConvertConfig(geometry=Geometry(height=HEIGHT, width=WIDTH), shard_mb=SHARD_MB)
-    with _emptied(tree.root / "store") as place, contextlib.redirect_stdout(io.StringIO()):
+    with _temporary(tree.root / "store") as folder, contextlib.redirect_stdout(io.StringIO()):
         started = time.perf_counter(), time.process_time()
         manifest = run(
-            open_store(str(place)),
+            open_store(str(folder)),
             rows,
             lesions,
             root=tree.root,
@@ -159,32 +161,32 @@ def convert(tree: Tree, images: int, workers: int) -> Cost:
 
 
 @contextlib.contextmanager
-def _emptied(place: Path) -> Iterator[Path]:
+def _temporary(folder: Path) -> Iterator[Path]:
     try:
-        yield place
+        yield folder
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def memory(tree: Tree, sizes: list[int]) -> list[float]:
-    """Peak memory (MB) of one worker's process, children included, for each conversion's size."""
+    """Return the peak memory (MB) of a worker's process with its children, for each size."""
     return [peak for size in sizes for peak in _peaks(tree, size)]
 
 
 def _peaks(tree: Tree, images: int) -> list[float]:
-    batches = 1  # a process of its own for each size
+    batches = 1  # a new process for each size
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_converting, args=(tree, batches, images, sender))
+    process = context.Process(target=_convert_batches, args=(tree, batches, images, sender))
     process.start()
     peaks, peak = [], 0.0
     while True:
         peak = max(peak, _resident_mb(process.pid or 0))
         if receiver.poll(0.02):
-            told = receiver.recv()
+            finished = receiver.recv()
             peaks.append(peak)
             peak = 0.0
-            if told == batches:
+            if finished == batches:
                 break
         if not process.is_alive():
             raise SystemExit("the worker died")
@@ -192,27 +194,27 @@ def _peaks(tree: Tree, images: int) -> list[float]:
     return peaks
 
 
-def _converting(tree: Tree, batches: int, images: int, sender: Any) -> None:
+def _convert_batches(tree: Tree, batches: int, images: int, sender: Any) -> None:
     for batch in range(batches):
         convert(tree, images, workers=1)
         sender.send(batch + 1)
 
 
 def _resident_mb(pid: int) -> float:
-    """Resident memory of a process and of the processes it started."""
+    """Return the resident memory (MB) of a process and the processes it started."""
     total, waiting = 0.0, [pid]
     while waiting:
-        one = waiting.pop()
+        current = waiting.pop()
         with contextlib.suppress(OSError, IndexError, ValueError):
-            pages = int(Path(f"/proc/{one}/statm").read_text().split()[1])
+            pages = int(Path(f"/proc/{current}/statm").read_text().split()[1])
             total += pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-            for task in Path(f"/proc/{one}/task").iterdir():
+            for task in Path(f"/proc/{current}/task").iterdir():
                 waiting += map(int, (task / "children").read_text().split())
     return total
 
 
 def measure(rounds: int, images: int, memory_images: int) -> dict[str, Any]:
-    """Everything, in one run."""
+    """Run the whole benchmark."""
     with tempfile.TemporaryDirectory(prefix="mammo-benchmark-") as folder:
         tree = make_tree(Path(folder), DISTINCT)
         convert(tree, DISTINCT, workers=1)  # imports, page cache
@@ -228,10 +230,10 @@ def measure(rounds: int, images: int, memory_images: int) -> dict[str, Any]:
             other = floor(tree, images // 2)
             floors.append(Cost(half.clock + other.clock, half.cpu + other.cpu))
             sys.stderr.write(f"floor {floors[-1]}\none {ones[-1]}\ntwo {twos[-1]}\n")
-        held = memory(tree, [memory_images // 10, memory_images])
+        peaks = memory(tree, [memory_images // 10, memory_images])
     ratios = [one.clock / bare.clock for one, bare in zip(ones, floors, strict=True)]
     cpu_ratios = [one.cpu / bare.cpu for one, bare in zip(ones, floors, strict=True)]
-    # Steady state: what more images cost, without a pipeline's start and end.
+    # Steady state: the cost of additional images, without the start and end of the pipeline.
     steady = [
         (one.clock - short_one.clock) / (two.clock - short_two.clock)
         for one, short_one, two, short_two in zip(ones, short_ones, twos, short_twos, strict=True)
@@ -240,7 +242,7 @@ def measure(rounds: int, images: int, memory_images: int) -> dict[str, Any]:
     return {
         "floor_ratio": round(statistics.median(ratios), 3),
         "two_worker_speedup": round(statistics.median(steady), 3),
-        "peak_mb": round(max(held), 1),
+        "peak_mb": round(max(peaks), 1),
         "cpu_ratio": round(statistics.median(cpu_ratios), 3),
         "floor_ms": _milliseconds(floors, images),
         "convert_ms": _milliseconds(ones, images),
@@ -250,8 +252,8 @@ def measure(rounds: int, images: int, memory_images: int) -> dict[str, Any]:
         "one_worker_images_per_s": round(images / statistics.median(one.clock for one in ones), 2),
         "two_worker_images_per_s": round(images / statistics.median(two.clock for two in twos), 2),
         "two_worker_cores": round(statistics.median(two.cpu / two.clock for two in twos), 2),
-        "first_mb": round(held[0], 1),
-        "last_mb": round(held[-1], 1),
+        "first_mb": round(peaks[0], 1),
+        "last_mb": round(peaks[-1], 1),
         "memory_images": memory_images,
         "images": images,
         "cores": len(os.sched_getaffinity(0)),
@@ -270,27 +272,29 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=400, help="of each conversion")
     parser.add_argument("--memory-images", type=int, default=2000, help="for the memory")
     parser.add_argument("--quick", action="store_true", help="few images, rough figures")
-    told = parser.parse_args()
-    chosen = (2, 48, 96) if told.quick else (told.rounds, told.images, told.memory_images)
-    found = measure(*chosen)
-    if told.json:
-        sys.stdout.write(json.dumps(found) + "\n")
+    options = parser.parse_args()
+    chosen = (
+        (2, 48, 96) if options.quick else (options.rounds, options.images, options.memory_images)
+    )
+    result = measure(*chosen)
+    if options.json:
+        sys.stdout.write(json.dumps(result) + "\n")
         return
     lines = [
-        ("floor (ms an image)", found["floor_ms"], ""),
-        ("conversion (ms an image)", found["convert_ms"], ""),
-        ("conversion / floor", found["floor_ratio"], "at most 1.4"),
-        ("  of processor time", found["cpu_ratio"], ""),
-        ("one worker (images a second)", found["one_worker_images_per_s"], ""),
-        ("two workers (images a second)", found["two_worker_images_per_s"], ""),
-        ("two workers / one, steady state", found["two_worker_speedup"], "at least 1.7"),
-        ("  cores that two workers got", found["two_worker_cores"], ""),
-        ("memory of a worker, peak (MB)", found["peak_mb"], "under 600"),
-        (f"  converting {found['memory_images'] // 10} images", found["first_mb"], ""),
-        (f"  converting {found['memory_images']}", found["last_mb"], "flat"),
+        ("floor (ms per image)", result["floor_ms"], ""),
+        ("conversion (ms per image)", result["convert_ms"], ""),
+        ("conversion / floor", result["floor_ratio"], "at most 1.4"),
+        ("  of processor time", result["cpu_ratio"], ""),
+        ("one worker (images per second)", result["one_worker_images_per_s"], ""),
+        ("two workers (images per second)", result["two_worker_images_per_s"], ""),
+        ("two workers / one, steady state", result["two_worker_speedup"], "at least 1.7"),
+        ("  cores that two workers got", result["two_worker_cores"], ""),
+        ("memory of a worker, peak (MB)", result["peak_mb"], "under 600"),
+        (f"  converting {result['memory_images'] // 10} images", result["first_mb"], ""),
+        (f"  converting {result['memory_images']}", result["last_mb"], "constant"),
     ]
-    for name, value, wanted in lines:
-        sys.stdout.write(f"{name:36} {value:>8}  {wanted}\n".rstrip() + "\n")
+    for name, value, target in lines:
+        sys.stdout.write(f"{name:36} {value:>8}  {target}\n".rstrip() + "\n")
 
 
 if __name__ == "__main__":

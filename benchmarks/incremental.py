@@ -1,11 +1,11 @@
-"""What does adding 1 % of images cost, against converting all of them?
+"""Compare the cost of adding 1 % of images with that of converting all of them.
 
 A phantom source of N images goes through index, convert and sample into an empty store (the
 full conversion); then 1 % more images are added to the source, and the same steps run again.
-Counted are the files whose pixels were decoded, and the processor seconds of the process (all
-threads). The added run includes everything that looks at all images: listing, tables, ids,
-the audit page. That the result is the dataset that a conversion from nothing makes is checked:
-its id and the digest of every record.
+The benchmark counts the files whose pixels are decoded, and the processor seconds of the process
+(all threads). The second run includes everything that covers all images: listing, tables, ids,
+the audit page. The result must be the dataset of a conversion from scratch: the id and the digest
+of every record are compared.
 
     PYTHONPATH=. .venv/bin/python benchmarks/incremental.py [--json] [--images 400]
 """
@@ -38,18 +38,18 @@ RECIPE = {
 
 
 @contextlib.contextmanager
-def counted_files() -> Iterator[Counter[str]]:
+def count_decoded_files() -> Iterator[Counter[str]]:
     """Count the image and mask files whose pixels are decoded."""
     from mammo_core.ingest import record
     from mammo_core.sources import file_inspection, files, masks
 
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     modules = (record, file_inspection, files, masks)
     originals = [module.read_image for module in modules]
 
     def counting(original: Any) -> Any:
         def read(path: Any, name: str = "", *more: Any, **options: Any) -> Any:
-            seen[str(path)] += 1
+            counts[str(path)] += 1
             return original(path, name, *more, **options)
 
         return read
@@ -57,14 +57,14 @@ def counted_files() -> Iterator[Counter[str]]:
     for module, original in zip(modules, originals, strict=True):
         module.read_image = counting(original)  # type: ignore[attr-defined]
     try:
-        yield seen
+        yield counts
     finally:
         for module, original in zip(modules, originals, strict=True):
             module.read_image = original  # type: ignore[attr-defined]
 
 
 def run(store: str, root: Path, folder: Path, name: str) -> dict[str, Any]:
-    """Run the steps; what each cost, and the manifests."""
+    """Run the steps; returns the cost of each and the manifests."""
     from mammo_core import steps
 
     settings = [f"{key}={json.dumps(value)}" for key, value in RECIPE.items()]
@@ -76,39 +76,39 @@ def run(store: str, root: Path, folder: Path, name: str) -> dict[str, Any]:
     common = {"store": store, "run_id": name, "recipe": str(path)}
     inputs = {"index": None, "convert": "tables", "sample": "images"}
     outputs = {"index": "tables", "convert": "images", "sample": "patches"}
-    told: dict[str, Any] = {"cpu_s": {}, "decoded": {}}
+    result: dict[str, Any] = {"cpu_s": {}, "decoded": {}}
     for step in STEPS:
-        given = {inputs[step]: str(folder / inputs[step])} if inputs[step] else {}
+        arguments = {inputs[step]: str(folder / inputs[step])} if inputs[step] else {}
         started = time.process_time()
-        with counted_files() as seen, contextlib.redirect_stdout(io.StringIO()):
-            getattr(steps, step)(**common, **given, out=str(folder / outputs[step]))
-        told["cpu_s"][step] = round(time.process_time() - started, 3)
-        told["decoded"][step] = sum(seen.values())
-    told["images"] = json.loads((folder / "images").read_text())
-    told["patches"] = json.loads((folder / "patches").read_text())
-    return told
+        with count_decoded_files() as counts, contextlib.redirect_stdout(io.StringIO()):
+            getattr(steps, step)(**common, **arguments, out=str(folder / outputs[step]))
+        result["cpu_s"][step] = round(time.process_time() - started, 3)
+        result["decoded"][step] = sum(counts.values())
+    result["images"] = json.loads((folder / "images").read_text())
+    result["patches"] = json.loads((folder / "patches").read_text())
+    return result
 
 
 def records(store: str, manifest: dict[str, Any]) -> dict[str, str]:
-    """Record id → SHA-256 of the record."""
+    """Return record id → SHA-256 of the record."""
     from mammo_core.datasets import Manifest
     from mammo_core.datasets.shards import read_shard, record_id
     from mammo_core.store import open_store
 
-    place = open_store(store)
+    opened = open_store(store)
     return {
         record_id(data): hashlib.sha256(data).hexdigest()
         for file in Manifest.model_validate(manifest).files_like("shard-")
-        for data in read_shard(place, file)
+        for data in read_shard(opened, file)
     }
 
 
-def measure(images: int, share: float) -> dict[str, Any]:
-    """The full conversion, the added images, and the check against a conversion from nothing."""
+def measure(images: int, fraction: float) -> dict[str, Any]:
+    """Run the full conversion, add images, and compare with the full conversion."""
     from mammo_core.phantom import PhantomConfig, create
 
-    with tempfile.TemporaryDirectory(prefix="mammo-incremental-") as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory(prefix="mammo-incremental-") as temporary:
+        folder = Path(temporary)
         patients = max(images * 10 // 27, 4)
         height, width = SIZE
         root = folder / "tree"
@@ -120,19 +120,19 @@ def measure(images: int, share: float) -> dict[str, Any]:
         full = run(f"file://{folder}/full", root, folder, "full")
         total = full["images"]["counts"]["planned"]
         tables = json.loads((folder / "tables").read_text())
-        added = max(round(total * share), 1)
-        _take_away(folder, root, f"file://{folder}/full", tables, added)
+        added = max(round(total * fraction), 1)
+        _remove_images(folder, root, f"file://{folder}/full", tables, added)
         grown_store = f"file://{folder}/grown"
         run(grown_store, root, folder, "before")
-        _put_back(folder, root)
+        _restore_images(folder, root)
         grown = run(grown_store, root, folder, "grown")
         same = all(
             full[kind]["id"] == grown[kind]["id"]
             and records(f"file://{folder}/full", full[kind]) == records(grown_store, grown[kind])
             for kind in ("images", "patches")
         )
-    cpu = {name: sum(one["cpu_s"].values()) for name, one in (("full", full), ("grown", grown))}
-    decoded = {n: sum(one["decoded"].values()) for n, one in (("full", full), ("grown", grown))}
+    cpu = {name: sum(run["cpu_s"].values()) for name, run in (("full", full), ("grown", grown))}
+    decoded = {n: sum(run["decoded"].values()) for n, run in (("full", full), ("grown", grown))}
     return {
         "cpu_share": round(cpu["grown"] / cpu["full"], 4),
         "decoded_share": round(decoded["grown"] / decoded["full"], 4),
@@ -148,51 +148,53 @@ def measure(images: int, share: float) -> dict[str, Any]:
     }
 
 
-def _take_away(folder: Path, root: Path, store: str, tables: dict[str, Any], added: int) -> None:
+def _remove_images(
+    folder: Path, root: Path, store: str, tables: dict[str, Any], added: int
+) -> None:
     """Move the files of some images, and of their masks, out of the tree."""
     from mammo_core.datasets import Manifest
     from mammo_core.datasets.tables import read_table
     from mammo_core.store import open_store
 
-    manifest, place = Manifest.model_validate(tables), open_store(store)
-    images = read_table(place, manifest, "images.parquet").sort_values("image_id")
-    lesions = read_table(place, manifest, "lesions.parquet")
+    manifest, opened = Manifest.model_validate(tables), open_store(store)
+    images = read_table(opened, manifest, "images.parquet").sort_values("image_id")
+    lesions = read_table(opened, manifest, "lesions.parquet")
     chosen = images.iloc[:: max(len(images) // added, 1)][:added]
     masks = lesions[lesions["image_id"].isin(set(chosen["image_id"]))]["mask_path"]
     for name in {*chosen["path"], *masks}:
-        target = folder / "aside" / name
+        target = folder / "removed" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(root / name, target)
 
 
-def _put_back(folder: Path, root: Path) -> None:
-    aside = folder / "aside"
-    for path in sorted(aside.rglob("*")):
+def _restore_images(folder: Path, root: Path) -> None:
+    removed = folder / "removed"
+    for path in sorted(removed.rglob("*")):
         if path.is_file():
-            shutil.move(path, root / path.relative_to(aside))
+            shutil.move(path, root / path.relative_to(removed))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--json", action="store_true", help="one JSON object")
-    parser.add_argument("--images", type=int, default=400, help="about how many")
-    parser.add_argument("--share", type=float, default=0.01, help="of them that are added")
-    told = parser.parse_args()
-    found = measure(told.images, told.share)
-    if told.json:
-        sys.stdout.write(json.dumps(found) + "\n")
+    parser.add_argument("--images", type=int, default=400, help="approximate number")
+    parser.add_argument("--share", type=float, default=0.01, help="fraction that is added")
+    options = parser.parse_args()
+    result = measure(options.images, options.share)
+    if options.json:
+        sys.stdout.write(json.dumps(result) + "\n")
         return
     lines = [
-        ("images", found["images"], ""),
-        ("added", found["added_images"], ""),
-        *((f"full {step} (CPU s)", found["full_cpu_s"][step], "") for step in STEPS),
-        *((f"added {step} (CPU s)", found["added_cpu_s"][step], "") for step in STEPS),
-        ("share of processor time", found["cpu_share"], "under 0.05"),
-        ("share of decoded files", found["decoded_share"], "under 0.05"),
-        ("the same datasets", found["same_datasets"], "True"),
+        ("images", result["images"], ""),
+        ("added", result["added_images"], ""),
+        *((f"full {step} (CPU s)", result["full_cpu_s"][step], "") for step in STEPS),
+        *((f"added {step} (CPU s)", result["added_cpu_s"][step], "") for step in STEPS),
+        ("fraction of processor time", result["cpu_share"], "under 0.05"),
+        ("fraction of decoded files", result["decoded_share"], "under 0.05"),
+        ("the same datasets", result["same_datasets"], "True"),
     ]
-    for name, value, wanted in lines:
-        sys.stdout.write(f"{name:28} {value!s:>10}  {wanted}\n".rstrip() + "\n")
+    for name, value, target in lines:
+        sys.stdout.write(f"{name:28} {value!s:>10}  {target}\n".rstrip() + "\n")
 
 
 if __name__ == "__main__":

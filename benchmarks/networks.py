@@ -1,9 +1,9 @@
-"""What does one image cost in each network, and how does that follow from its multiply-adds?
+"""Measure the cost of one image in each network, and per multiply-add.
 
 Patch networks with random weights, one image at a time, on the backend of the environment
-(KERAS_BACKEND). By processor time, which other work on the machine disturbs little; the first
-pass compiles and is not counted. `gmac_per_cpu_s` tells networks whose work is in convolutions
-that the library does well from those whose time goes elsewhere.
+(KERAS_BACKEND). In processor time, which other work on the machine disturbs little; the
+first pass compiles and is not counted. `gmac_per_cpu_s` is high for networks whose work is in
+convolutions that the library does efficiently.
 
     PYTHONPATH=. .venv/bin/python benchmarks/networks.py [--size HxW] [--json] [NAME …]
 """
@@ -25,7 +25,7 @@ def measure(name: str, size: tuple[int, int]) -> dict[str, Any]:
     started = time.process_time()
     model = build_patch_network(NetworkConfig(name=name), size, 5, seed=0)  # type: ignore[arg-type]
     built = time.process_time() - started
-    told = describe(model, size)
+    description = describe(model, size)
     shape = (1, *size, NETWORKS[name].channels)
     x = np.random.default_rng(0).normal(0, 60, shape).astype(np.float32)
     model.predict_on_batch(x)
@@ -34,10 +34,10 @@ def measure(name: str, size: tuple[int, int]) -> dict[str, Any]:
         started = time.process_time()
         model.predict_on_batch(x)
         times.append(time.process_time() - started)
-    work = told["multiply_adds"] / 1e9
+    work = description["multiply_adds"] / 1e9
     return {
         "network": name,
-        "parameters": told["parameters"],
+        "parameters": description["parameters"],
         "gmac": round(work, 3),
         "build_cpu_s": round(built, 2),
         "image_cpu_s": round(min(times), 4),
@@ -60,8 +60,8 @@ def main() -> None:
     size = parse_size(options.size)
     rows = [measure(name, size) for name in names]
     if options.json:
-        told = {"backend": keras.backend.backend(), "size": list(size), "networks": rows}
-        print(json.dumps(told))
+        result = {"backend": keras.backend.backend(), "size": list(size), "networks": rows}
+        print(json.dumps(result))
         return
     print(f"{keras.backend.backend()}, one image of {options.size}")
     print("  ".join(f"{key:>16}" for key in rows[0]))

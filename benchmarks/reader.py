@@ -1,9 +1,9 @@
-"""How many images a second the reader of training gives, from a warm local store.
+"""Measure how many images per second the reader of training gives, from a warm local store.
 
 Images of 1152 x 896 in batches of 2, read from shards (nothing kept in memory between epochs),
 shuffled, on two cores. The *bare* figure is tf.data reading the same TFRecord files in the same
-run: batched and prefetched, not shuffled, nothing decoded. Rounds of both take turns. Processor
-time is told too: other work on the machine disturbs it less.
+run: batched and prefetched, not shuffled, nothing decoded. Rounds of both alternate. Processor
+time is shown too: other work on the machine disturbs it less.
 
     PYTHONPATH=. .venv/bin/python benchmarks/reader.py [--json] [--quick]
 """
@@ -28,7 +28,7 @@ PER_SHARD = 64
 
 
 def make_dataset(folder: Path, images: int) -> str:
-    """Write images of noise as a published dataset; returns its id."""
+    """Publish a dataset of noise images; returns its id."""
     from mammo_core.datasets import ImageRecord, Manifest, publish
     from mammo_core.datasets.shards import write_shard
     from mammo_core.store import open_store
@@ -49,7 +49,7 @@ def make_dataset(folder: Path, images: int) -> str:
     return publish(store, dataset.model_copy(update={"files": files})).id
 
 
-def _reading(folder: Path, images: int, rounds: int, sender: Any) -> None:
+def _read_in_process(folder: Path, images: int, rounds: int, sender: Any) -> None:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     from mammo_core.datasets import find
     from mammo_core.datasets.readers import RecordSource
@@ -67,8 +67,8 @@ def _reading(folder: Path, images: int, rounds: int, sender: Any) -> None:
     def epoch(number: int) -> int:
         return sum(len(batch.ids) for batch in source.batches(number))
 
-    held = [_peak_mb(lambda number=number: epoch(number)) for number in range(2 * rounds)]
-    # TensorFlow comes after the memory was taken: the reader does without it.
+    peaks = [_peak_mb(lambda number=number: epoch(number)) for number in range(2 * rounds)]
+    # TensorFlow is imported after the memory was measured: the reader does not need it.
     import tensorflow as tf
 
     files = [str(store.fetch(file.key)) for file in manifest.files_like("shard-")]
@@ -77,16 +77,16 @@ def _reading(folder: Path, images: int, rounds: int, sender: Any) -> None:
         records = tf.data.TFRecordDataset(files).batch(BATCH).prefetch(tf.data.AUTOTUNE)
         return sum(int(batch.shape[0]) for batch in records)
 
-    ours, theirs = [], []
+    ours, bare_rates = [], []
     bare()
     for number in range(rounds):
-        theirs.append(_rates(bare, images))
+        bare_rates.append(_rates(bare, images))
         ours.append(_rates(lambda number=number: epoch(number), images))
-    sender.send((ours, theirs, held))
+    sender.send((ours, bare_rates, peaks))
 
 
 def _rates(read: Callable[[], int], images: int) -> tuple[float, float]:
-    """Images a second, and of processor time."""
+    """Return images per second of wall time and of processor time."""
     clock, cpu = time.perf_counter(), time.process_time()
     if read() != images:
         raise SystemExit("not every image was read")
@@ -94,7 +94,7 @@ def _rates(read: Callable[[], int], images: int) -> tuple[float, float]:
 
 
 def _peak_mb(work: Callable[[], Any]) -> float:
-    """Largest resident memory of this process while it works (MB)."""
+    """Return the peak resident memory (MB) of this process during some work."""
     peak, done = 0.0, threading.Event()
 
     def watch() -> None:
@@ -112,30 +112,32 @@ def _peak_mb(work: Callable[[], Any]) -> float:
 
 
 def measure(images: int, rounds: int) -> dict[str, Any]:
-    """Everything, in one run."""
+    """Run the whole benchmark."""
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory(prefix="mammo-benchmark-") as folder:
         make_dataset(Path(folder), images)
         receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=_reading, args=(Path(folder), images, rounds, sender))
+        process = context.Process(
+            target=_read_in_process, args=(Path(folder), images, rounds, sender)
+        )
         process.start()
         sender.close()
         try:
-            ours, theirs, held = receiver.recv()
+            ours, bare_rates, peaks = receiver.recv()
         except EOFError:
-            raise SystemExit("the process that read ended early") from None
+            raise SystemExit("the reading process ended early") from None
         process.join()
-    ratios = [one[0] / bare[0] for one, bare in zip(ours, theirs, strict=True)]
-    cpu_ratios = [one[1] / bare[1] for one, bare in zip(ours, theirs, strict=True)]
+    ratios = [rate[0] / bare[0] for rate, bare in zip(ours, bare_rates, strict=True)]
+    cpu_ratios = [rate[1] / bare[1] for rate, bare in zip(ours, bare_rates, strict=True)]
     return {
-        "images_per_s": round(statistics.median(one[0] for one in ours), 1),
-        "peak_mb": round(max(held), 1),
-        "bare_images_per_s": round(statistics.median(bare[0] for bare in theirs), 1),
+        "images_per_s": round(statistics.median(rate[0] for rate in ours), 1),
+        "peak_mb": round(max(peaks), 1),
+        "bare_images_per_s": round(statistics.median(bare[0] for bare in bare_rates), 1),
         "bare_ratio": round(statistics.median(ratios), 3),
-        "images_per_cpu_s": round(statistics.median(one[1] for one in ours), 1),
-        "bare_images_per_cpu_s": round(statistics.median(bare[1] for bare in theirs), 1),
+        "images_per_cpu_s": round(statistics.median(rate[1] for rate in ours), 1),
+        "bare_images_per_cpu_s": round(statistics.median(bare[1] for bare in bare_rates), 1),
         "bare_cpu_ratio": round(statistics.median(cpu_ratios), 3),
-        "peak_mb_of_epochs": [round(one, 1) for one in held],
+        "peak_mb_of_epochs": [round(peak, 1) for peak in peaks],
         "images": images,
         "batch": BATCH,
         "cores": len(os.sched_getaffinity(0)),
@@ -149,25 +151,25 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=1024)
     parser.add_argument("--quick", action="store_true", help="few images, rough figures")
-    told = parser.parse_args()
-    found = measure(*((192, 3) if told.quick else (told.images, told.rounds)))
-    if told.json:
-        sys.stdout.write(json.dumps(found) + "\n")
+    options = parser.parse_args()
+    result = measure(*((192, 3) if options.quick else (options.images, options.rounds)))
+    if options.json:
+        sys.stdout.write(json.dumps(result) + "\n")
         return
-    held = found["peak_mb_of_epochs"]
+    peaks = result["peak_mb_of_epochs"]
     lines = [
-        ("images a second", found["images_per_s"], "at least 400, or 0.7 of the bare read"),
-        ("bare TFRecord read", found["bare_images_per_s"], ""),
-        ("reader / bare read", found["bare_ratio"], ""),
-        ("images a second of processor time", found["images_per_cpu_s"], ""),
-        ("  bare TFRecord read", found["bare_images_per_cpu_s"], ""),
-        ("  reader / bare read", found["bare_cpu_ratio"], ""),
-        ("memory, peak (MB)", found["peak_mb"], ""),
-        ("  first epoch", held[0], ""),
-        (f"  epoch {len(held)}", held[-1], "flat"),
+        ("images per second", result["images_per_s"], "at least 400, or 0.7 of the bare read"),
+        ("bare TFRecord read", result["bare_images_per_s"], ""),
+        ("reader / bare read", result["bare_ratio"], ""),
+        ("images per second of processor time", result["images_per_cpu_s"], ""),
+        ("  bare TFRecord read", result["bare_images_per_cpu_s"], ""),
+        ("  reader / bare read", result["bare_cpu_ratio"], ""),
+        ("memory, peak (MB)", result["peak_mb"], ""),
+        ("  first epoch", peaks[0], ""),
+        (f"  epoch {len(peaks)}", peaks[-1], "constant"),
     ]
-    for name, value, wanted in lines:
-        sys.stdout.write(f"{name:36} {value:>8}  {wanted}\n".rstrip() + "\n")
+    for name, value, target in lines:
+        sys.stdout.write(f"{name:36} {value:>8}  {target}\n".rstrip() + "\n")
 
 
 if __name__ == "__main__":

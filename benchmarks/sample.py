@@ -1,9 +1,9 @@
-"""How many patches the sampler cuts in a second of one processor.
+"""Measure how many patches per second of one processor the sampler cuts.
 
-Views of the phantom, as image records in a shard. Timed is what a worker of `sample` does with
-each: record bytes to image, patches drawn, tested and cut, patches to record bytes; by processor
-time, OpenCV on one thread, in a process of its own for each preset. Files are read before the
-clock starts. The original's rates were recorded on its own code, pictures read and written.
+Views of the phantom, as image records in a shard. The time is that of a `sample` worker's
+whole task: decode the record, draw, test and cut patches, encode the patch records. It is
+processor time, with OpenCV on one thread, in a separate process for each preset. Files are read
+before. The rates of the original were measured with its own code, which reads and writes images.
 
     PYTHONPATH=. .venv/bin/python benchmarks/sample.py [--json] [--quick]
 """
@@ -18,14 +18,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-#: Preset, size of the views, and the patches a second of the original at that size.
+#: Preset, size of the views, and the patches per second of the original at that size.
 CASES = {
     "s10": ("S10", (1152, 896), 63.0),
     "s30": ("S30", (1152, 896), 63.0),
     "first_generation": ("first-generation", (4096, 2600), 3.7),
     "s1": ("S1", (1152, 896), 63.0),
 }
-WANTED = {"s10": 1200, "s30": 1200, "first_generation": 100}
+TARGETS = {"s10": 1200, "s30": 1200, "first_generation": 100}
 
 
 def make_shards(folder: Path, views: dict[tuple[int, int], int]) -> dict[tuple[int, int], Path]:
@@ -53,11 +53,11 @@ def make_shards(folder: Path, views: dict[tuple[int, int], int]) -> dict[tuple[i
     return shards
 
 
-def _sampling(shard: Path, preset: str, rounds: int, sender: Any) -> None:
+def _sample_in_process(shard: Path, preset: str, rounds: int, sender: Any) -> None:
     import cv2
 
     from mammo_core.datasets import ImageRecord
-    from mammo_core.datasets.shards import read_records
+    from mammo_core.datasets.tfrecord import read_records
     from mammo_core.sampling import SamplingConfig, sample_view
 
     cv2.setNumThreads(1)
@@ -81,7 +81,7 @@ def _sampling(shard: Path, preset: str, rounds: int, sender: Any) -> None:
 
 
 def _peak_mb() -> float:
-    """Largest resident memory of this process; getrusage would count its parent's too."""
+    """Return the peak resident memory (MB) of this process; getrusage includes the parent's."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024 / 1e6
@@ -89,29 +89,31 @@ def _peak_mb() -> float:
 
 
 def measure(small: int, large: int, rounds: int) -> dict[str, Any]:
-    """Everything, in one run."""
+    """Run the whole benchmark."""
     context = multiprocessing.get_context("spawn")
-    found: dict[str, Any] = {}
+    measured: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="mammo-benchmark-") as folder:
         shards = make_shards(Path(folder), {(1152, 896): small, (4096, 2600): large})
         for name, (preset, size, _) in CASES.items():
             receiver, sender = context.Pipe(duplex=False)
-            process = context.Process(target=_sampling, args=(shards[size], preset, rounds, sender))
+            process = context.Process(
+                target=_sample_in_process, args=(shards[size], preset, rounds, sender)
+            )
             process.start()
             sender.close()
             try:
-                found[name] = receiver.recv()
+                measured[name] = receiver.recv()
             except EOFError:
-                raise SystemExit(f"the process that sampled {preset} ended early") from None
+                raise SystemExit(f"the process of preset {preset} ended early") from None
             process.join()
     return {
-        "patches_per_cpu_s": {n: round(statistics.median(f[0]), 1) for n, f in found.items()},
-        "peak_mb": round(max(f[4] for f in found.values()), 1),
-        "peak_mb_of": {name: round(f[4], 1) for name, f in found.items()},
-        "rounds": {name: [round(rate, 1) for rate in f[0]] for name, f in found.items()},
-        "patches": {name: f[1] for name, f in found.items()},
-        "lesions": {name: f[2] for name, f in found.items()},
-        "images": {name: f[3] for name, f in found.items()},
+        "patches_per_cpu_s": {n: round(statistics.median(f[0]), 1) for n, f in measured.items()},
+        "peak_mb": round(max(f[4] for f in measured.values()), 1),
+        "peak_mb_of": {name: round(f[4], 1) for name, f in measured.items()},
+        "rounds": {name: [round(rate, 1) for rate in f[0]] for name, f in measured.items()},
+        "patches": {name: f[1] for name, f in measured.items()},
+        "lesions": {name: f[2] for name, f in measured.items()},
+        "images": {name: f[3] for name, f in measured.items()},
         "original_patches_per_s": {name: case[2] for name, case in CASES.items()},
     }
 
@@ -121,18 +123,18 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="few views, rough figures")
-    told = parser.parse_args()
-    found = measure(*((6, 2, 2) if told.quick else (24, 6, told.rounds)))
-    if told.json:
-        sys.stdout.write(json.dumps(found) + "\n")
+    options = parser.parse_args()
+    result = measure(*((6, 2, 2) if options.quick else (24, 6, options.rounds)))
+    if options.json:
+        sys.stdout.write(json.dumps(result) + "\n")
         return
     row = "{:18} {:>10} {:>18} {:>12} {:>9}\n".format
-    sys.stdout.write(row("", "per CPU s", "the original", "wanted", "peak MB"))
-    for name, rate in found["patches_per_cpu_s"].items():
-        original = found["original_patches_per_s"][name]
-        told_original = f"{original} ({rate / original:.0f}x)"
-        wanted = f"at least {WANTED[name]}" if name in WANTED else ""
-        sys.stdout.write(row(name, rate, told_original, wanted, found["peak_mb_of"][name]))
+    sys.stdout.write(row("", "per CPU s", "the original", "target", "peak MB"))
+    for name, rate in result["patches_per_cpu_s"].items():
+        original = result["original_patches_per_s"][name]
+        original_text = f"{original} ({rate / original:.0f}x)"
+        target = f"at least {TARGETS[name]}" if name in TARGETS else ""
+        sys.stdout.write(row(name, rate, original_text, target, result["peak_mb_of"][name]))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""What does scoring mammograms cost, against decoding and the forward pass alone?
+"""Compare the cost of scoring mammograms with decoding and the forward pass alone.
 
 500 uncompressed 4664 x 3064 16-bit DICOM files go through a package of the `phantom` recipe's
-size (288 x 224). The floor is the least that a score takes, on the same files in the same run:
-read, decode (pydicom), full range, one area resize, normalise, forward pass in batches of 8.
+size (288 x 224). The floor is the least that scoring can take, on the same files in the same run:
+read, decode (pydicom), full range, one area resize, normalize, forward pass in batches of 8.
 Scoring also hashes every file, reads header facts and patient keys, keeps a journal and writes
-the tables. `ratio` is of processor time; `clock_ratio` of time by the clock, where scoring
-decodes beside the network. Memory is that of a process of its own, in a long scoring and in a
-short one.
+the tables. `ratio` compares processor times; `clock_ratio` wall times, where scoring
+decodes in parallel with the network. Memory is that of a separate process, for a long and for a
+short scoring run.
 
     PYTHONPATH=. .venv/bin/python benchmarks/score.py [--json] [--quick]
 """
@@ -31,12 +31,12 @@ import pydicom
 ROWS, COLUMNS = 4664, 3064
 HEIGHT, WIDTH = 288, 224
 BATCH = 8
-#: Files that differ; links name each of them many times over, so that a disk holds them.
+#: Number of different files; each is linked many times to save disk space.
 DISTINCT = 16
 
 
 def make_files(folder: Path, count: int) -> Path:
-    """Write files with a breast of texture, linked until there are enough."""
+    """Write files with a textured breast, linked until there are enough."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import (
         DigitalMammographyXRayImageStorageForPresentation,
@@ -70,7 +70,7 @@ def make_files(folder: Path, count: int) -> Path:
 
 
 def make_package(folder: Path) -> Path:
-    """Package an untrained whole-image classifier as the phantom recipe makes it."""
+    """Package an untrained whole-image classifier like that of the phantom recipe."""
     from mammo_core.packaging import TrainingData, build
     from mammo_core.packaging.keras_file import import_keras
     from mammo_core.preprocessing import Geometry, Preprocessing
@@ -96,7 +96,7 @@ def make_package(folder: Path) -> Path:
 
 
 def floor(package: Any, files: list[Path]) -> None:
-    """Decode and forward pass, and nothing else."""
+    """Do the decoding and the forward pass, and nothing else."""
     from mammo_core.imaging import resize, to_full_range
 
     preprocessing = package.preprocessing
@@ -110,55 +110,55 @@ def floor(package: Any, files: list[Path]) -> None:
 
 
 def score(package: Any, images: Path, out: Path) -> None:
-    """A whole scoring."""
+    """Run a whole scoring."""
     from mammo_core.scoring import ScoreOptions
     from mammo_core.scoring import score as score_files
 
-    done = score_files(package, [images], out, ScoreOptions(batch_size=BATCH))
-    if done.rejected or not done.scored:
-        raise SystemExit(f"not everything was scored: {done}")
+    result = score_files(package, [images], out, ScoreOptions(batch_size=BATCH))
+    if result.rejected or not result.scored:
+        raise SystemExit(f"not everything was scored: {result}")
 
 
 def cost(work: Callable[[], None]) -> tuple[float, float]:
-    """Seconds of the processors and by the clock."""
+    """Return the seconds of processor time and of wall time."""
     clock, cpu = time.perf_counter(), time.process_time()
     work()
     return time.process_time() - cpu, time.perf_counter() - clock
 
 
 def peak_mb(folder: Path, count: int) -> float:
-    """Peak resident memory (MB) of a process that scores `count` of the files."""
+    """Return the peak resident memory (MB) of a process that scores `count` of the files."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_scoring, args=(folder, count, sender))
+    process = context.Process(target=_score_in_process, args=(folder, count, sender))
     process.start()
     peak = receiver.recv()
     process.join()
     return float(peak)
 
 
-def _scoring(folder: Path, count: int, sender: Any) -> None:
+def _score_in_process(folder: Path, count: int, sender: Any) -> None:
     from mammo_core.packaging import load
 
     os.environ["MAMMO_SITE_KEY"] = "0" * 32
     package = load(folder / "package")
-    some = folder / f"some-{count}"
-    some.mkdir()
+    subset = folder / f"subset-{count}"
+    subset.mkdir()
     for path in sorted((folder / "images").iterdir())[:count]:
-        os.link(path, some / path.name)
+        os.link(path, subset / path.name)
     with contextlib.redirect_stdout(io.StringIO()):
-        score(package, some, folder / f"{count}.csv")
-    # Not ru_maxrss: that of the process which started this one stays in it.
+        score(package, subset, folder / f"{count}.csv")
+    # Not ru_maxrss: it includes that of the parent process.
     status = Path("/proc/self/status").read_text()
     [line] = [line for line in status.splitlines() if line.startswith("VmHWM")]
     sender.send(int(line.split()[1]) * 1024 / 1e6)
 
 
 def measure(rounds: int, count: int) -> dict[str, Any]:
-    """Everything, in one run."""
+    """Run the whole benchmark."""
     os.environ["MAMMO_SITE_KEY"] = "0" * 32
-    with tempfile.TemporaryDirectory(prefix="mammo-benchmark-") as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory(prefix="mammo-benchmark-") as temporary:
+        folder = Path(temporary)
         images = make_files(folder, count)
         make_package(folder / "package")
         from mammo_core.packaging import load
@@ -177,11 +177,11 @@ def measure(rounds: int, count: int) -> dict[str, Any]:
         short, long = peak_mb(folder, max(count // 10, BATCH)), peak_mb(folder, count)
     pairs = list(zip(scores, floors, strict=True))
     return {
-        "ratio": round(statistics.median(mine[0] / bare[0] for mine, bare in pairs), 3),
-        "clock_ratio": round(statistics.median(mine[1] / bare[1] for mine, bare in pairs), 3),
+        "ratio": round(statistics.median(work[0] / bare[0] for work, bare in pairs), 3),
+        "clock_ratio": round(statistics.median(work[1] / bare[1] for work, bare in pairs), 3),
         "floor_cpu_ms": round(statistics.median(bare[0] for bare in floors) / count * 1000, 1),
-        "score_cpu_ms": round(statistics.median(mine[0] for mine in scores) / count * 1000, 1),
-        "images_per_s": round(count / statistics.median(mine[1] for mine in scores), 2),
+        "score_cpu_ms": round(statistics.median(work[0] for work in scores) / count * 1000, 1),
+        "images_per_s": round(count / statistics.median(work[1] for work in scores), 2),
         "peak_mb": round(long, 1),
         "peak_mb_of_a_tenth": round(short, 1),
         "same_bytes": len(same) == 1,
@@ -197,23 +197,23 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--images", type=int, default=500)
     parser.add_argument("--quick", action="store_true", help="few images, rough figures")
-    told = parser.parse_args()
-    found = measure(*((2, 48) if told.quick else (told.rounds, told.images)))
-    if told.json:
-        sys.stdout.write(json.dumps(found) + "\n")
+    options = parser.parse_args()
+    result = measure(*((2, 48) if options.quick else (options.rounds, options.images)))
+    if options.json:
+        sys.stdout.write(json.dumps(result) + "\n")
         return
     lines = [
-        ("decode + forward pass (CPU ms an image)", found["floor_cpu_ms"], ""),
-        ("scoring (CPU ms an image)", found["score_cpu_ms"], ""),
-        ("scoring / (decode + forward pass)", found["ratio"], "at most 1.3"),
-        ("  by the clock", found["clock_ratio"], ""),
-        ("images a second", found["images_per_s"], ""),
-        (f"memory, peak of {found['images']} images (MB)", found["peak_mb"], "flat"),
-        ("  of a tenth of them (MB)", found["peak_mb_of_a_tenth"], ""),
-        ("the same bytes every time", str(found["same_bytes"]), "True"),
+        ("decode + forward pass (CPU ms per image)", result["floor_cpu_ms"], ""),
+        ("scoring (CPU ms per image)", result["score_cpu_ms"], ""),
+        ("scoring / (decode + forward pass)", result["ratio"], "at most 1.3"),
+        ("  wall time", result["clock_ratio"], ""),
+        ("images per second", result["images_per_s"], ""),
+        (f"memory, peak of {result['images']} images (MB)", result["peak_mb"], "constant"),
+        ("  of a tenth of them (MB)", result["peak_mb_of_a_tenth"], ""),
+        ("the same bytes in every round", str(result["same_bytes"]), "True"),
     ]
-    for name, value, wanted in lines:
-        sys.stdout.write(f"{name:42} {value:>8}  {wanted}\n".rstrip() + "\n")
+    for name, value, target in lines:
+        sys.stdout.write(f"{name:42} {value:>8}  {target}\n".rstrip() + "\n")
 
 
 if __name__ == "__main__":
