@@ -139,13 +139,13 @@ def test_a_word_of_the_vocabulary_means_one_thing(entry):
 
 
 def test_the_checks_notice_what_they_look_for():
-    banned = {"told", "found"}
-    source = "def _told(found):\n    x = found\n    self.told = x\n    return lambda ok: ok\n"
-    assert banned_names(source, banned) == ["1: _told", "1: found", "3: told"]
-    spellings = re.compile("grey|normalis\\w*")
-    assert british_words("a greyNormaliser\nto_grey = 1  # gray\n", spellings) == [
-        "1: grey",
-        "1: normaliser",
-        "2: grey",
+    banned = {"qux", "quux"}
+    source = "def _qux(quux):\n    x = quux\n    self.qux = x\n    return lambda ok: ok\n"
+    assert banned_names(source, banned) == ["1: _qux", "1: quux", "3: qux"]
+    spellings = re.compile("tumour|behaviour\\w*")
+    assert british_words("a tumourBehaviours\nto_tumour = 1  # tumor\n", spellings) == [
+        "1: tumour",
+        "1: behaviours",
+        "2: tumour",
     ]
     assert matching_lines("a\nclass Exam:\n", re.compile(r"\bclass Exam\b")) == ["2: class Exam:"]

@@ -61,11 +61,11 @@ def rendered():
 
 @pytest.fixture(scope="session")
 def minio(kubectl, secrets, rendered):
-    """The overlay minio, up and initialised."""
+    """The overlay minio, up and initialized."""
     kubectl("apply", "-f", "-", text=rendered("overlays/minio"))
     kubectl("-n", "mammo", "rollout", "status", "statefulset/minio", "--timeout=180s")
     kubectl(
-        "-n", "mammo", "wait", "--for=condition=complete", "--timeout=180s", "job/minio-initialise"
+        "-n", "mammo", "wait", "--for=condition=complete", "--timeout=180s", "job/minio-initialize"
     )
 
 

@@ -19,8 +19,8 @@ def test_what_needs_absent_definitions_applies_but_for_that(kubectl, secrets, re
     kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", text=text)
 
 
-def test_minio_comes_up_and_is_initialised(kubectl, minio):
-    output = kubectl("-n", "mammo", "logs", "job/minio-initialise")
+def test_minio_comes_up_and_is_initialized(kubectl, minio):
+    output = kubectl("-n", "mammo", "logs", "job/minio-initialize")
     for role in ("data", "train", "score", "serve"):
         assert f"user mammo-{role}: policy mammo-{role}" in output
 

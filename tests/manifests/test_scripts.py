@@ -25,7 +25,7 @@ def test_shellcheck_passes_on_every_script():
         ("up", "env/platform-agnostic\\?ref=2.17.0"),
         ("up", "nvidia.com~1gpu"),
         ("deploy", "kind load docker-image"),
-        ("deploy", "job/minio-initialise job/phantom"),
+        ("deploy", "job/minio-initialize job/phantom"),
         ("run", "mammo pipeline run"),
         ("test", "job/champion"),
         ("down", "kind delete cluster --name mammo"),

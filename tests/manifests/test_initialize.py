@@ -37,7 +37,7 @@ def keys(s3_server, tmp_path_factory):
         environment[f"{role.upper()}_SECRET_KEY"] = secret
     for _ in range(2):
         done = subprocess.run(
-            [sys.executable, FOLDER / "initialise.py", folder],
+            [sys.executable, FOLDER / "initialize.py", folder],
             capture_output=True,
             text=True,
             check=False,
