@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mammo_core.errors import MammoError, ModelError
+from mammo_core.errors import RunError, StepFailedError
 from mammo_core.steps.summary import assemble
 from mammo_core.store import Store
 
@@ -38,28 +38,18 @@ def show(store: Store, run_id: str, folder: Path, seconds: float) -> dict[str, A
     return summary
 
 
-def failure(summary: dict[str, Any]) -> MammoError:
+def failure(summary: dict[str, Any]) -> RunError:
     """The error of a failed run, in the words of the step that failed."""
     for name, message in summary["errors"].items():
-        return _ToldError(f"step {name}: {message}")
+        return StepFailedError(name, message)
     unfinished = [name for name, state in summary["states"].items() if state == "running"]
-    return ModelError(
+    return RunError(
         f"The run {summary['run_id']} did not finish",
         expected="every step to succeed",
         received=f"no word from step {unfinished[0]} (killed?)" if unfinished else "no error",
         hint=f"what it printed is in {summary['log']}; run the same command again, "
         "what is whole is kept",
     )
-
-
-class _ToldError(MammoError):
-    """Carries a message that has its three parts already."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, expected="", received="")
-
-    def __str__(self) -> str:
-        return self.problem
 
 
 def _print(summary: dict[str, Any], folder: Path) -> None:
