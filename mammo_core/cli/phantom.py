@@ -1,4 +1,4 @@
-"""`mammo phantom`: synthetic mammograms, to try everything without a download."""
+"""`mammo phantom`: synthetic mammograms, for trying everything without a download."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,15 +29,15 @@ def create(
         str, typer.Option(metavar="HxW", help="Rows x columns, at least 96x72.")
     ] = "576x448",
     difficulty: Annotated[
-        float, typer.Option(help="0: plain, 1: benign and malignant look nearly alike.")
+        float, typer.Option(help="0: clear differences, 1: benign and malignant look nearly alike.")
     ] = 0.62,
     workers: Annotated[
         int | None, typer.Option(help="Processes.", show_default="one per processor")
     ] = None,
 ) -> None:
-    """Make a synthetic CBIS-DDSM tree: DICOM files, masks, crops, four case tables.
+    """Create a synthetic CBIS-DDSM tree: DICOM files, masks, crops, four case tables.
 
-    The same command on a whole tree does nothing, and on an unfinished one goes on.
+    The same command does nothing to a complete tree, and completes an unfinished one.
     """
     from mammo_core.errors import RecipeError
     from mammo_core.phantom import PhantomConfig
@@ -57,24 +57,24 @@ def create(
         width=width,
         difficulty=difficulty,
     )
-    with _shown() as progress:
+    with _show_progress() as progress:
         summary = create_tree(folder, config, workers=workers, progress=progress)
     counts = summary.counts
-    what = (
+    content = (
         f"{counts['patients']} patients, {counts['views']} views, "
         f"{counts['mammograms']} mammograms, {counts['files']} files, "
         f"{counts['bytes'] / 1e6:.0f} MB"
     )
-    if summary.already_there:
-        typer.echo(f"{folder}: already there ({what})")
+    if summary.complete_before:
+        typer.echo(f"{folder}: already complete ({content})")
     else:
         rate = summary.drawn / max(summary.seconds, 1e-9)
-        typer.echo(f"{folder}: {what}, {summary.seconds:.1f} s, {rate:.1f} images/s")
+        typer.echo(f"{folder}: {content}, {summary.seconds:.1f} s, {rate:.1f} images/s")
 
 
 @contextmanager
-def _shown() -> Iterator[Callable[[int, int], None]]:
-    """Show progress: a bar on a terminal, a plain line now and then elsewhere."""
+def _show_progress() -> Iterator[Callable[[int, int], None]]:
+    """Show progress: a bar on a terminal, a plain line every few seconds elsewhere."""
     import sys
     import time
 
@@ -92,20 +92,20 @@ def _shown() -> Iterator[Callable[[int, int], None]]:
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("phantom", total=None, rate=0.0)
 
-            def on_terminal(done: int, total: int) -> None:
+            def advance_bar(done: int, total: int) -> None:
                 rate = done / (time.monotonic() - started)
                 bar.update(task, completed=done, total=total, rate=rate)
 
-            yield on_terminal
+            yield advance_bar
         return
 
-    said = started
+    last_line = started
 
-    def plain(done: int, total: int) -> None:
-        nonlocal said
+    def print_line(done: int, total: int) -> None:
+        nonlocal last_line
         now = time.monotonic()
-        if now - said >= _SECONDS_BETWEEN_LINES:
-            said = now
+        if now - last_line >= _SECONDS_BETWEEN_LINES:
+            last_line = now
             typer.echo(f"{done}/{total} images, {done / (now - started):.1f} images/s", err=True)
 
-    yield plain
+    yield print_line

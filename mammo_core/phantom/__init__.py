@@ -1,7 +1,7 @@
 """Synthetic mammograms as a CBIS-DDSM tree: DICOM files, masks, crops and case tables.
 
-Everything is drawn by a program from random numbers; no picture of a patient went into it.
-`create` makes a whole tree; `plan_views` and `draw_view` give single views.
+Everything is drawn by a program from random numbers, without any image of a patient.
+`create` writes a whole tree; `plan_views` and `draw_view` return single views.
 """
 
 from importlib import import_module
@@ -29,8 +29,8 @@ __all__ = [
 ]
 
 
-# Planning and drawing bring numpy and OpenCV; to find a tree already there takes neither.
-_LATE = {
+# Planning and drawing import numpy and OpenCV; recognizing a complete tree needs neither.
+_MODULES = {
     "LesionPlan": "plan",
     "View": "draw",
     "ViewPlan": "plan",
@@ -40,6 +40,6 @@ _LATE = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LATE:
-        return getattr(import_module(f"mammo_core.phantom.{_LATE[name]}"), name)
+    if name in _MODULES:
+        return getattr(import_module(f"mammo_core.phantom.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

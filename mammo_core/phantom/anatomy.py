@@ -1,7 +1,7 @@
 """The breast of a phantom: outline, fat, glandular tissue, strands, pectoral muscle.
 
 Drawn with the chest wall on the left (a LEFT breast); a RIGHT one is mirrored at the end. The
-unit of length is 1/288 of the image height, so the picture is the same at every size.
+unit of length is 1/288 of the image height, so the breast is the same at every size.
 """
 
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ def draw_breast(
         shape: (height, width) in pixels.
         view: CC or MLO.
         density: Breast density, 1 to 4.
-        draw: Source of chance.
+        draw: Random generator.
 
     Returns:
         The breast.
@@ -92,7 +92,7 @@ def noise(
     """Draw band-limited noise: random grids, each twice as fine as the one before, added up.
 
     The power spectrum of parenchyma falls as about 1/f^3 (Burgess, Jacobson, Judy 2001). A
-    pyramid of grids comes near to it without a Fourier transform; only the last enlargement
+    pyramid of grids approximates it without a Fourier transform; only the last enlargement
     works on the full image.
 
     Args:
@@ -101,7 +101,7 @@ def noise(
         coarsest: Grid constant of the first grid, in units.
         octaves: Number of grids.
         roughness: The amplitude falls by 2 ** -roughness from one grid to the next.
-        draw: Source of chance.
+        draw: Random generator.
 
     Returns:
         (h, w) float32, mean about 0, standard deviation about 1.
@@ -188,7 +188,7 @@ def _strands(
     field = draw.standard_normal((along, across), dtype=np.float32)
     field = cv2.resize(field, (across * 4, along * 4), interpolation=cv2.INTER_CUBIC)
     ridges = np.clip(1.0 - np.abs(field) * 2.2, 0, 1) ** 2
-    # Half the resolution will do for lines this soft, and costs a quarter.
+    # Half the resolution is enough for lines this soft, at a quarter of the cost.
     half = (max(1, height // 2), max(1, width // 2))
     rows = np.arange(half[0], dtype=np.float32)[:, None] * 2 - nipple_row
     columns = np.float32(depth + 30 * unit) - np.arange(half[1], dtype=np.float32)[None, :] * 2
@@ -196,7 +196,7 @@ def _strands(
     radius, angle = cv2.cartToPolar(np.ascontiguousarray(columns), np.ascontiguousarray(rows))
     bend = noise(half, unit / 2, 40, 3, 0.8, draw)
     angle += 0.035 * bend
-    angle = np.mod(angle + np.pi, 2 * np.pi)  # the seam lies behind the nipple
+    angle = np.mod(angle + np.pi, 2 * np.pi)  # the seam is behind the nipple
     lines = cv2.remap(
         ridges,
         (angle * np.float32(across * 4 / (2 * np.pi))).astype(np.float32),
@@ -227,6 +227,6 @@ def _pectoral(
 
 
 def _step(values: npt.NDArray[np.floating]) -> FloatImage:
-    """A smooth step from 0 to 1 (logistic)."""
+    """Return a smooth step from 0 to 1 (logistic)."""
     small = np.clip(values, -12, 12).astype(np.float32)
     return np.asarray(1 / (1 + np.exp(-small)), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What a phantom is made from, and what was made."""
+"""The parameters of a phantom, and the summary of a created one."""
 
 from pathlib import Path
 from typing import Literal, Self, cast, get_args
@@ -22,15 +22,15 @@ class PhantomConfig(BaseModel):
     Args:
         patients: Number of patients.
         seed: Seed of every draw.
-        layout: `original` (the paths of the case tables) or `nbia` (the renamed folders of a
-            download by the NBIA Data Retriever).
+        layout: `original` (the paths of the case tables) or `nbia` (the renamed folders of the
+            NBIA Data Retriever).
         height: Rows of every mammogram.
         width: Columns of every mammogram.
-        difficulty: 0 (benign and malignant are plainly different) to 1 (nearly the same); see
+        difficulty: 0 (benign and malignant differ clearly) to 1 (nearly the same); see
             `mammo_core.phantom.latent`.
 
     Raises:
-        RecipeError: If a parameter is out of its range.
+        RecipeError: A parameter is out of range.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,27 +43,27 @@ class PhantomConfig(BaseModel):
     difficulty: float = 0.62
 
     @model_validator(mode="after")
-    def _in_range(self) -> Self:
-        _between("patients", self.patients, 1, MAXIMUM_PATIENTS)
-        _between("height", self.height, MINIMUM_HEIGHT, MAXIMUM_SIDE)
-        _between("width", self.width, MINIMUM_WIDTH, MAXIMUM_SIDE)
-        _between("difficulty", self.difficulty, 0, 1)
+    def _require_ranges(self) -> Self:
+        _require_between("patients", self.patients, 1, MAXIMUM_PATIENTS)
+        _require_between("height", self.height, MINIMUM_HEIGHT, MAXIMUM_SIDE)
+        _require_between("width", self.width, MINIMUM_WIDTH, MAXIMUM_SIDE)
+        _require_between("difficulty", self.difficulty, 0, 1)
         if not 0.4 <= self.width / self.height <= 1.25:
             raise RecipeError(
                 "A phantom of this size would not look like a mammogram",
                 expected="a width between 0.4 and 1.25 times the height",
                 received=f"height {self.height}, width {self.width}",
-                hint="CBIS-DDSM images are about 0.5 to 0.8 times as wide as high: try 576x448.",
+                hint="CBIS-DDSM images are 0.5 to 0.8 times as wide as they are high: try 576x448.",
             )
         return self
 
 
 class PhantomSummary(BaseModel):
-    """What a phantom tree holds, and what this run did for it.
+    """The content of a phantom tree, and the work of this run.
 
     Args:
         root: The folder.
-        already_there: Whether the whole tree was found and nothing was drawn.
+        complete_before: Whether the tree was already complete, so that nothing was drawn.
         drawn: Views drawn by this run (a resumed run draws the missing ones only).
         seconds: Wall time of this run.
         counts: patients, views, mammograms (files), lesions (rows of the tables), files, bytes,
@@ -74,7 +74,7 @@ class PhantomSummary(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     root: Path
-    already_there: bool
+    complete_before: bool
     drawn: int
     seconds: float
     counts: dict[str, int]
@@ -82,7 +82,7 @@ class PhantomSummary(BaseModel):
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Read a size as the command line gives it.
+    """Parse a size from the command line.
 
     Args:
         text: HxW, as in 576x448.
@@ -91,7 +91,7 @@ def parse_size(text: str) -> tuple[int, int]:
         (height, width).
 
     Raises:
-        RecipeError: If the text is not a size.
+        RecipeError: The text is not a size.
     """
     height, _, width = text.lower().partition("x")
     if not (height.isdecimal() and width.isdecimal()):
@@ -102,13 +102,13 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def parse_layout(text: str) -> Layout:
-    """Read a layout as the command line gives it.
+    """Parse a layout from the command line.
 
     Args:
         text: original or nbia.
 
     Raises:
-        RecipeError: If it is neither.
+        RecipeError: The text is neither.
     """
     for layout in get_args(Layout):
         if text == layout:
@@ -116,7 +116,7 @@ def parse_layout(text: str) -> Layout:
     raise RecipeError("--layout cannot be used", expected="original or nbia", received=repr(text))
 
 
-def _between(name: str, value: float, low: float, high: float) -> None:
+def _require_between(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:  # also false for nan
         raise RecipeError(
             f"The phantom's {name} cannot be used",

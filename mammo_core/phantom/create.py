@@ -1,4 +1,4 @@
-"""Make a whole phantom tree: in parallel, whole or not at all, and only once."""
+"""Create a phantom tree: in parallel, resumable, and only once."""
 
 import os
 import time
@@ -13,20 +13,20 @@ from mammo_core.phantom.config import PhantomConfig, PhantomSummary
 from mammo_core.phantom.marker import (
     MARKER,
     SCRATCH,
-    check_folder,
-    held,
+    lock_tree,
     marker_bytes,
     read_marker,
+    require_folder,
     tree_digest,
 )
 
 if TYPE_CHECKING:
     from mammo_core.phantom.files import MammogramFiles
-    from mammo_core.phantom.plan import Kind, Split, ViewPlan
-    from mammo_core.phantom.write import Written
+    from mammo_core.phantom.plan import LesionType, Split, ViewPlan
+    from mammo_core.phantom.write import ViewFiles
 
 Progress = Callable[[int, int], None]
-_TABLES: "tuple[tuple[Kind, Split], ...]" = (
+_TABLES: "tuple[tuple[LesionType, Split], ...]" = (
     ("calc", "test"), ("calc", "train"), ("mass", "test"), ("mass", "train"),
 )  # fmt: skip
 
@@ -38,52 +38,52 @@ def create(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> PhantomSummary:
-    """Make a synthetic CBIS-DDSM tree.
+    """Create a synthetic CBIS-DDSM tree.
 
     Args:
-        root: Folder, new or empty, or holding a tree of the same parameters: a whole one is left
-            as it is, an unfinished one is completed, to the same bytes.
+        root: Folder, new or empty, or with a tree of the same parameters: a complete one is
+            left unchanged, an unfinished one is completed, to the same bytes.
         config: The phantom's parameters.
-        workers: Number of processes; as many as there are processors if None. The bytes do not
-            depend on it.
-        progress: Called with (views done, views in all) now and then.
+        workers: Number of processes; None for one per processor. The bytes do not depend
+            on it.
+        progress: Called with (views done, all views) after each view.
 
     Returns:
-        What the tree holds.
+        Summary of the tree.
 
     Raises:
-        RecipeError: If the folder holds something else, or another process is writing to it.
-        StoreError: If the files cannot be written.
-        SourceError: If the marker of the tree is damaged.
+        RecipeError: The folder contains something else, or another process is writing to it.
+        StoreError: The files cannot be written.
+        SourceError: The marker of the tree is damaged.
     """
     started = time.monotonic()
     root = Path(root)
-    check_folder(root, config)
+    require_folder(root, config)
     marker = read_marker(root)
     damaged = _damaged(root, marker) if marker else []
     if marker is not None and not damaged:
         return _summary(root, marker["counts"], marker["digest"], 0, started, True)
     from mammo_core.phantom.files import plan_files
     from mammo_core.phantom.plan import plan_views
-    from mammo_core.phantom.write import put
+    from mammo_core.phantom.write import write_file
 
-    with _told(root), held(root, config):
+    with _as_store_errors(root), lock_tree(root, config):
         for path in damaged:
             (root / path).unlink(missing_ok=True)
         views = plan_views(config)
         planned = plan_files(config, views)
         files: list[tuple[str, int, str]] = []
         drawn = 0
-        for done, written in enumerate(_write_all(root, config, planned, workers), start=1):
-            files.extend(written.files)
-            drawn += written.drawn
+        for done, view_files in enumerate(_write_views(root, config, planned, workers), start=1):
+            files.extend(view_files.files)
+            drawn += view_files.drawn
             if progress:
                 progress(done, len(planned))
         mammograms = [mammogram for group in planned for mammogram in group]
         files.extend(_write_tables(root, mammograms))
         counts = _counts(views, mammograms, files)
-        put(root, MARKER, marker_bytes(config, counts, files))
-        _sweep(root)
+        write_file(root, MARKER, marker_bytes(config, counts, files))
+        _remove_scratch(root)
     return _summary(root, counts, tree_digest(files), drawn, started)
 
 
@@ -94,35 +94,35 @@ def verify(root: Path) -> list[str]:
         root: Folder of the tree.
 
     Returns:
-        Paths of the files that are missing or differ, sorted; empty if the tree is as it was made.
+        Paths of the files that are missing or differ, sorted; empty for an unchanged tree.
 
     Raises:
-        SourceError: If there is no marker, or it is damaged.
+        SourceError: The marker is missing or damaged.
     """
     from mammo_core.phantom.write import describe
 
     marker = read_marker(Path(root))
     if marker is None:
         raise SourceError(
-            f"{root} is no whole phantom", expected=f"a file {MARKER}", received="none"
+            f"{root} is not a complete phantom", expected=f"a file {MARKER}", received="none"
         )
-    wrong: list[str] = []
+    changed: list[str] = []
     for path, size, sha256 in marker["files"]:
         try:
             same = describe(Path(root), path) == (path, size, sha256)
         except FileNotFoundError:
             same = False
         if not same:
-            wrong.append(path)
-    return sorted(wrong)
+            changed.append(path)
+    return sorted(changed)
 
 
-def _write_all(
+def _write_views(
     root: Path,
     config: PhantomConfig,
     planned: "list[list[MammogramFiles]]",
     workers: int | None,
-) -> "Iterator[Written]":
+) -> "Iterator[ViewFiles]":
     from mammo_core.phantom import pool
 
     count = min(workers or os.cpu_count() or 1, len(planned))
@@ -131,17 +131,19 @@ def _write_all(
 
 def _write_tables(root: Path, mammograms: "Iterable[MammogramFiles]") -> list[tuple[str, int, str]]:
     from mammo_core.phantom.tables import table_bytes, table_name
-    from mammo_core.phantom.write import put
+    from mammo_core.phantom.write import write_file
 
     mammograms = list(mammograms)
     return [
-        put(root, table_name(kind, split), table_bytes(kind, split, mammograms))
-        for kind, split in _TABLES
+        write_file(
+            root, table_name(lesion_type, split), table_bytes(lesion_type, split, mammograms)
+        )
+        for lesion_type, split in _TABLES
     ]
 
 
 def _damaged(root: Path, marker: dict[str, Any]) -> list[str]:
-    """Files that are gone or have another size: found without reading any."""
+    """Return the files that are missing or have another size, without reading any."""
     damaged: list[str] = []
     for path, size, _ in marker["files"]:
         try:
@@ -153,12 +155,12 @@ def _damaged(root: Path, marker: dict[str, Any]) -> list[str]:
     return damaged
 
 
-def _sweep(root: Path) -> None:
-    """Remove the scratch folder; the lock is the last to go."""
+def _remove_scratch(root: Path) -> None:
+    """Remove the scratch folder; the lock goes last."""
     scratch = root / SCRATCH
     for entry in sorted(scratch.iterdir(), key=lambda entry: entry.name == "lock"):
         entry.unlink(missing_ok=True)
-    with suppress(OSError):  # another process may be looking in
+    with suppress(OSError):  # another process may be opening it
         scratch.rmdir()
 
 
@@ -169,15 +171,15 @@ def _counts(
 ) -> dict[str, int]:
     patients = {view.patient_key for view in views}
     malignant = {view.patient_key for view in views if view.malignant}
-    sides: dict[str, set[str]] = {"train": set(), "test": set()}
+    splits: dict[str, set[str]] = {"train": set(), "test": set()}
     for mammogram in mammograms:
-        sides[mammogram.split].add(mammogram.view.patient_key)
+        splits[mammogram.split].add(mammogram.view.patient_key)
     return {
         "patients": len(patients),
         "patients_malignant": len(malignant),
-        "patients_train": len(sides["train"]),
-        "patients_test": len(sides["test"]),
-        "patients_in_both_splits": len(sides["train"] & sides["test"]),
+        "patients_train": len(splits["train"]),
+        "patients_test": len(splits["test"]),
+        "patients_in_both_splits": len(splits["train"] & splits["test"]),
         "views": len(views),
         "views_malignant": sum(view.malignant for view in views),
         "mammograms": len(mammograms),
@@ -193,11 +195,11 @@ def _summary(
     digest: str,
     drawn: int,
     started: float,
-    already_there: bool = False,
+    complete_before: bool = False,
 ) -> PhantomSummary:
     return PhantomSummary(
         root=root,
-        already_there=already_there,
+        complete_before=complete_before,
         drawn=drawn,
         seconds=time.monotonic() - started,
         counts=counts,
@@ -206,8 +208,8 @@ def _summary(
 
 
 @contextmanager
-def _told(root: Path) -> Iterator[None]:
-    """Say in three parts why writing failed."""
+def _as_store_errors(root: Path) -> Iterator[None]:
+    """Raise failures of writing as StoreError."""
     try:
         yield
     except OSError as error:
@@ -215,12 +217,12 @@ def _told(root: Path) -> Iterator[None]:
             f"The phantom could not be written to {root}",
             expected="a folder that can be written to, with room for the files",
             received=error.strerror or type(error).__name__,
-            hint="What is there is whole: the same command goes on from it.",
+            hint="Every written file is complete: the same command resumes from them.",
         ) from error
     except BrokenProcessPool as error:
         raise StoreError(
             "A process that was drawing the phantom died",
-            expected="all of them to end by themselves",
-            received="one that was killed, perhaps for lack of memory",
-            hint="The same command goes on from what is there; --workers 1 needs least memory.",
+            expected="every process to finish",
+            received="a killed one, perhaps for lack of memory",
+            hint="The same command resumes; --workers 1 needs the least memory.",
         ) from error

@@ -43,12 +43,12 @@ def dicom_bytes(
 
     Args:
         pixels: (h, w) uint8 or uint16, [0, 2**bits_stored - 1], as stored.
-        file: Its identifiers, and by its description what it is.
+        file: Its identifiers; its description is that of a mammogram, crop or mask.
         laterality: LEFT or RIGHT.
         view: CC or MLO.
         bits_stored: 8, 12 or 16.
         photometric: MONOCHROME1 or MONOCHROME2.
-        spacing_mm: Distance of pixels on the film, in millimetres.
+        spacing_mm: Distance of pixels on the film, in millimeters.
 
     Returns:
         A DICOM file (PS3.10) with preamble and file meta information: a mammogram is a Digital
@@ -71,7 +71,7 @@ def dicom_bytes(
         data.ImageType = ["DERIVED", "SECONDARY"]
         data.ConversionType = "SYN"  # synthetic image
         data.Laterality = laterality[0]
-    data.BurnedInAnnotation = "NO"  # the labels name side and view, nobody
+    data.BurnedInAnnotation = "NO"  # the labels name side and view, not a patient
     data.LossyImageCompression = "00"
     _pixels(data, pixels, bits_stored, photometric)
 
@@ -83,9 +83,9 @@ def dicom_bytes(
     meta.ImplementationClassUID = _IMPLEMENTATION
     meta.ImplementationVersionName = "MAMMO_PHANTOM"
     data.file_meta = meta
-    written = io.BytesIO()
-    dcmwrite(written, data, enforce_file_format=True)
-    return written.getvalue()
+    buffer = io.BytesIO()
+    dcmwrite(buffer, data, enforce_file_format=True)
+    return buffer.getvalue()
 
 
 def _identify(data: Dataset, file: PlannedFile) -> None:

@@ -33,7 +33,7 @@ class View:
     """A drawn view.
 
     Args:
-        plan: What was to be drawn.
+        plan: The plan it was drawn from.
         pixels: (h, w) uint16, full range [0, 65535], bright is dense (MONOCHROME2).
         masks: For each lesion of the plan, in its order: (h, w) uint8, 0 or 255.
     """
@@ -76,10 +76,10 @@ def draw_scene(config: PhantomConfig, plan: ViewPlan) -> Scene:
     masks: list[npt.NDArray[np.uint8]] = []
     unit = config.height / UNITS_PER_HEIGHT
     for lesion in plan.lesions:
-        lesion_names = (plan.patient_key, plan.laterality, lesion.kind, lesion.number)
-        projection = generator(config.seed, *names, lesion.kind, lesion.number)
+        lesion_names = (plan.patient_key, plan.laterality, lesion.lesion_type, lesion.number)
+        projection = generator(config.seed, *names, lesion.lesion_type, lesion.number)
         stamp = draw_lesion(
-            lesion.kind,
+            lesion.lesion_type,
             appearance(lesion.degree),
             lesion.radius,
             unit,
@@ -87,11 +87,11 @@ def draw_scene(config: PhantomConfig, plan: ViewPlan) -> Scene:
             generator(config.seed, "phantom", *lesion_names, "shape"),
             projection,
         )
-        where = _place(breast, free, lesion.radius * unit, lesion.depth, projection)
-        masks.append(_put(brightness, stamp, where))
-        # The next lesion keeps clear of this one.
-        rows = np.arange(shape[0], dtype=np.float32)[:, None] - where[1]
-        columns = np.arange(shape[1], dtype=np.float32)[None, :] - where[0]
+        column, row = _lesion_center(breast, free, lesion.radius * unit, lesion.depth, projection)
+        masks.append(_add_stamp(brightness, stamp, (column, row)))
+        # The next lesion must not overlap this one.
+        rows = np.arange(shape[0], dtype=np.float32)[:, None] - row
+        columns = np.arange(shape[1], dtype=np.float32)[None, :] - column
         away = np.sqrt(rows**2 + columns**2) - np.float32(1.5 * lesion.radius * unit)
         free = np.minimum(free, away)
     if plan.laterality == "RIGHT":
@@ -120,7 +120,7 @@ def scan_scene(
 
 
 def _free_distance(breast: Breast) -> FloatImage:
-    """Distance in pixels to what a lesion must not touch: skin, image border, muscle."""
+    """Return the distance in pixels to what a lesion must not touch: skin, border, muscle."""
     height, width = breast.skin_distance.shape
     rows = np.arange(height, dtype=np.float32)[:, None]
     columns = np.arange(width, dtype=np.float32)[None, :]
@@ -132,20 +132,22 @@ def _free_distance(breast: Breast) -> FloatImage:
     return np.asarray(free, dtype=np.float32)
 
 
-def _place(
+def _lesion_center(
     breast: Breast,
     free: FloatImage,
     radius: float,
     depth: float,
     draw: np.random.Generator,
 ) -> tuple[int, int]:
-    """Find the centre: as near to the wanted place as it fits, else where there is most room."""
+    """Return (column, row) closest to the plan where the lesion fits, or else with most room."""
     step = max(1, free.shape[0] // 144)
     room = free[::step, ::step]
-    wanted_column = breast.nipple[0] - depth * breast.depth
-    wanted_row = breast.nipple[1] + draw.uniform(-0.45, 0.45) * breast.depth
-    rows = np.arange(room.shape[0], dtype=np.float32)[:, None] * step - np.float32(wanted_row)
-    columns = np.arange(room.shape[1], dtype=np.float32)[None, :] * step - np.float32(wanted_column)
+    planned_column = breast.nipple[0] - depth * breast.depth
+    planned_row = breast.nipple[1] + draw.uniform(-0.45, 0.45) * breast.depth
+    rows = np.arange(room.shape[0], dtype=np.float32)[:, None] * step - np.float32(planned_row)
+    columns = np.arange(room.shape[1], dtype=np.float32)[None, :] * step - np.float32(
+        planned_column
+    )
     fits = room > radius * 1.25
     if not fits.any():
         fits = room >= room.max()
@@ -154,11 +156,13 @@ def _place(
     return int(column) * step, int(row) * step
 
 
-def _put(brightness: FloatImage, stamp: Stamp, where: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def _add_stamp(
+    brightness: FloatImage, stamp: Stamp, center: tuple[int, int]
+) -> npt.NDArray[np.uint8]:
     """Add a stamp to the film where it overlaps it; return its mask in the film's shape."""
     height, width = brightness.shape
     half = stamp.region.shape[0] // 2
-    left, top = where[0] - half, where[1] - half
+    left, top = center[0] - half, center[1] - half
     rows = slice(max(0, top), min(height, top + 2 * half + 1))
     columns = slice(max(0, left), min(width, left + 2 * half + 1))
     inner = (

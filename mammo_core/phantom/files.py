@@ -1,8 +1,8 @@
-"""Which files a view has, where they lie in either layout, and what the case tables say of them.
+"""The files of a view, their paths in either layout, and their cells in the case tables.
 
 The quirks are those counted in the four official tables (3,568 rows): calcification rows name
-the crop 000001.dcm and the mask 000000.dcm and end the crop's cell in a newline; mass rows do it
-the other way round, with the newline in the mask's cell; about 3 % name both 000000.dcm, in two
+the crop 000001.dcm and the mask 000000.dcm and end the crop's cell in a newline; mass rows do
+the opposite, with the newline in the mask's cell; about 3 % name both 000000.dcm, in two
 studies; some cells name the other file of the pair; some masks have another size.
 """
 
@@ -10,16 +10,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mammo_core.phantom.config import PhantomConfig
-from mammo_core.phantom.plan import Kind, LesionPlan, Split, ViewPlan
+from mammo_core.phantom.plan import LesionPlan, LesionType, Split, ViewPlan
 from mammo_core.seeds import derive_seed
 
 FULL = "full mammogram images"
 CROP = "cropped images"
 MASK = "ROI mask images"
-STUDY_DATE = "07-20-2016"  # fictitious, the one the NBIA folders of CBIS-DDSM carry
+STUDY_DATE = "07-20-2016"  # fictitious, as in the NBIA folders of CBIS-DDSM
 OTHER_MASK_SCALE = 0.875
 
-_FOLDER_KIND = {"mass": "Mass", "calc": "Calc"}
+_FOLDER_LESION_TYPE = {"mass": "Mass", "calc": "Calc"}
 _FOLDER_SPLIT = {"train": "Training", "test": "Test"}
 
 
@@ -29,12 +29,12 @@ class PlannedFile:
 
     Args:
         path: Relative to the root, posix, in the tree's layout.
-        table_path: What the case tables call it (always the original layout).
+        table_path: Its path in the case tables (always the original layout).
         folder: First folder, which is also the PatientID of the header.
         study_uid: StudyInstanceUID.
         series_uid: SeriesInstanceUID.
         sop_uid: SOPInstanceUID.
-        description: SeriesDescription: what is in it.
+        description: SeriesDescription.
         instance: InstanceNumber, from 1.
     """
 
@@ -57,9 +57,9 @@ class RegionFiles:
         crop: File of the crop.
         mask: File of the mask.
         mask_scale: Size of the mask relative to the mammogram.
-        crop_cell: Path in the table's crop column; now and then it leads to the mask.
+        crop_cell: Path in the table's crop column; in some rows that of the mask.
         mask_cell: Path in the table's mask column.
-        assessment: As the row states it: the lesion's, or 0.
+        assessment: Assessment in the row: that of the lesion, or 0.
     """
 
     lesion: LesionPlan
@@ -73,21 +73,21 @@ class RegionFiles:
 
 @dataclass(frozen=True)
 class MammogramFiles:
-    """One mammogram file, in the table of one kind and split, with its regions.
+    """One mammogram file, in the table of one lesion_type and split, with its regions.
 
     Args:
-        view: The view it shows.
-        kind: Table of mass or calc.
+        view: Its view.
+        lesion_type: Table of mass or calc.
         split: Table of train or test.
         image: The file.
-        header: Whose identifiers the header carries: the file itself, except where it is a
-            byte-identical copy of another.
+        header: The file whose identifiers are in the header: this one, or the one that it
+            is a byte-identical copy of.
         scan: 0, or 1 for a second scan of the film (other scanner noise).
-        regions: The lesions of the kind.
+        regions: The lesions of the lesion_type.
     """
 
     view: ViewPlan
-    kind: Kind
+    lesion_type: LesionType
     split: Split
     image: PlannedFile
     header: PlannedFile
@@ -96,14 +96,14 @@ class MammogramFiles:
 
     @property
     def paths(self) -> list[str]:
-        """Every path this mammogram brings, relative to the root."""
+        """The paths of mammogram, crops and masks, relative to the root."""
         return [self.image.path] + [
             file.path for region in self.regions for file in (region.crop, region.mask)
         ]
 
 
 def plan_files(config: PhantomConfig, views: Iterable[ViewPlan]) -> list[list[MammogramFiles]]:
-    """Say which files the views have.
+    """Plan the files of the views.
 
     Args:
         config: The phantom's parameters.
@@ -117,12 +117,12 @@ def plan_files(config: PhantomConfig, views: Iterable[ViewPlan]) -> list[list[Ma
     planned: list[list[MammogramFiles]] = []
     for view in views:
         mammograms: list[MammogramFiles] = []
-        for kind, split in view.splits:
-            folder = f"{_FOLDER_KIND[kind]}-{_FOLDER_SPLIT[split]}_{view.view_id}"
+        for lesion_type, split in view.splits:
+            folder = f"{_FOLDER_LESION_TYPE[lesion_type]}-{_FOLDER_SPLIT[split]}_{view.view_id}"
             image = _file(config, folder, FULL, FULL, 0, 0)
             regions: list[RegionFiles] = []
             for lesion in view.lesions:
-                if lesion.kind == kind:
+                if lesion.lesion_type == lesion_type:
                     regions.append(_region(config, folder, lesion, rows))
                     rows += 1
             again = mammograms and view.second_scan == "again"
@@ -130,7 +130,7 @@ def plan_files(config: PhantomConfig, views: Iterable[ViewPlan]) -> list[list[Ma
             mammograms.append(
                 MammogramFiles(
                     view=view,
-                    kind=kind,
+                    lesion_type=lesion_type,
                     split=split,
                     image=image,
                     header=mammograms[0].image if copy else image,
@@ -147,7 +147,7 @@ def uid(seed: int, *names: str) -> str:
 
     Args:
         seed: The phantom's seed.
-        names: What is to be identified.
+        names: Identify the object.
 
     Returns:
         A UID under the root 2.25 (a UUID as one integer, DICOM PS3.5 B.2), at most 44 characters.
@@ -163,11 +163,11 @@ def _region(
         crop = _file(config, folder, CROP, CROP, 0, 0)
         mask = _file(config, folder, MASK, MASK, 0, 0)
     else:
-        crop_number = 1 if lesion.kind == "calc" else 0
-        # The order of the files in an NBIA folder is as it comes.
-        turned = config.layout == "nbia" and row % 3 == 1
-        crop = _file(config, folder, CROP, MASK, crop_number, crop_number ^ turned)
-        mask = _file(config, folder, MASK, MASK, 1 - crop_number, (1 - crop_number) ^ turned)
+        crop_number = 1 if lesion.lesion_type == "calc" else 0
+        # The order of the files in an NBIA folder is arbitrary.
+        swapped = config.layout == "nbia" and row % 3 == 1
+        crop = _file(config, folder, CROP, MASK, crop_number, crop_number ^ swapped)
+        mask = _file(config, folder, MASK, MASK, 1 - crop_number, (1 - crop_number) ^ swapped)
     mistaken = row % 8 == 3
     return RegionFiles(
         lesion=lesion,
@@ -181,7 +181,7 @@ def _region(
 
 
 def _file(
-    config: PhantomConfig, folder: str, description: str, series: str, number: int, place: int
+    config: PhantomConfig, folder: str, description: str, series: str, number: int, position: int
 ) -> PlannedFile:
     study_uid = uid(config.seed, folder, series, "study")
     series_uid = uid(config.seed, folder, series, "series")
@@ -189,7 +189,7 @@ def _file(
     path = table_path
     if config.layout == "nbia":
         study = f"{STUDY_DATE}-DDSM-{study_uid[-5:]}"
-        path = f"{folder}/{study}/1-{series}-{series_uid[-5:]}/1-{place + 1}.dcm"
+        path = f"{folder}/{study}/1-{series}-{series_uid[-5:]}/1-{position + 1}.dcm"
     return PlannedFile(
         path=path,
         table_path=table_path,
@@ -198,5 +198,5 @@ def _file(
         series_uid=series_uid,
         sop_uid=uid(config.seed, folder, description, "instance"),
         description=description,
-        instance=place + 1,
+        instance=position + 1,
     )

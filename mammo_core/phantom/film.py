@@ -13,13 +13,13 @@ _GRAIN = 0.006  # standard deviation of the noise at full brightness 1
 def add_labels(
     brightness: FloatImage, laterality: str, view: str, draw: np.random.Generator
 ) -> None:
-    """Draw what lies on a film beside the breast: side and view marker, tape, a bright border.
+    """Draw what is on a film beside the breast: side and view marker, tape, a bright border.
 
     Args:
-        brightness: (h, w) float32, [0, 1], already the right way round; changed in place.
+        brightness: (h, w) float32, [0, 1], in its final orientation; changed in place.
         laterality: LEFT (breast on the left of the image) or RIGHT.
         view: CC or MLO.
-        draw: Source of chance.
+        draw: Random generator.
     """
     height, width = brightness.shape
     unit = height / UNITS_PER_HEIGHT
@@ -38,9 +38,9 @@ def add_labels(
         _rectangle(brightness, left, top, plate_width, plate_height, strength)
         lettering = 0.1
     letters = np.zeros((round(plate_height), round(plate_width)), np.uint8)
-    place = (round(pad), round(plate_height - pad))
+    origin = (round(pad), round(plate_height - pad))
     thick = max(1, round(0.8 * unit))
-    cv2.putText(letters, text, place, font, scale, 255, thick, cv2.LINE_AA)
+    cv2.putText(letters, text, origin, font, scale, 255, thick, cv2.LINE_AA)
     window = brightness[round(top) :, round(left) :][: letters.shape[0], : letters.shape[1]]
     share = letters[: window.shape[0], : window.shape[1]].astype(np.float32) / 255
     window += share * (np.float32(lettering) - window)
@@ -50,7 +50,7 @@ def add_labels(
         start = outer if laterality == "RIGHT" else outer - tape * 0.6
         level = draw.uniform(0.3, 0.6)
         _rectangle(brightness, start, draw.uniform(0.2, 0.7) * height, tape * 0.6, 3 * tape, level)
-    if draw.random() < 0.3:  # the film did not fill the scanner
+    if draw.random() < 0.3:  # a film smaller than the scanner
         strip = draw.uniform(1, 3) * unit
         start = 0 if laterality == "RIGHT" else width - strip
         _rectangle(brightness, start, 0, strip, height, 0.97)
@@ -61,7 +61,7 @@ def scan(brightness: FloatImage, draw: np.random.Generator) -> npt.NDArray[np.ui
 
     Args:
         brightness: (h, w) float32, [0, 1].
-        draw: Source of chance: two scans of one film differ by noise and exposure.
+        draw: Random generator: two scans of a film differ by noise and exposure.
 
     Returns:
         (h, w) uint16, full range [0, 65535], bright is dense (MONOCHROME2).
@@ -80,7 +80,7 @@ def scan(brightness: FloatImage, draw: np.random.Generator) -> npt.NDArray[np.ui
 def to_stored(
     pixels: npt.NDArray[np.uint16], bits_stored: int, photometric: str
 ) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
-    """Bring pixels to the values a file stores.
+    """Convert pixels to the values stored in a file.
 
     Args:
         pixels: (h, w) uint16, full range [0, 65535], MONOCHROME2.

@@ -1,15 +1,15 @@
-"""The malignancy degree of a lesion: one latent number that decides how it looks.
+"""The malignancy degree of a lesion: one latent number that determines its appearance.
 
 A benign lesion draws its degree from N(-d, 1), a malignant one from N(+d, 1). Everything that
-tells the two apart in the picture (outline, spicules, number and size of calcifications) is a
-strictly growing function of that number and of nothing else. The degree itself is therefore the
+distinguishes the two in the image (outline, spicules, number and size of calcifications) is a
+strictly increasing function of that number and of nothing else. The degree itself is therefore the
 best possible score for one lesion, and its AUC is known:
 
     AUC = P(malignant degree > benign degree) = Phi(2 d / sqrt(2)) = Phi(sqrt(2) d)
 
 No classifier of single-lesion views can be better than this on average. All views of a lesion
-share its degree, so more views do not lift the bound; a breast with two lesions of one class
-gives two draws, and can.
+share its degree, so more views do not raise the bound; a breast with two lesions of one class
+has two draws and can.
 
 difficulty   d      best AUC
 0.00        2.40    0.9997
@@ -62,6 +62,6 @@ def appearance(degree: float) -> float:
         degree: Latent malignancy degree, any real number.
 
     Returns:
-        A number in (0, 1), strictly growing and smooth in the degree, steepest at 0.
+        A number in (0, 1), strictly increasing and smooth in the degree, steepest at 0.
     """
     return 0.5 * (1.0 + math.tanh(0.75 * degree))

@@ -1,8 +1,9 @@
-"""How a lesion looks, from its one appearance parameter (0 benign-like, 1 malignant-like).
+"""Draw lesions from one appearance parameter (0 benign-like, 1 malignant-like).
 
 Masses: round or oval with a sharp rim and a dark halo, towards irregular, blurred and
 spiculated. Calcifications: a few coarse round ones, towards a cluster of many fine ones of
-unequal shape and brightness. Kind of change after Sickles et al., ACR BI-RADS Mammography 2013.
+unequal shape and brightness. The changes follow Sickles et al.,
+ACR BI-RADS Mammography 2013.
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ _FINE = (30, 0.75)  # and of the most malignant ones: 1.5 pixels across at 288 r
 
 @dataclass(frozen=True)
 class Stamp:
-    """A lesion on a square of its own.
+    """A lesion in a square.
 
     Args:
         brightness: (n, n) float32 to be added to the breast; partly negative around a mass.
@@ -34,7 +35,7 @@ class Stamp:
 
 
 def draw_lesion(
-    kind: str,
+    lesion_type: str,
     look: float,
     radius: float,
     unit: float,
@@ -45,18 +46,18 @@ def draw_lesion(
     """Draw a lesion.
 
     Args:
-        kind: mass or calc.
+        lesion_type: mass or calc.
         look: Appearance parameter, 0 to 1.
         radius: In units (288ths of the image height).
         unit: Pixels per unit.
         contrast: Factor on the brightness.
-        shape: Source of chance of what all views of the lesion share.
-        projection: Source of chance of this view.
+        shape: Random generator of what all views of the lesion share.
+        projection: Random generator of this view.
 
     Returns:
-        The lesion, centred in its square.
+        The lesion, centered in its square.
     """
-    if kind == "mass":
+    if lesion_type == "mass":
         return _mass(look, radius * unit, unit, contrast, shape, projection)
     return _calcifications(look, radius * unit, unit, contrast, shape, projection)
 
@@ -116,13 +117,14 @@ def _calcifications(
     size = 2 * half + 1
     number = round(_COARSE[0] * (_FINE[0] / _COARSE[0]) ** look)
     grain = _COARSE[1] * (_FINE[1] / _COARSE[1]) ** look * unit
-    # One place for each possible calcification, so that a growing number only adds some.
-    places = shape.uniform(-1, 1, (_FINE[0], 3))
-    places /= np.maximum(1, np.linalg.norm(places, axis=1, keepdims=True))
+    # One position for each possible calcification, so that a growing number only adds some.
+    positions = shape.uniform(-1, 1, (_FINE[0], 3))
+    positions /= np.maximum(1, np.linalg.norm(positions, axis=1, keepdims=True))
     turn = projection.uniform(0, 2 * np.pi)
-    # The two views see a cloud of points in space from two sides.
-    seen = np.stack([places[:, 0] * np.cos(turn) + places[:, 2] * np.sin(turn), places[:, 1]], 1)
-    centers = seen * (radius - grain) + half
+    # The two views project a cloud of points in space from two sides.
+    across = positions[:, 0] * np.cos(turn) + positions[:, 2] * np.sin(turn)
+    projected = np.stack([across, positions[:, 1]], 1)
+    centers = projected * (radius - grain) + half
     uneven = shape.uniform(-1, 1, (_FINE[0], 3))
     canvas = np.zeros((size, size), np.uint8)
     for index in range(number):

@@ -1,8 +1,8 @@
-"""The marker of a tree, `phantom.json`: what was asked for, what is there, and its digests.
+"""The marker of a tree, `phantom.json`: its parameters, counts, files and digests.
 
-It is written last: a folder that has it is whole. While a tree is being made, the parameters
-stand in `.phantom/config.json`, so that the same command can take up a killed run and another
-one is refused.
+It is written last: a folder with a marker is complete. While a tree is being created, its
+parameters are in `.phantom/config.json`, so that the same command can resume an interrupted run
+and another command is refused.
 """
 
 import fcntl
@@ -25,12 +25,12 @@ REVISION = 1
 def marker_bytes(
     config: PhantomConfig, counts: dict[str, int], files: list[tuple[str, int, str]]
 ) -> bytes:
-    """Write the marker.
+    """Serialize the marker.
 
     Args:
         config: The phantom's parameters.
-        counts: What is in the tree.
-        files: path, size and sha256 of every file but the marker.
+        counts: Counts of the tree.
+        files: path, size and sha256 of every file except the marker.
 
     Returns:
         JSON, the same bytes for the same tree.
@@ -51,20 +51,20 @@ def tree_digest(files: list[tuple[str, int, str]]) -> str:
     """Return the sha256 over path, size and sha256 of every file, in order of path.
 
     Args:
-        files: path, size and sha256 of every file but the marker.
+        files: path, size and sha256 of every file except the marker.
     """
     lines = "".join(f"{sha256} {size} {path}\n" for path, size, sha256 in sorted(files))
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def read_marker(root: Path) -> dict[str, Any] | None:
-    """Return the marker of a whole tree, or None where there is none.
+    """Return the marker of a complete tree; None without one.
 
     Args:
         root: Folder of the tree.
 
     Raises:
-        SourceError: If the marker cannot be read as one.
+        SourceError: The marker is damaged.
     """
     try:
         text = (root / MARKER).read_bytes()
@@ -79,13 +79,13 @@ def read_marker(root: Path) -> dict[str, Any] | None:
         raise SourceError(
             f"{MARKER} cannot be read",
             expected="the marker of a synthetic tree, as `mammo phantom create` writes it",
-            received=f"{len(text)} bytes that are not",
+            received=f"{len(text)} bytes of something else",
             hint="Delete the folder and create the phantom again.",
         )
     return dict(marker)
 
 
-def check_folder(root: Path, config: PhantomConfig) -> None:
+def require_folder(root: Path, config: PhantomConfig) -> None:
     """Refuse a folder that is neither empty nor a tree of these parameters.
 
     Args:
@@ -93,77 +93,77 @@ def check_folder(root: Path, config: PhantomConfig) -> None:
         config: The phantom's parameters.
 
     Raises:
-        RecipeError: If the folder holds anything else.
+        RecipeError: The folder contains anything else.
     """
     if root.exists() and not root.is_dir():
         raise RecipeError(
             f"The phantom cannot be written to {root}",
-            expected="a folder, or nothing there yet",
+            expected="a folder, or a path that does not exist yet",
             received="a file",
         )
-    found = read_marker(root) or _unfinished(root)
-    if found is None:
-        strange = (
+    marker = read_marker(root) or _read_unfinished(root)
+    if marker is None:
+        foreign = (
             []
             if not root.exists()
             else sorted(entry.name for entry in root.iterdir() if entry.name != SCRATCH)
         )
-        if strange:
+        if foreign:
             raise RecipeError(
-                f"The folder {root} is not empty and holds no phantom",
+                f"The folder {root} is not empty and does not contain a phantom",
                 expected="an empty or new folder, or a phantom of the same parameters",
-                received=f"{len(strange)} entries, the first is {strange[0]}",
+                received=f"{len(foreign)} entries, the first is {foreign[0]}",
                 hint="Choose another folder; nothing was changed.",
             )
         return
-    wanted = {**config.model_dump(), "revision": REVISION}
-    there = {**found["config"], "revision": found["revision"]}
-    if wanted != there:
-        names = sorted(name for name in wanted if wanted[name] != there.get(name))
+    expected = {**config.model_dump(), "revision": REVISION}
+    existing = {**marker["config"], "revision": marker["revision"]}
+    if expected != existing:
+        names = sorted(name for name in expected if expected[name] != existing.get(name))
         raise RecipeError(
-            f"The folder {root} holds a phantom of other parameters",
-            expected=", ".join(f"{name} {wanted[name]}" for name in names),
-            received=", ".join(f"{name} {there.get(name)}" for name in names),
-            hint="Choose another folder, or give the parameters of the one that is there.",
+            f"The folder {root} contains a phantom of other parameters",
+            expected=", ".join(f"{name} {expected[name]}" for name in names),
+            received=", ".join(f"{name} {existing.get(name)}" for name in names),
+            hint="Choose another folder, or use the parameters of the existing phantom.",
         )
 
 
 @contextmanager
-def held(root: Path, config: PhantomConfig) -> Iterator[None]:
-    """Keep other writers out of a tree while it is being made.
+def lock_tree(root: Path, config: PhantomConfig) -> Iterator[None]:
+    """Lock a tree against other writers while it is being created.
 
     Args:
         root: Folder of the tree.
         config: The phantom's parameters.
 
     Yields:
-        Nothing; the folder `.phantom` with the parameters is there.
+        Nothing; the folder `.phantom` contains the parameters.
 
     Raises:
-        RecipeError: If another process is making this tree, or the folder holds another.
+        RecipeError: Another process is creating this tree, or the folder contains another one.
     """
     scratch = root / SCRATCH
     scratch.mkdir(parents=True, exist_ok=True)
-    # A record lock is not inherited by worker processes and ends with this one, even killed.
+    # A record lock is not inherited by worker processes and ends with this process.
     with (scratch / "lock").open("w") as lock:
         try:
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise RecipeError(
-                f"The phantom in {root} is being made by another process",
+                f"The phantom in {root} is being created by another process",
                 expected="one writer at a time",
-                received="a second one",
-                hint="Wait for it to end, then run the same command again.",
+                received="a second writer",
+                hint="Wait until it ends, then run the same command again.",
             ) from None
-        check_folder(root, config)
-        aside = scratch / "config.part"
+        require_folder(root, config)
+        temporary = scratch / "config.part"
         text = json.dumps({"config": config.model_dump(), "revision": REVISION}, sort_keys=True)
-        aside.write_text(text + "\n", encoding="utf-8")
-        aside.replace(scratch / "config.json")
+        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.replace(scratch / "config.json")
         yield
 
 
-def _unfinished(root: Path) -> dict[str, Any] | None:
+def _read_unfinished(root: Path) -> dict[str, Any] | None:
     try:
         return dict(json.loads((root / SCRATCH / "config.json").read_bytes()))
     except (OSError, ValueError):

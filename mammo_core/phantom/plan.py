@@ -1,9 +1,9 @@
-"""Who the phantom's patients are: breasts, views, lesions, classes and official splits.
+"""Plan the patients of a phantom: breasts, views, lesions, classes and official splits.
 
-Pure bookkeeping, quick for thousands of patients; nothing is drawn here. Proportions follow
+Nothing is drawn here, so planning thousands of patients is quick. Proportions follow
 CBIS-DDSM (about 45 % malignant, 70 : 30 official split, 1.9 to 2.3 views per patient, two
 percent of the patients on both sides of the split once mass and calcification are merged) and
-are dealt out in turn, not by chance, so that small trees hold every case too.
+are dealt out in turn, not at random, so that small trees contain every case too.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from mammo_core.phantom.config import PhantomConfig
 from mammo_core.phantom.latent import appearance, separation
 from mammo_core.seeds import generator
 
-Kind = Literal["mass", "calc"]
+LesionType = Literal["mass", "calc"]
 Split = Literal["train", "test"]
 Laterality = Literal["LEFT", "RIGHT"]
 Projection = Literal["CC", "MLO"]
@@ -25,7 +25,7 @@ LEAK_FROM_PATIENTS = 20
 _MALIGNANT_SHARE = 0.45
 _TEST_SHARE = 0.3
 _LEAK_SHARE = 31 / 1566  # CBIS-DDSM, computed from the four official tables
-_KINDS: tuple[tuple[Kind, ...], ...] = (
+_LESION_TYPES: tuple[tuple[LesionType, ...], ...] = (
     ("mass",), ("calc",), ("mass", "calc"), ("mass",), ("calc",), ("mass",), ("calc",),
 )  # fmt: skip
 
@@ -35,11 +35,11 @@ class LesionPlan:
     """One abnormality of a breast, the same in every view of it.
 
     Args:
-        kind: mass or calc.
-        number: Abnormality id within its kind and breast, from 1.
+        lesion_type: mass or calc.
+        number: Abnormality id within its lesion_type and breast, from 1.
         degree: Latent malignancy degree (`mammo_core.phantom.latent`).
         malignant: Whether it is malignant.
-        pathology: As the case tables write it.
+        pathology: In the words of the case tables.
         assessment: BI-RADS assessment of the tables, 0 to 5.
         subtlety: 1 (hard to see) to 5 (obvious).
         first_word: Mass shape, or calcification type.
@@ -48,7 +48,7 @@ class LesionPlan:
         depth: Distance from the nipple, as a share of the breast's depth, 0 to 1.
     """
 
-    kind: Kind
+    lesion_type: LesionType
     number: int
     degree: float
     malignant: bool
@@ -63,7 +63,7 @@ class LesionPlan:
 
 @dataclass(frozen=True)
 class ViewPlan:
-    """One view: a projection of one breast of one patient, with the lesions seen in it.
+    """One view: a projection of one breast of one patient, with its lesions.
 
     Args:
         patient_key: Pseudonym, such as P_00001.
@@ -71,11 +71,11 @@ class ViewPlan:
         view: CC or MLO.
         density: Breast density it is drawn with, 1 to 4.
         table_density: Breast density the tables state: the same, or 0.
-        lesions: What is drawn in it.
-        splits: The official split of each lesion kind.
+        lesions: The lesions drawn in it.
+        splits: The official split of each lesion lesion_type.
         bits_stored: 8, 12 or 16.
         photometric: MONOCHROME1 or MONOCHROME2.
-        second_scan: How the second file of a view in both tables comes about.
+        second_scan: Origin of the second file of a view that is in both tables.
         number: Running number of the view in the tree.
     """
 
@@ -85,7 +85,7 @@ class ViewPlan:
     density: int
     table_density: int
     lesions: tuple[LesionPlan, ...]
-    splits: tuple[tuple[Kind, Split], ...]
+    splits: tuple[tuple[LesionType, Split], ...]
     bits_stored: int
     photometric: str
     second_scan: Scan
@@ -93,7 +93,7 @@ class ViewPlan:
 
     @property
     def view_id(self) -> str:
-        """patient_laterality_view, as in P_00001_LEFT_CC."""
+        """Patient, laterality and view, as in P_00001_LEFT_CC."""
         return f"{self.patient_key}_{self.laterality}_{self.view}"
 
     @property
@@ -106,7 +106,7 @@ class ViewPlan:
 class _Slot:
     malignant: bool
     split: Split
-    kinds: tuple[Kind, ...]
+    lesion_types: tuple[LesionType, ...]
     leak: bool
 
 
@@ -138,21 +138,21 @@ def _slots(config: PhantomConfig) -> list[_Slot]:
     leaks = round(config.patients * _LEAK_SHARE)
     leaks = max(1, leaks) if config.patients >= LEAK_FROM_PATIENTS else 0
     for index in range(config.patients):
-        malignant = _turn(index, _MALIGNANT_SHARE)
-        split: Split = "test" if _turn(members[malignant], _TEST_SHARE) else "train"
+        malignant = _is_dealt(index, _MALIGNANT_SHARE)
+        split: Split = "test" if _is_dealt(members[malignant], _TEST_SHARE) else "train"
         members[malignant] += 1
-        place = cells.get((malignant, split), 0)
-        cells[malignant, split] = place + 1
-        kinds = _KINDS[(place + (0 if malignant else 1)) % len(_KINDS)]
-        leak = len(kinds) == 2 and leaks > 0
+        position = cells.get((malignant, split), 0)
+        cells[malignant, split] = position + 1
+        lesion_types = _LESION_TYPES[(position + (0 if malignant else 1)) % len(_LESION_TYPES)]
+        leak = len(lesion_types) == 2 and leaks > 0
         leaks -= leak
-        slots.append(_Slot(malignant, split, kinds, leak))
+        slots.append(_Slot(malignant, split, lesion_types, leak))
     order = generator(config.seed, "phantom", "order").permutation(config.patients)
-    return [slots[place] for place in order]
+    return [slots[index] for index in order]
 
 
-def _turn(index: int, share: float) -> bool:
-    """Whether the index-th of a sequence belongs to a share dealt out evenly."""
+def _is_dealt(index: int, share: float) -> bool:
+    """Return whether the index-th of a sequence belongs to a share dealt out evenly."""
     return int((index + 1) * share + 0.5) > int(index * share + 0.5)
 
 
@@ -163,20 +163,24 @@ def _patient_views(
     density = int(draw.choice(4, p=[0.14, 0.39, 0.30, 0.17])) + 1  # CBIS-DDSM, all four tables
     table_density = 0 if index % 37 == 11 else density
     side: Laterality = "LEFT" if draw.random() < 0.5 else "RIGHT"
-    breasts: list[tuple[Laterality, tuple[Kind, ...], bool]] = [(side, slot.kinds, slot.malignant)]
+    breasts: list[tuple[Laterality, tuple[LesionType, ...], bool]] = [
+        (side, slot.lesion_types, slot.malignant)
+    ]
     if draw.random() < 0.10:
         other: Laterality = "RIGHT" if side == "LEFT" else "LEFT"
         # A patient's breasts mostly agree; a malignant patient's second one may be benign.
         agrees = draw.random() < 0.7
-        breasts.append((other, slot.kinds[:1], slot.malignant and agrees))
+        breasts.append((other, slot.lesion_types[:1], slot.malignant and agrees))
         breasts.sort()
-    splits: list[tuple[Kind, Split]] = [(kind, slot.split) for kind in slot.kinds]
+    splits: list[tuple[LesionType, Split]] = [
+        (lesion_type, slot.split) for lesion_type in slot.lesion_types
+    ]
     if slot.leak:
         splits = [("mass", "train"), ("calc", "test")]
     views: list[ViewPlan] = []
-    for laterality, kinds, malignant in breasts:
-        lesions = _breast_lesions(config, key, laterality, kinds, malignant)
-        single = draw.random() < 0.14 and len(kinds) == 1
+    for laterality, lesion_types, malignant in breasts:
+        lesions = _breast_lesions(config, key, laterality, lesion_types, malignant)
+        single = draw.random() < 0.14 and len(lesion_types) == 1
         only = "MLO" if draw.random() < 0.8 else "CC"
         projections: tuple[Projection, ...] = ("CC", "MLO")
         for view in projections:
@@ -191,11 +195,15 @@ def _patient_views(
                     density=density,
                     table_density=table_density,
                     lesions=lesions,
-                    splits=tuple(entry for entry in splits if entry[0] in kinds),
+                    splits=tuple(entry for entry in splits if entry[0] in lesion_types),
                     bits_stored={5: 8, 2: 12, 9: 12}.get(number % 12, 16),
                     photometric="MONOCHROME1" if number % 10 == 7 else "MONOCHROME2",
                     second_scan=(
-                        "only" if len(kinds) == 1 else "identical" if view == "CC" else "again"
+                        "only"
+                        if len(lesion_types) == 1
+                        else "identical"
+                        if view == "CC"
+                        else "again"
                     ),
                     number=number,
                 )
@@ -207,29 +215,33 @@ def _breast_lesions(
     config: PhantomConfig,
     key: str,
     laterality: Laterality,
-    kinds: tuple[Kind, ...],
+    lesion_types: tuple[LesionType, ...],
     malignant: bool,
 ) -> tuple[LesionPlan, ...]:
     lesions: list[LesionPlan] = []
-    for kind in kinds:
-        draw = generator(config.seed, "phantom", key, laterality, kind)
-        count = 2 if len(kinds) == 1 and draw.random() < 0.16 else 1
+    for lesion_type in lesion_types:
+        draw = generator(config.seed, "phantom", key, laterality, lesion_type)
+        count = 2 if len(lesion_types) == 1 and draw.random() < 0.16 else 1
         for number in range(1, count + 1):
-            # Rarely, a malignant breast holds a benign lesion as well.
-            turned = number > 1 and malignant and draw.random() < 0.2
-            lesions.append(_lesion(config, draw, kind, number, malignant and not turned))
+            # A malignant breast rarely has a benign lesion as well.
+            benign = number > 1 and malignant and draw.random() < 0.2
+            lesions.append(_lesion(config, draw, lesion_type, number, malignant and not benign))
     return tuple(lesions)
 
 
 def _lesion(
-    config: PhantomConfig, draw: np.random.Generator, kind: Kind, number: int, malignant: bool
+    config: PhantomConfig,
+    draw: np.random.Generator,
+    lesion_type: LesionType,
+    number: int,
+    malignant: bool,
 ) -> LesionPlan:
-    # The standard normal draw is shared by all difficulties, so that turning the knob moves
+    # All difficulties share the standard normal draw, so that a change of difficulty moves
     # every lesion smoothly.
     half = separation(config.difficulty)
     degree = float(draw.standard_normal()) + (half if malignant else -half)
     look = appearance(degree)
-    first_word, second_word = _words(draw, kind, look)
+    first_word, second_word = _words(draw, lesion_type, look)
     assessment = int(np.clip(round(2.4 + 2.4 * look + draw.normal(0.0, 0.5)), 2, 5))
     if malignant:
         pathology = "MALIGNANT"
@@ -237,7 +249,7 @@ def _lesion(
     else:
         pathology = "BENIGN_WITHOUT_CALLBACK" if assessment == 2 else "BENIGN"
     return LesionPlan(
-        kind=kind,
+        lesion_type=lesion_type,
         number=number,
         degree=degree,
         malignant=malignant,
@@ -251,12 +263,12 @@ def _lesion(
     )
 
 
-def _words(draw: np.random.Generator, kind: Kind, look: float) -> tuple[str, str]:
-    """Say in the tables' words what the lesion looks like; some rows say N/A."""
+def _words(draw: np.random.Generator, lesion_type: LesionType, look: float) -> tuple[str, str]:
+    """Describe the lesion in the words of the tables; some rows have N/A."""
     level = 0 if look < 0.33 else 1 if look < 0.66 else 2
     coin = int(draw.integers(2))
     silent = draw.random()
-    if kind == "mass":
+    if lesion_type == "mass":
         first = (
             ("ROUND", "OVAL"),
             ("LOBULATED", "OVAL-LOBULATED"),

@@ -1,4 +1,4 @@
-"""The processes that draw: each with one OpenCV thread, none outliving the one that started it."""
+"""Draw in several processes, each with one OpenCV thread; none outlives its parent."""
 
 import ctypes
 import multiprocessing
@@ -15,24 +15,24 @@ import cv2
 
 from mammo_core.phantom.config import PhantomConfig
 from mammo_core.phantom.files import MammogramFiles
-from mammo_core.phantom.write import Written, write_view
+from mammo_core.phantom.write import ViewFiles, write_view
 
 _AHEAD = 8  # views waiting for each worker
 
 
 def write_views(
     root: Path, config: PhantomConfig, planned: list[list[MammogramFiles]], workers: int
-) -> Iterator[Written]:
+) -> Iterator[ViewFiles]:
     """Draw and write views in several processes.
 
     Args:
         root: Folder of the tree.
         config: The phantom's parameters.
         planned: The files of each view.
-        workers: Number of processes; 1 draws in this one.
+        workers: Number of processes; 1 draws in this process.
 
     Yields:
-        What each view brought, in the order of the plan.
+        The files of each view, in the order of the plan.
     """
     if workers <= 1 or len(planned) <= 2:
         threads = cv2.getNumThreads()
@@ -44,11 +44,11 @@ def write_views(
             cv2.setNumThreads(threads)
         return
     executor = ProcessPoolExecutor(
-        workers, mp_context=_context(), initializer=_begin, initargs=(os.getpid(),)
+        workers, mp_context=_context(), initializer=_initialize_worker, initargs=(os.getpid(),)
     )
     try:
-        # One view at a time: small enough that an interrupted run ends at once.
-        waiting: deque[Future[Written]] = deque()
+        # One view a task, so that an interrupted run ends at once.
+        waiting: deque[Future[ViewFiles]] = deque()
         for mammograms in planned:
             waiting.append(executor.submit(write_view, root, config, mammograms))
             if len(waiting) >= workers * _AHEAD:
@@ -60,18 +60,17 @@ def write_views(
 
 
 def _context() -> BaseContext:
-    """Fresh processes: a fork would copy the locks of other libraries' threads.
+    """Return spawned processes: a fork would copy the locks of other libraries' threads.
 
-    Only where the main program cannot be imported again (a script from standard input) is a fork
-    the one way there is.
+    A main program that cannot be imported again (a script from standard input) needs a fork.
     """
     main = getattr(sys.modules.get("__main__"), "__file__", None)
-    fresh = main is None or Path(main).is_file()
-    return multiprocessing.get_context("spawn" if fresh else "fork")
+    importable = main is None or Path(main).is_file()
+    return multiprocessing.get_context("spawn" if importable else "fork")
 
 
-def _begin(parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+def _initialize_worker(parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     if sys.platform == "linux":
         pr_set_pdeathsig = 1  # prctl(2)
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

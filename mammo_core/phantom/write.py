@@ -1,4 +1,4 @@
-"""One view of a tree: draw it once and write every file it has."""
+"""Draw a view of a tree once, and write all its files."""
 
 import hashlib
 import os
@@ -22,20 +22,20 @@ _CROP_MARGIN = 6.0  # around the mask, in 288ths of the image height
 
 
 @dataclass(frozen=True)
-class Written:
-    """What one view brought.
+class ViewFiles:
+    """The files of a view in the tree.
 
     Args:
         files: path, size in bytes and sha256 (hexadecimal) of each file.
-        drawn: Whether it was drawn by this run, or found whole.
+        drawn: Whether this run drew the view; its files existed otherwise.
     """
 
     files: list[tuple[str, int, str]]
     drawn: bool
 
 
-def write_view(root: Path, config: PhantomConfig, mammograms: list[MammogramFiles]) -> Written:
-    """Draw a view and write its files, unless all of them are there.
+def write_view(root: Path, config: PhantomConfig, mammograms: list[MammogramFiles]) -> ViewFiles:
+    """Draw a view and write its files, unless all of them exist.
 
     Args:
         root: Folder of the tree.
@@ -43,11 +43,11 @@ def write_view(root: Path, config: PhantomConfig, mammograms: list[MammogramFile
         mammograms: All mammogram files of one view.
 
     Returns:
-        The files. Each is written aside and renamed, so one that has its name is whole.
+        The files. Each is written under a temporary name and renamed, so it is complete.
     """
     paths = [path for mammogram in mammograms for path in mammogram.paths]
     if all((root / path).is_file() for path in paths):
-        return Written([describe(root, path) for path in paths], drawn=False)
+        return ViewFiles([describe(root, path) for path in paths], drawn=False)
     view = mammograms[0].view
     scene = draw_scene(config, view)
     files: list[tuple[str, int, str]] = []
@@ -61,25 +61,25 @@ def write_view(root: Path, config: PhantomConfig, mammograms: list[MammogramFile
             crop = stored[_crop_window(mask)]
             files.append(_write(root, config, view, region.crop, crop))
             files.append(_write(root, config, view, region.mask, _mask(region, mask)))
-    return Written(files, drawn=True)
+    return ViewFiles(files, drawn=True)
 
 
-def put(root: Path, path: str, content: bytes) -> tuple[str, int, str]:
-    """Write a file aside and rename it, so that it is there whole or not at all.
+def write_file(root: Path, path: str, content: bytes) -> tuple[str, int, str]:
+    """Write a file under a temporary name and rename it, so that it is never incomplete.
 
     Args:
         root: Folder of the tree.
         path: Relative to the root, posix.
-        content: Its bytes.
+        content: The bytes of the file.
 
     Returns:
         path, size in bytes, sha256.
     """
     final = root / path
-    aside = root / SCRATCH / f"{os.getpid()}.part"
-    aside.write_bytes(content)
+    temporary = root / SCRATCH / f"{os.getpid()}.part"
+    temporary.write_bytes(content)
     final.parent.mkdir(parents=True, exist_ok=True)
-    aside.replace(final)
+    temporary.replace(final)
     return path, len(content), hashlib.sha256(content).hexdigest()
 
 
@@ -112,7 +112,7 @@ def _write(
         photometric="MONOCHROME2" if mask else view.photometric,
         spacing_mm=FILM_HEIGHT_MM / config.height,
     )
-    return put(root, file.path, content)
+    return write_file(root, file.path, content)
 
 
 def _mask(region: RegionFiles, mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -130,7 +130,7 @@ def _is_one_view(cases: list[ImageCase], rejects: Rejects) -> bool:
         rejects.add(
             item,
             "image",
-            "One picture stands for several views. Expected one view. "
+            "The same image belongs to several views. Expected one view. "
             f"Received {', '.join(views)}.",
         )
     return False

@@ -22,7 +22,7 @@ from mammo_core.errors import DicomError
 from mammo_core.imaging import resize_mask
 from mammo_core.sources.source_files import SourceFiles
 
-#: Aspect ratios this close are the same picture scanned at another resolution: the mask of
+#: Aspect ratios this close are the same film scanned at another resolution: the mask of
 #: Mass-Test_P_00145_LEFT_CC has 4386x1789 pixels, its mammogram 5041x2056.
 ASPECT_TOLERANCE: Final = 0.01
 

@@ -20,10 +20,10 @@ def run(*words: str) -> str:
     return result.output
 
 
-def test_create_and_again(tmp_path: Path) -> None:
+def test_create_twice(tmp_path: Path) -> None:
     words = (str(tmp_path), "--patients", "2", "--size", "96x72", "--workers", "1")
     assert "2 patients" in run(*words)
-    assert "already there" in run(*words)
+    assert "already complete" in run(*words)
 
 
 @pytest.mark.parametrize(
@@ -37,14 +37,14 @@ def test_create_and_again(tmp_path: Path) -> None:
         ("--difficulty", "2"),
     ],
 )
-def test_unusable_flags_end_with_two(tmp_path: Path, wrong: tuple[str, str]) -> None:
+def test_wrong_options_end_with_exit_code_two(tmp_path: Path, wrong: tuple[str, str]) -> None:
     with pytest.raises(RecipeError) as caught:
         run(str(tmp_path / "new"), *wrong)
     assert caught.value.exit_code == 2
     assert not (tmp_path / "new").exists()
 
 
-def test_the_defaults_are_the_librarys(tmp_path: Path) -> None:
+def test_the_defaults_are_those_of_the_library(tmp_path: Path) -> None:
     command = typer.main.get_command(app).commands["create"]  # type: ignore[attr-defined]
     flags = {option.name: option.default for option in command.params}
     config = PhantomConfig()

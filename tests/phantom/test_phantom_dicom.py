@@ -1,4 +1,4 @@
-"""The files are valid DICOM (PS3.10) and say of themselves that they are synthetic."""
+"""The files are valid DICOM (PS3.10), and their headers say that they are synthetic."""
 
 import hashlib
 from collections import defaultdict
@@ -61,19 +61,19 @@ def test_header_and_folder_agree(original_tree: Path, headers: dict[Path, pydico
     for path in headers:
         copies[hashlib.sha256(path.read_bytes()).hexdigest()].append(path)
     for same in copies.values():
-        # Of byte-identical files one is at home.
-        at_home = []
+        # One of byte-identical files is in the folder that its header names.
+        in_named_folder = []
         for path in same:
             folder, study, series, _ = path.relative_to(original_tree).parts
             header = headers[path]
-            home = (header.PatientID, header.StudyInstanceUID, header.SeriesInstanceUID)
-            at_home.append(home == (folder, study, series))
+            identifiers = (header.PatientID, header.StudyInstanceUID, header.SeriesInstanceUID)
+            in_named_folder.append(identifiers == (folder, study, series))
             if header.SeriesDescription == "full mammogram images":
                 assert folder.split("_")[3:] == [
                     {"L": "LEFT", "R": "RIGHT"}[header.ImageLaterality],
                     header.ViewPosition,
                 ]
-        assert sum(at_home) == 1
+        assert sum(in_named_folder) == 1
     assert any(len(same) == 2 for same in copies.values())
 
 
@@ -93,6 +93,6 @@ def test_bit_depths_and_photometric_interpretations(headers: dict[Path, pydicom.
     inverted = [h for h in full if h.PhotometricInterpretation == "MONOCHROME1"]
     assert 0 < len(inverted) < len(full) / 4
     for header in full:
-        # Film is mostly dark; MONOCHROME1 is stored the other way round.
+        # Film is mostly dark; MONOCHROME1 is stored inverted.
         mean = header.pixel_array.mean() / (2**header.BitsStored - 1)
         assert (mean > 0.5) == (header.PhotometricInterpretation == "MONOCHROME1")

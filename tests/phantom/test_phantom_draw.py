@@ -26,7 +26,7 @@ def test_a_view_is_drawn_the_same_twice(views: list[ViewPlan]) -> None:
     assert first.pixels.dtype == np.uint16 and first.pixels.shape == (288, 224)
 
 
-def test_the_breast_lies_at_its_side_on_a_dark_background(views: list[ViewPlan]) -> None:
+def test_the_breast_is_at_its_side_on_a_dark_background(views: list[ViewPlan]) -> None:
     for plan in views:
         pixels = draw_view(CONFIG, plan).pixels / 65535
         upright = pixels[:, ::-1] if plan.laterality == "RIGHT" else pixels
@@ -36,7 +36,7 @@ def test_the_breast_lies_at_its_side_on_a_dark_background(views: list[ViewPlan])
         assert 0.25 < (pixels > 0.12).mean() < 0.75  # how much of a film is breast
 
 
-def test_masks_lie_on_the_breast_and_have_a_lesions_size(views: list[ViewPlan]) -> None:
+def test_masks_are_on_the_breast_and_have_the_size_of_a_lesion(views: list[ViewPlan]) -> None:
     for plan in views:
         view = draw_view(CONFIG, plan)
         assert len(view.masks) == len(plan.lesions)
@@ -50,7 +50,7 @@ def test_masks_lie_on_the_breast_and_have_a_lesions_size(views: list[ViewPlan]) 
         assert (together > 1).sum() < 0.1 * (together > 0).sum()
 
 
-def test_what_a_mask_covers_is_what_the_lesion_changed(views: list[ViewPlan]) -> None:
+def test_masks_cover_what_the_lesions_changed(views: list[ViewPlan]) -> None:
     for plan in views[:8]:
         with_lesions = draw_scene(CONFIG, plan)
         without = draw_scene(CONFIG, _without_lesions(plan))
@@ -77,15 +77,15 @@ def test_a_second_scan_differs_by_noise_only(views: list[ViewPlan]) -> None:
     np.testing.assert_array_equal(first.masks[0], second.masks[0])
 
 
-@pytest.mark.parametrize("kind", ["mass", "calc"])
-def test_lesions_change_smoothly_with_their_degree(kind: str) -> None:
+@pytest.mark.parametrize("lesion_type", ["mass", "calc"])
+def test_lesions_change_smoothly_with_their_degree(lesion_type: str) -> None:
     def stamp(degree: float) -> np.ndarray:
-        drawn = draw_lesion(
-            kind, appearance(degree), 14, 2, 1.0, generator(0, "shape"), generator(0, "view")
+        lesion = draw_lesion(
+            lesion_type, appearance(degree), 14, 2, 1.0, generator(0, "shape"), generator(0, "view")
         )
-        side = drawn.brightness.shape[0]
+        side = lesion.brightness.shape[0]
         pad = (181 - side) // 2
-        return np.pad(drawn.brightness, pad)
+        return np.pad(lesion.brightness, pad)
 
     steps = [stamp(degree) for degree in np.linspace(-2, 2, 21)]
     whole = np.abs(steps[-1] - steps[0]).sum()
@@ -93,20 +93,24 @@ def test_lesions_change_smoothly_with_their_degree(kind: str) -> None:
         assert 0 < np.abs(after - before).sum() < 0.4 * whole
 
 
-@pytest.mark.parametrize("kind", ["mass", "calc"])
-def test_difficulty_brings_the_classes_together_in_the_picture(kind: str) -> None:
-    """Distance of the mean benign from the mean malignant stamp, in a simple feature."""
+@pytest.mark.parametrize("lesion_type", ["mass", "calc"])
+def test_difficulty_makes_the_classes_look_alike(lesion_type: str) -> None:
+    """The mean benign and malignant lesion approach each other in a simple feature."""
 
     def feature(difficulty: float, malignant: bool) -> list[float]:
         config = PhantomConfig(patients=150, difficulty=difficulty)
         values = []
         for plan in plan_views(config):
             for lesion in plan.lesions:
-                if plan.view == "MLO" and lesion.kind == kind and lesion.malignant == malignant:
+                if (
+                    plan.view == "MLO"
+                    and lesion.lesion_type == lesion_type
+                    and lesion.malignant == malignant
+                ):
                     look = appearance(lesion.degree)
                     key = (plan.patient_key, lesion.number)
                     stamp = draw_lesion(
-                        kind, look, 14, 1, 1.0, generator(0, *key, 1), generator(0, *key, 2)
+                        lesion_type, look, 14, 1, 1.0, generator(0, *key, 1), generator(0, *key, 2)
                     ).brightness
                     values.append(
                         float(np.abs(cv2.Laplacian(stamp, cv2.CV_32F)).sum() / stamp.max())

@@ -1,7 +1,7 @@
-"""Recorded from revision 1 itself: they fail when the tree changes and REVISION was not raised.
+"""Recorded from revision 1: they fail if the tree changes and REVISION was not raised.
 
-The tables are compared by digest. Pictures are compared as thumbnails, within a tolerance,
-because OpenCV may round otherwise on another processor.
+The tables are compared by digest. Images are compared as thumbnails, within a tolerance,
+because OpenCV may round differently on another processor.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ def test_tables(original_tree: Path) -> None:
     assert (REVISION, hashlib.sha256(tables).hexdigest()) == (RECORDED_REVISION, RECORDED_TABLES)
 
 
-def test_pictures() -> None:
+def test_thumbnails() -> None:
     config = PhantomConfig(patients=20, seed=3, height=192, width=144, difficulty=0.5)
     views = {view.view_id: view for view in plan_views(config)}
     for view_id, recorded in RECORDED_THUMBNAILS.items():

@@ -1,5 +1,6 @@
 """Proportions come from CBIS-DDSM's four official tables (shared/data/SOURCES.md)."""
 
+import itertools
 import math
 
 import numpy as np
@@ -34,7 +35,9 @@ def test_all_four_tables_have_rows(patients: int) -> None:
     tables = {
         entry for view in plan_views(PhantomConfig(patients=patients)) for entry in view.splits
     }
-    assert tables == {(kind, split) for kind in ("mass", "calc") for split in ("train", "test")}
+    assert tables == {
+        (lesion_type, split) for lesion_type in ("mass", "calc") for split in ("train", "test")
+    }
 
 
 def test_proportions_follow_cbis_ddsm() -> None:
@@ -42,16 +45,16 @@ def test_proportions_follow_cbis_ddsm() -> None:
     views = plan_views(config)
     assert 1.9 <= len(views) / 1566 <= 2.3
     lesions = {
-        (view.patient_key, view.laterality, lesion.kind, lesion.number): lesion.malignant
+        (view.patient_key, view.laterality, lesion.lesion_type, lesion.number): lesion.malignant
         for view in views
         for lesion in view.lesions
     }
     assert np.mean(list(lesions.values())) == pytest.approx(0.45, abs=0.03)
-    sides: dict[str, set[str]] = {}
+    splits: dict[str, set[str]] = {}
     for view in views:
-        sides.setdefault(view.patient_key, set()).update(split for _, split in view.splits)
-    assert sum(len(side) == 2 for side in sides.values()) == 31  # of 1,566: SOURCES.md
-    assert np.mean(["test" in side for side in sides.values()]) == pytest.approx(0.3, abs=0.03)
+        splits.setdefault(view.patient_key, set()).update(split for _, split in view.splits)
+    assert sum(len(names) == 2 for names in splits.values()) == 31  # of 1,566: SOURCES.md
+    assert np.mean(["test" in names for names in splits.values()]) == pytest.approx(0.3, abs=0.03)
     mixed = [view for view in views if len({lesion.malignant for lesion in view.lesions}) == 2]
     assert 0 < len(mixed) < 0.05 * len(views)
 
@@ -100,7 +103,7 @@ def test_optimal_auc_is_phi_of_root_two_d() -> None:
     assert math.sqrt(2) * separation(0.5) == pytest.approx(1.8808, abs=0.001)
 
 
-def test_the_degrees_reach_the_auc_they_promise() -> None:
+def test_the_degrees_reach_the_optimal_auc() -> None:
     for difficulty in (0.25, 0.5, 1.0):
         views = plan_views(PhantomConfig(patients=3000, difficulty=difficulty))
         lesions = [lesion for view in views if view.view == "MLO" for lesion in view.lesions]
@@ -150,7 +153,7 @@ def test_parameters_out_of_range_are_refused(wrong: dict[str, float]) -> None:
 
 def test_unknown_parameters_are_refused() -> None:
     with pytest.raises(ValidationError):
-        PhantomConfig(colour="red")  # type: ignore[call-arg]
+        PhantomConfig(hue="red")  # type: ignore[call-arg]
 
 
 def test_size_and_layout_are_read_from_text() -> None:

@@ -128,13 +128,13 @@ def test_masks_that_do_not_fit(tree, phantom, fault):
     assert rejects["item"].iloc[0].startswith(plan(phantom[1])[0].view.view_id)
 
 
-def test_one_picture_for_two_views_is_a_reject(tree, phantom):
+def test_one_image_for_two_views_is_a_reject(tree, phantom):
     planned = plan(phantom[1])
     first = planned[0]
     second = next(files for files in planned if files.view.view_id != first.view.view_id)
     shutil.copy(tree / first.image.path, tree / second.image.path)
     rejects = index(SourceConfig(root=str(tree))).rejects
-    assert rejects["reason"].str.contains("stands for several views").sum() >= 2
+    assert rejects["reason"].str.contains("belongs to several views").sum() >= 2
 
 
 def test_the_wrong_folder(phantom, tmp_path):

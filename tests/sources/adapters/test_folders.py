@@ -96,7 +96,7 @@ def test_images_of_unknown_class_or_patient_are_rejected(classes):
     write_image(classes / "train/odd/P_00009_LEFT_CC.png", 6)
     write_image(classes / "train/pos/17.png", 7)
     (classes / "train/pos/P_00008_LEFT_CC.jpg").write_bytes(b"\xff\xd8")
-    (classes / "train/pos/P_00008_LEFT_CC.png").write_bytes(b"no picture")
+    (classes / "train/pos/P_00008_LEFT_CC.png").write_bytes(b"not an image")
     (classes / "notes.txt").write_text("nothing")
     tables = index(config_of(classes))
     assert len(tables.images) == 5

@@ -163,7 +163,7 @@ def test_every_problem_is_printed_before_any_work(data):
 def test_images_and_masks_are_checked_too(data):
     write_image(data / "images/i/6.png", (80, 96), seed=6)
     write_image(data / "images/i/7.png", (80, 96), seed=7)
-    (data / "images/i/8.png").write_bytes(b"no picture")
+    (data / "images/i/8.png").write_bytes(b"not an image")
     write_mask(data / "images/m/wide.png", (128, 128))
     cv2.imwrite(str(data / "images/m/empty.png"), np.zeros((80, 96), np.uint8))
     write(
@@ -192,7 +192,7 @@ def test_images_and_masks_are_checked_too(data):
     }
 
 
-def test_one_picture_for_two_patients_is_refused(data):
+def test_one_image_for_two_patients_is_refused(data):
     (data / "images/i/5.png").write_bytes((data / "images/i/3.png").read_bytes())
     write(data, [*VALID, "i/5.png,Q,R,CC,1,,,,,,train"])
     check = check_table(config_of(data), True)

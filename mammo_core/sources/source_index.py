@@ -1,0 +1,108 @@
+"""Publish the tables of a source, and recognize a source that was indexed before."""
+
+import hashlib
+import json
+
+from mammo_core.datasets import Manifest, publish
+from mammo_core.datasets.manifests import put_bytes
+from mammo_core.datasets.tables import put_table, to_parquet
+from mammo_core.progress import Progress
+from mammo_core.sources.adapter import get_adapter
+from mammo_core.sources.config import SourceConfig
+from mammo_core.sources.kinds import TABLES, TableFacts
+from mammo_core.sources.patients import site_key_state
+from mammo_core.sources.source_files import SourceFiles
+from mammo_core.store import Store
+
+
+def publish_tables(store: Store, source: SourceConfig) -> Manifest:
+    """Read a source and publish its tables of images, lesions and rejects, with the audit page.
+
+    Args:
+        store: Where the tables go.
+        source: The source.
+
+    Raises:
+        SourceError: The source cannot be used, or none of its images can.
+        StoreError: The store or the source's server failed.
+    """
+    from mammo_core.sources import index
+    from mammo_core.sources.audit_report import audit_page
+    from mammo_core.sources.file_fact_cache import FileFactCache
+    from mammo_core.sources.file_inspection import inspect_files
+    from mammo_core.sources.splits import official_splits
+
+    files = source.files()
+    files.fact_cache = FileFactCache.read(store, files.uri)
+    progress = _ProgressBars()
+    tables = index(source, progress.show, files=files)
+    inspection = inspect_files(files, tables.images, progress=progress.show)
+    progress.close()
+    splits = official_splits(tables.images)
+    leaking = tuple(sorted(key for key, names in splits.items() if len(names) > 1))
+    by_name = {
+        "images.parquet": tables.images,
+        "lesions.parquet": tables.lesions,
+        "rejects.parquet": tables.rejects,
+    }
+    digests = [(n, hashlib.sha256(to_parquet(table)).hexdigest()) for n, table in by_name.items()]
+    config = {"adapter": source.adapter}
+    manifest = TABLES.manifest(
+        TABLES.content_id(config, digests),
+        config=config,
+        counts={
+            "images": len(tables.images),
+            "views": int(tables.images["view_id"].nunique()),
+            "patients": int(tables.images["patient_key"].nunique()),
+            "lesions": len(tables.lesions),
+            "rejects": len(tables.rejects),
+            "leaking_patients": len(leaking),
+        },
+        facts=TableFacts(leaking_patients=leaking, source=tables.facts),
+    )
+    stored = [put_table(store, manifest.folder, name, table) for name, table in by_name.items()]
+    page = audit_page(
+        tables.images, tables.lesions, tables.rejects, inspection, source=source.adapter
+    )
+    files.fact_cache.write(store, files.uri)
+    stored.append(put_bytes(store, manifest.folder, "audit.html", page.encode()))
+    return publish(store, manifest.model_copy(update={"files": tuple(stored)}))
+
+
+def listing_digest(source: SourceConfig, files: SourceFiles) -> str:
+    """Return a digest of what is read and how; if it is unchanged, so are the tables.
+
+    Args:
+        source: The source: its settings count, and the files that its `tables` names.
+        files: Its files: their names, sizes and times (or entity tags) count.
+    """
+    settings = source.model_dump(mode="json", exclude={"root", "tables"})
+    key = site_key_state() if get_adapter(source.adapter).needs_site_key else ""
+    head = json.dumps([TABLES.revision, settings, key], sort_keys=True)
+    digest = hashlib.sha256(f"{head}\n".encode())
+    listings = [files] if source.tables is None else [files, SourceFiles.open(source.tables)]
+    for listing in listings:
+        digest.update(f"{listing.uri}\n".encode())
+        for entry in listing.entries.values():
+            digest.update(f"{entry.key}\t{entry.size}\t{entry.version}\n".encode())
+    # `tables` can name one file as well as a folder.
+    folder, _, name = (source.tables or "").rpartition("/")
+    if name and (table := SourceFiles.open(folder or ".").entry(name)) is not None:
+        digest.update(f"{table.sha256}\t{table.version}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+class _ProgressBars:
+    """A bar for each kind of work, created when it begins."""
+
+    def __init__(self) -> None:
+        self._bars: dict[str, Progress] = {}
+
+    def show(self, work: str, done: int, total: int) -> None:
+        if work not in self._bars:
+            self._bars[work] = Progress(f"index {work}", total, work.rsplit(maxsplit=1)[-1])
+        self._bars[work].advance(done - self._bars[work].done)
+
+    def close(self) -> None:
+        for bar in self._bars.values():
+            bar.close()
