@@ -2,13 +2,15 @@ import subprocess
 import sys
 
 
-def test_feast_leaves_warnings_as_they_are():
-    """Feast shows every DeprecationWarning from its import on, also Keras's after each epoch."""
+def test_feast_does_not_change_the_warning_filters():
+    """Importing Feast enables every DeprecationWarning, those of Keras after each epoch, too."""
     code = (
         "import warnings; from mammo_core.features.definitions import feast_objects\n"
         "feast_objects()\n"
         "exec(compile('warnings.warn(\"x\", DeprecationWarning)', 'other.py', 'exec'),"
         " {'warnings': warnings, '__name__': 'other'})"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr == ""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stderr == ""

@@ -1,4 +1,4 @@
-"""Datasets as folders of PNG files."""
+"""Export datasets as folders of PNG files."""
 
 import csv
 import json
@@ -13,8 +13,8 @@ from mammo_core.datasets import ImageRecord, Manifest, PatchRecord, publish
 from mammo_core.datasets.shards import write_shard
 from mammo_core.datasets.tables import put_table
 from mammo_core.errors import RecipeError, RecordError
-from mammo_core.features.export import export, frame_of
-from mammo_core.features.frame import read_frame
+from mammo_core.features.export import export
+from mammo_core.features.frame import frame_of_dataset, read_frame
 from mammo_core.sampling import LabelMap
 
 # image id: patient, laterality, view, label, split; b and c are two scans of one view.
@@ -24,7 +24,7 @@ VIEWS = {
     "c": ("P_00002", "RIGHT", "MLO", 0, "train"),
     "d": ("P_00003", "LEFT", "MLO", 1, "validation"),
     "e": ("site 4/x", "RIGHT", "CC", 0, "test"),
-    "f": ("P_00009", "RIGHT", "CC", 0, ""),  # dropped by the split
+    "f": ("P_00009", "RIGHT", "CC", 0, ""),  # not in a split
 }
 # lesion id: image, class, abnormality number of the case table
 LESIONS = {
@@ -58,7 +58,7 @@ def _patch(number, image, lesion, kind):
 
 
 @pytest.fixture
-def place(file_store):
+def store(file_store):
     """A store with images, patches, their tables and a frame."""
     images = [
         ImageRecord(name, _pixels(100 + n, (80, 64)), (), 80, 64) for n, name in enumerate(VIEWS)
@@ -67,8 +67,8 @@ def place(file_store):
 
     def put(kind, id, files, **more):
         manifest = Manifest(kind=kind, id=id, revision=1, config={}, files=(), **more)
-        made = tuple(file(manifest.folder) for file in files)
-        return publish(file_store, manifest.model_copy(update={"files": made}))
+        stored = tuple(file(manifest.folder) for file in files)
+        return publish(file_store, manifest.model_copy(update={"files": stored}))
 
     def table(name, rows):
         return lambda folder: put_table(file_store, folder, name, pd.DataFrame(rows))
@@ -93,10 +93,10 @@ def place(file_store):
         [shard(0, patches), table("patches.parquet", rows)],
         lineage={"tables": "t", "images": "i"},
     )
-    named = ["patient_key", "laterality", "view", "label", "split"]
+    names = ["patient_key", "laterality", "view", "label", "split"]
     frame_images = {
         "image_id": list(VIEWS),
-        **dict(zip(named, zip(*VIEWS.values(), strict=True), strict=True)),
+        **dict(zip(names, zip(*VIEWS.values(), strict=True), strict=True)),
     }
     frame_lesions = {
         "lesion_id": list(LESIONS),
@@ -113,10 +113,10 @@ def place(file_store):
     return file_store
 
 
-def _dataset(place, kind):
+def _dataset(store, kind):
     from mammo_core.datasets import find
 
-    return find(place, f"datasets/{kind}", kind[0])
+    return find(store, f"datasets/{kind}", kind[0])
 
 
 def _files(folder):
@@ -132,9 +132,9 @@ def _read(path):
     return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
 
 
-def test_patches_lie_where_the_original_put_them(place, tmp_path):
+def test_patches_have_the_names_of_the_original(store, tmp_path):
     out = tmp_path / "out"
-    done = export(place, _dataset(place, "patches"), read_frame(place, "f"), out)
+    result = export(store, _dataset(store, "patches"), read_frame(store, "f"), out)
     # Background is numbered after hard negatives; near-lesion patches after both.
     expected = {
         "train/calc_ben/P_00001_LEFT_CC_2_0000.png": 0,
@@ -156,14 +156,14 @@ def test_patches_lie_where_the_original_put_them(place, tmp_path):
         assert rows[name]["row"] == str(number) and rows[name]["overlap"] == "0.5"
         assert rows[name]["patch_id"].endswith(f"{number:04d}")
     assert (out / "train" / "pat_lst.txt").read_text() == "P_00001\nP_00002\n"
-    assert done.left_out == 1 and sum(done.counts.values()) == len(expected)
+    assert result.left_out == 1 and sum(result.counts.values()) == len(expected)
 
 
-def test_classes_of_another_label_map(place, tmp_path):
+def test_a_label_map_sets_the_classes(store, tmp_path):
     out = tmp_path / "out"
     label_map = LabelMap.model_validate("malignancy")
-    done = export(place, _dataset(place, "patches"), read_frame(place, "f"), out, label_map)
-    assert done.counts == {
+    result = export(store, _dataset(store, "patches"), read_frame(store, "f"), out, label_map)
+    assert result.counts == {
         "test/background": 1,
         "train/background": 3,
         "train/benign": 3,
@@ -173,13 +173,13 @@ def test_classes_of_another_label_map(place, tmp_path):
     out = tmp_path / "masses"
     masses = LabelMap.model_validate("masses")
     assert (
-        export(place, _dataset(place, "patches"), read_frame(place, "f"), out, masses).left_out == 3
+        export(store, _dataset(store, "patches"), read_frame(store, "f"), out, masses).left_out == 3
     )
 
 
-def test_images_lie_in_neg_and_pos(place, tmp_path):
+def test_images_are_in_neg_and_pos(store, tmp_path):
     out = tmp_path / "out"
-    export(place, _dataset(place, "images"), read_frame(place, "f"), out)
+    export(store, _dataset(store, "images"), read_frame(store, "f"), out)
     names = [name for name in _files(out) if name.endswith(".png")]
     assert names == [
         "test/neg/site-4-x_RIGHT_CC.png",
@@ -192,12 +192,12 @@ def test_images_lie_in_neg_and_pos(place, tmp_path):
     assert _rows(out)["train/neg/P_00002_RIGHT_MLO_2.png"]["image_id"] == "c"
 
 
-def test_exported_images_are_read_again(place, tmp_path):
+def test_the_folders_adapter_reads_exported_images(store, tmp_path):
     from mammo_core.sources import SourceConfig, index
 
     out = tmp_path / "out"
-    export(place, _dataset(place, "images"), read_frame(place, "f"), out)
-    # A name of CBIS-DDSM for the one patient that has another; the lists are read too.
+    export(store, _dataset(store, "images"), read_frame(store, "f"), out)
+    # Give the patient with another name a name of CBIS-DDSM.
     (out / "test/neg/site-4-x_RIGHT_CC.png").rename(out / "test/neg/P_00004_RIGHT_CC.png")
     (out / "test/pat_lst.txt").write_text("P_00004\n")
     tables = index(SourceConfig(adapter="folders", root=str(out)))
@@ -211,57 +211,58 @@ def test_exported_images_are_read_again(place, tmp_path):
     ]
 
 
-def test_a_folder_that_holds_something_is_left_alone(place, tmp_path):
+def test_a_folder_with_files_is_not_changed(store, tmp_path):
     (tmp_path / "mine").write_text("x")
-    with pytest.raises(RecipeError, match="absent or empty"):
-        export(place, _dataset(place, "images"), read_frame(place, "f"), tmp_path)
+    with pytest.raises(RecipeError, match="new or empty"):
+        export(store, _dataset(store, "images"), read_frame(store, "f"), tmp_path)
     assert (tmp_path / "mine").read_text() == "x"
 
 
-def test_a_damaged_shard_leaves_nothing(place, tmp_path):
-    dataset = _dataset(place, "images")
-    path = place.fetch(dataset.file("shard-00001").key)
+def test_a_damaged_shard_leaves_nothing(store, tmp_path):
+    dataset = _dataset(store, "images")
+    path = store.fetch(dataset.file("shard-00001").key)
     data = bytearray(path.read_bytes())
     data[30] ^= 1
     path.write_bytes(data)
     with pytest.raises(RecordError, match=r"datasets/images/i/shard-00001\.tfrecord is damaged"):
-        export(place, dataset, read_frame(place, "f"), tmp_path / "out")
+        export(store, dataset, read_frame(store, "f"), tmp_path / "out")
     assert not list(tmp_path.glob("*out*"))
 
 
-def test_what_is_no_dataset_is_refused(place, tmp_path):
+def test_other_outputs_are_refused(store, tmp_path):
     manifest = Manifest(kind="trainings/patch", id="x", revision=1, config={}, files=())
     with pytest.raises(RecipeError, match="trainings/patch/x cannot be exported"):
-        export(place, manifest, read_frame(place, "f"), tmp_path / "out")
+        export(store, manifest, read_frame(store, "f"), tmp_path / "out")
 
 
-def test_the_frame_is_chosen_where_it_can_be(place):
-    assert frame_of_dataset(place, _dataset(place, "patches")).id == "f"
+def test_the_only_frame_of_a_dataset_is_the_default(store):
+    assert frame_of_dataset(store, _dataset(store, "patches")).id == "f"
     other = Manifest(kind="datasets/images", id="other", revision=1, config={}, files=())
     with pytest.raises(RecordError, match="no such frame"):
-        frame_of_dataset(place, other)
+        frame_of_dataset(store, other)
 
 
-@pytest.mark.parametrize("told", ["datasets/patches/p", "{store}/datasets/patches/p", "file"])
-def test_the_command(place, tmp_path, told):
+@pytest.mark.parametrize("dataset", ["datasets/patches/p", "{store}/datasets/patches/p", "file"])
+def test_the_export_command(store, tmp_path, dataset):
     from mammo_core.cli import _app
 
-    if told == "file":
+    if dataset == "file":
         path = tmp_path / "manifest"
-        path.write_text(_dataset(place, "patches").to_json())
-        told = str(path)
-    line = ["export", told.format(store=place.uri), str(tmp_path / "out"), "--store", place.uri]
-    done = CliRunner().invoke(_app(), [*line, "--json"])
-    assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["counts"]["train/background"] == 3 and told["frame"] == "f"
+        path.write_text(_dataset(store, "patches").to_json())
+        dataset = str(path)
+    line = ["export", dataset.format(store=store.uri), str(tmp_path / "out"), "--store", store.uri]
+    result = CliRunner().invoke(_app(), [*line, "--json"])
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout.splitlines()[-1])
+    assert document["counts"]["train/background"] == 3 and document["frame"] == "f"
 
 
-def test_what_the_command_cannot_do(place, tmp_path):
+def test_the_export_command_refuses_unknown_names(store, tmp_path):
     from mammo_core.cli import _app
 
-    line = ["export", "datasets/patches/q", str(tmp_path / "out"), "--store", place.uri]
-    done = CliRunner().invoke(_app(), line)
-    assert isinstance(done.exception, RecordError) and "datasets/patches/q" in str(done.exception)
+    line = ["export", "datasets/patches/q", str(tmp_path / "out"), "--store", store.uri]
+    result = CliRunner().invoke(_app(), line)
+    assert isinstance(result.exception, RecordError)
+    assert "datasets/patches/q" in str(result.exception)
     line = [*line[:1], "datasets/patches/p", *line[2:], "--label-map", "seven"]
     assert isinstance(CliRunner().invoke(_app(), line).exception, RecipeError)

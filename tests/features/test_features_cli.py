@@ -1,4 +1,4 @@
-"""`mammo features`, on a store with features and without."""
+"""`mammo features`, on stores with and without features."""
 
 import json
 from datetime import UTC, datetime
@@ -10,6 +10,7 @@ from mammo_core.cli.features import _time, app
 from mammo_core.errors import RecipeError, RecordError, StoreError
 from mammo_core.features import publish_frame
 from mammo_core.store import open_store
+from tests.support.feature_tables import make_tables
 
 LESION = "P_00000_LEFT_MLO_mass_1"
 
@@ -23,15 +24,15 @@ def call(*arguments):
 
 
 @pytest.fixture(scope="module")
-def uri(tmp_path_factory, made):
-    place = tmp_path_factory.mktemp("features-cli").as_uri()
-    publish_frame(open_store(place), made.tables())
-    return place
+def uri(tmp_path_factory):
+    store_uri = tmp_path_factory.mktemp("features-cli").as_uri()
+    publish_frame(open_store(store_uri), make_tables())
+    return store_uri
 
 
-def test_show_tells_keys_rows_and_the_newest_event(uri):
-    told = json.loads(call("show", "--store", uri, "--json"))
-    views = {view["name"]: view for view in told["views"]}
+def test_show_prints_keys_rows_and_the_newest_event(uri):
+    document = json.loads(call("show", "--store", uri, "--json"))
+    views = {view["name"]: view for view in document["views"]}
     assert list(views) == [
         "image_metadata",
         "intensity_statistics",
@@ -49,7 +50,7 @@ def test_show_tells_keys_rows_and_the_newest_event(uri):
         "features": ["malignant_probability", "evaluation_id"],
         "keys": 0,
         "rows": 0,
-        "parts": 0,
+        "files": 0,
         "oldest_event": None,
         "newest_event": None,
     }
@@ -58,7 +59,7 @@ def test_show_tells_keys_rows_and_the_newest_event(uri):
     assert len(lines) == 9 and lines[4].split()[:4] == ["image_label", "image_id", "16", "16"]
 
 
-def test_a_label_is_corrected_brought_online_and_in_the_next_frame(uri, tmp_path):
+def test_a_corrected_label_is_online_and_in_the_next_frame(uri, tmp_path):
     first = json.loads(call("frame", "--store", uri, "--json"))
     before = datetime.now(UTC).isoformat()
     file = tmp_path / "labels.csv"
@@ -66,7 +67,7 @@ def test_a_label_is_corrected_brought_online_and_in_the_next_frame(uri, tmp_path
     assert "1 corrections: 1 lesion labels and 1 image labels" in call(
         "labels", str(file), "--store", uri
     )
-    assert "published before" in call("labels", str(file), "--store", uri)
+    assert "already published" in call("labels", str(file), "--store", uri)
     rows = json.loads(
         call("show", "--store", uri, "--rows", "lesion_label", "--id", LESION, "--json")
     )
@@ -83,13 +84,13 @@ def test_a_label_is_corrected_brought_online_and_in_the_next_frame(uri, tmp_path
     assert [row["pathology"] for row in online] == ["MALIGNANT"]
 
 
-def test_faults_name_their_object(uri, tmp_path):
+def test_errors_name_their_object(uri, tmp_path):
     file = tmp_path / "labels.csv"
     file.write_text("image_id,malignant\nnobody,1\n")
-    for arguments, told in [
+    for arguments, message in [
         (["labels", str(file), "--store", uri], "unknown image: nobody"),
         (["frame", "--store", uri, "--frame", "none"], "no frame none in"),
-        (["frame", "--store", uri, "--as-of", "2999-01-01"], "time to come"),
+        (["frame", "--store", uri, "--as-of", "2999-01-01"], "time in the future"),
         (
             ["frame", "--store", uri, "--as-of", "2000-01-01"],
             "no frame in .* at that time",
@@ -98,7 +99,7 @@ def test_faults_name_their_object(uri, tmp_path):
         (["show", "--store", uri, "--rows", "labels"], "no feature view labels"),
         (["show", "--store", uri, "--rows", "image_label", "--id", "x"], "no image_id x"),
     ]:
-        with pytest.raises(RecordError, match=told):
+        with pytest.raises(RecordError, match=message):
             call(*arguments)
     first = json.loads(call("frame", "--store", uri, "--json"))["id"]
     with pytest.raises(RecordError, match="image_metadata of 16 of 16"):
@@ -109,7 +110,7 @@ def test_faults_name_their_object(uri, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["apply", "show", "frame", "labels"])
-def test_a_store_that_is_not_there_is_named(tmp_path, command):
+def test_a_store_that_does_not_exist_is_an_error(tmp_path, command):
     file = tmp_path / "labels.csv"
     file.write_text("image_id,malignant\na,1\n")
     more = [str(file)] if command == "labels" else []
@@ -118,13 +119,13 @@ def test_a_store_that_is_not_there_is_named(tmp_path, command):
     assert not (tmp_path / "absent").exists()
 
 
-def test_a_store_without_features_is_empty(tmp_path):
-    told = json.loads(call("show", "--store", tmp_path.as_uri(), "--json"))
-    assert {view["rows"] for view in told["views"]} == {0}
-    assert "No features were published" in call("show", "--store", tmp_path.as_uri())
+def test_show_prints_that_there_are_no_features(tmp_path):
+    document = json.loads(call("show", "--store", tmp_path.as_uri(), "--json"))
+    assert {view["rows"] for view in document["views"]} == {0}
+    assert "No features are published" in call("show", "--store", tmp_path.as_uri())
 
 
-def test_a_date_is_the_end_of_that_day():
+def test_a_date_means_the_end_of_that_day():
     assert _time("2026-11-20") == datetime(2026, 11, 20, 23, 59, 59, 999999, UTC)
     assert _time("2026-11-20T10:00") == datetime(2026, 11, 20, 10, tzinfo=UTC)
     assert _time("2026-11-20T10:00:00+02:00") == datetime(2026, 11, 20, 8, tzinfo=UTC)

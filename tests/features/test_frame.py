@@ -1,10 +1,11 @@
-"""What a frame answers."""
+"""Labels and splits of a frame."""
 
 import pandas as pd
 import pytest
 
 from mammo_core.errors import RecordError
 from mammo_core.features import Frame
+from mammo_core.features.kinds import FrameFacts
 
 FRAME = Frame(
     id="f1",
@@ -12,10 +13,7 @@ FRAME = Frame(
     lesions=pd.DataFrame(
         {"lesion_id": ["l1", "l2"], "image_id": ["a", "c"], "patch_class": ["mass_mal", "calc_ben"]}
     ),
-    mean=1.0,
-    rescale_factor=1.0,
-    shuffled_labels=False,
-    facts={},
+    facts=FrameFacts(mean=1.0, rescale_factor=1.0, shuffled_labels=False),
 )
 
 
@@ -28,7 +26,7 @@ def test_a_split_is_sorted():
     assert len(FRAME.split("validation")) == 0
 
 
-def test_patches_get_the_class_of_their_lesion_and_the_split_of_their_image():
+def test_patches_have_the_class_of_their_lesion_and_the_split_of_their_image():
     table = patches(
         ("p1", "a", "l1", "lesion"),
         ("p2", "a", "l1", "near_lesion"),

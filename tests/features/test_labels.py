@@ -1,4 +1,4 @@
-"""Corrected labels: they stand until corrected again, and only for what is known."""
+"""Corrected labels: valid until corrected again, and only for existing images and lesions."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 from mammo_core.errors import RecordError, SourceError
-from mammo_core.features import MAIN, frame_as_of, view_files, publish_frame, read_frame
+from mammo_core.features import MAIN, frame_as_of, publish_frame, read_frame, view_files
 from mammo_core.features.definitions import IMAGE_LABEL, LESION_LABEL
 from mammo_core.features.labels import publish_labels, read_labels
 from mammo_core.features.publish import publish_features
 from mammo_core.store import open_store
+from tests.support.feature_tables import make_tables
 
 BENIGN, MALIGNANT = "P_00000_LEFT_MLO_mass_1", "P_00001_LEFT_MLO_mass_1"
 
@@ -31,13 +32,13 @@ def image_of(tables, lesion):
 
 
 @pytest.fixture
-def published(file_store, made):
+def published(file_store):
     """Features without a frame: Feast is not opened."""
-    publish_features(file_store, made.tables())
-    return SimpleNamespace(store=file_store, tables=made.tables())
+    publish_features(file_store, make_tables())
+    return SimpleNamespace(store=file_store, tables=make_tables())
 
 
-def test_an_image_of_a_corrected_lesion_follows_it(published):
+def test_correcting_a_lesion_changes_the_label_of_its_image(published):
     store, image = published.store, image_of(published.tables, BENIGN)
     written = publish_labels(store, corrections(("lesion", BENIGN, 1, "MALIGNANT")), MAIN)
     assert written == {"image_label": 1, "lesion_label": 1}
@@ -46,25 +47,25 @@ def test_an_image_of_a_corrected_lesion_follows_it(published):
     assert labels_of(store, IMAGE_LABEL, "label_origin")[image] == "lesions"
 
 
-def test_the_same_correction_again_writes_nothing(published):
-    told = corrections(("lesion", BENIGN, 1, "MALIGNANT"), ("image", "", 1, ""))
-    told.loc[1, "id"] = published.tables.images["image_id"].iloc[0]
-    assert publish_labels(published.store, told, MAIN) == {"image_label": 2, "lesion_label": 1}
-    assert publish_labels(published.store, told, MAIN) == {"image_label": 0, "lesion_label": 0}
+def test_repeating_a_correction_writes_nothing(published):
+    table = corrections(("lesion", BENIGN, 1, "MALIGNANT"), ("image", "", 1, ""))
+    table.loc[1, "id"] = published.tables.images["image_id"].iloc[0]
+    assert publish_labels(published.store, table, MAIN) == {"image_label": 2, "lesion_label": 1}
+    assert publish_labels(published.store, table, MAIN) == {"image_label": 0, "lesion_label": 0}
 
 
-def test_a_correction_outlives_the_next_publication_of_the_tables(published):
+def test_a_correction_is_kept_when_tables_are_published_again(published):
     store, tables = published.store, published.tables
     image = image_of(tables, BENIGN)
     publish_labels(store, corrections(("lesion", BENIGN, 1, "MALIGNANT")), MAIN)
     written = publish_features(store, tables)
     assert set(written.values()) == {0}
-    # The tables change something else of the same image: the correction still stands,
+    # If the tables change something else of the image, the correction is kept,
     types = tables.images.assign(lesion_types="mass+calc")
     publish_features(store, replace(tables, images=types))
     assert labels_of(store)[image] == 1
     assert labels_of(store, IMAGE_LABEL, "lesion_types")[image] == "mass+calc"
-    # and another lesion of it, malignant in the tables, is not overruled by a benign one.
+    # and another malignant lesion in the tables makes the image malignant again.
     publish_labels(store, corrections(("lesion", BENIGN, 0, "BENIGN")), MAIN)
     assert labels_of(store)[image] == 0
     second = tables.lesions[tables.lesions["lesion_id"] == BENIGN].assign(
@@ -78,9 +79,9 @@ def test_a_correction_outlives_the_next_publication_of_the_tables(published):
 @pytest.mark.parametrize("kind", ["image", "lesion"])
 def test_an_unknown_id_is_named_and_nothing_is_published(published, kind):
     before = list(published.store.list(MAIN))
-    told = corrections((kind, "nobody", 1, "MALIGNANT"), ("lesion", BENIGN, 1, "MALIGNANT"))
+    table = corrections((kind, "nobody", 1, "MALIGNANT"), ("lesion", BENIGN, 1, "MALIGNANT"))
     with pytest.raises(RecordError, match=f"unknown {kind}: nobody"):
-        publish_labels(published.store, told, MAIN)
+        publish_labels(published.store, table, MAIN)
     assert list(published.store.list(MAIN)) == before
 
 
@@ -89,7 +90,7 @@ def test_a_label_for_a_store_without_features_is_refused(file_store):
         publish_labels(file_store, corrections(("image", "a", 1, "")), MAIN)
 
 
-def test_an_image_with_a_malignant_lesion_cannot_be_called_benign(published):
+def test_an_image_with_a_malignant_lesion_cannot_be_benign(published):
     image = image_of(published.tables, MALIGNANT)
     with pytest.raises(RecordError, match=f"{image} cannot be benign"):
         publish_labels(published.store, corrections(("image", image, 0, "")), MAIN)
@@ -98,8 +99,8 @@ def test_an_image_with_a_malignant_lesion_cannot_be_called_benign(published):
     assert labels_of(published.store)[image] == 0
 
 
-def test_todays_frame_has_the_correction_and_last_weeks_stays(tmp_path, made):
-    store, tables = open_store(str(tmp_path)), made.tables()
+def test_a_correction_changes_the_current_frame_but_not_past_frames(tmp_path):
+    store, tables = open_store(str(tmp_path)), make_tables()
     first = publish_frame(store, tables)
     between = datetime.now(UTC)
     image = image_of(tables, BENIGN)
@@ -110,7 +111,7 @@ def test_todays_frame_has_the_correction_and_last_weeks_stays(tmp_path, made):
     assert frame.image_labels("train")[image] == 1
     assert frame.lesions.set_index("lesion_id").loc[BENIGN, "patch_class"] == "mass_mal"
     assert frame.mean == read_frame(store, first.id).mean
-    # The pipeline's next run takes it too, though its tables know nothing of it.
+    # The next run of the pipeline uses the correction, too.
     assert publish_frame(store, tables).id == today.id
 
 
@@ -120,7 +121,7 @@ def csv(tmp_path, text):
     return path
 
 
-def test_labels_of_both_kinds_from_one_file(tmp_path):
+def test_a_file_may_contain_labels_of_images_and_lesions(tmp_path):
     path = csv(
         tmp_path,
         "\ufefflesion_id, image_id ,pathology,malignant,note\n"
@@ -134,21 +135,21 @@ def test_labels_of_both_kinds_from_one_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("image_id,malignant\na,1\nb,yes\n", r"Line 3 of .*'yes'"),
         ("image_id,malignant\n,1\n", "Line 2 .*image_id or a lesion_id"),
         ("lesion_id,pathology\na,CANCER\n", "Line 2 .*'CANCER'"),
         ("lesion_id,pathology,malignant\na,BENIGN,1\n", "malignant 0 for the pathology BENIGN"),
         ("image_id,malignant\na,1\na,0\n", "Line 3 .*several for a"),
-        ("image_id,label\na,1\n", "lack columns"),
-        ("image_id,malignant\n", "are none"),
+        ("image_id,label\na,1\n", "lacks columns"),
+        ("image_id,malignant\n", "is empty"),
         ("", "cannot be read"),
         (b"image_id,malignant\n\xff\xfe,1\n", "cannot be read"),
     ],
 )
-def test_a_file_that_is_no_table_of_labels_is_refused(tmp_path, text, told):
-    with pytest.raises(SourceError, match=told):
+def test_an_invalid_label_file_is_refused(tmp_path, text, message):
+    with pytest.raises(SourceError, match=message):
         read_labels(csv(tmp_path, text))
 
 

@@ -1,4 +1,4 @@
-"""The online store: SQLite in the object store, Redis by configuration."""
+"""The online store: SQLite in the object store, or Redis."""
 
 import importlib.util
 import shutil
@@ -8,7 +8,7 @@ import time
 import pytest
 
 from mammo_core.errors import RecordError, StoreError
-from mammo_core.features import MAIN, view_files, publish_features
+from mammo_core.features import MAIN, publish_features, view_files
 from mammo_core.features.definitions import (
     IMAGE_LABEL,
     INTENSITY_STATISTICS,
@@ -21,11 +21,12 @@ from mammo_core.features.online import PASSWORD, SERVER, apply, look_up, redis_o
 from mammo_core.recipes import load_recipe
 from mammo_core.steps.base import StepContext
 from mammo_core.steps.data import _bring_online
+from tests.support.feature_tables import make_tables
 from tests.support.processes import start_child
 
 
 def test_no_view_has_a_time_to_live():
-    """Feast drops what is older without a word."""
+    """Feast would drop older rows silently."""
     objects = {item.name: item for item in feast_objects()}
     views = [objects[view.name] for view in VIEWS]
     assert len(views) == 8 and all(not view.ttl for view in views)
@@ -34,12 +35,12 @@ def test_no_view_has_a_time_to_live():
 
 def check_online(store, tables):
     image, lesion = tables.images["image_id"].iloc[0], "P_00000_LEFT_MLO_mass_1"
-    found = look_up(store, MAIN, IMAGE_LABEL, [{"image_id": image}])
-    assert found.to_dict("records") == [
+    row = look_up(store, MAIN, IMAGE_LABEL, [{"image_id": image}])
+    assert row.to_dict("records") == [
         {"image_id": image, "malignant": 0, "lesion_types": "mass", "label_origin": "source"}
     ]
     correct(store, image, lesion)
-    # The online store is as new as the last `apply`.
+    # The online store is as recent as the last `apply`.
     assert look_up(store, MAIN, IMAGE_LABEL, [{"image_id": image}])["malignant"].item() == 0
     apply(store, MAIN)
     assert look_up(store, MAIN, IMAGE_LABEL, [{"image_id": image}])["malignant"].item() == 1
@@ -56,18 +57,18 @@ def correct(store, image, lesion):
     import pandas as pd
 
     rows = [("image", image, 1, ""), ("lesion", lesion, 1, "MALIGNANT")]
-    told = pd.DataFrame(rows, columns=["kind", "id", "malignant", "pathology"])
-    publish_labels(store, told, MAIN)
+    labels = pd.DataFrame(rows, columns=["kind", "id", "malignant", "pathology"])
+    publish_labels(store, labels, MAIN)
 
 
-def test_the_newest_rows_are_online_in_sqlite(store, made):
-    tables = made.tables()
+def test_the_newest_rows_are_online_in_sqlite(store):
+    tables = make_tables()
     with pytest.raises(RecordError, match=r"no online store.*mammo features apply"):
         look_up(store, MAIN, IMAGE_LABEL, [{"image_id": "a"}])
     publish_features(store, tables)
-    done = apply(store, MAIN)
-    assert done.online == "sqlite" and done.views["image_label"] == 16
-    assert done.views["model_scores"] == 0
+    result = apply(store, MAIN)
+    assert result.online == "sqlite" and result.views["image_label"] == 16
+    assert result.views["model_scores"] == 0
     check_online(store, tables)
     assert view_files.latest_rows(store, MAIN, IMAGE_LABEL)["image_id"].is_unique
 
@@ -77,13 +78,13 @@ def test_a_registry_without_features_can_be_applied(file_store):
     assert file_store.exists(f"{MAIN}/registry.db")
 
 
-#: Commas divide Feast's connection string, and 12e3 alone would be a number.
-HARD = '12e3,="x'
+#: Feast splits its connection string at commas, and would parse 12e3 as a number.
+HARD_PASSWORD = '12e3,="x'
 
 
 @pytest.fixture
 def redis_server(tmp_path):
-    """A real Redis server with a password, where there is one on this machine."""
+    """A real Redis server with a password, if this machine has one."""
     binary = shutil.which("redis-server")
     if binary is None or importlib.util.find_spec("redis") is None:
         pytest.skip("no redis-server on PATH, or no Python package redis")
@@ -91,7 +92,7 @@ def redis_server(tmp_path):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [binary, "--port", str(port), "--save", "", "--dir", str(tmp_path)]
-    with start_child([*command, "--requirepass", HARD]):
+    with start_child([*command, "--requirepass", HARD_PASSWORD]):
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             with socket.socket() as probe:
@@ -101,41 +102,41 @@ def redis_server(tmp_path):
         yield f"redis://127.0.0.1:{port}/1"
 
 
-def test_the_newest_rows_are_online_in_redis(file_store, made, redis_server, monkeypatch):
+def test_the_newest_rows_are_online_in_redis(file_store, redis_server, monkeypatch):
     monkeypatch.setenv(SERVER, redis_server)
-    monkeypatch.setenv(PASSWORD, HARD)
-    publish_features(file_store, made.tables())
+    monkeypatch.setenv(PASSWORD, HARD_PASSWORD)
+    publish_features(file_store, make_tables())
     assert apply(file_store, MAIN).online.startswith("redis 127.0.0.1:")
-    check_online(file_store, made.tables())
+    check_online(file_store, make_tables())
     assert not file_store.exists(f"{MAIN}/online.db")
-    assert HARD.encode() not in file_store.read(f"{MAIN}/registry.db")
+    assert HARD_PASSWORD.encode() not in file_store.read(f"{MAIN}/registry.db")
     monkeypatch.setenv(PASSWORD, "wrong-word")
     with pytest.raises(StoreError, match=r"online store at 127.0.0.1") as caught:
         apply(file_store, MAIN)
     assert "wrong-word" not in str(caught.value)
 
 
-def test_a_server_that_does_not_answer_is_one_clear_error(file_store, made, monkeypatch):
-    publish_features(file_store, made.tables())
+def test_a_server_that_does_not_answer_is_an_error(file_store, monkeypatch):
+    publish_features(file_store, make_tables())
     monkeypatch.setenv(SERVER, "redis://127.0.0.1:1")
     with pytest.raises(StoreError, match=r"online store at 127.0.0.1:1 cannot be used"):
         apply(file_store, MAIN)
 
 
-def test_redis_by_configuration():
+def test_the_environment_configures_redis():
     assert redis_of({}) is None and redis_of({SERVER: "sqlite"}) is None
     assert redis_of({SERVER: "redis://redis"}) == {
         "type": "redis",
         "connection_string": "redis:6379,db=0,socket_connect_timeout=5,socket_timeout=60",
     }
-    told = redis_of({SERVER: "rediss://redis.example:7000/3", PASSWORD: "p"})
-    assert told["connection_string"] == (
+    config = redis_of({SERVER: "rediss://redis.example:7000/3", PASSWORD: "p"})
+    assert config["connection_string"] == (
         'redis.example:7000,db=3,socket_connect_timeout=5,socket_timeout=60,password="p",ssl=true'
     )
 
 
 @pytest.mark.parametrize("uri", ["http://redis", "redis://", "redis://h/x", "redis://h:port"])
-def test_an_address_that_is_none_is_refused(uri):
+def test_an_invalid_address_is_refused(uri):
     with pytest.raises(StoreError, match="MAMMO_ONLINE_STORE as redis://"):
         redis_of({SERVER: uri})
 
@@ -146,13 +147,13 @@ def test_a_password_in_the_address_is_not_repeated():
     assert "secret" not in str(caught.value)
 
 
-def test_a_run_goes_on_when_the_online_store_is_down(file_store, made, monkeypatch, capsys):
-    publish_features(file_store, made.tables())
+def test_a_run_continues_when_the_online_store_is_down(file_store, monkeypatch, capsys):
+    publish_features(file_store, make_tables())
     context = StepContext("publish-features", "r1", file_store, load_recipe("phantom"))
     _bring_online(context, MAIN)
-    assert capsys.readouterr().out == ""  # SQLite waits for `mammo features apply`
+    assert capsys.readouterr().out == ""  # SQLite is written by `mammo features apply`
     monkeypatch.setenv(SERVER, "redis://127.0.0.1:1")
     _bring_online(context, "features/shuffled-1")
-    assert capsys.readouterr().out == ""  # permuted labels never come online
+    assert capsys.readouterr().out == ""  # permuted labels are never online
     _bring_online(context, MAIN)
     assert "warning: the newest features are not online" in capsys.readouterr().out

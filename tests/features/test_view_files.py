@@ -1,4 +1,4 @@
-"""Append-only parts of feature views, without Feast."""
+"""The files of feature views, without Feast."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -8,9 +8,10 @@ import pytest
 
 from mammo_core.datasets.tables import to_parquet
 from mammo_core.errors import RecordError, SourceError
-from mammo_core.features import MAIN, view_files, publish_features
+from mammo_core.features import MAIN, publish_features, view_files
 from mammo_core.features.definitions import IMAGE_LABEL, INTENSITY_STATISTICS, VIEWS
 from mammo_core.sources.splits import require_disjoint
+from tests.support.feature_tables import make_tables
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -19,32 +20,32 @@ def labels(*rows):
     return pd.DataFrame(rows, columns=["image_id", "malignant", "lesion_types"])
 
 
-def add(store, rows, day=0):
+def append(store, rows, day=0):
     return view_files.append_rows(store, "f", IMAGE_LABEL, rows, START + timedelta(days=day))
 
 
-def known(store):
+def latest_labels(store):
     table = view_files.latest_rows(store, "f", IMAGE_LABEL)
     return dict(zip(table["image_id"], table["malignant"], strict=True))
 
 
-def test_rows_are_written_once_and_again_when_they_change(store):
+def test_rows_are_written_once_and_again_if_they_change(store):
     rows = labels(("a", 0, "mass"), ("b", 1, "calc"))
-    assert add(store, rows) == 2
-    assert add(store, rows[::-1], day=1) == 0
-    assert add(store, labels(("a", 1, "mass"), ("b", 1, "calc"), ("c", 0, "")), day=2) == 2
-    assert known(store) == {"a": 1, "b": 1, "c": 0}
-    assert add(store, rows, day=3) == 1  # back to what it was: that is news
-    assert known(store) == {"a": 0, "b": 1, "c": 0}
+    assert append(store, rows) == 2
+    assert append(store, rows[::-1], day=1) == 0
+    assert append(store, labels(("a", 1, "mass"), ("b", 1, "calc"), ("c", 0, "")), day=2) == 2
+    assert latest_labels(store) == {"a": 1, "b": 1, "c": 0}
+    assert append(store, rows, day=3) == 1  # back to an earlier value
+    assert latest_labels(store) == {"a": 0, "b": 1, "c": 0}
     assert len(list(store.list("f/image_label"))) == 3
 
 
-def test_state_changes_with_each_part(file_store):
-    seen = {view_files.frame_state(file_store, "f")}
+def test_the_state_changes_with_each_file(file_store):
+    states = {view_files.frame_state(file_store, "f")}
     for day, rows in enumerate([labels(("a", 0, "")), labels(("a", 0, "")), labels(("a", 1, ""))]):
-        add(file_store, rows, day)
-        seen.add(view_files.frame_state(file_store, "f"))
-    assert len(seen) == 3
+        append(file_store, rows, day)
+        states.add(view_files.frame_state(file_store, "f"))
+    assert len(states) == 3
 
 
 def test_keys_of_several_columns(file_store):
@@ -61,58 +62,60 @@ def test_keys_of_several_columns(file_store):
     assert len(view_files.latest_rows(file_store, "f", INTENSITY_STATISTICS)) == 2
 
 
-def test_a_key_twice_is_refused(file_store):
-    with pytest.raises(RecordError, match=r"got a key twice.*'a'"):
-        add(file_store, labels(("a", 0, ""), ("a", 1, "")))
+def test_a_duplicate_key_is_refused(file_store):
+    with pytest.raises(RecordError, match=r"has a duplicate key.*'a'"):
+        append(file_store, labels(("a", 0, ""), ("a", 1, "")))
 
 
-def test_lacking_columns_are_named(file_store):
+def test_missing_columns_are_named(file_store):
     with pytest.raises(RecordError, match="no malignant, lesion_types"):
-        add(file_store, pd.DataFrame({"image_id": ["a"]}))
+        append(file_store, pd.DataFrame({"image_id": ["a"]}))
 
 
-def test_a_number_that_is_none_is_refused(file_store):
+def test_a_missing_value_is_refused(file_store):
     with pytest.raises(RecordError, match=r"image_label.*malignant"):
-        add(file_store, labels(("a", None, "mass")))
+        append(file_store, labels(("a", None, "mass")))
 
 
-def test_the_mirror_holds_every_part(store, tmp_path):
-    add(store, labels(("a", 0, "mass")))
+def test_the_mirror_contains_all_rows(store, tmp_path):
+    append(store, labels(("a", 0, "mass")))
     view_files.mirror(store, "f", tmp_path / "mirror")
     folders = sorted(path.name for path in (tmp_path / "mirror").iterdir())
     assert folders == sorted(view.name for view in VIEWS)
-    (part,) = (tmp_path / "mirror" / "image_label").iterdir()
-    assert list(pd.read_parquet(part)["image_id"]) == ["a"]
+    (file,) = (tmp_path / "mirror" / "image_label").iterdir()
+    assert list(pd.read_parquet(file)["image_id"]) == ["a"]
 
 
-def test_a_damaged_part_is_named(file_store):
-    add(file_store, labels(("a", 0, "")))
+def test_a_damaged_file_is_named(file_store):
+    append(file_store, labels(("a", 0, "")))
     (key,) = file_store.list("f/image_label")
     file_store.write(key, file_store.read(key)[:40])
-    with pytest.raises(RecordError, match=f"The part {key} .* is damaged"):
-        known(file_store)
+    with pytest.raises(RecordError, match=f"The file {key} .* is damaged"):
+        latest_labels(file_store)
 
 
-def test_parts_of_an_older_release_lack_what_is_optional(file_store):
+def test_a_file_may_lack_optional_columns(file_store):
     old = labels(("a", 0, "")).assign(event_timestamp=START, created=START)
-    file_store.write("f/image_label/part-0.parquet", to_parquet(old))
+    file_store.write("f/image_label/rows-0.parquet", to_parquet(old))
     assert view_files.latest_rows(file_store, "f", IMAGE_LABEL)["label_origin"].item() == ""
-    file_store.write("f/image_label/part-1.parquet", to_parquet(old.drop(columns="malignant")))
-    with pytest.raises(RecordError, match=r"part-1\.parquet .* not of its view.*no malignant"):
-        known(file_store)
+    file_store.write("f/image_label/rows-1.parquet", to_parquet(old.drop(columns="malignant")))
+    with pytest.raises(
+        RecordError, match=r"rows-1\.parquet .* lacks columns of its view.*no malignant"
+    ):
+        latest_labels(file_store)
 
 
-def test_a_clock_that_goes_back_loses_no_correction(file_store):
-    add(file_store, labels(("a", 0, "")), day=5)
-    add(file_store, labels(("a", 1, "")), day=0)  # another machine's clock
-    assert known(file_store) == {"a": 1}
+def test_an_earlier_clock_loses_no_correction(file_store):
+    append(file_store, labels(("a", 0, "")), day=5)
+    append(file_store, labels(("a", 1, "")), day=0)  # another machine's clock
+    assert latest_labels(file_store) == {"a": 1}
 
 
-def test_two_writers_at_once_write_each_row_once(store, made):
-    """Threads publish the same features; the lease lets one after the other."""
+def test_concurrent_writers_write_each_row_once(store):
+    """Threads publish the same features, one after the other because of the lease."""
     with ThreadPoolExecutor(4) as pool:
-        written = list(pool.map(lambda _: publish_features(store, made.tables()), range(4)))
-    assert sum(each["image_label"] for each in written) == 16
+        written = list(pool.map(lambda _: publish_features(store, make_tables()), range(4)))
+    assert sum(counts["image_label"] for counts in written) == 16
     assert len(view_files.read_rows(store, MAIN, IMAGE_LABEL)) == 16
 
 

@@ -1,4 +1,4 @@
-"""Registries that carry code, as someone might plant them in the bucket."""
+"""Malicious Feast registries, as an attacker could write them to a bucket."""
 
 import os
 import pickle
@@ -7,7 +7,7 @@ CLASS = "feast.infra.offline_stores.file_source.FileSource"
 
 
 class Payload:
-    """Makes a file when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, marker):
         self._marker = str(marker)
@@ -19,22 +19,22 @@ class Payload:
 def _function(message, marker, mode=None):
     message.name = "planted"
     message.body = pickle.dumps(Payload(marker))
-    # Feast tries the source first.
+    # Feast executes the source first.
     message.body_text = f"import os\nos.system('touch {marker}')\ndef planted(rows):\n return rows"
     if mode:
         message.mode = mode
 
 
 def _on_demand(mode):
-    def plant(registry, marker):
+    def add(registry, marker):
         view = registry.on_demand_feature_views.add()
         view.spec.name, view.spec.project, view.spec.mode = "planted", "mammo", mode
         _function(view.spec.feature_transformation.user_defined_function, marker, mode)
 
-    return plant
+    return add
 
 
-def on_demand_of_old_releases(registry, marker):
+def on_demand_of_old_versions(registry, marker):
     view = registry.on_demand_feature_views.add()
     view.spec.name, view.spec.project = "planted", "mammo"
     _function(view.spec.user_defined_function, marker)
@@ -60,7 +60,7 @@ def stream_view_transformed(registry, marker):
 
 
 def batch_view(registry, marker):
-    """A function in one of the views that are ours."""
+    """A function in one of our views."""
     spec = registry.feature_views[0].spec
     spec.mode = "python"
     _function(spec.feature_transformation.user_defined_function, marker, "python")
@@ -71,8 +71,8 @@ def view_of_views(registry, marker):
     _function(source.feature_transformation.user_defined_function, marker, "python")
 
 
-def former_version(registry, marker):
-    """A function in a former version of a view, which lies in the registry as bytes."""
+def earlier_version(registry, marker):
+    """A function in an earlier version of a view, which is stored as bytes."""
     from feast.protos.feast.core.FeatureView_pb2 import FeatureView
 
     record = registry.feature_view_version_history.records[0]
@@ -81,7 +81,7 @@ def former_version(registry, marker):
     record.feature_view_proto = view.SerializeToString()
 
 
-def former_on_demand(registry, marker):
+def earlier_on_demand(registry, marker):
     record = registry.feature_view_version_history.records[0]
     record.feature_view_type = "on_demand_feature_view"
 
@@ -99,7 +99,7 @@ def nested_source(registry, marker):
 
 
 def custom_source(registry, marker):
-    """Feast imports the module that a source names."""
+    """Feast imports the module in the class name of a source."""
     source = registry.data_sources.add()
     source.name, source.type = "planted", source.CUSTOM_SOURCE
     source.data_source_class_type = "planted.Source"
@@ -147,19 +147,19 @@ def label_view(registry, marker):
     view.spec.source.data_source_class_type = "planted.Source"
 
 
-PLANTS = {
+ADDITIONS = {
     **{f"on_demand_{mode}": _on_demand(mode) for mode in ("pandas", "python", "ray", "spark")},
     **{
-        plant.__name__: plant
-        for plant in (
-            on_demand_of_old_releases,
+        addition.__name__: addition
+        for addition in (
+            on_demand_of_old_versions,
             on_demand_substrait,
             stream_view,
             stream_view_transformed,
             batch_view,
             view_of_views,
-            former_version,
-            former_on_demand,
+            earlier_version,
+            earlier_on_demand,
             stream_source,
             nested_source,
             custom_source,
@@ -176,10 +176,10 @@ PLANTS = {
 }
 
 
-def planted(registry, name, marker):
-    """The registry with a plant, as bytes."""
+def malicious_registry(registry, name, marker):
+    """Return a serialized registry with one of the additions; its code creates the marker file."""
     from feast.protos.feast.core.Registry_pb2 import Registry
 
     message = Registry.FromString(registry)
-    PLANTS[name](message, marker)
+    ADDITIONS[name](message, marker)
     return message.SerializeToString()

@@ -1,15 +1,15 @@
+"""Small tables for the feature store."""
+
 import hashlib
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pandas as pd
-import pytest
+
+from mammo_core.features import FeatureTables
 
 
 def make_tables(**changes):
-    """Sixteen images of eight patients (four malignant), a lesion on each MLO view."""
-    from mammo_core.features import FeatureTables
-
+    """Return sixteen images of eight patients (four malignant), with a lesion on each MLO view."""
     images, lesions = [], []
     for number in range(8):
         patient, malignant = f"P_{number:05d}", int(number % 2)
@@ -63,7 +63,7 @@ def make_tables(**changes):
             "maximum": 65535,
         }
     )
-    # Patients 0 to 3 train, 4 and 5 validate, 6 and 7 test.
+    # Patients 0 to 3 are in train, 4 and 5 in validation, 6 and 7 in test.
     names = ["train"] * 4 + ["validation"] * 2 + ["test"] * 2
     splits = {row.image_id: names[int(row.patient_key[2:])] for row in images.itertuples()}
     tables = FeatureTables(
@@ -85,15 +85,10 @@ def make_tables(**changes):
     return replace(tables, **changes)
 
 
-def corrected(tables, patient="P_00000"):
-    """The tables after a benign finding turned out to be malignant."""
+def correct_tables(tables, patient="P_00000"):
+    """Return the tables after a benign lesion turned out to be malignant."""
     images, lesions = tables.images.copy(), tables.lesions.copy()
     images.loc[images["patient_key"] == patient, "malignant"] = 1
-    chosen = lesions["patient_key"] == patient
-    lesions.loc[chosen, ["pathology", "malignant"]] = ["MALIGNANT", 1]
+    of_patient = lesions["patient_key"] == patient
+    lesions.loc[of_patient, ["pathology", "malignant"]] = ["MALIGNANT", 1]
     return replace(tables, images=images, lesions=lesions, inputs={**tables.inputs, "tables": "t2"})
-
-
-@pytest.fixture(scope="session")
-def made():
-    return SimpleNamespace(tables=make_tables, corrected=corrected)
