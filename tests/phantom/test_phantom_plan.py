@@ -1,6 +1,5 @@
 """Proportions come from CBIS-DDSM's four official tables (shared/data/SOURCES.md)."""
 
-import itertools
 import math
 
 import numpy as np
