@@ -60,19 +60,13 @@ def list_lesions(images: list[SourceImage]) -> list[SourceLesion]:
     lesions: list[SourceLesion] = []
     for image in images:
         unique: dict[tuple[str | int, ...], tuple[LesionCase, str]] = {}
-        for case in image.cases:
-            for lesion in case.lesions:
-                key = (lesion.lesion_id, lesion.lesion_type, lesion.number, lesion.mask_path)
-                unique.setdefault(key, (lesion, case.split))
-        lesions += [
-            SourceLesion(
-                lesion.lesion_id or f"{image.row['view_id']}_{lesion.lesion_type}_{lesion.number}",
-                lesion,
-                image,
-                split,
-            )
-            for lesion, split in unique.values()
-        ]
+        for image_case in image.cases:
+            for case in image_case.lesions:
+                key = (case.lesion_id, case.lesion_type, case.number, case.mask_path)
+                unique.setdefault(key, (case, image_case.split))
+        for case, split in unique.values():
+            name = f"{image.row['view_id']}_{case.lesion_type}_{case.number}"
+            lesions.append(SourceLesion(case.lesion_id or name, case, image, split))
     counts = Counter(lesion.lesion_id for lesion in lesions)
     used: Counter[str] = Counter()
     named: list[SourceLesion] = []
