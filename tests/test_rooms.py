@@ -1,4 +1,4 @@
-"""The house: which room may import which, and what is never imported."""
+"""Which room may import which, and which imports are not allowed at all."""
 
 import ast
 import subprocess
@@ -63,17 +63,17 @@ FILES = sorted(
 )
 
 
-def test_every_room_has_its_place():
+def test_every_room_is_in_the_list():
     assert {_room(path) for path in FILES} <= set(ROOMS)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(LIBRARY)))
 def test_a_room_imports_only_rooms_above_it(path):
-    mine = ROOMS.index(_room(path))
+    position = ROOMS.index(_room(path))
     for name in _imports(path):
         if name.startswith("mammo_core."):
             room = name.split(".")[1]
-            assert room not in ROOMS or ROOMS.index(room) <= mine, name
+            assert room not in ROOMS or ROOMS.index(room) <= position, name
         assert name.split(".")[0] not in ("kfp", "pipelines", "components"), name
 
 
@@ -97,11 +97,12 @@ def test_only_features_import_feast():
     assert users == {"features"}
 
 
-def test_the_data_path_and_the_recipes_load_nothing_heavy():
+def test_the_data_path_loads_no_heavy_library():
     modules = ", ".join(f"mammo_core.{room}" for room in [*DATA_PATH, "features", "steps"])
     code = f"import sys, {modules}; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.split())
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = set(result.stdout.split())
     heavy = {"tensorflow", "keras", "feast", "apache_beam", "sklearn", "matplotlib", "kfp"}
     assert not loaded & heavy
 

@@ -27,16 +27,24 @@ def main(arguments: list[str]) -> None:
     # A core file would hold pixels of patients.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if address_space:
-        resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
+        limit_resource(resource.RLIMIT_AS, address_space, address_space)
     if cpu_seconds:
         # SIGXCPU at the first limit, SIGKILL at the second.
-        resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 5))
+        limit_resource(resource.RLIMIT_CPU, cpu_seconds, cpu_seconds + 5)
     end_with_parent(lifeline)
     try:
         os.execvp(command[0], command)
     except OSError as error:
         print(f"{command[0]}: {error.strerror}", file=sys.stderr)
         sys.exit(127)
+
+
+def limit_resource(kind: int, soft: int, hard: int) -> None:
+    """Set the limits of a resource, but none above the hard limit that is in force."""
+    current = resource.getrlimit(kind)[1]
+    if current != resource.RLIM_INFINITY:
+        soft, hard = min(soft, current), min(hard, current)
+    resource.setrlimit(kind, (soft, hard))
 
 
 def end_with_parent(lifeline: int) -> None:
