@@ -1,4 +1,4 @@
-"""What the listed loaders do with files that carry code: they refuse them, and run nothing."""
+"""Loaders refuse files that contain code, and execute none of it."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from mammo_core.errors import DicomError, MammoError, ModelError, RecipeError
 
 
 class Payload:
-    """Makes a file when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, marker: Path) -> None:
         self._marker = marker
@@ -26,51 +26,52 @@ class Payload:
 
 @pytest.fixture
 def marker(tmp_path):
-    """The file that hostile input would make; it must not be there in the end."""
+    """The file that a hostile input would create; it must not exist after the test."""
     path = tmp_path / "executed"
     yield path
     assert not path.exists()
 
 
-def test_the_payload_works(tmp_path):
+def test_unpickling_executes_the_payload(tmp_path):
     pickle.loads(pickle.dumps(Payload(tmp_path / "executed")))
     assert (tmp_path / "executed").exists()
 
 
-def objects(path: Path, marker: Path, *names: str) -> Path:
-    """An .npz file whose arrays are pickles."""
+def pickled_arrays(path: Path, marker: Path, *names: str) -> Path:
+    """Write an .npz file whose arrays are pickled objects."""
     array = np.empty(1, dtype=object)
     array[0] = Payload(marker)
     np.savez(path, **dict.fromkeys(names, array))
     return path
 
 
-def test_a_forest_of_pickles_is_refused(tmp_path, marker):
-    from mammo_core.evaluation.region_forest import RegionForest
+def test_a_forest_with_pickles_is_refused(tmp_path, marker):
+    from mammo_core.evaluation.second_stage.forest import RegionForest
 
     names = ("names", "left", "right", "feature", "threshold", "value", "roots", "means")
-    data = objects(tmp_path / "forest.npz", marker, *names).read_bytes()
+    data = pickled_arrays(tmp_path / "forest.npz", marker, *names).read_bytes()
     with pytest.raises(ModelError):
         RegionForest.from_bytes(data)
 
 
-def test_expected_outputs_that_are_pickles_are_refused(tmp_path, marker):
-    from mammo_core.packaging.package import EXPECTED, read_expected
+def test_expected_outputs_with_pickles_are_refused(tmp_path, marker):
+    from mammo_core.packaging.contents import EXPECTED
+    from mammo_core.packaging.self_check import read_expected
 
-    objects(tmp_path / EXPECTED, marker, "pixels", "probabilities")
+    pickled_arrays(tmp_path / EXPECTED, marker, "pixels", "probabilities")
     with pytest.raises(ValueError, match="allow_pickle=False"):
         read_expected(tmp_path)
 
 
-def test_a_checkpoint_of_pickles_is_not_taken_up(tmp_path, file_store, marker):
+def test_a_checkpoint_with_pickles_is_refused(tmp_path, file_store, marker):
     from mammo_core.store.file import file_sha256
     from mammo_core.training.checkpoint import Checkpoints
 
-    path = objects(tmp_path / "arrays.npz", marker, "model-0")
+    path = pickled_arrays(tmp_path / "arrays.npz", marker, "model-0")
     file_store.write("runs/r/arrays.npz", path.read_bytes())
-    told = {"key": "runs/r/arrays.npz", "sha256": file_sha256(path)}
+    entry = {"key": "runs/r/arrays.npz", "sha256": file_sha256(path)}
     with pytest.raises(ValueError, match="allow_pickle=False"):
-        Checkpoints(file_store, "runs/r")._get(told)
+        Checkpoints(file_store, "runs/r")._read_arrays(entry)
 
 
 KERAS = {
@@ -79,8 +80,8 @@ KERAS = {
         "class_name": "Lambda",
         "config": {"function": {"class_name": "__lambda__", "config": {"code": "4wEAAAA="}}},
     },
-    "a class of elsewhere": {"module": "os", "class_name": "system", "config": {}},
-    "a nested class of elsewhere": {
+    "a foreign class": {"module": "os", "class_name": "system", "config": {}},
+    "a nested foreign class": {
         "module": "keras.layers",
         "class_name": "Activation",
         "config": {"activation": {"module": "os", "class_name": "function", "config": "system"}},
@@ -108,13 +109,13 @@ KERAS = {
         "class_name": "TFSMLayer",
         "config": {"filepath": "MARK", "call_endpoint": "serve"},
     },
-    "a module of torch": {
+    "a Torch module": {
         "module": "keras.layers",
         "class_name": "TorchModuleWrapper",
         "config": {"module": "MARK"},
     },
-    "a function of ours": {
-        "module": "mammo_core.steps.release",
+    "one of our functions": {
+        "module": "mammo_core.packaging.source_commit",
         "class_name": "git_sha",
         "config": {},
     },
@@ -127,23 +128,23 @@ def test_a_keras_archive_with_code_is_refused(tmp_path, marker, kind):
 
     from mammo_core.models import load_model
 
-    whole, path = tmp_path / "whole.keras", tmp_path / "hostile.keras"
-    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(whole)
-    with zipfile.ZipFile(whole) as read, zipfile.ZipFile(path, "w") as written:
-        for name in read.namelist():
-            data = read.read(name)
+    harmless, path = tmp_path / "harmless.keras", tmp_path / "hostile.keras"
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(harmless)
+    with zipfile.ZipFile(harmless) as source, zipfile.ZipFile(path, "w") as target:
+        for name in source.namelist():
+            data = source.read(name)
             if name == "config.json":
                 config = json.loads(data)
-                told = json.dumps(KERAS[kind]).replace("MARK", str(marker))
-                config["config"]["layers"][1] = json.loads(told)
+                layer = json.dumps(KERAS[kind]).replace("MARK", str(marker))
+                config["config"]["layers"][1] = json.loads(entry)
                 data = json.dumps(config).encode()
-            written.writestr(name, data)
+            target.writestr(name, data)
     with pytest.raises(ModelError, match=r"Cannot read the model hostile\.keras") as caught:
         load_model(path)
-    assert "No such file" not in str(caught.value)  # it was not even looked for
+    assert "No such file" not in str(caught.value)  # Keras did not try to load it
 
 
-def test_weights_of_hdf5_are_numbers_and_never_pickles(tmp_path, marker):
+def test_hdf5_weights_are_never_unpickled(tmp_path, marker):
     import h5py
     import keras
 
@@ -208,7 +209,7 @@ def test_a_schedule_and_a_connection_with_tags_are_refused(tmp_path, marker, tag
         "<script>alert(1)</script>",
     ],
 )
-def test_data_on_a_page_is_text_and_no_template(marker, text):
+def test_data_on_a_page_is_escaped_text(marker, text):
     import html
 
     from mammo_core.reporting.page import Page
@@ -220,22 +221,22 @@ def test_data_on_a_page_is_text_and_no_template(marker, text):
 
 
 def parquet(path: Path, marker: Path, *, pandas: bool = False) -> Path:
-    """Parquet whose column says that it is of a type in a pickle (CVE-2023-47248)."""
+    """Write a Parquet file with a pickled extension type (CVE-2023-47248)."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    planted = pickle.dumps(Payload(marker))
+    payload = pickle.dumps(Payload(marker))
     kind = {
         b"ARROW:extension:name": b"arrow.py_extension_type",
-        b"ARROW:extension:metadata": planted,
+        b"ARROW:extension:metadata": payload,
     }
     column = pa.field("image_id", pa.string(), metadata=kind)
-    schema = pa.schema([column], metadata={b"pandas": planted} if pandas else None)
+    schema = pa.schema([column], metadata={b"pandas": payload} if pandas else None)
     pq.write_table(pa.table([pa.array(["a"])], schema=schema), path)
     return path
 
 
-def test_parquet_runs_no_pickle_of_a_type(tmp_path, marker):
+def test_a_pickled_parquet_type_is_not_executed(tmp_path, marker):
     from mammo_core.scoring.tables import read_rows
 
     path = parquet(tmp_path / "table.parquet", marker)
@@ -243,14 +244,14 @@ def test_parquet_runs_no_pickle_of_a_type(tmp_path, marker):
     assert list(from_parquet(path)["image_id"]) == ["a"]
 
 
-def test_a_pickle_instead_of_pandas_metadata_is_an_error(tmp_path, marker):
+def test_pickled_pandas_metadata_is_an_error(tmp_path, marker):
     path = parquet(tmp_path / "table.parquet", marker, pandas=True)
     with pytest.raises(ValueError, match="decode"):
         from_parquet(path)
 
 
-def test_a_table_of_text_is_text(tmp_path, marker):
-    """CSV and JSON that look like code stay what they are."""
+def test_code_in_a_csv_file_is_text(tmp_path, marker):
+    """Expressions and formulas are not evaluated."""
     path = tmp_path / "rows.csv"
     text = f"__import__('os').system('touch {marker}')"
     pd.DataFrame({"a": [text, "=1+1"]}).to_csv(path, index=False)
@@ -259,7 +260,7 @@ def test_a_table_of_text_is_text(tmp_path, marker):
     assert [row["a"] for row in read_rows(path)] == [text, "=1+1"]
 
 
-def test_an_adapter_is_one_of_ours():
+def test_only_registered_adapters_are_accepted():
     from mammo_core.sources.config import SourceConfig
 
     with pytest.raises(ValueError, match="adapter"):
@@ -267,7 +268,7 @@ def test_an_adapter_is_one_of_ours():
 
 
 @pytest.mark.parametrize("name", ["os", "..os", "mammo_core.cli", "local"])
-def test_a_pipeline_is_one_of_ours(name):
+def test_only_our_pipelines_are_accepted(name):
     from pipelines.compiled import pipeline
 
     with pytest.raises(RecipeError, match="no such pipeline"):
@@ -275,7 +276,7 @@ def test_a_pipeline_is_one_of_ours(name):
 
 
 @pytest.mark.parametrize("room", ["models", "phantom", "sources", "training"])
-def test_a_room_gives_only_its_own_names(room):
+def test_a_package_provides_only_its_names(room):
     import importlib
 
     module = importlib.import_module(f"mammo_core.{room}")

@@ -1,48 +1,42 @@
-"""Every loader of the project that could run code, and why it runs none that is not ours.
+"""Every loader of the project that could execute code, and why it executes no foreign code.
 
-The scanner is tests/loaders.py; what the loaders do with hostile files is shown in
-tests/test_hostile_files.py, tests/models/test_corruption.py (Keras archives, HDF5) and
-tests/features/test_stored_registry.py (Feast). A loader that is not listed here fails: say why
-it cannot run foreign code, and add a test of a hostile file where it reads one.
+The scanner is tests/support/loader_scanner.py. The loaders are tested with hostile files in
+tests/test_hostile_files.py, tests/models (Keras archives, HDF5) and
+tests/features/test_stored_registry.py (Feast). A loader that is not listed here fails the test:
+add the reason why it cannot execute foreign code, and a test with a hostile file if it reads one.
 """
-
-import importlib.util
-from pathlib import Path
 
 import pytest
 
-_spec = importlib.util.spec_from_file_location("loaders", Path(__file__).with_name("loaders.py"))
-loaders = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(loaders)
+from tests.support import loader_scanner
 
 ARRAYS = "plain arrays: NumPy refuses pickled objects"
-OWN_NAME = "a name from a table in this file; other names are an AttributeError"
-OWN_PROGRAM = "Python itself, with a module of ours"
-OWN_PIPE = "a pipe between a process and its own child; no other process has its ends"
-OWN_POOL = "work and results go through pipes between a process and its own children"
-OWN_CONTEXT = "how own children are started"
-OWN_MODEL = "a layer of a model that was built or loaded here, from its own settings"
-HDF5 = "HDF5 holds numbers and text; the worker follows no link and loads no plugin"
-PARQUET = "columns of numbers and text: Arrow makes no type of ours out of a pickle"
+TABLE_NAME = "a name from a table in this file; other names are an AttributeError"
+OUR_MODULE = "the Python interpreter, with one of our modules"
+PIPE = "a pipe between a process and its child; no other process can write to it"
+POOL = "pipes between a process and its children; no other process can write to them"
+CONTEXT = "the start method of child processes"
+OUR_MODEL = "a layer of a model that was built or loaded here, from its config"
+HDF5 = "HDF5 contains numbers and text; the worker follows no link and loads no plugin"
+PARQUET = "columns of numbers and text: no extension type that unpickles is registered"
 
 #: (file, function, loader): reason
 ALLOWED = {
     ("images/warm", "main", "importlib.import_module"): "modules named by the Dockerfile",
     ("images/warm", "main", "pkgutil.walk_packages"): "walks our packages",
     ("mammo_core/cli/__init__.py", "_app", "importlib.metadata.entry_points"): (
-        "commands of packages installed beside us"
+        "commands of installed packages"
     ),
     ("mammo_core/cli/__init__.py", "_app", "entry.load"): (
-        "a package installed beside us; no file of a user or of the store names it"
+        "an installed package; no file of a user or of the store names it"
     ),
     ("mammo_core/datasets/tables.py", "from_parquet", "pyarrow.parquet.ParquetFile"): PARQUET,
     ("mammo_core/datasets/tfio.py", "_leave_quietly", "ctypes.CDLL"): "the C library in memory",
-    ("mammo_core/dicom/decoders.py", "__init__", "subprocess.Popen"): OWN_PROGRAM,
     ("mammo_core/dicom/decoders.py", "_receive", "self._channel.recv"): (
         "bytes of a socket pair, read as JSON and raw words"
     ),
     ("mammo_core/dicom/worker.py", "_load", "importlib.util.spec_from_file_location"): (
-        "the path of the codecs beside it, given by the parent"
+        "the codecs next to it, at a path from the parent process"
     ),
     ("mammo_core/dicom/worker.py", "_load", "importlib.util.module_from_spec"): "see above",
     ("mammo_core/dicom/worker.py", "_load", "spec.loader.exec_module"): "see above",
@@ -50,92 +44,90 @@ ALLOWED = {
         ARRAYS
     ),
     ("mammo_core/features/definitions.py", "open_feast", "feast.FeatureStore"): (
-        "its registry is made of our definitions in an empty folder, never taken from the store"
+        "its registry is built from our definitions in an empty folder, never read from the store"
     ),
     ("mammo_core/ingest/runner.py", "_run", "apache_beam.Pipeline"): (
-        "our own functions, sent to the workers of this pipeline; none is read from the store"
+        "our functions, sent to the workers of this pipeline; none is read from the store"
     ),
-    ("mammo_core/models/__init__.py", "__getattr__", "importlib.import_module"): OWN_NAME,
-    ("mammo_core/models/applications.py", "seeded", "layer.__class__.from_config"): OWN_MODEL,
+    ("mammo_core/models/__init__.py", "__getattr__", "importlib.import_module"): TABLE_NAME,
+    ("mammo_core/models/applications.py", "seeded", "layer.__class__.from_config"): OUR_MODEL,
     ("mammo_core/models/hdf5_worker.py", "main", "h5py.File"): HDF5,
     ("mammo_core/models/hdf5_worker.py", "_child", "h5py.HardLink"): HDF5,
     ("mammo_core/models/hdf5_worker.py", "_datasets", "h5py.Dataset"): HDF5,
     ("mammo_core/models/hdf5_worker.py", "_datasets", "h5py.Group"): HDF5,
     ("mammo_core/models/hdf5_worker.py", "_model", "h5py.Group"): HDF5,
     ("mammo_core/models/hdf5_worker.py", "_text", "h5py.Empty"): HDF5,
-    ("mammo_core/models/precision.py", "clone", "layer.__class__.from_config"): OWN_MODEL,
+    ("mammo_core/models/precision.py", "clone", "layer.__class__.from_config"): OUR_MODEL,
     ("mammo_core/models/storage.py", "_check", "archive.extract"): (
-        "one part under a fixed name, into a temporary folder, scanned as HDF5"
+        "one member with a fixed name, into a temporary folder, scanned as HDF5"
     ),
     ("mammo_core/models/storage.py", "load_model", "keras.saving.load_model(safe_mode=True)"): (
-        "safe mode, and lambdas and classes of elsewhere are refused before"
+        "safe mode; lambdas and foreign classes are refused before"
     ),
     ("mammo_core/models/weights.py", "_load_file", "target.load_weights"): (
-        "a .h5 file of weights into a network of ours: numbers; Keras reads no config of it"
+        "numbers of an .h5 file into one of our networks; Keras reads no config from it"
     ),
     ("mammo_core/packaging/exports.py", "_write_onnx", "onnxruntime.InferenceSession"): (
-        "the file that the line above wrote; no library of custom operators is registered"
+        "the file that was just written; no library of custom operators is registered"
     ),
     ("mammo_core/packaging/exports.py", "_write_onnx", "tf2onnx.convert.from_function"): (
-        "converts a function of ours"
+        "converts one of our functions"
     ),
     ("mammo_core/packaging/package.py", "read_expected", "numpy.load(allow_pickle=False)"): ARRAYS,
     (
-        "mammo_core/packaging/tensorflow_path.py",
+        "mammo_core/packaging/tensorflow_export.py",
         "write_saved_model",
         "tensorflow.saved_model.load",
-    ): "the SavedModel that the lines above wrote; those of others are never read",
-    ("mammo_core/phantom/__init__.py", "__getattr__", "importlib.import_module"): OWN_NAME,
+    ): "the SavedModel that was just written; others are never read",
+    ("mammo_core/phantom/__init__.py", "__getattr__", "importlib.import_module"): TABLE_NAME,
     ("mammo_core/phantom/pool.py", "_begin", "ctypes.CDLL"): "the C library in memory",
-    ("mammo_core/phantom/pool.py", "_context", "multiprocessing.get_context"): OWN_CONTEXT,
-    ("mammo_core/phantom/pool.py", "write_views", "concurrent.futures.ProcessPoolExecutor"): (
-        OWN_POOL
-    ),
+    ("mammo_core/phantom/pool.py", "_context", "multiprocessing.get_context"): CONTEXT,
+    ("mammo_core/phantom/pool.py", "write_views", "concurrent.futures.ProcessPoolExecutor"): (POOL),
     ("mammo_core/processes/call.py", "answer", "importlib.import_module"): (
-        "a module named by the parent process, in a folder that only it can write"
+        "a module named by the parent process, in a folder that only it can write to"
     ),
     ("mammo_core/processes/launch.py", "main", "os.execvp"): "a command given by the parent",
     ("mammo_core/processes/run.py", "start_process", "subprocess.Popen"): (
-        "Python itself, with launch.py beside it and a command of ours"
+        "the Python interpreter, with launch.py and one of our commands"
     ),
     ("mammo_core/recipes.py", "load_recipe", "yaml.load(_OnceEach)"): (
-        "a SafeLoader: tags of Python are an error"
+        "a SafeLoader: Python tags are an error"
     ),
     ("mammo_core/reporting/page.py", "html", "jinja2.Environment(autoescape=True)"): (
-        "a template of this package; data are its values, escaped, never a template"
+        "a template of this package; data are escaped values, never a template"
     ),
     ("mammo_core/scoring/tables.py", "read_rows", "pyarrow.parquet.ParquetFile"): PARQUET,
-    ("mammo_core/sources/__init__.py", "__getattr__", "importlib.import_module"): OWN_NAME,
+    ("mammo_core/sources/__init__.py", "__getattr__", "importlib.import_module"): TABLE_NAME,
     ("mammo_core/sources/index.py", "index", "importlib.import_module"): (
         "one of four adapters: the configuration is a Literal"
     ),
     ("mammo_core/sources/masks.py", "read_regions", "plistlib.loads"): (
-        "a property list in XML: texts, numbers, lists; entities are refused"
+        "an XML property list: texts, numbers, lists; entities are refused"
     ),
-    ("mammo_core/steps/release.py", "git_sha", "subprocess.run"): "git, in our own source tree",
-    ("mammo_core/training/__init__.py", "__getattr__", "importlib.import_module"): OWN_NAME,
+    ("mammo_core/steps/release.py", "git_sha", "subprocess.run"): "git, in our source tree",
+    ("mammo_core/training/__init__.py", "__getattr__", "importlib.import_module"): TABLE_NAME,
     ("mammo_core/training/checkpoint.py", "_get", "numpy.load(allow_pickle=False)"): ARRAYS,
-    ("mammo_core/training/fit.py", "train", "checkpoints.load"): "our own class, in this list",
+    ("mammo_core/training/fit.py", "train", "checkpoints.load"): "our class, in this list",
     ("pipelines/compiled.py", "pipeline", "importlib.import_module"): "one of PIPELINES",
     ("pipelines/local.py", "run_compiled", "kfp.components.load_component_from_text"): (
-        "a pipeline is a program: the user names the one to run, and none comes from the store"
+        "a pipeline is a program: the user names it, and none is read from the store"
     ),
     ("benchmarks/heatmap.py", "run", "numpy.load"): "an array; NumPy's default refuses pickles",
-    ("benchmarks/convert.py", "_peaks", "receiver.recv"): OWN_PIPE,
-    ("benchmarks/convert.py", "_peaks", "multiprocessing.get_context"): OWN_CONTEXT,
-    ("benchmarks/heatmap.py", "run", "multiprocessing.get_context"): OWN_CONTEXT,
-    ("benchmarks/score.py", "peak_mb", "receiver.recv"): OWN_PIPE,
-    ("benchmarks/score.py", "peak_mb", "multiprocessing.get_context"): OWN_CONTEXT,
+    ("benchmarks/convert.py", "_peaks", "receiver.recv"): PIPE,
+    ("benchmarks/convert.py", "_peaks", "multiprocessing.get_context"): CONTEXT,
+    ("benchmarks/heatmap.py", "run", "multiprocessing.get_context"): CONTEXT,
+    ("benchmarks/score.py", "peak_mb", "receiver.recv"): PIPE,
+    ("benchmarks/score.py", "peak_mb", "multiprocessing.get_context"): CONTEXT,
     **{
         (f"benchmarks/{name}.py", "measure", loader): reason
         for name in ("input", "reader", "sample")
         for loader, reason in (
-            ("receiver.recv", OWN_PIPE),
-            ("multiprocessing.get_context", OWN_CONTEXT),
+            ("receiver.recv", PIPE),
+            ("multiprocessing.get_context", CONTEXT),
         )
     },
 }
-#: How often, where it is not once.
+#: Number of uses, if more than one.
 COUNTS = {
     ("images/warm", "main", "importlib.import_module"): 3,
     ("mammo_core/models/hdf5_worker.py", "_datasets", "h5py.Dataset"): 2,
@@ -144,21 +136,23 @@ COUNTS = {
 
 
 def test_every_loader_is_listed_with_a_reason():
-    found = loaders.occurrences()
-    unlisted = {key: count for key, count in found.items() if count > COUNTS.get(key, 1)}
-    unlisted |= {key: count for key, count in found.items() if key not in ALLOWED}
-    assert not unlisted, "could run foreign code, and ALLOWED does not say why it cannot"
+    uses = loader_scanner.occurrences()
+    unlisted = {key: count for key, count in uses.items() if count > COUNTS.get(key, 1)}
+    unlisted |= {key: count for key, count in uses.items() if key not in ALLOWED}
+    assert not unlisted, "may execute foreign code, and ALLOWED has no reason why it does not"
     assert all(ALLOWED.values())
 
 
-def test_what_is_listed_is_there():
-    found = loaders.occurrences()
-    assert not [key for key in ALLOWED if key not in found]
-    assert not [key for key, count in COUNTS.items() if found.get(key) != count]
+def test_every_listed_loader_exists():
+    uses = loader_scanner.occurrences()
+    assert not [key for key in ALLOWED if key not in uses]
+    assert not [key for key, count in COUNTS.items() if uses.get(key) != count]
 
 
-def test_all_of_our_python_is_looked_at():
-    names = {str(path.relative_to(loaders.REPOSITORY)) for path in loaders.python_files()}
+def test_all_python_files_are_scanned():
+    names = {
+        str(path.relative_to(loader_scanner.REPOSITORY)) for path in loader_scanner.python_files()
+    }
     for name in (
         "mammo_core/features/join.py",
         "pipelines/local.py",
@@ -231,7 +225,7 @@ def test_all_of_our_python_is_looked_at():
     ],
 )
 def test_the_scanner_finds(source, loader):
-    assert loader in {name for _, name in loaders.scan(source)}
+    assert loader in {name for _, name in loader_scanner.scan(source)}
 
 
 @pytest.mark.parametrize(
@@ -247,19 +241,19 @@ def test_the_scanner_finds(source, loader):
         "'pickle.load(file)'",
     ],
 )
-def test_the_scanner_leaves_what_runs_nothing(source):
-    assert not loaders.scan(source)
+def test_the_scanner_ignores_harmless_code(source):
+    assert not loader_scanner.scan(source)
 
 
 def test_an_unlisted_loader_fails(tmp_path, monkeypatch):
-    """Also one more of a kind that is listed, in the same function."""
+    """So does one more use of a listed loader in the same function."""
     room = tmp_path / "mammo_core" / "features"
     room.mkdir(parents=True)
     (room / "join.py").write_text("import pickle\n\ndef join(file):\n    pickle.load(file)\n")
     (room / "definitions.py").write_text(
         "import feast\n\ndef open_feast():\n    feast.FeatureStore()\n    feast.FeatureStore()\n"
     )
-    monkeypatch.setattr(loaders, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(loader_scanner, "REPOSITORY", tmp_path)
     with pytest.raises(AssertionError) as caught:
         test_every_loader_is_listed_with_a_reason()
     assert "pickle.load" in str(caught.value) and "feast.FeatureStore" in str(caught.value)

@@ -1,15 +1,15 @@
-"""Finds what could run code that is not ours: a scanner over the syntax trees of our files."""
+"""A scanner of syntax trees for loaders: calls that could execute foreign code."""
 
 import ast
 import builtins
 from collections import Counter
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 ROOTS = ("mammo_core", "pipelines", "components", "scripts", "manifests", "images", "benchmarks")
 OURS = ("mammo_core", "pipelines", "components")
 
-#: Whatever is taken from these modules is listed.
+#: Every use of these modules counts,
 MODULES = {
     "_pickle", "apache_beam.Pipeline", "apache_beam.internal", "asteval", "cffi", "cloudpickle",
     "code", "codeop", "copyreg", "ctypes", "dill", "h5py", "hickle", "imp", "importlib", "joblib",
@@ -17,7 +17,7 @@ MODULES = {
     "pickle", "pickletools", "pkg_resources", "pkgutil", "pty", "runpy", "shelve", "simpleeval",
     "skops", "subprocess", "tf2onnx", "torch", "xmlrpc", "zipimport",
 }  # fmt: skip
-#: Of these only what is said here.
+#: except these.
 HARMLESS = {
     "importlib.metadata.version", "importlib.metadata.PackageNotFoundError",
     "importlib.util.find_spec", "importlib.resources", "importlib.resources.files",
@@ -26,7 +26,7 @@ HARMLESS = {
     "subprocess.TimeoutExpired",
 }  # fmt: skip
 BUILTINS = {"__import__", "compile", "eval", "exec"}
-#: By their last word, whatever they are taken from.
+#: Functions and classes of any module or object.
 WORDS = {
     "CDLL", "Environment", "FeatureStore", "HDFStore", "Lambda", "Listener", "LoadLibrary",
     "Manager", "NativeEnvironment", "ParquetDataset", "ParquetFile", "Pool", "ProcessPool",
@@ -41,24 +41,24 @@ WORDS = {
     "read_feather", "read_hdf", "read_parquet", "read_pickle", "recv",
     "register_keras_serializable", "unpack_archive", "unsafe_load", "unsafe_load_all",
 }  # fmt: skip
-#: Of the operating system.
+#: Functions of `os` that start programs, by prefix.
 PROCESSES = ("os.exec", "os.popen", "os.posix_spawn", "os.spawn", "os.system", "os.startfile")
-#: `load` and `loads` of these read data only.
+#: `load` and `loads` of these modules only read data.
 PLAIN = ("json.", "tomllib.")
-#: Arguments that decide whether a loader is a safe one.
+#: Arguments that determine whether a loader is safe.
 DECISIVE = {
     "Loader", "allow_pickle", "autoescape", "safe_mode", "shell", "trust_remote_code",
     "weights_only", "custom_objects",
 }  # fmt: skip
-#: Words that are methods of other things as well: only a call counts, not an attribute.
+#: Names that are also harmless attributes: only a call counts.
 CALLED = {"query", "eval", "load", "loads", "recv", "extract", "Pool", "compile"}
 
 
 class _Scanner(ast.NodeVisitor):
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
-        self.where = ["module"]
-        self.found: Counter[tuple[str, str]] = Counter()
+        self.scopes = ["module"]
+        self.loaders: Counter[tuple[str, str]] = Counter()
 
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
@@ -70,72 +70,72 @@ class _Scanner(ast.NodeVisitor):
         for alias in node.names:
             name = f"{node.module}.{alias.name}" if node.module else alias.name
             self.names[alias.asname or alias.name] = name
-            # What is imported by name may be handed on without a call.
-            if alias.name == "*" and _suspicious(name.removesuffix("*") + "load", called=True):
-                self._note(name)
+            # A star import may bring any name.
+            if alias.name == "*" and _is_loader(name.removesuffix("*") + "load", called=True):
+                self._count(name)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        self._within(node)
+        self._visit_scope(node)
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
-        self._within(node)
+        self._visit_scope(node)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        self._within(node)
+        self._visit_scope(node)
 
     def visit_Call(self, node: ast.Call) -> None:
-        name = self._dotted(node.func)
-        if name and _suspicious(name, called=True):
-            self._note(name, *_arguments(node, name))
-            self._beneath(node.func)
+        name = self._dotted_name(node.func)
+        if name and _is_loader(name, called=True):
+            self._count(name, *_arguments(node, name))
+            self._visit_base(node.func)
         else:
             self.visit(node.func)
-        for part in (*node.args, *node.keywords):
-            self.visit(part)
+        for argument in (*node.args, *node.keywords):
+            self.visit(argument)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
-        name = self._dotted(node)
-        if name and _suspicious(name, called=False):
-            self._note(name)
-        self._beneath(node)
+        name = self._dotted_name(node)
+        if name and _is_loader(name, called=False):
+            self._count(name)
+        self._visit_base(node)
 
     def visit_Name(self, node: ast.Name) -> None:
-        name = self._dotted(node)
-        if name and _suspicious(name, called=False):
-            self._note(name)
+        name = self._dotted_name(node)
+        if name and _is_loader(name, called=False):
+            self._count(name)
 
-    def _within(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
-        self.where.append(node.name)
+    def _visit_scope(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
+        self.scopes.append(node.name)
         self.generic_visit(node)
-        self.where.pop()
+        self.scopes.pop()
 
-    def _beneath(self, node: ast.expr) -> None:
-        """Visit what an attribute is taken from, unless that is a name."""
+    def _visit_base(self, node: ast.expr) -> None:
+        """Visit the object of an attribute, unless it is a name."""
         while isinstance(node, ast.Attribute):
             node = node.value
         if not isinstance(node, ast.Name):
             self.visit(node)
 
-    def _dotted(self, node: ast.expr) -> str:
+    def _dotted_name(self, node: ast.expr) -> str:
         words: list[str] = []
         while isinstance(node, ast.Attribute):
             words.append(node.attr)
             node = node.value
         if isinstance(node, ast.Name):
-            known = self.names.get(node.id)
-            if known is None and not words and node.id not in BUILTINS:
+            imported = self.names.get(node.id)
+            if imported is None and not words and node.id not in BUILTINS:
                 return ""  # a name of this file
-            words.append(known or node.id)
+            words.append(imported or node.id)
         else:
             words.append("?")
         return ".".join(reversed(words))
 
-    def _note(self, name: str, *arguments: str) -> None:
+    def _count(self, name: str, *arguments: str) -> None:
         text = f"{name}({', '.join(arguments)})" if arguments else name
-        self.found[self.where[-1], text] += 1
+        self.loaders[self.scopes[-1], text] += 1
 
 
-def _suspicious(name: str, *, called: bool) -> bool:
+def _is_loader(name: str, *, called: bool) -> bool:
     first, last = name.split(".")[0], name.rpartition(".")[2]
     if first in OURS or name in HARMLESS:
         return False
@@ -153,41 +153,41 @@ def _suspicious(name: str, *, called: bool) -> bool:
 
 
 def _arguments(node: ast.Call, name: str) -> list[str]:
-    told = [
+    arguments = [
         f"{keyword.arg or '**'}={ast.unparse(keyword.value)}"
         for keyword in node.keywords
         if keyword.arg is None or keyword.arg in DECISIVE
     ]
     if name == "yaml.load" and len(node.args) > 1:
-        told.insert(0, ast.unparse(node.args[1]))
-    return told
+        arguments.insert(0, ast.unparse(node.args[1]))
+    return arguments
 
 
 def scan(source: str) -> Counter[tuple[str, str]]:
-    """Return (function, loader) → how often; the loader with the arguments that decide."""
+    """Return (function, loader) → number of uses; the loader includes decisive arguments."""
     scanner = _Scanner()
     tree = ast.parse(source)
-    # Imports inside functions come after their use in no file; names are taken from all of it.
+    # Names of all imports first: those inside functions count for the whole file.
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             scanner.visit_Import(node)
         elif isinstance(node, ast.ImportFrom):
             scanner.visit_ImportFrom(node)
-    scanner.found.clear()
+    scanner.loaders.clear()
     scanner.visit(tree)
-    return scanner.found
+    return scanner.loaders
 
 
 def python_files() -> list[Path]:
-    """All Python of ours: by name, or by a first line that says so."""
-    found = []
+    """Return our Python files: by suffix, or by their first line."""
+    files = []
     for root in ROOTS:
         for path in sorted((REPOSITORY / root).rglob("*")):
             if not path.is_file() or "__pycache__" in path.parts:
                 continue
             if path.suffix == ".py" or (not path.suffix and _is_python(path)):
-                found.append(path)
-    return found
+                files.append(path)
+    return files
 
 
 def _is_python(path: Path) -> bool:
@@ -198,7 +198,7 @@ def _is_python(path: Path) -> bool:
 
 
 def occurrences() -> dict[tuple[str, str, str], int]:
-    """Return (file, function, loader) → how often."""
+    """Return (file, function, loader) → number of uses, of all our files."""
     return {
         (str(path.relative_to(REPOSITORY)), function, loader): count
         for path in python_files()
