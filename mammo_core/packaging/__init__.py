@@ -1,31 +1,26 @@
-"""Model packages: a trained classifier with everything it takes to use it.
-
-`python -m mammo_core.packaging.selfcheck FOLDER` runs `selfcheck` in a process of its own.
-"""
+"""Model packages: a trained classifier with everything needed to use it."""
 
 from mammo_core.packaging.build import build
 from mammo_core.packaging.contents import PackageManifest, TrainingData
-from mammo_core.packaging.fresh import check_in_fresh_process
-from mammo_core.packaging.package import (
-    Package,
-    SelfCheck,
-    check_expected,
-    load,
-    selfcheck,
-    verify,
+from mammo_core.packaging.package import Package, load, verify
+from mammo_core.packaging.self_check import (
+    SelfCheckResult,
+    require_expected_outputs,
+    self_check,
+    self_check_in_new_process,
 )
 from mammo_core.packaging.signing import SigningKey
 
 __all__ = [
     "Package",
     "PackageManifest",
-    "SelfCheck",
+    "SelfCheckResult",
     "SigningKey",
     "TrainingData",
     "build",
-    "check_expected",
-    "check_in_fresh_process",
     "load",
-    "selfcheck",
+    "require_expected_outputs",
+    "self_check",
+    "self_check_in_new_process",
     "verify",
 ]

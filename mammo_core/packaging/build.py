@@ -1,4 +1,4 @@
-"""Building a model package: written aside, checked, then moved to its place in one step."""
+"""Building a model package: written to a temporary folder, checked, then renamed."""
 
 import platform
 import shutil
@@ -38,7 +38,7 @@ from mammo_core.packaging.signing import SigningKey, sign
 from mammo_core.preprocessing import Preprocessing
 
 _SAMPLES = 16
-"""The most samples a package carries; it is a check, not a data set."""
+"""Samples in a package at most; they are for a check, not a dataset."""
 
 
 def build(
@@ -63,38 +63,38 @@ def build(
 ) -> PackageManifest:
     """Write a model package.
 
-    The same model, preprocessing, classes, thresholds and data give the same `model_id`,
-    whatever the time, the machine and the run.
+    The same model, preprocessing, classes, thresholds and data give the same `model_id` at any
+    time, on any machine and in any run.
 
     Args:
-        folder: Where to; must not exist, or be empty.
-        name: Of the model.
+        folder: Folder to write; must not exist, or be empty.
+        name: Name of the model.
         image_model: The whole-image classifier, a `keras.Model`: of one image, or of the two
             views of a breast, `cc` and `mlo` (`models.to_two_views`).
-        preprocessing: The way pixels reach it.
+        preprocessing: How pixels reach it.
         label_map: Its classes; `pos` is malignant, for instance `{"neg": 0, "pos": 1}`.
-        metrics: What was measured, as plain JSON (no NaN).
-        lineage: Where it comes from, as plain JSON: `image_dataset_id`, `frame_id`, `run_id`,
-            recipe, git sha, … Keys that end in `_id` or `_ids` (but the run's) are part of
-            the model's id.
+        metrics: Results of the evaluation, as plain JSON (no NaN).
+        lineage: Provenance, as plain JSON: `image_dataset_id`, `frame_id`, `run_id`, recipe,
+            git sha, … Keys that end in `_id` or `_ids`, except `run_id`, are part of the
+            model's id.
         samples: `(n, H, W) uint16, [0, 65535]` after `preprocessing.to_geometry`, of breasts
-            `(n, 2, H, W)`; stored with their probabilities (at most 16). Phantoms by default:
-            a package travels, and no patient's pixels may.
+            `(n, 2, H, W)`; stored with their probabilities (at most 16). Default: phantoms,
+            because packages are shared and patients' pixels must not be.
         patch_model: The patch classifier for heatmaps, or None.
-        patch_classes: Its classes, in the order of its outputs.
+        patch_classes: Its classes in the order of its outputs.
         patch_size: Side of its patches, pixels.
         rules: Calibration and operating points, fitted on validation.
         training_data: What the model was fitted to.
-        intended_use: Of the model card.
-        limitations: Of the model card.
-        exports: Further formats to write the network in.
-        signing_key: Who signs; None leaves the package unsigned, and it says so.
+        intended_use: Section of the model card.
+        limitations: Section of the model card.
+        exports: Further formats of the network.
+        signing_key: Key to sign with; None: the package is unsigned, and says so.
 
     Returns:
         The manifest (package.json).
 
     Raises:
-        ModelError: The folder is in use, or something does not fit the network.
+        ModelError: The folder is in use, or an argument does not match the network.
     """
     labels = _labels(image_model, label_map, patch_model, patch_classes)
     unit = _unit(image_model, preprocessing)
@@ -102,7 +102,7 @@ def build(
         samples = phantom_samples(preprocessing, unit=unit)
     if not 1 <= len(samples) <= _SAMPLES:
         raise ModelError(
-            "A package needs samples to prove itself by",
+            "A package needs samples for its self check",
             expected=f"1 to {_SAMPLES} images",
             received=str(len(samples)),
         )
@@ -110,11 +110,11 @@ def build(
     metrics, lineage = dict(metrics or {}), dict(lineage or {})
     rules = rules or DecisionRules()
     data = training_data or TrainingData()
-    with _aside(folder) as aside:
-        write_model(image_model, aside / MODEL)
+    with _temporary_folder(folder) as temporary:
+        write_model(image_model, temporary / MODEL)
         if patch_model is not None:
-            write_model(patch_model, aside / PATCH_MODEL)
-        for file, content in (
+            write_model(patch_model, temporary / PATCH_MODEL)
+        for file, value in (
             ("lineage.json", lineage),
             ("metrics.json", metrics),
             ("preprocessing.json", preprocessing.model_dump(mode="json")),
@@ -122,21 +122,21 @@ def build(
             (RULES, rules.model_dump(mode="json")),
             ("training_data.json", data.model_dump(mode="json")),
         ):
-            write_json(aside / file, content)
-        deciding = {path.name: digest(path) for path in sorted(aside.iterdir())}
-        _write_expected(aside, preprocessing, label_map, samples)
+            write_json(temporary / file, value)
+        digests = {path.name: digest(path) for path in sorted(temporary.iterdir())}
+        _write_expected(temporary, preprocessing, label_map, samples)
         manifest = PackageManifest(
             format=FORMAT,
             name=name,
-            model_id=model_id(deciding, preprocessing, labels, lineage),
+            model_id=model_id(digests, preprocessing, labels, lineage),
             versions=_versions(),
             patch_size=patch_size if patch_model is not None else None,
-            exports=export(aside, exports),
+            exports=export(temporary, exports),
             unit=unit,
             signed_by=signed_by,
         )
-        write_json(aside / "package.json", manifest.model_dump(mode="json"))
-        shown = card(
+        write_json(temporary / "package.json", manifest.model_dump(mode="json"))
+        content = card(
             manifest=manifest,
             preprocessing=preprocessing,
             label_map=label_map,
@@ -147,31 +147,31 @@ def build(
             intended_use=intended_use,
             limitations=limitations,
         )
-        write_json(aside / "card.json", shown)
-        (aside / "MODEL_CARD.md").write_text(markdown(shown), encoding="utf-8", newline="\n")
+        write_json(temporary / "card.json", content)
+        (temporary / "MODEL_CARD.md").write_text(markdown(content), encoding="utf-8", newline="\n")
         if signing_key is not None:
-            sign(aside, signing_key)
-        write_sums(aside)
+            sign(temporary, signing_key)
+        write_sums(temporary)
     return manifest
 
 
 @contextmanager
-def _aside(folder: Path) -> Iterator[Path]:
-    """Give a folder that becomes `folder` when all went well."""
+def _temporary_folder(folder: Path) -> Iterator[Path]:
+    """Yield a folder that is renamed to `folder` if no error is raised."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ModelError(
             f"The folder {folder.name} is in use",
             expected="a new or an empty folder",
-            received="one that holds something",
+            received="a folder with files",
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        yield aside
-        aside.chmod(0o755)  # mkdtemp's folder is the owner's alone
-        aside.replace(folder)
+        yield temporary
+        temporary.chmod(0o755)  # mkdtemp's folder is private
+        temporary.replace(folder)
     except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         raise
 
 
@@ -181,11 +181,11 @@ def _write_expected(
     label_map: Mapping[str, int],
     samples: npt.NDArray[np.uint16],
 ) -> None:
-    # The probabilities are those of the file that is shipped, not of the network in memory.
+    # The probabilities are those of the file, not of the network in memory.
     from mammo_core.models.storage import load_model
 
-    shipped = load_model(folder / MODEL)
-    expected = predict(shipped, preprocessing, label_map, samples, batch_size=8)
+    stored = load_model(folder / MODEL)
+    expected = predict(stored, preprocessing, label_map, samples, batch_size=8)
     np.savez_compressed(folder / EXPECTED, pixels=samples, probabilities=expected)
 
 
@@ -195,18 +195,18 @@ def _labels(
     if POSITIVE not in label_map or sorted(label_map.values()) != list(range(len(label_map))):
         raise ModelError(
             "This label map cannot be packaged",
-            expected=f"indices from 0 on, one of them {POSITIVE!r} (malignant)",
+            expected=f"consecutive indices from 0, one of them for {POSITIVE!r} (malignant)",
             received=str(dict(label_map)),
         )
-    for what, network, classes in (
+    for role, network, classes in (
         ("whole-image classifier", image_model, len(label_map)),
         ("patch classifier", patch_model, len(patch_classes)),
     ):
-        # One sigmoid tells two classes apart as well.
+        # A single sigmoid distinguishes two classes as well.
         allowed = (1, 2) if classes == 2 else (classes,)
         if network is not None and network.output_shape[-1] not in allowed:
             raise ModelError(
-                f"The {what} does not fit its classes",
+                f"The {role} does not match its classes",
                 expected=f"{classes} outputs",
                 received=f"{network.output_shape[-1]}",
             )
@@ -220,16 +220,16 @@ def _unit(image_model: Any, preprocessing: Preprocessing) -> Unit:
         raise ModelError(
             "This classifier of two views cannot be packaged",
             expected="images of one size: resize `forced` or `pad`",
-            received="resize `height`: the views of a breast have widths of their own",
+            received="resize `height`: the views of a breast differ in width",
         )
     return unit
 
 
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in ("mammo-pipelines", "keras", "tensorflow", "tensorflow-cpu", "numpy"):
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return installed

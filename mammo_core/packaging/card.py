@@ -1,6 +1,6 @@
-"""The model card: what a package is for, what it takes and gives, and what it was tested on.
+"""The model card: intended use, input and output, training data and test results of a package.
 
-Fields follow MONAI's bundle metadata (version, intended use, network data format).
+The fields follow MONAI's bundle metadata (version, intended use, network data format).
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,17 +18,17 @@ INTENDED_USE = (
 )
 
 LIMITATIONS = (
-    "Performance on other vendors, detectors, populations and image processing is unknown "
-    "until it is measured there; it usually falls.",
-    "The calibrated probability is one of the validation set, where malignant views are far "
-    "more common than in screening; it is no patient's risk.",
+    "Performance with other vendors, detectors, populations and image processing is unknown "
+    "until it is measured there; it usually decreases.",
+    "The calibrated probability refers to the validation set, where malignant views are far "
+    "more common than in screening; it is not the risk of a patient.",
     "Takes cranio-caudal and medio-lateral oblique views; special views, implants and "
     "For Processing images were not studied.",
 )
 
 
 _PER_BREAST = (
-    "- `breast_auc` and the rules per breast count each breast once. Of what is per image, each "
+    "- `breast_auc` and the rules per breast count each breast once. In numbers per image, each "
     "image has the probability of its breast.",
 )
 
@@ -53,11 +53,11 @@ def card(
     inputs = {"image": "mammogram, one view"}
     if manifest.unit == "breast":
         inputs = {
-            view: f"mammogram, {view.upper()} view of the breast; all zeros where it was not taken"
+            view: f"mammogram, {view.upper()} view of the breast; all zeros if it was not taken"
             for view in VIEWS
         }
     return {
-        "schema": "mammo-pipelines/model-card/2",
+        "schema": "mammo-pipelines/model-card/3",
         "name": manifest.name,
         "model_id": manifest.model_id,
         "unit": manifest.unit,
@@ -67,12 +67,12 @@ def card(
             "inputs": {
                 name: {
                     "type": kind,
-                    "format": "grey, background dark (MONOCHROME2), MONOCHROME1 inverted first",
+                    "format": "gray, background dark (MONOCHROME2); MONOCHROME1 is inverted first",
                     "spatial_shape": rows_columns,
                     "num_channels": preprocessing.channels,
                     "dtype": "uint16",
                     "value_range": [0, 65535],
-                    "normalisation": _normalisation(preprocessing),
+                    "normalization": _normalization(preprocessing),
                 }
                 for name, kind in inputs.items()
             },
@@ -95,11 +95,11 @@ def card(
     }
 
 
-def _normalisation(preprocessing: Preprocessing) -> str:
+def _normalization(preprocessing: Preprocessing) -> str:
     factor = f"{preprocessing.rescale_factor:g}"
     if preprocessing.intensity == "image_max":
         factor = f"({preprocessing.target_scale:g} / the image's maximum)"
-    equalized = ", after its histogram was equalised" if preprocessing.equalize else ""
+    equalized = ", after histogram equalization" if preprocessing.equalize else ""
     return f"pixel × {factor} − {preprocessing.mean:g}{equalized}"
 
 
@@ -108,10 +108,10 @@ def markdown(content: Mapping[str, Any]) -> str:
     unit = content["unit"]
     image = next(iter(content["network_data_format"]["inputs"].values()))
     height, width = image["spatial_shape"]
-    shown = {
+    description = {
         "image": "One mammogram (one view)",
-        "breast": "Both views of a breast, CC and MLO (a view of zeros is one that was not "
-        "taken; the other one stands in for it): each a mammogram",
+        "breast": "Both views of a breast, CC and MLO (a view of zeros was not taken; the other "
+        "one is then used for both): each a mammogram",
     }[unit]
     signed = content["signed_by"]
     lines = [
@@ -122,7 +122,9 @@ def markdown(content: Mapping[str, Any]) -> str:
         f"Model id: `{content['model_id']}`",
         "",
         "Signature: "
-        + ("unsigned" if signed == "unsigned" else f"model.sig, by the key of SHA-256 `{signed}`"),
+        + (
+            "unsigned" if signed == "unsigned" else f"model.sig, by the key with SHA-256 `{signed}`"
+        ),
         "",
         "## Intended use",
         "",
@@ -130,9 +132,9 @@ def markdown(content: Mapping[str, Any]) -> str:
         "",
         "## Input and output",
         "",
-        f"{shown}, {image['format']}, {height} × {width} pixels, "
+        f"{description}, {image['format']}, {height} × {width} pixels, "
         f"{image['num_channels']} channel(s), stored as 16 bits [0, 65535]; the package "
-        f"normalises it ({image['normalisation']}). The output is the probability that the "
+        f"normalizes it ({image['normalization']}). The output is the probability that the "
         f"{'view' if unit == 'image' else unit} shows a malignant lesion.",
         "",
         "## Training data",
@@ -146,8 +148,8 @@ def markdown(content: Mapping[str, Any]) -> str:
         "",
         "## Calibration and operating points",
         "",
-        "Fitted on validation. Called malignant from the threshold on, which is one of the "
-        "uncalibrated probability.",
+        "Fitted on validation. An image is called malignant if its uncalibrated probability is "
+        "at least the threshold.",
         "",
         *_rules(content["decision_rules"]),
         "",
@@ -159,7 +161,7 @@ def markdown(content: Mapping[str, Any]) -> str:
         "",
         "- model.keras: exported",
         *[f"- {name}: {state}" for name, state in content["exports"].items()],
-        f"- expected.npz: phantom images; their probabilities hold to "
+        f"- expected.npz: phantom images; their probabilities are reproduced within "
         f"{content['expected_outputs']['tolerance']:g} on any device",
         "",
         "## Lineage",
@@ -192,17 +194,17 @@ def _training_data(data: Mapping[str, Any]) -> list[str]:
 def _rules(rules: Mapping[str, Any]) -> list[str]:
     lines = []
     for level in ("image", "breast", "patient"):
-        mine = rules[level]
-        method = mine["calibration"]["method"]
+        level_rules = rules[level]
+        method = level_rules["calibration"]["method"]
         lines.append(
             f"- per {level}: "
             + ("not calibrated" if method == "none" else f"calibrated ({method})")
-            + f", on {mine['n_malignant']} malignant and {mine['n_benign']} benign"
+            + f", on {level_rules['n_malignant']} malignant and {level_rules['n_benign']} benign"
         )
         lines += [
             f"    - {point['name']}: threshold {point['threshold']:.4f}, sensitivity "
             f"{point['sensitivity']:.3f}, specificity {point['specificity']:.3f}"
-            for point in mine["operating_points"]
+            for point in level_rules["operating_points"]
         ]
     return lines
 
@@ -211,6 +213,6 @@ def _list(values: Mapping[str, Any]) -> list[str]:
     return [
         f"- {name}: {value:.4f}" if isinstance(value, float) else f"- {name}: {value}"
         for name, value in values.items()
-        # Curves and tables are in metrics.json; a card stays readable.
+        # Curves and tables are in metrics.json, to keep the card readable.
         if not (isinstance(value, Mapping | list) and len(str(value)) > 200)
     ] or ["- none given"]

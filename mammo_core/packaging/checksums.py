@@ -1,4 +1,4 @@
-"""SHA256SUMS: the list of a package's files that says when one was changed."""
+"""SHA256SUMS: the list of a package's files and their digests, which reveals any change."""
 
 import hashlib
 import os
@@ -11,22 +11,22 @@ SUMS = "SHA256SUMS"
 
 
 def write_sums(folder: Path) -> None:
-    """Write SHA256SUMS over every file of a folder (`sha256sum -c` reads it too)."""
-    (folder / SUMS).write_bytes(_rendered(_digests(folder)))
+    """Write SHA256SUMS for every file of a folder (`sha256sum -c` reads it too)."""
+    (folder / SUMS).write_bytes(_render(_digests(folder)))
 
 
 def verify_sums(folder: Path) -> dict[str, str]:
     """Compare every file of a package with its SHA256SUMS.
 
     Args:
-        folder: Of the package.
+        folder: Folder of the package.
 
     Returns:
         SHA-256 (hex) of every file, by its name relative to the folder (posix).
 
     Raises:
-        ModelError: There is no SHA256SUMS, or a file is changed, missing or surplus; names
-            every such file.
+        ModelError: There is no SHA256SUMS, or files are changed, missing or surplus; the error
+            names each of them.
     """
     listed = read_sums(folder)
     present = _digests(folder)
@@ -48,10 +48,10 @@ def verify_sums(folder: Path) -> dict[str, str]:
 
 
 def read_sums(folder: Path) -> dict[str, str]:
-    """Return what SHA256SUMS says, by file name.
+    """Return the digests in SHA256SUMS by file name.
 
     Raises:
-        ModelError: There is none, or it is not as `write_sums` writes it.
+        ModelError: There is none, or it is not in the form that `write_sums` writes.
     """
     try:
         data = (folder / SUMS).read_bytes()
@@ -60,17 +60,17 @@ def read_sums(folder: Path) -> dict[str, str]:
         raise ModelError(
             f"{folder.name} is not a model package",
             expected=f"a folder with a {SUMS}",
-            received="no such folder" if not folder.is_dir() else "none that can be read",
+            received="no such folder" if not folder.is_dir() else "no readable one",
         ) from error
     listed: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         digest, gap, name = line.partition("  ")
         if not gap or len(digest) != 64 or name == SUMS or not _relative(name):
-            raise _damaged(folder, f"line {number}: {line[:100]!r}")
+            raise _damaged_error(folder, f"line {number}: {line[:100]!r}")
         listed[name] = digest
-    # Other ends of lines, or another order, would read the same: no byte is free to change.
-    if _rendered(listed) != data:
-        raise _damaged(folder, "other bytes")
+    # Other line ends or another order would parse alike: every byte must match.
+    if _render(listed) != data:
+        raise _damaged_error(folder, "other bytes")
     return listed
 
 
@@ -80,12 +80,12 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _rendered(digests: dict[str, str]) -> bytes:
+def _render(digests: dict[str, str]) -> bytes:
     return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items())).encode()
 
 
 def _relative(name: str) -> bool:
-    """Whether a name stays in the package, and can be a key of every store."""
+    """Whether a name is inside the package and valid as a key in every store."""
     try:
         validate_key(name)
     except StoreError:
@@ -94,24 +94,24 @@ def _relative(name: str) -> bool:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """Digests of every file; what is no plain file, an empty folder too, has none."""
-    found: dict[str, str] = {}
-    for place, folders, files in os.walk(folder, followlinks=False):
-        base = Path(place)
+    """Digest of each file; for anything but a plain file, such as an empty folder, what it is."""
+    digests: dict[str, str] = {}
+    for parent, folders, files in os.walk(folder, followlinks=False):
+        base = Path(parent)
         for name in [*folders, *files]:
             path = base / name
             key = path.relative_to(folder).as_posix()
             if path.is_symlink() or not (path.is_file() or path.is_dir()):
-                found[key] = "not a plain file"
+                digests[key] = "not a plain file"
             elif path.is_dir():
                 if not any(path.iterdir()):
-                    found[key] = "an empty folder"
+                    digests[key] = "an empty folder"
             elif key != SUMS:
-                found[key] = digest(path)
-    return found
+                digests[key] = digest(path)
+    return digests
 
 
-def _damaged(folder: Path, received: str) -> ModelError:
+def _damaged_error(folder: Path, received: str) -> ModelError:
     return ModelError(
         f"{SUMS} of {folder.name} is damaged",
         expected="sorted lines of a SHA-256 digest, two spaces and a file name",

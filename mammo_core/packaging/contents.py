@@ -1,4 +1,4 @@
-"""What lies in a model package, file by file."""
+"""The files of a model package."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from mammo_core.errors import ModelError
 from mammo_core.evaluation.aggregate import Unit
 from mammo_core.preprocessing import Preprocessing
 
-_Kind = TypeVar("_Kind", bound=BaseModel)
+_Model = TypeVar("_Model", bound=BaseModel)
 
 FORMAT = 3
 """Raised when packages of an older release can no longer be read, or a key is renamed."""
@@ -21,7 +21,7 @@ POSITIVE = "pos"
 """The class whose probability a package returns: malignant."""
 
 TOLERANCE = 1e-3
-"""Probabilities on another machine differ by the order of its sums (TF32 on GPUs: 1e-4)."""
+"""Probabilities on another machine differ by the order of summation (TF32 on GPUs: 1e-4)."""
 
 MODEL = "model.keras"
 PATCH_MODEL = "patch_classifier.keras"
@@ -50,21 +50,23 @@ class _Content(BaseModel):
 
 
 class PackageManifest(_Content):
-    """package.json: what a package is.
+    """package.json: the description of a package.
 
     Attributes:
-        format: Of the package folder.
-        name: Of the model.
-        model_id: Hash of the networks, preprocessing, label map, decisions and lineage's ids.
-        versions: Of Python, Keras, its backend and this library when it was built.
-        tolerance: How far an expected probability may be missed on another device.
+        format: Number of the package format.
+        name: Name of the model.
+        model_id: Hash of the networks, preprocessing, label map, decision rules and the ids in
+            the lineage.
+        versions: Versions of Python, Keras, its backend and this library at build time.
+        tolerance: Largest difference allowed between an expected probability and the one on
+            another device.
         patch_size: Side of the patches the patch classifier was trained on (pixels); None
-            without one, or when unknown.
-        exports: Format (`saved_model`, `onnx`) → `exported`, or why it is not here.
-        unit: What a probability is of: an `image`; or a `breast`, of which the network takes
-            two views, `cc` and `mlo`, all zeros where a view was not taken.
-        signed_by: SHA-256 (hex) of the public key's DER bytes, or `unsigned`. Tells which key
-            to ask for; never trusted by itself.
+            without one, or if unknown.
+        exports: Format (`saved_model`, `onnx`) → `exported`, or why it is missing.
+        unit: What a probability is for: an `image`; or a `breast`, for which the network takes
+            two views, `cc` and `mlo`, all zeros for a view that was not taken.
+        signed_by: SHA-256 (hex) of the public key's DER bytes, or `unsigned`. It shows which
+            key is needed, and is never trusted by itself.
     """
 
     format: int
@@ -82,8 +84,8 @@ class LabelMap(_Content):
     """label_map.json: the classes of the two networks, by index.
 
     Attributes:
-        image: Of the whole-image classifier; `pos` is malignant.
-        patch: Of the patch classifier; empty when there is none.
+        image: Classes of the whole-image classifier; `pos` is malignant.
+        patch: Classes of the patch classifier; empty if there is none.
     """
 
     image: dict[str, int]
@@ -91,22 +93,22 @@ class LabelMap(_Content):
 
 
 class TrainingData(_Content):
-    """training_data.json: what the model was fitted to; images beyond it are warned of.
+    """training_data.json: what the model was fitted to; images unlike it get a warning.
 
-    An empty tuple or None means that it is not known.
+    An empty tuple or None means unknown.
 
     Attributes:
-        description: Of the data, in a sentence.
+        description: Description of the data, in a sentence.
         license: License of the data.
-        weights: Where the first weights came from, and their license.
-        split: Which split, in words.
+        weights: Origin of the initial weights, and their license.
+        split: Name of the split.
         images: Split → number of images.
         patients: Split → number of patients.
         malignant: Split → number of malignant images.
         views: In the training split (`CC`, `MLO`).
-        manufacturers: In the training split, as the headers' normalised names.
+        manufacturers: In the training split, as normalized names from the headers.
         bits_stored: In the training split.
-        smallest: Least rows and least columns of a training image, before resizing.
+        smallest: Smallest number of rows and of columns of a training image, before resizing.
     """
 
     description: str = ""
@@ -130,21 +132,21 @@ def model_id(
 ) -> str:
     """Return the content hash of a model.
 
-    Of the lineage only ids of data count (keys that end in `_id` or `_ids`), and not the
-    run's: training the same bytes again in another run gives the same model.
+    Of the lineage only ids of data count: keys that end in `_id` or `_ids`, except `run_id`.
+    Training on the same bytes in another run gives the same model.
 
     Args:
         digests: SHA-256 of the package's files by name.
-        preprocessing: Of the package.
-        labels: Of the package.
-        lineage: Of the package.
+        preprocessing: Preprocessing of the package.
+        labels: Classes of the package.
+        lineage: Lineage of the package.
 
     Returns:
         64 hex digits.
     """
-    deciding = (MODEL, PATCH_MODEL, RULES)
+    hashed = (MODEL, PATCH_MODEL, RULES)
     content = {
-        "files": {name: digests[name] for name in deciding if name in digests},
+        "files": {name: digests[name] for name in hashed if name in digests},
         "preprocessing": preprocessing.model_dump(mode="json"),
         "labels": labels.model_dump(mode="json"),
         "lineage": {
@@ -161,7 +163,7 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write one of a package's JSON files: sorted, indented, no NaN.
 
     Raises:
-        ModelError: It is no plain JSON.
+        ModelError: It is not plain JSON.
     """
     try:
         text = json.dumps(
@@ -176,36 +178,36 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     path.write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
-def read_content(folder: Path, name: str, kind: type[_Kind]) -> _Kind:
-    """Read one of a package's JSON files, once it was verified.
+def read_content(folder: Path, name: str, model: type[_Model]) -> _Model:
+    """Read one of a package's JSON files, after verification.
 
     Raises:
-        ModelError: It is not of that kind.
+        ModelError: It does not match the model.
     """
     try:
-        return kind.model_validate_json((folder / name).read_bytes())
+        return model.model_validate_json((folder / name).read_bytes())
     except ValidationError as error:
-        raise _damaged(folder, name, str(error.errors()[0]["msg"])) from error
+        raise _damaged_error(folder, name, str(error.errors()[0]["msg"])) from error
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:
-    """Read one of a package's free JSON files, once it was verified.
+    """Read one of a package's JSON files without a schema, after verification.
 
     Raises:
-        ModelError: It is no JSON object.
+        ModelError: It is not a JSON object.
     """
     try:
         content = json.loads((folder / name).read_bytes())
     except ValueError as error:
-        raise _damaged(folder, name, str(error)) from error
+        raise _damaged_error(folder, name, str(error)) from error
     if not isinstance(content, dict):
-        raise _damaged(folder, name, type(content).__name__)
+        raise _damaged_error(folder, name, type(content).__name__)
     return content
 
 
-def _damaged(folder: Path, name: str, received: str) -> ModelError:
+def _damaged_error(folder: Path, name: str, received: str) -> ModelError:
     return ModelError(
         f"{name} of the model package {folder.name} cannot be read",
-        expected="the JSON object this version writes",
+        expected="the JSON object that this release writes",
         received=received,
     )

@@ -1,10 +1,11 @@
-"""A package's network in the formats that servers take: SavedModel and ONNX.
+"""The network of a package in the formats that servers load: SavedModel and ONNX.
 
 Both take stored pixels, `pixels (n, H, W) uint16, [0, 65535]`, and return
-`malignant_probability (n,) float32, [0, 1]`: the intensity part of the preprocessing is inside.
-Networks of two views take `cc` and `mlo`, each like `pixels`, zeros for a missing view.
-The SavedModel lies in the package's own folder, so that a version in the registry is what
-TensorFlow Serving loads. Its second signature, `image` or `breast`, takes one of each, without n.
+`malignant_probability (n,) float32, [0, 1]`: they include the intensity part of the
+preprocessing. Networks of two views take `cc` and `mlo`, each like `pixels`, zeros for a missing
+view. The SavedModel is stored in the folder of the package itself, so that TensorFlow Serving
+loads a version of the registry. Its second signature, `image` or `breast`, takes a single one,
+without n.
 
 The export runs in a separate process: it needs TensorFlow, whichever backend the network was
 trained with, and leaves nothing behind.
@@ -27,7 +28,7 @@ from mammo_core.processes import ProcessError, call_in_process
 Export = Literal["saved_model", "onnx"]
 
 EXPORTED: Final = "exported"
-#: How far an export's probability may be from the package's own path (issue, point 5).
+#: Largest difference allowed between an export's probability and the package's.
 AGREEMENT: Final = 1e-4
 _OPSET: Final = 17
 
@@ -35,22 +36,22 @@ _OPSET: Final = 17
 def export(folder: Path, formats: Sequence[Export]) -> dict[str, str]:
     """Write exports into a package that is being built.
 
-    A format that cannot be written, or that does not give the package's own probabilities
-    within 1e-4, is left out with its reason.
+    A format that cannot be written, or whose probabilities differ from the package's by more
+    than 1e-4, is left out with a reason.
 
     Args:
-        folder: With the network, preprocessing, label map and expected outputs.
-        formats: Which ones.
+        folder: Folder with the network, preprocessing, label map and expected outputs.
+        formats: Formats to write.
 
     Returns:
-        Format → `exported`, or why it is not there.
+        Format → `exported`, or why it is missing.
 
     Raises:
-        ModelError: The process that exports failed as a whole.
+        ModelError: The process of the export failed.
     """
     if not formats:
         return {}
-    # Networks of JAX load on TensorFlow too; no GPU memory is taken from who trains.
+    # Networks trained with JAX load on TensorFlow too. The GPU is left to training.
     environment = {
         "KERAS_BACKEND": "tensorflow",
         "CUDA_VISIBLE_DEVICES": "-1",
@@ -76,8 +77,8 @@ def export(folder: Path, formats: Sequence[Export]) -> dict[str, str]:
 def _export_all(package: str, target: str, formats: Sequence[str]) -> dict[str, str]:
     """Write each format into a folder of its own; runs in the process of the export."""
     from mammo_core.packaging.keras_file import import_keras
-    from mammo_core.packaging.package import read_expected
-    from mammo_core.packaging.tensorflow_path import serving_functions, write_saved_model
+    from mammo_core.packaging.self_check import read_expected
+    from mammo_core.packaging.tensorflow_export import serving_functions, write_saved_model
 
     import_keras()
     from mammo_core.models.storage import load_model
@@ -102,9 +103,9 @@ def _export_all(package: str, target: str, formats: Sequence[str]) -> dict[str, 
             result[name] = (
                 EXPORTED
                 if difference is None or difference <= AGREEMENT
-                else f"left out: it differs by {difference:.2g} from the package's own path"
+                else f"left out: it differs by {difference:.2g} from the package's probability"
             )
-        # Exporters raise anything at all; the package is whole without them.
+        # Exporters raise many types of errors; the package is complete without the exports.
         except Exception as error:
             message = (str(error).strip().splitlines() or [""])[0][:200]
             result[name] = f"not supported by the exporter: {type(error).__name__}: {message}"
@@ -112,7 +113,7 @@ def _export_all(package: str, target: str, formats: Sequence[str]) -> dict[str, 
 
 
 def _write_onnx(functions: Any, path: Path, pixels: Any) -> Any:
-    """Write the ONNX file; its own probabilities, where onnxruntime is installed."""
+    """Write the ONNX file; returns its probabilities if onnxruntime is installed."""
     import tf2onnx
 
     tf2onnx.convert.from_function(

@@ -1,7 +1,7 @@
-"""Networks that Keras 2.0.8 saved, with the input contract they were trained on.
+"""Networks saved by Keras 2.0.8, imported with the input contract they were trained on.
 
-The published whole-image networks of the original system (original-system.md §10) say by
-their file names what they take; of any other file it must be said.
+The published whole-image networks of the original system (docs/original-system.md, "Weight files
+of Keras 2.0.8") are recognized by their file names; for any other file the contract must be given.
 """
 
 import atexit
@@ -26,10 +26,10 @@ from mammo_core.packaging.keras_file import import_keras, write_model
 from mammo_core.preprocessing import Geometry, Preprocessing
 
 CLASSES = ("neg", "pos")
-"""Of the published whole-image networks, by index."""
+"""Classes of the published whole-image networks, by index."""
 
 MEANS: Mapping[str, float] = MappingProxyType({"ddsm": 52.18, "inbreast": 44.33})
-"""Mean pixel of the training images, in units after the rescale factor 255 / 65535."""
+"""Mean pixel of the training images, after the rescale factor 255 / 65535."""
 
 PUBLISHED: Mapping[str, str] = MappingProxyType(
     {
@@ -41,30 +41,31 @@ PUBLISHED: Mapping[str, str] = MappingProxyType(
         "inbreast_vgg16_[512-512-1024]x2_hybrid": "inbreast",
     }
 )
-"""The published files' names without `.h5`, and whose mean they take."""
+"""Names of the published files without `.h5`, and the dataset whose mean they subtract."""
 
 _GEOMETRY = (1152, 896)
-_ALONE = "Give a name in .keras to import the network alone"
+_NETWORK_ONLY = "Use a name ending in .keras to import the network without a package"
 
 
 def published_mean(name: str) -> float | None:
-    """Return the mean pixel that a published file's network takes off; None of other files.
+    """Return the mean pixel that a published network subtracts; None for other files.
 
     Args:
-        name: Of the file; letters and digits count, as browsers rename files with brackets.
+        name: Name of the file; only letters and digits matter, as browsers rename brackets.
     """
-    plain = _plain(name.removesuffix(".h5"))
-    return next((MEANS[of] for known, of in PUBLISHED.items() if _plain(known) == plain), None)
+    plain = _alphanumeric(name.removesuffix(".h5"))
+    datasets = (data for file, data in PUBLISHED.items() if _alphanumeric(file) == plain)
+    return next((MEANS[data] for data in datasets), None)
 
 
 @dataclass(frozen=True)
-class Imported:
-    """What an import wrote.
+class ImportResult:
+    """The result of an import.
 
     Attributes:
         model: The `.keras` file.
         folder: The package, or None.
-        content: What was found in the file and the contract: plain data.
+        content: The contents of the file and the contract, as plain data.
     """
 
     model: Path
@@ -74,7 +75,7 @@ class Imported:
 
 @dataclass(frozen=True)
 class PatchNetwork:
-    """A patch classifier of Keras 2.0.8 that goes into a package, for heatmaps.
+    """A patch classifier of Keras 2.0.8 to include in a package, for heatmaps.
 
     Attributes:
         file: The `.h5` file.
@@ -94,85 +95,84 @@ def import_model(
     preprocessing: str = "",
     classes: Sequence[str] = (),
     patch: PatchNetwork | None = None,
-) -> Imported:
-    """Turn a whole model of Keras 2.0.8 into a `.keras` file or a model package.
+) -> ImportResult:
+    """Convert a whole model of Keras 2.0.8 to a `.keras` file or a model package.
 
     Args:
         file: The `.h5` file (`model.save`).
-        out: A name in `.keras`: the network, and its contract beside it (`.json`). Any other
-            name: a package folder, which needs a contract and a whole-image classifier.
+        out: A name ending in `.keras`: the network, with its contract in `.json` beside it. Any
+            other name: a package folder, which needs a contract and a whole-image classifier.
         preprocessing: `ddsm`, `inbreast`, a JSON file or a JSON object with fields of
-            `Preprocessing` (`mean` at least); empty: by the published file's name, if it is
-            one.
-        classes: Names of the outputs by index; empty: neg, pos where there are two.
+            `Preprocessing` (at least `mean`); empty: by the name of a published file.
+        classes: Names of the outputs by index; empty: neg, pos if there are two.
         patch: A patch classifier for the package's heatmaps, or None.
 
     Raises:
-        ModelError: As in `import_keras2`; the contract does not fit the network; a package
-            without a contract.
+        ModelError: As in `import_keras2`; the contract does not match the network; a package
+            has no contract.
         RecipeError: The contract cannot be read, or `out` is a folder.
     """
     mean = published_mean(file.name)
     contract = None if mean is None else {"mean": mean}
     if preprocessing:
-        contract = _given(preprocessing)
+        contract = _read_contract(preprocessing)
     if out.suffix == ".keras" and (out.is_dir() or patch is not None):
         raise RecipeError(
             f"{out.name} cannot be written",
-            expected="a file, one network; a folder holds a patch network too",
+            expected="a file with one network; only a folder can hold a patch network too",
             received="a folder of that name" if out.is_dir() else "a patch network",
         )
     import_keras()
     from mammo_core.models.keras2.model import import_keras2
 
     model, report = import_keras2(file)
-    way = None if contract is None else _fitted(contract, model, file.name)
-    names = _classes(model, classes)
+    steps = None if contract is None else _complete_contract(contract, model, file.name)
+    names = _class_names(model, classes)
     content = {
         "imported": report.as_json(),
-        "preprocessing": None if way is None else way.model_dump(mode="json"),
+        "preprocessing": None if steps is None else steps.model_dump(mode="json"),
         "label_map": {name: index for index, name in enumerate(names)},
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".keras":
-        return Imported(_write(model, out, content), None, content)
-    if way is None:
+        return ImportResult(_write(model, out, content), None, content)
+    if steps is None:
         raise ModelError(
-            f"The input contract of {file.name} is not known",
+            f"The input contract of {file.name} is unknown",
             expected=f"a published file's name ({', '.join(PUBLISHED)}) or --preprocessing",
             received=file.name,
-            hint=_ALONE,
+            hint=_NETWORK_ONLY,
         )
-    _package(model, out, way, content, patch)
-    _same(model, out / MODEL)
-    return Imported(out / MODEL, out, content)
+    _package(model, out, steps, content, patch)
+    _require_same_weights(model, out / MODEL)
+    return ImportResult(out / MODEL, out, content)
 
 
-def package_of(network: Path) -> Path:
-    """Make a package of an imported `.keras` file, for this process only.
+def temporary_package(network: Path) -> Path:
+    """Build a temporary package from an imported `.keras` file.
 
     Args:
-        network: What `import_model` wrote, its contract beside it.
+        network: A file written by `import_model`, with its contract beside it.
 
     Returns:
-        A folder that is removed when the process ends.
+        A folder that is deleted when the process ends.
 
     Raises:
-        ModelError: The contract is missing, unknown or of another file.
+        ModelError: The contract is missing, unknown or for another file.
     """
-    beside = network.with_suffix(".json")
+    contract = network.with_suffix(".json")
     try:
-        content = json.loads(beside.read_bytes())
-        known = content["sha256"] == digest(network) and content["preprocessing"] is not None
-        way = Preprocessing.model_validate(content["preprocessing"]) if known else None
-        found = (content["imported"], content["label_map"])
+        content = json.loads(contract.read_bytes())
+        usable = content["sha256"] == digest(network) and content["preprocessing"] is not None
+        steps = Preprocessing.model_validate(content["preprocessing"]) if usable else None
+        content = {name: content[name] for name in ("imported", "label_map")}
     except (OSError, ValueError, KeyError, TypeError):
-        way, found = None, ({}, {})
-    if way is None:
+        steps, content = None, {}
+    if steps is None:
         raise ModelError(
-            f"{network.name} is no model package",
-            expected=f"{beside.name} beside it, with the network's digest and input contract",
-            received=f"no such {beside.name}",
+            f"{network.name} is not a model package",
+            expected=f"{contract.name} beside it, with the network's digest and input contract",
+            received=f"no such {contract.name}",
             hint="Import it with --preprocessing",
         )
     import_keras()
@@ -180,24 +180,23 @@ def package_of(network: Path) -> Path:
 
     folder = Path(tempfile.mkdtemp(prefix="mammo-model-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    content = {"imported": found[0], "label_map": found[1]}
-    _package(load_model(network), folder / network.stem, way, content, None)
+    _package(load_model(network), folder / network.stem, steps, content, None)
     return folder / network.stem
 
 
 def _write(model: Any, out: Path, content: Mapping[str, Any]) -> Path:
-    """Write aside, read back, and move the network last: who sees it finds its contract."""
+    """Write, read back, and rename the network last, so that its contract always exists."""
     folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    beside = out.with_suffix(".json")
+    contract = out.with_suffix(".json")
     try:
-        aside = folder / out.name
-        write_model(model, aside)
-        _same(model, aside)
-        whole = {**content, "sha256": digest(aside)}
-        text = json.dumps(whole, indent=2, sort_keys=True, allow_nan=False)
-        (folder / beside.name).write_text(text + "\n", encoding="utf-8", newline="\n")
-        (folder / beside.name).replace(beside)
-        aside.replace(out)
+        written = folder / out.name
+        write_model(model, written)
+        _require_same_weights(model, written)
+        document = {**content, "sha256": digest(written)}
+        text = json.dumps(document, indent=2, sort_keys=True, allow_nan=False)
+        (folder / contract.name).write_text(text + "\n", encoding="utf-8", newline="\n")
+        (folder / contract.name).replace(contract)
+        written.replace(out)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return out
@@ -206,22 +205,22 @@ def _write(model: Any, out: Path, content: Mapping[str, Any]) -> Path:
 def _package(
     model: Any,
     out: Path,
-    way: Preprocessing,
+    preprocessing: Preprocessing,
     content: Mapping[str, Any],
     patch: PatchNetwork | None,
 ) -> None:
-    found, labels = content["imported"], content["label_map"]
+    imported, labels = content["imported"], content["label_map"]
     if POSITIVE not in labels or len(model.inputs) != 1:
         raise ModelError(
-            f"{found['file']} is no whole-image classifier that a package can hold",
-            expected=f"one image in, classes with {POSITIVE!r} out",
+            f"{imported['file']} is not a whole-image classifier that a package can contain",
+            expected=f"one input image, and classes that include {POSITIVE!r}",
             received=f"{len(model.inputs)} inputs, classes {', '.join(labels)}",
-            hint=_ALONE,
+            hint=_NETWORK_ONLY,
         )
     lineage = {
-        "imported_from": found["file"],
-        "imported_file_id": found["sha256"],
-        "keras_version": found["keras_version"],
+        "imported_from": imported["file"],
+        "imported_file_id": imported["sha256"],
+        "keras_version": imported["keras_version"],
     }
     patches: dict[str, Any] = {}
     if patch is not None:
@@ -237,34 +236,34 @@ def _package(
         }
     build(
         out,
-        name=Path(found["file"]).stem,
+        name=Path(imported["file"]).stem,
         image_model=model,
-        preprocessing=way,
+        preprocessing=preprocessing,
         label_map=labels,
         lineage=lineage,
         **patches,
     )
 
 
-def _same(model: Any, path: Path) -> None:
-    """Compare a written network with the one in memory, weight by weight."""
+def _require_same_weights(model: Any, path: Path) -> None:
+    """Require that a written network equals the one in memory, weight by weight."""
     from mammo_core.models.storage import load_model
 
-    theirs = load_model(path).get_weights()
-    ours = model.get_weights()
-    if len(ours) != len(theirs) or not all(map(np.array_equal, ours, theirs)):
+    stored = load_model(path).get_weights()
+    weights = model.get_weights()
+    if len(weights) != len(stored) or not all(map(np.array_equal, weights, stored)):
         raise ModelError(
-            f"{path.name} does not hold the network it was written from",
-            expected=f"{len(ours)} equal weights",
-            received=f"{len(theirs)} weights, not equal",
+            f"{path.name} does not contain the network it was written from",
+            expected=f"{len(weights)} equal weights",
+            received=f"{len(stored)} weights, not equal",
         )
 
 
-def _plain(name: str) -> str:
+def _alphanumeric(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.replace("%5B", "").replace("%5D", "").lower())
 
 
-def _given(text: str) -> dict[str, Any]:
+def _read_contract(text: str) -> dict[str, Any]:
     if text in MEANS:
         return {"mean": MEANS[text]}
     try:
@@ -281,47 +280,48 @@ def _given(text: str) -> dict[str, Any]:
             expected="a JSON object",
             received=type(content).__name__,
         )
-    # The file that an import or a package writes holds it under this name.
+    # Files written by an import have it under this key.
     inner = content.get("preprocessing", content)
     return inner if isinstance(inner, dict) else {}
 
 
-def _fitted(contract: Mapping[str, Any], model: Any, what: str) -> Preprocessing:
-    """Complete a contract by the network's input, and compare them."""
+def _complete_contract(contract: Mapping[str, Any], model: Any, name: str) -> Preprocessing:
+    """Complete a contract from the input of the network, and require that they match."""
     height, width, channels = (*model.inputs[0].shape[1:], None, None, None)[:3]
     size = {"height": height or _GEOMETRY[0], "width": width or _GEOMETRY[1]}
-    given = {"channels": channels, **contract}
-    given["geometry"] = {**size, **dict(given.get("geometry") or {})}
+    fields = {"channels": channels, **contract}
+    fields["geometry"] = {**size, **dict(fields.get("geometry") or {})}
     try:
-        way = Preprocessing.model_validate(given)
+        preprocessing = Preprocessing.model_validate(fields)
     except ValidationError as error:
         fault = error.errors()[0]
         raise RecipeError(
-            f"The preprocessing for {what} cannot be used",
+            f"The preprocessing for {name} cannot be used",
             expected="the fields of Preprocessing: mean, geometry, channels, rescale_factor, …",
             received=f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}",
         ) from error
-    if not _takes(way.geometry, height, width) or way.channels != channels:
+    geometry = preprocessing.geometry
+    if not _accepts(geometry, height, width) or preprocessing.channels != channels:
         raise ModelError(
-            f"The preprocessing does not fit {what}",
+            f"The preprocessing does not match {name}",
             expected=f"{height or 'any'}x{width or 'any'} pixels, {channels} channel(s)",
-            received=f"{way.geometry.height}x{way.geometry.width}, {way.channels}",
+            received=f"{geometry.height}x{geometry.width}, {preprocessing.channels}",
         )
-    return way
+    return preprocessing
 
 
-def _takes(geometry: Geometry, height: int | None, width: int | None) -> bool:
+def _accepts(geometry: Geometry, height: int | None, width: int | None) -> bool:
     narrow = geometry.resize == "height" and width is not None
     return height in (None, geometry.height) and width in (None, geometry.width) and not narrow
 
 
-def _classes(model: Any, given: Sequence[str]) -> tuple[str, ...]:
+def _class_names(model: Any, given: Sequence[str]) -> tuple[str, ...]:
     count = int(model.outputs[0].shape[-1] or 0)
     if not given:
         return CLASSES if count == len(CLASSES) else tuple(f"class_{k}" for k in range(count))
     if len(given) != count or len(set(given)) != count:
         raise RecipeError(
-            "The classes do not fit the network",
+            "The classes do not match the network",
             expected=f"{count} different names",
             received=", ".join(given),
         )

@@ -1,8 +1,8 @@
-"""`.keras` files whose bytes depend on the model alone.
+"""`.keras` files whose bytes depend on the model only.
 
-Keras writes the time into metadata.json and into the zip's directory, the optimizer's state
-beside the weights, and addresses in memory as ids of shared objects. None of them belongs to
-the model, and a model's id is the hash of its bytes.
+Keras writes the time into metadata.json and into the zip directory, the state of the optimizer
+beside the weights, and memory addresses as ids of shared objects. None of this belongs to the
+model, and the id of a model is a hash of its bytes.
 """
 
 import json
@@ -17,17 +17,17 @@ from pathlib import Path
 from typing import Any
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest time a zip file can hold."""
+"""The earliest time in a zip file."""
 
 _SHARED = re.compile(r'("shared_object_id": )(\d+)')
 
 
 def write_model(model: Any, path: Path) -> None:
-    """Write a Keras model, without its optimizer: the same model, the same bytes.
+    """Write a Keras model without its optimizer; the same model gives the same bytes.
 
     Args:
         model: A `keras.Model`.
-        path: Of the `.keras` file.
+        path: Path of the `.keras` file.
     """
     import_keras()
     from mammo_core.models.storage import load_model, save_model
@@ -35,41 +35,41 @@ def write_model(model: Any, path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         first, second = Path(folder) / "first.keras", Path(folder) / "second.keras"
         save_model(model, first)
-        # Loaded without being compiled there is no optimizer left to save.
+        # A model that is loaded without compiling has no optimizer to save.
         save_model(load_model(first), second)
-        _canonical(second, path)
+        _canonicalize(second, path)
 
 
 def import_keras() -> Any:
-    """Import Keras, quietly and on TensorFlow unless the environment says otherwise."""
+    """Import Keras without log lines, on TensorFlow unless the environment sets a backend."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    with _quiet_native():
+    with _silence_native_code():
         import keras
 
     return keras
 
 
 @contextmanager
-def _quiet_native() -> Iterator[None]:
-    """Silence what native code writes to standard error; Python's errors are raised as ever.
+def _silence_native_code() -> Iterator[None]:
+    """Discard what native code writes to standard error; Python's errors are still raised.
 
-    TensorFlow's first lines come before it reads its log level.
+    TensorFlow writes its first lines before it reads its log level.
     """
     sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    standard_error = os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(null, 2)
         yield
     finally:
         sys.stderr.flush()
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(standard_error, 2)
+        os.close(standard_error)
+        os.close(null)
 
 
-def _canonical(source: Path, target: Path) -> None:
+def _canonicalize(source: Path, target: Path) -> None:
     with (
         zipfile.ZipFile(source) as read,
         zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as written,
@@ -81,15 +81,15 @@ def _canonical(source: Path, target: Path) -> None:
                 metadata["date_saved"] = "1980-01-01@00:00:00"
                 data = json.dumps(metadata, sort_keys=True).encode()
             elif name == "config.json":
-                data = _renumbered(data.decode("utf-8")).encode("utf-8")
+                data = _renumber(data.decode("utf-8")).encode("utf-8")
             entry = zipfile.ZipInfo(name, _EPOCH)
             entry.external_attr = 0o644 << 16
             written.writestr(entry, data)
 
 
-def _renumbered(config: str) -> str:
+def _renumber(config: str) -> str:
     """Replace the ids of shared objects by 1, 2, … in order of appearance."""
     numbers: dict[str, int] = {}
     return _SHARED.sub(
-        lambda found: found[1] + str(numbers.setdefault(found[2], len(numbers) + 1)), config
+        lambda match: match[1] + str(numbers.setdefault(match[2], len(numbers) + 1)), config
     )

@@ -1,4 +1,4 @@
-"""Reading a model package. Nothing of it is used before every file was verified."""
+"""Reading a model package. Nothing in it is used before every file has been verified."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +14,6 @@ from mammo_core.evaluation.averaging import average_variants
 from mammo_core.evaluation.decisions import DecisionRules
 from mammo_core.packaging.checksums import verify_sums
 from mammo_core.packaging.contents import (
-    EXPECTED,
     FORMAT,
     MODEL,
     PATCH_MODEL,
@@ -34,28 +33,15 @@ from mammo_core.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
-class SelfCheckResult:
-    """What a package gave for its own samples.
-
-    Attributes:
-        samples: How many it has.
-        largest_difference: Between a stored and a reproduced probability.
-    """
-
-    samples: int
-    largest_difference: float
-
-
-@dataclass(frozen=True)
 class Package:
     """A verified package, ready to predict.
 
     Attributes:
-        folder: Where it is.
+        folder: Local folder.
         manifest: package.json.
-        preprocessing: The way pixels reach the network.
+        preprocessing: How pixels reach the network.
         labels: The classes.
-        rules: Calibration and operating points; how probabilities were averaged.
+        rules: Calibration and operating points, and how probabilities are averaged.
         training_data: What it was fitted to.
         model: The whole-image classifier, a `keras.Model`.
     """
@@ -75,7 +61,7 @@ class Package:
 
     @property
     def unit(self) -> Unit:
-        """What one probability is of: an image, or a breast by both of its views."""
+        """What one probability is for: an image, or a breast with both views."""
         return self.manifest.unit
 
     @property
@@ -100,41 +86,41 @@ class Package:
         """Return the probability that each image, or each breast, shows a malignant lesion.
 
         Args:
-            pixels: `(n, H, W) uint16, [0, 65535]`, after `preprocessing.to_geometry`. Where
-                the unit is a breast `(n, 2, H, W)`: CC and MLO, all zeros where a view was
-                not taken.
-            batch_size: Images, or breasts, the network sees at once.
-            flips: Average over the image and its three flips (original-system.md §7.5).
-            translation: Average over nine places this many pixels apart; 0 for the one.
+            pixels: `(n, H, W) uint16, [0, 65535]`, after `preprocessing.to_geometry`. If the
+                unit is a breast `(n, 2, H, W)`: CC and MLO, all zeros for a view that was not
+                taken.
+            batch_size: Images, or breasts, in a batch.
+            flips: Average over the image and its three flips.
+            translation: Average over nine positions this many pixels apart; 0 for one.
 
         Returns:
             `(n,) float32, [0, 1]`, not calibrated.
 
         Raises:
             ModelError: The pixels do not have the package's geometry, a breast has no view, or
-                the network returns no probabilities.
+                the network does not return probabilities.
         """
 
-        def one(pixels: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
+        def predict_once(pixels: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
             return predict(self.model, self.preprocessing, self.labels.image, pixels, batch_size)
 
-        return average_variants(one, pixels, flips=flips, translation=translation)
+        return average_variants(predict_once, pixels, flips=flips, translation=translation)
 
 
 def verify(folder: Path, public_key: Path | None = None) -> PackageManifest:
-    """Check a package against its digests and its id, without loading the networks.
+    """Verify the digests and the id of a package, without loading its networks.
 
     Args:
-        folder: Of the package.
-        public_key: PEM file of the key it must be signed by, from whom you trust; never from
-            the package. None takes unsigned packages too, and checks no signature.
+        folder: Folder of the package.
+        public_key: PEM file of the key it must be signed by, from a trusted source; never from
+            the package. None accepts unsigned packages and checks no signature.
 
     Returns:
         Its manifest.
 
     Raises:
-        ModelError: A file is changed, missing or surplus, the id does not fit, or it is not
-            signed by that key.
+        ModelError: A file is changed, missing or surplus, the id does not match, it was written
+            by another release, or it is not signed by that key.
     """
     digests = verify_sums(folder)
     # Before anything of it is parsed.
@@ -143,30 +129,31 @@ def verify(folder: Path, public_key: Path | None = None) -> PackageManifest:
     absent = [name for name in REQUIRED if name not in digests]
     if absent:
         raise ModelError(
-            f"The model package {folder.name} is not whole",
+            f"The model package {folder.name} is incomplete",
             expected=", ".join(REQUIRED),
-            received=f"none of the name {', '.join(absent)}",
+            received=f"no {', '.join(absent)}",
         )
-    told = read_json(folder, "package.json").get("format")
-    if told != FORMAT:
+    written = read_json(folder, "package.json").get("format")
+    if written != FORMAT:
         raise ModelError(
-            f"The model package {folder.name} has another format",
+            f"The model package {folder.name} was written by another release",
             expected=f"format {FORMAT} in package.json",
-            received=f"format {told}",
-            hint="Use the version of mammo-pipelines it was built with.",
+            received=f"format {written}",
+            hint="Build it again: `mammo pipeline run --recipe RECIPE` trains and pushes a model, "
+            "`mammo models import-keras2 FILE.h5 PACKAGE` imports one.",
         )
     manifest = read_content(folder, "package.json", PackageManifest)
-    found = model_id(
+    actual = model_id(
         digests,
         read_content(folder, "preprocessing.json", Preprocessing),
         read_content(folder, "label_map.json", LabelMap),
         read_json(folder, "lineage.json"),
     )
-    if found != manifest.model_id:
+    if actual != manifest.model_id:
         raise ModelError(
-            f"The model package {folder.name} does not hold the model it names",
+            f"The model package {folder.name} does not contain the model it names",
             expected=f"model id {manifest.model_id}",
-            received=f"contents of model id {found}",
+            received=f"contents with model id {actual}",
         )
     return manifest
 
@@ -175,7 +162,7 @@ def load(folder: Path, public_key: Path | None = None) -> Package:
     """Verify a package and load its whole-image classifier.
 
     Args:
-        folder: Of the package.
+        folder: Folder of the package.
         public_key: As in `verify`.
 
     Raises:
@@ -185,9 +172,9 @@ def load(folder: Path, public_key: Path | None = None) -> Package:
     model = _load_network(folder / MODEL)
     if unit_of(model) != manifest.unit:
         raise ModelError(
-            f"The model package {folder.name} does not hold the network it describes",
-            expected=f"a network that sees one {manifest.unit} at once",
-            received=f"one that sees one {unit_of(model)}",
+            f"The model package {folder.name} does not contain the network it describes",
+            expected=f"a network that takes one {manifest.unit}",
+            received=f"a network that takes one {unit_of(model)}",
         )
     return Package(
         folder=folder,
@@ -198,45 +185,6 @@ def load(folder: Path, public_key: Path | None = None) -> Package:
         training_data=read_content(folder, "training_data.json", TrainingData),
         model=model,
     )
-
-
-def self_check(folder: Path, tolerance: float | None = None) -> SelfCheckResult:
-    """Load a package and predict its own samples: see `require_expected_outputs`."""
-    return require_expected_outputs(load(folder), tolerance)
-
-
-def require_expected_outputs(package: Package, tolerance: float | None = None) -> SelfCheckResult:
-    """Predict a package's own samples and compare with the probabilities stored beside them.
-
-    Args:
-        package: The package.
-        tolerance: The largest difference that is no fault; the package's own by default.
-
-    Raises:
-        ModelError: A probability differs by more.
-    """
-    allowed = package.manifest.tolerance if tolerance is None else tolerance
-    pixels, expected = read_expected(package.folder)
-    found = package.predict(pixels)
-    differences = np.abs(found - expected)
-    if found.shape != expected.shape or not differences.max() <= allowed:
-        worst = int(differences.argmax())
-        raise ModelError(
-            f"The model package {package.folder.name} does not reproduce its expected outputs",
-            expected=f"probability {expected[worst]:.6f} ± {allowed:g} for sample {worst}",
-            received=f"{found[worst]:.6f}",
-            hint="Compare the versions in package.json with those installed here.",
-        )
-    return SelfCheckResult(len(expected), float(differences.max()))
-
-
-def read_expected(folder: Path) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
-    """Return a package's samples and their probabilities `(n,) float32`.
-
-    The samples are `(n, H, W) uint16`, or `(n, 2, H, W)` where the unit is a breast.
-    """
-    with np.load(folder / EXPECTED, allow_pickle=False) as stored:
-        return stored["pixels"], stored["probabilities"]
 
 
 def _load_network(path: Path) -> Any:

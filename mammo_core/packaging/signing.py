@@ -1,7 +1,7 @@
-"""Signatures of model packages: sigstore's `model-signing`, with a key of your own.
+"""Signatures of model packages: sigstore's `model-signing` with a user's key.
 
-The signature covers every file but itself and SHA256SUMS, which is written after it and
-covers both. Nothing here asks the network.
+The signature covers every file except itself and SHA256SUMS, which is written after it and
+covers the signature too. Nothing here uses the network.
 """
 
 import hashlib
@@ -16,9 +16,9 @@ from mammo_core.errors import ModelError
 from mammo_core.packaging.checksums import SUMS
 from mammo_core.packaging.contents import SIGNATURE
 
-#: The private key itself (PEM), as a Secret gives it; or the file that holds it.
+#: The private key itself (PEM), for instance from a Secret; or a file with it.
 KEY, KEY_FILE = "MAMMO_SIGNING_KEY", "MAMMO_SIGNING_KEY_FILE"
-#: What the key is encrypted with, if it is.
+#: Password of an encrypted key.
 KEY_PASSWORD = "MAMMO_SIGNING_KEY_PASSWORD"
 
 
@@ -27,8 +27,8 @@ class SigningKey:
     """A private elliptic-curve key (P-256, P-384 or P-521), PEM.
 
     Attributes:
-        pem: Never printed.
-        password: Of an encrypted key; never printed.
+        pem: The key; never printed.
+        password: Password of an encrypted key; never printed.
     """
 
     pem: bytes = field(repr=False)
@@ -39,7 +39,7 @@ class SigningKey:
         """Read MAMMO_SIGNING_KEY, or the file that MAMMO_SIGNING_KEY_FILE names.
 
         Returns:
-            The key; None when neither is set: packages are then unsigned, and say so.
+            The key; None if neither is set: packages are then unsigned, and say so.
 
         Raises:
             ModelError: The file cannot be read.
@@ -55,18 +55,18 @@ class SigningKey:
         """Return the SHA-256 (hex) of the public key's DER bytes.
 
         Raises:
-            ModelError: It is no such key, or the password is wrong.
+            ModelError: It is not such a key, or the password is wrong.
         """
         from cryptography.hazmat.primitives import serialization
 
         try:
             secret = self.password.encode() if self.password else None
             private = serialization.load_pem_private_key(self.pem, secret)
-        except (ValueError, TypeError) as error:  # without its text: it may quote the key
+        except (ValueError, TypeError) as error:  # its text may quote the key
             raise ModelError(
                 "The signing key cannot be used",
                 expected="a private elliptic-curve key as PEM, and its password if it has one",
-                received="another thing, or another password",
+                received="something else, or another password",
             ) from error
         return _key_id(private.public_key())
 
@@ -75,7 +75,7 @@ def sign(folder: Path, key: SigningKey) -> None:
     """Write the signature of a package; SHA256SUMS is written after it.
 
     Args:
-        folder: Of the package.
+        folder: Folder of the package.
         key: The private key.
 
     Raises:
@@ -87,7 +87,7 @@ def sign(folder: Path, key: SigningKey) -> None:
     with _as_file(key.pem) as path:
         try:
             config = signing.Config()  # type: ignore[no-untyped-call]
-            # model-signing hands the password on to where bytes are wanted.
+            # model-signing passes the password to a function that takes bytes.
             secret = key.password.encode() if key.password else None
             config.use_elliptic_key_signer(private_key=path, password=secret)  # type: ignore[arg-type]
             config.set_hashing_config(_hashing(folder)).sign(folder, folder / SIGNATURE)
@@ -100,31 +100,31 @@ def sign(folder: Path, key: SigningKey) -> None:
 
 
 def verify_signature(folder: Path, public_key: Path) -> None:
-    """Check a package's signature against a public key.
+    """Verify the signature of a package with a public key.
 
     Args:
-        folder: Of the package.
-        public_key: PEM file of the key it must be signed by; never one from the package.
+        folder: Folder of the package.
+        public_key: PEM file of the key it must be signed by; never from the package.
 
     Raises:
-        ModelError: The package is unsigned, signed by another key, or not what was signed.
+        ModelError: The package is unsigned, signed by another key, or was changed afterwards.
     """
     from cryptography.hazmat.primitives import serialization
 
     try:
-        wanted = serialization.load_pem_public_key(_read(public_key, "public key"))
+        key = serialization.load_pem_public_key(_read(public_key, "public key"))
     except (ValueError, TypeError) as error:
         raise ModelError(
             f"The public key {public_key} cannot be used",
             expected="an elliptic-curve public key as PEM",
-            received="another thing",
+            received="something else",
         ) from error
     if not (folder / SIGNATURE).is_file():
         raise ModelError(
             f"The model package {folder.name} is unsigned",
-            expected=f"a signature by the key {_key_id(wanted)[:16]}",
+            expected=f"a signature by the key {_key_id(key)[:16]}",
             received=f"no {SIGNATURE}",
-            hint="Sign it when it is built, with a key in MAMMO_SIGNING_KEY_FILE",
+            hint="Set MAMMO_SIGNING_KEY_FILE when the package is built.",
         )
     from model_signing import verifying
 
@@ -132,20 +132,20 @@ def verify_signature(folder: Path, public_key: Path) -> None:
         config = verifying.Config()  # type: ignore[no-untyped-call]
         config.use_elliptic_key_verifier(public_key=public_key)
         config.set_hashing_config(_hashing(folder)).verify(folder, folder / SIGNATURE)
-    # A damaged signature raises what its parsers raise: protobuf, JSON, cryptography.
+    # A damaged signature raises errors of many parsers: protobuf, JSON, cryptography.
     except Exception as error:
         raise ModelError(
-            f"The signature of the model package {folder.name} does not hold",
-            expected=f"every file as signed by the key {_key_id(wanted)[:16]} ({public_key})",
+            f"The signature of the model package {folder.name} is invalid",
+            expected=f"every file as signed by the key {_key_id(key)[:16]} ({public_key})",
             received=(str(error).splitlines() or [type(error).__name__])[0][:300],
-            hint="Do not use it: ask whoever published it.",
+            hint="Do not use it; contact the publisher.",
         ) from error
 
 
 def _hashing(folder: Path) -> Any:
     from model_signing import hashing
 
-    # Given, not taken from the signature: what it leaves out is ours to say.
+    # Set here instead of read from the signature, which must not decide what it omits.
     config = hashing.Config()  # type: ignore[no-untyped-call]
     return config.set_ignored_paths(
         paths=[folder / SIGNATURE, folder / SUMS], ignore_git_paths=False
@@ -161,12 +161,12 @@ def _key_id(key: Any) -> str:
     return hashlib.sha256(der).hexdigest()
 
 
-def _read(path: Path, what: str) -> bytes:
+def _read(path: Path, role: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
         raise ModelError(
-            f"The {what} cannot be read",
+            f"The {role} cannot be read",
             expected=f"the file {path}",
             received=error.strerror or type(error).__name__,
         ) from error
@@ -174,7 +174,7 @@ def _read(path: Path, what: str) -> bytes:
 
 @contextmanager
 def _as_file(secret: bytes) -> Iterator[Path]:
-    """Give a path to bytes that never reach a disk."""
+    """Yield a path to bytes that are never written to disk."""
     descriptor = os.memfd_create("signing-key")
     try:
         os.write(descriptor, secret)

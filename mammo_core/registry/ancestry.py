@@ -5,25 +5,31 @@ training names the package it started from. Outputs are content addressed, so a 
 of the stores searched is as good as the original.
 """
 
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from mammo_core.datasets import Manifest, find
+from mammo_core.datasets import Manifest
+from mammo_core.datasets.kinds import Kind
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import MammoError
-from mammo_core.features.frame import FRAME_KIND
+from mammo_core.features.kinds import FRAME
 from mammo_core.packaging.contents import read_json
 from mammo_core.registry.resolution import find_version, local_path
 from mammo_core.registry.versions import models, read_lineage, versions
+from mammo_core.sources.kinds import TABLES
 from mammo_core.store import Store
+from mammo_core.training.kinds import IMAGE_TRAINING, PATCH_TRAINING
 
-_TRAININGS = {"image_training_id": "trainings/image", "patch_training_id": "trainings/patch"}
-_TABLES = "tables"
+#: Returns the URIs of the packages that a run, whose record is in a store, started from.
+StartReader = Callable[[Store, str], list[str]]
+_TRAININGS: dict[str, Kind[Any]] = {
+    "image_training_id": IMAGE_TRAINING,
+    "patch_training_id": PATCH_TRAINING,
+}
 
 
 @dataclass(frozen=True)
@@ -61,25 +67,27 @@ class _Search:
     """The state of a search: packages still to visit, and the results so far."""
 
     stores: list[Store]
+    read_starts: StartReader
     pending: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     frames: dict[str, FittedFrame] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     starts: set[str] = field(default_factory=set)
 
 
-def ancestry(uri: str, store: Store) -> Ancestry:
+def ancestry(uri: str, store: Store, read_starts: StartReader) -> Ancestry:
     """Return the frames that a package and its ancestors were fitted to.
 
     Args:
         uri: A package, as in `resolve`. Only its lineage is read.
         store: The run's store; the package's own store is searched too.
+        read_starts: Reads what a run started from.
 
     Raises:
         ModelError: There is no such package in `store`.
         RecordError: A frame is damaged.
         StoreError: `store` fails.
     """
-    search = _Search([store])
+    search = _Search([store], read_starts)
     try:
         search.pending.append(_package(uri, search.stores))
     except MammoError as error:
@@ -101,9 +109,8 @@ def recorded_site_key(stores: list[Store], frame: Manifest) -> str:
     Returns:
         Empty if the source has no site key, or its tables are gone.
     """
-    tables = _find_output(stores, _TABLES, frame.lineage.get("tables", ""))
-    source = tables.facts.get("source") if tables is not None else None
-    return str(source.get("site_key", "")) if isinstance(source, dict) else ""
+    tables = _find_output(stores, TABLES, frame.lineage.get("tables", ""))
+    return str(TABLES.facts_of(tables).source.get("site_key", "")) if tables is not None else ""
 
 
 def _visit(search: _Search, label: str, lineage: dict[str, Any]) -> None:
@@ -142,7 +149,7 @@ def _trainings(search: _Search, label: str, lineage: dict[str, Any]) -> Iterator
 
 def _add_frame(search: _Search, label: str, id: str) -> None:
     for store in search.stores:
-        manifest = find(store, FRAME_KIND, id)
+        manifest = FRAME.find(store, id)
         if manifest is not None:
             images = read_table(store, manifest, "images.parquet")
             site_key = recorded_site_key(search.stores, manifest)
@@ -157,7 +164,9 @@ def _add_start(search: _Search, label: str, lineage: dict[str, Any], model_id: s
         if _add_version(search, store, model_id):
             return
     # It is from another store: the recipe of that run names it.
-    for uri in _start_uris(search.stores, str(lineage.get("run_id", ""))):
+    run_id = str(lineage.get("run_id", ""))
+    starts = (uri for item in search.stores for uri in search.read_starts(item, run_id))
+    for uri in dict.fromkeys(starts):
         try:
             location = find_version(uri)
             if location is not None and _add_version(search, location[0], model_id):
@@ -188,18 +197,6 @@ def _has_model_id(folder: Path, model_id: str) -> bool:
     return is_package and read_json(folder, "package.json").get("model_id") == model_id
 
 
-def _start_uris(stores: list[Store], run_id: str) -> list[str]:
-    """The packages that the recipe of a run names as starts, including its members' starts."""
-    key = f"runs/{run_id}/recipe.json"
-    uris = []
-    for store in stores:
-        if run_id and store.exists(key):
-            recipe = json.loads(store.read(key))
-            for part in (recipe, *recipe.get("members", [])):
-                uris.append(str(part.get("image_training", {}).get("start") or ""))
-    return [uri for uri in dict.fromkeys(uris) if uri]
-
-
 def _package(uri: str, stores: list[Store]) -> tuple[str, dict[str, Any]]:
     """Name of a package in messages, and its lineage."""
     location = find_version(uri)
@@ -218,7 +215,5 @@ def _add_store(stores: list[Store], store: Store) -> None:
         stores.append(store)
 
 
-def _find_output(stores: list[Store], kind: str, id: str) -> Manifest | None:
-    if not id:
-        return None
-    return next(filter(None, (find(store, kind, id) for store in stores)), None)
+def _find_output(stores: list[Store], kind: Kind[Any], id: str) -> Manifest | None:
+    return next(filter(None, (kind.find(store, id) for store in stores)), None)

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mammo_core.datasets import find
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import MammoError, RecordError
 from mammo_core.evaluation.aggregate import LEVELS
 from mammo_core.evaluation.comparison import ComparisonResult, compare
 from mammo_core.evaluation.config import EvaluationConfig
+from mammo_core.evaluation.kinds import EVALUATION
 from mammo_core.packaging.contents import read_json
 from mammo_core.packaging.package import verify
 from mammo_core.registry.resolution import resolve_version
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Compared:
+class PackageComparison:
     """What is told of two packages.
 
     Attributes:
@@ -64,7 +64,7 @@ class Compared:
         return shown
 
 
-def compare_packages(uri: str, reference: str, config: EvaluationConfig | None = None) -> Compared:
+def compare_packages(uri: str, reference: str, config: EvaluationConfig | None = None) -> PackageComparison:
     """Compare two packages, by the test predictions of their evaluations where these are kept.
 
     Args:
@@ -94,7 +94,7 @@ def compare_packages(uri: str, reference: str, config: EvaluationConfig | None =
         )
     except MammoError as error:
         obstacle = str(error)
-    return Compared((first, second), paired, obstacle)
+    return PackageComparison((first, second), paired, obstacle)
 
 
 def _shown(value: Any) -> str:
@@ -134,7 +134,7 @@ def _predictions(uri: str, told: dict[str, Any]) -> "pd.DataFrame":
     """The test predictions of a version's evaluation, which lies in its registry's store."""
     root, _ = split_model_uri(uri if "://" in uri else Path(uri).absolute().as_uri())
     store = open_store(root)
-    manifest = find(store, "evaluations", told["evaluation_id"]) if told["evaluation_id"] else None
+    manifest = EVALUATION.find(store, told["evaluation_id"])
     if manifest is None:
         raise RecordError(
             f"There are no test predictions of {told['name']}",

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mammo_core.evaluation import Aggregation, at_level, check_predictions
-from mammo_core.evaluation.aggregate import Unit, in_two_views
-from mammo_core.evaluation.predictions import check_same_records
+from mammo_core.evaluation import Aggregation, at_level, validate_predictions
+from mammo_core.evaluation.aggregate import Unit, cc_and_mlo_views
+from mammo_core.evaluation.predictions import require_same_records
 from mammo_core.metrics import auc, auc_difference
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def decide(
     """
 
     def judged_by(table: "pd.DataFrame", name: str) -> "pd.DataFrame":
-        return check_predictions(in_two_views(table) if unit == "breast" else table, name)
+        return validate_predictions(cc_and_mlo_views(table) if unit == "breast" else table, name)
 
     records = judged_by(challenger, "challenger's")
     ours = at_level(records, unit, aggregation)
@@ -117,7 +117,7 @@ def decide(
         )
 
     reference = judged_by(champion, "champion's")
-    check_same_records(records, reference, ("Challenger", "champion"))
+    require_same_records(records, reference, ("Challenger", "champion"))
     theirs = at_level(reference, unit, aggregation)
     difference = auc_difference(
         labels,

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from mammo_core.errors import ModelError, StoreError
 from mammo_core.packaging.checksums import SUMS
-from mammo_core.packaging.imported import package_of
+from mammo_core.packaging.imported import temporary_package
 from mammo_core.registry.champions import champion
 from mammo_core.registry.versions import NAME, fetch_version
 from mammo_core.store import Store, open_store, split_model_uri
@@ -50,7 +50,7 @@ def resolve_version(uri: str) -> ResolvedModel:
     location = find_version(uri)
     if location is None:
         path = local_path(uri) or Path(uri)
-        return ResolvedModel(path if (path / SUMS).is_file() else package_of(path))
+        return ResolvedModel(path if (path / SUMS).is_file() else temporary_package(path))
     store, name, version = location
     return ResolvedModel(fetch_version(store, name, version), name, version)
 

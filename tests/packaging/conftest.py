@@ -1,3 +1,3 @@
-from tests.support.packages import built, light_package, make, package
+from tests.support.package_fixtures import built, light_package, make, package
 
 __all__ = ["built", "light_package", "make", "package"]

@@ -1,4 +1,4 @@
-"""SavedModel and ONNX give what the package's own path gives."""
+"""SavedModel and ONNX return the probabilities of the package."""
 
 import json
 import shutil
@@ -35,25 +35,25 @@ def exported(tmp_path_factory, make):
     return folder
 
 
-def test_saved_model_and_onnx_give_the_packages_own_probability(exported, make):
+def test_saved_model_and_onnx_return_the_packages_probability(exported, make):
     import onnxruntime
     import tensorflow as tf
 
     pixels = make.samples(5, seed=4)
     expected = load(exported).predict(pixels)
     saved = tf.saved_model.load(str(exported))
-    found = saved.signatures["serving_default"](pixels=tf.constant(pixels))
-    np.testing.assert_allclose(found["malignant_probability"], expected, atol=1e-4)
+    outputs = saved.signatures["serving_default"](pixels=tf.constant(pixels))
+    np.testing.assert_allclose(outputs["malignant_probability"], expected, atol=1e-4)
     for image, probability in zip(pixels, expected, strict=True):
-        one = saved.signatures["image"](pixels=tf.constant(image))["malignant_probability"]
-        assert float(one) == pytest.approx(probability, abs=1e-4)
+        single = saved.signatures["image"](pixels=tf.constant(image))["malignant_probability"]
+        assert float(single) == pytest.approx(probability, abs=1e-4)
     session = onnxruntime.InferenceSession(exported / "model.onnx")
     [from_onnx] = session.run(["malignant_probability"], {"pixels": pixels})
     np.testing.assert_allclose(from_onnx, expected, atol=1e-4)
     assert np.ptp(expected) > 1e-3
 
 
-def test_the_card_tells_what_was_exported(exported):
+def test_the_card_lists_the_exports(exported):
     assert verify(exported).exports == {"saved_model": "exported", "onnx": "exported"}
     assert "onnx: exported" in (exported / "MODEL_CARD.md").read_text()
     assert (exported / "saved_model.pb").is_file() and not (exported / "assets").exists()
@@ -77,19 +77,19 @@ def test_one_changed_byte_anywhere_is_refused_and_named(exported, tmp_path):
     assert {"SHA256SUMS", "variables/variables.data-00000-of-00001"} <= set(names)
     for name in names:
         whole = (copy / name).read_bytes()
-        for place in (0, len(whole) // 2, len(whole) - 1):
+        for position in (0, len(whole) // 2, len(whole) - 1):
             for bit in (1, 32, 128):
                 data = bytearray(whole)
-                data[place] ^= bit
+                data[position] ^= bit
                 (copy / name).write_bytes(data)
-                with pytest.raises(ModelError) as told:
+                with pytest.raises(ModelError) as error:
                     verify(copy)
-                assert name in str(told.value)
+                assert name in str(error.value)
         (copy / name).write_bytes(whole)
     verify(copy)
 
 
-def test_a_version_in_the_registry_is_what_tensorflow_serving_loads(exported, store):
+def test_a_version_in_the_registry_is_laid_out_for_tensorflow_serving(exported, store):
     push(store, exported, "m")
     keys = set(store.list("models/m/1/"))
     assert {"models/m/1/saved_model.pb", "models/m/1/variables/variables.index"} <= keys
@@ -108,17 +108,17 @@ def test_a_version_in_the_registry_is_what_tensorflow_serving_loads(exported, st
 )
 def test_every_intensity_regime_in_tensorflow(options, make):
     import_keras()
-    from mammo_core.packaging.tensorflow_path import _network_input
+    from mammo_core.packaging.tensorflow_export import _network_input
 
     preprocessing = Preprocessing(geometry=Geometry(height=24, width=16), mean=50.0, **options)
     pixels = np.concatenate([make.samples(3), np.zeros((1, 24, 16), np.uint16)])
     pixels[1] //= 7
     pixels[2] = 1234  # one gray level
-    found = np.asarray(_network_input(pixels, preprocessing))
-    np.testing.assert_allclose(found, preprocessing.to_network(pixels), atol=1e-3)
+    inputs = np.asarray(_network_input(pixels, preprocessing))
+    np.testing.assert_allclose(inputs, preprocessing.to_network(pixels), atol=1e-3)
 
 
-def test_what_cannot_be_exported_is_left_out_with_the_reason(tmp_path, make):
+def test_an_export_that_fails_is_left_out_with_a_reason(tmp_path, make):
     preprocessing = Preprocessing(
         geometry=Geometry(height=24, width=16), mean=50.0, channels=3, equalize=True
     )
@@ -150,7 +150,7 @@ def test_what_cannot_be_exported_is_left_out_with_the_reason(tmp_path, make):
     ],
     ids=["forced", "cropped"],
 )
-def test_phantom_samples_fit_and_are_the_same_every_time(preprocessing):
+def test_phantom_samples_match_and_are_deterministic(preprocessing):
     samples = phantom_samples(preprocessing)
     assert samples.dtype == np.uint16 and samples.shape[1] == 64 and len(samples) >= 1
     assert np.array_equal(samples, phantom_samples(preprocessing))

@@ -14,7 +14,7 @@ import mammo_core.models  # noqa: F401 - what the issue says to import before lo
 from mammo_core.cli.models import app
 from mammo_core.cli.score import score as score_command
 from mammo_core.errors import ModelError, RecipeError
-from mammo_core.packaging import load, selfcheck
+from mammo_core.packaging import load, self_check
 from mammo_core.packaging.imported import CLASSES, PUBLISHED, import_model, published_mean
 from mammo_core.registry import resolve
 
@@ -46,32 +46,36 @@ NAMES = {
 }
 
 
-def test_published_files_are_known_by_name():
-    """Names and means of original-system.md §10."""
+def test_published_files_are_recognized_by_name():
+    """Names and means: docs/original-system.md, "Weight files of Keras 2.0.8"."""
     assert {name: published_mean(name) for name in NAMES} == NAMES
     assert {name.removesuffix(".h5") for name in NAMES} >= set(PUBLISHED)
 
 
 @pytest.mark.parametrize("name", ["ddsm_YaroslavNet_s10", "inbreast_vgg16_512x1"])
 def test_a_published_file_brings_its_contract(name: str, golden: Path, tmp_path: Path):
-    """255/65535, mean 52.18 or 44.33, neg/pos (original-system.md §10); the size is the file's."""
+    """255/65535, mean 52.18 or 44.33, neg/pos, as above; the size is that of the file."""
     file = tmp_path / f"{name}.h5"
     shutil.copyfile(golden / "models" / WHOLE, file)
-    told = json.loads(invoke(file, "--out", tmp_path / "m.keras", "--json"))
-    way = told["preprocessing"]
-    assert way["mean"] == (44.33 if name.startswith("inbreast") else 52.18)
-    assert way["rescale_factor"] == 255 / 65535
-    assert (way["geometry"]["height"], way["geometry"]["width"], way["channels"]) == (96, 80, 1)
-    assert told["label_map"] == {"neg": 0, "pos": 1}
+    content = json.loads(invoke(file, "--out", tmp_path / "m.keras", "--json"))
+    contract = content["preprocessing"]
+    assert contract["mean"] == (44.33 if name.startswith("inbreast") else 52.18)
+    assert contract["rescale_factor"] == 255 / 65535
+    assert (
+        contract["geometry"]["height"],
+        contract["geometry"]["width"],
+        contract["channels"],
+    ) == (96, 80, 1)
+    assert content["label_map"] == {"neg": 0, "pos": 1}
     assert CLASSES == ("neg", "pos")
 
 
-def test_a_network_alone_opens_in_keras_and_is_scored_with(golden: Path, tmp_path: Path):
+def test_a_network_alone_opens_in_keras_and_scores(golden: Path, tmp_path: Path):
     out = tmp_path / "new" / "net.keras"
-    told = invoke(golden / "models" / WHOLE, "--out", out, "--preprocessing", '{"mean": 52.18}')
-    assert "51 layers, 9,682 parameters" in told
-    assert "trainable: all" in told
-    assert "input contract: 96x80x1, pixel x 0.00389105 - 52.18" in told
+    output = invoke(golden / "models" / WHOLE, "--out", out, "--preprocessing", '{"mean": 52.18}')
+    assert "51 layers, 9,682 parameters" in output
+    assert "trainable: all" in output
+    assert "input contract: 96x80x1, pixel x 0.00389105 - 52.18" in output
     assert sorted(path.name for path in out.parent.iterdir()) == ["net.json", "net.keras"]
     recorded = np.load(golden / "models" / WHOLE.replace(".h5", ".npz"))
     opened = keras.saving.load_model(out, safe_mode=True)
@@ -84,11 +88,11 @@ def test_a_network_alone_opens_in_keras_and_is_scored_with(golden: Path, tmp_pat
     assert out.read_bytes() == first
     contract = json.loads(out.with_suffix(".json").read_text())
     out.with_suffix(".json").write_text(json.dumps({**contract, "sha256": "0" * 64}))
-    with pytest.raises(ModelError, match="no model package"):
+    with pytest.raises(ModelError, match="is not a model package"):
         resolve(str(out))
 
 
-def test_a_package_scores_images_and_proves_itself(golden: Path, tmp_path: Path):
+def test_a_package_scores_images_and_passes_its_self_check(golden: Path, tmp_path: Path):
     contract = tmp_path / "contract.json"
     contract.write_text('{"mean": 44.33, "conversion": {"stretch": "min_max"}}')
     folder = tmp_path / "package"
@@ -98,7 +102,7 @@ def test_a_package_scores_images_and_proves_itself(golden: Path, tmp_path: Path)
         "--patch-model", models / "tiny_gray_patch.h5", "--patch-size", 48,
         "--patch-classes", "background,benign_mass,malignant_mass,benign_calc,malignant_calc",
     )  # fmt: skip
-    assert selfcheck(folder).largest_difference < 1e-5
+    assert self_check(folder).largest_difference < 1e-5
     package = load(folder)
     assert package.preprocessing.conversion.stretch == "min_max"
     assert package.patch_model.output_shape == (None, 5)
@@ -118,13 +122,17 @@ def test_a_package_scores_images_and_proves_itself(golden: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "kind", "told"),
+    ("arguments", "kind", "message"),
     [
-        (["--out", "package"], ModelError, "contract of tiny.*not known.*--preprocessing"),
+        (["--out", "package"], ModelError, "contract of tiny.*unknown.*--preprocessing"),
         (["--out", "p", "--preprocessing", "siemens"], RecipeError, "ddsm, inbreast, a JSON file"),
         (["--out", "p", "--preprocessing", "[1]"], RecipeError, "cannot be read"),
         (["--out", "p", "--preprocessing", '{"channels": 1}'], RecipeError, "mean: Field required"),
-        (["--out", "p", "--preprocessing", '{"mean": 5, "channels": 3}'], ModelError, "not fit"),
+        (
+            ["--out", "p", "--preprocessing", '{"mean": 5, "channels": 3}'],
+            ModelError,
+            "does not match",
+        ),
         (
             ["--out", "p", "--preprocessing", '{"mean": 5, "geometry": {"height": 64}}'],
             ModelError,
@@ -132,23 +140,27 @@ def test_a_package_scores_images_and_proves_itself(golden: Path, tmp_path: Path)
         ),
         (["--out", "p", "--preprocessing", '{"mean": 5, "gamma": 1}'], RecipeError, "gamma"),
         (["--out", "m.keras", "--classes", "a"], RecipeError, "2 different names"),
-        (["--out", "p", "--preprocessing", "ddsm", "--classes", "a,b"], ModelError, "'pos' out"),
+        (
+            ["--out", "p", "--preprocessing", "ddsm", "--classes", "a,b"],
+            ModelError,
+            "include 'pos'",
+        ),
         (["--out", "m.keras", "--patch-model", "x.h5"], RecipeError, "a patch network"),
     ],
 )
-def test_what_does_not_fit_is_refused(
-    arguments: list[str], kind: type, told: str, golden: Path, tmp_path: Path,
+def test_a_contract_that_does_not_match_is_refused(
+    arguments: list[str], kind: type, message: str, golden: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(kind, match=told):
+    with pytest.raises(kind, match=message):
         invoke(golden / "models" / WHOLE, *arguments)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_patch_network_is_no_package(golden: Path, tmp_path: Path):
+def test_a_patch_network_cannot_be_a_package(golden: Path, tmp_path: Path):
     file = golden / "models" / "tiny_gray_patch.h5"
-    with pytest.raises(ModelError, match="no whole-image classifier"):
+    with pytest.raises(ModelError, match="not a whole-image classifier"):
         import_model(file, tmp_path / "package", preprocessing='{"mean": 52.18}')
     done = import_model(file, tmp_path / "patch.keras", preprocessing="ddsm")
     assert done.content["preprocessing"]["geometry"]["height"] == 1152

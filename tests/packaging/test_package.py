@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from mammo_core.errors import ModelError
-from mammo_core.packaging import load, selfcheck, verify
+from mammo_core.packaging import load, self_check, self_check_in_new_process, verify
 from mammo_core.packaging.checksums import write_sums
 from mammo_core.packaging.contents import REQUIRED
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_folder_holds_what_a_package_holds(built):
+def test_the_folder_has_every_file_of_a_package(built):
     first, second = built
     assert {path.name for path in first.iterdir()} == {
         *REQUIRED,
@@ -31,7 +31,7 @@ def test_folder_holds_what_a_package_holds(built):
     assert not list(first.parent.glob(".*"))
 
 
-def test_card_says_what_goes_in_and_that_it_is_research_only(built):
+def test_the_card_states_the_input_and_research_use(built):
     card = json.loads((built[0] / "card.json").read_text())
     image = card["network_data_format"]["inputs"]["image"]
     assert image["spatial_shape"] == [24, 16]
@@ -41,15 +41,15 @@ def test_card_says_what_goes_in_and_that_it_is_research_only(built):
     assert "auc: 0.7500" in text and card["model_id"] in text
 
 
-def test_loaded_package_predicts_what_the_network_did(built, make):
+def test_a_loaded_package_predicts_like_the_network(built, make):
     model = make.network(1)
     pixels = make.samples(5, seed=9)
     package = load(built[0])
-    found = package.predict(pixels, batch_size=2)
+    predicted = package.predict(pixels, batch_size=2)
     expected = np.asarray(model(make.preprocessing().to_network(pixels), training=False))[:, 1]
-    assert found.dtype == np.float32 and found.shape == (5,)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    np.testing.assert_allclose(found, package.predict(pixels, batch_size=5), atol=1e-6)
+    assert predicted.dtype == np.float32 and predicted.shape == (5,)
+    np.testing.assert_allclose(predicted, expected, atol=1e-5)
+    np.testing.assert_allclose(predicted, package.predict(pixels, batch_size=5), atol=1e-6)
     assert package.predict(pixels[:0]).shape == (0,)
     assert package.preprocessing == make.preprocessing()
     assert package.label_map == {"neg": 0, "pos": 1}
@@ -89,7 +89,7 @@ def test_same_model_same_id_and_bytes(built, make, tmp_path):
     assert third.model_id == first.model_id
 
 
-def test_optimizer_and_time_are_not_shipped(built):
+def test_optimizer_and_time_are_not_stored(built):
     with zipfile.ZipFile(built[0] / "model.keras") as file:
         assert {entry.date_time for entry in file.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         assert json.loads(file.read("metadata.json"))["date_saved"].startswith("1980")
@@ -138,10 +138,10 @@ def test_surplus_files_folders_and_links_are_refused(package):
     (package / "extra.py").write_text("print()")
     (package / "assets").mkdir()
     (package / "link").symlink_to("card.json")
-    with pytest.raises(ModelError) as told:
+    with pytest.raises(ModelError) as error:
         load(package)
     for name in ("extra.py", "assets", "link"):
-        assert f"{name} is surplus" in str(told.value)
+        assert f"{name} is surplus" in str(error.value)
 
 
 def test_a_link_in_place_of_a_file_is_refused(package, tmp_path):
@@ -169,15 +169,15 @@ def test_damaged_sums_are_refused(package, text, words):
         verify(package)
 
 
-def test_no_folder_is_no_package(tmp_path):
+def test_a_missing_folder_is_an_error(tmp_path):
     with pytest.raises(ModelError, match="no such folder"):
         load(tmp_path / "nothing")
 
 
-def test_exchanged_weights_are_refused_though_the_sums_were_made_again(built, package):
+def test_replaced_weights_are_refused_even_with_new_sums(built, package):
     shutil.copyfile(built[1] / "model.keras", package / "model.keras")
     write_sums(package)
-    with pytest.raises(ModelError, match="does not hold the model it names"):
+    with pytest.raises(ModelError, match="does not contain the model it names"):
         load(package)
 
 
@@ -189,58 +189,56 @@ def test_json_of_another_shape_is_refused(package, name):
         verify(package)
 
 
-def test_packages_of_a_later_format_are_refused(package):
+@pytest.mark.parametrize("written", [2, 99, None])
+def test_packages_of_another_release_are_refused_with_the_command_that_builds_them(
+    package, written
+):
     manifest = json.loads((package / "package.json").read_text())
-    (package / "package.json").write_text(json.dumps({**manifest, "format": 99}))
+    (package / "package.json").write_text(json.dumps({**manifest, "format": written}))
     write_sums(package)
-    with pytest.raises(ModelError, match="another format"):
+    with pytest.raises(ModelError, match="package was written by another release") as error:
         verify(package)
+    assert f"format {written}" in str(error.value)
+    assert "mammo pipeline run --recipe RECIPE" in str(error.value)
 
 
-def test_selfcheck_in_a_fresh_process(built):
-    done = subprocess.run(
-        [sys.executable, "-m", "mammo_core.packaging.selfcheck", str(built[0])],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "3 samples reproduced" in done.stdout
-    assert "RuntimeWarning" not in done.stderr
+def test_self_check_in_a_new_process(built):
+    result = self_check_in_new_process(built[0])
+    assert result.samples == 3 and result.largest_difference < 1e-5
 
 
-def test_selfcheck_tells_other_outputs(package):
-    assert selfcheck(package).largest_difference < 1e-5
+def test_self_check_reports_other_outputs(package):
+    assert self_check(package).largest_difference < 1e-5
     with np.load(package / "expected.npz") as stored:
         pixels, probabilities = stored["pixels"], stored["probabilities"]
     probabilities[1] += 0.01
     np.savez_compressed(package / "expected.npz", pixels=pixels, probabilities=probabilities)
     write_sums(package)
-    with pytest.raises(ModelError, match="sample 1"):
-        selfcheck(package)
+    for check in (self_check, self_check_in_new_process):
+        with pytest.raises(ModelError, match="sample 1"):
+            check(package)
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (lambda make: {"label_map": {"neg": 0, "malignant": 1}}, "'pos'"),
-        (lambda make: {"label_map": {"neg": 0, "pos": 2}}, "indices from 0"),
-        (lambda make: {"label_map": {"neg": 0, "pos": 1, "x": 2}}, "does not fit its classes"),
+        (lambda make: {"label_map": {"neg": 0, "pos": 2}}, "consecutive indices from 0"),
+        (lambda make: {"label_map": {"neg": 0, "pos": 1, "x": 2}}, "does not match its classes"),
         (lambda make: {"patch_model": make.network(outputs=5)}, "patch classifier"),
         (lambda make: {"samples": make.samples(0)}, "samples"),
-        (lambda make: {"samples": make.samples()[:, :5]}, "do not fit the model"),
+        (lambda make: {"samples": make.samples()[:, :5]}, "do not match the model"),
         (lambda make: {"metrics": {"auc": float("nan")}}, "metrics.json"),
         (lambda make: {"lineage": {"frame_id": Path("x")}}, "lineage.json"),
     ],
 )
-def test_what_cannot_be_packaged_is_told_and_leaves_nothing(make, tmp_path, change, words):
+def test_a_build_that_fails_leaves_nothing(make, tmp_path, change, words):
     with pytest.raises(ModelError, match=words):
         make.build(tmp_path / "new", make.network(1), **change(make))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_network_of_one_sigmoid(make, tmp_path):
+def test_a_network_with_a_single_sigmoid(make, tmp_path):
     model = make.network(1, outputs=1, activation="sigmoid")
     make.build(tmp_path / "new", model)
     pixels = make.samples()
@@ -248,8 +246,8 @@ def test_a_network_of_one_sigmoid(make, tmp_path):
     np.testing.assert_allclose(load(tmp_path / "new").predict(pixels), expected, atol=1e-5)
 
 
-def test_outputs_that_are_no_probabilities_are_told(make, tmp_path):
-    with pytest.raises(ModelError, match="no probabilities"):
+def test_outputs_that_are_not_probabilities_are_an_error(make, tmp_path):
+    with pytest.raises(ModelError, match="did not return probabilities"):
         make.build(tmp_path / "new", make.network(1, activation="linear"))
 
 
@@ -260,7 +258,7 @@ def test_a_network_with_code_in_it_is_not_packaged(make, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_in_use_is_left_alone(make, tmp_path):
+def test_a_folder_in_use_is_not_changed(make, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/file").write_text("x")
     with pytest.raises(ModelError, match="in use"):
@@ -270,7 +268,7 @@ def test_a_folder_in_use_is_left_alone(make, tmp_path):
     verify(tmp_path / "empty")
 
 
-def test_importing_the_rooms_imports_nothing_heavy():
+def test_importing_the_rooms_imports_no_heavy_library():
     code = (
         "import sys, mammo_core.packaging, mammo_core.evaluation, mammo_core.reporting, "
         "mammo_core.scoring, mammo_core.cli.score, mammo_core.cli.models; "

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mammo_core.errors import ModelError
-from mammo_core.packaging import check_expected, load, verify
+from mammo_core.packaging import load, require_expected_outputs, verify
 from mammo_core.packaging.exports import export
 from mammo_core.packaging.keras_file import import_keras
 from mammo_core.packaging.samples import phantom_samples
@@ -20,7 +20,7 @@ WAY = Preprocessing(geometry=Geometry(height=SIZE[0], width=SIZE[1]), mean=60.0)
 
 
 def networks(seed=1, towers="separate"):
-    """A classifier of single images, and the one of two views that is made of it."""
+    """A classifier of single images, and the one of two views converted from it."""
     import_keras()
     from mammo_core.models import (
         HeadConfig,
@@ -61,42 +61,42 @@ def packages(tmp_path_factory, make, models):
     return root / "single", root / "pairs"
 
 
-def test_it_says_what_a_probability_is_of(packages):
+def test_it_states_what_a_probability_is_for(packages):
     single, pairs = packages
     assert verify(single).unit == "image" and verify(pairs).unit == "breast"
     card = json.loads((pairs / "card.json").read_text())
     assert card["unit"] == "breast"
     inputs = card["network_data_format"]["inputs"]
     assert list(inputs) == ["cc", "mlo"]
-    assert all("zeros where it was not taken" in one["type"] for one in inputs.values())
+    assert all("zeros if it was not taken" in view["type"] for view in inputs.values())
     page = (pairs / "MODEL_CARD.md").read_text()
     assert "Both views of a breast, CC and MLO" in page and "breast shows a malignant" in page
-    assert check_expected(load(pairs)).samples == 6
+    assert require_expected_outputs(load(pairs)).samples == 6
     with np.load(pairs / "expected.npz") as stored:
         assert stored["pixels"].shape == (6, 2, *SIZE)
-        assert [list(one.any(axis=(1, 2))) for one in stored["pixels"][4:]] == [
+        assert [list(views.any(axis=(1, 2))) for views in stored["pixels"][4:]] == [
             [True, False],
             [False, True],
         ]
 
 
-def test_a_missing_view_is_zeros_and_the_other_one_decides(packages):
+def test_a_missing_view_is_zeros_and_the_other_view_decides(packages):
     single, pairs = (load(folder) for folder in packages)
     pixels = breasts()
-    found = pairs.predict(pixels)
-    # A network fresh from `to_two_views` answers for one view as the classifier it came from.
-    np.testing.assert_allclose(found[1:2], single.predict(pixels[1:2, 0]), atol=1e-5)
-    np.testing.assert_allclose(found[2:3], single.predict(pixels[2:3, 1]), atol=1e-5)
-    assert len({float(one) for one in found}) == 3
+    predicted = pairs.predict(pixels)
+    # A network fresh from `to_two_views` predicts for one view like its single classifier.
+    np.testing.assert_allclose(predicted[1:2], single.predict(pixels[1:2, 0]), atol=1e-5)
+    np.testing.assert_allclose(predicted[2:3], single.predict(pixels[2:3, 1]), atol=1e-5)
+    assert len({float(value) for value in predicted}) == 3
     flipped = pairs.predict(pixels, flips=True)
     by_hand = [pairs.predict(pixels[:, :, ::rows, ::columns].copy()) for rows in (1, -1) for columns in (1, -1)]  # fmt: skip # noqa: E501
     np.testing.assert_allclose(flipped, np.mean(by_hand, axis=0), atol=1e-6)
     moved = pairs.predict(pixels, translation=4)
-    assert moved.shape == (3,) and not np.array_equal(moved, found)
+    assert moved.shape == (3,) and not np.array_equal(moved, predicted)
 
 
 @pytest.mark.parametrize(
-    ("pixels", "told"),
+    ("pixels", "message"),
     [
         (breasts()[:, 0], r"\(n, 2, 64, 48\)"),
         (breasts()[:, :, :, :-1], "do not fit"),
@@ -104,8 +104,8 @@ def test_a_missing_view_is_zeros_and_the_other_one_decides(packages):
     ],
     ids=["images", "size", "nothing"],
 )
-def test_what_is_no_breast_is_refused(packages, pixels, told):
-    with pytest.raises(ModelError, match=told):
+def test_invalid_breasts_are_refused(packages, pixels, message):
+    with pytest.raises(ModelError, match=message):
         load(packages[1]).predict(pixels)
 
 
@@ -116,19 +116,19 @@ def test_exports_take_two_inputs(packages, tmp_path):
 
     pairs = tmp_path / "pairs"
     shutil.copytree(packages[1], pairs)
-    found = export(pairs, ("saved_model", "onnx"))
-    assert found == {"saved_model": "exported", "onnx": "exported"}
+    states = export(pairs, ("saved_model", "onnx"))
+    assert states == {"saved_model": "exported", "onnx": "exported"}
     pixels = breasts(5, seed=4)
     expected = load(packages[1]).predict(pixels)
     views = {"cc": pixels[:, 0], "mlo": pixels[:, 1]}
     saved = tf.saved_model.load(str(pairs))
-    given = {name: tf.constant(one) for name, one in views.items()}
-    found = saved.signatures["serving_default"](**given)["malignant_probability"]
-    np.testing.assert_allclose(found, expected, atol=1e-4)
-    one = saved.signatures["breast"](**{name: array[1] for name, array in given.items()})
-    assert float(one["malignant_probability"]) == pytest.approx(expected[1], abs=1e-4)
+    inputs = {name: tf.constant(array) for name, array in views.items()}
+    outputs = saved.signatures["serving_default"](**inputs)["malignant_probability"]
+    np.testing.assert_allclose(outputs, expected, atol=1e-4)
+    single = saved.signatures["breast"](**{name: array[1] for name, array in inputs.items()})
+    assert float(single["malignant_probability"]) == pytest.approx(expected[1], abs=1e-4)
     session = onnxruntime.InferenceSession(pairs / "model.onnx")
-    assert sorted(one.name for one in session.get_inputs()) == ["cc", "mlo"]
+    assert sorted(node.name for node in session.get_inputs()) == ["cc", "mlo"]
     [from_onnx] = session.run(["malignant_probability"], views)
     np.testing.assert_allclose(from_onnx, expected, atol=1e-4)
     assert np.ptp(expected) > 1e-4
@@ -143,15 +143,15 @@ def test_a_manifest_of_another_unit_is_refused(packages, tmp_path):
     (copy / "package.json").write_text(json.dumps({**manifest, "unit": "image"}))
     (copy / "SHA256SUMS").unlink()
     write_sums(copy)
-    with pytest.raises(ModelError, match="does not hold the network it describes"):
+    with pytest.raises(ModelError, match="does not contain the network it describes"):
         load(copy)
 
 
-def test_networks_that_no_package_can_hold(make, models, tmp_path):
+def test_networks_that_cannot_be_packaged(make, models, tmp_path):
     keras = import_keras()
     height = Geometry(height=SIZE[0], width=SIZE[1], resize="height")
     way = WAY.model_copy(update={"geometry": height})
-    with pytest.raises(ModelError, match="widths of their own"):
+    with pytest.raises(ModelError, match="differ in width"):
         make.build(tmp_path / "a", models[1], preprocessing=way, samples=None)
     left, right = (keras.Input((*SIZE, 1), name=name) for name in ("left", "right"))
     pooled = [keras.layers.GlobalMaxPooling2D()(x) for x in (left, right)]
@@ -167,13 +167,13 @@ def test_registry(packages, store):
         push(store, folder, "m")
     assert rollback(store, "m").version == 1
     assert promote(store, "m", 2).version == 2
-    told = compare_packages(f"{store.uri}/models/m", f"{store.uri}/models/m/1")
-    assert [one["unit"] for one in told.models] == ["breast", "image"]
-    assert told.paired is None and "no test predictions" in told.obstacle
-    assert any(line.split() == ["unit", "breast", "image"] for line in told.lines())
+    comparison = compare_packages(f"{store.uri}/models/m", f"{store.uri}/models/m/1")
+    assert [model["unit"] for model in comparison.models] == ["breast", "image"]
+    assert comparison.paired is None and "no test predictions" in comparison.obstacle
+    assert any(line.split() == ["unit", "breast", "image"] for line in comparison.lines())
 
 
-def test_several_of_two_views_are_one_network(models):
+def test_an_ensemble_of_two_view_networks_is_one_network(models):
     from mammo_core.models.ensemble import average
 
     whole, both = models
@@ -182,14 +182,14 @@ def test_several_of_two_views_are_one_network(models):
     assert [tensor.name for tensor in mean.inputs] == ["cc", "mlo"]
     cc, mlo = (np.random.default_rng(0).normal(0, 50, (2, 3, *SIZE, 1))).astype(np.float32)
     mlo[1] = 0
-    found = mean.predict_on_batch([cc, mlo])
+    predicted = mean.predict_on_batch([cc, mlo])
     parts = [model.predict_on_batch([cc, mlo]) for model in (both, other)]
-    np.testing.assert_allclose(found, 0.75 * parts[0] + 0.25 * parts[1], atol=1e-6)
+    np.testing.assert_allclose(predicted, 0.75 * parts[0] + 0.25 * parts[1], atol=1e-6)
     with pytest.raises(ModelError, match="cannot be averaged"):
         average([both, whole], [1, 1])
 
 
-def test_samples_are_the_same_every_time():
+def test_samples_are_deterministic():
     samples = phantom_samples(WAY, unit="breast")
     assert samples.dtype == np.uint16 and samples.shape == (6, 2, *SIZE)
     assert np.array_equal(samples, phantom_samples(WAY, unit="breast"))

@@ -1,3 +1,3 @@
-from tests.support.packages import built, light_package, make
+from tests.support.package_fixtures import built, light_package, make
 
 __all__ = ["built", "light_package", "make"]

@@ -28,7 +28,7 @@ def predictions(quality, seed=0, patients=120):
     )
 
 
-def test_the_first_model_needs_the_floor_only():
+def test_the_first_model_only_needs_the_floor():
     result = decide(predictions(1.5), None, CONFIG, 0)
     assert result.passed and result.champion_auc is None
     assert "no champion" in result.reasons[1]
@@ -50,10 +50,10 @@ def test_better_than_a_bad_champion_is_not_enough():
     assert not result.passed and "floor" in result.reasons[0]
 
 
-def test_equal_predictions_pass_and_no_worse_must_be_shown():
+def test_equal_predictions_pass_and_non_inferiority_must_be_shown():
     same = predictions(1.5)
     assert decide(same, same, CONFIG, 0).passed
-    # A little worse on few patients: nothing is shown, though the difference is small.
+    # A little worse on few patients: non-inferiority is not shown, though the difference is small.
     few, slightly = predictions(1.5, patients=40), predictions(1.5, seed=3, patients=40)
     shown = decide(slightly, few, CONFIG, 0)
     assert not shown.passed and shown.difference_ci95[0] < -CONFIG.margin
@@ -71,9 +71,10 @@ def test_the_champion_itself_is_no_worse_but_must_reach_the_floor():
 
 
 def test_order_of_rows_changes_nothing():
-    ours, theirs = predictions(2.0, seed=1), predictions(1.9, seed=2)
-    shuffled = theirs.sample(frac=1, random_state=5)
-    assert decide(ours, shuffled, CONFIG, 0) == decide(ours, theirs, CONFIG, 0)
+    challenger, champion = predictions(2.0, seed=1), predictions(1.9, seed=2)
+    shuffled = champion.sample(frac=1, random_state=5)
+    result = decide(challenger, champion, CONFIG, 0)
+    assert decide(challenger, shuffled, CONFIG, 0) == result
 
 
 @pytest.mark.parametrize(
@@ -84,19 +85,19 @@ def test_order_of_rows_changes_nothing():
         lambda t: t.assign(image_id=t["image_id"] + "x"),
     ],
 )
-def test_other_records_are_refused(change):
+def test_different_records_are_refused(change):
     with pytest.raises(RecordError, match="same records"):
         decide(predictions(1.5), change(predictions(1.5)), CONFIG, 0)
 
 
 def both_views(table):
-    """What a model of both views gives: each image has the probability of its breast."""
+    """Predictions of a model of both views: each image has the probability of its breast."""
     means = table.groupby(["patient_key", "laterality"])["probability"].transform("mean")
     return table.assign(probability=means)
 
 
 def other_view(table):
-    """The same test set with an image of another view, which no breast is scored by."""
+    """The same test set with an image of another view, which is not used for breasts."""
     extra = table[:1].assign(image_id="x", view_id="P_00000_LEFT_XX", view="", probability=0.5)
     return pd.concat([table, extra], ignore_index=True)
 
@@ -124,9 +125,9 @@ def test_two_models_are_compared_by_breasts_where_one_sees_both_views():
 
     config = EvaluationConfig(bootstrap_replicates=100)
     table = predictions(1.5)
-    found = compare(both_views(table), other_view(table), config, 0, levels=LEVELS[1:])
-    assert [level.level for level in found.levels] == ["breast", "patient"]
-    assert found.levels[0].n == 120 and found.levels[0].difference.value == 0
-    assert found.correlation == pytest.approx(1)
-    page = comparison_report(found)
+    comparison = compare(both_views(table), other_view(table), config, 0, levels=LEVELS[1:])
+    assert [level.level for level in comparison.levels] == ["breast", "patient"]
+    assert comparison.levels[0].n == 120 and comparison.levels[0].difference.value == 0
+    assert comparison.correlation == pytest.approx(1)
+    page = comparison_report(comparison)
     assert "on 120 breasts of 120 patients" in page and "Per breast, test set" in page

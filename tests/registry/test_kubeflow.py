@@ -1,4 +1,4 @@
-"""Registration in a Kubeflow Model Registry, against a server that checks what it is asked."""
+"""Registration in a Kubeflow Model Registry, against a server that checks its requests."""
 
 import json
 import threading
@@ -12,7 +12,7 @@ from mammo_core.packaging import PackageManifest
 from mammo_core.registry.kubeflow import ModelRegistry
 
 API = "/api/model_registry/v1alpha3"
-MANIFEST = PackageManifest(format=2, name="m", model_id="a" * 64, versions={})
+MANIFEST = PackageManifest(format=3, name="m", model_id="a" * 64, versions={})
 
 
 class Registry(ThreadingHTTPServer):
@@ -55,26 +55,27 @@ class Handler(BaseHTTPRequestHandler):
         return parts.path.removeprefix(API), query
 
     def do_GET(self):
-        begun = self._begin()
-        if begun is None:
+        request = self._begin()
+        if request is None:
             return
-        path, query = begun
+        path, query = request
         kept = {
             "/registered_model": self.server.models,
             "/model_version": self.server.versions,
             "/model_artifact": self.server.artifacts,
         }[path]
-        for one in kept.values():
-            if one["name"] == query["name"] and one["parent"] == query.get("parentResourceId"):
-                self._send(200, one)
+        for resource in kept.values():
+            same_parent = resource["parent"] == query.get("parentResourceId")
+            if resource["name"] == query["name"] and same_parent:
+                self._send(200, resource)
                 return
         self._send(404, {"code": "404", "message": "not found"})
 
     def do_POST(self):
-        begun = self._begin()
-        if begun is None:
+        request = self._begin()
+        if request is None:
             return
-        path, _ = begun
+        path, _ = request
         assert self.headers["content-type"] == "application/json"
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if path == "/registered_models":
@@ -118,7 +119,7 @@ def test_a_version_is_registered_once(server):
     assert sum(method == "POST" for method, _ in server.calls) == 5
 
 
-def test_a_busy_registry_is_asked_again_and_a_dead_one_is_told(server):
+def test_a_busy_registry_is_retried_and_a_dead_one_is_an_error(server):
     server.busy = 2
     ModelRegistry(server.url).register("m", 1, "s3://x/models/m/1", MANIFEST)
     server.busy = 100
@@ -126,18 +127,18 @@ def test_a_busy_registry_is_asked_again_and_a_dead_one_is_told(server):
         ModelRegistry(server.url).register("m", 2, "s3://x/models/m/2", MANIFEST)
 
 
-def test_a_token_is_sent_and_a_refusal_told_without_it(server):
+def test_a_token_is_sent_and_never_appears_in_an_error(server):
     server.token = "secret-token"
-    told = {"MAMMO_MODEL_REGISTRY": server.url, "MAMMO_MODEL_REGISTRY_TOKEN": "secret-token"}
-    ModelRegistry.from_environment(told).register("m", 1, "s3://x/models/m/1", MANIFEST)
+    environment = {"MAMMO_MODEL_REGISTRY": server.url, "MAMMO_MODEL_REGISTRY_TOKEN": "secret-token"}
+    ModelRegistry.from_environment(environment).register("m", 1, "s3://x/models/m/1", MANIFEST)
     with pytest.raises(StoreError, match="status 401") as refused:
         ModelRegistry(server.url, "wrong-token").register("m", 1, "s3://x/models/m/1", MANIFEST)
     assert "token" not in str(refused.value)
 
 
-def test_none_configured_and_addresses_that_are_none():
+def test_no_registry_and_invalid_addresses():
     assert ModelRegistry.from_environment({}) is None
     for address in ("model-registry:8080", "ftp://x", "http://user:secret@host"):
-        with pytest.raises(StoreError, match="cannot be used") as told:
+        with pytest.raises(StoreError, match="cannot be used") as error:
             ModelRegistry(address)
-        assert "secret" not in str(told.value)
+        assert "secret" not in str(error.value)

@@ -45,9 +45,9 @@ def test_push_and_verify(built, tmp_path):
     done = run("push", built[0], "--store", uri, "--name", "mine")
     assert done.exit_code == 0, done.output
     assert f"pushed {uri}/models/mine/1" in done.output
-    told = json.loads(run("verify", f"{uri}/models/mine", "--json").output)
-    assert told["signature"] == "unsigned" and told["samples"] == 3
-    assert told["model_id"] == verify(built[0]).model_id
+    result = json.loads(run("verify", f"{uri}/models/mine", "--json").output)
+    assert result["signature"] == "unsigned" and result["samples"] == 3
+    assert result["model_id"] == verify(built[0]).model_id
     assert "signature: unsigned" in run("verify", built[0], "--no-run").output
 
 
@@ -84,12 +84,12 @@ def test_compare(built, make, tmp_path):
     uris = [f"{store.uri}/models/m/{number}" for number in (1, 2)]
     done = run("compare", *uris, "--json", "--report", tmp_path / "report.html")
     assert done.exit_code == 0, done.output
-    told = json.loads(done.output)
-    assert [one["metrics"]["auc"] for one in told["models"]] == [0.8, 0.7]
-    image = told["paired"]["levels"][0]
+    comparison = json.loads(done.output)
+    assert [model["metrics"]["auc"] for model in comparison["models"]] == [0.8, 0.7]
+    image = comparison["paired"]["levels"][0]
     assert image["level"] == "image" and image["difference"]["value"] > 0
     assert "Research use only" in (tmp_path / "report.html").read_text()
-    shown = run("compare", *uris).output
-    assert "m 1" in shown and "per image: AUC" in shown
+    output = run("compare", *uris).output
+    assert "m 1" in output and "per image: AUC" in output
     alone = run("compare", tmp_path / "p1", uris[1])
     assert alone.exit_code == 0 and "not compared on the same images" in alone.output

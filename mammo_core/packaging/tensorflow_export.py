@@ -1,7 +1,7 @@
-"""The way from stored pixels to the probability, in TensorFlow's operations.
+"""From stored pixels to the probability, in TensorFlow operations.
 
-The same numbers as `Preprocessing.to_network` and `Package.predict`, for servers that run no
-Python of ours. Imported only where a package is exported.
+It computes the same numbers as `Preprocessing.to_network` and `Package.predict`, for servers
+that do not run this library. Imported only where a package is exported.
 """
 
 from collections.abc import Mapping
@@ -21,31 +21,31 @@ from mammo_core.preprocessing import TARGET_SCALE, Preprocessing
 
 @dataclass(frozen=True)
 class ServingFunctions:
-    """What a server calls.
+    """The functions that a server calls.
 
     Attributes:
-        module: Holds the network's variables.
-        specifications: Of `pixels`; of `cc` and `mlo` where the network sees both views.
-        batch: Of each `(n, H, W) uint16` → `malignant_probability (n,) float32`.
+        module: Owns the variables of the network.
+        specifications: Input of `batch`: `pixels`, or `cc` and `mlo` for both views.
+        batch: Takes each `(n, H, W) uint16`, returns `malignant_probability (n,) float32`.
         unit: `image` or `breast`.
-        one: Of each `(H, W) uint16` → `malignant_probability () float32`.
+        single: Takes each `(H, W) uint16`, returns `malignant_probability () float32`.
     """
 
     module: Any
     specifications: list[Any]
     batch: Any
     unit: Unit
-    one: Any
+    single: Any
 
 
 def serving_functions(
     model: Any, preprocessing: Preprocessing, label_map: Mapping[str, int]
 ) -> ServingFunctions:
-    """Make the functions of a network; nothing is computed yet.
+    """Return the functions of a network; nothing is computed yet.
 
     Args:
         model: A `keras.Model` on the TensorFlow backend.
-        preprocessing: The way pixels reach it.
+        preprocessing: How pixels reach it.
         label_map: Its classes.
     """
     geometry = preprocessing.geometry
@@ -64,7 +64,7 @@ def serving_functions(
         outputs = model(inputs if unit == "breast" else inputs[0], training=False)
         return tf.clip_by_value(tf.cast(outputs[:, column], tf.float32), 0.0, 1.0)
 
-    def alone(*views: Any) -> Any:
+    def single_probability(*views: Any) -> Any:
         return probabilities(*(view[tf.newaxis] for view in views))[0]
 
     module = tf.Module()
@@ -77,12 +77,12 @@ def serving_functions(
         many,
         _named(probabilities, many),
         unit,
-        _named(alone, single),
+        _named(single_probability, single),
     )
 
 
 def _named(function: Any, specifications: list[Any]) -> Any:
-    """Make a TensorFlow function whose arguments have the names that servers know."""
+    """Return a TensorFlow function whose arguments have the names that servers use."""
 
     def of_image(pixels: Any) -> dict[str, Any]:
         return {"malignant_probability": function(pixels)}
@@ -97,23 +97,26 @@ def _named(function: Any, specifications: list[Any]) -> Any:
 def write_saved_model(
     functions: ServingFunctions, folder: Path, pixels: npt.NDArray[np.uint16]
 ) -> npt.NDArray[np.float32]:
-    """Write a SavedModel, read it back, and return what it gives for some pixels.
+    """Write a SavedModel, read it back, and return its probabilities for some pixels.
 
     Args:
-        functions: Of `serving_functions`.
-        folder: Where to.
+        functions: From `serving_functions`.
+        folder: Folder to write to.
         pixels: `(n, H, W) uint16, [0, 65535]`, or `(n, 2, H, W)` of breasts.
+
+    Returns:
+        `(n,) float32, [0, 1]`.
     """
     tf.saved_model.save(
         functions.module,
         str(folder),
-        signatures={"serving_default": functions.batch, functions.unit: functions.one},
+        signatures={"serving_default": functions.batch, functions.unit: functions.single},
     )
-    # Empty, and object stores know no folders.
+    # Object stores do not keep empty folders.
     for empty in [path for path in folder.iterdir() if path.is_dir() and not any(path.iterdir())]:
         empty.rmdir()
     serving = tf.saved_model.load(str(folder)).signatures["serving_default"]
-    inputs = {name: tf.constant(given) for name, given in named_inputs(pixels).items()}
+    inputs = {name: tf.constant(array) for name, array in named_inputs(pixels).items()}
     return np.asarray(serving(**inputs)["malignant_probability"], np.float32)
 
 
@@ -139,7 +142,7 @@ def _network_input(pixels: Any, preprocessing: Preprocessing) -> Any:
 
 
 def _taken(pixels: Any) -> Any:
-    """Which views of a batch were taken: `(n, 1, 1, 1) bool`."""
+    """Whether each view of a batch was taken: `(n, 1, 1, 1) bool`."""
     top = tf.reduce_max(tf.cast(pixels, tf.int32), axis=(1, 2), keepdims=True)
     return (top > 0)[..., tf.newaxis]
 
@@ -156,7 +159,7 @@ def _eight_bit(pixels: Any, top: Any, by_maximum: bool) -> Any:
 def _equalized(levels: Any) -> Any:
     """cv2.equalizeHist, image by image."""
 
-    def one(image: Any) -> Any:
+    def equalize(image: Any) -> Any:
         counts = tf.math.bincount(tf.reshape(image, (-1,)), minlength=256, maxlength=256)
         darkest = tf.reduce_min(image)
         below = counts[darkest]
@@ -164,7 +167,7 @@ def _equalized(levels: Any) -> Any:
         scale = 255.0 / tf.cast(tf.maximum(rest, 1), tf.float32)
         table = tf.round(tf.cast(tf.cumsum(counts) - below, tf.float32) * scale)
         table = tf.clip_by_value(tf.cast(table, tf.int32), 0, 255)
-        # One gray level only: left as it is.
+        # An image of a single gray level is unchanged.
         return tf.where(rest > 0, tf.gather(table, image), image)
 
-    return tf.map_fn(one, levels)
+    return tf.map_fn(equalize, levels)
