@@ -40,26 +40,29 @@ RECIPE = {
 @contextlib.contextmanager
 def count_decoded_files() -> Iterator[Counter[str]]:
     """Count the image and mask files whose pixels are decoded."""
-    from mammo_core.ingest import record
-    from mammo_core.sources import file_inspection, files, masks
+    from mammo_core import dicom
 
     counts: Counter[str] = Counter()
-    modules = (record, file_inspection, files, masks)
-    originals = [module.read_image for module in modules]
+    original = dicom.read_image
 
-    def counting(original: Any) -> Any:
-        def read(path: Any, name: str = "", *more: Any, **options: Any) -> Any:
-            counts[str(path)] += 1
-            return original(path, name, *more, **options)
+    def read(path: Any, name: str = "", *more: Any, **options: Any) -> Any:
+        counts[str(path)] += 1
+        return original(path, name, *more, **options)
 
-        return read
-
-    for module, original in zip(modules, originals, strict=True):
-        module.read_image = counting(original)  # type: ignore[attr-defined]
+    # Every module that uses the reader; the first run has imported them.
+    users = [
+        module
+        for name, module in list(sys.modules.items())
+        if name.startswith("mammo_core.")
+        and not name.startswith("mammo_core.dicom")
+        and getattr(module, "read_image", None) is original
+    ]
+    for module in users:
+        module.read_image = read  # type: ignore[attr-defined]
     try:
         yield counts
     finally:
-        for module, original in zip(modules, originals, strict=True):
+        for module in users:
             module.read_image = original  # type: ignore[attr-defined]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from mammo_core.errors import SourceError
 from mammo_core.sources.cases import ImageCase, case_facts
-from mammo_core.sources.files import describe
+from mammo_core.sources.image_files import describe
 from mammo_core.sources.image_rows import choose_file, group_images
 from mammo_core.sources.lesion_rows import (
     lesion_row,

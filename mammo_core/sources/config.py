@@ -22,8 +22,8 @@ class SourceConfig(BaseModel):
         adapter: A registered adapter (`mammo_core.sources.adapter`).
         root: The images: a folder, file:// or s3:// URI. CBIS-DDSM may have any number of
             collection folders above the official first folders.
-        tables: The case tables, likewise; by default the root, its `csv` or its `tables`. For
-            `inbreast`, `table` and `folders` the CSV file.
+        tables: The case tables, likewise, or one CSV file: what the adapter reads. By default
+            they are searched under the root, if the adapter can find them there.
         partial: Whether the tables are a part of the collection, of which some may be
             missing or without rows; otherwise that is an error.
     """

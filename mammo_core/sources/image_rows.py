@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mammo_core.dicom import ImageFacts
 from mammo_core.sources.cases import SPLITS, ImageCase
-from mammo_core.sources.files import ImageFile
+from mammo_core.sources.image_files import ImageFile
 from mammo_core.sources.source_tables import Rejects, Row
 
 

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from mammo_core.errors import DicomError, SourceError
 from mammo_core.sources.cases import ImageCase, LesionCase
-from mammo_core.sources.files import find_mask
+from mammo_core.sources.image_files import find_mask
 from mammo_core.sources.image_rows import SourceImage
 from mammo_core.sources.masks import MaskFile, check_mask, mask_file
 from mammo_core.sources.source_files import SourceFiles

@@ -24,10 +24,10 @@ def tree(tmp_path_factory):
 @pytest.fixture
 def reads(monkeypatch):
     """Names of the files whose pixels were decoded or whose bytes were hashed."""
-    from mammo_core.sources import file_inspection, files
+    from mammo_core.sources import file_inspection, image_files
 
     names = []
-    for module, function in ((file_inspection, "read_image"), (files, "read_image")):
+    for module, function in ((file_inspection, "read_image"), (image_files, "read_image")):
         original = getattr(module, function)
 
         def counted(path, name, *more, original=original, **options):
@@ -35,13 +35,13 @@ def reads(monkeypatch):
             return original(path, name, *more, **options)
 
         monkeypatch.setattr(module, function, counted)
-    hashed = files.file_sha256
+    hashed = image_files.file_sha256
 
     def counted_hash(path):
         names.append(str(path))
         return hashed(path)
 
-    monkeypatch.setattr(files, "file_sha256", counted_hash)
+    monkeypatch.setattr(image_files, "file_sha256", counted_hash)
     return names
 
 

@@ -111,6 +111,20 @@ def test_check_with_images(tmp_path):
     assert "masks:" in plain.stderr
 
 
-def test_another_source_is_refused(tmp_path):
+def test_an_unknown_source_is_refused_with_the_known_ones(tmp_path):
     result = CliRunner().invoke(app, ["check", "--source", "x", "--tables", str(tmp_path)])
     assert isinstance(result.exception, RecipeError)
+    assert "cbis-ddsm, folders, inbreast, table" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--source", "table"], "--tables"),
+        (["--source", "folders"], "--images"),
+        (["--tables", "x", "--patient-ids-in-paths"], "patient_ids_in_paths"),
+    ],
+)
+def test_options_that_do_not_fit_the_adapter_are_refused(options, message):
+    result = CliRunner().invoke(app, ["check", *options])
+    assert isinstance(result.exception, RecipeError) and message in str(result.exception)

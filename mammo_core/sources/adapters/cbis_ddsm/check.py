@@ -39,7 +39,7 @@ def check_cbis_ddsm(
     files.require_root(f"image folder {images}")
     cell_files = locate_cells(rows, files)
     if not any(cell_files.files[row["image_path"]] for row in rows) and cell_files.other_files:
-        from mammo_core.sources.files import series_uid
+        from mammo_core.sources.image_files import series_uid
 
         cell_files = locate_cells(
             rows, files, lambda names: [series_uid(files, name) for name in names]

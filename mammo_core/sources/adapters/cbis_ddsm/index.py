@@ -12,7 +12,7 @@ from mammo_core.sources.adapters.cbis_ddsm.layout import CellFiles, count_missin
 from mammo_core.sources.assemble import assemble
 from mammo_core.sources.cases import ImageCase, LesionCase
 from mammo_core.sources.config import SourceConfig
-from mammo_core.sources.files import series_uid
+from mammo_core.sources.image_files import series_uid
 from mammo_core.sources.source_files import SourceFiles
 from mammo_core.sources.source_tables import (
     ProgressCall,

@@ -8,7 +8,7 @@ from mammo_core.errors import SourceError
 from mammo_core.sources.adapters.folders import FoldersOptions
 from mammo_core.sources.cases import ImageCase, LesionCase
 from mammo_core.sources.csv_table import CsvTable, read_csv
-from mammo_core.sources.files import SUFFIXES
+from mammo_core.sources.image_files import SUFFIXES
 from mammo_core.sources.names import ImageName, read_name
 from mammo_core.sources.source_files import SourceFiles
 from mammo_core.sources.source_tables import Rejects

@@ -21,7 +21,7 @@ from mammo_core.sources.adapters.folders.case_table import read_case_folders
 from mammo_core.sources.assemble import assemble
 from mammo_core.sources.cases import ImageCase
 from mammo_core.sources.config import SourceConfig
-from mammo_core.sources.files import SUFFIXES
+from mammo_core.sources.image_files import SUFFIXES
 from mammo_core.sources.names import read_name
 from mammo_core.sources.patients import fingerprint, is_public, patient_key, site_key
 from mammo_core.sources.source_files import SourceFiles
