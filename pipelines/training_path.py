@@ -87,7 +87,7 @@ def make_data(run: Run, index: dsl.PipelineTask, parallelism: int) -> TrainingDa
     """
     tables = index.outputs["tables"]
     with dsl.ParallelFor(
-        items=index.outputs["partitions"], name="convert-partitions", parallelism=parallelism
+        items=index.outputs["Output"], name="convert-partitions", parallelism=parallelism
     ) as partition:
         conversion = on_platform(
             steps.convert_partition(**run.arguments, partition=partition, tables=tables),
@@ -106,7 +106,7 @@ def make_data(run: Run, index: dsl.PipelineTask, parallelism: int) -> TrainingDa
         steps.validate_data(**run.arguments, images=images, frame=frame), "Validate data"
     )
     with dsl.ParallelFor(
-        items=index.outputs["partitions"], name="sample-partitions", parallelism=parallelism
+        items=index.outputs["Output"], name="sample-partitions", parallelism=parallelism
     ) as partition:
         sampling = on_platform(
             steps.sample_partition(**run.arguments, partition=partition, images=images),

@@ -19,7 +19,7 @@ def index(
     settings: list = [],  # noqa: B006 (KFP wants a plain default)
     partitions: int = 1,
     start: str = "",
-) -> NamedTuple("IndexOutputs", [("partitions", list), ("recipe_digest", str)]):
+) -> NamedTuple("IndexOutputs", [("Output", list), ("recipe_digest", str)]):
     """Begin a run: resolve its recipe; find and describe the mammograms of its source.
 
     Args:
@@ -60,4 +60,5 @@ def index(
         )
     )
     steps.show_audit(store, tables.path, audit.path)
-    return run
+    # KFP's local runner loops only over an output of this name.
+    return tuple(run)
