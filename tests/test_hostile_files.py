@@ -136,7 +136,7 @@ def test_a_keras_archive_with_code_is_refused(tmp_path, marker, kind):
             if name == "config.json":
                 config = json.loads(data)
                 layer = json.dumps(KERAS[kind]).replace("MARK", str(marker))
-                config["config"]["layers"][1] = json.loads(entry)
+                config["config"]["layers"][1] = json.loads(layer)
                 data = json.dumps(config).encode()
             target.writestr(name, data)
     with pytest.raises(ModelError, match=r"Cannot read the model hostile\.keras") as caught:

@@ -88,4 +88,5 @@ def _namespace(key: str, source: str, manufacturer: str) -> str:
     adapter = registered_adapters().get(source)
     if adapter is None or not adapter.needs_site_key:
         return source
-    return publisher_of(key) or _SITE
+    # Only this adapter keeps the pseudonyms that a publisher has assigned.
+    return (publisher_of(key) if source == "folders" else "") or _SITE

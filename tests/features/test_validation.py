@@ -142,14 +142,15 @@ def test_columns_that_the_champion_lacks_are_not_compared():
 
 
 def test_another_intensity_is_a_note():
-    other = replace(CHAMPION, intensity=IntensityConfig(regime="image_max"))
+    intensity = IntensityConfig(regime="image_max")
+    other = replace(CHAMPION, facts=CHAMPION.facts.model_copy(update={"intensity": intensity}))
     assert any("`intensity` differs" in text for text in notes(validate(other, CHAMPION)))
 
 
 def test_gray_levels_of_another_conversion_are_not_compared():
     frame = make_frame(400, first=1000, mean=15000.0)
     assert failed(validate(frame, CHAMPION)) == ["intensity"]
-    result = validate(frame, CHAMPION, converted_alike=False)
+    result = validate(frame, CHAMPION, same_conversion=False)
     assert result.passed
     assert any("gray levels are not compared" in text for text in notes(result))
 
