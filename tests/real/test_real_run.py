@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import yaml
 
-from mammo_core import steps
 from mammo_core.datasets import parse
 from mammo_core.datasets.tables import read_table
+from mammo_core.steps import at_paths
 from mammo_core.store import open_store
 from tests.support import cbis_tree
 
@@ -54,7 +54,7 @@ class SixViewRun:
         self.store = open_store(f"file://{folder}/store")
 
     def step(self, name: str, out: str, **inputs: str):
-        getattr(steps, name)(
+        getattr(at_paths, name)(
             store=self.store.uri,
             run_id="real",
             recipe=str(self.recipe),
@@ -89,8 +89,9 @@ def six(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> SixViewRun
 
 @pytest.fixture(scope="module")
 def package(six: SixViewRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from mammo_core import packaging
     from mammo_core.steps.base import StepContext
+
+    from mammo_core import packaging
     from mammo_core.steps.networks import load_network, training_preprocessing
 
     context = StepContext("test", "real", six.store, None)

@@ -5,12 +5,10 @@ import shutil
 import pytest
 
 from mammo_core.phantom import PhantomConfig, create
-from mammo_core.recipes import load_recipe
 from mammo_core.sources import SourceConfig, index
 from mammo_core.sources.file_fact_cache import FileFactCache
 from mammo_core.sources.file_inspection import inspect_files
-from mammo_core.steps.base import StepContext
-from mammo_core.steps.data import index as index_step
+from mammo_core.sources.source_index import publish_tables
 from mammo_core.store import open_store
 
 
@@ -108,16 +106,12 @@ def test_a_damaged_cache_is_rebuilt(tree, file_store):
     assert is_same(first, read(tree, FileFactCache.read(file_store, "x")))
 
 
-def test_the_step_keeps_the_cache(tree, tmp_path, reads):
+def test_publishing_keeps_the_cache(tree, tmp_path, reads):
     store = open_store(str(tmp_path / "store"))
     root = tmp_path / "tree"
     shutil.copytree(tree, root)
-    recipe = load_recipe("phantom", [f"source.root={root}"])
-
-    def run():
-        return index_step.__wrapped__(StepContext("index", "r", store, recipe))
-
-    first = run()
+    source = SourceConfig(root=str(root))
+    first = publish_tables(store, source)
     reads.clear()
     (root / "note.txt").write_text("so that the listing changes")
-    assert run().id == first.id and reads == []
+    assert publish_tables(store, source).id == first.id and reads == []

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import yaml
 
-from mammo_core import steps
 from mammo_core.datasets import parse
 from mammo_core.datasets.tables import read_table
+from mammo_core.steps import at_paths
 from mammo_core.store import open_store
 from tests.support import inbreast_tree
 
@@ -96,7 +96,7 @@ def test_from_files_to_patches_and_frame(write_source, images, lesions, tmp_path
     store = open_store(f"file://{tmp_path}/store")
 
     def run(name, out, **inputs):
-        getattr(steps, name)(
+        getattr(at_paths, name)(
             store=store.uri,
             run_id="adapters",
             recipe=str(recipe),
