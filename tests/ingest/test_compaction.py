@@ -41,18 +41,18 @@ def test_datasets_with_excluded_records_are_rewritten(store, tmp_path, phantom_t
     build(store, phantom_tables, order[3:])
     images, patches = build(store, phantom_tables, order.drop(order.index[[4]]))
     plain = open_store(str(tmp_path / "plain"))
-    whole, whole_patches = build(plain, phantom_tables, order.drop(order.index[[4]]))
-    assert needs_compaction(images) and needs_compaction(patches) and not needs_compaction(whole)
-    assert compact(plain, whole) == whole
+    complete, expected_patches = build(plain, phantom_tables, order.drop(order.index[[4]]))
+    assert needs_compaction(images) and needs_compaction(patches) and not needs_compaction(complete)
+    assert compact(plain, complete) == complete
     compacted = compact(store, images)
-    assert compacted == find(store, images.kind, images.id) and compacted.id == whole.id
-    assert shards(compacted) == shards(whole)  # the same bytes in the same shards
+    assert compacted == find(store, images.kind, images.id) and compacted.id == complete.id
+    assert shards(compacted) == shards(complete)  # the same bytes in the same shards
     assert not needs_compaction(compacted)
     assert read_table(store, compacted, "items.parquet").equals(
-        read_table(plain, whole, "items.parquet")
+        read_table(plain, complete, "items.parquet")
     )
     done = compact(store, patches)
-    assert records(store, done) == records(plain, whole_patches)
+    assert records(store, done) == records(plain, expected_patches)
     # Both can grow again.
     again, more = build(store, phantom_tables, order)
     assert (again.id, more.id) == tuple(

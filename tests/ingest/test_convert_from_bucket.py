@@ -9,6 +9,7 @@ from mammo_core.preprocessing import Geometry
 from mammo_core.sources import SourceConfig, SourceFiles, index
 from mammo_core.store import open_store
 from mammo_core.store.upload import upload
+from tests.support.ingest import digests
 
 
 def convert_source(store, source, root):
@@ -24,7 +25,7 @@ def convert_source(store, source, root):
 
 
 @pytest.mark.s3
-def test_a_bucket_gives_the_same_bytes_as_a_folder(s3_environment, phantom_tables, tmp_path, work):
+def test_a_bucket_gives_the_same_bytes_as_a_folder(s3_environment, phantom_tables, tmp_path):
     bucket = open_store("s3://mammo-ingest/in")
     files = SourceFiles.open(str(phantom_tables.root))
     upload(bucket, {name: files.local(name) for name in files.names()})
@@ -32,7 +33,7 @@ def test_a_bucket_gives_the_same_bytes_as_a_folder(s3_environment, phantom_table
     from_folder = convert_source(here, phantom_tables, phantom_tables.root)
     from_bucket = convert_source(there, index(SourceConfig(root=bucket.uri)), bucket.uri)
     assert from_folder.id == from_bucket.id
-    assert work.digests(here, from_folder.folder) == work.digests(there, from_bucket.folder)
+    assert digests(here, from_folder.folder) == digests(there, from_bucket.folder)
 
 
 @pytest.mark.s3

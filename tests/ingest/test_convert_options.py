@@ -11,6 +11,7 @@ from mammo_core.imaging import statistics
 from mammo_core.ingest.convert import ConvertConfig, convert, convert_id
 from mammo_core.ingest.runner import RunnerConfig
 from mammo_core.preprocessing import Conversion, Geometry, Preprocessing
+from tests.support.ingest import read_tables
 
 GEOMETRY = Geometry(height=96, width=72)
 
@@ -114,7 +115,7 @@ def test_every_option_is_part_of_the_id(phantom_tables):
     assert convert_id(oriented, other, phantom_tables.lesions) != ids[-1]
 
 
-def test_an_image_without_a_breast_is_a_reject(file_store, changeable, work):
+def test_an_image_without_a_breast_is_a_reject(file_store, changeable):
     import pydicom
 
     path = changeable.root / changeable.images["path"].iloc[0]
@@ -122,7 +123,7 @@ def test_an_image_without_a_breast_is_a_reject(file_store, changeable, work):
     data.decompress() if data.file_meta.TransferSyntaxUID.is_compressed else None
     data.PixelData = bytes(len(data.PixelData))
     data.save_as(path)
-    source = work.read_tables(changeable.root)
+    source = read_tables(changeable.root)
     manifest, _ = run(file_store, source, crop_to_breast=True)
     rejects = read_table(file_store, manifest, "rejects.parquet")
     reasons = [row.reason for row in rejects.itertuples() if row.kind == "image"]

@@ -1,8 +1,8 @@
 """The bytes of a dataset id: they change with the revision, or not at all.
 
 When a test here fails, the step writes other bytes than before for the same input. If that is
-intended, raise CONVERT_REVISION (mammo_core/ingest/convert.py) or SAMPLE_REVISION
-(mammo_core/ingest/sample.py), and write the new revision and digest here.
+intended, raise the revision of IMAGE_DATASET or PATCH_DATASET
+(mammo_core/ingest/kinds.py), and write the new revision and digest here.
 """
 
 import hashlib
@@ -13,10 +13,11 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
-from mammo_core.ingest.convert import CONVERT_REVISION
+from mammo_core.ingest.kinds import IMAGE_DATASET, PATCH_DATASET
 from mammo_core.ingest.runner import RunnerConfig
-from mammo_core.ingest.sample import SAMPLE_REVISION, sample
+from mammo_core.ingest.sample import sample
 from mammo_core.sampling import SamplingConfig
+from tests.support.ingest import Source, convert_tables
 
 CONVERT_GOLDEN = (3, "79089d67a37c9e86ca082f0bf44434b2c76d4d7f7667e663b2d8e91f3c64f30c")
 SAMPLE_GOLDEN = (4, "9971ee34760085bfc5c2fc4f075025a6669b0d5fb629c4295dd6ebbbd50266f5")
@@ -43,7 +44,7 @@ def _write(path, pixels, bits, number):
 
 
 @pytest.fixture
-def dataset(file_store, tmp_path, work):
+def dataset(file_store, tmp_path):
     """Two computed images of 12 and 16 bits, one of them with two lesions."""
     rows, columns = np.mgrid[:120, :90]
     images, lesions = [], []
@@ -67,8 +68,8 @@ def dataset(file_store, tmp_path, work):
                     "mask_sha256": digest,
                 }
             )
-    source = work.Source(tmp_path, pd.DataFrame(images), pd.DataFrame(lesions), pd.DataFrame())
-    return work.convert(file_store, source, height=60, width=48)
+    source = Source(tmp_path, pd.DataFrame(images), pd.DataFrame(lesions), pd.DataFrame())
+    return convert_tables(file_store, source, height=60, width=48)
 
 
 def _shard(manifest):
@@ -78,7 +79,7 @@ def _shard(manifest):
 
 def test_image_records_keep_their_bytes(dataset):
     assert dataset.counts["images"] == 2 and dataset.counts["lesions"] == 2
-    assert (CONVERT_REVISION, _shard(dataset)) == CONVERT_GOLDEN, __doc__
+    assert (IMAGE_DATASET.revision, _shard(dataset)) == CONVERT_GOLDEN, __doc__
 
 
 def test_patch_records_keep_their_bytes(file_store, dataset):
@@ -88,4 +89,4 @@ def test_patch_records_keep_their_bytes(file_store, dataset):
     manifest = sample(file_store, dataset, config, 7, RunnerConfig(workers=1))
     # 3 patches in and 1 near each of two lesions; 4 background patches of each of two images.
     assert manifest.counts["patches"] == 16
-    assert (SAMPLE_REVISION, _shard(manifest)) == SAMPLE_GOLDEN, __doc__
+    assert (PATCH_DATASET.revision, _shard(manifest)) == SAMPLE_GOLDEN, __doc__

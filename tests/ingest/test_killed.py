@@ -21,6 +21,7 @@ from mammo_core.ingest import ConvertConfig, RunnerConfig, convert, sample
 from mammo_core.preprocessing import Geometry
 from mammo_core.sampling import SamplingConfig
 from mammo_core.store import open_store
+from tests.support.ingest import digests
 from tests.support.processes import start_child
 
 KILLS = int(os.environ.get("MAMMO_KILLS", "3"))
@@ -79,12 +80,12 @@ def finish(store, source):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["file", pytest.param("s3", marks=pytest.mark.s3)])
-def test_killed_at_random_moments(kind, tmp_path, phantom_tables, tables, work, request):
+def test_killed_at_random_moments(kind, tmp_path, phantom_tables, tables, request):
     plain = open_store(str(tmp_path / "plain"))
     start = time.monotonic()
     ids = finish(plain, phantom_tables)
     length = time.monotonic() - start
-    expected = work.digests(plain, "")
+    expected = digests(plain, "")
     if kind == "s3":
         request.getfixturevalue("s3_environment")
     draw = random.Random(SEED)
@@ -102,5 +103,5 @@ def test_killed_at_random_moments(kind, tmp_path, phantom_tables, tables, work, 
         midway += count_complete_datasets(store) < 2
         assert finish(store, phantom_tables) == ids
         assert count_complete_datasets(store) == 2
-        assert work.digests(store, "") == expected
+        assert digests(store, "") == expected
     assert midway, "every kill came too late"

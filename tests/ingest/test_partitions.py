@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from mammo_core.datasets import find
 from mammo_core.errors import RecipeError, SourceError
 from mammo_core.ingest import (
     ConvertConfig,
@@ -16,10 +15,11 @@ from mammo_core.ingest import (
     sample,
     sample_partition,
 )
-from mammo_core.ingest.convert import KIND
+from mammo_core.ingest.kinds import IMAGE_DATASET
 from mammo_core.preprocessing import Geometry
 from mammo_core.sampling import SamplingConfig
 from mammo_core.store import open_store
+from tests.support.ingest import digests
 
 CONFIG = ConvertConfig(geometry=Geometry(height=432, width=324), shard_mb=1)
 SAMPLING = SamplingConfig(patch_size=24, lesion_patches=2, background_patches=2)
@@ -39,20 +39,20 @@ def convert_all(store, source):
     return convert(store, source.images, source.lesions, **options(source))
 
 
-def test_four_partitions_are_one_run(store, tmp_path, phantom_tables, work):
+def test_four_partitions_are_one_run(store, tmp_path, phantom_tables):
     plain = open_store(str(tmp_path / "plain"))
     images = convert_all(plain, phantom_tables)
     patches = sample(plain, images, SAMPLING, 1, RUNNER)
     assert len(images.files_like("shard-")) >= 4
     manifests = [convert_one(store, phantom_tables, f"{number}/4") for number in (2, 0, 3)]
     assert {manifest.id for manifest in manifests} == {images.id}
-    assert find(store, KIND, images.id) is None  # nothing is published
+    assert IMAGE_DATASET.find(store, images.id) is None  # nothing is published
     # Partition 1 was not run: the run without a partition makes its shards.
     assert convert_all(store, phantom_tables) == images
     for number in range(4):
         sample_partition(store, images, SAMPLING, 1, Partition(number, 4), RUNNER)
     assert sample(store, images, SAMPLING, 1, RUNNER) == patches
-    assert work.digests(store, "") == work.digests(plain, "")
+    assert digests(store, "") == digests(plain, "")
 
 
 def test_a_finished_shard_is_not_made_again(file_store, changeable):
@@ -66,7 +66,7 @@ def test_a_finished_shard_is_not_made_again(file_store, changeable):
 
 
 @pytest.mark.parametrize("how", ["flipped", "short", "missing", "note"])
-def test_a_damaged_shard_is_made_again(file_store, phantom_tables, tmp_path, work, how):
+def test_a_damaged_shard_is_made_again(file_store, phantom_tables, tmp_path, how):
     file = convert_one(file_store, phantom_tables, "0/2").files[0]
     path = file_store.root / file.key
     data = bytearray(path.read_bytes())
@@ -82,10 +82,10 @@ def test_a_damaged_shard_is_made_again(file_store, phantom_tables, tmp_path, wor
     convert_all(file_store, phantom_tables)
     plain = open_store(str(tmp_path / "plain"))
     convert_all(plain, phantom_tables)
-    assert work.digests(file_store, "") == work.digests(plain, "")
+    assert digests(file_store, "") == digests(plain, "")
 
 
-def test_shards_of_another_plan_are_not_reused(file_store, phantom_tables, tmp_path, work):
+def test_shards_of_another_plan_are_not_reused(file_store, phantom_tables, tmp_path):
     """The size of shards is not part of the id, so a shard is checked against the plan."""
     convert_one(file_store, phantom_tables, "0/1")
     larger = {**options(phantom_tables), "config": CONFIG.model_copy(update={"shard_mb": 2})}
@@ -131,13 +131,13 @@ def test_partitions_by_the_command_line(tmp_path, phantom_tables, monkeypatch, c
         return json.loads(done.output.splitlines()[-1])
 
     first = run("convert", "--partition", "0/2", "--run-id", "r")
-    assert (first["shards"], first["found"]) == (1, False)
+    assert (first["shards"], first["reused"]) == (1, False)
     assert run("convert", "--partition", "1/2")["shards"] == 0
     assert not [key for key in store.list("datasets") if key.endswith("manifest.json")]
     assert json.loads(store.read("runs/r/steps/convert-0-of-2.json"))["partition"] == "0/2"
-    whole = run("convert")
-    assert whole["id"] == first["id"] and whole["images"] == len(phantom_tables.images)
-    assert run("convert", "--partition", "0/2")["found"]
+    complete = run("convert")
+    assert complete["id"] == first["id"] and complete["images"] == len(phantom_tables.images)
+    assert run("convert", "--partition", "0/2")["reused"]
     assert run("sample", "--partition", "0/1")["shards"] == 1
     assert run("sample")["patches"] > 0
     wrong = CliRunner().invoke(_app(), ["convert", "--partition", "2/2", *line])

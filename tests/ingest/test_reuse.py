@@ -21,6 +21,7 @@ from mammo_core.ingest import (
 from mammo_core.preprocessing import Geometry
 from mammo_core.sampling import SamplingConfig
 from mammo_core.store import open_store
+from tests.support.ingest import read_tables
 
 SAMPLING = SamplingConfig(patch_size=24, lesion_patches=2, background_patches=2)
 RUNNER = RunnerConfig(workers=1)
@@ -81,7 +82,7 @@ def remove_files(source, images):
 
 @pytest.mark.parametrize("partitions", [0, 2])
 def test_new_images_make_new_shards(store, changeable, few, from_nothing, partitions):
-    plain, whole, _ = from_nothing
+    plain, complete, _ = from_nothing
     base = convert_source(store, few)
     remove_files(few, few.images)  # reading an old file fails
     for number in range(partitions):
@@ -89,9 +90,9 @@ def test_new_images_make_new_shards(store, changeable, few, from_nothing, partit
         partition = Partition(number, partitions)
         convert_partition(store, changeable.images, changeable.lesions, partition, **options)
     manifest = convert_source(store, changeable)
-    assert manifest.id == whole.id and manifest.counts == whole.counts
-    assert records(store, manifest) == records(plain, whole)
-    assert tables(store, manifest) == tables(plain, whole)
+    assert manifest.id == complete.id and manifest.counts == complete.counts
+    assert records(store, manifest) == records(plain, complete)
+    assert tables(store, manifest) == tables(plain, complete)
     old = base.files_like("shard-")
     assert manifest.files_like("shard-")[: len(old)] == old
     new = manifest.files_like("shard-")[len(old) :]
@@ -124,16 +125,16 @@ def test_removed_and_changed_sources_are_excluded(file_store, tmp_path, changeab
     excluded = {id for file in manifest.files for id in file.excluded}
     assert excluded == {removed["image_id"].iloc[0], with_mask}
     plain = open_store(str(tmp_path / "plain"))
-    whole = convert_source(plain, kept)
-    assert manifest.id == whole.id and manifest.counts == whole.counts
-    assert records(file_store, manifest) == records(plain, whole)
+    complete = convert_source(plain, kept)
+    assert manifest.id == complete.id and manifest.counts == complete.counts
+    assert records(file_store, manifest) == records(plain, complete)
     assert not ImageRecord.from_bytes(records(file_store, manifest)[with_mask]).lesions
-    patches, plain_patches = sample_images(file_store, manifest), sample_images(plain, whole)
+    patches, plain_patches = sample_images(file_store, manifest), sample_images(plain, complete)
     assert patches.id == plain_patches.id
     assert records(file_store, patches) == records(plain, plain_patches)
     assert tables(file_store, patches) == tables(plain, plain_patches)
     # Training reads each record once, the current one.
-    for store, dataset in ((file_store, manifest), (plain, whole)):
+    for store, dataset in ((file_store, manifest), (plain, complete)):
         labels = dict.fromkeys(kept.images["image_id"], 1)
         for memory in (2**30, 0):
             source = RecordSource(
@@ -146,29 +147,29 @@ def test_removed_and_changed_sources_are_excluded(file_store, tmp_path, changeab
 
 
 def test_records_are_reused_over_several_generations(file_store, changeable, from_nothing):
-    plain, whole, patches = from_nothing
+    plain, complete, patches = from_nothing
     order = changeable.images.sort_values("image_id")
     for size in (len(order) - 4, len(order) - 2, len(order)):
         manifest = convert_source(file_store, subset(changeable, order[:size]))
         sampled = sample_images(file_store, manifest)
-    assert (manifest.id, sampled.id) == (whole.id, patches.id)
-    assert records(file_store, manifest) == records(plain, whole)
+    assert (manifest.id, sampled.id) == (complete.id, patches.id)
+    assert records(file_store, manifest) == records(plain, complete)
     assert records(file_store, sampled) == records(plain, patches)
     assert len({file.key.split("/")[2] for file in manifest.files_like("shard-")}) == 3
 
 
-def test_rejects_are_reused_while_their_path_is_correct(file_store, changeable, work):
+def test_rejects_are_reused_while_their_path_is_correct(file_store, changeable):
     broken = changeable.images["path"].iloc[1]
     path = changeable.root / broken
     path.write_bytes(path.read_bytes()[:-600])
-    source = work.read_tables(changeable.root)
+    source = read_tables(changeable.root)
     order = source.images.sort_values("image_id")
     last = order[order["path"] != broken].iloc[[-1]]
     first = convert_source(file_store, subset(source, order.drop(last.index)))
-    whole = convert_source(file_store, source)
-    rejected = read_table(file_store, whole, "rejects.parquet")
+    complete = convert_source(file_store, source)
+    rejected = read_table(file_store, complete, "rejects.parquet")
     assert list(rejected["item"]) == [broken]
-    assert whole.counts["images"] == first.counts["images"] + 1
+    assert complete.counts["images"] == first.counts["images"] + 1
     moved = path.with_name("moved.dcm")
     shutil.move(path, moved)
     name = moved.relative_to(changeable.root).as_posix()
@@ -178,10 +179,11 @@ def test_rejects_are_reused_while_their_path_is_correct(file_store, changeable, 
 
 
 def test_only_a_dataset_that_fits_is_reused(file_store, changeable, few):
-    whole = convert_source(file_store, changeable)
+    complete = convert_source(file_store, changeable)
     other = CONFIG.model_copy(update={"geometry": Geometry(height=400, width=324)})
     assert (
-        convert_source(file_store, few, other).files_like("shard-")[0].key.split("/")[2] != whole.id
+        convert_source(file_store, few, other).files_like("shard-")[0].key.split("/")[2]
+        != complete.id
     )
     # A few of many images: most records of the old shards would be excluded.
     small = convert_source(file_store, subset(changeable, changeable.images[:3]))
@@ -189,7 +191,7 @@ def test_only_a_dataset_that_fits_is_reused(file_store, changeable, few):
     # Another size of shards does not make another conversion.
     larger = CONFIG.model_copy(update={"shard_mb": 2})
     fitting = convert_source(file_store, few, larger)
-    assert {file.key.split("/")[2] for file in fitting.files_like("shard-")} == {whole.id}
+    assert {file.key.split("/")[2] for file in fitting.files_like("shard-")} == {complete.id}
 
 
 @pytest.mark.parametrize("how", ["missing", "short"])

@@ -18,6 +18,7 @@ from mammo_core.ingest import (
 from mammo_core.preprocessing import Geometry
 from mammo_core.sampling import SamplingConfig
 from mammo_core.store import open_store
+from tests.support.ingest import digests
 
 CONFIG = ConvertConfig(geometry=Geometry(height=432, width=324), shard_mb=1)
 SAMPLING = SamplingConfig(patch_size=24, lesion_patches=2, background_patches=2)
@@ -55,28 +56,28 @@ def both(store, source, runner):
 
 
 @pytest.fixture(scope="module")
-def reference(phantom_tables, tmp_path_factory, work):
+def reference(phantom_tables, tmp_path_factory):
     """The files made by one worker, in a folder."""
     store = open_store(str(tmp_path_factory.mktemp("reference")))
     images, patches = both(store, phantom_tables, RUNNERS["one"])
     assert len(images.files_like("shard-")) > 4 and patches.counts["patches"] > 50
-    return work.digests(store, "")
+    return digests(store, "")
 
 
 @pytest.mark.parametrize(
     "runner", runner_names("two", "threads", "processes", "prism"), indirect=True
 )
-def test_the_runner_changes_no_byte(file_store, phantom_tables, reference, work, runner):
+def test_the_runner_changes_no_byte(file_store, phantom_tables, reference, runner):
     both(file_store, phantom_tables, runner)
-    assert work.digests(file_store, "") == reference
+    assert digests(file_store, "") == reference
 
 
 @pytest.mark.s3
 @pytest.mark.parametrize("runner", runner_names("two", "processes"), indirect=True)
-def test_a_bucket_changes_no_byte(s3_environment, phantom_tables, reference, work, runner):
+def test_a_bucket_changes_no_byte(s3_environment, phantom_tables, reference, runner):
     store = open_store(f"s3://mammo-runners/{os.urandom(8).hex()}")
     both(store, phantom_tables, runner)
-    assert work.digests(store, "") == reference
+    assert digests(store, "") == reference
 
 
 @pytest.mark.parametrize("runner", runner_names("processes"), indirect=True)
@@ -87,7 +88,7 @@ def test_progress_of_other_processes_is_shown(file_store, phantom_tables, runner
     assert f"[convert] {count}/{count} images" in capsys.readouterr().out
 
 
-def test_four_partitions_change_no_byte(file_store, phantom_tables, reference, work):
+def test_four_partitions_change_no_byte(file_store, phantom_tables, reference):
     tables, options = arguments(phantom_tables, RUNNERS["one"])
     for number in (3, 1, 0, 2):
         convert_partition(file_store, *tables, Partition(number, 4), **options)
@@ -95,7 +96,7 @@ def test_four_partitions_change_no_byte(file_store, phantom_tables, reference, w
     for number in (0, 2, 1, 3):
         sample_partition(file_store, images, SAMPLING, 1, Partition(number, 4), RUNNERS["one"])
     sample(file_store, images, SAMPLING, 1, RUNNERS["one"])
-    assert work.digests(file_store, "") == reference
+    assert digests(file_store, "") == reference
 
 
 @pytest.mark.parametrize("runner", runner_names("processes", "prism"), indirect=True)

@@ -13,6 +13,7 @@ from mammo_core.ingest.runner import RunnerConfig
 from mammo_core.ingest.sample import sample, sample_id
 from mammo_core.sampling import SamplingConfig
 from mammo_core.store import open_store
+from tests.support.ingest import convert_tables, digests
 
 CONFIG = SamplingConfig(patch_size=24, lesion_patches=4, background_patches=3, hard_negatives=1)
 
@@ -29,8 +30,8 @@ def patches_of(store, manifest):
     ]
 
 
-def test_the_table_describes_the_records(store, phantom_tables, work):
-    images = work.convert(store, phantom_tables)
+def test_the_table_describes_the_records(store, phantom_tables):
+    images = convert_tables(store, phantom_tables)
     manifest = run(store, images)
     table = read_table(store, manifest, "patches.parquet")
     patches = patches_of(store, manifest)
@@ -59,31 +60,31 @@ def test_the_table_describes_the_records(store, phantom_tables, work):
     assert manifest.facts["patch_size"] == 24 and manifest.facts["bit_depth"] == 16
 
 
-def test_workers_change_no_bytes(tmp_path, phantom_tables, work):
-    digests = []
+def test_workers_change_no_bytes(tmp_path, phantom_tables):
+    contents = []
     for workers in (1, 2):
         store = open_store(str(tmp_path / str(workers)))
-        images = work.convert(store, phantom_tables, height=432, width=324)
+        images = convert_tables(store, phantom_tables, height=432, width=324)
         assert len(run(store, images, workers=workers).files_like("shard-")) > 2
-        digests.append(work.digests(store, ""))
-    assert digests[0] == digests[1]
+        contents.append(digests(store, ""))
+    assert contents[0] == contents[1]
 
 
-def test_the_patches_of_an_image_do_not_depend_on_the_others(tmp_path, phantom_tables, work):
+def test_the_patches_of_an_image_do_not_depend_on_the_others(tmp_path, phantom_tables):
     from dataclasses import replace
 
     few = replace(phantom_tables, images=phantom_tables.images[:3])
     contents = []
     for name, source in (("all", phantom_tables), ("few", few)):
         store = open_store(str(tmp_path / name))
-        patches = patches_of(store, run(store, work.convert(store, source)))
+        patches = patches_of(store, run(store, convert_tables(store, source)))
         chosen = set(few.images["image_id"])
         contents.append([patch.to_bytes() for patch in patches if patch.image_id in chosen])
     assert contents[0] == contents[1] and contents[0]
 
 
-def test_the_id_depends_on_settings_seed_and_images(file_store, phantom_tables, work):
-    images = work.convert(file_store, phantom_tables)
+def test_the_id_depends_on_settings_seed_and_images(file_store, phantom_tables):
+    images = convert_tables(file_store, phantom_tables)
     other = images.model_copy(update={"id": "other"})
     ids = {
         sample_id(CONFIG, 1, images),
@@ -94,8 +95,8 @@ def test_the_id_depends_on_settings_seed_and_images(file_store, phantom_tables, 
     assert len(ids) == 4
 
 
-def test_images_with_too_few_patches_are_listed(file_store, phantom_tables, work):
-    images = work.convert(file_store, phantom_tables)
+def test_images_with_too_few_patches_are_listed(file_store, phantom_tables):
+    images = convert_tables(file_store, phantom_tables)
     # A patch is larger than the image: no background patch is 90% breast.
     config = SamplingConfig(
         patch_size=128, lesion_patches=1, background_patches=2, breast_share=0.9
@@ -108,17 +109,17 @@ def test_images_with_too_few_patches_are_listed(file_store, phantom_tables, work
     assert manifest.counts["patches"] == manifest.counts["lesion"] == len(phantom_tables.lesions)
 
 
-def test_no_patches_give_tables_without_rows(file_store, phantom_tables, work):
+def test_no_patches_give_tables_without_rows(file_store, phantom_tables):
     from dataclasses import replace
 
-    images = work.convert(file_store, replace(phantom_tables, lesions=phantom_tables.lesions[:0]))
+    images = convert_tables(file_store, replace(phantom_tables, lesions=phantom_tables.lesions[:0]))
     manifest = run(file_store, images, CONFIG.model_copy(update={"background_patches": 0}))
     assert manifest.counts["patches"] == 0 and manifest.files_like("shard-") == []
     assert list(read_table(file_store, manifest, "patches.parquet")["patch_id"]) == []
 
 
-def test_the_error_of_a_flipped_byte_names_the_shard(store, phantom_tables, work):
-    images = work.convert(store, phantom_tables)
+def test_the_error_of_a_flipped_byte_names_the_shard(store, phantom_tables):
+    images = convert_tables(store, phantom_tables)
     key = images.files_like("shard-")[0].key
     data = bytearray(store.read(key))
     data[len(data) // 2] ^= 1
