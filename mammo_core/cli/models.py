@@ -1,4 +1,4 @@
-"""`mammo models`: what the registry holds, and whether it is whole."""
+"""`mammo models`: list, verify, publish and compare model packages."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Model packages and the registry they live in.")
+app = typer.Typer(no_args_is_help=True, help="Model packages and their registry.")
 
 _Uri = Annotated[
     str,
@@ -21,7 +21,9 @@ _Store = Annotated[
 ]
 _PublicKey = Annotated[
     Path | None,
-    typer.Option(metavar="PEM", envvar="MAMMO_PUBLIC_KEY", help="The key it must be signed by."),
+    typer.Option(
+        metavar="PEM", envvar="MAMMO_PUBLIC_KEY", help="Public key that it must be signed by."
+    ),
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -31,17 +33,17 @@ def list_models(
     store: _Store,
     as_json: _Json = False,
 ) -> None:
-    """List every published version of every model; * marks the champion."""
+    """List the published versions of all models; * marks the champion."""
     from mammo_core.registry import champion, models, versions
     from mammo_core.store import open_store
 
     opened = open_store(store)
     rows = []
     for name in models(opened):
-        best = champion(opened, name)
+        current = champion(opened, name)
         for ref in versions(opened, name):
-            current = best is not None and best.version == ref.version
-            rows.append({**ref.model_dump(), "champion": current})
+            is_champion = current is not None and current.version == ref.version
+            rows.append({**ref.model_dump(), "champion": is_champion})
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
@@ -56,7 +58,7 @@ def list_models(
 
 @app.command()
 def show(uri: _Uri, as_json: _Json = False) -> None:
-    """Show the card of a model, after its files were verified."""
+    """Show the card of a model, after verifying its files."""
     from mammo_core.packaging import verify
     from mammo_core.registry import resolve
 
@@ -75,10 +77,10 @@ def verify_model(
     ] = True,
     as_json: _Json = False,
 ) -> None:
-    """Check every file of a package, its signature, and that it predicts what it did.
+    """Verify every file of a package, its signature, and that it reproduces its predictions.
 
-    The signature is checked against the key you give, never against one of the package, and
-    nothing is asked of the network. Without a key it is only told whether there is one.
+    The signature is verified with the key you give, never with one from the package, and
+    without network access. Without a key, only the existence of a signature is reported.
     """
     from mammo_core.packaging import self_check, verify
     from mammo_core.registry import resolve
@@ -88,7 +90,7 @@ def verify_model(
     signed = manifest.signed_by != "unsigned"
     result = self_check(folder) if run else None
     if as_json:
-        told = {
+        report = {
             "name": manifest.name,
             "model_id": manifest.model_id,
             "files": "as built",
@@ -98,15 +100,15 @@ def verify_model(
             "largest_difference": result.largest_difference if result else None,
             "tolerance": manifest.tolerance,
         }
-        typer.echo(json.dumps(told, indent=2))
+        typer.echo(json.dumps(report, indent=2))
         return
-    typer.echo(f"{manifest.name} {manifest.model_id}: every file is as it was built")
+    typer.echo(f"{manifest.name} {manifest.model_id}: all files are unchanged")
     if public_key is not None:
         typer.echo(f"signature: verified with {public_key}")
     elif signed:
         typer.echo(
-            f"signature: there is one, by the key {manifest.signed_by[:16]}; not checked, give "
-            "--public-key"
+            f"signature: by the key {manifest.signed_by[:16]}; not verified, because no "
+            "--public-key was given"
         )
     else:
         typer.echo("signature: unsigned")
@@ -119,7 +121,7 @@ def verify_model(
 
 @app.command("push")
 def push_package(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Of the package.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the package.")],
     store: _Store,
     name: Annotated[
         str, typer.Option(help="Name of the model in the registry; default: the package's.")
@@ -128,80 +130,82 @@ def push_package(
 ) -> None:
     """Publish a package as the next version of a model, and as its champion.
 
-    No gate is asked: that is for the pipeline. The package must reproduce its expected
-    outputs in a process of its own first.
+    The gate is not applied: only the pipeline does that. First the package must reproduce its
+    expected outputs in a new process.
     """
-    from mammo_core.packaging import verify_in_new_process, verify
+    from mammo_core.packaging import self_check_in_new_process, verify
     from mammo_core.registry import push
     from mammo_core.registry.kubeflow import ModelRegistry
     from mammo_core.store import open_store
 
     registry = ModelRegistry.from_environment()
     manifest = verify(folder, public_key)
-    verify_in_new_process(folder)
+    self_check_in_new_process(folder)
     model = name or manifest.name
-    done = push(open_store(store), folder, model, public_key=public_key)
-    typer.echo(f"{'pushed' if done.new else 'found'} {done.uri}")
+    result = push(open_store(store), folder, model, public_key=public_key)
+    typer.echo(f"{'pushed' if result.new else 'already published:'} {result.uri}")
     if registry is not None:
-        registry.register(model, done.version, done.uri, manifest)
+        registry.register(model, result.version, result.uri, manifest)
         typer.echo("registered in the Kubeflow model registry")
 
 
 @app.command()
 def promote(
-    name: Annotated[str, typer.Argument(help="Of the model.")],
-    version: Annotated[int, typer.Argument(min=1, help="To become the champion.")],
+    name: Annotated[str, typer.Argument(help="Name of the model.")],
+    version: Annotated[int, typer.Argument(min=1, help="Version to make the champion.")],
     store: _Store,
 ) -> None:
-    """Make a published version the champion, whatever the gate said."""
+    """Make a published version the champion, regardless of the gate."""
     from mammo_core.registry import promote as make_champion
     from mammo_core.store import open_store
 
-    done = make_champion(open_store(store), name, version)
-    typer.echo(f"the champion of {name} is version {done.version}, {done.model_id[:12]}")
+    ref = make_champion(open_store(store), name, version)
+    typer.echo(f"the champion of {name} is version {ref.version}, {ref.model_id[:12]}")
 
 
 @app.command()
 def rollback(
-    name: Annotated[str, typer.Argument(help="Of the model.")],
+    name: Annotated[str, typer.Argument(help="Name of the model.")],
     store: _Store,
 ) -> None:
-    """Bring back the champion before; the present one is withdrawn until it is promoted."""
-    from mammo_core.registry import rollback as bring_back
+    """Restore the previous champion; the current one is withdrawn until it is promoted."""
+    from mammo_core.registry import rollback as restore_champion
     from mammo_core.store import open_store
 
-    done = bring_back(open_store(store), name)
-    typer.echo(f"the champion of {name} is version {done.version}, {done.model_id[:12]}")
+    ref = restore_champion(open_store(store), name)
+    typer.echo(f"the champion of {name} is version {ref.version}, {ref.model_id[:12]}")
 
 
 @app.command()
 def compare(
     uri: _Uri,
-    reference: Annotated[str, typer.Argument(metavar="REFERENCE", help="The same of another.")],
+    reference: Annotated[
+        str, typer.Argument(metavar="REFERENCE", help="URI of the model to compare with.")
+    ],
     report: Annotated[
         Path | None, typer.Option(metavar="HTML", help="Write the comparison as a page.")
     ] = None,
     as_json: _Json = False,
 ) -> None:
-    """Compare two models: what their cards say, and paired on the same test images.
+    """Compare two models: their cards, and their predictions on the same test images.
 
-    The paired part needs versions of a registry whose store still holds their evaluations.
+    The second part needs versions of a registry whose store still has their evaluations.
     """
     from mammo_core.registry.comparison import compare_packages
 
-    done = compare_packages(uri, reference)
-    if report is not None and done.paired is not None:
+    comparison = compare_packages(uri, reference)
+    if report is not None and comparison.paired is not None:
         from mammo_core.evaluation.report.comparison import comparison_report
 
         report.parent.mkdir(parents=True, exist_ok=True)
-        ids = {f"Model id of {one['name']}": one["model_id"] for one in done.models}
-        report.write_text(comparison_report(done.paired, facts=ids), encoding="utf-8")
+        ids = {f"Model id of {model['name']}": model["model_id"] for model in comparison.models}
+        report.write_text(comparison_report(comparison.paired, facts=ids), encoding="utf-8")
     if as_json:
-        typer.echo(json.dumps(done.as_json(), indent=2))
+        typer.echo(json.dumps(comparison.as_json(), indent=2))
     else:
-        for line in done.lines():
+        for line in comparison.lines():
             typer.echo(line)
-    if done.paired is None and report is not None:
+    if comparison.paired is None and report is not None:
         typer.echo("No page was written.", err=True)
         raise typer.Exit(1)
 
@@ -232,7 +236,7 @@ def describe_model(
     ] = False,
     as_json: _Json = False,
 ) -> None:
-    """Tell a network's layers, parameters, FLOPs, memory and the batch that fits."""
+    """Show a network's layers, parameters, FLOPs, memory and the batch that fits."""
     from mammo_core.packaging.keras_file import import_keras
     from mammo_core.registry import resolve
 
@@ -242,7 +246,7 @@ def describe_model(
 
     if "/" in name and not name.endswith(".keras"):
         name = str(resolve(name) / "model.keras")
-    told = describe_named(
+    description = describe_named(
         name,
         parse_size(size) if size else None,
         head=head or None,
@@ -251,7 +255,11 @@ def describe_model(
         precision=parse_precision(precision),
         memory_gib=memory,
     )
-    typer.echo(json.dumps(told, indent=2) if as_json else format_description(told, every_layer=every_layer))
+    typer.echo(
+        json.dumps(description, indent=2)
+        if as_json
+        else format_description(description, every_layer=every_layer)
+    )
 
 
 @app.command("find-batch-size")
@@ -261,19 +269,19 @@ def find_batch_size(
         list[str] | None,
         typer.Option("--set", help="key.key=value: overrides the recipe; may be repeated."),
     ] = None,
-    largest: Annotated[int, typer.Option(min=1, help="Not tried beyond.")] = 512,
+    largest: Annotated[int, typer.Option(min=1, help="Largest batch size to try.")] = 512,
     as_json: _Json = False,
 ) -> None:
-    """Tell the largest batches that this machine trains a recipe's networks on."""
+    """Find the largest batches on which this machine can train a recipe's networks."""
+    from mammo_core.experiments.batch_sizes import find_batch_sizes
     from mammo_core.recipes import load_recipe
-    from mammo_core.steps.batch_sizes import find_batch_sizes
 
-    found = find_batch_sizes(load_recipe(recipe, settings or []), largest)
+    sizes = find_batch_sizes(load_recipe(recipe, settings or []), largest)
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps(sizes))
         return
-    for part, count in found.items():
-        typer.echo(f"--set {part}.batch_size={count}")
+    for part, size in sizes.items():
+        typer.echo(f"--set {part}.batch_size={size}")
 
 
 @app.command("import-keras2")
@@ -283,29 +291,31 @@ def import_keras2(
         Path,
         typer.Option(
             metavar="MODEL",
-            help="NAME.keras: the network, its contract beside it in NAME.json. Any other name: "
-            "a model package, a folder. `mammo score --model` takes both.",
+            help="NAME.keras: the network, with its contract in NAME.json. Any other name: a "
+            "folder with a model package. `mammo score --model` accepts both.",
         ),
     ],
     preprocessing: Annotated[
         str,
         typer.Option(
             help="How pixels reach the network: ddsm, inbreast, a JSON file or a JSON object "
-            "(`mean` at least). Not needed for the published files by their names."
+            "(at least `mean`). Not needed for published files under their names."
         ),
     ] = "",
     classes: Annotated[
-        str, typer.Option(help="Names of the outputs by index; neg,pos where there are two.")
+        str, typer.Option(help="Names of the outputs by index; default for two: neg,pos.")
     ] = "",
     patch_model: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.h5", help="A patch network to keep in the package: heatmaps."),
+        typer.Option(
+            metavar="FILE.h5", help="A patch network to include in the package, for heatmaps."
+        ),
     ] = None,
     patch_size: Annotated[int, typer.Option(min=1, help="Side of its patches, pixels.")] = 224,
     patch_classes: Annotated[str, typer.Option(help="Names of its outputs by index.")] = "",
     as_json: _Json = False,
 ) -> None:
-    """Import a network that Keras 2.0.8 saved, such as the published ones. Runs no code of it."""
+    """Import a network saved by Keras 2.0.8, such as the published ones; its code is not run."""
     from mammo_core.packaging.imported import PatchNetwork, import_model
 
     names, patch_names = (
@@ -313,25 +323,27 @@ def import_keras2(
         for text in (classes, patch_classes)
     )
     patch = None if patch_model is None else PatchNetwork(patch_model, patch_size, patch_names)
-    done = import_model(file, out, preprocessing=preprocessing, classes=names, patch=patch)
+    result = import_model(file, out, preprocessing=preprocessing, classes=names, patch=patch)
     if as_json:
-        typer.echo(json.dumps(done.content, indent=2))
+        typer.echo(json.dumps(result.content, indent=2))
         return
-    found, way = done.content["imported"], done.content["preprocessing"]
-    frozen = found["frozen"]
+    imported, contract = result.content["imported"], result.content["preprocessing"]
+    frozen = imported["frozen"]
     typer.echo(
-        f"{found['name']} of {found['file']} (Keras {found['keras_version']}): "
-        f"{found['layers']} layers, {found['parameters']:,} parameters"
+        f"{imported['name']} of {imported['file']} (Keras {imported['keras_version']}): "
+        f"{imported['layers']} layers, {imported['parameters']:,} parameters"
     )
     typer.echo(
         f"trainable: all; {len(frozen)} layers were frozen in the file"
         + (f" ({', '.join(frozen[:3])}, …)" if frozen else "")
     )
-    if found["ignored"]:
-        typer.echo(f"ignored: {', '.join(found['ignored'])}")
-    if way is None:
-        typer.echo("input contract: not known; give --preprocessing to keep one")
+    if imported["ignored"]:
+        typer.echo(f"ignored: {', '.join(imported['ignored'])}")
+    if contract is None:
+        typer.echo("input contract: unknown; give --preprocessing to store one")
     else:
-        size = f"{way['geometry']['height']}x{way['geometry']['width']}x{way['channels']}"
-        typer.echo(f"input contract: {size}, pixel x {way['rescale_factor']:.6g} - {way['mean']:g}")
-    typer.echo(f"model: {done.folder or done.model}")
+        geometry = contract["geometry"]
+        size = f"{geometry['height']}x{geometry['width']}x{contract['channels']}"
+        scale = f"pixel x {contract['rescale_factor']:.6g} - {contract['mean']:g}"
+        typer.echo(f"input contract: {size}, {scale}")
+    typer.echo(f"model: {result.folder or result.model}")

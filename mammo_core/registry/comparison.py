@@ -1,4 +1,4 @@
-"""Two packages beside each other: what their cards say, and how they did on the same images."""
+"""Comparison of two packages: their cards, and their performance on the same images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PackageComparison:
-    """What is told of two packages.
+    """A comparison of two packages.
 
     Attributes:
-        models: For both: name, version, model_id, unit, metrics (plain numbers), frame_id,
+        models: For each: name, version, model_id, unit, metrics (plain numbers), frame_id,
             signed_by.
-        paired: On the same test images; per breast and patient only where one model sees both
-            views of a breast. None where there are none.
-        obstacle: Why not.
+        paired: Comparison on the same test images; per breast and patient only if one model
+            sees both views of a breast. None if they cannot be compared.
+        obstacle: Why they cannot be compared; empty if they can.
     """
 
     models: tuple[dict[str, Any], dict[str, Any]]
@@ -36,7 +36,7 @@ class PackageComparison:
     obstacle: str
 
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON."""
+        """Return the comparison as plain JSON."""
         return {
             "models": list(self.models),
             "paired": None if self.paired is None else self.paired.model_dump(mode="json"),
@@ -44,52 +44,51 @@ class PackageComparison:
         }
 
     def lines(self) -> list[str]:
-        """What a terminal shows."""
+        """Return the lines to print on a terminal."""
         first, second = self.models
-        shown = [f"{'':24} {_name(first):>24} {_name(second):>24}"]
-        shown.append(f"{'unit':24} {first['unit']:>24} {second['unit']:>24}")
+        lines = [f"{'':24} {_label(first):>24} {_label(second):>24}"]
+        lines.append(f"{'unit':24} {first['unit']:>24} {second['unit']:>24}")
         for name in dict.fromkeys([*first["metrics"], *second["metrics"]]):
-            cells = (_shown(one["metrics"].get(name)) for one in self.models)
-            shown.append(" ".join([f"{name:24}", *(f"{cell:>24}" for cell in cells)]))
+            cells = (_format(model["metrics"].get(name)) for model in self.models)
+            lines.append(" ".join([f"{name:24}", *(f"{cell:>24}" for cell in cells)]))
         if self.paired is None:
-            return [*shown, f"not compared on the same images: {self.obstacle}"]
+            return [*lines, f"not compared on the same images: {self.obstacle}"]
         for level in self.paired.levels:
-            told = level.difference
-            shown.append(
+            difference = level.difference
+            lines.append(
                 f"per {level.level}: AUC {level.auc.value:.4f} against "
-                f"{level.reference_auc.value:.4f}, difference {told.value:+.4f} "
-                f"(95 % {told.low:+.4f} to {told.high:+.4f}), on {level.n} of "
+                f"{level.reference_auc.value:.4f}, difference {difference.value:+.4f} "
+                f"(95 % {difference.low:+.4f} to {difference.high:+.4f}), on {level.n} of "
                 f"{level.n_patients} patients"
             )
-        return shown
+        return lines
 
 
-def compare_packages(uri: str, reference: str, config: EvaluationConfig | None = None) -> PackageComparison:
-    """Compare two packages, by the test predictions of their evaluations where these are kept.
+def compare_packages(
+    uri: str, reference: str, config: EvaluationConfig | None = None
+) -> PackageComparison:
+    """Compare two packages, with the test predictions of their evaluations if these still exist.
 
     Args:
-        uri: Of the package, in a registry for a paired comparison.
-        reference: Of the one it is compared with.
+        uri: URI of the package, in a registry for a paired comparison.
+        reference: URI of the package it is compared with.
         config: How to evaluate.
 
     Raises:
-        ModelError: One does not verify.
+        ModelError: The verification of one fails.
         StoreError: The store fails.
     """
-    first, second = _described(uri), _described(reference)
-    names = tuple(
-        f"{one['name']} {one['version'] or one['model_id'][:12]}" for one in (first, second)
-    )
+    first, second = _describe(uri), _describe(reference)
     paired, obstacle = None, ""
     try:
-        tables = [_predictions(place, told) for place, told in ((uri, first), (reference, second))]
-        units = {one["unit"] for one in (first, second)}
+        tables = [_predictions(uri, first), _predictions(reference, second)]
+        units = {first["unit"], second["unit"]}
         paired = compare(
             tables[0],
             tables[1],
             config or EvaluationConfig(),
             0,
-            names=(names[0], names[1]),
+            names=(_label(first), _label(second)),
             levels=LEVELS[1:] if "breast" in units else LEVELS,
         )
     except MammoError as error:
@@ -97,26 +96,26 @@ def compare_packages(uri: str, reference: str, config: EvaluationConfig | None =
     return PackageComparison((first, second), paired, obstacle)
 
 
-def _shown(value: Any) -> str:
+def _format(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, list):
-        return " to ".join(_shown(one) for one in value)
+        return " to ".join(_format(item) for item in value)
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def _name(told: dict[str, Any]) -> str:
-    return f"{told['name']} {told['version'] or told['model_id'][:12]}"
+def _label(model: dict[str, Any]) -> str:
+    return f"{model['name']} {model['version'] or model['model_id'][:12]}"
 
 
-def _described(uri: str) -> dict[str, Any]:
-    found = resolve_version(uri)
-    manifest = verify(found.folder)
-    metrics = read_json(found.folder, "metrics.json")
-    lineage = read_json(found.folder, "lineage.json")
+def _describe(uri: str) -> dict[str, Any]:
+    resolved = resolve_version(uri)
+    manifest = verify(resolved.folder)
+    metrics = read_json(resolved.folder, "metrics.json")
+    lineage = read_json(resolved.folder, "lineage.json")
     return {
-        "name": found.name or manifest.name,
-        "version": found.version,
+        "name": resolved.name or manifest.name,
+        "version": resolved.version,
         "model_id": manifest.model_id,
         "unit": manifest.unit,
         "signed_by": manifest.signed_by,
@@ -130,14 +129,14 @@ def _described(uri: str) -> dict[str, Any]:
     }
 
 
-def _predictions(uri: str, told: dict[str, Any]) -> "pd.DataFrame":
-    """The test predictions of a version's evaluation, which lies in its registry's store."""
+def _predictions(uri: str, model: dict[str, Any]) -> "pd.DataFrame":
+    """The test predictions of a version's evaluation, from the store of its registry."""
     root, _ = split_model_uri(uri if "://" in uri else Path(uri).absolute().as_uri())
     store = open_store(root)
-    manifest = EVALUATION.find(store, told["evaluation_id"])
+    manifest = EVALUATION.find(store, model["evaluation_id"])
     if manifest is None:
         raise RecordError(
-            f"There are no test predictions of {told['name']}",
+            f"There are no test predictions of {model['name']}",
             expected=f"its evaluation in {store.uri}",
             received="none",
         )

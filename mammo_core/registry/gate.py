@@ -1,4 +1,4 @@
-"""The gate before a push: good enough at all, and no worse than the champion."""
+"""The release gate: a model must be good enough, and not worse than the champion."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 class GateConfig(BaseModel):
-    """What a challenger must reach.
+    """The conditions of the gate.
 
     Attributes:
-        min_auc: The least AUC on the test set, whatever the champion has: per image, or per
-            breast where a model sees both views.
-        margin: How much worse than the champion still counts as no worse.
-        non_inferiority: What must stay above -margin: the low end of the 95 % interval of the
-            difference ("interval": no worse is shown), or the difference itself ("point": for
-            test sets too small to show anything).
+        min_auc: The least AUC on the test set, regardless of the champion: per image, or per
+            breast if a model sees both views.
+        margin: How much lower than the champion's AUC still counts as not worse.
+        non_inferiority: What must be above -margin: the lower end of the 95 % interval of the
+            difference ("interval": non-inferiority is shown), or the difference itself
+            ("point": for test sets too small to show anything).
         bootstrap_replicates: Replicates of the interval (by patient, paired).
     """
 
@@ -35,14 +35,14 @@ class GateConfig(BaseModel):
 
 
 class GateResult(BaseModel):
-    """What the gate decided, and why.
+    """The decision of the gate, with its reasons.
 
     Attributes:
-        passed: Whether to push the challenger.
+        passed: Whether the challenger may be pushed.
         reasons: One line per condition.
-        unit: What the two are judged by: images, or breasts where one sees both views.
-        auc: Of the challenger.
-        champion_auc: Of the champion on the same test set; None when there is none.
+        unit: What is compared: images, or breasts if one of the models sees both views.
+        auc: AUC of the challenger.
+        champion_auc: AUC of the champion on the same test set; None if there is no champion.
         difference: Challenger minus champion.
         difference_ci95: Its interval (low, high).
     """
@@ -69,42 +69,44 @@ def decide(
     unit: Unit = "image",
     aggregation: Aggregation | None = None,
 ) -> GateResult:
-    """Decide whether a challenger may be pushed. The test set chooses nothing else.
+    """Decide whether a challenger may be pushed. The test set is used for nothing else.
 
     Args:
         challenger: Its predictions on the test set, columns as in `evaluation.evaluate`.
-        champion: The champion's on the same images; None when there is no champion yet.
+        champion: The champion's on the same images; None if there is no champion yet.
         config: The conditions.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
         challenger_id: Its model id.
-        champion_id: The champion's model id; the same one is no worse than itself.
-        unit: `breast` where one of them sees both views: both are judged by breasts then, on
-            the images of CC and MLO.
-        aggregation: From images to breasts.
+        champion_id: The champion's model id; a model is never worse than itself.
+        unit: `breast` if one of them sees both views: both are then judged by breasts, on the
+            CC and MLO images.
+        aggregation: How images are aggregated to breasts.
 
     Raises:
-        RecordError: The two were not predicted on the same images with the same labels, or a
+        RecordError: The two are not predictions of the same images with the same labels, or a
             table cannot be evaluated.
         ModelError: A probability is not in [0, 1].
     """
 
-    def judged_by(table: "pd.DataFrame", name: str) -> "pd.DataFrame":
+    def select(table: "pd.DataFrame", name: str) -> "pd.DataFrame":
         return validate_predictions(cc_and_mlo_views(table) if unit == "breast" else table, name)
 
-    records = judged_by(challenger, "challenger's")
-    ours = at_level(records, unit, aggregation)
-    labels = ours["label"].to_numpy()
-    reached = auc(labels, ours["probability"].to_numpy())
-    good = reached >= config.min_auc
-    what = "AUC" if unit == "image" else f"AUC per {unit}"
-    reasons = [f"{what} {reached:.4f} {'≥' if good else '<'} {config.min_auc:.4f}, the floor"]
+    records = select(challenger, "challenger's")
+    judged = at_level(records, unit, aggregation)
+    labels = judged["label"].to_numpy()
+    challenger_auc = auc(labels, judged["probability"].to_numpy())
+    good = challenger_auc >= config.min_auc
+    name = "AUC" if unit == "image" else f"AUC per {unit}"
+    reasons = [
+        f"{name} {challenger_auc:.4f} {'≥' if good else '<'} {config.min_auc:.4f}, the floor"
+    ]
     if challenger_id is not None and challenger_id == champion_id:
         return GateResult(
             passed=good,
             reasons=[*reasons, "already the champion"],
-            auc=reached,
+            auc=challenger_auc,
             unit=unit,
-            champion_auc=reached,
+            champion_auc=challenger_auc,
             difference=0.0,
             difference_ci95=(0.0, 0.0),
         )
@@ -112,35 +114,35 @@ def decide(
         return GateResult(
             passed=good,
             reasons=[*reasons, "no champion to compare with"],
-            auc=reached,
+            auc=challenger_auc,
             unit=unit,
         )
 
-    reference = judged_by(champion, "champion's")
+    reference = select(champion, "champion's")
     require_same_records(records, reference, ("Challenger", "champion"))
-    theirs = at_level(reference, unit, aggregation)
+    judged_champion = at_level(reference, unit, aggregation)
     difference = auc_difference(
         labels,
-        ours["probability"].to_numpy(),
-        theirs["probability"].to_numpy(),
-        ours["patient_key"].to_numpy(),
+        judged["probability"].to_numpy(),
+        judged_champion["probability"].to_numpy(),
+        judged["patient_key"].to_numpy(),
         config.bootstrap_replicates,
         seed,
     )
     by_interval = config.non_inferiority == "interval"
-    judged = difference.low if by_interval else difference.value
-    no_worse = judged > -config.margin or judged == 0
-    what = "low end of the 95 % interval of the difference" if by_interval else "difference"
+    compared = difference.low if by_interval else difference.value
+    not_worse = compared > -config.margin or compared == 0
+    what = "lower end of the 95 % interval of the difference" if by_interval else "difference"
     reasons.append(
-        f"{what} to the champion {judged:+.4f} "
-        f"{'>' if no_worse else '≤'} {-config.margin:+.4f}, the margin"
+        f"{what} to the champion {compared:+.4f} "
+        f"{'>' if not_worse else '≤'} {-config.margin:+.4f}, the margin"
     )
     return GateResult(
-        passed=good and no_worse,
+        passed=good and not_worse,
         reasons=reasons,
-        auc=reached,
+        auc=challenger_auc,
         unit=unit,
-        champion_auc=auc(labels, theirs["probability"].to_numpy()),
+        champion_auc=auc(labels, judged_champion["probability"].to_numpy()),
         difference=difference.value,
         difference_ci95=(difference.low, difference.high),
     )

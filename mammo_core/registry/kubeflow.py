@@ -1,8 +1,8 @@
-"""Registration of pushed versions in a Kubeflow Model Registry, where one is configured.
+"""Registration of pushed versions in a Kubeflow Model Registry, if one is configured.
 
-By its REST API (v1alpha3), which is all this needs: a registered model, a version of it, and
-the package as the version's artifact. Each is looked for before it is made, so registering
-twice is registering once.
+It uses the REST API (v1alpha3): a registered model, a version of it, and the package as the
+artifact of the version. Each is looked up before it is created, so a version is registered only
+once.
 """
 
 import json
@@ -20,14 +20,14 @@ from mammo_core.packaging.contents import PackageManifest
 
 #: Address of the registry, such as http://model-registry-service.kubeflow:8080.
 ENDPOINT: Final = "MAMMO_MODEL_REGISTRY"
-#: A bearer token, where the registry asks for one.
+#: A bearer token, if the registry requires one.
 TOKEN: Final = "MAMMO_MODEL_REGISTRY_TOKEN"
 _API: Final = "/api/model_registry/v1alpha3"
-_ANSWER_S: Final = 30.0
+_TIMEOUT_S: Final = 30.0
 
 
 class _BusyError(Exception):
-    """The server did not answer, or not now."""
+    """The server did not respond, or is busy."""
 
 
 class ModelRegistry:
@@ -35,7 +35,7 @@ class ModelRegistry:
 
     Args:
         endpoint: `http://host:port` or `https://host`.
-        token: Bearer token; empty for none. Never printed.
+        token: Bearer token, or empty. Never printed.
     """
 
     def __init__(self, endpoint: str, token: str = "") -> None:
@@ -43,7 +43,7 @@ class ModelRegistry:
         if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
             raise StoreError(
                 f"The model registry ({ENDPOINT}) cannot be used",
-                expected="http://host:port or https://host, credentials elsewhere",
+                expected="http://host:port or https://host, without credentials",
                 received="another address",
             )
         self._base, self._token = endpoint.rstrip("/") + _API, token
@@ -52,7 +52,7 @@ class ModelRegistry:
     def from_environment(
         cls, environment: Mapping[str, str] = os.environ
     ) -> "ModelRegistry | None":
-        """Return the registry of MAMMO_MODEL_REGISTRY; None when there is none.
+        """Return the registry of MAMMO_MODEL_REGISTRY; None if it is not set.
 
         Raises:
             StoreError: The address cannot be used.
@@ -66,27 +66,27 @@ class ModelRegistry:
         """Register a pushed version.
 
         Args:
-            name: Of the model.
-            version: In our own registry.
-            uri: Where the package lies.
-            manifest: Of the package.
+            name: Name of the model.
+            version: Version in our own registry.
+            uri: URI of the package.
+            manifest: Manifest of the package.
 
         Returns:
             Ids of the registered model, the version and the artifact.
 
         Raises:
-            StoreError: The registry cannot be reached, or refuses.
+            StoreError: The registry cannot be reached, or rejects a request.
         """
-        model = self._found_or_made(
+        model = self._find_or_create(
             "/registered_model",
             {"name": name},
             "/registered_models",
             {"name": name, "description": "Mammo Pipelines. Research use only."},
         )
-        named = {"name": str(version), "parentResourceId": model}
-        number = self._found_or_made(
+        query = {"name": str(version), "parentResourceId": model}
+        number = self._find_or_create(
             "/model_version",
-            named,
+            query,
             "/model_versions",
             {
                 "name": str(version),
@@ -101,7 +101,7 @@ class ModelRegistry:
                 },
             },
         )
-        artifact = self._found_or_made(
+        artifact = self._find_or_create(
             "/model_artifact",
             {"name": f"{name}-{version}", "parentResourceId": number},
             f"/model_versions/{urllib.parse.quote(number)}/artifacts",
@@ -115,32 +115,31 @@ class ModelRegistry:
         )
         return {"registered_model": model, "model_version": number, "artifact": artifact}
 
-    def _found_or_made(
-        self, look: str, query: Mapping[str, str], make: str, body: Mapping[str, Any]
+    def _find_or_create(
+        self, search: str, query: Mapping[str, str], collection: str, body: Mapping[str, Any]
     ) -> str:
-        asked = f"{look}?{urllib.parse.urlencode(query)}"
-        found = self._call("GET", asked)
-        if found is None:
-            found = self._call("POST", make, body)
-        if found is None or not str(found.get("id", "")):
-            raise self._fault(make, "an answer without an id")
-        return str(found["id"])
+        resource = self._call("GET", f"{search}?{urllib.parse.urlencode(query)}")
+        if resource is None:
+            resource = self._call("POST", collection, body)
+        if resource is None or not str(resource.get("id", "")):
+            raise self._error(collection, "a response without an id")
+        return str(resource["id"])
 
     def _call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None
     ) -> dict[str, Any] | None:
-        """Ask the registry; None for 404."""
+        """Send a request, with retries; None for 404."""
         try:
             return Retrying(
                 stop=stop_after_attempt(4),
                 wait=wait_exponential_jitter(initial=0.2, max=3),
                 retry=retry_if_exception_type(_BusyError),
                 reraise=True,
-            )(self._once, method, path, body)
+            )(self._send, method, path, body)
         except _BusyError as error:
-            raise self._fault(path, str(error)) from error
+            raise self._error(path, str(error)) from error
 
-    def _once(
+    def _send(
         self, method: str, path: str, body: Mapping[str, Any] | None
     ) -> dict[str, Any] | None:
         headers = {"accept": "application/json", "content-type": "application/json"}
@@ -149,26 +148,26 @@ class ModelRegistry:
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(self._base + path, data, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=_ANSWER_S) as answer:
-                found = json.loads(answer.read())
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
+                content = json.loads(response.read())
         except urllib.error.HTTPError as error:
             if error.code == 404 and method == "GET":
                 return None
             if error.code in (429, 500, 502, 503, 504):
                 raise _BusyError(f"status {error.code}") from error
-            raise self._fault(path, f"status {error.code}") from error
+            raise self._error(path, f"status {error.code}") from error
         except (OSError, TimeoutError) as error:
             raise _BusyError(type(error).__name__) from error
         except ValueError as error:
-            raise self._fault(path, "no JSON") from error
-        if not isinstance(found, dict):
-            raise self._fault(path, "no JSON object")
-        return found
+            raise self._error(path, "a response that is not JSON") from error
+        if not isinstance(content, dict):
+            raise self._error(path, "a response that is not a JSON object")
+        return content
 
-    def _fault(self, path: str, received: str) -> StoreError:
+    def _error(self, path: str, received: str) -> StoreError:
         return StoreError(
-            f"The model registry at {self._base} did not take the version",
-            expected=f"a Kubeflow Model Registry that answers {path.partition('?')[0]}",
+            f"The model registry at {self._base} did not register the version",
+            expected=f"a Kubeflow Model Registry that serves {path.partition('?')[0]}",
             received=received,
-            hint="The version itself is published; the same run again registers it.",
+            hint="The version itself is published; run the same pipeline again to register it.",
         )
