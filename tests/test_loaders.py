@@ -104,7 +104,7 @@ ALLOWED = {
     ("mammo_core/sources/masks.py", "read_regions", "plistlib.loads"): (
         "an XML property list: texts, numbers, lists; entities are refused"
     ),
-    ("mammo_core/steps/release.py", "git_sha", "subprocess.run"): "git, in our source tree",
+    ("mammo_core/packaging/source_commit.py", "git_sha", "subprocess.run"): "git, in our source tree",
     ("mammo_core/training/__init__.py", "__getattr__", "importlib.import_module"): TABLE_NAME,
     ("mammo_core/training/checkpoint.py", "_get", "numpy.load(allow_pickle=False)"): ARRAYS,
     ("mammo_core/training/fit.py", "train", "checkpoints.load"): "our class, in this list",
