@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mammo_core.datasets.tables import read_table
-from mammo_core.errors import RecordError
+from mammo_core.errors import RecordError, SourceError
 from mammo_core.features import find_frame, frame_as_of, publish_frame, read_frame
 from mammo_core.features.definitions import VIEWS, open_feast
 from mammo_core.preprocessing import IntensityConfig
@@ -77,7 +77,7 @@ def test_the_mean_is_that_of_the_training_images(history):
     # Images 1 to 8 have means of 1000 to 8000, in [0, 65535].
     assert frame.mean == pytest.approx(4500 * 255 / 65535, abs=1e-6)
     assert frame.rescale_factor == 255 / 65535
-    assert frame.facts["splits"]["train"] == {
+    assert frame.facts.splits["train"] == {
         "images": 8,
         "views": 8,
         "patients": 4,
@@ -250,6 +250,7 @@ def test_tables_without_a_valid_frame_are_refused(tmp_path, fault):
         tables = replace(tables, lesions=tables.lesions.assign(lesion_type="scar"))
         message = "a type without a patch class"
     store = open_store(str(tmp_path))
-    with pytest.raises(RecordError, match=message):
+    error_class = SourceError if fault == "two splits" else RecordError
+    with pytest.raises(error_class, match=message):
         publish_frame(store, tables)
     assert list(store.list("frames")) == []
