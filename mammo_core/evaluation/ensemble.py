@@ -54,7 +54,7 @@ def average(
         float64 of the same shape, [0, 1].
 
     Raises:
-        RecipeError: There is no model, or the weights do not fit.
+        RecipeError: No model is given, or the weights do not match.
         RecordError: The shapes differ.
         ModelError: A number is not a probability.
     """
@@ -85,7 +85,7 @@ def average_tables(
         The rows of the first table sorted by image_id, with the averaged probability.
 
     Raises:
-        RecipeError: There is no table, or the weights do not fit.
+        RecipeError: No table is given, or the weights do not match.
         RecordError: Ids occur twice, or the tables are not of the same images and labels.
         ModelError: A number is not a probability.
     """
@@ -119,7 +119,7 @@ def ensemble_id(model_ids: Sequence[str], weights: Sequence[float] | None = None
         weights: As in `normalize_weights`.
 
     Raises:
-        RecipeError: There is no model, or the weights do not fit.
+        RecipeError: No model is given, or the weights do not match.
     """
     shares = normalize_weights(weights, len(model_ids))
     if len(model_ids) == 1:

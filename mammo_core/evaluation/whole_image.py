@@ -84,8 +84,8 @@ class EvaluationResult(BaseModel):
         images = self.levels[0]
         scalars = {
             "auc": self.auc,
-            "breast_auc": self.breast_auc and self.breast_auc.value,
-            "patient_auc": self.patient_auc and self.patient_auc.value,
+            "breast_auc": scalar(self.breast_auc),
+            "patient_auc": scalar(self.patient_auc),
             **{
                 metric.name: scalar(images.metrics.get(metric.name))
                 for metric in metrics()

@@ -11,7 +11,7 @@ from mammo_core.metrics.checks import require_binary
 
 @dataclass(frozen=True)
 class RocCurve:
-    """A receiver operating characteristic, every number finite.
+    """A ROC curve, every number finite.
 
     Attributes:
         false_positive_rate: 1 - specificity, rising from 0 to 1.

@@ -112,7 +112,7 @@ def read_marker(store: Store, name: str, version: int) -> PublishedMarker:
     if not store.exists(key):
         published = ", ".join(str(ref.version) for ref in versions(store, name))
         raise ModelError(
-            f"There is no version {version} of the model {name} in {store.uri}",
+            f"The model {name} has no version {version} in {store.uri}",
             expected=f"a published version: {published or 'there is none yet'}",
             received=str(version),
         )

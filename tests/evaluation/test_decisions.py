@@ -106,7 +106,7 @@ def test_aggregations_by_hand():
     assert per_breast(table, highest)["probability"].tolist() == pytest.approx([0.9, 0.5])
     assert per_patient(table)["probability"].tolist() == pytest.approx([0.6])
     assert per_patient(table, highest)["probability"].tolist() == pytest.approx([0.7])
-    # Scores of images that nobody labelled aggregate too.
+    # Scores of unlabeled images are aggregated too.
     assert "label" not in per_patient(table).columns
 
 
