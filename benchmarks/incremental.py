@@ -66,42 +66,38 @@ def count_decoded_files() -> Iterator[Counter[str]]:
             module.read_image = original  # type: ignore[attr-defined]
 
 
-def run(store: str, root: Path, folder: Path, name: str) -> dict[str, Any]:
+def run(store: str, root: Path, name: str) -> dict[str, Any]:
     """Run the steps; returns the cost of each and the manifests."""
     from mammo_core import steps
+    from mammo_core.recipes import load_recipe
+    from mammo_core.runs import Run
+    from mammo_core.store import open_store
 
     settings = [f"{key}={json.dumps(value)}" for key, value in RECIPE.items()]
-    from mammo_core.recipes import load_recipe
-
-    recipe = load_recipe("phantom", [f"source.root={json.dumps(str(root))}", *settings])
-    path = folder / f"{name}.json"
-    path.write_text(recipe.to_json())
-    common = {"store": store, "run_id": name, "recipe": str(path)}
-    inputs = {"index": None, "convert": "tables", "sample": "images"}
-    outputs = {"index": "tables", "convert": "images", "sample": "patches"}
+    record = Run.open(open_store(store), name)
+    record.write_recipe(load_recipe("phantom", [f"source.root={json.dumps(str(root))}", *settings]))
     result: dict[str, Any] = {"cpu_s": {}, "decoded": {}}
+    inputs = {"index": (), "convert": ("tables",), "sample": ("images",)}
+    outputs = {"index": "tables", "convert": "images", "sample": "patches"}
     for step in STEPS:
-        arguments = {inputs[step]: str(folder / inputs[step])} if inputs[step] else {}
+        arguments = {key: result[key] for key in inputs[step]}
         started = time.process_time()
         with count_decoded_files() as counts, contextlib.redirect_stdout(io.StringIO()):
-            getattr(steps, step)(**common, **arguments, out=str(folder / outputs[step]))
+            result[outputs[step]] = getattr(steps, step)(record, **arguments)
         result["cpu_s"][step] = round(time.process_time() - started, 3)
         result["decoded"][step] = sum(counts.values())
-    result["images"] = json.loads((folder / "images").read_text())
-    result["patches"] = json.loads((folder / "patches").read_text())
     return result
 
 
-def records(store: str, manifest: dict[str, Any]) -> dict[str, str]:
+def records(store: str, manifest: Any) -> dict[str, str]:
     """Return record id → SHA-256 of the record."""
-    from mammo_core.datasets import Manifest
     from mammo_core.datasets.shards import read_shard, record_id
     from mammo_core.store import open_store
 
     opened = open_store(store)
     return {
         record_id(data): hashlib.sha256(data).hexdigest()
-        for file in Manifest.model_validate(manifest).files_like("shard-")
+        for file in manifest.files_like("shard-")
         for data in read_shard(opened, file)
     }
 
@@ -119,18 +115,17 @@ def measure(images: int, fraction: float) -> dict[str, Any]:
             create(root, PhantomConfig(patients=patients, seed=5, height=height, width=width))
             few = PhantomConfig(patients=4, seed=6, height=height, width=width)
             create(folder / "few", few)
-        run(f"file://{folder}/warm", folder / "few", folder, "warm")  # imports
-        full = run(f"file://{folder}/full", root, folder, "full")
-        total = full["images"]["counts"]["planned"]
-        tables = json.loads((folder / "tables").read_text())
+        run(f"file://{folder}/warm", folder / "few", "warm")  # imports
+        full = run(f"file://{folder}/full", root, "full")
+        total = full["images"].counts["planned"]
         added = max(round(total * fraction), 1)
-        _remove_images(folder, root, f"file://{folder}/full", tables, added)
+        _remove_images(folder, root, f"file://{folder}/full", full["tables"], added)
         grown_store = f"file://{folder}/grown"
-        run(grown_store, root, folder, "before")
+        run(grown_store, root, "before")
         _restore_images(folder, root)
-        grown = run(grown_store, root, folder, "grown")
+        grown = run(grown_store, root, "grown")
         same = all(
-            full[kind]["id"] == grown[kind]["id"]
+            full[kind].id == grown[kind].id
             and records(f"file://{folder}/full", full[kind]) == records(grown_store, grown[kind])
             for kind in ("images", "patches")
         )
@@ -151,17 +146,14 @@ def measure(images: int, fraction: float) -> dict[str, Any]:
     }
 
 
-def _remove_images(
-    folder: Path, root: Path, store: str, tables: dict[str, Any], added: int
-) -> None:
+def _remove_images(folder: Path, root: Path, store: str, tables: Any, added: int) -> None:
     """Move the files of some images, and of their masks, out of the tree."""
-    from mammo_core.datasets import Manifest
     from mammo_core.datasets.tables import read_table
     from mammo_core.store import open_store
 
-    manifest, opened = Manifest.model_validate(tables), open_store(store)
-    images = read_table(opened, manifest, "images.parquet").sort_values("image_id")
-    lesions = read_table(opened, manifest, "lesions.parquet")
+    opened = open_store(store)
+    images = read_table(opened, tables, "images.parquet").sort_values("image_id")
+    lesions = read_table(opened, tables, "lesions.parquet")
     chosen = images.iloc[:: max(len(images) // added, 1)][:added]
     masks = lesions[lesions["image_id"].isin(set(chosen["image_id"]))]["mask_path"]
     for name in {*chosen["path"], *masks}:

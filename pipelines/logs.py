@@ -1,10 +1,9 @@
 """Logs of a run: the record of its steps, and the logs of its pods where they are readable."""
 
-import json
 from typing import Any
 
 from mammo_core.errors import MammoError
-from mammo_core.steps.summary import steps_of
+from mammo_core.runs import Run
 from mammo_core.store import open_store
 from pipelines.client import RunState
 
@@ -19,7 +18,7 @@ def from_record(store: str, run_id: str) -> list[str]:
         run_id: The run's id in the store: the parameter `run_id`, or KFP's id.
     """
     lines = []
-    for name, status in steps_of(open_store(store), run_id).items():
+    for name, status in Run(open_store(store), run_id).statuses().items():
         error = f": {status['error']}" if status.get("error") else ""
         lines.append(f"{name}: {status['state']} after {status['seconds']:.0f} s{error}")
     return lines
@@ -86,9 +85,6 @@ def own_run_id(parameters: dict[str, Any], kfp_id: str) -> str:
 def summary_of(store: str, run_id: str) -> dict[str, Any] | None:
     """Return a run's summary from the store, or None where there is none to be read."""
     try:
-        place = open_store(store)
-        key = f"runs/{run_id}/summary.json"
-        found: dict[str, Any] = json.loads(place.read(key)) if place.exists(key) else {}
+        return Run(open_store(store), run_id).summary() or None
     except MammoError:
         return None
-    return found or None

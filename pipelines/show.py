@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mammo_core.errors import RunError, StepFailedError
-from mammo_core.steps.summary import assemble
+from mammo_core.runs import Run, summarize
 from mammo_core.store import Store
 
 
@@ -21,12 +21,9 @@ def show(store: Store, run_id: str, folder: Path, seconds: float) -> dict[str, A
     Returns:
         The summary.
     """
-    key = f"runs/{run_id}/summary.json"
-    # The exit handler wrote it; where even that failed, the steps' own records are left.
-    resolved = f"runs/{run_id}/recipe.json"
-    recipe = json.loads(store.read(resolved))["name"] if store.exists(resolved) else ""
-    written = json.loads(store.read(key)) if store.exists(key) else {}
-    summary = {**assemble(store, run_id, recipe, written.get("state", "failed"))}
+    run = Run(store, run_id)
+    # The exit handler wrote the state; if it failed too, the statuses of the steps remain.
+    summary = summarize(run, run.recipe_name(), run.summary().get("state", "failed"))
     summary["seconds"]["all"] = round(seconds, 1)
     summary["log"] = str(folder.absolute() / "steps.log")
     if summary["report"]:
@@ -78,8 +75,8 @@ def _print(summary: dict[str, Any], folder: Path) -> None:
         verdict = "passed" if gate["passed"] else "not passed"
         table.add_row("gate", f"{verdict}: {'; '.join(gate['reasons'])}")
     for step, seconds in summary["seconds"].items():
-        found = " (found)" if summary["found"].get(step) else ""
-        table.add_row(f"time {step}", f"{seconds:.1f} s{found}")
+        reused = " (reused)" if summary["reused"].get(step) else ""
+        table.add_row(f"time {step}", f"{seconds:.1f} s{reused}")
     console = Console()
     console.print(table)
     console.print(f"summary: {folder / 'summary.json'}", soft_wrap=True)

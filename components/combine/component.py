@@ -32,10 +32,10 @@ def combine(
         patch_training: The patch classifier that draws the heatmaps.
         image_training: The classifier that is evaluated.
     """
-    from mammo_core import steps
+    from mammo_core.steps import at_paths
 
     image_training.metadata.update(
-        steps.combine(
+        at_paths.combine(
             store=store,
             run_id=run_id,
             kfp_run_id=kfp_run_id,

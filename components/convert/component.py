@@ -28,10 +28,10 @@ def convert(
         images: The image dataset.
         partitions: The partitions that other pods have done; the rest is done here.
     """
-    from mammo_core import steps
+    from mammo_core.steps import at_paths
 
     images.metadata.update(
-        steps.convert(
+        at_paths.convert(
             store=store,
             run_id=run_id,
             kfp_run_id=kfp_run_id,

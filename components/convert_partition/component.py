@@ -31,10 +31,10 @@ def convert_partition(
     Returns:
         The partition.
     """
-    from mammo_core import steps
+    from mammo_core.steps import at_paths
 
     records.metadata.update(
-        steps.convert(
+        at_paths.convert(
             store=store,
             run_id=run_id,
             kfp_run_id=kfp_run_id,

@@ -46,11 +46,11 @@ def evaluate(
         gpu_count: GPUs of the step.
         gpu_type: Resource name of the GPUs.
     """
-    from mammo_core import steps
+    from mammo_core.steps import at_paths
 
-    steps.say_gpus("evaluate", gpu_count, gpu_type)
+    at_paths.report_gpus("evaluate", gpu_count, gpu_type)
     evaluation.metadata.update(
-        steps.evaluate(
+        at_paths.evaluate(
             store=store,
             run_id=run_id,
             kfp_run_id=kfp_run_id,
@@ -64,4 +64,4 @@ def evaluate(
             out=evaluation.path,
         )
     )
-    steps.show_evaluation(store, evaluation.path, metrics, roc, report.path, summary.path)
+    at_paths.show_evaluation(store, evaluation.path, metrics, roc, report.path, summary.path)

@@ -29,10 +29,10 @@ def find_new(
     Returns:
         Whether there are enough of them to train again.
     """
-    from mammo_core import steps
+    from mammo_core.steps import at_paths
 
     found.metadata.update(
-        steps.find_new(
+        at_paths.find_new(
             store=store,
             run_id=run_id,
             kfp_run_id=kfp_run_id,
@@ -42,4 +42,4 @@ def find_new(
             out=found.path,
         )
     )
-    return steps.enough(found.path)
+    return at_paths.is_enough(found.path)

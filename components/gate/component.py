@@ -41,11 +41,11 @@ def gate(
     Returns:
         Whether to push.
     """
-    from mammo_core import steps
+    from mammo_core.steps import at_paths
 
-    steps.say_gpus("gate", gpu_count, gpu_type)
+    at_paths.report_gpus("gate", gpu_count, gpu_type)
     decision.metadata.update(
-        steps.gate(
+        at_paths.gate(
             store=store,
             run_id=run_id,
             kfp_run_id=kfp_run_id,
@@ -58,5 +58,5 @@ def gate(
             out=decision.path,
         )
     )
-    steps.show_page(store, decision.path, comparison.path, "comparison.html")
-    return steps.passed(decision.path)
+    at_paths.show_page(store, decision.path, comparison.path, "comparison.html")
+    return at_paths.is_passed(decision.path)

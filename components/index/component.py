@@ -37,9 +37,9 @@ def index(
     Returns:
         The partitions of conversion and sampling, each i/n, and the digest of the run's recipe.
     """
-    from mammo_core import steps
+    from mammo_core.steps import at_paths
 
-    run = steps.begin(
+    run = at_paths.begin(
         store=store,
         run_id=run_id,
         kfp_run_id=kfp_run_id,
@@ -50,7 +50,7 @@ def index(
         start=start,
     )
     tables.metadata.update(
-        steps.index(
+        at_paths.index(
             store=store,
             run_id=run_id,
             kfp_run_id=kfp_run_id,
@@ -59,6 +59,6 @@ def index(
             out=tables.path,
         )
     )
-    steps.show_audit(store, tables.path, audit.path)
+    at_paths.show_page(store, tables.path, audit.path, "audit.html")
     # KFP's local runner loops only over an output of this name.
     return tuple(run)

@@ -28,10 +28,10 @@ def publish_features(
         images: The image dataset.
         frame: Which image or lesion, which label, which split.
     """
-    from mammo_core import steps
+    from mammo_core.steps import at_paths
 
     frame.metadata.update(
-        steps.publish_features(
+        at_paths.publish_features(
             store=store,
             run_id=run_id,
             kfp_run_id=kfp_run_id,

@@ -36,10 +36,10 @@ def push(
         decision: The gate's decision.
         model: The pushed version.
     """
-    from mammo_core import steps
+    from mammo_core.steps import at_paths
 
     model.metadata.update(
-        steps.push(
+        at_paths.push(
             store=store,
             run_id=run_id,
             kfp_run_id=kfp_run_id,

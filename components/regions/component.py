@@ -36,11 +36,11 @@ def regions(
         gpu_count: GPUs of the step.
         gpu_type: Resource name of the GPUs.
     """
-    from mammo_core import steps
+    from mammo_core.steps import at_paths
 
-    steps.say_gpus("regions", gpu_count, gpu_type)
+    at_paths.report_gpus("regions", gpu_count, gpu_type)
     found.metadata.update(
-        steps.regions(
+        at_paths.regions(
             store=store,
             run_id=run_id,
             kfp_run_id=kfp_run_id,
@@ -52,4 +52,4 @@ def regions(
             out=found.path,
         )
     )
-    steps.show_page(store, found.path, report.path)
+    at_paths.show_page(store, found.path, report.path)

@@ -28,10 +28,10 @@ def sample(
         patches: The patch dataset.
         partitions: The partitions that other pods have done; the rest is done here.
     """
-    from mammo_core import steps
+    from mammo_core.steps import at_paths
 
     patches.metadata.update(
-        steps.sample(
+        at_paths.sample(
             store=store,
             run_id=run_id,
             kfp_run_id=kfp_run_id,

@@ -30,11 +30,11 @@ def score(
         gpu_count: GPUs of the step.
         gpu_type: Resource name of the GPUs.
     """
-    from mammo_core import steps
+    from mammo_core.steps import at_paths
 
-    steps.say_gpus("score", gpu_count, gpu_type)
+    at_paths.report_gpus("score", gpu_count, gpu_type)
     scores.metadata.update(
-        steps.score(
+        at_paths.score(
             store=store,
             run_id=run_id,
             kfp_run_id=kfp_run_id,

@@ -24,10 +24,10 @@ def start_from(
         recipe_digest: Digest of the run's recipe, from `index`.
         patch_training: The patch classifier.
     """
-    from mammo_core import steps
+    from mammo_core.steps import at_paths
 
     patch_training.metadata.update(
-        steps.start_from(
+        at_paths.start_from(
             store=store,
             run_id=run_id,
             kfp_run_id=kfp_run_id,

@@ -22,8 +22,8 @@ def summarize(
         recipe: Name or URI of the recipe.
         status: What the pipeline says of the run.
     """
-    from mammo_core import steps
+    from mammo_core.steps import at_paths
 
-    steps.summarize(
+    at_paths.summarize(
         store=store, run_id=run_id, kfp_run_id=kfp_run_id, recipe=recipe, state=status.state
     )

@@ -36,11 +36,11 @@ def train_image(
         gpu_count: GPUs of the step.
         gpu_type: Resource name of the GPUs.
     """
-    from mammo_core import steps
+    from mammo_core.steps import at_paths
 
-    steps.say_gpus("train-image", gpu_count, gpu_type)
+    at_paths.report_gpus("train-image", gpu_count, gpu_type)
     image_training.metadata.update(
-        steps.train_image(
+        at_paths.train_image(
             store=store,
             run_id=run_id,
             kfp_run_id=kfp_run_id,

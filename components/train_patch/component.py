@@ -34,11 +34,11 @@ def train_patch(
         gpu_count: GPUs of the step.
         gpu_type: Resource name of the GPUs.
     """
-    from mammo_core import steps
+    from mammo_core.steps import at_paths
 
-    steps.say_gpus("train-patch", gpu_count, gpu_type)
+    at_paths.report_gpus("train-patch", gpu_count, gpu_type)
     patch_training.metadata.update(
-        steps.train_patch(
+        at_paths.train_patch(
             store=store,
             run_id=run_id,
             kfp_run_id=kfp_run_id,

@@ -33,10 +33,10 @@ def validate_data(
     Returns:
         The networks to train on them: one, or the members of an ensemble.
     """
-    from mammo_core import steps
+    from mammo_core.steps import at_paths
 
     validation.metadata.update(
-        steps.validate_data(
+        at_paths.validate_data(
             store=store,
             run_id=run_id,
             kfp_run_id=kfp_run_id,
@@ -48,7 +48,7 @@ def validate_data(
             out=validation.path,
         )
     )
-    return steps.members(
+    return at_paths.members(
         store=store,
         run_id=run_id,
         kfp_run_id=kfp_run_id,

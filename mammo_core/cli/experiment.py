@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from mammo_core.experiments import Kind, Unit
+    from mammo_core.experiments import ExperimentKind, Unit
     from mammo_core.recipes import Recipe
     from mammo_core.store import Store
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Experiments: many trainings, one table and one plot. The same command goes on "
-    "where it was stopped.",
+    help="Experiments: many trainings, one table and one plot. The same command resumes an "
+    "interrupted experiment.",
 )
 
 _Store = Annotated[
     str, typer.Option(envvar="MAMMO_STORE", help="URI of the object store (file:// or s3://).")
 ]
 _Source = Annotated[
-    str | None, typer.Option(help="Folder or s3:// URI of the mammograms (not the recipe's).")
+    str | None, typer.Option(help="Folder or s3:// URI of the mammograms (instead of the recipe's).")
 ]
 _Settings = Annotated[
     list[str] | None,
@@ -31,12 +31,12 @@ _Partition = Annotated[
     str,
     typer.Option(
         metavar="I/N",
-        help="Train only the units k with k % N == I, for instance in one of N pods. When all "
-        "are done, the command without --partition finishes the experiment.",
+        help="Train only the units k with k % N == I, for instance in one of N pods. After all "
+        "partitions, the command without --partition finishes the experiment.",
     ),
 ]
-_Workers = Annotated[int, typer.Option(min=1, help="Units at a time on this machine.")]
-_Out = Annotated[Path, typer.Option(help="Folder of the tables and plots.")]
+_Workers = Annotated[int, typer.Option(min=1, help="Number of units that run at a time.")]
+_Out = Annotated[Path, typer.Option(help="Folder for the tables and plots.")]
 _DEFAULT_STORE = "file://store"
 _DEFAULT_OUT = Path("experiments")
 
@@ -46,7 +46,7 @@ def patch_pretraining(
     recipe: Annotated[
         str, typer.Option(help="File or name of the recipe.")
     ] = "phantom_patch_pretraining",
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds: 0, 1, …")] = 5,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds: 0, 1, …")] = 5,
     store: _Store = _DEFAULT_STORE,
     source: _Source = None,
     settings: _Settings = None,
@@ -54,10 +54,10 @@ def patch_pretraining(
     workers: _Workers = 1,
     out: _Out = _DEFAULT_OUT,
 ) -> None:
-    """Compare patch-initialised with from-scratch training at the same budget.
+    """Compare patch-initialized with from-scratch training at the same budget.
 
-    The 95 % interval of the paired AUC difference (seeds averaged, patients resampled)
-    tells whether patch training helps.
+    The result is the paired AUC difference (seeds averaged) with its 95 % interval (patients
+    resampled).
     """
     from mammo_core import experiments
 
@@ -70,12 +70,12 @@ def patch_pretraining(
 def transfer_curve(
     recipe: Annotated[str, typer.Option(help="File or name of the recipe.")],
     start: Annotated[
-        str, typer.Option(help="Model package to begin with; default: image_training.start.")
+        str, typer.Option(help="Model package to start from; default: image_training.start.")
     ] = "",
     patients: Annotated[
-        str, typer.Option(help="Numbers of training patients; 0: the model as it is.")
+        str, typer.Option(help="Numbers of training patients; 0: the package as it is.")
     ] = "0,20,30,40,50,60",
-    repeats: Annotated[int, typer.Option(min=1, help="Draws of patients of each number.")] = 3,
+    repeats: Annotated[int, typer.Option(min=1, help="Number of draws of each subset.")] = 3,
     store: _Store = _DEFAULT_STORE,
     source: _Source = None,
     settings: _Settings = None,
@@ -83,16 +83,16 @@ def transfer_curve(
     workers: _Workers = 1,
     out: _Out = _DEFAULT_OUT,
 ) -> None:
-    """Fine-tune a model on ever more patients: how many does a new site need?"""
+    """Fine-tune a model on increasing numbers of patients: how many does a new site need?"""
     from mammo_core import experiments
     from mammo_core.errors import RecipeError
     from mammo_core.store import open_store
 
     loaded = _load(recipe, source, settings)
-    begin = start or loaded.image_training.start
-    if not begin:
+    start = start or loaded.image_training.start
+    if not start:
         raise RecipeError(
-            "A transfer curve needs a model to begin with",
+            "A transfer curve needs a model to start from",
             expected="--start URI, or image_training.start in the recipe",
             received="neither",
         )
@@ -101,19 +101,18 @@ def transfer_curve(
     except ValueError:
         raise RecipeError(
             "The numbers of patients cannot be read",
-            expected="whole numbers divided by commas, for instance 0,20,40",
+            expected="whole numbers separated by commas, for instance 0,20,40",
             received=patients,
         ) from None
-    opened = open_store(store)
-    known = _patients(opened, loaded)
-    units = experiments.transfer_curve(counts, repeats, known, begin, loaded.seed)
+    by_patient = _patients(open_store(store), loaded)
+    units = experiments.transfer_curve(counts, repeats, by_patient, start, loaded.seed)
     _run("transfer-curve", loaded, units, store, partition, workers, out)
 
 
 @app.command("folds")
 def folds(
     recipe: Annotated[str, typer.Option(help="File or name of the recipe.")],
-    count: Annotated[int, typer.Option("--folds", min=2, help="How many.")] = 5,
+    count: Annotated[int, typer.Option("--folds", min=2, help="Number of folds.")] = 5,
     store: _Store = _DEFAULT_STORE,
     source: _Source = None,
     settings: _Settings = None,
@@ -121,7 +120,7 @@ def folds(
     workers: _Workers = 1,
     out: _Out = _DEFAULT_OUT,
 ) -> None:
-    """Cross-validate: every patient is a test patient once."""
+    """Cross-validate, with every patient as a test patient once."""
     from mammo_core import experiments
 
     loaded = _load(recipe, source, settings)
@@ -140,52 +139,53 @@ def _load(recipe: str, source: str | None, settings: list[str] | None) -> "Recip
 
 
 def _patients(store: "Store", recipe: "Recipe") -> dict[str, tuple[str, int]]:
-    """The patients of the recipe's own split, with their labels; the data steps are run."""
-    from mammo_core.experiments.units import prepare
+    """Run the data steps; return the split and the label of each patient of the recipe."""
+    from mammo_core.experiments.run import prepare_data
     from mammo_core.features.frame import frame_from_manifest
+    from mammo_core.runs import Run
 
-    run_id = f"{recipe.name}-patients"
-    store.write(f"runs/{run_id}/recipe.json", recipe.to_json().encode())
-    made = prepare(store, f"{store.uri}/runs/{run_id}/recipe.json", run_id)
-    images = frame_from_manifest(store, made["frame"]).images
+    run = Run(store, f"{recipe.name}-patients")
+    run.write_recipe(recipe)
+    images = frame_from_manifest(store, prepare_data(run).frame).images
     by_patient = images.groupby("patient_key").agg({"split": "first", "label": "max"})
     return {str(key): (str(row["split"]), int(row["label"])) for key, row in by_patient.iterrows()}
 
 
 def _run(
-    kind: "Kind",
+    kind: "ExperimentKind",
     recipe: "Recipe",
     units: "list[Unit]",
-    store_uri: str,
+    store: str,
     partition: str,
     workers: int,
     out: Path,
 ) -> None:
-    from mammo_core.experiments import conclude, files
-    from mammo_core.experiments.units import EXPERIMENTS, done, experiment_id, run_units
+    from mammo_core.experiments import result_files, summarize_units
+    from mammo_core.experiments.run import Experiment
     from mammo_core.store import open_store
 
-    store = open_store(store_uri)
-    identity = experiment_id(kind, recipe, units)
-    folder, run_id = f"{EXPERIMENTS}/{kind}/{identity}", f"{kind}-{identity}"
-    store.write(f"runs/{run_id}/recipe.json", recipe.to_json().encode())
-    found = done(store, folder, units)
-    missing = [unit for unit in _select(units, partition) if unit.name not in found]
-    _say(f"{kind} {identity}: {len(units)} units, {len(found)} done before, {len(missing)} to do")
-    run_units(store, run_id, folder, missing, workers, _say)
-    found = done(store, folder, units)
-    if len(found) < len(units):
-        _say(f"{len(found)} of {len(units)} units are done; the others belong to other partitions")
+    experiment = Experiment(open_store(store), kind, recipe, units)
+    scores = experiment.scores()
+    missing = [unit for unit in _select(units, partition) if unit.name not in scores]
+    _print(
+        f"{kind} {experiment.id}: {len(units)} units, {len(scores)} already finished, "
+        f"{len(missing)} to run"
+    )
+    experiment.run_units(missing, workers, _print)
+    scores = experiment.scores()
+    if len(scores) < len(units):
+        _print(f"{len(scores)} of {len(units)} units are finished; run the other partitions")
         return
-    result = conclude(kind, units, found, recipe.seed)
-    place = out / f"{kind}-{identity}"
-    place.mkdir(parents=True, exist_ok=True)
+    result = summarize_units(kind, units, scores, recipe.seed)
     command = " ".join(["mammo", *sys.argv[1:]])
-    for name, data in files(result, f"{recipe.name}: {kind}", command).items():
-        (place / name).write_bytes(data)
-        store.write(f"{folder}/{name}", data)
-    _show(result)
-    typer.echo(f"table: {place}/table.md\nplot:  {place}/plot.png\npage:  {place}/report.html")
+    files = result_files(result, f"{recipe.name}: {kind}", command)
+    experiment.write_files(files)
+    folder = out / f"{kind}-{experiment.id}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    _print_table(result)
+    typer.echo(f"table: {folder}/table.md\nplot:  {folder}/plot.png\npage:  {folder}/report.html")
 
 
 def _select(units: "list[Unit]", partition: str) -> "list[Unit]":
@@ -194,11 +194,11 @@ def _select(units: "list[Unit]", partition: str) -> "list[Unit]":
     return Partition.parse(partition).select(units) if partition else units
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(f"[experiment] {text}", flush=True)
 
 
-def _show(result: Any) -> None:
+def _print_table(result: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -130,17 +130,19 @@ def frame(
 ) -> None:
     """Make the frame of some time, with the labels and metadata as they were then."""
     from mammo_core.features import frame_as_of
+    from mammo_core.features.kinds import FRAME
 
     opened = _open_existing(store)
     manifest = frame_as_of(opened, frame_id or None, _time(as_of) if as_of else None)
+    facts = FRAME.facts_of(manifest)
     document: dict[str, Any] = {
         "id": manifest.id,
         "uri": f"{opened.uri}/{manifest.folder}",
         "as_of": as_of or None,
         "counts": manifest.counts,
-        "splits": manifest.facts["splits"],
-        "mean": manifest.facts["mean"],
-        "rescale_factor": manifest.facts["rescale_factor"],
+        "splits": facts.splits,
+        "mean": facts.mean,
+        "rescale_factor": facts.rescale_factor,
     }
     if as_json:
         typer.echo(json.dumps(document, indent=1))

@@ -55,44 +55,34 @@ def sample(
 def _run(
     last: str,
     reference: str,
-    uri: str,
+    store: str,
     source: str | None,
     settings: list[str] | None,
     partition: str,
     run_id: str,
 ) -> None:
     import json
-    import tempfile
     from datetime import UTC, datetime
 
     from mammo_core import steps
     from mammo_core.ingest import Partition
     from mammo_core.recipes import load_recipe
+    from mammo_core.runs import Run
     from mammo_core.store import open_store
 
     if partition:
-        Partition.parse(partition)  # refuse a wrong option before any work
+        Partition.parse(partition)  # refuse an invalid option before any work
     overrides = list(settings or [])
     if source is not None:
         overrides.append(f"source.root={json.dumps(source)}")
     recipe = load_recipe(reference, overrides)
-    store = open_store(uri)
-    run_id = run_id or f"{recipe.name}-{last}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
-    key = f"runs/{run_id}/recipe.json"
-    store.write(key, recipe.to_json().encode())
-    common = {"store": store.uri, "run_id": run_id, "recipe": f"{store.uri}/{key}"}
-    with tempfile.TemporaryDirectory(prefix="mammo-steps-") as folder:
-
-        def path(name: str) -> str:
-            return str(Path(folder) / name)
-
-        steps.index(**common, out=path("tables"))
-        inputs = {**common, "tables": path("tables"), "out": path("images")}
-        if last == "convert":
-            summary = steps.convert(**inputs, partition=partition)
-        else:
-            steps.convert(**inputs)
-            summary = steps.sample(
-                **common, images=path("images"), out=path("patches"), partition=partition
-            )
-    typer.echo(json.dumps(summary))
+    default_id = f"{recipe.name}-{last}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    run = Run(open_store(store), run_id or default_id)
+    run.write_recipe(recipe)
+    tables = steps.index(run)
+    if last == "convert":
+        result = steps.convert.execute(run, tables=tables, partition=partition)
+    else:
+        images = steps.convert(run, tables=tables)
+        result = steps.sample.execute(run, images=images, partition=partition)
+    typer.echo(json.dumps(result.metadata))

@@ -1,7 +1,7 @@
-"""Manifests: what a step published, by content address.
+"""Manifests: the outputs of steps, by content address.
 
-A manifest names the files of one output with their digests. It is written last, after the
-files were read back, so whoever follows manifests never sees half an output.
+A manifest lists the files of one output with their digests. It is written last, after the files
+were read back, so a reader that follows manifests never sees an incomplete output.
 """
 
 import hashlib
@@ -17,20 +17,20 @@ from mammo_core.errors import RecordError
 from mammo_core.store import Store
 from mammo_core.store.base import file_sha256
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class StoredFile(BaseModel):
     """A file of an output.
 
     Attributes:
-        name: What it is to the output, for instance `shard-00003` or `model.keras`.
-        key: Where it lies in the store.
-        sha256: Digest of its bytes, hex.
-        size: Bytes.
-        count: Records in it, where it holds records.
-        excluded: Ids of those of its records that are no part of the output, sorted: their
-            sources were removed or changed after the file was written.
+        name: Name within the output, for instance `shard-00003` or `model.keras`.
+        key: Key in the store.
+        sha256: Digest of its bytes, hexadecimal.
+        size: Size in bytes.
+        count: Number of records; None if it has none.
+        excluded: Ids of its records that are not part of the output, sorted: their sources were
+            removed or changed after the file was written.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,18 +44,18 @@ class StoredFile(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What one step published.
+    """The output of a step.
 
     Attributes:
-        kind: The folder of such outputs, for instance `datasets/images`.
-        id: Content address: what went in, not when or where.
+        kind: Folder of its kind, for instance `datasets/images`.
+        id: Content address: depends on the inputs, not on time or location.
         schema_version: Version of this format.
-        revision: The step's revision constant, raised when its bytes change.
-        config: The step's whole configuration.
+        revision: The revision of the kind, raised when its outputs change.
+        config: The configuration of the step.
         files: The files, sorted by name.
-        counts: How many records, rejects, … there are.
-        facts: What readers need to know: geometry, bit depth, class names, …
-        lineage: Ids of what this was made from.
+        counts: Numbers of records, rejects, …
+        facts: What readers need to know, as JSON; `Kind.facts_of` returns them as a model.
+        lineage: Ids of the inputs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,12 +72,12 @@ class Manifest(BaseModel):
 
     @property
     def folder(self) -> str:
-        """The output's folder in the store."""
+        """Folder of the output in the store."""
         return f"{self.kind}/{self.id}"
 
     @property
     def key(self) -> str:
-        """Where the manifest lies in the store."""
+        """Key of the manifest in the store."""
         return f"{self.folder}/manifest.json"
 
     def file(self, name: str) -> StoredFile:
@@ -96,7 +96,7 @@ class Manifest(BaseModel):
         return [file for file in self.files if file.name.startswith(prefix)]
 
     def to_json(self) -> str:
-        """The manifest as it is stored: sorted keys, so the same manifest is the same bytes."""
+        """Return the manifest as it is stored, with sorted keys: equal manifests are equal bytes."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=1) + "\n"
 
 
@@ -109,9 +109,9 @@ def content_id(
     """Return the content address of an output.
 
     Args:
-        kind: The kind of output.
-        revision: The step's revision constant.
-        config: The step's configuration, JSON values only.
+        kind: Folder of the kind of output.
+        revision: Revision of the kind.
+        config: The configuration of the step, JSON values only.
         inputs: (id, digest) of everything that goes in, in any order.
     """
     digest = hashlib.sha256()
@@ -123,31 +123,45 @@ def content_id(
 
 
 def parse(text: str | bytes, origin: str) -> Manifest:
-    """Read a manifest; RecordError names `origin` when it is damaged or of another version."""
+    """Read a manifest.
+
+    Args:
+        text: The manifest as JSON.
+        origin: Its name in errors.
+
+    Raises:
+        RecordError: It is damaged, or of another schema version.
+    """
     try:
-        found = Manifest.model_validate_json(text)
+        manifest = Manifest.model_validate_json(text)
     except ValidationError as error:
-        _check_version(text, origin)  # keys that are unknown here may be of a later version
+        _require_version(text, origin)  # its keys may be those of another version
         first = error.errors()[0]
         raise RecordError(
             f"The manifest {origin} cannot be read",
             expected=f"a manifest of schema version {SCHEMA_VERSION}",
             received=f"{first['msg']} at {'.'.join(map(str, first['loc'])) or 'the start'}",
         ) from error
-    _check_version(text, origin)
-    return found
+    _require_version(text, origin)
+    return manifest
 
 
-def _check_version(text: str | bytes, origin: str) -> None:
-    told: Any = None
+def _require_version(text: str | bytes, origin: str) -> None:
+    version: Any = None
     with suppress(ValueError, AttributeError):
-        told = json.loads(text).get("schema_version")
-    if told not in (None, SCHEMA_VERSION):
-        raise RecordError(
-            f"The manifest {origin} is of another schema version",
-            expected=str(SCHEMA_VERSION),
-            received=str(told),
-        )
+        version = json.loads(text).get("schema_version")
+    if version in (None, SCHEMA_VERSION):
+        return
+    older = isinstance(version, int) and version < SCHEMA_VERSION
+    raise RecordError(
+        f"The manifest {origin} has another schema version: "
+        f"{'an older' if older else 'a later'} revision of Mammo Pipelines wrote it",
+        expected=f"schema version {SCHEMA_VERSION}",
+        received=str(version),
+        hint="run the pipeline again, into an empty store"
+        if older
+        else "use the revision that wrote it, or a later one",
+    )
 
 
 def find(store: Store, kind: str, id: str) -> Manifest | None:
@@ -155,18 +169,18 @@ def find(store: Store, kind: str, id: str) -> Manifest | None:
     key = f"{kind}/{id}/manifest.json"
     if not store.exists(key):
         return None
-    found = parse(store.read(key), key)
-    if found.key != key:
+    manifest = parse(store.read(key), key)
+    if manifest.key != key:
         raise RecordError(
             f"The manifest {key} is not of this output",
             expected=f"the manifest of {kind}/{id}",
-            received=f"the manifest of {found.folder}",
+            received=f"the manifest of {manifest.folder}",
         )
-    return found
+    return manifest
 
 
 def verify_file(store: Store, file: StoredFile) -> None:
-    """Read a stored file back; RecordError when its bytes are not the manifest's."""
+    """Read a stored file; RecordError if its bytes are not those of the manifest."""
     path = store.fetch(file.key)
     size = path.stat().st_size
     digest = file_sha256(path) if size == file.size else ""
@@ -175,49 +189,49 @@ def verify_file(store: Store, file: StoredFile) -> None:
             f"The stored file {file.key} is damaged",
             expected=f"{file.size} bytes with SHA-256 {file.sha256}",
             received=f"{size} bytes" + (f" with SHA-256 {digest}" if digest else ""),
-            hint="remove the output's folder and run again",
+            hint="remove the folder of the output and run again",
         )
 
 
 def fetch_verified(store: Store, file: StoredFile) -> Path:
-    """Return a local copy of a stored file; RecordError when its bytes are not the manifest's."""
+    """Return a local copy of a stored file; RecordError as in `verify_file`."""
     verify_file(store, file)
     return store.fetch(file.key)
 
 
 def publish(store: Store, manifest: Manifest, base: Manifest | None = None) -> Manifest:
-    """Verify every file of an output and make it visible by writing its manifest.
+    """Verify every file of an output and publish it by writing its manifest.
 
     Args:
         store: Where the output is.
         manifest: The output.
-        base: A published output: of files taken over from it only presence and size are
-            looked up.
+        base: A published output; for files that are also in it, only presence and size are
+            checked.
 
     Raises:
-        RecordError: When a file is damaged or two files share a name.
-        StoreError: When the store fails.
+        RecordError: A file is damaged, or two files have the same name.
+        StoreError: The store fails.
     """
     names = [file.name for file in manifest.files]
     if len(set(names)) != len(names):
         raise RecordError(
-            f"The output {manifest.folder} has two files of one name",
+            f"The output {manifest.folder} has two files with the same name",
             expected="distinct names",
             received=", ".join(sorted(name for name in set(names) if names.count(name) > 1)),
         )
     ordered = manifest.model_copy(
         update={"files": tuple(sorted(manifest.files, key=lambda file: file.name))}
     )
-    known = {(file.key, file.sha256) for file in base.files} if base is not None else set()
-    _check_present(store, [file for file in ordered.files if (file.key, file.sha256) in known])
+    verified = {(file.key, file.sha256) for file in base.files} if base is not None else set()
+    _require_present(store, [file for file in ordered.files if (file.key, file.sha256) in verified])
     for file in ordered.files:
-        if (file.key, file.sha256) not in known:
+        if (file.key, file.sha256) not in verified:
             verify_file(store, file)
     store.write(ordered.key, ordered.to_json().encode())
     return ordered
 
 
-def _check_present(store: Store, files: list[StoredFile]) -> None:
+def _require_present(store: Store, files: list[StoredFile]) -> None:
     folders = {file.key.rpartition("/")[0] for file in files}
     sizes = {entry.key: entry.size for folder in folders for entry in store.entries(f"{folder}/")}
     for file in files:
@@ -226,7 +240,7 @@ def _check_present(store: Store, files: list[StoredFile]) -> None:
                 f"The stored file {file.key} is damaged",
                 expected=f"{file.size} bytes, as when it was published",
                 received=f"{sizes[file.key]} bytes" if file.key in sizes else "no such file",
-                hint="`mammo store verify` tells what else is; remove the outputs that list it",
+                hint="`mammo store verify` lists all damaged files; remove the outputs that list them",
             )
 
 

@@ -136,7 +136,7 @@ def leaking_images(
     Returns:
         Rows of a frame, possibly none.
     """
-    leaking = list(frame.facts["leaking_patients"])
+    leaking = list(frame.facts.leaking_patients)
     if not leaking or tables is None or not drops_test:
         return frame.images[:0]
     rows = read_table(store, tables, "images.parquet")

@@ -1,20 +1,25 @@
 """Experiments: patch-pretraining, transfer curve, cross-validation.
 
-This room plans the units of work and puts their results together; `mammo_core.experiments.units`
-does the work.
+`plan` lists the units of work, `run` runs them, `results` combines their scores.
 """
 
-from mammo_core.experiments.page import files
-from mammo_core.experiments.plan import Kind, Unit, folds, patch_pretraining, transfer_curve
-from mammo_core.experiments.results import Result, conclude
+from mammo_core.experiments.plan import (
+    ExperimentKind,
+    Unit,
+    folds,
+    patch_pretraining,
+    transfer_curve,
+)
+from mammo_core.experiments.report import result_files
+from mammo_core.experiments.results import ExperimentResult, summarize_units
 
 __all__ = [
-    "Kind",
-    "Result",
+    "ExperimentKind",
+    "ExperimentResult",
     "Unit",
-    "conclude",
-    "files",
     "folds",
     "patch_pretraining",
+    "result_files",
+    "summarize_units",
     "transfer_curve",
 ]

@@ -1,4 +1,4 @@
-"""What an experiment is made of: units of work that can be done anywhere, in any order."""
+"""The units of an experiment, which can run anywhere and in any order."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,21 +9,21 @@ from mammo_core.errors import RecipeError
 from mammo_core.seeds import generator
 from mammo_core.training.config import ImageTrainingConfig
 
-Kind = Literal["patch-pretraining", "transfer-curve", "folds"]
-PATCH, SCRATCH = "patch-initialised", "from-scratch"
+ExperimentKind = Literal["patch-pretraining", "transfer-curve", "folds"]
+PATCH, SCRATCH = "patch-initialized", "from-scratch"
 UNTRAINED = "as-it-is"
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One training (or two, where a patch classifier comes first) with its test scores.
+    """A whole-image training, possibly after a patch training, with its test scores.
 
     Attributes:
-        name: Within the experiment.
-        arm: Which of the compared ways it belongs to.
-        overrides: Of the recipe, `key.key=value`.
+        name: Name within the experiment.
+        arm: The arm of the comparison that it belongs to.
+        overrides: Overrides of the recipe, `key.key=value`.
         patch: Whether a patch classifier is trained first.
-        facts: What the table says of it: seed, fold, patients, …
+        facts: Its columns in the table: seed, fold, patients, …
     """
 
     name: str
@@ -33,28 +33,28 @@ class Unit:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """The unit as it is handed to another process."""
+        """Return the unit as JSON, for another process."""
         return json.dumps(self.__dict__, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "Unit":
-        """Read what `to_json` wrote."""
-        told = json.loads(text)
-        return cls(**{**told, "overrides": tuple(told["overrides"])})
+        """Read a unit from JSON."""
+        values = json.loads(text)
+        return cls(**{**values, "overrides": tuple(values["overrides"])})
 
 
 def patch_pretraining(seeds: Sequence[int], training: ImageTrainingConfig) -> list[Unit]:
-    """Plan patch-initialised against from-scratch training, a pair for each seed.
+    """Plan patch-initialized against from-scratch training, a pair for each seed.
 
-    Both see the same images in the same order for as many steps, at the same learning
-    rates; from scratch all layers learn from the first step, since frozen random ones
-    would be a handicap.
+    Both train on the same images in the same order, for the same number of steps and at the same
+    learning rates. From scratch, all layers are trained from the first step, because frozen
+    random layers would be a handicap.
 
     Args:
-        seeds: Of the pairs.
+        seeds: The seeds of the pairs.
         training: The recipe's whole-image training.
     """
-    _some(seeds, "seeds")
+    _require_distinct(seeds, "seeds")
     stages = [
         {**stage.model_dump(mode="json"), "train": "all", "batch_norm": "train"}
         for stage in training.stages
@@ -62,14 +62,14 @@ def patch_pretraining(seeds: Sequence[int], training: ImageTrainingConfig) -> li
     scratch = (f"image_training.stages={json.dumps(stages)}", "image_training.start=''")
     units = []
     for seed in seeds:
-        for arm, more in ((PATCH, ("image_training.start=''",)), (SCRATCH, scratch)):
-            overrides = (f"seed={seed}", *more)
+        for arm, settings in ((PATCH, ("image_training.start=''",)), (SCRATCH, scratch)):
+            overrides = (f"seed={seed}", *settings)
             units.append(Unit(f"{arm}-{seed}", arm, overrides, arm == PATCH, {"seed": seed}))
     return units
 
 
 def folds(count: int) -> list[Unit]:
-    """Plan a cross-validation: every patient is a test patient once.
+    """Plan a cross-validation, in which every patient is a test patient once.
 
     Args:
         count: Number of folds.
@@ -97,39 +97,42 @@ def transfer_curve(
     start: str,
     seed: int,
 ) -> list[Unit]:
-    """Plan fine-tuning on ever more patients (the poster's table, original-system.md §13.3).
+    """Plan fine-tuning on increasing numbers of patients.
 
-    The subsets of one repeat are nested, and hold malignant patients in the share of all
-    training patients, one at least. Validation and test patients stay the same.
+    This is the table of the original's poster (docs/original-system.md, "Reported results"). The
+    subsets of a repeat are nested, and have the same fraction of malignant patients as all
+    training patients, at least one. Validation and test patients stay the same.
 
     Args:
-        counts: Numbers of training patients; 0 is the model as it is.
-        repeats: Draws of each number.
-        patients: Patient key to its split and 1 for malignant, 0 for not.
-        start: The model package to begin with.
-        seed: Of the draws.
+        counts: Numbers of training patients; 0: the model as it is.
+        repeats: Number of draws of each subset.
+        patients: Patient key → split, and 1 for malignant or 0.
+        start: The model package to start from.
+        seed: Seed of the draws.
     """
-    _some(counts, "numbers of patients")
+    _require_distinct(counts, "numbers of patients")
     training = {key: label for key, (split, label) in patients.items() if split == "train"}
     most = max(counts)
     if most > len(training) or min(counts) < 0 or min([c for c in counts if c] or [2]) < 2:
         raise RecipeError(
             "The transfer curve cannot be drawn with these numbers of patients",
-            expected=f"0, or 2 to {len(training)}, the training patients there are",
+            expected=f"0, or 2 to {len(training)}, the training patients of the split",
             received=", ".join(map(str, counts)),
         )
-    kept = {key: split for key, (split, _) in patients.items() if split in ("validation", "test")}
-    begin = f"image_training.start={json.dumps(start)}"
+    held_out = {
+        key: split for key, (split, _) in patients.items() if split in ("validation", "test")
+    }
+    start_setting = f"image_training.start={json.dumps(start)}"
     units = []
     for count in sorted(set(counts)):
         for repeat in range(repeats if count else 1):
             facts = {"patients": count, "repeat": repeat}
             if not count:
-                units.append(Unit(UNTRAINED, UNTRAINED, (begin,), False, facts))
+                units.append(Unit(UNTRAINED, UNTRAINED, (start_setting,), False, facts))
                 continue
-            chosen = dict.fromkeys(_subset(training, count, repeat, seed), "train")
-            given = json.dumps({**kept, **chosen}, sort_keys=True)
-            overrides = (begin, "split.name=given", f"split.patients={given}")
+            subset = dict.fromkeys(_subset(training, count, repeat, seed), "train")
+            split_patients = json.dumps({**held_out, **subset}, sort_keys=True)
+            overrides = (start_setting, "split.name=given", f"split.patients={split_patients}")
             name = f"patients-{count}-repeat-{repeat}"
             units.append(Unit(name, f"{count} patients", overrides, False, facts))
     return units
@@ -149,10 +152,10 @@ def _subset(patients: Mapping[str, int], count: int, repeat: int, seed: int) -> 
     return by_class[1][:malignant] + by_class[0][: count - malignant]
 
 
-def _some(given: Sequence[int], what: str) -> None:
-    if not given or len(set(given)) != len(given):
+def _require_distinct(values: Sequence[int], name: str) -> None:
+    if not values or len(set(values)) != len(values):
         raise RecipeError(
-            f"The experiment's {what} cannot be used",
+            f"The {name} of the experiment are not valid",
             expected="one or more, each once",
-            received=", ".join(map(str, given)) or "none",
+            received=", ".join(map(str, values)) or "none",
         )

@@ -1,6 +1,6 @@
 """The feature store: labels, splits and statistics by image and lesion, and frames of them."""
 
-from mammo_core.features.frame import FRAME_KIND, FRAME_REVISION, Frame, read_frame
+from mammo_core.features.frame import Frame, read_frame
 from mammo_core.features.publish import (
     MAIN,
     FeatureTables,
@@ -12,8 +12,6 @@ from mammo_core.features.publish import (
 from mammo_core.features.scores import publish_scores
 
 __all__ = [
-    "FRAME_KIND",
-    "FRAME_REVISION",
     "MAIN",
     "FeatureTables",
     "Frame",

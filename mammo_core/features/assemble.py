@@ -5,11 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from mammo_core.datasets import Manifest, content_id, find, publish
+from mammo_core.datasets import Manifest, publish
 from mammo_core.datasets.tables import put_table, to_parquet
 from mammo_core.errors import RecordError
-from mammo_core.features.frame import FRAME_KIND, FRAME_REVISION, PATCH_CLASSES, SPLITS
+from mammo_core.features.frame import PATCH_CLASSES, SPLITS
 from mammo_core.features.join import JoinKeys
+from mammo_core.features.kinds import FRAME, FrameFacts
 from mammo_core.preprocessing import RESCALE_FACTOR, IntensityConfig
 from mammo_core.sources.splits import require_disjoint
 from mammo_core.store import Store
@@ -76,33 +77,30 @@ def assemble_frame(
             received=f"images by split: {included['split'].value_counts().to_dict()}",
             hint="choose another split in the recipe",
         )
-    all_facts = {
+    all_facts = FrameFacts(
         **facts,
-        "mean": round(_mean(train, intensity), 6),
-        "rescale_factor": RESCALE_FACTOR,
-        "intensity": intensity.model_dump(mode="json"),
-        "splits": {name: _counts(frame_images, name) for name in SPLITS},
-    }
+        mean=round(_mean(train, intensity), 6),
+        rescale_factor=RESCALE_FACTOR,
+        intensity=intensity,
+        splits={name: _counts(frame_images, name) for name in SPLITS},
+    )
     tables = {
         "images.parquet": frame_images,
         "lesions.parquet": frame_lesions,
         "splits.parquet": patients[["patient_key", "split"]],
     }
     digests = [(n, hashlib.sha256(to_parquet(table)).hexdigest()) for n, table in tables.items()]
-    id = content_id(FRAME_KIND, FRAME_REVISION, all_facts, digests)
-    existing = find(store, FRAME_KIND, id)
+    id = FRAME.content_id(all_facts.model_dump(mode="json"), digests)
+    existing = FRAME.find(store, id)
     if existing is not None:
         return existing
-    manifest = Manifest(
-        kind=FRAME_KIND,
-        id=id,
-        revision=FRAME_REVISION,
+    manifest = FRAME.manifest(
+        id,
         config={
             "assignment_id": keys.assignment_id,
             "dataset_id": keys.dataset_id,
             "folder": keys.folder,
         },
-        files=(),
         counts={"images": len(frame_images), "lesions": len(frame_lesions)},
         facts=all_facts,
         lineage=lineage,

@@ -26,16 +26,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mammo_core.datasets import ImageRecord, Manifest, PatchRecord, find
+from mammo_core.datasets import ImageRecord, Manifest, PatchRecord
 from mammo_core.datasets.manifests import verify_file
 from mammo_core.datasets.shards import read_shard
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import RecipeError, RecordError
 from mammo_core.features.frame import IMAGE_CLASSES, SPLITS, Frame
+from mammo_core.ingest.kinds import IMAGE_DATASET, PATCH_DATASET
 from mammo_core.sampling.labels import FIVE_CLASSES, LabelMap
+from mammo_core.sources.kinds import TABLES
 from mammo_core.store import Store
 
-IMAGES, PATCHES = "datasets/images", "datasets/patches"
 #: Split → its folder in the original.
 FOLDERS = {"train": "train", "validation": "val", "test": "test"}
 _INDEX = ("file", "split", "class", "image_id", "patch_id", "lesion_id", "kind", "row", "column")
@@ -83,10 +84,10 @@ def export(
         RecipeError: `out` is not empty, or the manifest is not a dataset's.
         RecordError: A shard is damaged, or dataset and frame do not belong together.
     """
-    if dataset.kind not in (IMAGES, PATCHES):
+    if dataset.kind not in (IMAGE_DATASET.folder, PATCH_DATASET.folder):
         raise RecipeError(
             f"{dataset.folder} cannot be exported",
-            expected=f"a dataset: {IMAGES} or {PATCHES}",
+            expected=f"a dataset: {IMAGE_DATASET.folder} or {PATCH_DATASET.folder}",
             received=dataset.kind,
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -100,7 +101,7 @@ def export(
     try:
         partial.mkdir(parents=True)
         writer = _Writer(partial, frame)
-        if dataset.kind == IMAGES:
+        if dataset.kind == IMAGE_DATASET.folder:
             _write_images(store, dataset, frame, writer, advance)
         else:
             _write_patches(store, dataset, frame, label_map, writer, advance)
@@ -230,7 +231,7 @@ class _AbnormalityNumbers:
 
 def _abnormality_numbers(store: Store, dataset: Manifest, frame: Frame) -> _AbnormalityNumbers:
     """Return the numbers of the case tables; other lesions are numbered within their image."""
-    tables = find(store, "tables", dataset.lineage.get("tables", ""))
+    tables = TABLES.find(store, dataset.lineage.get("tables", ""))
     given: dict[str, int] = {}
     if tables is not None:
         rows = read_table(store, tables, "lesions.parquet")

@@ -1,20 +1,17 @@
 """Frames: which image or lesion, which label, which split, and the training statistics."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import pandas as pd
 
-from mammo_core.datasets import Manifest, find
+from mammo_core.datasets import Manifest
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import RecordError
-from mammo_core.preprocessing import IntensityConfig
+from mammo_core.features.kinds import FRAME, FrameFacts
+from mammo_core.ingest.kinds import dataset_facts
+from mammo_core.preprocessing import IntensityConfig, Preprocessing
 from mammo_core.sampling.labels import BACKGROUND, FIVE_CLASSES, LESION_CLASSES, LabelMap
 from mammo_core.store import Store
-
-FRAME_KIND = "frames"
-#: Raised by hand when the rows or facts of frames change.
-FRAME_REVISION = 4
 
 #: What a patch can show. A label map turns these into the classes of a network.
 PATCH_CLASSES = (BACKGROUND, *LESION_CLASSES)
@@ -33,22 +30,53 @@ class Frame:
             manufacturer, bits_stored, intensity_mean, intensity_standard_deviation (of the
             record, [0, 65535]), lesion_types, label (0 or 1), split.
         lesions: lesion_id, image_id, patient_key, patch_class, split.
-        mean: Mean pixel of the training images as networks receive them, [0, 255] by default.
-        rescale_factor: Factor that brings pixels from [0, 65535] to the scale of `mean`.
-        shuffled_labels: Whether the labels were permuted over patients, as a check; models
-            trained on them are never pushed.
-        facts: Counts, leaking patients and the split's configuration.
-        intensity: How gray levels become numbers.
+        facts: All facts of its manifest.
     """
 
     id: str
     images: pd.DataFrame
     lesions: pd.DataFrame
-    mean: float
-    rescale_factor: float
-    shuffled_labels: bool
-    facts: dict[str, Any]
-    intensity: IntensityConfig = field(default_factory=IntensityConfig)
+    facts: FrameFacts
+
+    @property
+    def mean(self) -> float:
+        """Mean pixel of the training images as networks receive them, [0, 255] by default."""
+        return self.facts.mean
+
+    @property
+    def rescale_factor(self) -> float:
+        """Factor that brings pixels from [0, 65535] to the scale of `mean`."""
+        return self.facts.rescale_factor
+
+    @property
+    def shuffled_labels(self) -> bool:
+        """Whether labels were permuted over patients; models of such a frame are never pushed."""
+        return self.facts.shuffled_labels
+
+    @property
+    def intensity(self) -> IntensityConfig:
+        """How gray levels become numbers."""
+        return self.facts.intensity
+
+    def preprocessing(self, dataset: Manifest, channels: int) -> Preprocessing:
+        """Return how pixels of a dataset reach a network that is trained on this frame.
+
+        Args:
+            dataset: The image dataset, or its patches.
+            channels: Channels of the network's input: 1, or 3.
+        """
+        facts = dataset_facts(dataset)
+        return Preprocessing(
+            geometry=facts.geometry,
+            bit_depth=facts.bit_depth,
+            mean=self.mean,
+            rescale_factor=self.rescale_factor,
+            intensity=self.intensity.regime,
+            target_scale=self.intensity.target_scale,
+            equalize=self.intensity.equalize,
+            conversion=facts.conversion,
+            channels=1 if channels == 1 else 3,
+        )
 
     def split(self, name: str) -> pd.DataFrame:
         """Return the images of a split, sorted by id."""
@@ -96,7 +124,7 @@ class Frame:
 
 def read_frame(store: Store, id: str) -> Frame:
     """Read a published frame; RecordError if it does not exist."""
-    manifest = find(store, FRAME_KIND, id)
+    manifest = FRAME.find(store, id)
     if manifest is None:
         raise RecordError(
             f"There is no frame {id} in {store.uri}",
@@ -113,8 +141,8 @@ def frame_of_dataset(store: Store, dataset: Manifest) -> Frame:
         RecordError: There is no such frame, or more than one: then it must be named.
     """
     images = dataset.lineage.get("images", dataset.id)
-    ids = sorted({key.split("/")[1] for key in store.list(f"{FRAME_KIND}/")})
-    frames = [frame for id in ids if (frame := find(store, FRAME_KIND, id)) is not None]
+    ids = sorted({key.split("/")[1] for key in store.list(f"{FRAME.folder}/")})
+    frames = [frame for id in ids if (frame := FRAME.find(store, id)) is not None]
     matching = [frame.id for frame in frames if frame.lineage.get("images") == images]
     if len(matching) != 1:
         raise RecordError(
@@ -131,9 +159,5 @@ def frame_from_manifest(store: Store, manifest: Manifest) -> Frame:
         id=manifest.id,
         images=read_table(store, manifest, "images.parquet"),
         lesions=read_table(store, manifest, "lesions.parquet"),
-        mean=float(manifest.facts["mean"]),
-        rescale_factor=float(manifest.facts["rescale_factor"]),
-        shuffled_labels=bool(manifest.facts["shuffled_labels"]),
-        intensity=IntensityConfig.model_validate(manifest.facts.get("intensity", {})),
-        facts=manifest.facts,
+        facts=FRAME.facts_of(manifest),
     )

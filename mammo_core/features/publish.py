@@ -8,13 +8,14 @@ from typing import Any
 
 import pandas as pd
 
-from mammo_core.datasets import Manifest, find
+from mammo_core.datasets import Manifest
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import RecordError
 from mammo_core.features import definitions, stored_registry, view_files
 from mammo_core.features.assemble import COMPUTED_FACTS, assemble_frame
-from mammo_core.features.frame import FRAME_KIND, FRAME_REVISION, frame_from_manifest
+from mammo_core.features.frame import frame_from_manifest
 from mammo_core.features.join import JoinKeys, join
+from mammo_core.features.kinds import FRAME
 from mammo_core.features.labels import with_corrections
 from mammo_core.features.shuffle import shuffle_labels
 from mammo_core.preprocessing import IntensityConfig
@@ -80,7 +81,7 @@ def find_frame(store: Store, tables: FeatureTables, at: datetime | None = None) 
     key = _memo_key(store, tables, at)
     if not store.exists(key):
         return None
-    return find(store, FRAME_KIND, json.loads(store.read(key))["frame"])
+    return FRAME.find(store, json.loads(store.read(key))["frame"])
 
 
 def publish_features(store: Store, tables: FeatureTables) -> dict[str, int]:
@@ -202,13 +203,13 @@ def _template(store: Store, frame_id: str | None, at: datetime | None) -> Manife
                 hint="name the frame whose images are used",
             )
         frame_id = earlier[-1]
-    manifest = find(store, FRAME_KIND, frame_id)
+    manifest = FRAME.find(store, frame_id)
     if manifest is None:
         raise RecordError(
             f"There is no frame {frame_id} in {store.uri}",
             expected="the id of a published frame",
             received=frame_id,
-            hint=f"`mammo store ls {store.uri}` lists the frames under {FRAME_KIND}/",
+            hint=f"`mammo store ls {store.uri}` lists the frames under {FRAME.folder}/",
         )
     return manifest
 
@@ -241,7 +242,7 @@ def _require_past(at: datetime | None) -> None:
 
 def _memo_key(store: Store, tables: FeatureTables, at: datetime | None) -> str:
     content: dict[str, Any] = {
-        "revision": FRAME_REVISION,
+        "revision": FRAME.revision,
         "inputs": tables.inputs,
         "intensity": tables.intensity.model_dump(mode="json"),
         "shuffle_seed": tables.seed if tables.shuffle_labels else None,
@@ -250,7 +251,7 @@ def _memo_key(store: Store, tables: FeatureTables, at: datetime | None) -> str:
     if at is not None:
         content["at"] = at.isoformat()
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
-    return f"{FRAME_KIND}/memos/{digest}.json"
+    return f"{FRAME.folder}/memos/{digest}.json"
 
 
 def _publish_rows(store: Store, tables: FeatureTables) -> dict[str, int]:

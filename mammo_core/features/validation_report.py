@@ -54,9 +54,9 @@ def validation_page(
     page.table(
         Table.from_records(
             [
-                {"frame": name, "split": split, **data.facts["splits"][split]}
+                {"frame": name, "split": split, **data.facts.splits[split]}
                 for name, data in frames.items()
-                if "splits" in data.facts
+                if data.facts.splits
                 for split in SPLITS
             ]
         )

@@ -1,7 +1,6 @@
 """The two Beam pipelines: mammograms to image records, image records to patches."""
 
 from mammo_core.ingest.convert import (
-    CONVERT_REVISION,
     ConvertConfig,
     convert,
     convert_id,
@@ -9,11 +8,9 @@ from mammo_core.ingest.convert import (
 )
 from mammo_core.ingest.partition import Partition
 from mammo_core.ingest.runner import RunnerConfig
-from mammo_core.ingest.sample import SAMPLE_REVISION, sample, sample_id, sample_partition
+from mammo_core.ingest.sample import sample, sample_id, sample_partition
 
 __all__ = [
-    "CONVERT_REVISION",
-    "SAMPLE_REVISION",
     "ConvertConfig",
     "Partition",
     "RunnerConfig",

@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from mammo_core.datasets import Manifest, StoredFile, content_id, find
+from mammo_core.datasets import Manifest, StoredFile
 from mammo_core.datasets.shards import plan
 from mammo_core.errors import DicomError
 from mammo_core.ingest.builder import DatasetBuilder, write_records
+from mammo_core.ingest.kinds import IMAGE_DATASET, ImageDatasetFacts
 from mammo_core.ingest.partition import Partition
 from mammo_core.ingest.planned_shards import ImageOutcome, ShardPlan
 from mammo_core.ingest.record import STATISTICS, ImageInput, convert_image
@@ -22,9 +23,6 @@ from mammo_core.preprocessing import Conversion, Geometry
 from mammo_core.sources.source_files import SourceFiles
 from mammo_core.store import Store
 
-#: Raised by hand when the bytes of image records change; a golden-bytes test checks it.
-CONVERT_REVISION = 3
-KIND = "datasets/images"
 STATISTICS_TABLE = "statistics.parquet"
 BIT_DEPTH = 16
 
@@ -49,7 +47,7 @@ class ConvertConfig(Conversion):
 def convert_id(config: ConvertConfig, images: pd.DataFrame, lesions: pd.DataFrame) -> str:
     """Return the id of the dataset of these tables, before any work is done."""
     sources = (_source(image, config) for image in _inputs(images, lesions))
-    return content_id(KIND, CONVERT_REVISION, _settings(config), sources)
+    return IMAGE_DATASET.content_id(_settings(config), sources)
 
 
 def convert(
@@ -80,7 +78,7 @@ def convert(
         SourceError: A file changed since it was indexed.
         StoreError: Reading or writing failed.
     """
-    existing = find(store, KIND, convert_id(config, images, lesions))
+    existing = IMAGE_DATASET.find(store, convert_id(config, images, lesions))
     if existing is not None:
         return existing
     return _builder(store, images, lesions, root, config, lineage).build(store, runner)
@@ -117,18 +115,15 @@ def _builder(
     lineage: dict[str, str],
 ) -> DatasetBuilder:
     inputs, settings = _inputs(images, lesions), _settings(config)
-    dataset = Manifest(
-        kind=KIND,
-        id=convert_id(config, images, lesions),
-        revision=CONVERT_REVISION,
+    dataset = IMAGE_DATASET.manifest(
+        convert_id(config, images, lesions),
         config=config.model_dump(mode="json"),
-        files=(),
-        facts={
-            "bit_depth": BIT_DEPTH,
-            "geometry": config.geometry.model_dump(mode="json"),
-            "conversion": config.conversion.model_dump(mode="json"),
-            "series": series_id(KIND, CONVERT_REVISION, settings),
-        },
+        facts=ImageDatasetFacts(
+            bit_depth=BIT_DEPTH,
+            geometry=config.geometry,
+            conversion=config.conversion,
+            series=series_id(IMAGE_DATASET, settings),
+        ),
         lineage=lineage,
     )
     sources = dict(_source(image, config) for image in inputs)
@@ -146,9 +141,7 @@ def _builder(
     groups = plan(new, sizes, config.shard_mb * 2**20)
 
     def digest(group: list[ImageInput]) -> str:
-        return content_id(
-            KIND, CONVERT_REVISION, settings, [_source(image, config) for image in group]
-        )
+        return IMAGE_DATASET.content_id(settings, [_source(image, config) for image in group])
 
     def count(rows: pd.DataFrame) -> dict[str, int]:
         lesions = int(rows["lesions"].sum())

@@ -13,9 +13,11 @@ from typing import Any
 import pandas as pd
 
 from mammo_core.datasets import Manifest, StoredFile, content_id, find, parse
+from mammo_core.datasets.kinds import Kind
 from mammo_core.datasets.shards import BASE_NOTE
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import MammoError
+from mammo_core.ingest.kinds import dataset_facts
 from mammo_core.ingest.planned_shards import FinishedShard
 from mammo_core.store import Store
 
@@ -53,9 +55,9 @@ class ReusedRecords:
         return max((int(file.name.removeprefix("shard-")) + 1 for file in shards), default=0)
 
 
-def series_id(kind: str, revision: int, settings: Mapping[str, Any]) -> str:
+def series_id(kind: Kind[Any], settings: Mapping[str, Any]) -> str:
     """Return the id that all datasets of the same settings share, whatever their sources."""
-    return content_id(f"{kind}/series", revision, settings)
+    return content_id(f"{kind.folder}/series", kind.revision, settings)
 
 
 def reuse_from(
@@ -138,7 +140,7 @@ def _best(store: Store, dataset: Manifest, sources: Mapping[str, str]) -> Manife
             continue
         try:
             manifest = parse(store.read(key), key)
-            if manifest.facts.get("series") != dataset.facts["series"]:
+            if dataset_facts(manifest).series != dataset_facts(dataset).series:
                 continue
             items = read_table(store, manifest, ITEMS)
         except MammoError:  # damaged, of a later version, or removed in the meantime

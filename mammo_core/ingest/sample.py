@@ -6,10 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from mammo_core.datasets import ImageRecord, Manifest, StoredFile, content_id, find
+from mammo_core.datasets import ImageRecord, Manifest, StoredFile
 from mammo_core.datasets.shards import read_shard
 from mammo_core.datasets.tables import read_table
 from mammo_core.ingest.builder import DatasetBuilder, write_records
+from mammo_core.ingest.kinds import IMAGE_DATASET, PATCH_DATASET, PatchDatasetFacts
 from mammo_core.ingest.partition import Partition
 from mammo_core.ingest.planned_shards import ImageOutcome, ShardPlan
 from mammo_core.ingest.reuse import ITEMS, reuse_from, series_id
@@ -17,9 +18,6 @@ from mammo_core.ingest.runner import RunnerConfig, advance
 from mammo_core.sampling import SamplingConfig, sample_view
 from mammo_core.store import Store
 
-#: Raised by hand when the bytes of patch records change; a golden-bytes test checks it.
-SAMPLE_REVISION = 4
-KIND = "datasets/patches"
 PATCHES_TABLE = "patches.parquet"
 _PATCHES = ["patch_id", "image_id", "lesion_id", "kind", "row", "column", "overlap", "cutoff"]
 
@@ -27,7 +25,7 @@ _PATCHES = ["patch_id", "image_id", "lesion_id", "kind", "row", "column", "overl
 def sample_id(config: SamplingConfig, seed: int, images: Manifest) -> str:
     """Return the id of the patches of an image dataset, before any work is done."""
     settings = _settings(config, seed)
-    return content_id(KIND, SAMPLE_REVISION, settings, [(images.kind, images.id)])
+    return PATCH_DATASET.content_id(settings, [(images.kind, images.id)])
 
 
 def sample(
@@ -45,7 +43,7 @@ def sample(
         seed: The run's seed.
         runner: Where the work is done.
     """
-    existing = find(store, KIND, sample_id(config, seed, images))
+    existing = PATCH_DATASET.find(store, sample_id(config, seed, images))
     if existing is not None:
         return existing
     return _builder(store, images, config, seed).build(store, runner)
@@ -71,18 +69,18 @@ def sample_partition(
 
 def _builder(store: Store, images: Manifest, config: SamplingConfig, seed: int) -> DatasetBuilder:
     settings = _settings(config, seed)
-    series_settings = {**settings, "images": images.facts.get("series", images.id)}
-    dataset = Manifest(
-        kind=KIND,
-        id=sample_id(config, seed, images),
-        revision=SAMPLE_REVISION,
+    image_facts = IMAGE_DATASET.facts_of(images)
+    series_settings = {**settings, "images": image_facts.series or images.id}
+    dataset = PATCH_DATASET.manifest(
+        sample_id(config, seed, images),
         config=settings,
-        files=(),
-        facts={
-            **images.facts,
-            "patch_size": config.patch_size,
-            "series": series_id(KIND, SAMPLE_REVISION, series_settings),
-        },
+        facts=PatchDatasetFacts(
+            bit_depth=image_facts.bit_depth,
+            geometry=image_facts.geometry,
+            conversion=image_facts.conversion,
+            patch_size=config.patch_size,
+            series=series_id(PATCH_DATASET, series_settings),
+        ),
         lineage={**images.lineage, "images": images.id},
     )
     items = read_table(store, images, ITEMS)
@@ -95,7 +93,7 @@ def _builder(store: Store, images: Manifest, config: SamplingConfig, seed: int) 
     for file in images.files_like("shard-"):
         if ids := ids_by_shard.get(file.name):
             inputs = [(id, sources[id]) for id in ids]
-            digest = content_id(KIND, SAMPLE_REVISION, series_settings, inputs)
+            digest = PATCH_DATASET.content_id(series_settings, inputs)
             index = reused.next_index + len(shards)
             shards.append(ShardPlan(index, digest, len(ids), (file, frozenset(ids))))
     return DatasetBuilder(

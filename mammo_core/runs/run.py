@@ -20,6 +20,8 @@ from mammo_core.recipes import Recipe, load_recipe
 from mammo_core.store import Store
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
+_STATUS_KEY = re.compile(r"runs/([^/]+)/steps/[^/]+\.json")
+_SUMMARY_KEY = re.compile(r"runs/([^/]+)/summary\.json")
 
 
 def run_id_of(run_id: str, kfp_run_id: str = "") -> str:
@@ -190,3 +192,40 @@ class Run:
     def _write_json(self, name: str, value: Mapping[str, Any], sort_keys: bool = False) -> None:
         data = json.dumps(value, sort_keys=sort_keys, indent=1) + "\n"
         self.store.write(self._key(name), data.encode())
+
+
+def start_packages_of(recipe: Recipe) -> list[str]:
+    """Return the packages that the networks of a recipe start from, each once."""
+    networks = [recipe.of_member(member.name) for member in recipe.members] or [recipe]
+    starts = (network.image_training.start for network in networks)
+    return [uri for uri in dict.fromkeys(starts) if uri]
+
+
+def read_start_packages(store: Store, run_id: str) -> list[str]:
+    """Return the packages that a run started from, as far as the store has its recipe.
+
+    The recipe may be of another version, so only these keys are read.
+
+    Args:
+        store: The store with the record of the run.
+        run_id: Id of the run; empty or invalid: no packages.
+    """
+    key = f"runs/{run_id}/recipe.json"
+    if not _RUN_ID.fullmatch(run_id) or not store.exists(key):
+        return []
+    recipe = json.loads(store.read(key))
+    sections = (recipe, *recipe.get("members", []))
+    uris = [str(section.get("image_training", {}).get("start") or "") for section in sections]
+    return [uri for uri in dict.fromkeys(uris) if uri]
+
+
+def run_of_status(key: str) -> str:
+    """Return the id of the run if a key is that of a step's status, or an empty text."""
+    match = _STATUS_KEY.fullmatch(key)
+    return match[1] if match else ""
+
+
+def run_of_summary(key: str) -> str:
+    """Return the id of the run if a key is that of its summary, or an empty text."""
+    match = _SUMMARY_KEY.fullmatch(key)
+    return match[1] if match else ""

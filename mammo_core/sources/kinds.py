@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic import Field
+
 from mammo_core.datasets.kinds import Facts, Kind
 
 
@@ -14,7 +16,7 @@ class TableFacts(Facts):
     """
 
     leaking_patients: tuple[str, ...] = ()
-    source: dict[str, Any] = {}
+    source: dict[str, Any] = Field(default_factory=dict)
 
 
 TABLES = Kind("tables", 3, TableFacts, intermediate=True)

@@ -1,45 +1,36 @@
-"""The steps of the pipelines: each finds its output in the store, or makes and publishes it.
+"""The steps of the pipelines: each reuses its output in the store, or makes and publishes it.
 
-A step takes the URI of the store, the run's id, the recipe and the paths of its inputs'
-manifests; it writes the manifest of its output, and its status into the run's record.
-Nothing heavy is imported before the output was looked up.
+A step takes the record of a run and the manifests of its inputs and returns the manifest of its
+output: `images = steps.convert(run, tables=tables)`. `steps.at_paths` has the same steps for
+Kubeflow Pipelines. Nothing heavy is imported before a step has looked for its output.
 """
 
-from mammo_core.steps.accelerators import say_gpus
-from mammo_core.steps.artifacts import passed, show_audit, show_evaluation, show_page
-from mammo_core.steps.begin import begin, members
-from mammo_core.steps.data import convert, index, publish_features, sample
+from mammo_core.steps.begin import RunStart, begin
+from mammo_core.steps.data import convert, publish_features, sample
 from mammo_core.steps.ensemble import combine, start_from
-from mammo_core.steps.evaluation import evaluate
-from mammo_core.steps.regions import regions
+from mammo_core.steps.evaluation import evaluate, regions
+from mammo_core.steps.index import index
 from mammo_core.steps.release import gate, push
 from mammo_core.steps.scoring import score
-from mammo_core.steps.summary import summarize
-from mammo_core.steps.train import train_image, train_patch
-from mammo_core.steps.validation import enough, find_new, validate_data
+from mammo_core.steps.train import count_gpus, train_image, train_patch
+from mammo_core.steps.validation import find_new, validate_data
 
 __all__ = [
+    "RunStart",
     "begin",
     "combine",
     "convert",
-    "enough",
+    "count_gpus",
     "evaluate",
     "find_new",
     "gate",
     "index",
-    "members",
-    "passed",
     "publish_features",
     "push",
     "regions",
     "sample",
-    "say_gpus",
     "score",
-    "show_audit",
-    "show_evaluation",
-    "show_page",
     "start_from",
-    "summarize",
     "train_image",
     "train_patch",
     "validate_data",

@@ -1,83 +1,67 @@
-"""The steps that bring trained networks together, or take them out of a package."""
+"""The steps that combine trained networks, or take one from a package."""
 
 import json
-import tempfile
-from pathlib import Path
 from typing import Any
 
-from mammo_core.datasets import Manifest, content_id, publish
-from mammo_core.datasets.manifests import StoredFile, fetch_verified, put_bytes
+from mammo_core.datasets import Manifest
 from mammo_core.errors import ModelError
-from mammo_core.steps.base import StepContext, step
-from mammo_core.steps.networks import load_network, prepare_keras
-from mammo_core.steps.train import IMAGE_TRAINING, PATCH_TRAINING
-
-#: Raised by hand when what is stored of a combination, or of a start, changes.
-COMBINE_REVISION = 1
-START_REVISION = 1
+from mammo_core.models.backend import prepare_keras
+from mammo_core.preprocessing import Preprocessing
+from mammo_core.steps.networks import publish_network
+from mammo_core.steps.step import StepContext, step
+from mammo_core.training.kinds import IMAGE_TRAINING, PATCH_TRAINING, PatchTrainingFacts
+from mammo_core.training.networks import load_network, read_history
 
 
 @step("combine")
-def combine(
-    context: StepContext,
-    patch_trainings: list[Manifest],
-    image_trainings: list[Manifest],
-    patch_out: str,
-) -> Manifest:
-    """Make one classifier of the members: the weighted mean of their probabilities.
+def combine(context: StepContext, image_trainings: list[Manifest]) -> Manifest:
+    """Combine the members into one classifier: the weighted mean of their probabilities.
 
-    One network alone stays as it is. The first member's patch classifier draws the heatmaps.
+    A single network stays as it is.
     """
-    # KFP collects in the order of the members; nothing else says which training is whose.
-    Path(patch_out).parent.mkdir(parents=True, exist_ok=True)
-    Path(patch_out).write_text(patch_trainings[0].to_json())
     if len(image_trainings) == 1:
-        context.found = True
+        context.reused = True
         return image_trainings[0]
-    members = context.recipe.members
+    store, members = context.store, context.recipe.members
     weights = [member.weight for member in members]
-    settings: dict[str, Any] = {"members": [one.name for one in members], "weights": weights}
+    settings: dict[str, Any] = {
+        "members": [member.name for member in members],
+        "weights": weights,
+    }
     two_view = image_trainings[0].config.get("two_view")
     if two_view is not None:
         settings["two_view"] = two_view
-    inputs = [(training.kind, training.id) for training in image_trainings]
-    id = content_id(IMAGE_TRAINING, COMBINE_REVISION, settings, inputs)
-    first = image_trainings[0]
-    for training in image_trainings:
-        if training.facts["preprocessing"] != first.facts["preprocessing"]:
-            raise ModelError(
-                "The members of the ensemble do not take the same input",
-                expected="one preprocessing: the same channels, mean and scale",
-                received="different ones",
-                hint="networks of 1 and of 3 channels cannot be mixed",
-            )
+    facts = [IMAGE_TRAINING.facts_of(training) for training in image_trainings]
+    if any(other.preprocessing != facts[0].preprocessing for other in facts):
+        raise ModelError(
+            "The members of the ensemble do not take the same input",
+            expected="one preprocessing: the same channels, mean and scale",
+            received="different ones",
+            hint="networks of 1 and of 3 channels cannot be combined",
+        )
+    ids = tuple(training.id for training in image_trainings)
+    id = IMAGE_TRAINING.content_id(settings, [(IMAGE_TRAINING.folder, id) for id in ids])
 
     def make() -> Manifest:
         prepare_keras()
         from mammo_core.models.ensemble import average
 
-        networks = [load_network(context, training) for training in image_trainings]
-        return _publish(
-            context,
-            Manifest(
-                kind=IMAGE_TRAINING,
-                id=id,
-                revision=COMBINE_REVISION,
-                config=settings,
-                files=(),
-                facts={**first.facts, "members": [training.id for training in image_trainings]},
-                lineage={**first.lineage, "members": ",".join(t.id for t in image_trainings)},
-            ),
-            average(networks, weights),
-            _histories(context, image_trainings),
+        networks = [load_network(store, training) for training in image_trainings]
+        history = [row for item in image_trainings for row in read_history(store, item)]
+        manifest = IMAGE_TRAINING.manifest(
+            id,
+            config=settings,
+            facts=facts[0].model_copy(update={"members": ids}),
+            lineage={**image_trainings[0].lineage, "members": ",".join(ids)},
         )
+        return publish_network(store, manifest, average(networks, weights), history)
 
-    return context.find_or_make(IMAGE_TRAINING, id, make)
+    return context.reuse_or_make(IMAGE_TRAINING, id, make)
 
 
 @step("start-from")
 def start_from(context: StepContext) -> Manifest:
-    """Take the patch classifier out of the package that training starts from."""
+    """Take the patch classifier from the package that training starts from."""
     from mammo_core.packaging.contents import PATCH_MODEL
     from mammo_core.packaging.package import verify
     from mammo_core.registry import resolve
@@ -92,8 +76,8 @@ def start_from(context: StepContext) -> Manifest:
             expected=f"a package with {PATCH_MODEL}",
             received=f"model id {package.model_id}, without one",
         )
-    inputs = [("package", package.model_id)]
-    id = content_id(PATCH_TRAINING, START_REVISION, {"start": "package"}, inputs)
+    settings = {"start": "package"}
+    id = PATCH_TRAINING.content_id(settings, [("package", package.model_id)])
 
     def make() -> Manifest:
         prepare_keras()
@@ -101,53 +85,20 @@ def start_from(context: StepContext) -> Manifest:
 
         model = load_model(network)
         labels = json.loads((folder / "label_map.json").read_text())["patch"]
-        preprocessing = json.loads((folder / "preprocessing.json").read_text())
-        return _publish(
-            context,
-            Manifest(
-                kind=PATCH_TRAINING,
-                id=id,
-                revision=START_REVISION,
-                config={"start": "package"},
-                files=(),
-                facts={
-                    "classes": sorted(labels, key=labels.get),
-                    "patch_size": int(model.input_shape[1] or context.recipe.sampling.patch_size),
-                    "preprocessing": preprocessing,
-                    "warnings": [],
-                    "best_epoch": 0,
-                    "best_value": None,
-                },
-                lineage={"package": package.model_id},
+        manifest = PATCH_TRAINING.manifest(
+            id,
+            config=settings,
+            facts=PatchTrainingFacts(
+                classes=tuple(sorted(labels, key=labels.get)),
+                patch_size=int(model.input_shape[1] or context.recipe.sampling.patch_size),
+                preprocessing=Preprocessing.model_validate_json(
+                    (folder / "preprocessing.json").read_text()
+                ),
             ),
-            model,
-            [],
+            lineage={"package": package.model_id},
         )
+        return publish_network(context.store, manifest, model, [])
 
-    manifest = context.find_or_make(PATCH_TRAINING, id, make)
+    manifest = context.reuse_or_make(PATCH_TRAINING, id, make)
     context.facts = {"start": uri, "model_id": package.model_id}
     return manifest
-
-
-def _publish(
-    context: StepContext, manifest: Manifest, model: Any, history: list[dict[str, Any]]
-) -> Manifest:
-    from mammo_core.packaging.keras_file import write_model
-
-    store, folder = context.store, manifest.folder
-    with tempfile.TemporaryDirectory(prefix="mammo-model-") as aside:
-        path = Path(aside) / "model.keras"
-        write_model(model, path)
-        network = put_bytes(store, folder, "model.keras", path.read_bytes())
-    rows = json.dumps(history, sort_keys=True, indent=1).encode()
-    files: tuple[StoredFile, ...] = (network, put_bytes(store, folder, "history.json", rows))
-    counts = {"epochs": len(history), "parameters": int(model.count_params())}
-    return publish(store, manifest.model_copy(update={"files": files, "counts": counts}))
-
-
-def _histories(context: StepContext, trainings: list[Manifest]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for training in trainings:
-        stored = fetch_verified(context.store, training.file("history.json"))
-        rows += json.loads(stored.read_bytes())
-    return rows

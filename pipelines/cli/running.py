@@ -96,7 +96,7 @@ def run(
     verify_tls: options.VerifyTls = None,
 ) -> None:
     """Run a pipeline, on this machine (--local) or on a cluster."""
-    from mammo_core.steps.base import run_id_of
+    from mammo_core.runs import run_id_of
     from pipelines.client import parsed_parameters
     from pipelines.compiled import images_of, validate_parameters
     from pipelines.schedule import pipeline_name
@@ -245,6 +245,7 @@ def _run_here(
 ) -> None:
     from mammo_core.errors import RecipeError
     from mammo_core.recipes import load_recipe
+    from mammo_core.runs import Run
     from mammo_core.store import open_store
 
     place = open_store(store)
@@ -259,7 +260,7 @@ def _run_here(
         identity = run_id or f"score-{stamp}"
         if source is not None:
             parameters["source"] = source
-        _forget(place, identity)
+        Run(place, identity).delete()
         _run_local(pipeline, place, identity, runs / identity, parameters, images)
         return
     if recipe is None:
@@ -275,16 +276,17 @@ def _run_here(
     if find_batch_size:
         resolved = load_recipe(recipe, [*overrides, *_largest_batches(resolved)])
     identity = run_id or f"{resolved.name}-{stamp}"
-    _forget(place, identity)
-    place.write(f"runs/{identity}/recipe.json", resolved.to_json().encode())
+    record = Run(place, identity)
+    record.delete()
+    record.write_recipe(resolved)
     print(f"run {identity}: recipe {resolved.name}, store {place.uri}")
-    parameters["recipe"] = f"{place.uri}/runs/{identity}/recipe.json"
+    parameters["recipe"] = record.recipe_uri
     _run_local(pipeline, place, identity, runs / identity, parameters, images)
 
 
 def _largest_batches(recipe: Any) -> list[str]:
     """Find the largest batches that this machine trains on: overrides of the recipe."""
-    from mammo_core.steps.batch_sizes import find_batch_sizes
+    from mammo_core.experiments.batch_sizes import find_batch_sizes
 
     found = find_batch_sizes(recipe)
     overrides = [f"{part}.batch_size={count}" for part, count in found.items()]
@@ -303,12 +305,6 @@ def _only_here(find_batch_size: bool) -> None:
             hint="`mammo models find-batch-size --recipe …` in the training image on such a "
             "node tells them; give them with --set",
         )
-
-
-def _forget(place: Any, identity: str) -> None:
-    """Remove the record of an earlier run of this id."""
-    for key in list(place.list(f"runs/{identity}")):
-        place.delete(key)
 
 
 def _check_source(source: Any) -> None:

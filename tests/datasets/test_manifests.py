@@ -11,11 +11,11 @@ from mammo_core.errors import RecordError, StoreError
 
 
 def manifest(**changes):
-    told = {"kind": "frames", "id": "x1", "revision": 3, "config": {"a": [1, 2]}, "files": ()}
-    return Manifest(**{**told, **changes})
+    values = {"kind": "frames", "id": "x1", "revision": 3, "config": {"a": [1, 2]}, "files": ()}
+    return Manifest(**{**values, **changes})
 
 
-def test_a_manifest_comes_back_with_equal_bytes(file_store):
+def test_a_stored_manifest_has_the_same_bytes(file_store):
     files = tuple(put_bytes(file_store, "frames/x1", name, name.encode()) for name in "ba")
     written = publish(file_store, manifest(files=files, counts={"n": 1}, lineage={"from": "y"}))
     assert [file.name for file in written.files] == ["a", "b"]
@@ -28,65 +28,66 @@ def test_a_manifest_comes_back_with_equal_bytes(file_store):
 
 
 def test_equal_manifests_are_equal_bytes():
-    one = manifest(config={"b": 1, "a": 2}, counts={"y": 1, "x": 2})
-    two = manifest(config={"a": 2, "b": 1}, counts={"x": 2, "y": 1})
-    assert one.to_json() == two.to_json()
+    first = manifest(config={"b": 1, "a": 2}, counts={"y": 1, "x": 2})
+    second = manifest(config={"a": 2, "b": 1}, counts={"x": 2, "y": 1})
+    assert first.to_json() == second.to_json()
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"surprise": 1}, "surprise"),
         ({"files": [{"name": "a"}]}, "files.0"),
         ({"id": None}, "id"),
-        ({"schema_version": 2}, "another schema version"),
-        ({"schema_version": 2, "surprise": 1}, "another schema version"),
+        ({"schema_version": 3}, "another schema version: a later revision"),
+        ({"schema_version": 3, "surprise": 1}, "another schema version: a later revision"),
+        ({"schema_version": 1}, "an older revision .* wrote it.*into an empty store"),
     ],
 )
-def test_a_manifest_that_is_not_one_is_refused(change, told):
+def test_an_invalid_manifest_is_refused(change, message):
     data = {**json.loads(manifest().to_json()), **change}
-    with pytest.raises(RecordError, match=told) as caught:
+    with pytest.raises(RecordError, match=message) as caught:
         parse(json.dumps(data), "frames/x1/manifest.json")
     assert "frames/x1/manifest.json" in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", b"\xff\xfe"])
-def test_text_that_is_no_manifest_is_refused(text):
+def test_text_that_is_not_a_manifest_is_refused(text):
     with pytest.raises(RecordError, match="cannot be read"):
         parse(text, "somewhere")
 
 
-def test_what_is_not_published_is_not_found(file_store):
+def test_an_unpublished_output_is_not_found(file_store):
     put_bytes(file_store, "frames/x1", "a", b"1")
     assert find(file_store, "frames", "x1") is None
 
 
-def test_a_manifest_in_another_outputs_place_is_refused(file_store):
+def test_a_manifest_under_the_key_of_another_output_is_refused(file_store):
     file_store.write("frames/x2/manifest.json", manifest().to_json().encode())
     with pytest.raises(RecordError, match="not of this output"):
         find(file_store, "frames", "x2")
 
 
 @pytest.mark.parametrize("damage", [b"other", b"longer than it was", b""])
-def test_damage_between_writing_and_publishing_is_seen(store, damage):
-    file = put_bytes(store, "frames/x1", "a", b"whole")
+def test_damage_between_writing_and_publishing_is_detected(store, damage):
+    file = put_bytes(store, "frames/x1", "a", b"complete")
     store.write(file.key, damage)
     with pytest.raises(RecordError, match="frames/x1/a is damaged"):
         publish(store, manifest(files=(file,)))
     assert find(store, "frames", "x1") is None
 
 
-def test_a_missing_file_is_seen(file_store):
-    file = put_bytes(file_store, "frames/x1", "a", b"whole")
+def test_a_missing_file_is_detected(file_store):
+    file = put_bytes(file_store, "frames/x1", "a", b"complete")
     file_store.delete(file.key)
     with pytest.raises(StoreError, match="has no 'frames/x1/a'"):
         publish(file_store, manifest(files=(file,)))
     assert find(file_store, "frames", "x1") is None
 
 
-def test_two_files_of_one_name_are_refused(file_store):
-    file = put_bytes(file_store, "frames/x1", "a", b"whole")
-    with pytest.raises(RecordError, match="two files of one name"):
+def test_two_files_with_the_same_name_are_refused(file_store):
+    file = put_bytes(file_store, "frames/x1", "a", b"complete")
+    with pytest.raises(RecordError, match="two files with the same name"):
         publish(file_store, manifest(files=(file, file)))
 
 

@@ -10,10 +10,10 @@ import pytest
 pytestmark = pytest.mark.slow
 
 
-def test_patch_pretraining_is_done_in_partitions_and_ends_in_a_table(
+def test_patch_pretraining_runs_in_partitions_and_writes_a_table(
     undisturbed, mammo: Path, phantom_tree: Path, tmp_path: Path
 ) -> None:
-    work, _ = undisturbed  # its data sets are found
+    work, _ = undisturbed  # its datasets are reused
 
     def run(*more: str) -> str:
         command = [
@@ -33,14 +33,14 @@ def test_patch_pretraining_is_done_in_partitions_and_ends_in_a_table(
         return done.stdout
 
     first = run("--partition", "1/2")
-    assert "1 of 2 units are done" in first
+    assert "1 of 2 units are finished" in first
     assert not list(tmp_path.glob("*/table.md"))
     second = run()
-    assert "2 units, 1 done before, 1 to do" in second
-    assert "patch-initialised minus from scratch" in second
+    assert "2 units, 1 already finished, 1 to run" in second
+    assert "patch-initialized minus from scratch" in second
     (folder,) = tmp_path.iterdir()
     result = json.loads((folder / "result.json").read_text())
-    assert {row["arm"] for row in result["rows"]} == {"patch-initialised", "from-scratch"}
+    assert {row["arm"] for row in result["rows"]} == {"patch-initialized", "from-scratch"}
     assert (folder / "plot.png").read_bytes().startswith(b"\x89PNG")
     assert "mammo experiment patch-pretraining" in (folder / "table.md").read_text()
-    assert "0 to do" in run()
+    assert "0 to run" in run()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mammo_core import steps
+from mammo_core.steps import at_paths
 from mammo_core.datasets import find
 from mammo_core.datasets.tables import read_table
 from mammo_core.features import read_frame
@@ -88,7 +88,7 @@ def test_retrain_stops_where_the_champion_has_seen_test_patients(store, mammo, p
     (tmp_path / "given.json").write_text(load_recipe(str(RECIPE), settings).to_json())
     common = {"store": store.uri, "run_id": "given", "recipe": str(tmp_path / "given.json")}
     for name, inputs in (("tables", []), ("images", ["tables"]), ("frame", ["tables", "images"])):
-        step = {"tables": steps.index, "images": steps.convert, "frame": steps.publish_features}
+        step = {"tables": at_paths.index, "images": at_paths.convert, "frame": at_paths.publish_features}
         paths = {one: str(tmp_path / one) for one in inputs}
         step[name](**common, **paths, out=str(tmp_path / name))
     record = json.loads(store.read("runs/given/steps/publish-features.json"))

@@ -35,7 +35,7 @@ def test_second_run_finds_everything(undisturbed, pipeline):
     again = pipeline.run(work, runs="again")
     assert again.code == 0, again.output
     # These two look at the champion, and there was none the first time.
-    new = {step for step in first.summary["found"] if not again.summary["found"][step]}
+    new = {step for step in first.summary["reused"] if not again.summary["reused"][step]}
     assert new == {"gate", "validate-data"}
     assert again.summary["model_uri"] == first.summary["model_uri"]
     assert "already the champion" in again.output
@@ -52,7 +52,7 @@ def test_training_setting_converts_and_samples_nothing(undisturbed, pipeline):
     # The new training is begun, and ends at once: the steps before it are what matters here.
     assert changed.code == 1, changed.output
     assert "step train-patch" in changed.output
-    found = changed.summary["found"]
+    found = changed.summary["reused"]
     data = ["index", "convert", "publish-features", "sample"]
     assert [found[step] for step in data] == [True] * len(data)
     assert not found["train-patch"]
@@ -65,8 +65,8 @@ def test_shuffled_labels_are_never_pushed(undisturbed, pipeline):
     assert shuffled.code == 0, shuffled.output
     assert shuffled.summary["model_uri"] is None
     assert "never pushed" in shuffled.output
-    assert shuffled.summary["datasets"]["images"]["found"]
-    assert shuffled.summary["datasets"]["patches"]["found"]
+    assert shuffled.summary["datasets"]["images"]["reused"]
+    assert shuffled.summary["datasets"]["patches"]["reused"]
     assert _ids(shuffled)["frame"] != _ids(first)["frame"]
     sizes = ("images", "patients")
     for split, counts in first.summary["splits"].items():
@@ -146,8 +146,8 @@ def test_second_stage_on_what_the_run_published(undisturbed, tmp_path):
         "recipe": str(Path(__file__).parent / "recipe.yaml"),
         "out": str(tmp_path / "regions.json"),
     }
-    code = f"from mammo_core import steps; print(steps.regions(**{ {**told, **inputs}!r}))"
-    for found in ("'found': False", "'found': True"):
+    code = f"from mammo_core.steps import at_paths; print(at_paths.regions(**{ {**told, **inputs}!r}))"
+    for found in ("'reused': False", "'reused': True"):
         ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert ran.returncode == 0, ran.stdout
         assert found in ran.stdout
@@ -155,7 +155,7 @@ def test_second_stage_on_what_the_run_published(undisturbed, tmp_path):
     assert {file["name"] for file in manifest["files"]} == {
         *("features.parquet", "forest.npz", "metrics.json", "report.html", "test.parquet"),
     }
-    assert 0 <= manifest["facts"]["summary"]["cross_validation_auc"] <= 1
+    assert 0 <= manifest["facts"]["cross_validation_auc"] <= 1
 
 
 def test_run_leaves_no_temporary_files(undisturbed):

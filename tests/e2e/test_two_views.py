@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mammo_core import steps
+from mammo_core.steps import at_paths
 from mammo_core.datasets import Manifest, parse
 from mammo_core.packaging import load, verify
 from mammo_core.recipes import load_recipe
@@ -74,14 +74,14 @@ def work(undisturbed, tmp_path_factory):
     run = made.run("pairs", f"image_training.two_view={_SHARED}")
     data = made.inputs("images", "frame")
     patch, image = made.inputs("patch_training"), made.inputs("image_training")
-    steps.train_image(**run, **data, **patch, out=made.path("image_training"))
+    at_paths.train_image(**run, **data, **patch, out=made.path("image_training"))
     evaluated = made.inputs("patches", "evaluation")
-    steps.evaluate(
+    at_paths.evaluate(
         **run, **data, **made.inputs("patches"), **patch, **image, out=evaluated["evaluation"]
     )
     decided = {**data, **image, "evaluation": evaluated["evaluation"]}
-    steps.gate(**run, **decided, out=made.path("decision"))
-    steps.push(**run, **decided, **patch, **made.inputs("decision"), out=made.path("model"))
+    at_paths.gate(**run, **decided, out=made.path("decision"))
+    at_paths.push(**run, **decided, **patch, **made.inputs("decision"), out=made.path("model"))
     return made
 
 
@@ -142,12 +142,12 @@ def test_training_goes_on_from_it_and_both_make_an_ensemble(work, capsys):
         run = work.run(
             name, start, f"image_training.stages={nothing}", f"image_training.two_view={two_view}"
         )
-        steps.train_image(**run, **work.inputs("images", "frame"), out=work.path(name))
+        at_paths.train_image(**run, **work.inputs("images", "frame"), out=work.path(name))
 
     train("on", _SHARED)
     from mammo_core.models import load_model
     from mammo_core.evaluation.aggregate import unit_of
-    from mammo_core.steps.networks import unit_of_training
+    from mammo_core.steps.release import unit_of_training
 
     theirs = load(resolve(f"{work.store.uri}/models/tiny/2"))
     assert work.output("on").lineage["start"] == theirs.model_id
@@ -161,7 +161,7 @@ def test_training_goes_on_from_it_and_both_make_an_ensemble(work, capsys):
         told = work.record("train-image", name)["error"]
         assert "sees both views of a breast" in told and "towers shared" in told
 
-    steps.combine(
+    at_paths.combine(
         **work.run("both", "members=[{name: one}, {name: two}]"),
         patch_trainings=[work.path("patch_training")] * 2,
         image_trainings=[work.path("image_training"), work.path("on")],

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mammo_core import steps
+from mammo_core.steps import at_paths
 from mammo_core.datasets import find
 from mammo_core.recipes import load_recipe
 from mammo_core.store import open_store
@@ -37,7 +37,7 @@ def test_it_begins_with_a_package_or_from_scratch(undisturbed, tmp_path: Path, c
         overrides = [f"image_training.start={start}", f"image_training.stages={stages}"]
         recipe = load_recipe(str(Path(__file__).parent / "recipe.yaml"), overrides)
         store.write(f"runs/{name}/recipe.json", recipe.to_json().encode())
-        steps.train_image(
+        at_paths.train_image(
             store=store.uri,
             run_id=name,
             recipe=f"{store.uri}/runs/{name}/recipe.json",

@@ -67,7 +67,7 @@ def test_any_package_can_be_explained():
 
 
 def test_a_package_with_a_patch_classifier_shows_its_heatmap():
-    from mammo_core.steps.networks import prepare_keras
+    from mammo_core.models.backend import prepare_keras
 
     prepare_keras()
     from mammo_core.models import build_patch_network

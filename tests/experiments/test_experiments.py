@@ -9,10 +9,10 @@ import pytest
 from mammo_core.errors import RecipeError, RecordError
 from mammo_core.experiments import (
     Unit,
-    conclude,
-    files,
     folds,
     patch_pretraining,
+    result_files,
+    summarize_units,
     transfer_curve,
 )
 from mammo_core.metrics import auc, auc_difference
@@ -40,7 +40,7 @@ def test_patch_pretraining_pairs_the_arms_at_the_same_budget() -> None:
     recipe = load_recipe("phantom_patch_pretraining")
     units = patch_pretraining(range(3), recipe.image_training)
     assert [(u.arm, u.facts["seed"], u.patch) for u in units[:2]] == [
-        ("patch-initialised", 0, True),
+        ("patch-initialized", 0, True),
         ("from-scratch", 0, False),
     ]
     assert len({unit.name for unit in units}) == 6
@@ -57,16 +57,16 @@ def test_patch_pretraining_pairs_the_arms_at_the_same_budget() -> None:
 def test_the_difference_averages_seeds_and_resamples_patients() -> None:
     units = patch_pretraining(range(2), load_recipe("phantom").image_training)
     tables = {u.name: scores(u.facts["seed"] + 10 * u.patch, 2.0 * u.patch) for u in units}
-    result = conclude("patch-pretraining", units, tables)
+    result = summarize_units("patch-pretraining", units, tables)
     aucs = {row["unit"]: row["auc"] for row in result.rows}
-    expected = np.mean([aucs[f"patch-initialised-{s}"] - aucs[f"from-scratch-{s}"] for s in (0, 1)])
+    expected = np.mean([aucs[f"patch-initialized-{s}"] - aucs[f"from-scratch-{s}"] for s in (0, 1)])
     assert result.difference is not None
     assert result.difference.value == pytest.approx(expected)
     assert result.difference.low < expected < result.difference.high
     assert result.difference.low > 0 and "helps" in result.conclusion
     # With one seed it is the paired difference of two models.
-    one = conclude("patch-pretraining", units[:2], tables)
-    first, second = tables["patch-initialised-0"], tables["from-scratch-0"]
+    one = summarize_units("patch-pretraining", units[:2], tables)
+    first, second = tables["patch-initialized-0"], tables["from-scratch-0"]
     known = auc_difference(
         first["label"], first["probability"], second["probability"], first["patient_key"]
     )
@@ -76,18 +76,18 @@ def test_the_difference_averages_seeds_and_resamples_patients() -> None:
 def test_no_difference_is_said_to_be_none() -> None:
     units = patch_pretraining([0], load_recipe("phantom").image_training)
     tables = {unit.name: scores(3, 1.0) for unit in units}
-    result = conclude("patch-pretraining", units, tables)
+    result = summarize_units("patch-pretraining", units, tables)
     assert result.difference is not None and result.difference.value == 0
     assert "no difference is shown" in result.conclusion
 
 
 def test_an_unfinished_or_mixed_experiment_is_refused() -> None:
     units = patch_pretraining([0], load_recipe("phantom").image_training)
-    with pytest.raises(RecordError, match="not at its end"):
-        conclude("patch-pretraining", units, {units[0].name: scores(0, 1)})
+    with pytest.raises(RecordError, match="not complete"):
+        summarize_units("patch-pretraining", units, {units[0].name: scores(0, 1)})
     tables = {units[0].name: scores(0, 1), units[1].name: scores(0, 1, count=50)}
     with pytest.raises(RecordError, match="tested on other images"):
-        conclude("patch-pretraining", units, tables)
+        summarize_units("patch-pretraining", units, tables)
 
 
 def test_folds_are_pooled() -> None:
@@ -98,7 +98,7 @@ def test_folds_are_pooled() -> None:
         tables[unit.name] = table.assign(
             image_id=table["image_id"] + unit.name, patient_key=table["patient_key"] + unit.name
         )
-    result = conclude("folds", units, tables)
+    result = summarize_units("folds", units, tables)
     pooled = pd.concat(tables.values())
     assert result.summary[-1]["auc"] == pytest.approx(auc(pooled["label"], pooled["probability"]))
     assert [row["arm"] for row in result.summary] == ["fold 0", "fold 1", "fold 2", "all folds"]
@@ -130,10 +130,10 @@ def test_transfer_subsets_are_nested_and_hold_both_classes() -> None:
 
 def test_files_hold_the_table_the_plot_and_the_command() -> None:
     units = transfer_curve([0, 6], 2, PATIENTS, "m", 5)
-    result = conclude("transfer-curve", units, {u.name: scores(1, 1.0) for u in units})
-    made = files(result, "phantom: transfer-curve", "mammo experiment transfer-curve")
-    assert made["plot.png"].startswith(b"\x89PNG")
-    assert b"mammo experiment transfer-curve" in made["table.md"]
-    assert json.loads(made["result.json"])["summary"][1]["patients"] == 6
-    assert made["table.csv"].count(b"\n") == 1 + 3
-    assert b"data:image/png" in made["report.html"]
+    result = summarize_units("transfer-curve", units, {u.name: scores(1, 1.0) for u in units})
+    by_name = result_files(result, "phantom: transfer-curve", "mammo experiment transfer-curve")
+    assert by_name["plot.png"].startswith(b"\x89PNG")
+    assert b"mammo experiment transfer-curve" in by_name["table.md"]
+    assert json.loads(by_name["result.json"])["summary"][1]["patients"] == 6
+    assert by_name["table.csv"].count(b"\n") == 1 + 3
+    assert b"data:image/png" in by_name["report.html"]

@@ -19,8 +19,9 @@ from mammo_core.features.definitions import (
 from mammo_core.features.labels import publish_labels
 from mammo_core.features.online import PASSWORD, SERVER, apply, look_up, redis_of
 from mammo_core.recipes import load_recipe
-from mammo_core.steps.base import StepContext
+from mammo_core.runs import Run
 from mammo_core.steps.data import _bring_online
+from mammo_core.steps.step import StepContext
 from tests.support.feature_tables import make_tables
 from tests.support.processes import start_child
 
@@ -149,7 +150,7 @@ def test_a_password_in_the_address_is_not_repeated():
 
 def test_a_run_continues_when_the_online_store_is_down(file_store, monkeypatch, capsys):
     publish_features(file_store, make_tables())
-    context = StepContext("publish-features", "r1", file_store, load_recipe("phantom"))
+    context = StepContext("publish-features", Run(file_store, "r1"), load_recipe("phantom"))
     _bring_online(context, MAIN)
     assert capsys.readouterr().out == ""  # SQLite is written by `mammo features apply`
     monkeypatch.setenv(SERVER, "redis://127.0.0.1:1")

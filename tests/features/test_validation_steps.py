@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from mammo_core import steps
+from mammo_core.steps import at_paths
 from mammo_core.datasets import Manifest, parse, publish
 from mammo_core.datasets.tables import put_table
 from mammo_core.features import publish_frame
@@ -70,7 +70,7 @@ def validate(setup, name, frame):
     folder = setup[0]
     return run(
         setup,
-        steps.validate_data,
+        at_paths.validate_data,
         name,
         images=str(folder / "images.json"),
         frame=str(folder / f"{frame}.json"),
@@ -85,14 +85,14 @@ def status(setup, run_id, step):
 def test_validation_before_and_after_a_champion(setup, capsys):
     folder, store, first, _ = setup
     store.delete("models/phantom/champion")
-    assert not validate(setup, "none", "second")["found"]
+    assert not validate(setup, "none", "second")["reused"]
     assert "There is no champion yet" in (folder / "none" / "report.html").read_text()
     assert "no champion yet" in capsys.readouterr().out
 
     put_champion(store, first.id, "t1")
     assert validate(setup, "same", "first")["images"] == 16
     assert parse((folder / "same.out.json").read_bytes(), "").lineage["champion_frame"] == first.id
-    assert validate(setup, "again", "first")["found"]
+    assert validate(setup, "again", "first")["reused"]
 
     capsys.readouterr()
     for name in ("strange", "strange-again"):  # a reused verdict is the same verdict
@@ -135,9 +135,9 @@ def test_find_new_counts_images_and_decides(setup, capsys):
     ):
         manifest = put_tables(store, images, name)
         (folder / f"{name}.tables.json").write_text(manifest.to_json())
-        done = run(setup, steps.find_new, name, tables=str(folder / f"{name}.tables.json"))
+        done = run(setup, at_paths.find_new, name, tables=str(folder / f"{name}.tables.json"))
         assert (done["new_images"], done["new_patients"]) == (count, min(count, 1))
-        assert steps.enough(str(folder / f"{name}.out.json")) is sufficient
+        assert at_paths.is_enough(str(folder / f"{name}.out.json")) is sufficient
     assert "5 new images of 1 patients, 0 with another label: enough" in capsys.readouterr().out
     facts = status(setup, "much", "find-new")["facts"]
     assert facts["champion_uri"].endswith("models/phantom/1")
@@ -148,5 +148,5 @@ def test_without_a_champion_everything_is_new(setup):
     store.delete("models/phantom/champion")
     manifest = put_tables(store, tables.images, "t1")
     (folder / "all.tables.json").write_text(manifest.to_json())
-    done = run(setup, steps.find_new, "all", tables=str(folder / "all.tables.json"))
-    assert done["new_images"] == 16 and steps.enough(str(folder / "all.out.json"))
+    done = run(setup, at_paths.find_new, "all", tables=str(folder / "all.tables.json"))
+    assert done["new_images"] == 16 and at_paths.is_enough(str(folder / "all.out.json"))

@@ -89,19 +89,17 @@ def six(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> SixViewRun
 
 @pytest.fixture(scope="module")
 def package(six: SixViewRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from mammo_core.steps.base import StepContext
-
     from mammo_core import packaging
-    from mammo_core.steps.networks import load_network, training_preprocessing
+    from mammo_core.training.kinds import IMAGE_TRAINING
+    from mammo_core.training.networks import load_network
 
-    context = StepContext("test", "real", six.store, None)
     training = six.manifest("image_training")
     folder = tmp_path_factory.mktemp("package") / "model"
     packaging.build(
         folder,
         name="six-real-views",
-        image_model=load_network(context, training),
-        preprocessing=training_preprocessing(training),
+        image_model=load_network(six.store, training),
+        preprocessing=IMAGE_TRAINING.facts_of(training).preprocessing,
         label_map={"neg": 0, "pos": 1},
         metrics={},
         lineage={"image_training_id": training.id},

@@ -6,7 +6,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from mammo_core import steps
+from mammo_core.steps import at_paths
 from mammo_core.datasets import parse
 from mammo_core.registry import push
 from mammo_core.store import open_store
@@ -33,13 +33,13 @@ def run(root, store, name, **changes):
         "out": str(root / name / "scores.json"),
         "report": str(root / name / "report.html"),
     }
-    return steps.score(**{**given, **changes})
+    return at_paths.score(**{**given, **changes})
 
 
 def test_scores_reach_the_store_and_are_found_again(registry, write):
     root, store = registry
     result = run(root, store, "one")
-    assert (result["images"], result["rejects"], result["found"]) == (2, 1, False)
+    assert (result["images"], result["rejects"], result["reused"]) == (2, 1, False)
     manifest = parse((root / "one/scores.json").read_bytes(), "scores")
     table = pd.read_parquet(store.fetch(manifest.file("scores.parquet").key))
     assert list(table["path"]) == ["L.dcm", "R.dcm"]
@@ -50,7 +50,7 @@ def test_scores_reach_the_store_and_are_found_again(registry, write):
     status = json.loads(store.read("runs/one/steps/score.json"))
     assert status["state"] == "succeeded" and status["counts"] == {"images": 2, "rejects": 1}
     again = run(root, store, "two")
-    assert again["found"] and again["id"] == result["id"]
+    assert again["reused"] and again["id"] == result["id"]
     assert (root / "two/report.html").read_text() == page
 
 

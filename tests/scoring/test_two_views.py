@@ -275,13 +275,13 @@ def test_a_long_header_in_a_bucket_is_read_whole(two_views, tmp_path, write):
 
 
 def test_the_step_and_its_report_say_breast(two_views, exam, tmp_path):
-    from mammo_core import steps
+    from mammo_core.steps import at_paths
     from mammo_core.registry import push
     from mammo_core.store import open_store
 
     store = open_store(f"file://{tmp_path}/store")
     push(store, two_views.folder, "pairs")
-    result = steps.score(
+    result = at_paths.score(
         store=store.uri,
         run_id="r@kfp",
         model=f"{store.uri}/models/pairs",

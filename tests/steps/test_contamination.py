@@ -1,4 +1,4 @@
-"""A run whose test patients the champion or a start package has seen, by steps and registry."""
+"""Test patients that the champion or a start package was fitted to stop a run."""
 
 import json
 import uuid
@@ -7,20 +7,21 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mammo_core import steps
 from mammo_core.datasets import Manifest, publish
 from mammo_core.datasets.tables import put_table
 from mammo_core.errors import RecordError
 from mammo_core.recipes import load_recipe
-from mammo_core.steps.base import StepContext
-from mammo_core.steps.contamination import require_unseen_test_patients, starts_of
+from mammo_core.runs import Run
+from mammo_core.steps import at_paths
+from mammo_core.steps.data import require_unseen_test_patients
+from mammo_core.steps.step import StepContext
 from mammo_core.store import open_store
 
 SPLITS = ("train", "validation", "test")
 
 
 def output(store, kind, *, facts=None, lineage=None, images=None):
-    """A published output as far as the search looks."""
+    """Publish an output with what the search reads."""
     manifest = Manifest(
         kind=kind,
         id=uuid.uuid4().hex,
@@ -37,8 +38,8 @@ def output(store, kind, *, facts=None, lineage=None, images=None):
 
 
 def frame(store, patients, source="cbis_ddsm", site_key=""):
-    """A frame with one image per patient, `P_00001:train P_00002:test …`."""
-    pairs = [one.split(":") for one in patients.split()]
+    """Publish a frame with one image per patient, `P_00001:train P_00002:test …`."""
+    pairs = [pair.split(":") for pair in patients.split()]
     images = pd.DataFrame(
         {
             "image_id": [uuid.uuid4().hex for _ in pairs],
@@ -53,24 +54,25 @@ def frame(store, patients, source="cbis_ddsm", site_key=""):
     return output(store, "frames", lineage={"tables": tables.id}, images=images)
 
 
-def version(store, name, number=1, *, of=None, start="", members=(), model_id="", **lineage):
-    """A version in the registry with its training, and the champion; returns its URI."""
+def version(store, name, number=1, *, fitted_to=None, start="", members=(), model_id="", **lineage):
+    """Write a version with its training as the champion of a registry; return its URI."""
     model_id = model_id or uuid.uuid4().hex
-    if of is not None:
-        told = {"frame": of.id, **({"start": start} if start else {})}
+    if fitted_to is not None:
+        training_lineage = {"frame": fitted_to.id, **({"start": start} if start else {})}
         if members:
-            told["members"] = ",".join(
-                output(store, "trainings/image", lineage={"frame": one.id}).id for one in members
+            training_lineage["members"] = ",".join(
+                output(store, "trainings/image", lineage={"frame": member.id}).id
+                for member in members
             )
-        training = output(store, "trainings/image", lineage=told)
-        lineage = {"frame_id": of.id, "image_training_id": training.id, **lineage}
-    place = f"models/{name}/{number}"
-    store.write(f"{place}/lineage.json", json.dumps(lineage).encode())
+        training = output(store, "trainings/image", lineage=training_lineage)
+        lineage = {"frame_id": fitted_to.id, "image_training_id": training.id, **lineage}
+    folder = f"models/{name}/{number}"
+    store.write(f"{folder}/lineage.json", json.dumps(lineage).encode())
     published = json.dumps({"model_id": model_id, "sums": "s"}).encode()
     store.write(f"models/{name}/published/{number}.json", published)
     pointer = json.dumps({"version": number, "model_id": model_id}).encode()
     store.write(f"models/{name}/champion", pointer)
-    return f"{store.uri}/{place}"
+    return f"{store.uri}/{folder}"
 
 
 @pytest.fixture
@@ -83,12 +85,12 @@ def other(tmp_path):
     return open_store((tmp_path / "other").as_uri())
 
 
-def ask(store, ours, uri, role="start package"):
-    """The facts after the check; raises as the check does."""
-    context = StepContext("publish-features", "r1", store, load_recipe("phantom"))
+def check(store, ours, uri, role="start package"):
+    """Check a frame against a package and return the facts of the step."""
+    context = StepContext("publish-features", Run(store, "r1"), load_recipe("phantom"))
     require_unseen_test_patients(context, ours, uri, role)
-    (told,) = context.facts["test_patients_seen"]
-    return told
+    (facts,) = context.facts["test_patients_seen"]
+    return facts
 
 
 OURS = "P_00001:train P_00002:test P_00003:test P_00004:test"
@@ -96,69 +98,71 @@ CLEAN = "P_00001:train P_00002:test P_00009:validation"
 SEEN = "P_00001:test P_00002:train P_00003:validation P_00004:test"
 
 
-def test_counts_and_remedy_and_no_patient_are_in_the_error(store):
-    uri = version(store, "m", of=frame(store, SEEN))
+def test_the_error_has_counts_and_remedy_but_no_patient(store):
+    uri = version(store, "m", fitted_to=frame(store, SEEN))
     with pytest.raises(
         RecordError, match=r"2 of 3 test patients were in the training or"
     ) as caught:
-        ask(store, frame(store, OURS), uri, "champion")
-    told = str(caught.value)
-    assert "champion" in told and uri in told
-    assert "2 in the frame" in told and "split.name=given" in told and "model_name" in told
-    assert "P_0000" not in told
+        check(store, frame(store, OURS), uri, "champion")
+    message = str(caught.value)
+    assert "champion" in message and uri in message
+    assert "2 in the frame" in message and "split.name=given" in message
+    assert "model_name" in message and "P_0000" not in message
 
 
-def test_a_package_that_has_seen_none_is_told(store, capsys):
-    told = ask(store, frame(store, OURS), version(store, "m", of=frame(store, CLEAN)))
-    assert (told["state"], told["seen"], told["test_patients"]) == ("none", 0, 3)
+def test_a_package_that_was_fitted_to_none_is_reported(store, capsys):
+    facts = check(store, frame(store, OURS), version(store, "m", fitted_to=frame(store, CLEAN)))
+    assert (facts["state"], facts["seen"], facts["test_patients"]) == ("none", 0, 3)
     assert "none of the 3 test patients" in capsys.readouterr().out
 
 
-def test_packages_before_the_package_count(store):
-    first = version(store, "first", of=frame(store, SEEN), model_id="a" * 64)
-    second = version(store, "m", of=frame(store, CLEAN), start="a" * 64, model_id="b" * 64)
-    third = version(store, "n", of=frame(store, CLEAN), start="b" * 64)
+def test_ancestors_of_the_package_count(store):
+    first = version(store, "first", fitted_to=frame(store, SEEN), model_id="a" * 64)
+    second = version(store, "m", fitted_to=frame(store, CLEAN), start="a" * 64, model_id="b" * 64)
+    third = version(store, "n", fitted_to=frame(store, CLEAN), start="b" * 64)
     assert first and second
     with pytest.raises(RecordError, match=r"2 of 3.*frame \w+ of first/1"):
-        ask(store, frame(store, OURS), third)
+        check(store, frame(store, OURS), third)
 
 
 def test_patients_of_two_frames_are_counted_once(store):
-    version(store, "first", of=frame(store, "P_00002:train P_00003:train"), model_id="a" * 64)
-    of = frame(store, "P_00003:train P_00004:train")
-    uri = version(store, "m", of=of, start="a" * 64)
+    version(
+        store, "first", fitted_to=frame(store, "P_00002:train P_00003:train"), model_id="a" * 64
+    )
+    both = frame(store, "P_00003:train P_00004:train")
+    uri = version(store, "m", fitted_to=both, start="a" * 64)
     with pytest.raises(RecordError, match="3 of 3 test patients"):
-        ask(store, frame(store, OURS), uri)
+        check(store, frame(store, OURS), uri)
 
 
 def test_members_of_an_ensemble_count(store):
-    uri = version(store, "m", of=frame(store, CLEAN), members=[frame(store, SEEN)])
+    uri = version(store, "m", fitted_to=frame(store, CLEAN), members=[frame(store, SEEN)])
     with pytest.raises(RecordError, match="2 of 3"):
-        ask(store, frame(store, OURS), uri)
+        check(store, frame(store, OURS), uri)
 
 
-def test_a_start_in_another_store_is_looked_for_there(store, other):
-    uri = version(other, "m", of=frame(other, SEEN))
+def test_a_start_package_in_another_store_is_searched_there(store, other):
+    uri = version(other, "m", fitted_to=frame(other, SEEN))
     with pytest.raises(RecordError, match="2 of 3"):
-        ask(store, frame(store, OURS), uri)
+        check(store, frame(store, OURS), uri)
 
 
-def test_the_recipe_of_a_run_says_where_its_start_lies(store, other):
-    start = version(other, "m", of=frame(other, SEEN), model_id="a" * 64)
+def test_the_recipe_of_a_run_locates_its_start_package(store, other):
+    start = version(other, "m", fitted_to=frame(other, SEEN), model_id="a" * 64)
     recipe = {"image_training": {"start": start.rpartition("/")[0]}}
     store.write("runs/r0/recipe.json", json.dumps(recipe).encode())
-    uri = version(store, "n", of=frame(store, CLEAN), start="a" * 64, run_id="r0")
+    uri = version(store, "n", fitted_to=frame(store, CLEAN), start="a" * 64, run_id="r0")
     with pytest.raises(RecordError, match=r"2 of 3.*of m/1"):
-        ask(store, frame(store, OURS), uri)
+        check(store, frame(store, OURS), uri)
 
 
-def test_what_cannot_be_learned_is_unknown(store, tmp_path, capsys):
+def test_gaps_in_the_record_are_reported_as_unknown(store, tmp_path, capsys):
     ours = frame(store, OURS)
     imported = tmp_path / "network.keras"
     imported.write_bytes(b"")
     gone = version(store, "gone", frame_id="0" * 32)
     silent = version(store, "silent")
-    elsewhere = version(store, "m", of=frame(store, CLEAN), start="c" * 64)
+    elsewhere = version(store, "m", fitted_to=frame(store, CLEAN), start="c" * 64)
     lost = version(store, "lost", frame_id=frame(store, CLEAN).id, image_training_id="1" * 32)
     for uri, why in (
         (gone, f"the frame {'0' * 32} of gone/1 is not in the store"),
@@ -169,29 +173,19 @@ def test_what_cannot_be_learned_is_unknown(store, tmp_path, capsys):
         (f"file://{tmp_path}/nowhere/models/m/1", "does not name the frame"),
         (f"file://{tmp_path}/nowhere/models/m", "cannot be read here: There is no such model"),
     ):
-        told = ask(store, ours, uri)
-        assert told["state"] == "unknown"
-        assert any(why in one for one in told["why"]), (why, told)
+        facts = check(store, ours, uri)
+        assert facts["state"] == "unknown"
+        assert any(why in sentence for sentence in facts["why"]), (why, facts)
         assert "unknown whether the start package" in capsys.readouterr().out
 
 
 def test_patient_keys_of_another_site_key_are_unknown(store):
     ours = frame(store, "aa:train bb:test", "table", "11111111")
-    same = version(store, "same", of=frame(store, "aa:train", "table", "11111111"))
-    rekeyed = version(store, "rekeyed", of=frame(store, "cc:train", "table", "22222222"))
-    assert ask(store, ours, same)["state"] == "none"
-    told = ask(store, ours, rekeyed)
-    assert told["state"] == "unknown" and "different site keys" in told["why"][0]
-
-
-def test_starts_of_members_are_all_asked():
-    values = [
-        'members=[{"name": "a", "image_training": {"start": "x/models/a"}}, {"name": "b"}]',
-        "image_training.start=x/models/b",
-    ]
-    assert starts_of(load_recipe("phantom", values)) == ["x/models/a", "x/models/b"]
-    assert starts_of(load_recipe("phantom", values[1:])) == ["x/models/b"]
-    assert starts_of(load_recipe("phantom")) == []
+    same = version(store, "same", fitted_to=frame(store, "aa:train", "table", "11111111"))
+    rekeyed = version(store, "rekeyed", fitted_to=frame(store, "cc:train", "table", "22222222"))
+    assert check(store, ours, same)["state"] == "none"
+    facts = check(store, ours, rekeyed)
+    assert facts["state"] == "unknown" and "different site keys" in facts["why"][0]
 
 
 def validate(store, tmp_path, ours, *settings):
@@ -200,7 +194,7 @@ def validate(store, tmp_path, ours, *settings):
     images = Manifest(kind="datasets/images", id="d", revision=1, config={}, files=())
     for name, manifest in (("frame", ours), ("images", images)):
         (tmp_path / f"{name}.json").write_text(manifest.to_json())
-    steps.validate_data(
+    at_paths.validate_data(
         store=store.uri,
         run_id="r1",
         recipe=str(recipe),
@@ -211,13 +205,13 @@ def validate(store, tmp_path, ours, *settings):
     )
 
 
-def test_validate_data_fails_before_anything_is_compared(store, tmp_path: Path):
-    version(store, "phantom", of=frame(store, SEEN))
+def test_validate_data_fails_before_the_comparison(store, tmp_path: Path):
+    version(store, "phantom", fitted_to=frame(store, SEEN))
     with pytest.raises(SystemExit):
         validate(store, tmp_path, frame(store, OURS))
     status = json.loads(store.read("runs/r1/steps/validate-data.json"))
     assert status["error"].startswith("2 of 3 test patients")
-    (told,) = status["facts"]["test_patients_seen"]
-    assert (told["role"], told["seen"], told["test_patients"]) == ("champion", 2, 3)
+    (facts,) = status["facts"]["test_patients_seen"]
+    assert (facts["role"], facts["seen"], facts["test_patients"]) == ("champion", 2, 3)
     assert not (tmp_path / "out.json").exists()
-    assert steps.summarize(store=store.uri, run_id="r1", recipe="phantom")["test_patients_seen"]
+    assert at_paths.summarize(store=store.uri, run_id="r1", recipe="phantom")["test_patients_seen"]

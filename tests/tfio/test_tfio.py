@@ -51,7 +51,7 @@ def recipe(tree):
 @pytest.fixture(scope="module")
 def published(s3_server, recipe, tree):
     """Images, patches and a frame in S3, published from the main environment."""
-    from mammo_core import steps
+    from mammo_core.steps import at_paths
 
     uri, folder = f"s3://mammo-tfio/{uuid4().hex}", tree.parent
     environment = {**s3_server.environment, "MAMMO_SCRATCH": str(folder / "scratch")}
@@ -60,12 +60,12 @@ def published(s3_server, recipe, tree):
             patch.setenv(name, value)
         common = {"store": uri, "run_id": "r", "recipe": str(recipe)}
         out = {name: str(folder / name) for name in ("tables", "images", "frame", "patches")}
-        steps.index(**common, out=out["tables"])
-        steps.convert(**common, tables=out["tables"], out=out["images"])
-        steps.publish_features(
+        at_paths.index(**common, out=out["tables"])
+        at_paths.convert(**common, tables=out["tables"], out=out["images"])
+        at_paths.publish_features(
             **common, tables=out["tables"], images=out["images"], out=out["frame"]
         )
-        steps.sample(**common, images=out["images"], out=out["patches"])
+        at_paths.sample(**common, images=out["images"], out=out["patches"])
         yield {**common, **out}
 
 
@@ -97,11 +97,11 @@ def in_tfio(s3_server, tmp_path):
 def test_patch_and_image_networks_train_from_streamed_records(published, in_tfio, tmp_path):
     code = """
 import sys
-from mammo_core import steps
+from mammo_core.steps import at_paths
 
 common = dict(store=sys.argv[1], run_id="r", recipe=sys.argv[2])
-steps.train_patch(**common, patches=sys.argv[3], frame=sys.argv[4], out="patch")
-steps.train_image(
+at_paths.train_patch(**common, patches=sys.argv[3], frame=sys.argv[4], out="patch")
+at_paths.train_image(
     **common, frame=sys.argv[4], patch_training="patch", images=sys.argv[5], out="image"
 )
 """

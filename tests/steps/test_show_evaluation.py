@@ -1,4 +1,4 @@
-"""The second stage and the artifacts of an evaluation, on datasets made here."""
+"""The artifacts of an evaluation that KFP shows."""
 
 import json
 
@@ -6,16 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mammo_core.datasets import Manifest, publish
+from mammo_core.datasets import publish
 from mammo_core.datasets.manifests import put_bytes
 from mammo_core.evaluation import EvaluationConfig, evaluate
+from mammo_core.evaluation.kinds import EVALUATION, EvaluationFacts, EvaluationSummary
 from mammo_core.evaluation.report import wording
-from mammo_core.steps import show_evaluation
+from mammo_core.steps.at_paths import show_evaluation
 from mammo_core.store import open_store
 
 
 class Metrics:
-    """Takes what KFP's artifacts take."""
+    """Records the calls that KFP's artifacts receive."""
 
     def __init__(self):
         self.values, self.curve, self.matrix = {}, None, None
@@ -47,34 +48,37 @@ def table(prefix, seed):
 
 
 @pytest.mark.parametrize("point", [True, False])
-def test_the_ui_gets_finite_curves_the_confusion_and_the_words(tmp_path, point):
+def test_the_artifacts_get_finite_curves_the_confusion_matrix_and_a_summary(tmp_path, point):
     validation = table("v", 1) if point else table("v", 1)[:15]
     result = evaluate(table("t", 2), validation, EvaluationConfig(bootstrap_replicates=100), 0)
-    place = open_store(f"file://{tmp_path}/store")
+    store = open_store(f"file://{tmp_path}/store")
     metrics = json.dumps({"image": result.model_dump(mode="json")}).encode()
     files = {
         "metrics.json": metrics,
         "report.html": b"<html></html>",
         "summary.md": wording.markdown(result).encode(),
     }
+    numbers = EvaluationSummary(patch_accuracy=0.5, n_test_patches=4, **result.summary())
     manifest = publish(
-        place,
-        Manifest(
-            kind="evaluations",
-            id="e",
-            revision=1,
+        store,
+        EVALUATION.manifest(
+            "e",
             config={},
-            files=tuple(put_bytes(place, "evaluations/e", name, files[name]) for name in files),
-            facts={"summary": {"auc": result.auc, "auc_ci95": list(result.auc_ci95)}},
+            files=[put_bytes(store, "evaluations/e", name, files[name]) for name in files],
+            facts=EvaluationFacts(summary=numbers, shuffled_labels=False),
         ),
     )
     (tmp_path / "manifest.json").write_text(manifest.to_json())
     shown = Metrics()
     report, summary = tmp_path / "ui" / "report.html", tmp_path / "ui" / "summary.md"
     show_evaluation(
-        place.uri, str(tmp_path / "manifest.json"), shown, shown, str(report), str(summary)
+        store.uri, str(tmp_path / "manifest.json"), shown, shown, str(report), str(summary)
     )
-    assert set(shown.values) == {"auc", "auc_ci95_low", "auc_ci95_high"}
+    assert {"auc", "auc_ci95_low", "auc_ci95_high", "patch_accuracy", "n_test_images"} <= set(
+        shown.values
+    )
+    assert "auc_ci95" not in shown.values
+    assert (shown.values["auc_ci95_low"], shown.values["auc_ci95_high"]) == result.auc_ci95
     assert all(np.isfinite(series).all() for series in shown.curve)
     assert report.read_bytes() == b"<html></html>"
     assert summary.read_text().startswith("# Evaluation\n")
@@ -87,7 +91,7 @@ def test_the_ui_gets_finite_curves_the_confusion_and_the_words(tmp_path, point):
         assert "No operating point" in summary.read_text()
 
 
-def test_kfps_own_artifact_takes_both():
+def test_an_artifact_of_kfp_accepts_curve_and_matrix():
     from kfp import dsl
 
     artifact = dsl.ClassificationMetrics(name="roc", uri="", metadata={})

@@ -5,9 +5,9 @@ from typer.testing import CliRunner
 
 from mammo_core.cli.models import app
 from mammo_core.errors import RecipeError
+from mammo_core.experiments import batch_sizes
+from mammo_core.experiments.batch_sizes import find_batch_sizes
 from mammo_core.recipes import Recipe, load_recipe
-from mammo_core.steps import batch_sizes
-from mammo_core.steps.batch_sizes import find_batch_sizes
 
 SMALL = [
     "convert.geometry={height: 64, width: 48, resize: forced}",

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from mammo_core.cli.store import app
 from mammo_core.datasets import Manifest, publish
-from mammo_core.datasets.garbage import find_garbage, remove_garbage
 from mammo_core.datasets.manifests import put_bytes
 from mammo_core.errors import RecordError, StoreError
+from mammo_core.runs.garbage import find_garbage, remove_garbage
 from mammo_core.store import open_store
 
 DAY = 24 * 3600.0
@@ -166,7 +166,7 @@ def test_leftovers_of_published_outputs_and_of_killed_writers(file_store):
     os.utime(part, (time.time() - 2 * DAY,) * 2)
     assert names(file_store) == {
         manifest.folder: "left over",
-        f"{manifest.folder}/.part-1-abc": "half written",
+        f"{manifest.folder}/.part-1-abc": "partly written",
     }
     remove_garbage(file_store, find_garbage(file_store, []))
     assert not part.exists() and len(list(file_store.list(""))) == 2
@@ -194,7 +194,7 @@ def test_what_comes_into_use_meanwhile_is_left(file_store):
     told = []
     removed = remove_garbage(file_store, found, lambda *what: told.append(what))
     assert [item.output for item in removed] == [id_of(3)]
-    assert [obstacle for _, obstacle in told] == ["somebody has begun to use it"] * 2 + [""]
+    assert [obstacle for _, obstacle in told] == ["another process uses it"] * 2 + [""]
     assert file_store.exists(first.key) and file_store.exists(second.key)
     assert not file_store.exists(third.key)
     # The note alone keeps it, for a day.
@@ -206,7 +206,7 @@ def test_memos_of_what_is_gone_go(file_store):
     file_store.write("frames/memos/aa.json", json.dumps({"frame": id_of(1)}).encode())
     file_store.write("tables/memos/bb.json", json.dumps({"tables": id_of(7)}).encode())
     age(file_store, 2 * DAY)
-    assert names(file_store) == {"tables/memos/bb.json": "remembers what is not there"}
+    assert names(file_store) == {"tables/memos/bb.json": "names an output that is gone"}
 
 
 def test_files_of_users_are_never_touched(file_store):
@@ -225,7 +225,7 @@ def test_a_manifest_that_cannot_be_read_stops_everything(file_store, how):
     text = (
         text[:-20]
         if how == "damaged"
-        else text.replace('"schema_version": 1', '"schema_version": 2')
+        else text.replace('"schema_version": 2', '"schema_version": 3')
     )
     file_store.write(manifest.key, text.encode())
     with pytest.raises(RecordError, match=manifest.key):
@@ -274,7 +274,7 @@ def test_verify_reads_everything_again(store):
 
 def test_verify_tells_of_manifests(file_store):
     manifest = output(file_store, "tables", 1)
-    newer = manifest.to_json().replace('"schema_version": 1', '"schema_version": 7')
+    newer = manifest.to_json().replace('"schema_version": 2', '"schema_version": 7')
     file_store.write(manifest.key, newer.encode())
     (fault,) = json.loads(run("verify", file_store.uri, "--json").output.splitlines()[0])["faults"]
     assert fault["key"] == manifest.key and "another schema version" in fault["problem"]

@@ -1,0 +1,118 @@
+"""Kinds of outputs: where they are, and what their manifests say.
+
+Each kind is declared once, in the module `kinds` of the room that makes its outputs.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mammo_core.datasets.manifests import Manifest, StoredFile, content_id, find
+from mammo_core.errors import RecordError
+from mammo_core.store import Store
+
+
+class Facts(BaseModel):
+    """Base of the facts of a kind: what readers of an output need to know about it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+FactsT = TypeVar("FactsT", bound=Facts)
+
+
+@dataclass(frozen=True)
+class Kind(Generic[FactsT]):
+    """A kind of outputs.
+
+    Attributes:
+        folder: Folder of its outputs in the store.
+        revision: Raised by hand when the outputs of a step change; enters their ids.
+        facts: The model of its facts.
+        intermediate: Whether garbage collection removes an output that nothing refers to.
+        judges: Name, in the lineage of its outputs, of the output that they judge; they are
+            kept as long as it is.
+    """
+
+    folder: str
+    revision: int
+    facts: type[FactsT]
+    intermediate: bool = False
+    judges: str = ""
+
+    def content_id(self, config: Mapping[str, Any], inputs: Iterable[tuple[str, str]] = ()) -> str:
+        """Return the content address of an output.
+
+        Args:
+            config: The configuration of the step, JSON values only.
+            inputs: (id, digest) of everything that goes in, in any order.
+        """
+        return content_id(self.folder, self.revision, config, inputs)
+
+    def find(self, store: Store, id: str) -> Manifest | None:
+        """Return the published manifest of an output, or None."""
+        return find(store, self.folder, id) if id else None
+
+    def read(self, store: Store, id: str) -> Manifest:
+        """Return the published manifest of an output.
+
+        Raises:
+            RecordError: It is not in the store.
+        """
+        manifest = self.find(store, id)
+        if manifest is None:
+            raise RecordError(
+                f"There is no output {id!r} under {self.folder}/ in {store.uri}",
+                expected="the id of a published output",
+                received=id or "no id",
+                hint=f"`mammo store ls {store.uri}` lists what there is",
+            )
+        return manifest
+
+    def manifest(
+        self,
+        id: str,
+        *,
+        config: Mapping[str, Any],
+        facts: FactsT,
+        files: Iterable[StoredFile] = (),
+        counts: Mapping[str, int] | None = None,
+        lineage: Mapping[str, str] | None = None,
+    ) -> Manifest:
+        """Return a manifest of this kind, to be published."""
+        return Manifest(
+            kind=self.folder,
+            id=id,
+            revision=self.revision,
+            config=dict(config),
+            files=tuple(files),
+            counts=dict(counts or {}),
+            facts=facts.model_dump(mode="json"),
+            lineage=dict(lineage or {}),
+        )
+
+    def facts_of(self, manifest: Manifest) -> FactsT:
+        """Return the facts of an output of this kind.
+
+        Raises:
+            RecordError: The manifest is of another kind, or its facts are not valid.
+        """
+        if manifest.kind != self.folder:
+            raise RecordError(
+                f"The output {manifest.folder} is of another kind",
+                expected=f"an output under {self.folder}/",
+                received=manifest.kind,
+            )
+        try:
+            return self.facts.model_validate(manifest.facts)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise RecordError(
+                f"The facts in the manifest {manifest.key} are not valid",
+                expected=f"the facts of revision {self.revision}",
+                received=f"{first['msg']} at {'.'.join(map(str, first['loc'])) or 'the start'}",
+                hint="an older revision of Mammo Pipelines wrote it: run the pipeline again, "
+                "into an empty store",
+            ) from error

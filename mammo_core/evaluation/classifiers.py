@@ -1,0 +1,236 @@
+"""Evaluate a patch classifier and a whole-image classifier and publish numbers and report."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from mammo_core.datasets import Manifest, publish
+from mammo_core.datasets.manifests import put_bytes
+from mammo_core.datasets.tables import put_table, read_table
+from mammo_core.evaluation.aggregate import unit_of
+from mammo_core.evaluation.config import EvaluationConfig
+from mammo_core.evaluation.inference import evaluate_patches, image_predictions, leaking_images
+from mammo_core.evaluation.kinds import EVALUATION, EvaluationFacts, EvaluationSummary
+from mammo_core.evaluation.pictures import heatmap_overlays, patch_examples
+from mammo_core.evaluation.report import tables as report_tables
+from mammo_core.evaluation.report import wording
+from mammo_core.evaluation.report.run import report
+from mammo_core.evaluation.whole_image import evaluate
+from mammo_core.features.frame import SPLITS, Frame, frame_from_manifest
+from mammo_core.sampling import LabelMap
+from mammo_core.sources.config import SplitConfig
+from mammo_core.sources.kinds import TABLES
+from mammo_core.store import Store
+from mammo_core.training.kinds import IMAGE_TRAINING, PATCH_TRAINING
+from mammo_core.training.networks import load_network, read_history
+
+#: What the report says about a network that takes both views of a breast.
+_PER_BREAST = {
+    "Probability": "of a breast, from both of its views: each of its images has it, and numbers "
+    "per breast count it once"
+}
+
+
+@dataclass(frozen=True)
+class EvaluationInputs:
+    """The outputs that an evaluation is made from.
+
+    Attributes:
+        images: The image dataset.
+        patches: The patch dataset.
+        frame: The frame.
+        patch_training: The patch classifier.
+        image_training: The whole-image classifier.
+    """
+
+    images: Manifest
+    patches: Manifest
+    frame: Manifest
+    patch_training: Manifest
+    image_training: Manifest
+
+    @property
+    def lineage(self) -> dict[str, str]:
+        """Name → id of each output."""
+        return {name: manifest.id for name, manifest in vars(self).items()}
+
+    @property
+    def sources(self) -> list[tuple[str, str]]:
+        """Kind and id of each output, which enter the id of the evaluation."""
+        return [(manifest.kind, manifest.id) for manifest in vars(self).values()]
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """The options of an evaluation.
+
+    Attributes:
+        recipe: Name of the recipe.
+        config: What is measured.
+        label_map: The classes of patches.
+        split: How patients were divided.
+        seed: Seed of the bootstrap.
+    """
+
+    recipe: str
+    config: EvaluationConfig
+    label_map: LabelMap
+    split: SplitConfig
+    seed: int
+
+
+def publish_evaluation(
+    store: Store,
+    id: str,
+    settings: Mapping[str, Any],
+    inputs: EvaluationInputs,
+    options: EvaluationOptions,
+    print_line: Callable[[str], None],
+) -> Manifest:
+    """Score the test split with both classifiers and publish predictions, numbers and report.
+
+    Args:
+        store: The object store.
+        id: Id of the evaluation.
+        settings: The configuration that entered the id.
+        inputs: What is evaluated.
+        options: How it is evaluated.
+        print_line: Prints a line.
+    """
+    config, seed, label_map = options.config, options.seed, options.label_map
+    images, patches = inputs.images, inputs.patches
+    frame = frame_from_manifest(store, inputs.frame)
+    image_model = load_network(store, inputs.image_training)
+    patch_model = load_network(store, inputs.patch_training)
+    preprocessing = IMAGE_TRAINING.facts_of(inputs.image_training).preprocessing
+
+    def predict(rows: pd.DataFrame) -> pd.DataFrame:
+        return image_predictions(store, images, rows, image_model, preprocessing, config)
+
+    predictions = {split: predict(frame.split(split)) for split in ("test", "validation")}
+    leaking, leaking_rows = _leaking_patients(store, images, frame, options.split)
+    result = evaluate(
+        predictions["test"],
+        predictions["validation"],
+        config,
+        seed,
+        leaking=leaking,
+        leaked=predict(leaking_rows) if len(leaking_rows) else None,
+    )
+    table = read_table(store, patches, "patches.parquet")
+    labels = frame.patch_labels(table, "test", label_map)
+    patch_result = evaluate_patches(
+        store,
+        patches,
+        frame,
+        labels,
+        patch_model,
+        preprocessing,
+        classes=label_map.names,
+        replicates=config.bootstrap_replicates,
+        seed=seed,
+    )
+    per_breast = unit_of(image_model) == "breast"
+    line = f"test AUC {result.auc:.4f}"
+    if per_breast and result.breast_auc is not None:
+        line += f" per image, {result.breast_auc.value:.4f} per breast"
+    print_line(f"{line}, patch accuracy {patch_result.accuracy:.4f}")
+
+    overlays, regions = heatmap_overlays(
+        store,
+        images,
+        predictions["test"],
+        patch_model,
+        preprocessing,
+        PATCH_TRAINING.facts_of(inputs.patch_training).patch_size,
+        config.overlays,
+    )
+    html = report(
+        title=f"{options.recipe}: evaluation",
+        facts={
+            "Recipe": options.recipe,
+            "Labels": "permuted over patients (a check)" if frame.shuffled_labels else "as given",
+            "Image dataset": images.id,
+            "Patch dataset": patches.id,
+            "Frame": frame.id,
+            "Patch training": inputs.patch_training.id,
+            "Whole-image training": inputs.image_training.id,
+            "Leaking patients": len(frame.facts.leaking_patients),
+            **(_PER_BREAST if per_breast else {}),
+        },
+        result=result,
+        dataset_counts=[{"split": split, **frame.facts.splits[split]} for split in SPLITS],
+        patches=patch_result,
+        histories={
+            "Patch classifier": read_history(store, inputs.patch_training),
+            "Whole-image classifier": read_history(store, inputs.image_training),
+        },
+        patch_examples=patch_examples(store, patches, labels, label_map.names, seed),
+        errors=report_tables.errors_table(predictions["test"], result),
+        overlays=overlays,
+        regions=regions,
+        rejects=_rejects(store, inputs),
+    )
+    metrics = {
+        "image": result.model_dump(mode="json"),
+        "patch": patch_result.model_dump(mode="json"),
+    }
+    rules = f"{result.rules.model_dump_json()}\n"
+    contents = {
+        "report.html": html,
+        "summary.md": wording.markdown(result, patch_result),
+        "decision_rules.json": rules,
+        "metrics.json": json.dumps(metrics, sort_keys=True, indent=1),
+    }
+    folder = f"{EVALUATION.folder}/{id}"
+    files = [put_bytes(store, folder, name, text.encode()) for name, text in contents.items()]
+    files += [
+        put_table(store, folder, f"{split}.parquet", rows) for split, rows in predictions.items()
+    ]
+    summary = EvaluationSummary(
+        patch_accuracy=patch_result.accuracy,
+        **result.summary(),
+        n_test_patches=patch_result.n_patches,
+    )
+    return publish(
+        store,
+        EVALUATION.manifest(
+            id,
+            config=settings,
+            files=files,
+            counts={"test_images": result.n_images, "test_patches": patch_result.n_patches},
+            facts=EvaluationFacts(summary=summary, shuffled_labels=frame.shuffled_labels),
+            lineage=inputs.lineage,
+        ),
+    )
+
+
+def _leaking_patients(
+    store: Store, images: Manifest, frame: Frame, split: SplitConfig
+) -> tuple[list[str], pd.DataFrame]:
+    """Patients on both sides of the official split, and their test images that were left out.
+
+    None where the split or the labels are not the official ones.
+    """
+    if not split.name.startswith("official") or frame.shuffled_labels:
+        return [], frame.images[:0]
+    tables = TABLES.find(store, images.lineage["tables"])
+    drops_test = split.leak == "drop_from_test"
+    rows = leaking_images(store, images, frame, tables, drops_test)
+    return list(frame.facts.leaking_patients), rows
+
+
+def _rejects(store: Store, inputs: EvaluationInputs) -> list[dict[str, Any]]:
+    """The rows of the rejects tables of a run's data."""
+    tables = TABLES.find(store, inputs.images.lineage["tables"])
+    outputs = [inputs.images, inputs.patches]
+    rows: list[dict[str, Any]] = []
+    for manifest in outputs if tables is None else [tables, *outputs]:
+        table = read_table(store, manifest, "rejects.parquet")
+        rows += [
+            {str(key): value for key, value in row.items()} for row in table.to_dict("records")
+        ]
+    return rows

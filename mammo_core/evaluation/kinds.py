@@ -1,0 +1,66 @@
+"""The kinds of evaluations: of both classifiers, and of the second stage."""
+
+from pydantic import ConfigDict
+
+from mammo_core.datasets.kinds import Facts, Kind
+
+
+class EvaluationSummary(Facts):
+    """The numbers by which runs are compared.
+
+    Besides these, it has a number for each metric that is registered for the summary, where the
+    test set allows it.
+
+    Attributes:
+        patch_accuracy: Fraction of test patches that the patch classifier gets right.
+        auc: Area under the ROC curve, per image.
+        auc_ci95: Its 95 % interval, patients resampled.
+        n_test_images: Number of test images.
+        n_test_views: Number of test views.
+        n_test_patients: Number of test patients.
+        n_test_patches: Number of test patches.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    patch_accuracy: float
+    auc: float
+    auc_ci95: tuple[float, float]
+    n_test_images: int
+    n_test_views: int
+    n_test_patients: int
+    n_test_patches: int
+
+
+class EvaluationFacts(Facts):
+    """Facts of an evaluation.
+
+    Attributes:
+        summary: The numbers by which runs are compared.
+        shuffled_labels: Whether the labels were permuted over patients.
+    """
+
+    summary: EvaluationSummary
+    shuffled_labels: bool
+
+
+class RegionFacts(Facts):
+    """Facts of the second stage.
+
+    Attributes:
+        cross_validation_auc: AUC per breast, cross-validated.
+        auc: AUC per breast on the test split; None where it has one class only.
+        max_depth: Depth of the trees that was chosen; None: no limit.
+        n_breasts: Number of breasts that the forest was fitted to.
+        n_test_breasts: Number of test breasts.
+    """
+
+    cross_validation_auc: float
+    auc: float | None
+    max_depth: int | None
+    n_breasts: int
+    n_test_breasts: int
+
+
+EVALUATION = Kind("evaluations", 6, EvaluationFacts, intermediate=True)
+REGIONS = Kind("regions", 2, RegionFacts, intermediate=True)

@@ -1,0 +1,67 @@
+"""The kinds of outputs about features: frames, validations of data, and counts of new images."""
+
+from typing import Any
+
+from pydantic import Field
+
+from mammo_core.datasets.kinds import Facts, Kind
+from mammo_core.preprocessing import IntensityConfig
+
+
+class FrameFacts(Facts):
+    """Facts of a frame.
+
+    Attributes:
+        mean: Mean pixel of the training images as networks receive them, [0, 255] by default.
+        rescale_factor: Factor that brings pixels from [0, 65535] to the scale of `mean`.
+        shuffled_labels: Whether the labels were permuted over patients.
+        intensity: How gray levels become numbers.
+        splits: Split → number of images, views, patients and malignant images.
+        split: Configuration of the split.
+        leaking_patients: Patients on both sides of the official split, sorted.
+    """
+
+    mean: float
+    rescale_factor: float
+    shuffled_labels: bool
+    intensity: IntensityConfig = IntensityConfig()
+    splits: dict[str, dict[str, int]] = Field(default_factory=dict)
+    split: dict[str, Any] = Field(default_factory=dict)
+    leaking_patients: tuple[str, ...] = ()
+
+
+class ValidationFacts(Facts):
+    """Facts of a validation of data.
+
+    Attributes:
+        passed: Whether no check failed.
+        failures: A sentence for each check that failed.
+        notes: A sentence for each remark that fails nothing.
+    """
+
+    passed: bool
+    failures: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class NewImagesFacts(Facts):
+    """Facts of a count of new images.
+
+    Attributes:
+        enough: Whether there are enough to train again.
+        min_new_images: How many are enough.
+        champion_frame: Id of the champion's frame; empty where there is none.
+        champion_uri: URI of the champion; empty where there is none.
+        summary: The counts in a sentence.
+    """
+
+    enough: bool
+    min_new_images: int
+    champion_frame: str = ""
+    champion_uri: str = ""
+    summary: str
+
+
+FRAME = Kind("frames", 4, FrameFacts)
+VALIDATION = Kind("validations", 2, ValidationFacts, intermediate=True, judges="frame")
+NEW_IMAGES = Kind("new-images", 1, NewImagesFacts, intermediate=True)

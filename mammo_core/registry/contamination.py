@@ -1,0 +1,102 @@
+"""Whether the test patients of a frame were fitted to by a package, or by one of its ancestors."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mammo_core.datasets import Manifest
+from mammo_core.datasets.tables import read_table
+from mammo_core.errors import RecordError
+from mammo_core.features.contamination import patient_overlap
+from mammo_core.registry.ancestry import StartReader, ancestry, recorded_site_key
+from mammo_core.store import Store
+
+Role = Literal["champion", "start package"]
+
+
+@dataclass(frozen=True)
+class Contamination:
+    """The test patients that a package was fitted to.
+
+    Attributes:
+        role: What the package is to the run.
+        package: Its URI.
+        test_patients: Number of test patients.
+        fitted: Number of those that it was fitted to.
+        overlaps: Where they were, one text for each frame.
+        unknown: Why there may be more, one sentence each.
+    """
+
+    role: Role
+    package: str
+    test_patients: int
+    fitted: int
+    overlaps: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for the summary of a run; `state` is none, unknown or seen."""
+        return {
+            "role": self.role,
+            "package": self.package,
+            "test_patients": self.test_patients,
+            "seen": self.fitted,
+            "state": "seen" if self.fitted else "unknown" if self.unknown else "none",
+            "why": list(self.unknown),
+        }
+
+    def description(self) -> str:
+        """Return a sentence for the log of a run."""
+        total = self.test_patients
+        if self.unknown:
+            return (
+                f"unknown whether the {self.role} {self.package} was fitted to any of the {total} "
+                "test patients: " + "; ".join(self.unknown)
+            )
+        return f"the {self.role} {self.package} was fitted to none of the {total} test patients"
+
+
+def find_contamination(
+    store: Store, frame: Manifest, uri: str, role: Role, read_starts: StartReader
+) -> Contamination:
+    """Find the test patients that a package, or one that it was started from, was fitted to.
+
+    Args:
+        store: The object store.
+        frame: The frame with the test set.
+        uri: The package.
+        role: What the package is to the run.
+        read_starts: Returns the packages that a run of a store started from.
+    """
+    ours = read_table(store, frame, "images.parquet")
+    site_key = recorded_site_key([store], frame)
+    lineage = ancestry(uri, store, read_starts)
+    unknown, shared, overlaps = list(lineage.unknown), set[str](), []
+    for fitted in lineage.frames:
+        overlap = patient_overlap(ours, fitted.images, (site_key, fitted.site_key))
+        if overlap.shared:
+            shared |= overlap.shared
+            overlaps.append(f"{len(overlap.shared)} in the frame {fitted.id} of {fitted.package}")
+        if overlap.uncertainty:
+            unknown.append(f"{overlap.uncertainty} (frame {fitted.id} of {fitted.package})")
+    return Contamination(
+        role,
+        uri,
+        int(ours.loc[ours["split"] == "test", "patient_key"].nunique()),
+        len(shared),
+        tuple(overlaps),
+        tuple(unknown),
+    )
+
+
+def contamination_error(result: Contamination, store: Store) -> RecordError:
+    """Return the error of a test set that a package was fitted to."""
+    return RecordError(
+        f"{result.fitted} of {result.test_patients} test patients were in the training or "
+        f"validation set of the {result.role} {result.package}, or of a model that it was started "
+        "from",
+        expected="test patients that no earlier training was fitted to",
+        received="; ".join(result.overlaps),
+        hint="keep every patient on the side where she was: split.name=given with split.patients "
+        f"as in the frame's splits.parquet in {store.uri}/frames, new patients added "
+        "(docs/evaluation.md); or train from the beginning under another model_name",
+    )

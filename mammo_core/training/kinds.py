@@ -1,0 +1,48 @@
+"""The kinds of trained networks."""
+
+from mammo_core.datasets.kinds import Facts, Kind
+from mammo_core.preprocessing import Preprocessing
+
+
+class TrainingFacts(Facts):
+    """Facts of any training.
+
+    Attributes:
+        classes: Names of the classes, in the order of the outputs.
+        preprocessing: How pixels reach the network.
+        warnings: What the user should look at.
+        best_epoch: Epoch of the weights that were kept; 0 if none was trained.
+        best_value: Value of the selection criterion at that epoch.
+    """
+
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    warnings: tuple[str, ...] = ()
+    best_epoch: int = 0
+    best_value: float | None = None
+
+
+class PatchTrainingFacts(TrainingFacts):
+    """Facts of a patch classifier.
+
+    Attributes:
+        patch_size: Side of its patches in pixels.
+    """
+
+    patch_size: int
+
+
+class ImageTrainingFacts(TrainingFacts):
+    """Facts of a whole-image classifier.
+
+    Attributes:
+        start: What it was trained from, in words.
+        members: Ids of the trainings that it is the mean of; empty for one network.
+    """
+
+    start: str
+    members: tuple[str, ...] = ()
+
+
+PATCH_TRAINING = Kind("trainings/patch", 3, PatchTrainingFacts, intermediate=True)
+IMAGE_TRAINING = Kind("trainings/image", 3, ImageTrainingFacts, intermediate=True)

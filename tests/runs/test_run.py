@@ -1,0 +1,137 @@
+"""The record of a run: ids, recipe, statuses, summary, and nobody else's keys."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from mammo_core.errors import RecipeError, RunError
+from mammo_core.recipes import load_recipe
+from mammo_core.runs import Run, read_start_packages, run_id_of, start_packages_of, summarize
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def run(file_store):
+    return Run(file_store, "r1")
+
+
+@pytest.mark.parametrize(
+    ("run_id", "kfp_run_id", "id"), [("mine", "k1", "mine"), ("", "k1", "k1"), ("mine", "", "mine")]
+)
+def test_the_id_is_the_name_or_the_id_of_kfp(run_id, kfp_run_id, id):
+    assert run_id_of(run_id, kfp_run_id) == id
+
+
+@pytest.mark.parametrize(
+    ("run_id", "kfp_run_id"),
+    [
+        ("", "{{$.pipeline_job_uuid}}"),  # what KFP 2.17's driver leaves inside a longer text
+        ("{{workflow.uid}}", "k1"),
+        ("a{b}", ""),
+        ("", ""),
+        ("../r1", ""),
+        ("a/b", ""),
+        (" r1", ""),
+        ("r1\n", ""),
+    ],
+)
+def test_an_id_that_is_not_a_folder_name_or_is_a_placeholder_is_refused(run_id, kfp_run_id):
+    with pytest.raises(RunError, match="run id is not valid"):
+        run_id_of(run_id, kfp_run_id)
+
+
+def test_a_record_belongs_to_one_run_of_kfp(file_store):
+    assert Run.open(file_store, "again", "k1").id == "again"
+    Run.open(file_store, "again", "k1")  # a step that is retried
+    Run.open(file_store, "again")  # outside of KFP
+    with pytest.raises(RunError, match=r"run id again is taken.*'k1'"):
+        Run.open(file_store, "again", "k2")
+    Run(file_store, "again").delete()
+    assert list(file_store.list("runs")) == []
+    Run.open(file_store, "again", "k2")
+
+
+def test_the_recipe_is_read_back_and_compared_with_its_digest(run):
+    assert not run.has_recipe and run.recipe_name("phantom") == "phantom"
+    assert run.recipe("phantom").name == "phantom"  # no resolved one: the reference
+    recipe = load_recipe("phantom", ["seed=7"])
+    digest = run.write_recipe(recipe)
+    assert digest == hashlib.sha256(recipe.to_json().encode()).hexdigest()
+    assert run.recipe("another name", digest) == recipe == load_recipe(run.recipe_uri)
+    with pytest.raises(RunError, match="not the one that the run began with"):
+        run.recipe(digest="0" * 64)
+    run.delete()
+    with pytest.raises(RunError, match="Received no recipe"):
+        run.recipe("phantom", digest)
+    assert run.recipe_name("nothing") == "nothing"  # the recipe itself is at fault
+    with pytest.raises(RecipeError):
+        run.recipe("nothing")
+
+
+def test_statuses_are_in_the_order_of_their_start(run):
+    run.write_status("convert", "failed", 20.0, error="disk full")
+    run.write_status("index", "succeeded", 10.0, reused=True, counts={"images": 3})
+    assert list(run.statuses()) == ["index", "convert"]
+    index = run.statuses()["index"]
+    assert (index["state"], index["reused"], index["rejects"], index["facts"]) == (
+        *("succeeded", True, 0, {}),
+    )
+    assert run.statuses()["convert"]["error"] == "disk full"
+
+
+def test_the_summary_shows_which_step_failed_and_why(run):
+    output = {"output": "tables/t1/manifest.json", "counts": {"images": 3}}
+    run.write_status("index", "succeeded", 1.0, reused=True, **output)
+    run.write_status("convert", "failed", 2.0, error="disk full")
+    summary = summarize(run, "phantom", "FAILED")
+    assert summary["state"] == "failed"
+    assert summary["errors"] == {"convert": "disk full"}
+    assert summary["datasets"]["tables"] == {
+        **{"id": "t1", "counts": {"images": 3}, "rejects": 0, "reused": True}
+    }
+    assert summary["reused"] == {"index": True, "convert": False}
+    assert summary["auc"] is None and summary["report"] is None
+    assert list(summary["seconds"]) == ["index", "convert"]
+    run.write_summary(summary)
+    assert run.summary() == summary
+    assert Run(run.store, "other").summary() == {}
+
+
+def test_a_partition_that_failed_is_no_error_once_the_step_succeeded(run):
+    run.write_status("convert-0-of-2", "failed", 1.0, partition="0/2", error="killed")
+    assert summarize(run)["errors"] == {"convert-0-of-2": "killed"}
+    run.write_status(
+        "convert", "succeeded", 2.0, counts={}, output="datasets/images/i/manifest.json"
+    )
+    summary = summarize(run, state="SUCCEEDED")
+    assert (summary["errors"], summary["state"]) == ({}, "succeeded")
+
+
+def test_start_packages_of_a_recipe_and_of_a_stored_run(run):
+    members = "members=[{name: a}, {name: b, image_training: {start: 's3://m/models/b'}}]"
+    recipe = load_recipe("phantom", ["image_training.start=s3://m/models/a", members])
+    assert start_packages_of(recipe) == ["s3://m/models/a", "s3://m/models/b"]
+    run.write_recipe(recipe)
+    assert read_start_packages(run.store, "r1") == ["s3://m/models/a", "s3://m/models/b"]
+    # A recipe of another version has keys that this one does not know.
+    values = {**json.loads(recipe.to_json()), "unknown": 1}
+    run.store.write("runs/r2/recipe.json", json.dumps(values).encode())
+    assert read_start_packages(run.store, "r2") == ["s3://m/models/a", "s3://m/models/b"]
+    assert start_packages_of(load_recipe("phantom")) == []
+    assert read_start_packages(run.store, "none") == read_start_packages(run.store, "") == []
+
+
+def test_nothing_else_knows_the_keys_of_a_record():
+    spelled = re.compile(r'"runs/|f"runs/')
+    users = {
+        str(path.relative_to(ROOT))
+        for folder in ("mammo_core", "pipelines", "components")
+        for path in (ROOT / folder).rglob("*.py")
+        if spelled.search(path.read_text())
+    }
+    # load_recipe reads the URI of a stored recipe, whichever run wrote it.
+    assert users <= {"mammo_core/runs/run.py", "mammo_core/recipes.py"}
