@@ -125,6 +125,27 @@ def test_a_failure_is_described(code, options, failure):
     assert result.failure == failure
 
 
+def test_processes_run_where_pidfd_open_is_not_allowed(monkeypatch):
+    def refuse(pid):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    assert _python("print('done')").stdout == b"done\n"
+    assert _python("import time; time.sleep(600)", timeout_s=0.5).failure == "timed out"
+
+
+def test_limits_never_exceed_those_in_force():
+    inner = "import resource; print(resource.getrlimit(resource.RLIMIT_AS)[0] >> 20)"
+    outer = f"""
+import resource, sys
+from mammo_core.processes import run_process
+resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
+result = run_process([sys.executable, "-c", {inner!r}], address_space=2**34)
+print(result.stdout.decode() or result.failure)
+"""
+    assert _python(outer).stdout.strip() == b"1024"
+
+
 def test_a_command_that_does_not_exist_is_a_failure():
     result = run_process(["/nonexistent/command"])
     assert result.failure == "exit code 127: /nonexistent/command: No such file or directory"
