@@ -137,9 +137,9 @@ EDITS: list[tuple[Callable[[h5py.File], Any], str]] = [
     (lambda f: f["model_weights/dense_1"].attrs.pop("weight_names"), "weight_names"),
     (
         lambda f: f["model_weights/dense_1"].create_dataset("dense_1/third:0", data=np.ones(3)),
-        "surplus dense_1/third:0",
+        "extra dense_1/third:0",
     ),
-    (data(lambda v: None), "lacks a weight.*dense_1/kernel:0"),
+    (data(lambda v: None), "has no values for a weight.*dense_1/kernel:0"),
     (data(lambda v: v[:-1]), "dense_1/kernel has another shape"),
     (data(lambda v: v.T), "dense_1/kernel has another shape"),
     (data(lambda v: v * np.nan), "dense_1/kernel:0 is damaged"),
