@@ -104,7 +104,7 @@ def test_more_partitions_than_shards(file_store, phantom_tables):
 
 @pytest.mark.parametrize("text", ["", "1", "4/4", "-1/4", "0/0", "a/b", "1/4/2", "1.0/4"])
 def test_an_invalid_partition_is_refused(text):
-    with pytest.raises(RecipeError, match="0 to n - 1"):
+    with pytest.raises(RecipeError, match="0 to N - 1"):
         Partition.parse(text)
 
 
