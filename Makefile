@@ -20,7 +20,7 @@ FOLLOW = MAMMO_FOLLOW=$$PPID:$$(sed 's/.*) //' /proc/$$PPID/stat | cut -d' ' -f2
 TAG ?= $(shell python3 pipelines/image_tag.py)
 IMAGES ?= data train
 
-.PHONY: help setup run test test-fast setup-tfio test-tfio test-docker test-cluster lint types minio prism \
+.PHONY: help setup run test test-fast setup-tfio test-tfio test-docker test-cluster lint types reference minio prism \
   kustomize compile images kind-up kind-deploy kind-run kind-test kind-down requirements clean
 
 help: ## List the targets
@@ -56,6 +56,9 @@ minio: .tools/bin/minio ## Build the MinIO server for the S3 tests (needs Go; mi
 
 compile: $(SETUP) ## Compile the pipelines to pipelines/yaml, where they are kept
 	.venv/bin/mammo pipeline compile pipelines/yaml
+
+reference: $(SETUP) ## Rewrite the generated parts of docs/
+	.venv/bin/python -m mammo_core.reference
 
 images: $(UV) ## Build IMAGES="data train [train-gpu train-tfio]" with a Docker engine, tagged TAG
 	scripts/build-images $(TAG) $(IMAGES)

@@ -1,4 +1,4 @@
-"""The schema of a run: each room's own configuration, put together."""
+"""The schema of a recipe: the configurations of all steps of a run."""
 
 import json
 import os
@@ -21,16 +21,16 @@ from mammo_core.sources import SourceConfig, SplitConfig
 from mammo_core.store import open_store
 from mammo_core.training.config import HardwareConfig, ImageTrainingConfig, PatchTrainingConfig
 
-#: Named recipes lie here; MAMMO_RECIPES names another folder (the images set it).
+#: Folder of the named recipes; MAMMO_RECIPES overrides it (container images set it).
 _FOLDER = Path(__file__).parent.parent / "recipes"
 
 
 class MemberConfig(BaseModel):
-    """One network of an ensemble: what it has otherwise than the recipe.
+    """One network of an ensemble: how it differs from the recipe.
 
     Attributes:
-        name: Of the member.
-        weight: Of its probabilities in the mean.
+        name: Name of the member.
+        weight: Weight of its probabilities in the mean.
         patch_training: Keys of `patch_training` that differ.
         image_training: Keys of `image_training` that differ.
     """
@@ -44,36 +44,37 @@ class MemberConfig(BaseModel):
 
 
 class Recipe(BaseModel):
-    """A whole run, from the source to the pushed model.
+    """The configuration of a run, from the source to the pushed model.
 
     Attributes:
         name: Name of the recipe.
         command: The command that runs it.
-        expected_time: What it takes, and on what machine.
-        expected_result: The result to expect, and where that number comes from.
+        expected_time: How long it takes, and on which machine.
+        expected_result: The result to expect, and the origin of that number.
         model_name: Name under which the model is pushed.
-        seed: Seed of everything random.
-        max_reject_share: A step fails when more than this share of its inputs is rejected.
-        shuffle_labels: Permute the labels over patients: a check that must give AUC 0.5.
-        source: Where the mammograms and their tables are.
-        convert: Geometry of the image records, and what is done to images before.
-        intensity: How gray levels become a network's numbers.
-        split: How patients are divided.
-        as_of: Train on labels as they were known at this time; default now.
-        sampling: Which patches are cut.
-        label_map: The classes of patches: a name of `sampling.LABEL_MAPS`, or classes.
+        seed: Seed of everything random; the draws of a record depend on it and the record's id.
+        max_reject_share: A step fails if more than this fraction of its inputs is rejected.
+        shuffle_labels: Permute the labels over patients: a check whose AUC must be near 0.5.
+        source: The mammograms and their tables.
+        convert: The image records: their size, and how images are processed before.
+        intensity: How gray levels become the numbers that a network receives.
+        split: How patients are divided into training, validation and test.
+        as_of: Train on the labels known at this time; null: now.
+        sampling: The patches that are cut.
+        label_map: The classes of patches: `five-classes`, `malignancy`, `masses`, or the keys
+            below.
         patch_training: Network and stages of the patch classifier.
         image_training: Head and stages of the whole-image classifier.
-        members: Networks of an ensemble, trained beside each other; none: one network.
+        members: The networks of an ensemble, which can be trained in parallel; empty: one network.
         evaluation: What is measured.
-        regions: The second stage over regions of heatmaps.
-        gate: What a model must reach to be pushed.
-        validation: How far new data may be from what the champion learned from.
-        retrain: When it is worth training again.
-        runner: Where Beam pipelines run; no part of any output's id.
-        reader: How training reads records: `local`, or `tfio`, which streams them from S3 in
-            the environment of tensorflow-io.
-        hardware: What trainings run on; no part of any output's id.
+        regions: The second stage, a random forest on regions of the heatmaps.
+        gate: The conditions for a push.
+        validation: How much new data may differ from the champion's.
+        retrain: When to train again.
+        runner: Where Beam pipelines run; not part of any id.
+        reader: How training reads records: `local`, or `tfio`, which streams them from S3 in the
+            environment of tensorflow-io.
+        hardware: The hardware that trainings use; not part of any id.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -107,8 +108,8 @@ class Recipe(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _as_sampled(cls, values: Any) -> Any:
-        """Take from the sampling what the conversion does not say: sizes, and the masks."""
+    def _geometry_from_sampling(cls, values: Any) -> Any:
+        """Fill in size and mask interpolation of the conversion from the sampling preset."""
         if not isinstance(values, dict):
             return values
         sampling, convert = values.get("sampling"), values.get("convert", {})
@@ -122,10 +123,10 @@ class Recipe(BaseModel):
         return {**values, "convert": {**convert, "geometry": geometry}}
 
     @model_validator(mode="after")
-    def _fits(self) -> "Recipe":
+    def _require_patches_that_fit(self) -> "Recipe":
         geometry, side = self.convert.geometry, self.sampling.patch_size
         smallest = geometry.height
-        if geometry.resize != "height":  # else the width follows the image
+        if geometry.resize != "height":  # otherwise the width follows the image
             smallest = min(smallest, geometry.width)
         if side > smallest:
             raise ValueError(
@@ -135,43 +136,46 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _reader_fits(self) -> "Recipe":
+    def _require_reader_for_views(self) -> "Recipe":
         if self.reader == "tfio" and self.image_training.two_view is not None:
-            raise ValueError("reader tfio streams single images; two views need reader local")
+            raise ValueError("reader tfio reads single images; two views need reader local")
         return self
 
     @model_validator(mode="after")
-    def _members_fit(self) -> "Recipe":
+    def _require_valid_members(self) -> "Recipe":
         names = [member.name for member in self.members]
         if len(set(names)) < len(names):
-            raise ValueError(f"members have one name each; received {', '.join(names)}")
+            raise ValueError(f"members need distinct names; received {', '.join(names)}")
         for member in self.members:
             self.of_member(member.name)
         return self
 
     def of_member(self, name: str) -> "Recipe":
-        """Return the recipe of one network of the ensemble; this one where the name is empty.
+        """Return the recipe of one network of the ensemble.
+
+        Args:
+            name: Name of a member; empty: this recipe, unchanged.
 
         Raises:
             RecipeError: There is no such member.
         """
         if not name:
             return self
-        found = [member for member in self.members if member.name == name]
-        if not found:
-            known = ", ".join(member.name for member in self.members)
+        member = next((member for member in self.members if member.name == name), None)
+        if member is None:
+            names = ", ".join(member.name for member in self.members)
             raise RecipeError(
                 f"The recipe {self.name} has no such member",
-                expected=known or "no member's name: the recipe is of one network",
+                expected=names or "no member: the recipe has one network",
                 received=name,
             )
         values = self.model_dump(mode="json", exclude={"members"})
         for key in ("patch_training", "image_training"):
-            values[key] = _merged(values[key], getattr(found[0], key))
+            values[key] = _merge(values[key], getattr(member, key))
         return Recipe.model_validate(values)
 
     def to_json(self) -> str:
-        """The resolved recipe as it stands in a run's record."""
+        """Return the resolved recipe as it is written into the record of a run."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=1) + "\n"
 
 
@@ -182,14 +186,14 @@ def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
         reference: A file, the name of a recipe of the project (`phantom`), the URI of a
             stored one (`s3://bucket/prefix/runs/<id>/recipe.json`), or the recipe itself as a
             JSON object.
-        overrides: `key.key=value`, the value as YAML, applied in order; each key once.
+        overrides: `key.key=value`, with the value as YAML, applied in order; each key once.
 
     Raises:
-        RecipeError: When it is absent, cannot be parsed, or a key or value is wrong.
+        RecipeError: It is missing, cannot be parsed, or a key or value is not valid.
     """
     text, origin = _read(reference)
     try:
-        values = yaml.load(text, _OnceEach)
+        values = yaml.load(text, _UniqueKeyLoader)
     except yaml.YAMLError as error:
         raise RecipeError(
             f"The recipe {origin} cannot be parsed",
@@ -198,59 +202,59 @@ def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
         ) from error
     if not isinstance(values, dict):
         raise RecipeError(
-            f"The recipe {origin} cannot be used",
-            expected="keys and values",
+            f"The recipe {origin} is not valid",
+            expected="a mapping of keys",
             received=f"{type(values).__name__}",
         )
-    _once_each(overrides)
+    _require_distinct_keys(overrides)
     for override in overrides:
         _apply(values, override)
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise _invalid(origin, error) from error
+        raise _invalid_recipe_error(origin, error) from error
 
 
-class _OnceEach(yaml.SafeLoader):
-    """Refuses a key that stands twice in one mapping; YAML would take the last silently."""
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Refuses repeated keys of a mapping, of which YAML would silently use the last."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
+        names: set[str] = set()
         for key, _ in node.value:
             name = str(self.construct_object(key, deep=True))
-            if name in seen:
+            if name in names:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {name!r} stands twice in one mapping", key.start_mark
+                    None, None, f"the key {name!r} is repeated in one mapping", key.start_mark
                 )
-            seen.add(name)
+            names.add(name)
         return super().construct_mapping(node, deep)
 
 
-def _once_each(overrides: Sequence[str]) -> None:
-    given: dict[str, str] = {}
+def _require_distinct_keys(overrides: Sequence[str]) -> None:
+    values: dict[str, str] = {}
     for override in overrides:
         path, _, text = override.partition("=")
-        if path in given:
+        if path in values:
             raise RecipeError(
-                f"The override {path} is given twice",
+                f"The override {path} is repeated",
                 expected="each key once",
-                received=f"{given[path]} and {text}",
+                received=f"{values[path]} and {text}",
                 hint="--source sets source.root, --shuffle-labels sets shuffle_labels",
             )
-        given[path] = text
+        values[path] = text
 
 
-def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def _merge(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     merged = dict(values)
     for key, value in changes.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merged(merged[key], value) if both else value
+        merged[key] = _merge(merged[key], value) if both else value
     return merged
 
 
 def _read(reference: str) -> tuple[str, str]:
     if reference.lstrip().startswith("{"):
-        return reference, "given as JSON"
+        return reference, "in JSON"
     if "://" in reference:
         head, _, tail = reference.rpartition("/runs/")
         store = open_store(head or reference)
@@ -278,23 +282,23 @@ def _apply(values: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
     if not equals or not all(path.split(".")):
         raise RecipeError(
-            "An override cannot be used",
+            "An override is not valid",
             expected="key=value or key.key=value, for instance gate.min_auc=0.7",
             received=override,
         )
     *parents, last = path.split(".")
-    place = values
+    section = values
     for name in parents:
-        found = place.setdefault(name, {})
-        if not isinstance(found, dict):
+        nested = section.setdefault(name, {})
+        if not isinstance(nested, dict):
             raise RecipeError(
                 f"The override {override} cannot be applied",
-                expected=f"{name} to hold further keys",
-                received=f"{type(found).__name__}",
+                expected=f"a section of keys at {name}",
+                received=f"{type(nested).__name__}",
             )
-        place = found
+        section = nested
     try:
-        place[last] = yaml.safe_load(text)
+        section[last] = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise RecipeError(
             f"The override {override} cannot be read",
@@ -303,18 +307,16 @@ def _apply(values: dict[str, Any], override: str) -> None:
         ) from error
 
 
-def _invalid(origin: str, error: ValidationError) -> RecipeError:
-    faults = error.errors()
-    where = ".".join(map(str, faults[0]["loc"])) or "the whole recipe"
-    more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
-    unknown = faults[0]["type"] == "extra_forbidden"
+def _invalid_recipe_error(origin: str, error: ValidationError) -> RecipeError:
+    errors = error.errors()
+    first = errors[0]
+    key = ".".join(map(str, first["loc"]))
+    more = f" (and {len(errors) - 1} more errors)" if len(errors) > 1 else ""
+    is_unknown = first["type"] == "extra_forbidden"
+    received = "an unknown key" if is_unknown else repr(first["input"])[:200]
     return RecipeError(
-        f"The recipe {origin} is wrong at {where}{more}",
-        expected="a key of the schema" if unknown else faults[0]["msg"],
-        received="an unknown key"
-        if unknown
-        else "the values above"
-        if where == "the whole recipe"
-        else repr(faults[0]["input"])[:200],
+        f"The recipe {origin} is not valid at {key or 'the top level'}{more}",
+        expected="a key of the schema" if is_unknown else first["msg"],
+        received=received if key else "values that do not fit together",
         hint="docs/recipes.md lists the keys",
     )

@@ -13,7 +13,7 @@ RECIPES = Path(__file__).parent.parent / "recipes"
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
-def test_recipes_of_the_project_are_valid_and_say_what_they_cost(path):
+def test_recipes_of_the_project_are_valid_and_state_their_cost(path):
     recipe = load_recipe(str(path))
     assert recipe.name == path.stem
     assert recipe.command
@@ -35,9 +35,9 @@ def test_overrides_are_applied_in_order():
     assert recipe.seed == 3
 
 
-def test_a_value_given_twice_is_refused(tmp_path):
+def test_a_repeated_key_is_refused(tmp_path):
     scale = "intensity.target_scale=200"
-    with pytest.raises(RecipeError, match=r"intensity\.target_scale is given twice") as caught:
+    with pytest.raises(RecipeError, match=r"intensity\.target_scale is repeated") as caught:
         load_recipe("phantom", [scale, "seed=3", "intensity.target_scale=100"])
     assert caught.value.received == "200 and 100"
     # One factor for all images, or each image's own maximum: not both.
@@ -45,12 +45,12 @@ def test_a_value_given_twice_is_refused(tmp_path):
         load_recipe("phantom", [scale])
     path = tmp_path / "twice.yaml"
     path.write_text(f"{(RECIPES / 'phantom.yaml').read_text()}seed: 2\n")
-    with pytest.raises(RecipeError, match="'seed' stands twice"):
+    with pytest.raises(RecipeError, match="'seed' is repeated in one mapping"):
         load_recipe(str(path))
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ("gate.mim_auc=0.1", "gate.mim_auc"),
         ("seed=-1", "seed"),
@@ -59,15 +59,15 @@ def test_a_value_given_twice_is_refused(tmp_path):
         ("=1", "key=value"),
     ],
 )
-def test_wrong_overrides_name_the_key(override, told):
+def test_errors_of_overrides_name_the_key(override, message):
     with pytest.raises(RecipeError) as caught:
         load_recipe("phantom", [override])
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert caught.value.exit_code == 2
 
 
 @pytest.mark.parametrize("text", ["a: [", "- 1", ""])
-def test_text_that_is_no_recipe(tmp_path, text):
+def test_text_that_is_not_a_recipe_is_refused(tmp_path, text):
     path = tmp_path / "bad.yaml"
     path.write_text(text)
     with pytest.raises(RecipeError, match=r"bad\.yaml"):
@@ -79,16 +79,16 @@ def test_recipes_are_frozen():
         load_recipe("phantom").seed = 1
 
 
-def test_compatible_sampling_asks_for_the_originals_masks():
+def test_compatible_sampling_uses_the_originals_masks():
     override = "sampling.compatible=true"
     assert load_recipe("phantom").convert.geometry.masks == "nearest"
     assert load_recipe("phantom", [override]).convert.geometry.masks == "cubic"
-    told = load_recipe("phantom", [override, "convert.geometry.masks=nearest"])
-    assert told.convert.geometry.masks == "nearest"
+    recipe = load_recipe("phantom", [override, "convert.geometry.masks=nearest"])
+    assert recipe.convert.geometry.masks == "nearest"
 
 
 @pytest.mark.parametrize("preset", sorted(GEOMETRIES))
-def test_a_preset_brings_the_size_of_its_images(tmp_path, preset):
+def test_a_preset_sets_the_size_of_the_images(tmp_path, preset):
     values = yaml.safe_load((RECIPES / "phantom.yaml").read_text())
     del values["convert"]["geometry"]
     values["sampling"] = {"preset": preset}
@@ -105,13 +105,15 @@ def test_label_maps_by_name_and_as_data():
     assert load_recipe("phantom").label_map.names[0] == "background"
     named = load_recipe("phantom", ["label_map=malignancy"])
     assert named.label_map.names == ("background", "malignant", "benign")
-    own = load_recipe("phantom", ["label_map={classes: {rest: [], calc: [calc_ben, calc_mal]}}"])
-    assert own.label_map.names == ("rest", "calc")
+    mapping = load_recipe(
+        "phantom", ["label_map={classes: {rest: [], calc: [calc_ben, calc_mal]}}"]
+    )
+    assert mapping.label_map.names == ("rest", "calc")
     with pytest.raises(RecipeError, match="label_map"):
         load_recipe("phantom", ["label_map=seven"])
 
 
-def test_members_of_an_ensemble_differ_from_the_recipe_where_they_say(tmp_path):
+def test_members_of_an_ensemble_override_keys_of_the_recipe(tmp_path):
     values = load_recipe("phantom").model_dump(mode="json")
     values["members"] = [
         {"name": "one", "patch_training": {"network": {"dropout": 0.4}}},
@@ -127,14 +129,14 @@ def test_members_of_an_ensemble_differ_from_the_recipe_where_they_say(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("members", "told"),
+    ("members", "message"),
     [
-        ([{"name": "one"}, {"name": "one"}], "one name each"),
+        ([{"name": "one"}, {"name": "one"}], "distinct names"),
         ([{"name": "one", "patch_training": {"batch": 4}}], "batch"),
         ([{"name": "one", "weight": 0}], "weight"),
     ],
 )
-def test_wrong_members(members, told):
+def test_invalid_members_are_refused(members, message):
     values = {**load_recipe("phantom").model_dump(mode="json"), "members": members}
-    with pytest.raises(RecipeError, match=told):
+    with pytest.raises(RecipeError, match=message):
         load_recipe(json.dumps(values))

@@ -37,6 +37,7 @@ ROOMS = [
     "runs",
     "steps",
     "experiments",
+    "reference",
     "cli",
 ]
 DATA_PATH = ["store", "imaging", "dicom", "datasets", "sources", "phantom", "sampling", "ingest"]

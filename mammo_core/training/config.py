@@ -179,6 +179,9 @@ class PatchTrainingConfig(FitConfig):
 
     The stages suit a pretrained network. From random weights (`network.weights: none`) the first
     stage should train all layers; the original then skipped the other two.
+
+    Attributes:
+        network: The network and the weights that it starts from.
     """
 
     network: NetworkConfig = NetworkConfig(name="resnet50", weights="imagenet", dropout=0.5)
