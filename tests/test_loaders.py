@@ -12,6 +12,8 @@ from tests.support import loader_scanner
 
 ARRAYS = "plain arrays: NumPy refuses pickled objects"
 TABLE_NAME = "a name from a table in this file; other names are an AttributeError"
+INSTALLED = "an installed package; no file of a user or of the store names it"
+OUR_MODULES = "the modules in a folder of our package; a name is looked up among them first"
 OUR_MODULE = "the Python interpreter, with one of our modules"
 PIPE = "a pipe between a process and its child; no other process can write to it"
 POOL = "pipes between a process and its children; no other process can write to them"
@@ -31,7 +33,11 @@ ALLOWED = {
         "an installed package; no file of a user or of the store names it"
     ),
     ("mammo_core/datasets/tables.py", "from_parquet", "pyarrow.parquet.ParquetFile"): PARQUET,
-    ("mammo_core/datasets/tfio.py", "_leave_quietly", "ctypes.CDLL"): "the C library in memory",
+    (
+        "mammo_core/datasets/tfio.py",
+        "_exit_before_destructors",
+        "ctypes.CDLL",
+    ): "the C library in memory",
     ("mammo_core/dicom/decoders.py", "_receive", "self._channel.recv"): (
         "bytes of a socket pair, read as JSON and raw words"
     ),
@@ -40,9 +46,11 @@ ALLOWED = {
     ),
     ("mammo_core/dicom/worker.py", "_load", "importlib.util.module_from_spec"): "see above",
     ("mammo_core/dicom/worker.py", "_load", "spec.loader.exec_module"): "see above",
-    ("mammo_core/evaluation/region_forest.py", "from_bytes", "numpy.load(allow_pickle=False)"): (
-        ARRAYS
-    ),
+    (
+        "mammo_core/evaluation/second_stage/forest.py",
+        "from_bytes",
+        "numpy.load(allow_pickle=False)",
+    ): (ARRAYS),
     ("mammo_core/features/definitions.py", "open_feast", "feast.FeatureStore"): (
         "its registry is built from our definitions in an empty folder, never read from the store"
     ),
@@ -50,15 +58,15 @@ ALLOWED = {
         "our functions, sent to the workers of this pipeline; none is read from the store"
     ),
     ("mammo_core/models/__init__.py", "__getattr__", "importlib.import_module"): TABLE_NAME,
-    ("mammo_core/models/applications.py", "seeded", "layer.__class__.from_config"): OUR_MODEL,
-    ("mammo_core/models/hdf5_worker.py", "main", "h5py.File"): HDF5,
-    ("mammo_core/models/hdf5_worker.py", "_child", "h5py.HardLink"): HDF5,
-    ("mammo_core/models/hdf5_worker.py", "_datasets", "h5py.Dataset"): HDF5,
-    ("mammo_core/models/hdf5_worker.py", "_datasets", "h5py.Group"): HDF5,
-    ("mammo_core/models/hdf5_worker.py", "_model", "h5py.Group"): HDF5,
-    ("mammo_core/models/hdf5_worker.py", "_text", "h5py.Empty"): HDF5,
+    ("mammo_core/models/layers.py", "seeded_copy", "layer.__class__.from_config"): OUR_MODEL,
+    ("mammo_core/models/keras2/hdf5_worker.py", "main", "h5py.File"): HDF5,
+    ("mammo_core/models/keras2/hdf5_worker.py", "_child", "h5py.HardLink"): HDF5,
+    ("mammo_core/models/keras2/hdf5_worker.py", "_datasets", "h5py.Dataset"): HDF5,
+    ("mammo_core/models/keras2/hdf5_worker.py", "_datasets", "h5py.Group"): HDF5,
+    ("mammo_core/models/keras2/hdf5_worker.py", "_model", "h5py.Group"): HDF5,
+    ("mammo_core/models/keras2/hdf5_worker.py", "_text", "h5py.Empty"): HDF5,
     ("mammo_core/models/precision.py", "clone", "layer.__class__.from_config"): OUR_MODEL,
-    ("mammo_core/models/storage.py", "_check", "archive.extract"): (
+    ("mammo_core/models/storage.py", "_verify", "archive.extract"): (
         "one member with a fixed name, into a temporary folder, scanned as HDF5"
     ),
     ("mammo_core/models/storage.py", "load_model", "keras.saving.load_model(safe_mode=True)"): (
@@ -73,24 +81,28 @@ ALLOWED = {
     ("mammo_core/packaging/exports.py", "_write_onnx", "tf2onnx.convert.from_function"): (
         "converts one of our functions"
     ),
-    ("mammo_core/packaging/package.py", "read_expected", "numpy.load(allow_pickle=False)"): ARRAYS,
+    (
+        "mammo_core/packaging/self_check.py",
+        "read_expected",
+        "numpy.load(allow_pickle=False)",
+    ): ARRAYS,
     (
         "mammo_core/packaging/tensorflow_export.py",
         "write_saved_model",
         "tensorflow.saved_model.load",
     ): "the SavedModel that was just written; others are never read",
     ("mammo_core/phantom/__init__.py", "__getattr__", "importlib.import_module"): TABLE_NAME,
-    ("mammo_core/phantom/pool.py", "_begin", "ctypes.CDLL"): "the C library in memory",
+    ("mammo_core/phantom/pool.py", "_initialize_worker", "ctypes.CDLL"): "the C library in memory",
     ("mammo_core/phantom/pool.py", "_context", "multiprocessing.get_context"): CONTEXT,
     ("mammo_core/phantom/pool.py", "write_views", "concurrent.futures.ProcessPoolExecutor"): (POOL),
     ("mammo_core/processes/call.py", "answer", "importlib.import_module"): (
         "a module named by the parent process, in a folder that only it can write to"
     ),
     ("mammo_core/processes/launch.py", "main", "os.execvp"): "a command given by the parent",
-    ("mammo_core/processes/run.py", "start_process", "subprocess.Popen"): (
+    ("mammo_core/processes/run.py", "start_process", "subprocess.Popen(**=options)"): (
         "the Python interpreter, with launch.py and one of our commands"
     ),
-    ("mammo_core/recipes.py", "load_recipe", "yaml.load(_OnceEach)"): (
+    ("mammo_core/recipes.py", "load_recipe", "yaml.load(_UniqueKeyLoader)"): (
         "a SafeLoader: Python tags are an error"
     ),
     ("mammo_core/reporting/page.py", "html", "jinja2.Environment(autoescape=True)"): (
@@ -98,15 +110,16 @@ ALLOWED = {
     ),
     ("mammo_core/scoring/tables.py", "read_rows", "pyarrow.parquet.ParquetFile"): PARQUET,
     ("mammo_core/sources/__init__.py", "__getattr__", "importlib.import_module"): TABLE_NAME,
-    ("mammo_core/sources/index.py", "index", "importlib.import_module"): (
-        "one of four adapters: the configuration is a Literal"
-    ),
     ("mammo_core/sources/masks.py", "read_regions", "plistlib.loads"): (
         "an XML property list: texts, numbers, lists; entities are refused"
     ),
-    ("mammo_core/packaging/source_commit.py", "git_sha", "subprocess.run"): "git, in our source tree",
+    (
+        "mammo_core/packaging/source_commit.py",
+        "git_sha",
+        "subprocess.run",
+    ): "git, in our source tree",
     ("mammo_core/training/__init__.py", "__getattr__", "importlib.import_module"): TABLE_NAME,
-    ("mammo_core/training/checkpoint.py", "_get", "numpy.load(allow_pickle=False)"): ARRAYS,
+    ("mammo_core/training/checkpoint.py", "_read_arrays", "numpy.load(allow_pickle=False)"): ARRAYS,
     ("mammo_core/training/fit.py", "train", "checkpoints.load"): "our class, in this list",
     ("pipelines/compiled.py", "pipeline", "importlib.import_module"): "one of PIPELINES",
     ("pipelines/local.py", "run_compiled", "kfp.components.load_component_from_text"): (
@@ -118,6 +131,30 @@ ALLOWED = {
     ("benchmarks/heatmap.py", "run", "multiprocessing.get_context"): CONTEXT,
     ("benchmarks/score.py", "peak_mb", "receiver.recv"): PIPE,
     ("benchmarks/score.py", "peak_mb", "multiprocessing.get_context"): CONTEXT,
+    ("pipelines/image_tag.py", "source_tag", "subprocess.run"): "git, in our source tree",
+    ("mammo_core/sources/adapter.py", "get_adapter", "importlib.import_module"): OUR_MODULES,
+    **{
+        (file, function, loader): reason
+        for file, function, entry_point in (
+            ("mammo_core/metrics/metric.py", "_discover", "entry"),
+            ("mammo_core/models/registry.py", "_discover", "entry_point"),
+            ("mammo_core/sources/adapter.py", "discover_adapters", "entry"),
+        )
+        for loader, reason in (
+            ("importlib.import_module", OUR_MODULES),
+            ("importlib.metadata.entry_points", INSTALLED),
+            (f"{entry_point}.load", INSTALLED),
+        )
+    },
+    **{
+        (file, function, "pkgutil.iter_modules"): OUR_MODULES
+        for file, function in (
+            ("mammo_core/metrics/metric.py", "_discover"),
+            ("mammo_core/models/registry.py", "_discover"),
+            ("mammo_core/sources/adapter.py", "_module_names"),
+        )
+    },
+    ("mammo_core/sources/adapter.py", "_module_names", "importlib.import_module"): OUR_MODULES,
     **{
         (f"benchmarks/{name}.py", "measure", loader): reason
         for name in ("input", "reader", "sample")
@@ -129,9 +166,11 @@ ALLOWED = {
 }
 #: Number of uses, if more than one.
 COUNTS = {
+    ("mammo_core/metrics/metric.py", "_discover", "importlib.import_module"): 2,
+    ("mammo_core/models/registry.py", "_discover", "importlib.import_module"): 2,
     ("images/warm", "main", "importlib.import_module"): 3,
-    ("mammo_core/models/hdf5_worker.py", "_datasets", "h5py.Dataset"): 2,
-    ("mammo_core/models/hdf5_worker.py", "_model", "h5py.Group"): 2,
+    ("mammo_core/models/keras2/hdf5_worker.py", "_datasets", "h5py.Dataset"): 2,
+    ("mammo_core/models/keras2/hdf5_worker.py", "_model", "h5py.Group"): 2,
 }
 
 
@@ -158,7 +197,7 @@ def test_all_python_files_are_scanned():
         "pipelines/local.py",
         "components/convert/component.py",
         "images/warm",
-        "manifests/overlays/minio/initialise.py",
+        "manifests/overlays/minio/initialize.py",
     ):
         assert name in names
 
@@ -239,6 +278,7 @@ def test_the_scanner_finds(source, loader):
         "from importlib.metadata import version\nversion('x')",
         "from mammo_core.models.storage import load_model\nload_model(path)",
         "'pickle.load(file)'",
+        "code = data[:2]\ncode.decode('ascii')",
     ],
 )
 def test_the_scanner_ignores_harmless_code(source):

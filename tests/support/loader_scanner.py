@@ -125,7 +125,8 @@ class _Scanner(ast.NodeVisitor):
             imported = self.names.get(node.id)
             if imported is None and not words and node.id not in BUILTINS:
                 return ""  # a name of this file
-            words.append(imported or node.id)
+            # A variable with the name of a module that is not imported.
+            words.append(imported or ("?" if node.id in MODULES else node.id))
         else:
             words.append("?")
         return ".".join(reversed(words))
