@@ -1,4 +1,4 @@
-"""`mammo dicom`: what is in an image file, and whether it can be used."""
+"""`mammo dicom`: the content of image files, and whether they can be used."""
 
 import os
 from collections.abc import Iterator
@@ -10,33 +10,35 @@ import typer
 if TYPE_CHECKING:
     from mammo_core.dicom import ImageFacts
 
-app = typer.Typer(no_args_is_help=True, help="Image files.")
+app = typer.Typer(no_args_is_help=True, help="Inspect image files.")
 
 
 @app.callback()
 def _dicom() -> None:
-    """Image files."""
+    """Inspect image files."""
 
 
 @app.command()
 def inspect(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files or folders.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per line.")
+    ] = False,
 ) -> None:
-    """Say of each file whether it can be read as a mammogram, and if not, why.
+    """Check whether files can be read as mammograms and, if not, why.
 
-    Each file is decoded whole, one after the other, folders in the order of their names; files
-    that are no images are named as well. Nothing of the patient is read or shown.
+    Files are decoded completely, one at a time and sorted by name in each folder. Files that are
+    not images are listed too. Nothing about the patient is read or shown.
     """
     import json
 
     for path in _files(paths):
-        told = _inspect(path)
-        typer.echo(json.dumps(told[0]) if as_json else _sentence(path, *told))
+        result, facts = _inspect(path)
+        typer.echo(json.dumps(result) if as_json else _sentence(path, result, facts))
 
 
 def _files(paths: list[Path]) -> Iterator[Path]:
-    """Yield the files below the paths; a path that is not there, or no folder, as it is."""
+    """Yield the files below the paths; a path that is missing or not a folder, unchanged."""
     for path in paths:
         if path.is_dir():
             yield from _walk(path)
@@ -45,15 +47,15 @@ def _files(paths: list[Path]) -> Iterator[Path]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder, sorted; at most one folder's names are held per level.
+    """Yield the files below a folder, sorted; per level, the names of one folder are in memory.
 
-    Links to folders are not followed: they may lead in a circle.
+    Links to folders are not followed, because they may be circular.
     """
     try:
-        with os.scandir(folder) as found:
-            entries = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in found)
+        with os.scandir(folder) as scan:
+            entries = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in scan)
     except OSError:
-        yield folder  # A folder that may not be listed is told as a file that cannot be opened.
+        yield folder  # reported as a file that cannot be opened
         return
     for name, is_folder in entries:
         if is_folder:
@@ -63,7 +65,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _inspect(path: Path) -> tuple[dict[str, Any], "ImageFacts | None"]:
-    """Return what JSON tells of a file, and its facts where it has some."""
+    """Return the JSON object of a file, and its facts if they can be read."""
     import contextlib
 
     from mammo_core.dicom import read_facts, read_image
@@ -73,7 +75,9 @@ def _inspect(path: Path) -> tuple[dict[str, Any], "ImageFacts | None"]:
     reason: str | None = None
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
-            raise DicomError(f"{path} is no file", expected="a file", received="a device or pipe")
+            raise DicomError(
+                f"{path} is not a file", expected="a file", received="a device or pipe"
+            )
         facts = read_image(path, mammogram=True).facts
     except DicomError as error:
         reason = str(error)
@@ -82,23 +86,23 @@ def _inspect(path: Path) -> tuple[dict[str, Any], "ImageFacts | None"]:
                 facts = read_facts(path, for_processing=True)
     except OSError as error:
         reason = f"{path} cannot be read: {error.strerror or error}."
-    held = facts.model_dump() if facts else {}
+    values = facts.model_dump() if facts else {}
     names = (
         "transfer_syntax", "photometric", "rows", "columns", "bits_stored", "laterality", "view",
         "spacing_mm",
     )  # fmt: skip
-    told = {
+    result = {
         "path": str(path),
         "readable": reason is None,
         "reason": reason,
-        **{name: held.get(name) for name in names},
+        **{name: values.get(name) for name in names},
     }
-    return told, facts
+    return result, facts
 
 
-def _sentence(path: Path, told: dict[str, Any], facts: "ImageFacts | None") -> str:
-    if not told["readable"] or facts is None:
-        text = f"{path}: refused. {told['reason']}"
+def _sentence(path: Path, result: dict[str, Any], facts: "ImageFacts | None") -> str:
+    if not result["readable"] or facts is None:
+        text = f"{path}: rejected. {result['reason']}"
     else:
         spacing = "spacing unknown"
         if facts.spacing_mm:
@@ -106,8 +110,9 @@ def _sentence(path: Path, told: dict[str, Any], facts: "ImageFacts | None") -> s
         window = f", {facts.voi_function} not applied" if facts.voi_function else ""
         text = (
             f"{path}: {facts.rows}x{facts.columns}, {facts.bits_stored} bits, "
-            f"{facts.laterality or 'side unknown'}, {facts.view or 'view unknown'}, {spacing}, "
+            f"{facts.laterality or 'laterality unknown'}, {facts.view or 'view unknown'}, "
+            f"{spacing}, "
             f"{facts.photometric}, {facts.transfer_syntax}{window}"
         )
-    # A file name may hold anything but must not break the line or the terminal.
+    # A file name may contain any character but must not break the line or the terminal.
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

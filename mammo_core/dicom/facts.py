@@ -1,34 +1,41 @@
-"""What is known of an image file: facts that hold nothing of the patient."""
+"""Facts about an image file, without anything about the patient."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from mammo_core.dicom.manufacturers import UNKNOWN
+from mammo_core.errors import DicomError
+
+#: MG is digital mammography; digitized film is stored as RG, CR, DX, OT or SC.
+MODALITIES: Final = ("MG", "RG", "CR", "DX", "OT", "SC")
+#: Pixels per side below which an image cannot show a breast.
+MINIMUM_SIDE: Final = 64
 
 
 class ImageFacts(BaseModel):
-    """Facts of one image file, from an allow-list of header fields.
+    """Facts about one image file, from an allow-list of header fields.
 
     Args:
         transfer_syntax: Transfer syntax UID; `PNG` or `TIFF` for such files.
-        photometric: Photometric interpretation as stored; pixels are always handed out
-            with black as 0.
-        modality: Modality (0008,0060); `unknown` for a word that is no term of DICOM; or None.
-        manufacturer: Who made the device, in words of ours: see `manufacturer_of`.
+        photometric: Photometric interpretation as stored; returned pixels always have black
+            as 0.
+        modality: Modality (0008,0060); `unknown` for a value that DICOM does not define; None
+            if there is none.
+        manufacturer: Manufacturer of the device: see `normalize_manufacturer`.
         rows: Rows in pixels.
         columns: Columns in pixels.
-        bits_stored: Bits of the gray range of the pixels handed out.
+        bits_stored: Bits of the gray range of the returned pixels.
         laterality: LEFT, RIGHT or None.
-        view: CC, MLO or None (unknown, or neither of both).
-        spacing_mm: Distance of pixel centres in mm; None when unknown or not square.
-        spacing_source: The header field that the spacing was taken from.
-        voi: Whether the header has a window or a VOI look-up table, and whether the pixels
-            handed out went through it.
-        voi_function: Which one: TABLE, or the function of the window.
-        for_processing: Whether it is raw detector data, not an image for reading.
+        view: CC, MLO or None (unknown, or another view).
+        spacing_mm: Distance between pixel centers in mm; None if unknown or not square.
+        spacing_source: The header field with the spacing.
+        voi: Whether the header has a window or a VOI look-up table, and whether it was applied
+            to the returned pixels.
+        voi_function: The VOI transform: TABLE, or the function of the window.
+        for_processing: Whether the image is raw detector data instead of an image for reading.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,11 +61,37 @@ class Mammogram:
     """One decoded image.
 
     Args:
-        pixels: (h, w) uint16, [0, 2**bits_stored - 1], black is 0.
-        facts: What the header says.
-        sha256: Of the file's bytes (hex), where it was asked for.
+        pixels: `(h, w) uint16, [0, 2**bits_stored - 1]`, black is 0.
+        facts: The facts of its header.
+        sha256: Digest of the file (hex), if it was requested.
     """
 
     pixels: np.ndarray[Any, np.dtype[np.uint16]]
     facts: ImageFacts
     sha256: str | None = None
+
+
+def require_mammogram(facts: ImageFacts, name: str = "image") -> None:
+    """Reject images that cannot be mammograms before they reach a network.
+
+    A file without a modality is accepted: scanned film and PNG files have none.
+
+    Args:
+        facts: The facts of the file.
+        name: The file, for the message.
+
+    Raises:
+        DicomError: The image has another modality, or is smaller than 64 pixels per side.
+    """
+    if facts.modality and facts.modality not in MODALITIES:
+        raise DicomError(
+            f"{name} is not a mammogram",
+            expected=f"modality {', '.join(MODALITIES)} or none",
+            received=f"modality {facts.modality}",
+        )
+    if min(facts.rows, facts.columns) < MINIMUM_SIDE:
+        raise DicomError(
+            f"{name} is too small to be a mammogram",
+            expected=f"at least {MINIMUM_SIDE} pixels per side",
+            received=f"{facts.rows}x{facts.columns}",
+        )

@@ -1,4 +1,4 @@
-"""The one way to the header of a DICOM file: named fields of it, within limits."""
+"""Reading named fields of a DICOM header, within limits: the only way to a header."""
 
 import io
 import re
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
-from mammo_core.dicom.inflated import inflated
+from mammo_core.dicom.inflate import open_inflated
 from mammo_core.dicom.limits import MAXIMUM_HEADER_BYTES
 from mammo_core.errors import DicomError
 
-if TYPE_CHECKING:  # takes a while to load
-    from mammo_core.dicom.walk import Wanted
+if TYPE_CHECKING:  # slow to import
+    from mammo_core.dicom.walk import TagTree
 
-#: Keyword of PS3.6 → None for a value, or the fields of the items of a sequence.
+#: Keyword (PS3.6) → None for a value, or the fields of the items of a sequence.
 Fields: TypeAlias = "Mapping[str, Fields | None]"
 
 _IMPLICIT: Final = "1.2.840.10008.1.2"
@@ -22,24 +22,24 @@ _BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 _DEFLATED: Final = "1.2.840.10008.1.2.1.99"
 _CHARACTER_SET: Final = 0x00080005
 _TRANSFER_SYNTAX: Final = 0x00020010
-#: Pixel Data, Double Float Pixel Data, Float Pixel Data: here a header ends.
+#: Pixel Data, Double Float Pixel Data, Float Pixel Data: the header ends here.
 _PIXELS: Final = (0x7FE00010, 0x7FE00009, 0x7FE00008)
 
 
 @dataclass(frozen=True)
 class Header:
-    """The fields of a header that were asked for.
+    """The requested fields of a header.
 
     Args:
         data: pydicom Dataset with a file meta group that names a transfer syntax.
-        place: Where the element of the pixels starts, if there is one: in the file, or in its
-            data set once inflated.
-        deflated: Where in the file the deflated data set starts; None where it is not deflated.
+        pixel_offset: Offset of the pixel element, if there is one: in the file or, for a
+            deflated data set, in the inflated data set.
+        deflated_offset: Offset of the deflated data set in the file; None if it is not deflated.
     """
 
     data: Any
-    place: int
-    deflated: int | None = None
+    pixel_offset: int
+    deflated_offset: int | None = None
 
     @property
     def syntax(self) -> str:
@@ -48,19 +48,19 @@ class Header:
 
 
 def read_fields(file: BinaryIO, name: str, fields: Fields) -> Header:
-    """Read some fields of the header of a DICOM file, and nothing behind its pixels' start.
+    """Read some fields of the header of a DICOM file, up to its pixels.
 
-    Every header of the library is read here. The limits (`limits.py`) are checked on the way,
-    before a value is converted: whatever the file, that takes under a second and 100 MB.
+    The library reads every header here. The limits (`limits.py`) are checked before a value is
+    converted, so that any file takes less than a second and 100 MB.
 
     Args:
-        file: The file, open.
+        file: The open file.
         name: The file, for messages.
-        fields: What to read; other fields are jumped over.
+        fields: The fields to read; others are skipped.
 
     Raises:
-        DicomError: Not a DICOM file, no file meta group, no transfer syntax, a broken header,
-            a header over a limit.
+        DicomError: Not a DICOM file, no file meta group, no transfer syntax, a damaged header,
+            or a header over a limit.
         OSError: The disk failed.
     """
     try:
@@ -72,19 +72,19 @@ def read_fields(file: BinaryIO, name: str, fields: Fields) -> Header:
             raise
         raise DicomError(
             f"{name} has a header that cannot be parsed",
-            expected="a DICOM data set as PS3.10 has it",
+            expected="a DICOM data set as defined in PS3.10",
             received=f"{type(error).__name__} while parsing",
-        ) from without_text(error)
+        ) from error_without_text(error)
 
 
-def without_text(error: BaseException) -> Exception:
-    """Return a cause to chain: where it went wrong, without what a header says.
+def error_without_text(error: BaseException) -> Exception:
+    """Return an error to chain as a cause: its type and traceback without its text.
 
-    The text of a parser's error can quote a value, and a damaged header can hold a name in any
-    field: kind and traceback are enough.
+    The text of a parser's error can quote a value, and a damaged header can contain a patient's
+    name in any field.
 
     Args:
-        error: What a parser raised.
+        error: The error of a parser.
     """
     return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)
 
@@ -95,7 +95,7 @@ def _read_fields(file: BinaryIO, name: str, fields: Fields) -> Header:
 
     from mammo_core.dicom.walk import Walk
 
-    # Validation only warns, and its warnings quote what is in the header.
+    # Validation only issues warnings, which quote values of the header.
     config.settings.reading_validation_mode = config.IGNORE
     file.seek(0)
     if file.read(132)[128:] != b"DICM":
@@ -109,44 +109,44 @@ def _read_fields(file: BinaryIO, name: str, fields: Fields) -> Header:
     syntax = str(meta.get("TransferSyntaxUID") or "")
     if not re.fullmatch(r"[0-9.]{1,64}", syntax):
         raise DicomError(
-            f"{name} names no transfer syntax",
+            f"{name} has no transfer syntax",
             expected="Transfer Syntax UID (0002,0010) in the file meta group",
             received="none",
         )
-    deflated = None
+    deflated_offset = None
     if syntax == _DEFLATED:
-        deflated = walk.place
-        held = inflated(file, deflated, name).read(MAXIMUM_HEADER_BYTES + 1)
-        cut = len(held) > MAXIMUM_HEADER_BYTES
-        walk = Walk(io.BytesIO(held), name, deflated=True, cut=cut)
+        deflated_offset = walk.position
+        content = open_inflated(file, deflated_offset, name).read(MAXIMUM_HEADER_BYTES + 1)
+        truncated = len(content) > MAXIMUM_HEADER_BYTES
+        walk = Walk(io.BytesIO(content), name, deflated=True, truncated=truncated)
     else:
-        # A command set (PS3.7 6.3) does not belong in a file, but is met in some.
+        # A command set (PS3.7 6.3) does not belong in a file, but some files have one.
         walk.data_set({}, True, lambda tag: tag >> 16 != 0)
-        walk = Walk(file, name, little=syntax != _BIG_ENDIAN)
-    data = walk.data_set(_tags(fields), syntax == _IMPLICIT, lambda tag: tag in _PIXELS)
+        walk = Walk(file, name, little_endian=syntax != _BIG_ENDIAN)
+    data = walk.data_set(_tag_tree(fields), syntax == _IMPLICIT, lambda tag: tag in _PIXELS)
     for _ in data.iterall():
-        pass  # Values are converted when they are touched: meet every fault here.
+        pass  # pydicom converts values on access: provoke every error here
     data.file_meta = FileMetaDataset(meta)
-    return Header(data, walk.place, deflated)
+    return Header(data, walk.position, deflated_offset)
 
 
-def _tags(fields: Fields) -> "Wanted":
-    return _tags_of(tuple(_frozen(fields)))
+def _tag_tree(fields: Fields) -> "TagTree":
+    return _cached_tag_tree(_hashable(fields))
 
 
-def _frozen(fields: Fields) -> Any:
-    return tuple((name, inner and _frozen(inner)) for name, inner in fields.items())
+def _hashable(fields: Fields) -> Any:
+    return tuple((name, inner and _hashable(inner)) for name, inner in fields.items())
 
 
 @cache
-def _tags_of(fields: Any) -> "Wanted":
+def _cached_tag_tree(fields: Any) -> "TagTree":
     from pydicom.datadict import tag_for_keyword
 
-    # The character set says how the text of every data set is encoded (PS3.3 C.12.1.1.2).
-    found: dict[int, Wanted | None] = {_CHARACTER_SET: None}
+    # The character set determines the encoding of text in every data set (PS3.3 C.12.1.1.2).
+    tree: dict[int, TagTree | None] = {_CHARACTER_SET: None}
     for name, inner in fields:
         tag = tag_for_keyword(name)
         if tag is None:
             raise KeyError(name)
-        found[tag] = _tags_of(inner) if inner else None
-    return found
+        tree[tag] = _cached_tag_tree(inner) if inner else None
+    return tree

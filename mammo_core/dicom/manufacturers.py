@@ -1,15 +1,15 @@
-"""Who made a mammograph, in words of ours: what a header says is never repeated."""
+"""Manufacturers of mammography systems, normalized: text of a header is never repeated."""
 
 import re
 from typing import Final
 
-#: Told of a header without a manufacturer, and of files that have no header.
+#: The manufacturer of files without a header or without a manufacturer in it.
 UNKNOWN: Final = "unknown"
-#: Told of a manufacturer that is not in the list.
+#: Any manufacturer that is not in the list.
 OTHER: Final = "other"
 
-# A damaged header can hold a patient's name in any field: only words of this list are kept.
-# Brands that one firm sold after another go under the firm that made the detector.
+# A damaged header can contain a patient's name in any field: only names in this list are kept.
+# Brands that changed hands are listed under the company that made the detector.
 _NAMES: Final = {
     "hologic": "hologic",
     "lorad": "hologic",
@@ -41,17 +41,17 @@ _PATTERN: Final = re.compile(
 )
 
 
-def manufacturer_of(text: str) -> str:
-    """Return the name under which a manufacturer is known here.
+def normalize_manufacturer(text: str) -> str:
+    """Return the normalized name of a manufacturer.
 
     Args:
-        text: Manufacturer (0008,0070), as it is in the header.
+        text: Manufacturer (0008,0070), as in the header.
 
     Returns:
-        A name of our list, `other`, or `unknown` when the text is empty.
+        A name in our list, `other`, or `unknown` if the text is empty.
     """
     words = " ".join(re.split(r"[^a-z0-9]+", text.lower())).strip()
-    found = _PATTERN.search(words)
-    if found is not None:
-        return _NAMES[found[1]]
+    match = _PATTERN.search(words)
+    if match is not None:
+        return _NAMES[match[1]]
     return OTHER if words else UNKNOWN

@@ -1,7 +1,7 @@
-"""The compiled codecs: one compressed frame in, its words out.
+"""The compiled codecs: from a compressed frame to its words.
 
-Runs in the process of `worker.py`, which loads this file by its path: it imports nothing of
-the library, and each codec only when a frame needs it.
+This file runs in the process of `worker.py`, which loads it by path. It imports nothing of the
+library, and each codec only when a frame needs it.
 """
 
 from typing import Any
@@ -10,9 +10,9 @@ import numpy as np
 
 Words = np.ndarray[Any, np.dtype[Any]]
 
-#: Transfer syntax UID → codec, the fastest that is no GPL code for each. Measured on one
-#: thread: gdcm takes half of the time of libjpeg for JPEG lossless and JPEG-LS, OpenJPEG two
-#: thirds of gdcm's for JPEG 2000, pylibjpeg-rle a tenth of pydicom's for RLE.
+#: Transfer syntax UID → codec: the fastest for each that is not under the GPL. Measured on one
+#: thread: gdcm takes half the time of libjpeg for JPEG lossless and JPEG-LS, OpenJPEG two thirds
+#: of the time of gdcm for JPEG 2000, pylibjpeg-rle a tenth of the time of pydicom for RLE.
 CODECS = {
     "1.2.840.10008.1.2.4.50": "gdcm",  # JPEG Baseline
     "1.2.840.10008.1.2.4.51": "gdcm",  # JPEG Extended, 8 and 12 bit
@@ -38,11 +38,12 @@ def decode(request: dict[str, Any], frame: bytes) -> Words:
 
     Args:
         request: `syntax` (a key of `CODECS`), `rows`, `columns`, `bits_allocated`, and
-            `precision`: the bits of a sample, by the codestream or else the header.
+            `precision`: the bits per sample in the codestream, or else in the header.
         frame: The codestream, its fragments joined.
 
     Returns:
-        Words of 8 or 16 bits, little endian; their number is not checked.
+        Words of 8 or 16 bits, little endian, in the shape that the codec gives (`(h, w)` or
+        `(h * w,)`); their number is not checked.
 
     Raises:
         ValueError: The codec cannot decode the frame.
@@ -51,38 +52,38 @@ def decode(request: dict[str, Any], frame: bytes) -> Words:
     if codec == "openjpeg":
         from openjpeg.utils import decode as decode_2000
 
-        return _narrow(decode_2000(frame, j2k_format=0))
+        return _require_16_bits(decode_2000(frame, j2k_format=0))
     if codec == "rle":
         from rle.utils import decode_pixel_data
 
         bits = request["bits_allocated"]
-        held = decode_pixel_data(
+        data = decode_pixel_data(
             frame, None, 2, rows=request["rows"], columns=request["columns"], bits_allocated=bits
         )
-        return np.frombuffer(held, np.uint8 if bits == 8 else "<u2")
-    return _opencv(frame) if codec == "opencv" else _gdcm(request, frame)
+        return np.frombuffer(data, np.uint8 if bits == 8 else "<u2")
+    return _decode_opencv(frame) if codec == "opencv" else _decode_gdcm(request, frame)
 
 
-def _narrow(words: Words) -> Words:
-    """Refuse samples of more than 16 bits; sign extension is kept for narrow signed ones."""
+def _require_16_bits(words: Words) -> Words:
+    """Reject samples of more than 16 bits; signed 8-bit samples are sign-extended."""
     if words.dtype.itemsize > 2:
         raise ValueError("samples of more than 16 bits")
     return words.astype("<i2") if words.dtype == np.int8 else words
 
 
-def _opencv(file: bytes) -> Words:
+def _decode_opencv(file: bytes) -> Words:
     import cv2
 
     cv2.setNumThreads(1)
     pixels = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
-        raise ValueError("truncated or broken pixels")
+        raise ValueError("truncated or damaged pixels")
     if pixels.dtype not in (np.uint8, np.uint16):
-        raise ValueError("samples that are no whole numbers of 8 or 16 bits")
+        raise ValueError("samples that are not integers of 8 or 16 bits")
     return np.asarray(pixels)
 
 
-def _gdcm(request: dict[str, Any], frame: bytes) -> Words:
+def _decode_gdcm(request: dict[str, Any], frame: bytes) -> Words:
     import gdcm
 
     for stream in ("Debug", "Warning", "Error"):
@@ -101,17 +102,17 @@ def _gdcm(request: dict[str, Any], frame: bytes) -> Words:
     image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(gray))
     syntax = gdcm.TransferSyntax.GetTSType(request["syntax"])
     image.SetTransferSyntax(gdcm.TransferSyntax(syntax))
-    # gdcm picks its 8, 12 or 16 bit JPEG library by bits stored: it has to be the precision of
-    # the codestream, which a header may tell wrongly. Signs are taken care of elsewhere.
+    # gdcm selects its 8, 12 or 16-bit JPEG library by the bits stored, so these must be the
+    # precision of the codestream, which a header may misstate. Signs are handled elsewhere.
     precision = request["precision"]
     if precision < 8 and request["syntax"] not in _JPEG_LS:
-        raise ValueError("gdcm decodes no JPEG of fewer than 8 bits")  # It aborts.
+        raise ValueError("gdcm does not decode JPEG of fewer than 8 bits")  # it would abort
     image.SetPixelFormat(
         gdcm.PixelFormat(1, 8 if precision <= 8 else 16, precision, precision - 1, 0)
     )
-    # gdcm hands out bytes as text.
+    # gdcm returns bytes as text.
     text = image.GetBuffer()
     if not text:
-        raise ValueError("gdcm gives no pixels")
-    held = text.encode("utf-8", "surrogateescape")
-    return np.frombuffer(held, np.uint8 if precision <= 8 else "<u2")
+        raise ValueError("gdcm returns no pixels")
+    data = text.encode("utf-8", "surrogateescape")
+    return np.frombuffer(data, np.uint8 if precision <= 8 else "<u2")

@@ -1,11 +1,11 @@
-"""From the words of a frame to gray levels with black at 0."""
+"""From the words of a pixel frame to gray levels with black at 0."""
 
 from typing import Any, Final
 
 import numpy as np
 
-from mammo_core.dicom.tables import read_table
-from mammo_core.dicom.voi import apply_voi, function_of
+from mammo_core.dicom.lookup_table import read_lookup_table
+from mammo_core.dicom.voi import apply_voi, voi_function
 from mammo_core.errors import DicomError
 
 Words = np.ndarray[Any, np.dtype[Any]]
@@ -14,19 +14,19 @@ _FULL: Final = 2**16 - 1
 
 
 def to_gray(data: Any, words: Words, name: str, *, voi: bool = False) -> tuple[Gray, int]:
-    """Turn the words of a frame into gray levels.
+    """Convert the words of a pixel frame to gray levels.
 
     Args:
-        data: pydicom Dataset with the header fields, accepted.
-        words: (h, w) 8 or 16-bit words in native order; may be written to.
+        data: The accepted header fields (pydicom Dataset).
+        words: `(h, w)` 8 or 16-bit words in native order; may be overwritten.
         name: The file, for messages.
-        voi: Whether to apply the header's VOI transform, where it has one.
+        voi: Whether to apply the VOI transform of the header, if it has one.
 
     Returns:
-        (h, w) uint16, [0, 2**bits - 1], black is 0, padding is 0; and bits.
+        The levels, `(h, w) uint16, [0, 2**bits - 1]`, black and padding are 0; and the bits.
 
     Raises:
-        DicomError: A transform of the header is broken.
+        DicomError: A transform of the header is invalid.
     """
     stored = _stored_values(data, words)
     padding = _padding(data, stored)
@@ -39,14 +39,14 @@ def to_gray(data: Any, words: Words, name: str, *, voi: bool = False) -> tuple[G
 
 
 def _stored_values(data: Any, words: Words) -> Gray:
-    """Cut the stored bits out of the words; signed values are shifted to start at 0."""
+    """Extract the stored bits of the words; signed values are shifted to start at 0."""
     bits = int(data.BitsStored)
     high = int(data.get("HighBit", bits - 1))
     unsigned = words.view(np.uint8 if words.dtype.itemsize == 1 else np.uint16)
     values = unsigned.astype(np.uint16, copy=False)
     if high + 1 > bits:
         values >>= high + 1 - bits
-    # Bits above the high bit may hold overlays or rubbish (PS3.5 8.1.1).
+    # Bits above the high bit may contain overlays or garbage (PS3.5 8.1.1).
     if 2**bits - 1 < _FULL:
         values &= 2**bits - 1
     if data.get("PixelRepresentation") == 1:
@@ -55,12 +55,12 @@ def _stored_values(data: Any, words: Words) -> Gray:
 
 
 def _offset(data: Any) -> int:
-    """What was added to signed values, so that they start at 0."""
+    """Return the shift that makes signed values start at 0."""
     return 2 ** (int(data.BitsStored) - 1) if data.get("PixelRepresentation") == 1 else 0
 
 
 def _padding(data: Any, stored: Gray) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
-    """Return where pixels are padding (PS3.3 C.7.5.1.1.2), or None."""
+    """Return a mask of padding pixels (PS3.3 C.7.5.1.1.2), or None if there are none."""
     first = data.get("PixelPaddingValue")
     if not isinstance(first, int):
         return None
@@ -68,43 +68,42 @@ def _padding(data: Any, stored: Gray) -> np.ndarray[Any, np.dtype[np.bool_]] | N
     bits, offset = int(data.BitsStored), _offset(data)
     ends = sorted((first + offset, (last if isinstance(last, int) else first) + offset))
     if ends[0] < 0 or ends[1] > 2**bits - 1:
-        return None  # Outside the stored range: no pixel can hold it.
-    found = (stored >= ends[0]) & (stored <= ends[1])
-    return found if found.any() else None
+        return None  # outside the stored range: no pixel can have it
+    padding = (stored >= ends[0]) & (stored <= ends[1])
+    return padding if padding.any() else None
 
 
 def _levels(data: Any, stored: Gray, name: str, *, voi: bool) -> tuple[Gray, int]:
-    """Apply the modality transform (PS3.3 C.11.1), and the VOI transform where asked.
+    """Apply the modality transform (PS3.3 C.11.1) and, if requested, the VOI transform.
 
-    Without the latter a linear rescale maps the stored range onto its own range: relative
-    gray levels stay as they are, and only a negative slope changes them, by turning them
-    round.
+    Without the VOI transform, a linear rescale keeps the stored range: relative gray levels do
+    not change, and only a negative slope has an effect, by inverting them.
     """
     bits, offset = int(data.BitsStored), _offset(data)
     tables = data.get("ModalityLUTSequence")
-    shown = voi and function_of(data) is not None
+    use_voi = voi and voi_function(data) is not None
     slope, intercept = 1.0, 0.0
     if not tables:
         slope, intercept = _number(data, "RescaleSlope", 1.0), _number(data, "RescaleIntercept", 0)
         if slope == 0 or not np.isfinite([slope, intercept]).all():
             raise DicomError(
-                f"{name} has a rescale slope without effect",
-                expected="a slope other than 0",
-                received="0" if slope == 0 else "no number",
+                f"{name} has an invalid rescale slope or intercept",
+                expected="finite numbers, and a slope other than 0",
+                received="slope 0" if slope == 0 else "not a number",
             )
-        if not shown:
+        if not use_voi:
             return ((2**bits - 1) - stored if slope < 0 else stored), bits
-    # A transform is a table of all stored values: at most 65536 of them.
+    # The transform is computed once per possible stored value: at most 65536 of them.
     values = np.arange(2**bits, dtype=np.float64) - offset
     levels: Words
     if tables:
-        table = read_table(tables[0], name, "modality", signed=offset > 0)
-        places = np.clip(values.astype(np.int64) - table.first, 0, table.levels.size - 1)
-        levels, bits = table.levels[places], table.bits
+        table = read_lookup_table(tables[0], name, "modality", signed=offset > 0)
+        entries = np.clip(values.astype(np.int64) - table.first, 0, table.levels.size - 1)
+        levels, bits = table.levels[entries], table.bits
         values = levels.astype(np.float64)
     else:
         values = values * slope + intercept
-    if shown:
+    if use_voi:
         levels = np.rint(apply_voi(data, values, name) * (2**bits - 1)).astype(np.uint16)
     return np.take(levels, stored), bits
 

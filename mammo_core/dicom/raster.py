@@ -13,62 +13,66 @@ PNG: Final = b"\x89PNG\r\n\x1a\n"
 TIFF: Final = (b"II*\x00", b"MM\x00*")
 
 
-def raster_kind(start: bytes) -> str | None:
-    """Return PNG or TIFF when the first bytes of a file say so.
+def raster_format(start: bytes) -> str | None:
+    """Return PNG or TIFF according to the first bytes of a file; None for other files.
 
     Args:
-        start: At least 132 bytes, or all there are.
+        start: The first 132 bytes or more, or the whole file.
     """
     if start[128:132] == b"DICM":
-        return None  # A DICOM file may carry a TIFF header in its preamble (PS3.10 7.1).
+        return None  # a DICOM file may have a TIFF header in its preamble (PS3.10 7.1)
     if start.startswith(PNG):
         return "PNG"
     return "TIFF" if start[:4] in TIFF else None
 
 
 def read_raster_facts(file: BinaryIO, name: str) -> ImageFacts:
-    """Read size and depth of a PNG or TIFF file, pixels left alone.
+    """Read the size and depth of a PNG or TIFF file without its pixels.
 
     Args:
         file: The file, open.
         name: The file, for messages.
 
     Returns:
-        The facts; modality, side and view are unknown.
+        The facts; modality, laterality and view are unknown.
 
     Raises:
-        DicomError: Broken, colour, of another depth than 8 or 16 bits, or too big.
+        DicomError: The file is damaged, in color, not of 8 or 16 bits, or too large.
     """
     try:
         file.seek(0)
         start = file.read(33)
-        kind = raster_kind(start) or ""
-        if kind == "PNG":
-            # IHDR is the first chunk (PNG 11.2.1): columns, rows, depth, colour type.
-            columns, rows = (int.from_bytes(start[place : place + 4], "big") for place in (16, 20))
+        file_format = raster_format(start) or ""
+        if file_format == "PNG":
+            # IHDR is the first chunk (PNG 11.2.1): columns, rows, depth, color type.
+            columns, rows = (int.from_bytes(start[at : at + 4], "big") for at in (16, 20))
             bits, gray, photometric = start[24], start[25] == 0, "MONOCHROME2"
         else:
             rows, columns, bits, gray, photometric = _tiff(file)
     except (IndexError, ValueError, KeyError) as error:
         raise DicomError(
-            f"{name} is a broken image file",
-            expected="a whole PNG or TIFF header",
+            f"{name} is a damaged image file",
+            expected="a complete PNG or TIFF header",
             received=type(error).__name__,
         ) from error
     if not gray or bits not in (8, 16):
         raise DicomError(
             f"{name} is not a gray image",
             expected="one channel of 8 or 16 bits",
-            received=f"{kind}, {bits} bits, {'gray' if gray else 'colour, palette or alpha'}",
+            received=f"{file_format}, {bits} bits, {'gray' if gray else 'color, palette or alpha'}",
         )
     if not 0 < rows * columns <= MAXIMUM_PIXELS:
         raise DicomError(
-            f"{name} claims too many pixels, or none",
+            f"{name} has too many pixels, or none",
             expected=f"1 to {MAXIMUM_PIXELS} pixels",
             received=f"{rows}x{columns}",
         )
     return ImageFacts(
-        transfer_syntax=kind, photometric=photometric, rows=rows, columns=columns, bits_stored=bits
+        transfer_syntax=file_format,
+        photometric=photometric,
+        rows=rows,
+        columns=columns,
+        bits_stored=bits,
     )
 
 
@@ -80,37 +84,37 @@ def read_raster(file: BinaryIO, name: str) -> Mammogram:
         name: The file, for messages.
 
     Returns:
-        Pixels (h, w) uint16, [0, 255] or [0, 65535], and facts.
+        Pixels `(h, w) uint16`, [0, 255] or [0, 65535], and facts.
 
     Raises:
-        DicomError: As `read_raster_facts`, or the pixels cannot be decoded.
+        DicomError: As for `read_raster_facts`, or the pixels cannot be decoded.
     """
     facts = read_raster_facts(file, name)
-    held = _bounded(file, name)
-    # OpenCV fills up a PNG that is cut off: ask for the last chunk first.
-    if facts.transfer_syntax == "PNG" and b"IEND" not in held[-64:]:
-        raise _undecodable(name, facts, "truncated or broken pixels")
+    content = _read_bounded(file, name)
+    # OpenCV pads a truncated PNG, so its last chunk is checked first.
+    if facts.transfer_syntax == "PNG" and b"IEND" not in content[-64:]:
+        raise _decode_error(name, facts, "truncated or damaged pixels")
     request = {"syntax": facts.transfer_syntax, "rows": facts.rows, "columns": facts.columns}
-    pixels = DECODERS.decode(request, held, name)
+    pixels = DECODERS.decode(request, content, name)
     if pixels.shape != (facts.rows, facts.columns):
-        raise _undecodable(name, facts, "truncated or broken pixels")
+        raise _decode_error(name, facts, "truncated or damaged pixels")
     gray = pixels.astype(np.uint16, copy=False)
     return Mammogram(pixels=gray, facts=facts)
 
 
-def _bounded(file: BinaryIO, name: str) -> bytes:
+def _read_bounded(file: BinaryIO, name: str) -> bytes:
     file.seek(0)
-    held = file.read(MAXIMUM_BYTES + 1)
-    if len(held) > MAXIMUM_BYTES:
+    content = file.read(MAXIMUM_BYTES + 1)
+    if len(content) > MAXIMUM_BYTES:
         raise DicomError(
-            f"{name} is beyond any mammogram",
+            f"{name} is larger than any mammogram",
             expected=f"at most {MAXIMUM_BYTES} bytes",
             received="more",
         )
-    return held
+    return content
 
 
-def _undecodable(name: str, facts: ImageFacts, received: str) -> DicomError:
+def _decode_error(name: str, facts: ImageFacts, received: str) -> DicomError:
     return DicomError(
         f"{name} has pixels that cannot be decoded",
         expected=f"{facts.rows}x{facts.columns} pixels as {facts.transfer_syntax}",
@@ -119,7 +123,7 @@ def _undecodable(name: str, facts: ImageFacts, received: str) -> DicomError:
 
 
 def _tiff(file: BinaryIO) -> tuple[int, int, int, bool, str]:
-    """Return rows, columns, bits, whether gray, and photometric of the first image."""
+    """Return rows, columns, bits, whether it is gray, and photometric of the first image."""
     file.seek(0)
     order = "little" if file.read(4) == TIFF[0] else "big"
 
@@ -127,13 +131,13 @@ def _tiff(file: BinaryIO) -> tuple[int, int, int, bool, str]:
         return int.from_bytes(file.read(size), order)  # type: ignore[arg-type]
 
     file.seek(number(4))
-    # TIFF 6.0: tag, type, count, value; SHORT values sit in the first two bytes.
+    # TIFF 6.0: tag, type, count, value; SHORT values use the first two bytes.
     tags: dict[int, int] = {}
     for _ in range(number(2)):
-        tag, kind, count = number(2), number(2), number(4)
+        tag, value_type, count = number(2), number(2), number(4)
         value = file.read(4)
-        if count == 1 and kind in (3, 4):
-            tags[tag] = int.from_bytes(value[: 2 if kind == 3 else 4], order)  # type: ignore[arg-type]
+        if count == 1 and value_type in (3, 4):
+            tags[tag] = int.from_bytes(value[: 2 if value_type == 3 else 4], order)  # type: ignore[arg-type]
     photometric = {0: "MONOCHROME1", 1: "MONOCHROME2"}.get(tags.get(262, -1), "")
     gray = tags.get(277, 1) == 1 and bool(photometric)
-    return tags[257], tags[256], tags.get(258, 1), gray, photometric or "colour"
+    return tags[257], tags[256], tags.get(258, 1), gray, photometric or "color"

@@ -7,41 +7,42 @@ from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
 
-from mammo_core.dicom.check import require_mammogram
-from mammo_core.dicom.describe import facts_of
-from mammo_core.dicom.facts import ImageFacts, Mammogram
-from mammo_core.dicom.fields import Header, without_text
+from mammo_core.dicom.facts import ImageFacts, Mammogram, require_mammogram
+from mammo_core.dicom.fields import Header, error_without_text
+from mammo_core.dicom.hashing import file_digest, open_image_file
+from mammo_core.dicom.header import read_header, require_readable_header
+from mammo_core.dicom.header_facts import header_facts
 from mammo_core.dicom.pixel_frame import read_words
-from mammo_core.dicom.hashed import opened, sha256_of
-from mammo_core.dicom.header import check_header, read_header
 from mammo_core.dicom.pixels import to_gray
-from mammo_core.dicom.raster import raster_kind, read_raster, read_raster_facts
+from mammo_core.dicom.raster import raster_format, read_raster, read_raster_facts
 from mammo_core.errors import DicomError
 
 
 def read_facts(
     path: str | PathLike[str], name: str | None = None, *, for_processing: bool = False
 ) -> ImageFacts:
-    """Read the facts of a DICOM, PNG or TIFF file, told apart by content.
+    """Read the facts of a DICOM, PNG or TIFF file without its pixels.
+
+    The content decides which of them it is, not the name.
 
     Args:
         path: The file.
-        name: How messages call the file; the path by default.
-        for_processing: Whether to take raw detector data as well, which are not made for
-            reading: the facts tell them.
+        name: How messages call the file; by default its path.
+        for_processing: Whether to accept raw detector data, which is not meant for reading: the
+            facts say so.
 
     Returns:
         The allow-listed facts.
 
     Raises:
-        DicomError: Every reason that lies in the file.
+        DicomError: Any fault of the file.
         OSError: The disk failed.
     """
     name = name or str(path)
-    with opened(Path(path), name) as file:
-        if raster_kind(file.read(132)):
+    with open_image_file(Path(path), name) as file:
+        if raster_format(file.read(132)):
             return read_raster_facts(file, name)
-        return _header(file, name, for_processing)[1]
+        return _read_header(file, name, for_processing)[1]
 
 
 def read_image(
@@ -51,61 +52,70 @@ def read_image(
     mammogram: bool = False,
     voi: bool = False,
     for_processing: bool = False,
-    hashed: bool = False,
+    hash_file: bool = False,
 ) -> Mammogram:
-    """Read a DICOM image, or a gray PNG or TIFF of 8 or 16 bits, told apart by content.
+    """Read a DICOM image, or a gray PNG or TIFF file of 8 or 16 bits.
+
+    The content decides which of them it is, not the name. DICOM files have one gray frame,
+    uncompressed, deflated, or compressed with RLE, JPEG (baseline, extended, lossless), JPEG-LS,
+    JPEG 2000 or HTJ2K. MONOCHROME1 is inverted, padding is 0, signed values start at 0, and a
+    modality look-up table is applied. Compressed frames are decoded in a separate process: a
+    codec that crashes or hangs affects the file, not the run.
 
     Args:
         path: The file.
-        name: How messages call the file; the path by default.
-        mammogram: Whether to refuse, before decoding, what `require_mammogram` refuses.
-        voi: Whether to apply a DICOM header's VOI look-up table or window.
-        for_processing: Whether to take raw detector data as well, which are not made for
-            reading: the facts tell them.
-        hashed: Whether to hash the file while it is read, which costs no second read.
+        name: How messages call the file; by default its path.
+        mammogram: Whether to reject, before decoding, what `require_mammogram` rejects.
+        voi: Whether to apply the VOI look-up table or window of a DICOM header (PS3.3 C.11.2),
+            scaled to the stored range; the facts say whether there is one and whether it was
+            applied.
+        for_processing: Whether to accept raw detector data, which is not meant for reading: the
+            facts say so.
+        hash_file: Whether to hash the file while it is read, without a second read.
 
     Returns:
-        Pixels (h, w) uint16, [0, 2**bits_stored - 1], facts, and the hash.
+        Pixels `(h, w) uint16, [0, 2**bits_stored - 1]`, facts, and the digest.
 
     Raises:
-        DicomError: Every reason that lies in the file.
+        DicomError: Any fault of the file: not a DICOM file, no pixels, several frames, color,
+            For Processing, truncated, undecodable, too large.
         OSError: The disk or the machine failed.
     """
     name = name or str(path)
-    with opened(Path(path), name, hashed=hashed) as file:
-        if raster_kind(file.read(132)):
+    with open_image_file(Path(path), name, hash_file=hash_file) as file:
+        if raster_format(file.read(132)):
             facts = read_raster_facts(file, name)
             if mammogram:
                 require_mammogram(facts, name)
             image = read_raster(file, name)
         else:
-            image = _image(file, name, mammogram, voi, for_processing)
-        return replace(image, sha256=sha256_of(file))
+            image = _read_dicom(file, name, mammogram, voi, for_processing)
+        return replace(image, sha256=file_digest(file))
 
 
-def _image(
+def _read_dicom(
     file: BinaryIO, name: str, mammogram: bool, voi: bool, for_processing: bool
 ) -> Mammogram:
-    # Header first: what it shows to be unreadable is refused before pixels take memory.
-    header, facts = _header(file, name, for_processing)
+    # The header first: unreadable images are rejected before memory is allocated for pixels.
+    header, facts = _read_header(file, name, for_processing)
     if mammogram:
         require_mammogram(facts, name)
     with _only_dicom_errors(name):
         pixels, bits = to_gray(header.data, read_words(file, header, name), name, voi=voi)
-    changed = {"bits_stored": bits} | ({"voi": "applied"} if voi and facts.voi_function else {})
-    return Mammogram(pixels=pixels, facts=facts.model_copy(update=changed))
+    updates = {"bits_stored": bits} | ({"voi": "applied"} if voi and facts.voi_function else {})
+    return Mammogram(pixels=pixels, facts=facts.model_copy(update=updates))
 
 
-def _header(file: BinaryIO, name: str, for_processing: bool) -> tuple[Header, ImageFacts]:
+def _read_header(file: BinaryIO, name: str, for_processing: bool) -> tuple[Header, ImageFacts]:
     with _only_dicom_errors(name):
         header = read_header(file, name)
-        check_header(header.data, name, for_processing=for_processing)
-        return header, facts_of(header.data)
+        require_readable_header(header.data, name, for_processing=for_processing)
+        return header, header_facts(header.data)
 
 
 @contextmanager
 def _only_dicom_errors(name: str) -> Iterator[None]:
-    """Turn what a header with impossible types can raise anywhere into a DicomError."""
+    """Convert any error that a header with impossible types causes into a DicomError."""
     try:
         yield
     except (DicomError, OSError, MemoryError):
@@ -113,6 +123,6 @@ def _only_dicom_errors(name: str) -> Iterator[None]:
     except Exception as error:
         raise DicomError(
             f"{name} cannot be read",
-            expected="header values of the kinds that PS3.6 gives them",
+            expected="header values of the types defined in PS3.6",
             received=f"{type(error).__name__}",
-        ) from without_text(error)
+        ) from error_without_text(error)

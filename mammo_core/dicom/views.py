@@ -1,11 +1,11 @@
-"""Laterality and view of a mammogram, from their many spellings."""
+"""Laterality and view of a mammogram, in their many spellings."""
 
 from typing import Final, Literal
 
 Laterality = Literal["LEFT", "RIGHT"]
 View = Literal["CC", "MLO"]
 
-#: The two classes of views of the original system (its metadata manager).
+#: The two classes of views of the original (docs/original-system.md, "DREAM metadata").
 _CC: Final = frozenset({"CC", "CCID", "FB", "LM", "ML", "MLID", "XCCL", "XCCM"})
 _MLO: Final = frozenset({"MLO", "LMO", "MLOID", "SIO"})
 
@@ -31,7 +31,7 @@ _CODES: Final = {
     "399101009": "XCCM",
 }
 
-#: Meanings of those codes in CID 4014, for files whose code values are of another scheme.
+#: Meanings of those codes in CID 4014, for files with code values of another scheme.
 _MEANINGS: Final = {
     "cranio-caudal": "CC",
     "craniocaudal": "CC",
@@ -58,10 +58,10 @@ _SIDES: Final = {
 
 
 def parse_laterality(text: str | None) -> Laterality | None:
-    """Return the side a word names.
+    """Return the side that a text names.
 
     Args:
-        text: L, R, LEFT or RIGHT in any case; anything else names no side.
+        text: L, R, LEFT or RIGHT in any case; anything else gives None.
     """
     word = (text or "").strip().upper()
     if word in ("L", "LEFT"):
@@ -70,13 +70,13 @@ def parse_laterality(text: str | None) -> Laterality | None:
 
 
 def parse_view(text: str | None) -> View | None:
-    """Return which of the two views a view position or view code belongs to.
+    """Return the class, CC or MLO, of a view position or view code.
 
     Args:
         text: View Position (0018,5101), or a code value of CID 4014.
 
     Returns:
-        CC, MLO, or None for a view of neither kind (AT, CV, RL, RM …).
+        CC, MLO, or None for any other view (AT, CV, RL, RM …).
     """
     word = (text or "").strip().upper()
     word = _CODES.get(word, word)
@@ -85,22 +85,22 @@ def parse_view(text: str | None) -> View | None:
     return "MLO" if word in _MLO else None
 
 
-def laterality_of_code(value: str, meaning: str) -> Laterality | None:
-    """Return the side that a code of an anatomic region modifier names.
+def laterality_from_code(value: str, meaning: str) -> Laterality | None:
+    """Return the side that an anatomic region modifier code names.
 
     Args:
-        value: Code Value, of CID 244 in PS3.16.
-        meaning: Code Meaning, which counts where the value is not known.
+        value: Code Value (PS3.16 CID 244).
+        meaning: Code Meaning, used if the value is unknown.
     """
     return parse_laterality(_SIDES.get(value.strip().upper()) or meaning)
 
 
-def view_of_code(value: str, meaning: str) -> View | None:
-    """Return which of the two views a code of a view belongs to.
+def view_from_code(value: str, meaning: str) -> View | None:
+    """Return the class, CC or MLO, of a view code.
 
     Args:
-        value: Code Value, of CID 4014 in PS3.16.
-        meaning: Code Meaning, which counts where the value is not known.
+        value: Code Value (PS3.16 CID 4014).
+        meaning: Code Meaning, used if the value is unknown.
     """
     word = value.strip().upper()
     if word in _CODES or word in _CC or word in _MLO:

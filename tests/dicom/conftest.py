@@ -1,4 +1,4 @@
-"""Lets the tests of this folder import its helpers (test modules are no package)."""
+"""Make the helpers of this folder importable by its tests (which are not a package)."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Synthetic mammograms as DICOM files, for the tests of this folder."""
+"""Synthetic mammograms as DICOM files, for the tests in this folder."""
 
 import gdcm
 import numpy as np
@@ -11,12 +11,12 @@ FOR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.2"
 PLANTED = "PLANTED^NAME"
 
 
-def picture(bits=12, shape=(80, 70)):
+def random_words(bits=12, shape=(80, 70)):
     return np.random.default_rng(7).integers(0, 2**bits, shape, dtype=np.uint16)
 
 
-def make(words, bits=12, **fields):
-    """A mammogram of 16-bit words; fields with the value None are left out."""
+def mammogram(words, bits=12, **fields):
+    """Return a data set with 16-bit words; fields with the value None are omitted."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = FOR_PRESENTATION
     meta.MediaStorageSOPInstanceUID = "1.2.3.4"
@@ -63,7 +63,7 @@ def save(data, path, syntax=ExplicitVRLittleEndian):
 
 
 def save_frame(data, path, syntax, frame):
-    """Write a data set whose one frame is an encoded one."""
+    """Write a data set with one encoded frame."""
     data.PixelData = encapsulate([frame])
     data["PixelData"].VR = "OB"
     data["PixelData"].is_undefined_length = True
@@ -73,7 +73,7 @@ def save_frame(data, path, syntax, frame):
 
 
 def recode(source, target, syntax, codec=None):
-    """Write an uncompressed file again in another syntax, by gdcm."""
+    """Rewrite an uncompressed file in another transfer syntax with gdcm."""
     reader = gdcm.ImageReader()
     reader.SetFileName(str(source))
     assert reader.Read()

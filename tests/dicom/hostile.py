@@ -1,6 +1,6 @@
-"""DICOM files whose headers are made to exhaust their reader: bytes, written by PS3.5 and PS3.10.
+"""DICOM files with headers that are designed to exhaust their reader (PS3.5, PS3.10).
 
-Each file is an honest mammogram of 96 x 72 pixels but for what its maker puts in.
+Each file is a valid mammogram of 96 x 72 pixels, except for the parts that a caller adds.
 """
 
 import struct
@@ -35,7 +35,7 @@ class Writer:
         return head + vr.encode() + struct.pack(f"{self.order}H", length) + value
 
     def mark(self, tag, length=0):
-        """An item, or a delimiter: tag and length, never a VR."""
+        """Return an item or a delimiter: tag and length, never a VR."""
         return struct.pack(f"{self.order}HHL", tag >> 16, tag & 0xFFFF, length)
 
     def short(self, tag, value):
@@ -51,30 +51,30 @@ class Writer:
 
 
 def text(value):
-    held = value.encode()
-    return held + b" " * (len(held) % 2)
+    data = value.encode()
+    return data + b" " * (len(data) % 2)
 
 
 def hostile(syntax=EXPLICIT, meta=b"", pixels=None, **parts):
-    """The bytes of a file.
+    """Return the bytes of a file.
 
     Args:
         syntax: Transfer syntax.
         meta: More elements of the file meta group.
-        pixels: The element of the pixels, if not an honest one.
-        parts: Takes a writer, returns elements: `early` (group 0009), `late` (group 0029);
-            `window` the value of Window Center, `sets` of Specific Character Set.
+        pixels: Takes a writer, returns the pixel element; by default a valid one.
+        parts: Each takes a writer and returns elements: `early` (group 0009), `late` (group 0029),
+            `window` (Window Center); `sets` returns the value of Specific Character Set.
     """
     w = Writer(syntax)
-    put = {name: make(w) for name, make in parts.items()}
-    honest = b"\x10\x01" * (ROWS * COLUMNS)
+    added = {name: make(w) for name, make in parts.items()}
+    valid = b"\x10\x01" * (ROWS * COLUMNS)
     body = b"".join(
         (
-            w.element(0x00080005, "CS", put.get("sets", b"ISO_IR 100")),
+            w.element(0x00080005, "CS", added.get("sets", b"ISO_IR 100")),
             w.element(0x00080016, "UI", b"1.2.840.10008.5.1.4.1.1.1.2\0"),
             w.element(0x00080060, "CS", b"MG"),
             w.element(0x00080068, "CS", b"FOR PRESENTATION"),
-            put.get("early", b""),
+            added.get("early", b""),
             w.element(0x00100020, "LO", text("PLANTED^NAME")),
             w.element(0x00185101, "CS", b"CC"),
             w.element(0x00200062, "CS", b"L "),
@@ -86,14 +86,14 @@ def hostile(syntax=EXPLICIT, meta=b"", pixels=None, **parts):
             w.short(0x00280101, 12),
             w.short(0x00280102, 11),
             w.short(0x00280103, 0),
-            put.get("window", b""),
-            put.get("late", b""),
-            w.element(0x7FE00010, "OW", honest) if pixels is None else pixels(w),
+            added.get("window", b""),
+            added.get("late", b""),
+            w.element(0x7FE00010, "OW", valid) if pixels is None else pixels(w),
         )
     )
     if syntax == DEFLATED:
-        squeeze = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-        body = squeeze.compress(body) + squeeze.flush()
+        compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+        body = compressor.compress(body) + compressor.flush()
     plain = Writer()
     uid = syntax.encode() + b"\0" * (len(syntax) % 2)
     group = plain.element(0x00020010, "UI", uid) + meta
@@ -102,17 +102,17 @@ def hostile(syntax=EXPLICIT, meta=b"", pixels=None, **parts):
 
 
 def items(count):
-    """A private sequence of undefined length, of empty items."""
+    """Return a maker of a private sequence of undefined length with empty items."""
     return lambda w: w.element(0x00091010, "SQ", w.item * count + w.end, UNDEFINED)
 
 
 def window(values):
-    """So many values of Window Center, its length in 4 bytes: as implicit VR has it."""
+    """Return a maker of Window Center with many values, for implicit VR (4-byte length)."""
     return lambda w: w.element(0x00281050, "DS", text("\\".join(["1"] * values)))
 
 
-#: Name → the bytes of a file. The first three are those of the issue: 1.5 kB of deflated empty
-#: items (6 s of a processor), 12 kB of them (unfinished after 240 s), 10 million values (4 GB).
+#: Name → a function that returns the bytes of a file. Without limits they took: 1.5 kB of deflated
+#: empty items 6 s of processor time, 12 kB of them more than 240 s, 10 million values 4 GB.
 HEADLINES = {
     "small-bomb": lambda: hostile(DEFLATED, early=items(190_000)),
     "large-bomb": lambda: hostile(DEFLATED, early=items(1_500_000)),

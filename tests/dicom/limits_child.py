@@ -1,7 +1,7 @@
-"""Read files in a process of its own, held to a processor's time and address space.
+"""Read files in a separate process with limited processor time and address space.
 
-`python limits_child.py FILE...` prints a JSON object a file: seconds of a processor, MB of
-memory above the idle process, and the refusal (null where the file is read).
+`python limits_child.py VALID FILE...` prints one JSON object per file: processor time (seconds),
+peak memory above the idle process (MB), and the error (null if the file is read).
 """
 
 import json
@@ -13,9 +13,9 @@ from mammo_core.dicom import read_facts, read_image
 from mammo_core.errors import DicomError
 
 
-def processor():
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+def processor_time():
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 def status(name):
@@ -23,22 +23,22 @@ def status(name):
     return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
 
 
-def main(honest, *paths):
-    read_image(honest)  # imports do not count
+def main(valid, *paths):
+    read_image(valid)  # imports do not count
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (int(status("VmSize") * 2**20) + 2**29, hard))
     for path in paths:
-        before = processor()
+        before = processor_time()
         resource.setrlimit(resource.RLIMIT_CPU, (int(before) + 10, -1))
         Path("/proc/self/clear_refs").write_text("5")
         idle, reason = status("VmRSS"), None
-        for read in (read_facts, read_image):  # as `inspect` does
+        for read in (read_facts, read_image):  # like `inspect`
             try:
                 read(path, "the file")
             except DicomError as error:
                 reason = str(error)
-        used, memory = processor() - before, status("VmHWM") - idle
-        print(json.dumps({"name": Path(path).stem, "s": used, "mb": memory, "reason": reason}))
+        seconds, memory = processor_time() - before, status("VmHWM") - idle
+        print(json.dumps({"name": Path(path).stem, "s": seconds, "mb": memory, "reason": reason}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Codecs that crash, hang or take all memory: real processes with codecs made for it."""
+"""Codecs that crash, hang or use all memory: real processes with codecs that do so on purpose."""
 
 import os
 import signal
@@ -10,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dicom_files import make, picture
+from dicom_files import mammogram, random_words
 from pydicom.uid import RLELossless
 
 from mammo_core import processes
-from mammo_core.dicom import frame, read_image
+from mammo_core.dicom import pixel_frame, read_image
 from mammo_core.dicom.decoders import Decoders
 from mammo_core.errors import DicomError
 from tests.support.processes import start_child
 
-#: A codec whose frame says what goes wrong.
+#: A codec that fails in the way that its frame names.
 CODEC = """
 import ctypes, os, signal, sys, time
 import numpy as np
@@ -67,15 +67,15 @@ def codec(tmp_path):
 
 @pytest.fixture
 def decoders(codec):
-    made = Decoders(codec, seconds=0.5)
-    yield made
-    made.close()
+    pool = Decoders(codec, seconds=0.5)
+    yield pool
+    pool.close()
 
 
 REQUEST = {"rows": 4, "columns": 4}
 
 
-def good(decoders, value=7):
+def decode_valid_frame(decoders, value=7):
     words = decoders.decode({**REQUEST, "value": value}, b"good", "good.dcm")
     assert np.array_equal(words, np.full((4, 4), value))
 
@@ -93,86 +93,86 @@ def good(decoders, value=7):
         ("refuse", "cannot be decoded.*ValueError: first line"),
     ],
 )
-def test_what_goes_wrong_costs_the_file(decoders, what, reason, capfd):
-    good(decoders)
+def test_a_failing_codec_rejects_only_its_file(decoders, what, reason, capfd):
+    decode_valid_frame(decoders)
     start = time.monotonic()
     with pytest.raises(DicomError, match=reason) as caught:
         decoders.decode(REQUEST, what.encode(), "folder/bad.dcm")
     assert str(caught.value).startswith("folder/bad.dcm ")
     assert time.monotonic() - start < 10
-    good(decoders, 9)
+    decode_valid_frame(decoders, 9)
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_process_ended_from_outside_is_no_fault_of_the_file(decoders):
+def test_a_process_killed_from_outside_is_not_a_fault_of_the_file(decoders):
     with pytest.raises(ChildProcessError, match="SIGKILL"):
         decoders.decode(REQUEST, b"kill", "a.dcm")
     with pytest.raises(ChildProcessError, match="no_such_codec"):
         decoders.decode(REQUEST, b"import", "a.dcm")
-    good(decoders)
+    decode_valid_frame(decoders)
 
 
 def test_an_idle_process_that_ended_is_replaced(decoders):
-    good(decoders)
+    decode_valid_frame(decoders)
     (pid,) = decoders.pids()
     os.kill(pid, signal.SIGKILL)
-    good(decoders)
+    decode_valid_frame(decoders)
     assert decoders.pids() != [pid]
 
 
-def test_a_process_broken_by_an_earlier_file_does_not_cost_the_next(decoders):
+def test_a_process_corrupted_by_a_file_does_not_reject_the_next(decoders):
     decoders.decode(REQUEST, b"poison", "a.dcm")
-    good(decoders)
+    decode_valid_frame(decoders)
 
 
 def test_one_process_serves_many_files(decoders):
     for value in range(50):
-        good(decoders, value)
+        decode_valid_frame(decoders, value)
     assert len(decoders.pids()) == 1
 
 
 def test_threads_share_a_few_processes(codec):
     decoders = Decoders(codec, processes=2)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda value: good(decoders, value), range(200)))
+        list(pool.map(lambda value: decode_valid_frame(decoders, value), range(200)))
     assert 1 <= len(decoders.pids()) <= 2
     decoders.close()
 
 
-def test_the_process_loads_little(decoders):
+def test_the_process_imports_little(decoders):
     loaded = bytes(decoders.decode(REQUEST, b"modules", "a")).decode().split()
     assert not {"pydicom", "mammo_core", "pydantic", "cv2", "pandas"} & set(loaded)
 
 
-def test_a_fork_starts_processes_of_its_own(decoders):
-    good(decoders)
+def test_a_fork_starts_new_processes(decoders):
+    decode_valid_frame(decoders)
     pids = decoders.pids()
     child = os.fork()
     if child == 0:
         try:
             empty = decoders.pids() == []
-            good(decoders, 3)
+            decode_valid_frame(decoders, 3)
             decoders.close()
             os._exit(0 if empty else 1)
         finally:
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    good(decoders)
+    decode_valid_frame(decoders)
     assert decoders.pids() == pids
 
 
-def test_processes_cannot_start(codec, monkeypatch):
+def test_processes_that_cannot_start_are_reported(codec, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(ChildProcessError, match="does not start"):
-        good(Decoders(codec))
+        decode_valid_frame(Decoders(codec))
     codec.write_text("import no_such_module")
     monkeypatch.undo()
     with pytest.raises(ChildProcessError, match="does not start"):
-        good(Decoders(codec))
+        decode_valid_frame(Decoders(codec))
 
 
 @pytest.mark.parametrize("what", ["good", "spin"])
-def test_processes_end_with_their_parent_however_that_ends(codec, what):
+def test_processes_end_when_their_parent_is_killed(codec, what):
     code = (
         "import sys, threading, time\nfrom pathlib import Path\n"
         "from mammo_core.dicom.decoders import Decoders\n"
@@ -198,9 +198,9 @@ def test_processes_end_with_their_parent_however_that_ends(codec, what):
 
 def test_a_crash_while_reading_a_file_is_a_dicom_error(tmp_path, codec, monkeypatch):
     decoders = Decoders(codec)
-    monkeypatch.setattr(frame, "DECODERS", decoders)
-    monkeypatch.setattr(frame, "check_codestream", lambda *arguments: None)
-    data = make(picture())
+    monkeypatch.setattr(pixel_frame, "DECODERS", decoders)
+    monkeypatch.setattr(pixel_frame, "validate_codestream", lambda *arguments: None)
+    data = mammogram(random_words())
     data.compress(RLELossless, generate_instance_uid=False)
     from dicom_files import save_frame
 

@@ -4,13 +4,13 @@ import os
 
 import cv2
 import numpy as np
-from dicom_files import make, picture, save
+from dicom_files import mammogram, random_words, save
 from typer.testing import CliRunner
 
 from mammo_core.cli.dicom import _files, app
 
 
-def test_inspect_tells_one_object_a_line(tmp_path):
+def test_inspect_prints_one_json_object_per_line(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.full((90, 70), 9, np.uint16))
     (tmp_path / "b.dcm").write_bytes(b"nothing")
     result = CliRunner().invoke(app, ["inspect", str(tmp_path), str(tmp_path / "no"), "--json"])
@@ -36,28 +36,28 @@ def test_inspect_tells_one_object_a_line(tmp_path):
     assert set(bad) == set(good) == set(absent)
 
 
-def test_inspect_for_people(tmp_path):
+def test_inspect_prints_one_sentence_per_file(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.full((90, 70), 9, np.uint16))
     cv2.imwrite(str(tmp_path / "b.png"), np.full((9, 7), 9, np.uint16))
     lines = CliRunner().invoke(app, ["inspect", str(tmp_path)]).stdout.splitlines()
     assert "90x70, 16 bits" in lines[0]
-    assert "refused" in lines[1]
+    assert "rejected" in lines[1]
     assert "too small" in lines[1]
 
 
-def test_facts_of_what_is_refused_are_still_told(tmp_path):
-    data = make(picture(), PresentationIntentType="FOR PROCESSING", ImageLaterality="L")
+def test_the_facts_of_a_rejected_file_are_shown(tmp_path):
+    data = mammogram(random_words(), PresentationIntentType="FOR PROCESSING", ImageLaterality="L")
     save(data, tmp_path / "a.dcm")
     result = CliRunner().invoke(app, ["inspect", str(tmp_path), "--json"])
-    told = json.loads(result.stdout)
-    assert not told["readable"]
-    assert "For Processing" in told["reason"]
-    assert (told["rows"], told["laterality"]) == (80, "LEFT")
+    report = json.loads(result.stdout)
+    assert not report["readable"]
+    assert "For Processing" in report["reason"]
+    assert (report["rows"], report["laterality"]) == (80, "LEFT")
 
 
-def test_windows_and_spacing_are_named_for_people(tmp_path):
+def test_windows_and_spacing_are_shown(tmp_path):
     fields = {"WindowCenter": 5, "WindowWidth": 9, "ImagerPixelSpacing": [0.07, 0.07]}
-    save(make(picture(), **fields), tmp_path / "a.dcm")
+    save(mammogram(random_words(), **fields), tmp_path / "a.dcm")
     line = CliRunner().invoke(app, ["inspect", str(tmp_path)]).stdout
     assert "0.07 mm (ImagerPixelSpacing)" in line
     assert "LINEAR not applied" in line
@@ -76,12 +76,12 @@ def test_odd_names_links_pipes_and_closed_folders(tmp_path):
         lines = result.stdout.splitlines()
         assert len(lines) == 4
         assert "\x1b" not in result.stdout
-        assert "no file" in lines[-1]
+        assert "not a file" in lines[-1]
 
 
-def test_a_tree_is_walked_as_it_is_told(tmp_path):
-    # Folders not yet reached are not looked at: a file put there meanwhile is found, a
-    # million of them would not be held.
+def test_a_folder_is_walked_lazily(tmp_path):
+    # Folders are listed when they are reached: a file added in the meantime is included, and
+    # a million names would not be held in memory.
     for folder, number in itertools.product("abc", range(5)):
         (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / f"{number}.dcm").write_bytes(b"x")

@@ -1,4 +1,4 @@
-"""Limits of headers: each kind of exhausting header is refused, or read, at little cost."""
+"""Limits of headers: every kind of exhausting header is rejected, or read, at low cost."""
 
 import json
 import re
@@ -26,7 +26,7 @@ from hostile import (
 )
 from pydicom.data import get_testdata_files
 
-from mammo_core.dicom import limits, read_facts, read_image, read_fields
+from mammo_core.dicom import limits, read_facts, read_fields, read_image
 from mammo_core.dicom.header import ALLOWED
 from mammo_core.errors import DicomError
 
@@ -36,7 +36,7 @@ ELEMENTS = "elements and items"
 
 
 def nested(depth):
-    """Sequences within sequences, all of undefined length."""
+    """Return a maker of nested sequences of undefined length."""
 
     def make(w):
         start = w.element(0x00091010, "SQ", b"", UNDEFINED) + w.mark(0xFFFEE000, UNDEFINED)
@@ -46,11 +46,11 @@ def nested(depth):
 
 
 def voi(count, within=b"", tag=0x00283010):
-    """A sequence that is read, of items of stated lengths."""
+    """Return a maker of a requested sequence with items of defined length."""
 
     def make(w):
-        held = (w.mark(0xFFFEE000, len(within)) + within) * count
-        return w.element(tag, "SQ", held)
+        content = (w.mark(0xFFFEE000, len(within)) + within) * count
+        return w.element(tag, "SQ", content)
 
     return make
 
@@ -64,7 +64,7 @@ def fragments(count, tag=0x00291010):
 
 
 def endless(size, tag=0x00291010):
-    """A value of undefined length that is no fragments, and has no end."""
+    """Return a maker of a value of undefined length without fragments and without an end."""
     return lambda w: w.element(tag, "OB", b"\x55" * size, UNDEFINED)
 
 
@@ -73,7 +73,7 @@ def sets(count):
 
 
 def unknown(count):
-    """UN of undefined length, which is a sequence in implicit VR (PS3.5 6.2.2)."""
+    """Return a maker of UN of undefined length, a sequence in implicit VR (PS3.5 6.2.2)."""
 
     def make(w):
         inner = Writer(IMPLICIT)
@@ -83,7 +83,7 @@ def unknown(count):
 
 
 def functional_groups(count):
-    """Per-Frame Functional Groups Sequence, a small sequence in each item."""
+    """Return a maker of Per-Frame Functional Groups, with a small sequence in each item."""
 
     def make(w):
         inner = w.element(0x00209111, "SQ", w.item + w.end, UNDEFINED)
@@ -98,16 +98,16 @@ def meta(count):
 
 
 def alternating(count):
-    """Values that look like fragments for long, and then are not: searched again from the start."""
+    """Return a maker of values that begin like fragments and must be searched a second time."""
 
     def make(w):
-        one = w.mark(0xFFFEE000, 8) + w.end
-        return b"".join(w.element(0x00291010, "OB", one, UNDEFINED) for _ in range(count))
+        value = w.mark(0xFFFEE000, 8) + w.end
+        return b"".join(w.element(0x00291010, "OB", value, UNDEFINED) for _ in range(count))
 
     return make
 
 
-#: Name → the bytes of a file, and what its refusal names.
+#: Name → a function that returns the bytes of a file, and the limit that its error names.
 HOSTILE = {
     **{
         name: (make, "bytes of a field" if "values" in name else ELEMENTS)
@@ -120,7 +120,7 @@ HOSTILE = {
     "functional groups": (lambda: hostile(late=functional_groups(1_000_000)), ELEMENTS),
     "empty elements": (lambda: hostile(late=elements(2_000_000)), ELEMENTS),
     "empty elements, deflated": (lambda: hostile(DEFLATED, late=elements(3_000_000)), ELEMENTS),
-    "a field again and again": (
+    "a repeated field": (
         lambda: hostile(late=elements(2_000_000, 0x00280010, "US")),
         "values|elements",
     ),
@@ -130,10 +130,10 @@ HOSTILE = {
         lambda: hostile(IMPLICIT, late=voi(1_000_000, tag=0x00540220)),
         "items of sequences",
     ),
-    "a deep sequence": (lambda: hostile(early=nested(10_000)), "sequences within sequences"),
+    "a deep sequence": (lambda: hostile(early=nested(10_000)), "nested sequences"),
     "a deep sequence, deflated": (
         lambda: hostile(DEFLATED, early=nested(100_000)),
-        "sequences within sequences",
+        "nested sequences",
     ),
     "thousands of values": (lambda: hostile(window=window(16_000)), "values of fields"),
     "values, big endian": (lambda: hostile(BIG_ENDIAN, window=window(16_000)), "values of fields"),
@@ -161,24 +161,24 @@ HOSTILE = {
     ),
     "a value without an end": (
         lambda: hostile(late=endless(2**26)),
-        "bytes of values without a length",
+        "bytes of values of undefined length",
     ),
-    "fragments that are none": (lambda: hostile(late=alternating(200_000)), ELEMENTS),
+    "values that resemble fragments": (lambda: hostile(late=alternating(200_000)), ELEMENTS),
     "a deflated header": (
         lambda: hostile(DEFLATED, late=lambda w: w.element(0x00291010, "OB", b"\0" * 2**28)),
-        "bytes once inflated",
+        "bytes after inflation",
     ),
     "deflated zeros within a value": (
         lambda: hostile(DEFLATED, late=endless(2**27)),
-        "bytes (once inflated|of values)",
+        "bytes (after inflation|of values)",
     ),
 }
 
 #: Code Value, implicit VR.
 CODE = Writer(IMPLICIT).element(0x00080100, "SH", b"7 ")
 
-#: Large in a way that an honest file may be: read.
-HONEST = {
+#: Valid files that are unusually large.
+VALID = {
     "plain": lambda: hostile(),
     "deflated": lambda: hostile(DEFLATED),
     "big endian": lambda: hostile(BIG_ENDIAN),
@@ -191,7 +191,7 @@ HONEST = {
             + w.element(0x7FE00010, "OW", b"\x10\x01" * 96 * 72)
         )
     ),
-    "much behind the pixels": lambda: hostile(
+    "large element after the pixels": lambda: hostile(
         DEFLATED,
         pixels=lambda w: (
             w.element(0x7FE00010, "OW", b"\x10\x01" * 96 * 72)
@@ -212,68 +212,68 @@ HONEST = {
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
+def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("limits")
-    (folder / "honest.dcm").write_bytes(hostile())
+    (folder / "valid.dcm").write_bytes(hostile())
     paths = []
     for name, (make, _) in HOSTILE.items():
         paths.append(folder / f"{name}.dcm")
         paths[-1].write_bytes(make())
-    for name, make in HONEST.items():
+    for name, make in VALID.items():
         paths.append(folder / f"{name}.dcm")
         paths[-1].write_bytes(make())
     done = subprocess.run(
-        [sys.executable, str(HERE / "limits_child.py"), folder / "honest.dcm", *paths],
+        [sys.executable, str(HERE / "limits_child.py"), folder / "valid.dcm", *paths],
         capture_output=True,
         text=True,
         cwd=HERE.parents[1],
         env={"PYTHONPATH": str(HERE.parents[1]), "PATH": "/usr/bin:/bin"},
     )
     assert done.returncode == 0, (done.returncode, done.stdout[-300:], done.stderr[-3000:])
-    return {one["name"]: one for one in map(json.loads, done.stdout.splitlines())}
+    return {result["name"]: result for result in map(json.loads, done.stdout.splitlines())}
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_exhausts_is_refused_by_the_limit_it_is_over(told, name):
-    one = told[name]
-    assert one["reason"] is not None and one["reason"].startswith("the file ")
-    assert "beyond any mammogram" in one["reason"] and "PLANTED" not in one["reason"]
-    expected = one["reason"].split("Expected ")[1].split(". Received")[0]
+def test_an_exhausting_header_is_rejected_by_its_limit(results, name):
+    result = results[name]
+    assert result["reason"] is not None and result["reason"].startswith("the file ")
+    assert "exceeds the limits" in result["reason"] and "PLANTED" not in result["reason"]
+    expected = result["reason"].split("Expected ")[1].split(". Received")[0]
     assert re.search(HOSTILE[name][1], expected)
-    # Both reads of `inspect` together; the targets of the issue are 2 s and 300 MB.
-    assert one["s"] < 2 and one["mb"] < 300
+    # Both reads of `inspect` together; the targets are 2 s and 300 MB.
+    assert result["s"] < 2 and result["mb"] < 300
 
 
-@pytest.mark.parametrize("name", HONEST)
-def test_what_is_only_large_is_read(told, name):
-    one = told[name]
-    assert one["reason"] is None
-    assert one["s"] < 2 and one["mb"] < 300
+@pytest.mark.parametrize("name", VALID)
+def test_a_large_valid_header_is_read(results, name):
+    result = results[name]
+    assert result["reason"] is None
+    assert result["s"] < 2 and result["mb"] < 300
 
 
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG_ENDIAN, DEFLATED])
-def test_a_limit_is_the_last_number_that_is_taken(tmp_path, syntax):
+def test_a_limit_is_the_largest_accepted_number(tmp_path, syntax):
     path = tmp_path / "a.dcm"
-    for count, taken in ((limits.MAXIMUM_ITEMS, True), (limits.MAXIMUM_ITEMS + 1, False)):
-        held = lambda w, count=count: w.element(  # noqa: E731
+    for count, accepted in ((limits.MAXIMUM_ITEMS, True), (limits.MAXIMUM_ITEMS + 1, False)):
+        sequence = lambda w, count=count: w.element(  # noqa: E731
             0x00540220, "SQ", w.item * count + w.end, UNDEFINED
         )
-        path.write_bytes(hostile(syntax, late=held))
-        if taken:
+        path.write_bytes(hostile(syntax, late=sequence))
+        if accepted:
             assert read_facts(path).view == "CC"
         else:
             with pytest.raises(DicomError, match=f"at most {limits.MAXIMUM_ITEMS} items"):
                 read_facts(path)
-    for depth, taken in ((limits.MAXIMUM_DEPTH, True), (limits.MAXIMUM_DEPTH + 1, False)):
+    for depth, accepted in ((limits.MAXIMUM_DEPTH, True), (limits.MAXIMUM_DEPTH + 1, False)):
         path.write_bytes(hostile(syntax, early=nested(depth)))
-        if taken:
+        if accepted:
             assert read_image(path).pixels.shape == (96, 72)
         else:
-            with pytest.raises(DicomError, match="sequences within sequences"):
+            with pytest.raises(DicomError, match="nested sequences"):
                 read_image(path)
 
 
-def test_a_multi_frame_object_is_refused_by_its_name(tmp_path):
+def test_a_multi_frame_object_is_rejected_as_such(tmp_path):
     path = tmp_path / "a.dcm"
     frames = lambda w: w.element(0x00280008, "IS", text("900"))  # noqa: E731
     path.write_bytes(hostile(window=frames, late=functional_groups(900)))
@@ -282,7 +282,7 @@ def test_a_multi_frame_object_is_refused_by_its_name(tmp_path):
 
 
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG_ENDIAN, DEFLATED])
-def test_pixels_are_those_of_the_file(tmp_path, syntax):
+def test_pixels_are_read_in_every_syntax(tmp_path, syntax):
     path = tmp_path / "a.dcm"
     order = ">" if syntax == BIG_ENDIAN else "<"
     words = np.random.default_rng(1).integers(0, 4096, (96, 72)).astype(f"{order}u2")
@@ -293,18 +293,18 @@ def test_pixels_are_those_of_the_file(tmp_path, syntax):
         read_image(path)
 
 
-def test_deflated_fragments_are_refused(tmp_path):
+def test_deflated_fragments_are_rejected(tmp_path):
     path = tmp_path / "a.dcm"
-    held = b"\x10\x01" * 96 * 72
-    fragment = struct.pack("<HHL", 0xFFFE, 0xE000, len(held)) + held
+    pixels = b"\x10\x01" * 96 * 72
+    fragment = struct.pack("<HHL", 0xFFFE, 0xE000, len(pixels)) + pixels
     path.write_bytes(
         hostile(DEFLATED, pixels=lambda w: w.element(0x7FE00010, "OB", fragment + w.end, UNDEFINED))
     )
-    with pytest.raises(DicomError, match="not as its transfer syntax says"):
+    with pytest.raises(DicomError, match="do not match its transfer syntax"):
         read_image(path)
 
 
-def test_bytes_that_are_not_deflated(tmp_path):
+def test_bytes_that_are_not_deflated_are_rejected(tmp_path):
     path = tmp_path / "a.dcm"
     raw = hostile(DEFLATED)
     path.write_bytes(raw[:250] + b"\xff" * 400)
@@ -313,19 +313,19 @@ def test_bytes_that_are_not_deflated(tmp_path):
 
 
 def fields_of(data, fields):
-    """Name → value, by the same names as were asked for."""
-    found = {}
+    """Return the requested fields of a data set by name."""
+    values = {}
     for name, inner in fields.items():
         if name in data:
             value = data[name].value
-            found[name] = [fields_of(item, inner) for item in value] if inner else value
-    return found
+            values[name] = [fields_of(item, inner) for item in value] if inner else value
+    return values
 
 
 @pytest.mark.filterwarnings("ignore:Expected explicit VR:UserWarning")
 @pytest.mark.parametrize("path", get_testdata_files("*.dcm"), ids=lambda path: Path(path).name)
-def test_fields_are_those_that_pydicom_reads(path):
-    # pydicom's own test files: odd encodings of every kind, from many makers' software.
+def test_fields_equal_those_that_pydicom_reads(path):
+    # pydicom's test files: irregular encodings of every kind, from many vendors.
     with Path(path).open("rb") as file:
         try:
             ours = fields_of(read_fields(file, "it", ALLOWED).data, ALLOWED)
@@ -339,6 +339,6 @@ def test_fields_are_those_that_pydicom_reads(path):
         assert "not a DICOM file" in ours or "cannot be parsed" in ours
         return
     if isinstance(ours, str):
-        assert "names no transfer syntax" in ours and not syntax
+        assert "has no transfer syntax" in ours and not syntax
     else:
         assert str(ours) == str(theirs)

@@ -10,20 +10,20 @@ PIXELS = np.random.default_rng(5).integers(0, 65536, (90, 70), dtype=np.uint16)
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 @pytest.mark.parametrize("bits", [8, 16])
-def test_gray_files_by_content(tmp_path, suffix, bits):
+def test_gray_files_are_recognized_by_content(tmp_path, suffix, bits):
     pixels = PIXELS if bits == 16 else (PIXELS >> 8).astype(np.uint8)
     path = tmp_path / f"a{suffix}"
     cv2.imwrite(str(path), pixels)
-    odd = path.rename(tmp_path / "a.dcm")  # the name says nothing
-    image = read_image(odd, mammogram=True)
+    renamed = path.rename(tmp_path / "a.dcm")  # the name does not matter
+    image = read_image(renamed, mammogram=True)
     assert image.pixels.dtype == np.uint16
     assert np.array_equal(image.pixels, pixels)
-    assert image.facts == read_facts(odd)
+    assert image.facts == read_facts(renamed)
     assert (image.facts.bits_stored, image.facts.rows, image.facts.columns) == (bits, 90, 70)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_colour_is_refused(tmp_path, suffix):
+def test_color_is_rejected(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
     cv2.imwrite(str(path), np.zeros((80, 80, 3), np.uint8))
     with pytest.raises(DicomError, match="not a gray image"):
@@ -32,7 +32,7 @@ def test_colour_is_refused(tmp_path, suffix):
 
 @pytest.mark.parametrize("kept", [0.01, 0.3, 0.9])
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_truncated(tmp_path, suffix, kept):
+def test_truncated_files_are_rejected(tmp_path, suffix, kept):
     path = tmp_path / f"a{suffix}"
     cv2.imwrite(str(path), PIXELS)
     raw = path.read_bytes()
@@ -41,7 +41,7 @@ def test_truncated(tmp_path, suffix, kept):
         read_image(path)
 
 
-def test_a_png_that_claims_too_much(tmp_path):
+def test_a_png_header_with_too_many_pixels_is_rejected(tmp_path):
     path = tmp_path / "a.png"
     cv2.imwrite(str(path), PIXELS)
     raw = bytearray(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Files of others: NEMA WG04, D. Clunie, pydicom (shared/data/SOURCES.md)."""
+"""Published DICOM files: NEMA WG04, D. Clunie, pydicom (shared/data/SOURCES.md)."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mammo_core.cli.dicom import app
-from mammo_core.dicom import require_mammogram, read_image, read_image
+from mammo_core.dicom import read_image, require_mammogram
 from mammo_core.errors import DicomError
 
 REAL = Path(
@@ -24,8 +24,8 @@ pytestmark = [
 ]
 
 
-def test_digitised_film():
-    # Modality RG: digitised film. Facts read with dcmdump-like tools, not by our reader.
+def test_digitized_film():
+    # Modality RG: digitized film. The facts were read with dcmdump-like tools, not our reader.
     image = read_image(DICOM / "MG1_J2KI.dcm", mammogram=True)
     assert image.pixels.shape == (4664, 3064)
     assert image.pixels.dtype == np.uint16
@@ -45,7 +45,7 @@ EDGE = sorted((DICOM / "edge_cases").glob("*.dcm")) if DICOM.is_dir() else []
 
 
 @pytest.mark.parametrize("path", EDGE, ids=lambda path: path.name)
-def test_every_edge_case_is_refused_with_a_reason(path, capfd):
+def test_every_edge_case_is_rejected_with_a_reason(path, capfd):
     with pytest.raises(DicomError) as caught:
         image = read_image(path, path.name)
         require_mammogram(image.facts, path.name)
@@ -55,7 +55,7 @@ def test_every_edge_case_is_refused_with_a_reason(path, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_edge_cases_are_there():
+def test_the_edge_cases_are_complete():
     assert len(EDGE) == 16
 
 
@@ -64,7 +64,7 @@ FILES = sorted(path for path in DICOM.rglob("*") if path.is_file()) if DICOM.is_
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 @pytest.mark.parametrize("options", [{}, {"voi": True, "for_processing": True}], ids=str)
-def test_nothing_escapes_but_the_one_exception(path, options):
+def test_a_file_is_read_or_rejected_with_a_dicom_error(path, options):
     name = str(path.relative_to(DICOM))
     for mammogram in (False, True):
         try:
@@ -77,21 +77,21 @@ def test_nothing_escapes_but_the_one_exception(path, options):
             assert image.pixels.max() < 2**image.facts.bits_stored
 
 
-def test_inspect_tells_every_file_on_a_line():
+def test_inspect_prints_one_line_per_file():
     result = CliRunner().invoke(app, ["inspect", str(DICOM), "--json"])
-    told = {row["path"]: row for row in map(json.loads, result.stdout.splitlines())}
-    assert set(told) == {str(path) for path in FILES}
-    for path, row in told.items():
+    rows = {row["path"]: row for row in map(json.loads, result.stdout.splitlines())}
+    assert set(rows) == {str(path) for path in FILES}
+    for path, row in rows.items():
         assert row["readable"] == (row["reason"] is None)
         assert row["readable"] or row["reason"].startswith(path)
 
 
-def test_two_codecs_give_the_same_picture():
+def test_two_codecs_give_the_same_pixels():
     lossless = read_image(DICOM / "transfer_syntaxes" / "MR4_JLSL.dcm").pixels
     assert np.array_equal(lossless, read_image(DICOM / "transfer_syntaxes" / "MR4_RLE.dcm").pixels)
 
 
-def test_monochrome1_is_turned_round():
+def test_monochrome1_is_inverted():
     image = read_image(DICOM / "transfer_syntaxes" / "RG3_JPLL.dcm")
     assert image.facts.photometric == "MONOCHROME1"
     import pydicom

@@ -1,4 +1,4 @@
-"""The same picture in every transfer syntax gives the same pixels."""
+"""The same image in every transfer syntax gives the same pixels."""
 
 import base64
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 import gdcm
 import numpy as np
 import pytest
-from dicom_files import make, recode, save, save_frame
+from dicom_files import mammogram, recode, save, save_frame
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -24,7 +24,7 @@ from mammo_core.dicom import read_facts, read_image
 JPEG = "1.2.840.10008.1.2.4."
 STREAMS = json.loads((Path(__file__).parent / "codestreams.json").read_text())["streams"]
 Y, X = np.mgrid[0:20, 0:24]
-PICTURES = {
+IMAGES = {
     "busy": ((3 * X * X + 5 * Y * Y + 17 * X * Y) % 4096).astype(np.uint16),
     "smooth": (40 * X + 90 * Y + ((X * Y) % 7) * 20).astype(np.uint16),
 }
@@ -75,8 +75,8 @@ def test_all_lossless_syntaxes_give_the_same_pixels(tmp_path, writer, bits):
     words = np.random.default_rng(7).integers(0, 2**bits, (80, 71), dtype=np.uint16)
 
     def data():
-        held = words.astype(np.uint8).tobytes() if bits == 8 else words.astype("<u2").tobytes()
-        return make(words, bits, BitsAllocated=8 if bits == 8 else 16, PixelData=held)
+        pixels = words.astype(np.uint8).tobytes() if bits == 8 else words.astype("<u2").tobytes()
+        return mammogram(words, bits, BitsAllocated=8 if bits == 8 else 16, PixelData=pixels)
 
     raw = save(data(), tmp_path / "raw.dcm")
     WRITERS[writer](data(), raw, tmp_path / "a.dcm")
@@ -94,8 +94,8 @@ def test_signed_pixels_in_every_syntax(tmp_path, writer):
     signed = np.random.default_rng(7).integers(-2048, 2048, (80, 70)).astype(np.int16)
 
     def data():
-        # gdcm wants signed values within the stored bits.
-        return make(signed.view(np.uint16), 16, PixelRepresentation=1)
+        # gdcm requires signed values within the stored bits.
+        return mammogram(signed.view(np.uint16), 16, PixelRepresentation=1)
 
     raw = save(data(), tmp_path / "raw.dcm")
     WRITERS[writer](data(), raw, tmp_path / "a.dcm")
@@ -121,11 +121,11 @@ def lossy(codec, quality):
         ("81", 12, gdcm.JPEGLSCodec, 2, 2),  # near-lossless: the bound is the parameter
     ],
 )
-def test_lossy_syntaxes_stay_near(tmp_path, syntax, bits, codec, quality, error):
+def test_lossy_syntaxes_are_close_to_the_original(tmp_path, syntax, bits, codec, quality, error):
     y, x = np.mgrid[0:80, 0:72]
     words = ((x * 20 + y * 15) % 2**bits // 4).astype(np.uint16)
-    held = words.astype(np.uint8).tobytes() if bits == 8 else words.tobytes()
-    data = make(words, bits, BitsAllocated=8 if bits == 8 else 16, PixelData=held)
+    pixels = words.astype(np.uint8).tobytes() if bits == 8 else words.tobytes()
+    data = mammogram(words, bits, BitsAllocated=8 if bits == 8 else 16, PixelData=pixels)
     raw = save(data, tmp_path / "raw.dcm")
     recode(raw, tmp_path / "a.dcm", JPEG + syntax, lossy(codec(), quality))
     image = read_image(tmp_path / "a.dcm")
@@ -135,32 +135,32 @@ def test_lossy_syntaxes_stay_near(tmp_path, syntax, bits, codec, quality, error)
 
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream["what"])
 def test_codestreams_of_other_encoders(tmp_path, stream):
-    picture = PICTURES[stream["picture"]]
+    image = IMAGES[stream["picture"]]
     path = tmp_path / "a.dcm"
-    save_frame(make(picture), path, stream["syntax"], base64.b64decode(stream["frame"]))
+    save_frame(mammogram(image), path, stream["syntax"], base64.b64decode(stream["frame"]))
     pixels = read_image(path).pixels
     if "decoded" not in stream:
-        assert np.array_equal(pixels, picture)
+        assert np.array_equal(pixels, image)
         return
-    # What the other encoder's own decoder makes of it; JPEG allows it to differ by rounding.
-    told = np.frombuffer(zlib.decompress(base64.b64decode(stream["decoded"])), "<u2")
-    assert np.abs(pixels.astype(int).ravel() - told).max() <= 1
+    # The result of the decoder of the same vendor; JPEG allows rounding differences.
+    decoded = np.frombuffer(zlib.decompress(base64.b64decode(stream["decoded"])), "<u2")
+    assert np.abs(pixels.astype(int).ravel() - decoded).max() <= 1
 
 
-def test_a_header_that_tells_the_wrong_precision(tmp_path):
-    # 12-bit extended JPEG under a header of 16 bits stored, which pydicom refuses to decode.
+def test_a_header_with_the_wrong_precision(tmp_path):
+    # 12-bit extended JPEG with a header of 16 bits stored, which pydicom does not decode.
     stream = next(stream for stream in STREAMS if stream["syntax"].endswith(".51"))
     path = tmp_path / "a.dcm"
-    data = make(PICTURES["smooth"], 16)
+    data = mammogram(IMAGES["smooth"], 16)
     save_frame(data, path, stream["syntax"], base64.b64decode(stream["frame"]))
-    told = np.frombuffer(zlib.decompress(base64.b64decode(stream["decoded"])), "<u2")
-    assert np.abs(read_image(path).pixels.astype(int).ravel() - told).max() <= 1
+    decoded = np.frombuffer(zlib.decompress(base64.b64decode(stream["decoded"])), "<u2")
+    assert np.abs(read_image(path).pixels.astype(int).ravel() - decoded).max() <= 1
 
 
 def test_swapped_bytes_of_eight_bit_pixels_in_big_endian_words(tmp_path):
     words = np.random.default_rng(7).integers(0, 256, (81, 71), dtype=np.uint8)
-    held = np.append(words.ravel(), np.uint8(0)).reshape(-1, 2)[:, ::-1].tobytes()
-    data = make(words.astype(np.uint16), 8, BitsAllocated=8, PixelData=held)
+    swapped = np.append(words.ravel(), np.uint8(0)).reshape(-1, 2)[:, ::-1].tobytes()
+    data = mammogram(words.astype(np.uint16), 8, BitsAllocated=8, PixelData=swapped)
     data["PixelData"].VR = "OW"
     assert np.array_equal(
         read_image(save(data, tmp_path / "a.dcm", ExplicitVRBigEndian)).pixels, words
@@ -171,7 +171,7 @@ def test_a_frame_in_several_fragments(tmp_path):
     from pydicom.encaps import encapsulate, get_frame
 
     words = np.random.default_rng(7).integers(0, 4096, (80, 71), dtype=np.uint16)
-    data = make(words)
+    data = mammogram(words)
     data.compress(JPEG2000Lossless, encoding_plugin="pylibjpeg", generate_instance_uid=False)
     frame = get_frame(data.PixelData, 0, number_of_frames=1)
     data.PixelData = encapsulate([frame], fragments_per_frame=3)

@@ -1,9 +1,9 @@
 import pytest
-from dicom_files import make, picture, save
+from dicom_files import mammogram, random_words, save
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from mammo_core.dicom import parse_laterality, read_facts, parse_view
+from mammo_core.dicom import parse_laterality, parse_view, read_facts
 
 
 @pytest.mark.parametrize(
@@ -16,8 +16,8 @@ from mammo_core.dicom import parse_laterality, read_facts, parse_view
         ("399368009", "MLO"),
     ],
 )
-def test_views_of_the_original_system(text, view):
-    # original-system.md 8.6; codes: DICOM PS3.16 CID 4014.
+def test_views_are_classified_as_in_the_original(text, view):
+    # docs/original-system.md, "DREAM metadata"; codes: DICOM PS3.16 CID 4014.
     assert parse_view(text) == view
 
 
@@ -25,15 +25,15 @@ def test_views_of_the_original_system(text, view):
     ("text", "side"),
     [("L", "LEFT"), ("right ", "RIGHT"), ("B", None), ("", None), (None, None)],
 )
-def test_sides(text, side):
+def test_laterality_names(text, side):
     assert parse_laterality(text) == side
 
 
 def code(value, meaning, **more):
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "SRT", meaning
-    for name, held in more.items():
-        setattr(item, name, held)
+    for name, nested in more.items():
+        setattr(item, name, nested)
     return Sequence([item])
 
 
@@ -46,14 +46,14 @@ def code(value, meaning, **more):
         ({"ViewCodeSequence": code("99", "Medio-Lateral Oblique")}, "MLO"),
         ({"ViewCodeSequence": code("99", "PLANTED")}, None),
         ({"ViewCodeSequence": code("99", "PLANTED"), "ViewPosition": "CC"}, "CC"),
-        # The code is required (PS3.3 C.8.11.7.1), the text is left from older files.
+        # The code is required (PS3.3 C.8.11.7.1); the text remains from older files.
         ({"ViewCodeSequence": code("R-10226", ""), "ViewPosition": "CC"}, "MLO"),
         ({"ViewPosition": "CV"}, None),
         ({}, None),
     ],
 )
-def test_views_of_headers(tmp_path, fields, view):
-    assert read_facts(save(make(picture(), **fields), tmp_path / "a.dcm")).view == view
+def test_the_view_in_a_header(tmp_path, fields, view):
+    assert read_facts(save(mammogram(random_words(), **fields), tmp_path / "a.dcm")).view == view
 
 
 def region(value, meaning=""):
@@ -75,5 +75,7 @@ def region(value, meaning=""):
         ({}, None),
     ],
 )
-def test_sides_of_headers(tmp_path, fields, side):
-    assert read_facts(save(make(picture(), **fields), tmp_path / "a.dcm")).laterality == side
+def test_the_laterality_in_a_header(tmp_path, fields, side):
+    assert (
+        read_facts(save(mammogram(random_words(), **fields), tmp_path / "a.dcm")).laterality == side
+    )

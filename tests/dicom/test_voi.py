@@ -1,8 +1,8 @@
-"""Windows and VOI look-up tables, by the formulas and examples of PS3.3 C.11.2."""
+"""Windows and VOI look-up tables: the formulas and examples of PS3.3 C.11.2."""
 
 import numpy as np
 import pytest
-from dicom_files import make, picture, save
+from dicom_files import mammogram, random_words, save
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
@@ -13,18 +13,18 @@ RAMP = np.arange(4096, dtype=np.uint16).reshape(64, 64)
 
 
 def window(tmp_path, words=RAMP, voi=True, **fields):
-    path = save(make(words, **fields), tmp_path / "a.dcm")
+    path = save(mammogram(words, **fields), tmp_path / "a.dcm")
     return read_image(path, voi=voi)
 
 
-def test_not_applied_unless_asked(tmp_path):
+def test_a_window_is_applied_only_on_request(tmp_path):
     image = window(tmp_path, voi=False, WindowCenter="2048", WindowWidth="100")
     assert np.array_equal(image.pixels, RAMP)
     assert (image.facts.voi, image.facts.voi_function) == ("available", "LINEAR")
     assert read_facts(tmp_path / "a.dcm") == image.facts
 
 
-def test_none_to_apply(tmp_path):
+def test_a_header_without_a_window(tmp_path):
     image = window(tmp_path)
     assert np.array_equal(image.pixels, RAMP)
     assert (image.facts.voi, image.facts.voi_function) == ("none", None)
@@ -45,15 +45,15 @@ def test_none_to_apply(tmp_path):
         (2048, 1, "SIGMOID", np.where(RAMP < 2048, 0, np.where(RAMP > 2048, 4095, 2047.5))),
     ],
 )
-def test_windows(tmp_path, center, width, function, expected):
+def test_window_functions(tmp_path, center, width, function, expected):
     image = window(tmp_path, WindowCenter=center, WindowWidth=width, VOILUTFunction=function)
     assert (image.facts.voi, image.facts.voi_function) == ("applied", function or "LINEAR")
     assert image.facts.bits_stored == 12
-    near = 80 if (function, width) == ("SIGMOID", 1) else 0.51
-    assert np.abs(image.pixels - expected).max() <= near
+    tolerance = 80 if (function, width) == ("SIGMOID", 1) else 0.51
+    assert np.abs(image.pixels - expected).max() <= tolerance
 
 
-def test_the_first_of_several_windows(tmp_path):
+def test_the_first_of_several_windows_is_applied(tmp_path):
     image = window(tmp_path, WindowCenter=[2048, 100], WindowWidth=[4096, 10])
     assert np.array_equal(image.pixels, RAMP)
 
@@ -65,7 +65,7 @@ def test_a_window_is_in_units_of_the_modality(tmp_path):
     assert np.abs(image.pixels.astype(int) - RAMP).max() <= 1
 
 
-def test_signed_values(tmp_path):
+def test_a_window_on_signed_values(tmp_path):
     signed = (RAMP.astype(np.int16) - 2048).astype(np.int16)
     image = window(
         tmp_path, signed.view(np.uint16), PixelRepresentation=1, WindowCenter=0, WindowWidth=4096
@@ -73,7 +73,7 @@ def test_signed_values(tmp_path):
     assert np.array_equal(image.pixels, RAMP)
 
 
-def test_monochrome1_is_turned_round_afterwards(tmp_path):
+def test_monochrome1_is_inverted_after_the_window(tmp_path):
     fields = {"PhotometricInterpretation": "MONOCHROME1"}
     image = window(tmp_path, WindowCenter=2048, WindowWidth=1, **fields)
     assert np.array_equal(image.pixels, np.where(RAMP > 2047, 0, 4095))
@@ -86,9 +86,9 @@ def test_a_negative_slope_is_part_of_the_modality_values(tmp_path):
 
 
 def test_padding_stays_black(tmp_path):
-    words = picture() % 3000
+    words = random_words() % 3000
     words[:, :20] = 3000
-    data = make(words, WindowCenter=100, WindowWidth=50)
+    data = mammogram(words, WindowCenter=100, WindowWidth=50)
     data.add_new("PixelPaddingValue", "US", 3000)
     pixels = read_image(save(data, tmp_path / "a.dcm"), voi=True).pixels
     assert (pixels[:, :20] == 0).all()
@@ -103,12 +103,12 @@ def table(entries, first, bits, levels, kind="OW"):
 
 
 @pytest.mark.parametrize("kind", ["OW", "US"])
-def test_a_voi_table_goes_before_a_window(tmp_path, kind):
+def test_a_voi_table_takes_precedence_over_a_window(tmp_path, kind):
     levels = (np.arange(1024) // 4).astype("<u2")
     item = table(1024, 512, 8, levels.tobytes() if kind == "OW" else levels.tolist(), kind)
     image = window(tmp_path, VOILUTSequence=item, WindowCenter=5, WindowWidth=5)
     assert (image.facts.voi, image.facts.voi_function) == ("applied", "TABLE")
-    # Below the first entry: that one; above the last: that one. Spread over the stored range.
+    # Values outside the table take its first or last entry. Scaled to the stored range.
     expected = np.rint(levels[np.clip(RAMP.astype(int) - 512, 0, 1023)] / 255 * 4095)
     assert np.array_equal(image.pixels, expected)
     assert image.facts.bits_stored == 12
@@ -117,19 +117,19 @@ def test_a_voi_table_goes_before_a_window(tmp_path, kind):
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"WindowCenter": 5, "WindowWidth": 0}, "broken window"),
-        ({"WindowCenter": 5, "WindowWidth": 0.5}, "broken window"),
-        ({"WindowCenter": 5, "WindowWidth": -1, "VOILUTFunction": "SIGMOID"}, "broken window"),
-        ({"VOILUTSequence": table(99, 0, 12, b"\0\0")}, "broken VOI look-up table"),
+        ({"WindowCenter": 5, "WindowWidth": 0}, "invalid window"),
+        ({"WindowCenter": 5, "WindowWidth": 0.5}, "invalid window"),
+        ({"WindowCenter": 5, "WindowWidth": -1, "VOILUTFunction": "SIGMOID"}, "invalid window"),
+        ({"VOILUTSequence": table(99, 0, 12, b"\0\0")}, "invalid VOI look-up table"),
     ],
 )
-def test_broken_transforms_are_refused_only_when_asked_for(tmp_path, fields, reason):
+def test_invalid_transforms_are_rejected_only_on_request(tmp_path, fields, reason):
     with pytest.raises(DicomError, match=reason):
         window(tmp_path, **fields)
     assert window(tmp_path, voi=False, **fields).facts.voi == "available"
 
 
-def test_an_unknown_function_is_no_window(tmp_path):
+def test_a_window_with_an_unknown_function_is_ignored(tmp_path):
     image = window(tmp_path, WindowCenter=5, WindowWidth=5, VOILUTFunction="CUBIC")
     assert image.facts.voi == "none"
     assert np.array_equal(image.pixels, RAMP)

@@ -6,16 +6,16 @@ from typing import Any, BinaryIO, Final
 
 from mammo_core.errors import DicomError
 
-_STEP: Final = 2**16
+_CHUNK_BYTES: Final = 2**16
 
 
-class Inflated(io.RawIOBase):
-    """The bytes of a deflated data set, from its start on.
+class InflatingReader(io.RawIOBase):
+    """A reader of the inflated bytes of a deflated data set.
 
-    One read inflates what it returns and no more, whatever the ratio (1029:1 is possible).
+    A read inflates only the bytes that it returns, at any compression ratio (1029:1 is possible).
 
     Args:
-        file: The file, open.
+        file: The open file.
         start: Offset of the deflated bytes.
         name: The file, for messages.
     """
@@ -31,48 +31,48 @@ class Inflated(io.RawIOBase):
         """Return True."""
         return True
 
-    def readinto(self, space: Any) -> int:
-        """Fill a buffer with the next bytes, or a first part of it.
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer, or the first part of it, with the next bytes.
 
         Args:
-            space: A buffer of bytes, to be written to.
+            buffer: A writable buffer of bytes.
 
         Returns:
-            Bytes inflated; 0 at the end of the data set, or of a file that is cut off.
+            Number of bytes inflated; 0 at the end of the data set or of a truncated file.
 
         Raises:
-            DicomError: The bytes are not deflated ones.
+            DicomError: The bytes are not deflated data.
             OSError: The disk failed.
         """
-        room = len(space)
+        room = len(buffer)
         while room and not self._inflater.eof:
-            chunk = self._inflater.unconsumed_tail or self._file.read(_STEP)
+            chunk = self._inflater.unconsumed_tail or self._file.read(_CHUNK_BYTES)
             try:
-                # At the end of the file the inflater may still hold bytes.
+                # At the end of the file the inflater may still have bytes.
                 piece = self._inflater.decompress(chunk, room)
             except zlib.error as error:
                 raise DicomError(
                     f"{self._name} has a data set that cannot be inflated",
-                    expected="deflated bytes, as its transfer syntax says",
+                    expected="deflated bytes, as its transfer syntax states",
                     received="other bytes",
                 ) from error
             if piece:
-                space[: len(piece)] = piece
+                buffer[: len(piece)] = piece
                 return len(piece)
             if not chunk:
                 break
         return 0
 
 
-def inflated(file: BinaryIO, start: int, name: str) -> io.BufferedReader:
-    """Open a deflated data set for reading from its start on.
+def open_inflated(file: BinaryIO, start: int, name: str) -> io.BufferedReader:
+    """Open a deflated data set for reading its inflated bytes.
 
     Args:
-        file: The file, open; not to be used otherwise meanwhile.
+        file: The open file; not to be used otherwise in the meantime.
         start: Offset of the deflated bytes.
         name: The file, for messages.
 
     Raises:
         OSError: The disk failed.
     """
-    return io.BufferedReader(Inflated(file, start, name), _STEP)
+    return io.BufferedReader(InflatingReader(file, start, name), _CHUNK_BYTES)

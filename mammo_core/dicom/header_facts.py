@@ -1,35 +1,35 @@
-"""The facts of a header."""
+"""From header fields to the facts of an image."""
 
 import contextlib
 from typing import Any
 
 from mammo_core.dicom.facts import ImageFacts
-from mammo_core.dicom.header import is_for_processing, modality_of
-from mammo_core.dicom.manufacturers import manufacturer_of
+from mammo_core.dicom.header import is_for_processing, read_modality
+from mammo_core.dicom.manufacturers import normalize_manufacturer
 from mammo_core.dicom.views import (
     Laterality,
     View,
+    laterality_from_code,
     parse_laterality,
-    laterality_of_code,
     parse_view,
-    view_of_code,
+    view_from_code,
 )
-from mammo_core.dicom.voi import function_of
+from mammo_core.dicom.voi import voi_function
 
 
-def facts_of(data: Any) -> ImageFacts:
-    """Return the facts of a header that `check_header` has accepted.
+def header_facts(data: Any) -> ImageFacts:
+    """Return the facts of a header that `require_readable_header` accepted.
 
     Args:
         data: The allowed header fields (pydicom Dataset).
     """
     spacing, source = _spacing(data)
-    function = function_of(data)
+    function = voi_function(data)
     return ImageFacts(
         transfer_syntax=str(data.file_meta.TransferSyntaxUID),
         photometric=str(data.PhotometricInterpretation),
-        modality=modality_of(data),
-        manufacturer=manufacturer_of(_text(data, "Manufacturer")),
+        modality=read_modality(data),
+        manufacturer=normalize_manufacturer(_text(data, "Manufacturer")),
         rows=int(data.Rows),
         columns=int(data.Columns),
         bits_stored=int(data.BitsStored),
@@ -44,9 +44,9 @@ def facts_of(data: Any) -> ImageFacts:
 
 
 def _view(data: Any) -> View | None:
-    # The code is required of mammograms (PS3.3 C.8.11.7), the text of older ones.
+    # Mammograms must have the code (PS3.3 C.8.11.7); older files have the text.
     for item in data.get("ViewCodeSequence") or []:
-        if view := view_of_code(_text(item, "CodeValue"), _text(item, "CodeMeaning")):
+        if view := view_from_code(_text(item, "CodeValue"), _text(item, "CodeMeaning")):
             return view
     return parse_view(_text(data, "ViewPosition"))
 
@@ -57,7 +57,7 @@ def _laterality(data: Any) -> Laterality | None:
             return side
     for region in data.get("AnatomicRegionSequence") or []:
         for item in region.get("AnatomicRegionModifierSequence") or []:
-            side = laterality_of_code(_text(item, "CodeValue"), _text(item, "CodeMeaning"))
+            side = laterality_from_code(_text(item, "CodeValue"), _text(item, "CodeMeaning"))
             if side:
                 return side
     return None
@@ -69,7 +69,7 @@ def _text(data: Any, keyword: str) -> str:
 
 
 def _spacing(data: Any) -> tuple[float | None, str | None]:
-    # PS3.3 10.7.1.3: Pixel Spacing is the calibrated one where both are there.
+    # PS3.3 10.7.1.3: if both are present, Pixel Spacing is the calibrated one.
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
         with contextlib.suppress(TypeError, ValueError, AttributeError):
             down, across = (float(value) for value in data.get(keyword))
