@@ -15,7 +15,7 @@ class NetworkConfig(BaseModel):
     """A patch network.
 
     Attributes:
-        name: A registered network (`network_names`).
+        name: Name of a registered network; docs/models.md lists them.
         topology: `"keras2"` builds ResNet50 as Keras 2.0.8 did, for the published weights:
             its padding, pooling, epsilon and names differ from today's. The original's other
             networks have not changed.

@@ -1,94 +1,20 @@
-"""Training of tiny real networks: what it learns, keeps and rejects."""
+"""Training of tiny real networks: what it learns and keeps."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
 import keras
 import numpy as np
 import pytest
+from fit_helpers import Records, equal, fit, network, stage, to_network, weights
 from keras import ops
 
-from mammo_core.datasets.batches import Batch
 from mammo_core.errors import ModelError
-from mammo_core.models import (
-    HeadConfig,
-    NetworkConfig,
-    build_patch_network,
-    load_model,
-    save_model,
-    to_whole_image,
-)
-from mammo_core.training import AugmentationConfig, StageConfig, predict, train
-from mammo_core.training.config import FitConfig, Optimizer
-from mammo_core.training.requirements import training_warnings
+from mammo_core.models import HeadConfig, load_model, save_model, to_whole_image
+from mammo_core.training import AugmentationConfig, StageConfig, predict
+from mammo_core.training.config import Optimizer
 from mammo_core.training.trainer import learning_rate_at, make_optimizer
-
-NAMES = ["dark", "bright"]
-
-
-class Records:
-    """A BatchSource of squares on noise, brighter in class 1; shuffled by epoch by default."""
-
-    def __init__(
-        self, counts: tuple[int, ...], batch: int = 8, seed: int = 0, shuffle: bool = True
-    ) -> None:
-        self.labels = np.repeat(np.arange(len(counts)), counts).astype(np.int32)
-        rng = np.random.default_rng(seed)
-        self.pixels = rng.integers(0, 20000, (len(self.labels), 16, 16)).astype(np.uint16)
-        self.pixels[:, 4:12, 4:12] += (25000 * self.labels).astype(np.uint16)[:, None, None]
-        self.class_counts = counts
-        self.batch, self.shuffle = batch, shuffle
-        self.epochs: list[int] = []
-
-    @property
-    def size(self) -> int:
-        return len(self.labels)
-
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        self.epochs.append(epoch)
-        order = np.arange(self.size)
-        if self.shuffle:
-            np.random.default_rng(epoch).shuffle(order)
-        for start in range(0, self.size, self.batch):
-            chosen = order[start : start + self.batch]
-            ids = [f"record-{number}" for number in chosen]
-            yield Batch(ids, self.pixels[chosen], self.labels[chosen])
-
-
-def to_network(pixels: np.ndarray) -> np.ndarray:
-    scaled: np.ndarray = pixels.astype(np.float32) * np.float32(255 / 65535) - np.float32(40)
-    return scaled[..., None]
-
-
-def network(classes: int = 2, dropout: float = 0.0) -> keras.Model:
-    return build_patch_network(NetworkConfig(name="compact", dropout=dropout), (16, 16), classes, 1)
-
-
-def fit(model: keras.Model, stages: list[StageConfig], **arguments: Any) -> Any:
-    options: dict[str, Any] = {"augmentation": None, "balance": None, "stages": stages}
-    options |= {key: arguments.pop(key) for key in list(arguments) if key in FitConfig.model_fields}
-    plain = {
-        "train": Records((20, 13)),
-        "validation": Records((7, 6), seed=1, shuffle=False),
-        "to_network": to_network,
-        "seed": 0,
-        "class_names": NAMES,
-    }
-    return train(model, FitConfig(**options), **{**plain, **arguments})
-
-
-def stage(**options: Any) -> StageConfig:
-    return StageConfig(**{"learning_rate": 1e-3, "epochs": 1, **options})
-
-
-def weights(model: keras.Model) -> dict[str, list[np.ndarray]]:
-    return {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
-
-
-def equal(first: list[np.ndarray], second: list[np.ndarray]) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 def test_training_learns_and_reports_its_history(tmp_path: Path) -> None:
@@ -292,65 +218,6 @@ def test_a_loss_that_is_not_finite_stops_at_once_and_names_the_batch() -> None:
     assert all(layer.trainable for layer in model.layers)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"train": Records((9, 0))}, "training set has no record of class bright"),
-        ({"train": Records((0, 0))}, "training set is empty"),
-        ({"validation": Records((0, 0))}, "validation set is empty"),
-        (
-            {"validation": Records((0, 5)), "selection": "auc"},
-            "validation set has no record of class dark",
-        ),
-        ({"train": Records((4, 4, 4))}, "classes of the training set are not those of compact"),
-        ({"class_names": ["a", "b", "c"]}, "classes of the training set"),
-        ({"stages": [stage(epochs=0)]}, "nothing to train"),
-        ({"stages": [stage(train=("block9",))]}, "no block 'block9'"),
-    ],
-)
-def test_unusable_sets_and_stages_are_rejected(arguments: dict[str, Any], message: str) -> None:
-    arguments = dict(arguments)
-    with pytest.raises(ModelError, match=message):
-        fit(network(), arguments.pop("stages", [stage()]), **arguments)
-
-
-def test_the_error_of_an_invalid_label_names_its_record() -> None:
-    source = Records((4, 4), shuffle=False)
-    source.labels[5] = 7
-    with pytest.raises(ModelError, match="record-5 has a label that is not a class"):
-        fit(network(), [stage()], train=source)
-
-
-def test_a_class_missing_from_validation_is_a_warning_for_accuracy() -> None:
-    result = fit(network(), [stage(train="head")], validation=Records((5, 0)))
-    assert result.warnings == ["The validation set has no record of class bright."]
-    assert result.history[0]["val_auc"] is None
-    assert list(result.history[0]["val_recall"]) == ["dark"]
-
-
-def test_one_of_several_classes_missing_from_training_is_a_warning() -> None:
-    result = fit(
-        network(3),
-        [stage(train="head")],
-        train=Records((4, 4, 0)),
-        validation=Records((2, 2, 2)),
-        class_names=["dark", "bright", "other"],
-    )
-    assert result.warnings == ["The training set has no record of class other."]
-
-
-def test_training_from_scratch_with_frozen_layers_is_a_warning() -> None:
-    validation = Records((2, 2))
-    frozen = training_warnings(
-        [stage(train="head")], validation, validation, NAMES, from_scratch=True
-    )
-    assert "starts from random weights" in frozen[0]
-    assert not training_warnings([stage()], validation, validation, NAMES, from_scratch=True)
-    assert not training_warnings(
-        [stage(train="head")], validation, validation, NAMES, from_scratch=False
-    )
-
-
 def test_a_whole_image_network_selected_by_auc() -> None:
     whole = to_whole_image(
         network(classes=5), HeadConfig(depths=(4,), repetitions=(1,), momentum=0.9), (32, 32)
@@ -370,31 +237,3 @@ def test_a_whole_image_network_selected_by_auc() -> None:
     assert result.best_value == max(row["val_auc"] for row in result.history)
     assert result.best_value > 0.9
     assert not equal(before["head_block1_unit1_1_conv"], weights(whole)["head_block1_unit1_1_conv"])
-
-
-def test_auc_of_several_classes_is_the_mean_of_each_against_the_rest() -> None:
-    from sklearn.metrics import roc_auc_score
-
-    from mammo_core.training.validation import validate
-
-    model = network(classes=3)
-    source = Records((5, 5, 6), shuffle=False)
-    row = validate(model, source, to_network, ["a", "b", "c"])
-    _, probabilities, labels = predict(model, source, to_network)
-    expected = roc_auc_score(labels, probabilities, multi_class="ovr", average="macro")
-    assert row["val_auc"] == pytest.approx(expected, abs=1e-6)
-
-
-def test_predict_with_flips_is_the_mean_of_four() -> None:
-    model = network()
-    source = Records((6, 5), shuffle=False)
-    ids, probabilities, labels = predict(model, source, to_network, flips=True)
-    x = to_network(source.pixels)
-    views = [x, x[:, :, ::-1], x[:, ::-1], x[:, ::-1, ::-1]]
-    expected = np.mean([model.predict_on_batch(view) for view in views], axis=0)
-    np.testing.assert_allclose(probabilities, expected, rtol=0, atol=1e-5)
-    assert ids == [f"record-{number}" for number in range(11)]
-    assert labels.tolist() == source.labels.tolist()
-    assert probabilities.dtype == np.float32
-    with pytest.raises(ModelError, match="no records to predict"):
-        predict(model, Records((0, 0)), to_network)
