@@ -21,7 +21,7 @@ def average(models: Sequence[keras.Model], weights: Sequence[float]) -> keras.Mo
         A model with the same shapes: the weighted mean of the probabilities, in float32.
 
     Raises:
-        ModelError: There is no model, the shapes differ, or a weight is missing.
+        ModelError: The list is empty, the shapes differ, or a weight is missing.
     """
     shapes = {
         (tuple(tensor.shape for tensor in model.inputs), model.output_shape) for model in models

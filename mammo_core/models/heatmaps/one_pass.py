@@ -61,7 +61,7 @@ def heatmap(
             maps[:, rows, columns] = values
     if maps is None:
         raise ModelError(
-            "There is no image to score", expected="an image", received=f"{batch.shape}"
+            "The batch to score is empty", expected="an image", received=f"{batch.shape}"
         )
     return maps
 
