@@ -46,6 +46,14 @@ class Run:
         """The keyword arguments of a component."""
         return {**self.identity, "recipe": self.recipe, "recipe_digest": self.recipe_digest}
 
+    def arguments_in_loop(self, item: Any) -> dict[str, Any]:
+        """The keyword arguments of a component in a loop, whose items carry the digest.
+
+        The local runner of KFP replaces every parameter that a loop takes from a task by the
+        item.
+        """
+        return {**self.arguments, "recipe_digest": item.recipe_digest}
+
 
 @dataclass(frozen=True)
 class TrainingData:
@@ -88,9 +96,11 @@ def make_data(run: Run, index: dsl.PipelineTask, parallelism: int) -> TrainingDa
     tables = index.outputs["tables"]
     with dsl.ParallelFor(
         items=index.outputs["Output"], name="convert-partitions", parallelism=parallelism
-    ) as partition:
+    ) as item:
         conversion = on_platform(
-            steps.convert_partition(**run.arguments, partition=partition, tables=tables),
+            steps.convert_partition(
+                **run.arguments_in_loop(item), partition=item.partition, tables=tables
+            ),
             "Convert partition",
         )
     images = on_platform(
@@ -107,9 +117,11 @@ def make_data(run: Run, index: dsl.PipelineTask, parallelism: int) -> TrainingDa
     )
     with dsl.ParallelFor(
         items=index.outputs["Output"], name="sample-partitions", parallelism=parallelism
-    ) as partition:
+    ) as item:
         sampling = on_platform(
-            steps.sample_partition(**run.arguments, partition=partition, images=images),
+            steps.sample_partition(
+                **run.arguments_in_loop(item), partition=item.partition, images=images
+            ),
             "Sample partition",
         )
     patches = on_platform(
@@ -134,12 +146,12 @@ def train_networks(
     """
     with dsl.ParallelFor(
         items=data.validation.outputs["Output"], name="networks", parallelism=parallelism
-    ) as member:
+    ) as item:
         patch = on_platform(
             steps.train_patch(
-                **run.arguments,
+                **run.arguments_in_loop(item),
                 **placement.arguments,
-                member=member,
+                member=item.member,
                 patches=data.patches,
                 frame=data.frame,
             ),
@@ -148,9 +160,9 @@ def train_networks(
         )
         image = on_platform(
             steps.train_image(
-                **run.arguments,
+                **run.arguments_in_loop(item),
                 **placement.arguments,
-                member=member,
+                member=item.member,
                 images=data.images,
                 frame=data.frame,
                 patch_training=patch.output,

@@ -35,11 +35,12 @@ def index(
         start: Model package to start from: a URI, or `champion`.
 
     Returns:
-        The partitions of conversion and sampling, each i/n, and the digest of the run's recipe.
+        The partitions of conversion and sampling as items of a loop (KFP's local runner loops only
+        over an output named Output), and the digest of the run's recipe.
     """
     from mammo_core.steps import at_paths
 
-    run = at_paths.begin(
+    loop_items, recipe_digest = at_paths.begin(
         store=store,
         run_id=run_id,
         kfp_run_id=kfp_run_id,
@@ -55,10 +56,9 @@ def index(
             run_id=run_id,
             kfp_run_id=kfp_run_id,
             recipe=recipe,
-            recipe_digest=run.recipe_digest,
+            recipe_digest=recipe_digest,
             out=tables.path,
         )
     )
     at_paths.show_page(store, tables.path, audit.path, "audit.html")
-    # KFP's local runner loops only over an output of this name.
-    return tuple(run)
+    return loop_items, recipe_digest

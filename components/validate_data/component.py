@@ -31,7 +31,7 @@ def validate_data(
         report: The findings as one HTML page.
 
     Returns:
-        The networks to train on them: one, or the members of an ensemble.
+        The networks to train, one or the members of an ensemble, as items of a loop.
     """
     from mammo_core.steps import at_paths
 

@@ -24,7 +24,7 @@ from mammo_core.features.kinds import NEW_IMAGES
 from mammo_core.processes import follow_parent
 from mammo_core.registry.kinds import GATE
 from mammo_core.runs import Run
-from mammo_core.steps.begin import RunStart, network_names
+from mammo_core.steps.begin import network_names
 from mammo_core.steps.step import Step, error_message
 from mammo_core.store import open_store
 
@@ -42,10 +42,15 @@ def begin(
     partitions: int = 1,
     start: str = "",
     kfp_run_id: str = "",
-) -> RunStart:
-    """Resolve the recipe of a run: see `steps.begin`."""
+) -> tuple[list[dict[str, str]], str]:
+    """Resolve the recipe of a run: see `steps.begin`.
+
+    Returns:
+        The partitions as items of a loop, each with `partition` and `recipe_digest` (the local
+        runner of Kubeflow Pipelines passes no other parameter into a loop), and the digest.
+    """
     with _exit_on_error("index"):
-        return steps.begin(
+        beginning = steps.begin(
             Run.open(open_store(store), run_id, kfp_run_id),
             recipe,
             source=source,
@@ -53,15 +58,21 @@ def begin(
             partitions=partitions,
             start=start,
         )
+    digest = beginning.recipe_digest
+    return [{"partition": name, "recipe_digest": digest} for name in beginning.partitions], digest
 
 
 def members(
     *, store: str, run_id: str, recipe: str, recipe_digest: str = "", kfp_run_id: str = ""
-) -> list[str]:
-    """Return the names of the networks to train; one empty name where there is no ensemble."""
+) -> list[dict[str, str]]:
+    """Return the networks to train as items of a loop, each with `member` and `recipe_digest`.
+
+    Without an ensemble there is one item, whose member has an empty name.
+    """
     with _exit_on_error("validate-data"):
         run = Run.open(open_store(store), run_id, kfp_run_id)
-        return network_names(run.recipe(recipe, recipe_digest))
+        names = network_names(run.recipe(recipe, recipe_digest))
+        return [{"member": name, "recipe_digest": recipe_digest} for name in names]
 
 
 def summarize(

@@ -311,7 +311,7 @@ def _check_source(source: Any) -> None:
     from mammo_core.errors import RecipeError, SourceError
 
     try:
-        source.files().require(f"source's folder {source.root}")
+        source.files().require_root(f"source's folder {source.root}")
     except SourceError as error:
         raise RecipeError(
             error.problem,

@@ -23,6 +23,8 @@ _JOB = {
 }
 #: Steps that read no record of the run: who writes it, who only sums up, who has no recipe.
 _FREE = {"index", "summarize", "score"}
+#: Loops whose items carry the digest: those of `index` and `validate-data`.
+LOOPS = ("pipelinechannel--index-Output", "pipelinechannel--validate-data-Output")
 
 
 @pytest.fixture(scope="module")
@@ -138,10 +140,11 @@ def test_the_recipes_digest_travels_with_the_steps(specs, name):
             given = task.get("inputs", {}).get("parameters", {}).get("recipe_digest")
             if given is None:
                 continue
-            source = given.get("taskOutputParameter", {}).get("producerTask")
+            producer = given.get("taskOutputParameter", {}).get("producerTask")
             inherited = given.get("componentInputParameter", "")
-            assert source == "index" or inherited == "pipelinechannel--index-recipe_digest", (
-                dag_name,
-                task_name,
-                given,
-            )
+            in_loop = inherited.endswith("-loop-item") and inherited.startswith(LOOPS)
+            if in_loop:
+                assert given["parameterExpressionSelector"].endswith('["recipe_digest"]')
+            else:
+                channel = "pipelinechannel--index-recipe_digest"
+                assert producer == "index" or inherited == channel, (dag_name, task_name, given)
