@@ -14,37 +14,35 @@ def serve(
             help="A package folder, …/models/<name>/<version>, or …/models/<name> (its champion).",
         ),
     ],
-    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 8080,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8080,
     name: Annotated[
-        str, typer.Option(help="Name of the model in paths; default: as it was published.")
+        str, typer.Option(help="Name of the model in paths; default: its published name.")
     ] = "",
     public_key: Annotated[
         Path | None,
         typer.Option(
             metavar="PEM",
             envvar="MAMMO_PUBLIC_KEY",
-            help="Refuse a model that is not signed by this key.",
+            help="Reject a model that is not signed with this key.",
         ),
     ] = None,
-    max_body_mb: Annotated[float, typer.Option(help="The largest body, MiB: 413 beyond.")] = 256,
+    max_body_mb: Annotated[float, typer.Option(help="Largest body in MiB (413).")] = 256,
     max_requests: Annotated[
-        int, typer.Option(min=1, help="Requests at a time, waiting ones too: 503 beyond.")
+        int, typer.Option(min=1, help="Concurrent requests, including waiting ones (503).")
     ] = 512,
-    idle_s: Annotated[
-        float, typer.Option(help="Longest pause in a body, seconds: 408 beyond.")
-    ] = 15,
+    idle_s: Annotated[float, typer.Option(help="Longest pause in a body in seconds (408).")] = 15,
     slots: Annotated[
-        int, typer.Option(min=1, help="Images decoded and scored at a time: bounds memory.")
+        int, typer.Option(min=1, help="Images decoded and scored at a time; limits memory.")
     ] = 3,
     grace_s: Annotated[
-        int, typer.Option(min=1, help="How long a stopped server finishes what it began, seconds.")
+        int, typer.Option(min=1, help="Seconds for a stopped server to complete its requests.")
     ] = 30,
 ) -> None:
-    """Serve a model: Open Inference Protocol v2, and POST /score of a DICOM file.
+    """Serve a model over HTTP: Open Inference Protocol v2, and POST /score for DICOM files.
 
-    Research use only. Not a medical device. There is no authentication: put it behind a
-    gateway that has one.
+    Research use only. Not a medical device. There is no authentication: run it behind a gateway
+    that authenticates.
     """
     from pydantic import ValidationError
 
@@ -63,7 +61,7 @@ def serve(
     except ValidationError as error:
         fault = error.errors()[0]
         raise RecipeError(
-            "The server's limits cannot be used",
+            "The limits of the server are not valid",
             expected=f"{fault['loc'][0]}: {fault['msg']}",
             received=str(fault["input"]),
         ) from error

@@ -1,7 +1,7 @@
-"""Which files to score."""
+"""The files to score."""
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +12,14 @@ from mammo_core.sources.source_files import SourceFiles
 
 
 @dataclass(frozen=True)
-class FoundFile:
+class InputFile:
     """A file to score.
 
     Attributes:
-        name: Its path relative to the folder that was given, with `/`; never the way to there.
-        version: Size, and time or entity tag: changes whenever the bytes do.
-        path: Where it is on this machine; None for an object.
-        source: The bucket it lies in; None for a local file.
+        name: Its path relative to the folder that was given, with `/`.
+        version: Size, and time or entity tag: changes whenever the content changes.
+        path: Its path on this machine; None for an object in a bucket.
+        source: The bucket; None for a local file.
     """
 
     name: str
@@ -29,7 +29,7 @@ class FoundFile:
 
     @contextmanager
     def as_local_file(self) -> Iterator[Path]:
-        """Give a local file for the length of a block.
+        """Provide a local copy of the file within a `with` block.
 
         Raises:
             StoreError: The server failed.
@@ -42,7 +42,7 @@ class FoundFile:
 
     @contextmanager
     def as_local_header(self) -> Iterator[Path]:
-        """Give a local file that starts as this one does: see `SourceFiles.as_local_header`.
+        """Provide a local file with the start of this file: see `SourceFiles.as_local_header`.
 
         Raises:
             StoreError: The server failed.
@@ -54,17 +54,19 @@ class FoundFile:
                 yield path
 
 
-def find_files(paths: Sequence[str | Path], leave_out: Collection[Path] = ()) -> list[FoundFile]:
-    """Find the files under some paths.
+def list_files(
+    inputs: Sequence[str | Path | InputFile], exclude: Collection[Path] = ()
+) -> list[InputFile]:
+    """List the files under some paths.
 
-    Every file counts, for DICOM files often have no ending: what is no image becomes a reject
-    with its reason. Only hidden files and folders are passed over. A file under two of the
-    paths is taken once.
+    Every file is listed, because DICOM files often have no suffix: a file that is not an image
+    becomes a reject with its reason. Only hidden files and folders are skipped. A file under two
+    of the paths is listed once.
 
     Args:
-        paths: Files, folders, `file://` URIs and `s3://bucket/prefix`, in the order they are
-            to be scored.
-        leave_out: Files not to take, such as the scores of the last run.
+        inputs: Files, folders, `file://` URIs and `s3://bucket/prefix`, in the order in which
+            they are to be scored; or files that were listed before.
+        exclude: Local files to skip, such as the scores of the last run.
 
     Returns:
         The files; those of a folder sorted by name.
@@ -73,65 +75,78 @@ def find_files(paths: Sequence[str | Path], leave_out: Collection[Path] = ()) ->
         RecipeError: A path does not exist, or there is no file at all.
         StoreError: A bucket cannot be listed.
     """
-    places = [_place(path) for path in paths]
-    absent = [place for place in places if isinstance(place, Path) and not place.exists()]
+    roots = [item if isinstance(item, InputFile) else _root(item) for item in inputs]
+    absent = [root for root in roots if isinstance(root, Path) and not root.exists()]
     if absent:
         raise RecipeError(
             "There is nothing to score at this path",
             expected="files and folders that exist",
             received=", ".join(str(path) for path in absent[:3]),
         )
-    seen = {str(path.absolute()) for path in leave_out}
-    found: list[FoundFile] = []
-    for place in places:
-        for file in _local(place) if isinstance(place, Path) else _remote(place):
-            where = str(file.path.absolute()) if file.path else f"{place}/{file.name}"
-            if where not in seen:
-                seen.add(where)
-                found.append(file)
-    if not found:
+    listed = {str(path.absolute()) for path in exclude}
+    files: list[InputFile] = []
+    for root in roots:
+        for file in _files_of(root):
+            location = _location(file)
+            if location not in listed:
+                listed.add(location)
+                files.append(file)
+    if not files:
         raise RecipeError(
             "There is nothing to score",
             expected="at least one file",
-            received=f"{len(paths)} paths without any",
+            received=f"{len(inputs)} paths without any",
         )
-    return found
+    return files
 
 
-def _place(path: str | Path) -> str | Path:
+def _root(path: str | Path) -> str | Path:
+    """Return a local path, or the URI of a bucket."""
     text = str(path)
     if text.startswith("s3://"):
         return text.rstrip("/")
     return Path(unquote(text.removeprefix("file://"))) if text.startswith("file://") else Path(path)
 
 
-def _remote(uri: str) -> Iterator[FoundFile]:
+def _files_of(root: str | Path | InputFile) -> Iterable[InputFile]:
+    if isinstance(root, InputFile):
+        return [root]
+    return _local_files(root) if isinstance(root, Path) else _remote_files(root)
+
+
+def _location(file: InputFile) -> str:
+    if file.path is not None:
+        return str(file.path.absolute())
+    return f"{file.source.uri if file.source is not None else ''}/{file.name}"
+
+
+def _remote_files(uri: str) -> Iterator[InputFile]:
     source = SourceFiles.open(uri)
     for name, entry in source.entries.items():
-        yield FoundFile(name, f"{entry.size} {entry.version}", source=source)
+        yield InputFile(name, f"{entry.size} {entry.version}", source=source)
     folder, _, name = uri.rpartition("/")
-    if not source.entries and folder.count("/") > 2:  # perhaps one object, named whole
+    if not source.entries and folder.count("/") > 2:  # perhaps the URI of a single object
         source = SourceFiles.open(folder)
-        held = source.entry(name)
-        if held is not None:
-            yield FoundFile(name, f"{held.size} {held.version}", source=source)
+        single = source.entry(name)
+        if single is not None:
+            yield InputFile(name, f"{single.size} {single.version}", source=source)
 
 
-def _local(given: Path) -> Iterator[FoundFile]:
-    for path in sorted(_walk(given)) if given.is_dir() else [given]:
-        name = path.relative_to(given).as_posix() if given.is_dir() else path.name
-        facts = path.stat()
-        yield FoundFile(name, f"{facts.st_size} {facts.st_mtime_ns}", path=path)
+def _local_files(root: Path) -> Iterator[InputFile]:
+    for path in sorted(_walk(root)) if root.is_dir() else [root]:
+        name = path.relative_to(root).as_posix() if root.is_dir() else path.name
+        status = path.stat()
+        yield InputFile(name, f"{status.st_size} {status.st_mtime_ns}", path=path)
 
 
 def _walk(folder: Path) -> list[Path]:
     files: list[Path] = []
-    for place, folders, names in os.walk(folder, onerror=_raise):
+    for parent, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        files += [Path(place) / name for name in names if not name.startswith(".")]
+        files += [Path(parent) / name for name in names if not name.startswith(".")]
     return files
 
 
 def _raise(error: OSError) -> None:
-    """os.walk passes over folders it cannot list; leaving patients out silently is worse."""
+    """Raise the errors that os.walk ignores: patients must not be skipped silently."""
     raise error

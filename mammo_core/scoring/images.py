@@ -1,4 +1,4 @@
-"""One file to what the networks take, and what is known of it."""
+"""From a file to the pixels that networks take, and its facts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ import numpy.typing as npt
 from mammo_core.dicom import ImageFacts, Mammogram, read_image
 from mammo_core.errors import DicomError, MammoError, RecipeError, RecordError
 from mammo_core.preprocessing import Preprocessing
-from mammo_core.scoring.files import FoundFile
-from mammo_core.scoring.patients import PatientKeys, published_name
+from mammo_core.scoring.files import InputFile
+from mammo_core.scoring.patients import PatientKeys, read_published_name
 from mammo_core.sources.names import read_name
 
 
 @dataclass(frozen=True)
-class Image:
-    """A file that was read.
+class DecodedImage:
+    """An image that was read and prepared for the models.
 
     Attributes:
-        digest: SHA-256 of its bytes (hex).
-        name: As it was found.
-        facts: Of its header; side and view from its name where the header has none.
-        patient: Stands for its patient; empty when unknown.
-        pixels: For every model `(H, W) uint16, [0, 65535]`, in the model's geometry.
+        digest: SHA-256 of the file (hex).
+        name: Name of the file.
+        facts: The facts of its header; laterality and view from its name if the header has none.
+        patient: Key of the patient; empty if unknown.
+        pixels: For every model `(H, W) uint16, [0, 65535]`, in the geometry of the model.
     """
 
     digest: str
@@ -36,28 +36,28 @@ class Image:
 
 @dataclass(frozen=True)
 class Reject:
-    """A file that cannot be scored, and why."""
+    """A file that cannot be scored, and the reason."""
 
     name: str
     error: MammoError
 
     @property
     def reason(self) -> str:
-        """Why, in words."""
+        """The reason as text."""
         return str(self.error)
 
 
-def read(
-    file: FoundFile, models: Sequence[Preprocessing], patients: PatientKeys | None
-) -> Image | Reject:
-    """Read one file for some models.
+def decode_file(
+    file: InputFile, models: Sequence[Preprocessing], patients: PatientKeys | None
+) -> DecodedImage | Reject:
+    """Read a file and prepare its pixels for some models.
 
-    Faults of the file are its reject; a failing disk or server is not.
+    A fault of the file gives a reject; a failing disk or server raises.
 
     Args:
         file: The file.
-        models: How pixels reach each of the models.
-        patients: Gives what stands for a patient; None where it does not matter.
+        models: The preprocessing of every model.
+        patients: The keys of patients; None if they are not needed.
 
     Raises:
         OSError: The disk failed.
@@ -65,58 +65,57 @@ def read(
     """
     with file.as_local_file() as path:
         try:
-            digest, pixels, facts = _decoded(path, file.name, models)
+            digest, pixels, facts = _decode(path, file.name, models)
         except (DicomError, RecipeError, RecordError) as error:
             return Reject(file.name, error)
-        patient = patients.of(path, file.name) if patients is not None else ""
-    return Image(digest, file.name, facts, patient, pixels)
+        patient = patients.patient_key(path, file.name) if patients is not None else ""
+    return DecodedImage(digest, file.name, facts, patient, pixels)
 
 
-def _decoded(
+def _decode(
     path: Path, name: str, models: Sequence[Preprocessing]
 ) -> tuple[str, tuple[npt.NDArray[np.uint16], ...], ImageFacts]:
     digest = ""
-    read_as: dict[tuple[bool, bool], Mammogram] = {}
+    by_options: dict[tuple[bool, bool], Mammogram] = {}
     pixels = []
     for model in models:
-        conversion = model.conversion
-        asked = (conversion.voi, conversion.for_processing)
-        if asked not in read_as:
-            read_as[asked] = read_image(
+        options = (model.conversion.voi, model.conversion.for_processing)
+        if options not in by_options:
+            by_options[options] = read_image(
                 path,
                 name,
                 mammogram=True,
-                voi=asked[0],
-                for_processing=asked[1],
-                hashed=not digest,
+                voi=options[0],
+                for_processing=options[1],
+                hash_file=not digest,
             )
-            digest = digest or read_as[asked].sha256 or ""
-        mammogram = read_as[asked]
-        facts = with_name(mammogram.facts, name, path)
+            digest = digest or by_options[options].sha256 or ""
+        mammogram = by_options[options]
+        facts = fill_from_name(mammogram.facts, name, path)
         pixels.append(
             model.from_source(mammogram.pixels, facts.bits_stored, facts.laterality or "")
         )
     return digest, tuple(pixels), facts
 
 
-def with_name(facts: ImageFacts, name: str, path: Path) -> ImageFacts:
-    """Fill in side and view where a header does not tell them: from the name of a file.
+def fill_from_name(facts: ImageFacts, name: str, path: Path) -> ImageFacts:
+    """Fill in laterality and view from the name of the file if the header has none.
 
-    In CBIS-DDSM that name is the Patient ID.
+    In DICOM files of CBIS-DDSM, the Patient ID is this name.
 
     Args:
-        facts: Of the header.
-        name: Of the file, such as `Calc-Test_P_00041_LEFT_CC.png`.
-        path: The file, or its beginning.
+        facts: The facts of the header.
+        name: Name of the file, such as `Calc-Test_P_00041_LEFT_CC.png`.
+        path: The file, or the start of it.
     """
     if facts.laterality is not None and facts.view is not None:
         return facts
-    told = read_name(name) or published_name(path)
-    if told is None:
+    named = read_name(name) or read_published_name(path)
+    if named is None:
         return facts
     return facts.model_copy(
         update={
-            "laterality": facts.laterality or told.laterality or None,
-            "view": facts.view or told.view or None,
+            "laterality": facts.laterality or named.laterality or None,
+            "view": facts.view or named.view or None,
         }
     )

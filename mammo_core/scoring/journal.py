@@ -1,4 +1,4 @@
-"""What a scoring has done so far, so that the same command goes on where it was stopped."""
+"""The progress of a scoring run, so that the same command can resume it."""
 
 import hashlib
 import json
@@ -6,18 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mammo_core.scoring.files import FoundFile
+from mammo_core.scoring.files import InputFile
 
 
 class Journal:
-    """Lines of JSON: a head that says what is scored, then a line per batch.
+    """A file with lines of JSON: a header with the settings, then one line per batch.
 
-    A batch counts once its line is whole. Files are scored in order, so what is done is a
-    beginning of the list of files; a file that was changed or put in ends it.
+    A batch counts when its line is complete. Files are scored in order, so the completed files
+    are the first ones of the list, up to a file that was changed or inserted.
 
     Args:
-        path: Of the journal.
-        settings: Everything that decides about the result but the files, as plain JSON.
+        path: Path of the journal.
+        settings: Everything but the files that determines the result, as plain JSON.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
@@ -26,17 +26,18 @@ class Journal:
         self._settings = hashlib.sha256(text.encode()).hexdigest()
 
     def salt(self) -> str | None:
-        """Return the salt of the scoring that was stopped; None when there is none to go on."""
+        """Return the salt of the interrupted run; None if there is no run to resume."""
         head = next(self._lines(), None)
-        known = head is not None and head.get("settings") == self._settings
-        return str(head["salt"]) if known and head is not None else None
+        if head is None or head.get("settings") != self._settings:
+            return None
+        return str(head["salt"])
 
-    def begin(self, files: Sequence[FoundFile], salt: str) -> int:
-        """Keep what still holds, and return how many files need not be read again.
+    def start(self, files: Sequence[InputFile], salt: str) -> int:
+        """Keep the batches that are still valid; return the number of files in them.
 
         Args:
             files: All files, in order.
-            salt: Of the patient keys.
+            salt: The salt of the patient keys.
         """
         kept: list[str] = []
         done = 0
@@ -44,28 +45,28 @@ class Journal:
             lines = self._lines()
             next(lines)
             for batch in lines:
-                members = batch["files"]
-                now = [[file.name, file.version] for file in files[done : done + len(members)]]
-                if members != now:
+                scored = batch["files"]
+                now = [[file.name, file.version] for file in files[done : done + len(scored)]]
+                if scored != now:
                     break
                 kept.append(json.dumps(batch))
-                done += len(members)
+                done += len(scored)
         head = json.dumps({"settings": self._settings, "salt": salt})
         part = self.path.with_name(f"{self.path.name}.part")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         part.write_text("".join(f"{line}\n" for line in [head, *kept]), encoding="utf-8")
-        part.chmod(0o600)  # keys of patients, and the salt that they were made with
+        part.chmod(0o600)  # it contains keys of patients and their salt
         part.replace(self.path)
         return done
 
     def add(
         self,
-        files: Sequence[FoundFile],
+        files: Sequence[InputFile],
         rows: Sequence[Mapping[str, Any]],
         rejects: Sequence[tuple[str, str]],
         regions: Sequence[Mapping[str, Any]],
     ) -> None:
-        """Note that a batch is done."""
+        """Record a completed batch."""
         line = {
             "files": [[file.name, file.version] for file in files],
             "rows": list(rows),
@@ -76,13 +77,13 @@ class Journal:
             file.write(json.dumps(line) + "\n")
 
     def batches(self) -> Iterator[dict[str, Any]]:
-        """Yield every batch that is done."""
+        """Yield every completed batch."""
         lines = self._lines()
         next(lines, None)
         yield from lines
 
     def remove(self) -> None:
-        """Forget it all."""
+        """Delete the journal."""
         self.path.unlink(missing_ok=True)
 
     def _lines(self) -> Iterator[dict[str, Any]]:
@@ -91,7 +92,7 @@ class Journal:
         with self.path.open(encoding="utf-8", errors="replace") as file:
             for line in file:
                 if not line.endswith("\n"):
-                    return  # the process was killed while it wrote
+                    return  # the process was killed while it wrote this line
                 try:
                     yield json.loads(line)
                 except ValueError:

@@ -1,79 +1,78 @@
-"""From scored images to breasts and patients."""
+"""From scored images to scores of breasts and patients."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mammo_core.evaluation.aggregate import Level, at_level
-from mammo_core.scoring.members import Members, reading
+from mammo_core.scoring.model import ScoringModel, score_fields
 
 
-def named_patients(
-    rows: Iterable[dict[str, Any]], known: dict[str, str], numbered: bool
+def number_patients(
+    rows: Iterable[dict[str, Any]], numbers: dict[str, str]
 ) -> Iterator[dict[str, Any]]:
-    """Replace keys of no meaning by numbers in the order of first appearance.
+    """Replace random keys of patients by numbers in the order of first appearance.
 
     Args:
-        rows: Of images, in order.
-        known: Key → number so far; filled up.
-        numbered: Whether to; a site's own keys stay.
+        rows: Rows of images, in order.
+        numbers: Key → number so far; new patients are added.
     """
     for row in rows:
         key = row["patient"]
-        if numbered and len(key) == 20:  # published pseudonyms are shorter
-            row["patient"] = known.setdefault(key, f"patient-{len(known) + 1}")
+        if len(key) == 20:  # published pseudonyms are shorter
+            row["patient"] = numbers.setdefault(key, f"patient-{len(numbers) + 1}")
         yield row
 
 
-def breasts(members: Members, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Aggregate scored images to breasts, as the package's rules say."""
-    return _level(members, rows, "breast", ["patient_key", "laterality"])
+def breast_rows(model: ScoringModel, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Aggregate scored images to breasts by the rules of the package."""
+    return _level(model, rows, "breast", ["patient_key", "laterality"])
 
 
-def patients(members: Members, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Aggregate scored images to patients, as the package's rules say."""
-    return _level(members, rows, "patient", ["patient_key"])
+def patient_rows(model: ScoringModel, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Aggregate scored images to patients by the rules of the package."""
+    return _level(model, rows, "patient", ["patient_key"])
 
 
 def _level(
-    members: Members, rows: Iterable[Mapping[str, Any]], level: Level, keys: list[str]
+    model: ScoringModel, rows: Iterable[Mapping[str, Any]], level: Level, keys: list[str]
 ) -> list[dict[str, Any]]:
     import pandas as pd
 
-    images = pd.DataFrame([_known(row) for row in rows if row["patient"] and row["laterality"]])
+    images = pd.DataFrame([_image_row(row) for row in rows if row["patient"] and row["laterality"]])
     if images.empty:
         return []
-    aggregation = members.packages[0].rules.aggregation
+    aggregation = model.packages[0].rules.aggregation
     scores = []
-    for place in range(len(members.packages)):
-        mine = images.assign(probability=[told[place] for told in images["scores"]])
-        table = at_level(mine, level, aggregation)
+    for number in range(len(model.packages)):
+        scored = images.assign(probability=[values[number] for values in images["scores"]])
+        table = at_level(scored, level, aggregation)
         scores.append(table["probability"].to_numpy())
     grouped = images.groupby(keys, sort=True)
     counts = grouped.agg(
         images=("view_id", "size"), views=("view_id", "nunique"), breasts=("laterality", "nunique")
     ).reset_index()
-    probabilities, calibrated = members.combine(scores), members.calibrate(level, scores)
-    point = members.decision_point(level)
+    probabilities, calibrated = model.combine(scores), model.calibrate(level, scores)
+    point = model.decision_point(level)
     return [
         {
-            "patient": told.patient_key,
+            "patient": group.patient_key,
             **(
-                {"laterality": told.laterality, "views": int(told.views)}
+                {"laterality": group.laterality, "views": int(group.views)}
                 if level == "breast"
-                else {"breasts": int(told.breasts)}
+                else {"breasts": int(group.breasts)}
             ),
-            "images": int(told.images),
-            "model_id": members.model_id,
-            **reading(point, float(probability), float(sure)),
+            "images": int(group.images),
+            "model_id": model.model_id,
+            **score_fields(point, float(probability), float(score)),
         }
-        for told, probability, sure in zip(
+        for group, probability, score in zip(
             counts.itertuples(), probabilities, calibrated, strict=True
         )
     ]
 
 
-def _known(row: Mapping[str, Any]) -> dict[str, Any]:
-    view = row["view"] or row["id"]  # a view nobody knows is one of its own
+def _image_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    view = row["view"] or row["id"]  # an unknown view counts as a separate view
     return {
         "patient_key": row["patient"],
         "laterality": row["laterality"],

@@ -1,4 +1,4 @@
-"""Which images are of one patient, without telling who it is."""
+"""Keys that show which images belong to one patient without revealing who it is."""
 
 import secrets
 from pathlib import Path
@@ -10,14 +10,14 @@ from mammo_core.sources.patients import is_public, patient_key, site_key
 
 
 class PatientKeys:
-    """Gives what stands for a patient: a published pseudonym, or a key.
+    """The key of a patient: a published pseudonym, or a keyed hash.
 
-    With a site key (docs/sources.md) a patient has the same key in every run; without one
-    patients are numbered in the order of their images (`patient-1`), and the key that tells
-    them apart meanwhile is drawn anew for every scoring and thrown away.
+    With a site key (docs/sources.md) a patient has the same key in every run. Without one,
+    patients are numbered in the order of their images (`patient-1`), and the temporary key that
+    distinguishes them is random and discarded after the run.
 
     Args:
-        salt: The key of a scoring that goes on; None for a new one.
+        salt: The temporary key of a run that is resumed; None for a new one.
     """
 
     def __init__(self, salt: str | None = None) -> None:
@@ -27,78 +27,82 @@ class PatientKeys:
             self._key, self.numbered = b"", True
         self.salt = (salt or secrets.token_hex(16)) if self.numbered else ""
 
-    def of(self, path: Path, name: str) -> str:
-        """Return the key of a file's patient; empty when nothing tells it.
+    def patient_key(self, path: Path, name: str) -> str:
+        """Return the key of the patient of a file; empty if the patient is unknown.
 
         Args:
             path: The file.
-            name: As it was found: published data sets tell the patient in the name.
+            name: Name of the file, which contains the patient in published collections.
 
         Raises:
             OSError: The disk failed.
         """
-        return self._told(path, name)[0]
+        return self._identify(path, name)[0]
 
-    def exam(self, path: Path, name: str) -> str:
-        """Return what stands for a patient's study; empty when nothing tells either.
+    def exam_key(self, path: Path, name: str) -> str:
+        """Return the key of the exam of a file; empty if patient and study are unknown.
 
-        A published pseudonym stands for itself: in CBIS-DDSM every image is a study.
+        A published pseudonym is its own key: in CBIS-DDSM every image is a study.
 
         Args:
-            path: The file, or its beginning.
-            name: As in `of`.
+            path: The file, or the start of it.
+            name: As in `patient_key`.
 
         Raises:
             OSError: The disk failed.
         """
-        patient, study = self._told(path, name)
+        patient, study = self._identify(path, name)
         if not study or is_public(patient):
             return patient
         return patient_key(self._key or self.salt.encode(), f"{patient} {study}")
 
-    def _told(self, path: Path, name: str) -> tuple[str, str]:
-        """The key of the patient, and the study as the header has it."""
+    def _identify(self, path: Path, name: str) -> tuple[str, str]:
+        """Return the key of the patient, and the Study Instance UID."""
         named = read_name(name)
         if named is not None and is_public(named.patient):
             return named.patient, ""
-        told, study = _header(path)
-        published = _published(told)
+        patient_id, study = _read_ids(path)
+        published = _parse_published(patient_id)
         if published is not None:
             return published.patient, ""
-        told = told or (named.patient if named is not None else "")
+        patient_id = patient_id or (named.patient if named is not None else "")
         key = self._key or self.salt.encode()
-        return (patient_key(key, told) if told else ""), study
+        return (patient_key(key, patient_id) if patient_id else ""), study
 
 
-def published_name(path: Path) -> ImageName | None:
-    """Return patient, side and view as the header of a whole CBIS-DDSM mammogram tells them.
+def read_published_name(path: Path) -> ImageName | None:
+    """Return patient, laterality and view from the header of a CBIS-DDSM mammogram.
 
-    Its Patient ID is `Calc-Test_P_00038_LEFT_CC`; View Position it has none. Of other files, and
-    of its crops and masks (`…_CC_1`), nothing is told.
+    Its Patient ID is like `Calc-Test_P_00038_LEFT_CC`; it has no View Position. Other files, and
+    crops and masks of CBIS-DDSM (`…_CC_1`), give None.
 
     Args:
-        path: The file, or its beginning.
+        path: The file, or the start of it.
 
     Raises:
         OSError: The disk failed.
     """
-    return _published(_header(path)[0])
+    return _parse_published(_read_ids(path)[0])
 
 
-def _published(told: str) -> ImageName | None:
-    named = read_name(told)
-    whole = named is not None and named.lesion_type and not named.number
-    return named if named is not None and whole and is_public(named.patient) else None
+def _parse_published(patient_id: str) -> ImageName | None:
+    named = read_name(patient_id)
+    if named is None or not named.lesion_type or named.number or not is_public(named.patient):
+        return None
+    return named
 
 
-def _header(path: Path) -> tuple[str, str]:
-    """Patient ID (0010,0020) and Study Instance UID (0020,000D), which leave here as keys only."""
-    wanted = ("PatientID", "StudyInstanceUID")
+def _read_ids(path: Path) -> tuple[str, str]:
+    """Return Patient ID (0010,0020) and Study Instance UID (0020,000D).
+
+    They must not leave this module, except as keys.
+    """
+    fields = ("PatientID", "StudyInstanceUID")
     with path.open("rb") as file:
         try:
-            data = read_fields(file, "the file", dict.fromkeys(wanted)).data
+            data = read_fields(file, "the file", dict.fromkeys(fields)).data
         except DicomError:
-            # The image itself was read: a header that is odd here has no patient that counts.
+            # The image itself was read: a patient in a damaged field does not count.
             return "", ""
-    told, study = (str(data.get(name) or "").strip() for name in wanted)
-    return told, study
+    patient_id, study = (str(data.get(name) or "").strip() for name in fields)
+    return patient_id, study

@@ -31,56 +31,57 @@ REGION_COLUMNS: Final = (
     "peak", "mean",
 )  # fmt: skip
 _FORMATS: Final = (".csv", ".json", ".parquet")
-_WHOLE: Final = {
+_INTEGERS: Final = {
     "rows", "columns", "bits_stored", "views", "images", "breasts", "rank", "top", "left",
     "bottom", "right", "area",
 }  # fmt: skip
-_REAL: Final = {
+_FLOATS: Final = {
     "malignant_probability", "calibrated_probability", "spacing_mm", "row", "column", "peak",
     "mean",
 }  # fmt: skip
-_AT_ONCE: Final = 4096
+_CHUNK_ROWS: Final = 4096
 
 
 def format_of(out: Path) -> str:
     """Return `.csv`, `.json` or `.parquet`.
 
     Raises:
-        RecipeError: It ends otherwise, or is a folder.
+        RecipeError: The file has another suffix, or is a folder.
     """
     if out.suffix.lower() not in _FORMATS or out.is_dir():
         raise RecipeError(
             "The scores cannot be written",
-            expected=f"a file that ends in {', '.join(_FORMATS)}",
+            expected=f"a file with the suffix {', '.join(_FORMATS)}",
             received=f"the folder {out}" if out.is_dir() else out.name,
         )
     return out.suffix.lower()
 
 
-def beside(out: Path, what: str, suffix: str = "") -> Path:
-    """Return where a further table goes: `scores.breasts.csv` beside `scores.csv`."""
+def sibling_table(out: Path, what: str, suffix: str = "") -> Path:
+    """Return the path of a further table: `scores.breasts.csv` next to `scores.csv`."""
     return out.with_name(f"{out.stem}.{what}{suffix or out.suffix}")
 
 
 def write_table(path: Path, columns: tuple[str, ...], rows: Iterable[Row]) -> None:
-    """Write a table as CSV or Parquet, by its name, aside and then to its place.
+    """Write a table as CSV or Parquet, according to its suffix.
 
-    Rows are taken as they come: memory stays the same however many there are.
+    The file appears when it is complete. Rows are streamed: memory does not depend on their
+    number.
     """
     if path.suffix.lower() == ".parquet":
         _write_parquet(path, columns, rows)
         return
-    with _aside(path) as file:
+    with _atomic_file(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         for row in rows:
             writer.writerow([_text(row.get(name)) for name in columns])
 
 
-def write_json(path: Path, head: Row, tables: Mapping[str, Iterable[Row]]) -> None:
-    """Write one JSON object: what is said of all, and a list of objects for every table."""
-    with _aside(path) as file:
-        file.write("{\n" + json.dumps(dict(head))[1:-1])
+def write_json(path: Path, common: Row, tables: Mapping[str, Iterable[Row]]) -> None:
+    """Write one JSON object: common values, and a list of objects for every table."""
+    with _atomic_file(path) as file:
+        file.write("{\n" + json.dumps(dict(common))[1:-1])
         for name, rows in tables.items():
             file.write(f',\n"{name}": [')
             for number, row in enumerate(rows):
@@ -90,13 +91,13 @@ def write_json(path: Path, head: Row, tables: Mapping[str, Iterable[Row]]) -> No
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read a table that `write_table` wrote."""
+    """Read a table written by `write_table`."""
     if path.suffix.lower() == ".parquet":
         import pyarrow.parquet as pq
 
-        # In this thread alone: see `datasets.tables.from_parquet`.
-        with pq.ParquetFile(path, pre_buffer=False) as opened:
-            rows: list[dict[str, Any]] = opened.read(use_threads=False).to_pylist()
+        # In this thread only: see `datasets.tables.from_parquet`.
+        with pq.ParquetFile(path, pre_buffer=False) as parquet:
+            rows: list[dict[str, Any]] = parquet.read(use_threads=False).to_pylist()
         return rows
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
@@ -106,13 +107,13 @@ def _write_parquet(path: Path, columns: tuple[str, ...], rows: Iterable[Row]) ->
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = {**dict.fromkeys(_WHOLE, pa.int64()), **dict.fromkeys(_REAL, pa.float64())}
+    kinds = {**dict.fromkeys(_INTEGERS, pa.int64()), **dict.fromkeys(_FLOATS, pa.float64())}
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in columns])
-    rest = iter(rows)
-    with _aside(path, binary=True) as file, pq.ParquetWriter(file, schema) as writer:
-        while some := list(islice(rest, _AT_ONCE)):
-            plain = [{name: _cell(row.get(name)) for name in columns} for row in some]
-            writer.write_table(pa.Table.from_pylist(plain, schema=schema))
+    remaining = iter(rows)
+    with _atomic_file(path, binary=True) as file, pq.ParquetWriter(file, schema) as writer:
+        while chunk := list(islice(remaining, _CHUNK_ROWS)):
+            values = [{name: _cell(row.get(name)) for name in columns} for row in chunk]
+            writer.write_table(pa.Table.from_pylist(values, schema=schema))
 
 
 def _cell(value: Any) -> Any:
@@ -126,8 +127,8 @@ def _text(value: Any) -> str:
 
 
 @contextmanager
-def _aside(final: Path, binary: bool = False) -> Iterator[IO[Any]]:
-    """Write a file beside its place, and move it there when all went well."""
+def _atomic_file(final: Path, binary: bool = False) -> Iterator[IO[Any]]:
+    """Write a temporary file and rename it to its final name when it is complete."""
     final.parent.mkdir(parents=True, exist_ok=True)
     part = final.with_name(f".{final.name}.{os.getpid()}.part")
     try:

@@ -1,4 +1,4 @@
-"""Serving: a model package as an HTTP service, Open Inference Protocol v2 and DICOM in."""
+"""Serving: a model package as an HTTP service for the Open Inference Protocol v2 and DICOM."""
 
 from mammo_core.serving.config import ServeConfig
 

@@ -1,4 +1,4 @@
-"""The service: routes, limits, answers."""
+"""The service: routes and responses."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,50 +17,56 @@ from mammo_core.reporting.page import NOTICE
 from mammo_core.serving.bodies import body_files
 from mammo_core.serving.config import ServeConfig
 from mammo_core.serving.engine import Engine
-from mammo_core.serving.faults import RefusedError
-from mammo_core.serving.gate import Gate
-from mammo_core.serving.measures import Measures
-from mammo_core.serving.protocol import HEADER_LENGTH, INPUTS, OUTPUTS, parse_infer, response
+from mammo_core.serving.faults import RequestError
+from mammo_core.serving.protocol import (
+    HEADER_LENGTH,
+    INPUTS,
+    OUTPUTS,
+    infer_response,
+    parse_infer_request,
+)
+from mammo_core.serving.request_limiter import RequestLimiter
+from mammo_core.serving.server_metrics import ServerMetrics
 
-_IMAGES = (
+_CONTENT_TYPES = (
     "", "application/dicom", "application/octet-stream", "image/png", "image/tiff",
     "multipart/form-data",
 )  # fmt: skip
 
 
 def create_app(package: Package, name: str, version: str, config: ServeConfig) -> FastAPI:
-    """Make the service of a package.
+    """Create the service of a package.
 
     Args:
-        package: Verified and loaded.
-        name: Of the model, in paths.
-        version: Of the model, in paths.
+        package: The verified and loaded package.
+        name: Name of the model in paths.
+        version: Version of the model in paths.
         config: The limits.
     """
-    state = _Service(package, name, version, config)
+    service = _Service(package, name, version, config)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        state.engine.close()
+        service.engine.close()
 
     app = FastAPI(title=f"Mammo Pipelines: {name}", description=NOTICE, lifespan=lifespan)
-    app.add_middleware(Gate, config=config, measures=state.measures)
+    app.add_middleware(RequestLimiter, config=config, metrics=service.metrics)
     model = "/v2/models/{model}"
     routes: list[tuple[str, str, Callable[..., Any]]] = [
-        ("/", "GET", state.root),
-        ("/metrics", "GET", state.metrics),
-        ("/v2", "GET", state.server),
-        ("/v2/health/live", "GET", state.live),
-        ("/v2/health/ready", "GET", state.live),
-        ("/score", "POST", state.score),
+        ("/", "GET", service.root),
+        ("/metrics", "GET", service.get_metrics),
+        ("/v2", "GET", service.server),
+        ("/v2/health/live", "GET", service.live),
+        ("/v2/health/ready", "GET", service.live),
+        ("/score", "POST", service.score),
         *(
-            (f"{model}{of}{what}", method, route)
-            for of in ("", "/versions/{version}")
-            for what, method, route in (
-                ("", "GET", state.metadata),
-                ("/ready", "GET", state.ready),
-                ("/infer", "POST", state.infer),
+            (f"{model}{version_path}{action}", method, route)
+            for version_path in ("", "/versions/{version}")
+            for action, method, route in (
+                ("", "GET", service.metadata),
+                ("/ready", "GET", service.ready),
+                ("/infer", "POST", service.infer),
             )
         ),
     ]
@@ -68,7 +74,7 @@ def create_app(package: Package, name: str, version: str, config: ServeConfig) -
         app.add_api_route(path, route, methods=[method], response_model=None)
 
     @app.exception_handler(HTTPException)
-    async def _no_route(_: Request, error: HTTPException) -> Response:
+    async def _http_error(_: Request, error: HTTPException) -> Response:
         return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
 
     return app
@@ -79,18 +85,18 @@ class _Service:
         self.engine = Engine(package, config.slots)
         self._package, self._name, self._version = package, name, version
         self._config = config
-        self.measures = Measures(name, version, package.model_id)
+        self.metrics = ServerMetrics(name, version, package.model_id)
 
     async def root(self) -> Response:
-        """What this is."""
+        """Return name, version and notice."""
         return JSONResponse({"notice": NOTICE, "model": self._name, "version": self._version})
 
-    async def metrics(self) -> Response:
-        """For Prometheus."""
-        return Response(self.measures.text(), media_type="text/plain; version=0.0.4")
+    async def get_metrics(self) -> Response:
+        """Return the metrics for Prometheus."""
+        return Response(self.metrics.text(), media_type="text/plain; version=0.0.4")
 
     async def server(self) -> Response:
-        """Server metadata of the protocol."""
+        """Return the server metadata of the protocol."""
         from importlib.metadata import version
 
         return JSONResponse(
@@ -102,17 +108,17 @@ class _Service:
         )
 
     async def live(self) -> Response:
-        """Live and ready: the model was loaded before the port was opened."""
+        """Report live and ready: the model is loaded before the port is opened."""
         return JSONResponse({"live": True, "ready": True})
 
     async def ready(self, request: Request) -> Response:
-        """Whether the model is here."""
-        self._check(request)
+        """Report that the model is ready."""
+        self._require_model(request)
         return JSONResponse({"name": self._name, "ready": True})
 
     async def metadata(self, request: Request) -> Response:
-        """Model metadata of the protocol, and what the package says."""
-        self._check(request)
+        """Return the model metadata of the protocol, with facts of the package."""
+        self._require_model(request)
         geometry, unit = self._package.preprocessing.geometry, self._package.unit
         width = -1 if geometry.resize == "height" else geometry.width
         point = self._point
@@ -123,15 +129,15 @@ class _Service:
                 "platform": "mammo-pipelines",
                 "inputs": [
                     *(
-                        {"name": one, "datatype": "UINT16", "shape": [-1, geometry.height, width]}
-                        for one in INPUTS[unit]["UINT16"]
+                        {"name": name, "datatype": "UINT16", "shape": [-1, geometry.height, width]}
+                        for name in INPUTS[unit]["UINT16"]
                     ),
                     *(
-                        {"name": one, "datatype": "BYTES", "shape": [-1]}
-                        for one in INPUTS[unit]["BYTES"]
+                        {"name": name, "datatype": "BYTES", "shape": [-1]}
+                        for name in INPUTS[unit]["BYTES"]
                     ),
                 ],
-                "outputs": [{"name": one, "datatype": "FP32", "shape": [-1]} for one in OUTPUTS],
+                "outputs": [{"name": name, "datatype": "FP32", "shape": [-1]} for name in OUTPUTS],
                 "parameters": {
                     "model_id": self._package.model_id,
                     "unit": unit,
@@ -143,25 +149,25 @@ class _Service:
         )
 
     async def score(self, request: Request) -> Response:
-        """Score one DICOM, PNG or TIFF file: the body, or the one file of a form.
+        """Score a DICOM, PNG or TIFF file: the body, or the file of a form.
 
-        A form has two files where the model sees both views of a breast. A file whose header
-        does not tell its view has that of its field, `cc` or `mlo`.
+        For a model of two views, the form may have two files. If the header of a file has no
+        view, its view is that of its form field, `cc` or `mlo`.
         """
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind not in _IMAGES:
-            raise RefusedError(
+        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if content_type not in _CONTENT_TYPES:
+            raise RequestError(
                 415,
-                "The body is of a kind that is not scored",
-                expected=", ".join(_IMAGES[1:]),
-                received=kind[:60],
+                "The content type is not supported",
+                expected=", ".join(_CONTENT_TYPES[1:]),
+                received=content_type[:60],
             )
         explain = request.query_params.get("explain", "").lower() in ("1", "true", "yes")
-        pairs = self._package.unit == "breast"
-        most = len(VIEWS) if pairs else 1
-        async with body_files(request, self._config, most) as files, self.engine.slot():
+        is_breast = self._package.unit == "breast"
+        max_files = len(VIEWS) if is_breast else 1
+        async with body_files(request, self._config, max_files) as files, self.engine.slot():
             row = await self.engine.score_files(
-                [(file.path, _view(file.field) if pairs else None) for file in files], explain
+                [(file.path, _view(file.field) if is_breast else None) for file in files], explain
             )
         self._count(row["decision"], bool(row["warnings"]))
         return JSONResponse(
@@ -169,20 +175,20 @@ class _Service:
         )
 
     async def infer(self, request: Request) -> Response:
-        """Inference of the protocol."""
-        self._check(request)
+        """Run an inference request of the protocol."""
+        self._require_model(request)
         length = request.headers.get(HEADER_LENGTH)
         unit = self._package.unit
-        async with body_files(request, self._config) as [sent], self.engine.slot():
-            asked = await self.engine.read(
-                lambda: parse_infer(sent.path, length, self._config, unit)
+        async with body_files(request, self._config) as [body], self.engine.slot():
+            infer = await self.engine.read(
+                lambda: parse_infer_request(body.path, length, self._config, unit)
             )
-            images = list(asked.pixels) if asked.pixels is not None else []
-            for files in asked.files:
-                images.append(await self._from_files(sent.path, files))
-            scored = await self.engine.score(images)
+            images = list(infer.pixels) if infer.pixels is not None else []
+            for files in infer.files:
+                images.append(await self._pixels_from_files(body.path, files))
+            scores = await self.engine.score(images)
         point = self._point
-        for probability in scored.probability:
+        for probability in scores.probability:
             positive = point is not None and probability >= point.threshold
             self._count(("positive" if positive else "negative") if point else "", False)
         head = {
@@ -193,43 +199,43 @@ class _Service:
         values = dict(
             zip(
                 OUTPUTS,
-                (scored.probability.astype(np.float32), scored.calibrated.astype(np.float32)),
+                (scores.probability.astype(np.float32), scores.calibrated.astype(np.float32)),
                 strict=True,
             )
         )
-        body, headers = response(head, asked, values)
-        return Response(body, headers=headers)
+        content, headers = infer_response(head, infer, values)
+        return Response(content, headers=headers)
 
-    async def _from_files(self, body: Path, files: tuple[bytes, ...]) -> Any:
-        """Return the pixels of one image, or of a breast: a view without bytes is missing."""
+    async def _pixels_from_files(self, body: Path, files: tuple[bytes, ...]) -> Any:
+        """Return the pixels of an image or of a breast; empty bytes are a missing view."""
         views = (None,) if len(files) == 1 else VIEWS
-        given = []
+        written = []
         for view, data in zip(views, files, strict=True):
             if data or view is None:
                 path = body.with_name(view or "image")
                 path.write_bytes(data)
-                given.append((path, _view(view)))
-        return await self.engine.pixels_of(given)
+                written.append((path, _view(view)))
+        return await self.engine.read_pixels(written)
 
     @property
     def _point(self) -> NamedPoint | None:
-        return self.engine.members.decision_point(self._package.unit)
+        return self.engine.model.decision_point(self._package.unit)
 
-    def _check(self, request: Request) -> None:
+    def _require_model(self, request: Request) -> None:
         model, version = (request.path_params.get(name) for name in ("model", "version"))
         if model != self._name or version not in (None, self._version):
-            raise RefusedError(
+            raise RequestError(
                 404,
-                "There is no such model here",
+                "This server has no such model",
                 expected=f"{self._name}, version {self._version}",
-                received="another",
+                received="another model or version",
             )
 
     def _count(self, decision: str, warned: bool) -> None:
-        self.measures.images.labels(decision or "none").inc()
-        self.measures.warned.inc(int(warned))
+        self.metrics.images.labels(decision or "none").inc()
+        self.metrics.warned.inc(int(warned))
 
 
 def _view(name: str | None) -> str | None:
-    """The view that a field or an input is named after."""
+    """Return the view of a form field or input with this name."""
     return name.upper() if name in VIEWS else None

@@ -1,4 +1,4 @@
-"""Bodies of requests, to files of bounded size and time."""
+"""Bodies of requests as files, with limits on size and time."""
 
 import asyncio
 import tempfile
@@ -11,9 +11,9 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from mammo_core.serving.config import ServeConfig
-from mammo_core.serving.faults import RefusedError
+from mammo_core.serving.faults import RequestError
 
-_COPIED = 2**20
+_COPY_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class BodyFile:
     """A file that a client sent.
 
     Attributes:
-        path: Where it is.
-        field: Of the form; empty where the file was the body.
+        path: The file.
+        field: Name of its form field; empty if the file is the whole body.
     """
 
     path: Path
@@ -31,30 +31,30 @@ class BodyFile:
 
 @asynccontextmanager
 async def body_files(
-    request: Request, config: ServeConfig, most: int = 1
+    request: Request, config: ServeConfig, max_files: int = 1
 ) -> AsyncIterator[list[BodyFile]]:
-    """Give a file with the body of a request, or the files of a multipart form.
+    """Provide the body of a request, or the files of a multipart form, within a `with` block.
 
     Args:
-        request: Of which nothing was read yet.
+        request: The request, unread.
         config: The limits.
-        most: Files of a form.
+        max_files: Maximum number of files in a form.
 
     Raises:
-        RefusedError: Too large (413), too slow (408), compressed (415), or a form without a file
-            or with too many (400).
+        RequestError: The body is too large (413), too slow (408) or compressed (415), or a form
+            has no file or too many (400).
     """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise RefusedError(
+        raise RequestError(
             415,
             "The body is compressed",
             expected="no Content-Encoding",
-            received="one",
+            received="a compressed body",
         )
     with tempfile.TemporaryDirectory(prefix="mammo-serve-") as folder:
-        stream = _limited(request, config)
+        stream = _read_limited(request, config)
         if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-            yield await _form(request, stream, Path(folder), most)
+            yield await _read_form(request, stream, Path(folder), max_files)
             return
         path = Path(folder) / "body"
         with path.open("wb") as file:
@@ -63,19 +63,19 @@ async def body_files(
         yield [BodyFile(path)]
 
 
-async def _limited(request: Request, config: ServeConfig) -> AsyncIterator[bytes]:
+async def _read_limited(request: Request, config: ServeConfig) -> AsyncIterator[bytes]:
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > config.max_body:
-        raise _too_large(config, f"{declared[:20]} bytes")
+        raise _too_large_error(config, f"{declared[:20]} bytes")
     size = 0
-    async for chunk in _timed(request, config):
+    async for chunk in _read_timed(request, config):
         size += len(chunk)
         if size > config.max_body:
-            raise _too_large(config, "more")
+            raise _too_large_error(config, "more")
         yield chunk
 
 
-async def _timed(request: Request, config: ServeConfig) -> AsyncIterator[bytes]:
+async def _read_timed(request: Request, config: ServeConfig) -> AsyncIterator[bytes]:
     chunks = aiter(request.stream())
     end = asyncio.get_running_loop().time() + config.body_s
     while True:
@@ -85,52 +85,52 @@ async def _timed(request: Request, config: ServeConfig) -> AsyncIterator[bytes]:
         except StopAsyncIteration:
             return
         except TimeoutError as error:
-            raise RefusedError(
+            raise RequestError(
                 408,
-                "The body came too slowly",
-                expected=f"a pause of at most {config.idle_s:g} s, and {config.body_s:g} s in all",
+                "The body arrived too slowly",
+                expected=f"pauses of at most {config.idle_s:g} s, and {config.body_s:g} s in total",
                 received="more",
             ) from error
 
 
-async def _form(
-    request: Request, stream: AsyncIterator[bytes], folder: Path, most: int
+async def _read_form(
+    request: Request, stream: AsyncIterator[bytes], folder: Path, max_files: int
 ) -> list[BodyFile]:
-    count = "one file" if most == 1 else f"one to {most} files"
-    wrong = RefusedError(
+    count = "one file" if max_files == 1 else f"one to {max_files} files"
+    form_error = RequestError(
         400,
-        "The form cannot be used",
+        "The form is not valid",
         expected=f"multipart/form-data with {count}",
         received="another form",
     )
     try:
         form = await MultiPartParser(
-            request.headers, _generator(stream), max_files=most, max_fields=16
+            request.headers, _as_generator(stream), max_files=max_files, max_fields=16
         ).parse()
     except (MultiPartException, KeyError, ValueError) as error:
-        raise wrong from error
+        raise form_error from error
     try:
-        files = [(name, one) for name, one in form.multi_items() if not isinstance(one, str)]
-        if not 1 <= len(files) <= most:
-            raise wrong
-        found = []
+        files = [(name, value) for name, value in form.multi_items() if not isinstance(value, str)]
+        if not 1 <= len(files) <= max_files:
+            raise form_error
+        saved = []
         for number, (name, upload) in enumerate(files):
-            found.append(BodyFile(folder / str(number), name))
-            with found[-1].path.open("wb") as target:
-                while data := await upload.read(_COPIED):
+            saved.append(BodyFile(folder / str(number), name))
+            with saved[-1].path.open("wb") as target:
+                while data := await upload.read(_COPY_BYTES):
                     target.write(data)
-        return found
+        return saved
     finally:
         await form.close()
 
 
-async def _generator(stream: AsyncIterator[bytes]):  # type: ignore[no-untyped-def]
+async def _as_generator(stream: AsyncIterator[bytes]):  # type: ignore[no-untyped-def]
     async for chunk in stream:
         yield chunk
 
 
-def _too_large(config: ServeConfig, received: str) -> RefusedError:
-    return RefusedError(
+def _too_large_error(config: ServeConfig, received: str) -> RequestError:
+    return RequestError(
         413,
         "The body is too large",
         expected=f"at most {config.max_body} bytes",

@@ -1,4 +1,4 @@
-"""How a server behaves."""
+"""The configuration of a server."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -6,17 +6,19 @@ MEGABYTE = 2**20
 
 
 class ServeConfig(BaseModel):
-    """Limits of a server. Bodies wait on the disk, so memory holds `slots` of them at most.
+    """Limits of a server.
+
+    Bodies wait on disk, so at most `slots` of them are in memory.
 
     Attributes:
-        max_body_mb: The largest body (MiB): 413 beyond.
-        max_json_mb: The largest JSON part of a body (MiB); arrays may be sent as bytes.
-        max_images: Images of one inference request.
-        max_requests: Requests at a time, those that wait too: 503 beyond.
-        idle_s: How long a body may pause (seconds): 408 beyond.
-        body_s: How long a body may take (seconds): 408 beyond.
+        max_body_mb: Largest body (MiB); larger ones get 413.
+        max_json_mb: Largest JSON part of a body (MiB); arrays may be sent as bytes.
+        max_images: Images per inference request.
+        max_requests: Concurrent requests, including those that wait; others get 503.
+        idle_s: Longest pause within a body (seconds); longer ones get 408.
+        body_s: Longest duration of a body (seconds); longer ones get 408.
         slots: Images that are decoded and scored at a time.
-        grace_s: How long a stopped server finishes what it began (seconds).
+        grace_s: Time for a stopped server to complete its requests (seconds).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,10 +34,10 @@ class ServeConfig(BaseModel):
 
     @property
     def max_body(self) -> int:
-        """The largest body, in bytes."""
+        """Largest body in bytes."""
         return int(self.max_body_mb * MEGABYTE)
 
     @property
     def max_json(self) -> int:
-        """The largest JSON part, in bytes."""
+        """Largest JSON part in bytes."""
         return int(self.max_json_mb * MEGABYTE)

@@ -1,18 +1,18 @@
-"""What a client is told when a request cannot be served."""
+"""The errors that a client receives."""
 
 from typing import Any
 
 from mammo_core.errors import MammoError
 
 
-class RefusedError(Exception):
-    """A request that is refused: an HTTP status, and why.
+class RequestError(Exception):
+    """A request that is rejected, with an HTTP status and a reason.
 
     Args:
         status: 4xx or 503.
         problem: What is wrong.
-        expected: What would have been right.
-        received: What was there instead.
+        expected: What the server accepts.
+        received: What the client sent.
     """
 
     def __init__(self, status: int, problem: str, *, expected: str, received: str) -> None:
@@ -26,12 +26,12 @@ class RefusedError(Exception):
         }
 
 
-def told(error: MammoError) -> dict[str, Any]:
-    """Return a fault of the library as a body; `error` is the protocol's one field."""
-    parts = {
+def error_content(error: MammoError) -> dict[str, Any]:
+    """Return an error of the library as JSON; the protocol defines only the field `error`."""
+    content = {
         "error": str(error),
         "problem": error.problem,
         "expected": error.expected,
         "received": error.received,
     }
-    return parts | ({"hint": error.hint} if error.hint else {})
+    return content | ({"hint": error.hint} if error.hint else {})

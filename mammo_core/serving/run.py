@@ -1,11 +1,11 @@
-"""Running the service until it is told to stop."""
+"""Running the service until a signal stops it."""
 
 import signal
 import sys
 from pathlib import Path
 from types import FrameType
 
-from mammo_core.packaging import check_expected, load
+from mammo_core.packaging import load, require_expected_outputs
 from mammo_core.registry import resolve_version
 from mammo_core.serving.config import ServeConfig
 
@@ -21,31 +21,31 @@ def serve(
 ) -> None:
     """Load a package, check it, and serve it.
 
-    SIGTERM and SIGINT stop it: no new connection is taken, what was begun is finished.
+    SIGTERM and SIGINT stop the server: it accepts no new connections and completes its requests.
 
     Args:
-        uri: Of the package, as in `packaging.resolve`.
+        uri: URI of the package, as in `packaging.resolve`.
         host: Address to listen at.
         port: Port to listen at.
         config: The limits.
-        name: Of the model in paths; default: in its registry, or its own.
-        public_key: PEM file of the key it must be signed by.
+        name: Name of the model in paths; by default its name in the registry or in the package.
+        public_key: PEM file of the key that must have signed the package.
 
     Raises:
         ModelError: The package does not verify, or does not reproduce its expected outputs.
-        OSError: The port is taken.
+        OSError: The port is in use.
     """
     import uvicorn
 
     from mammo_core.serving.app import create_app
 
-    found = resolve_version(uri)
-    package = load(found.folder, public_key)
-    checked = check_expected(package)
-    model = name or found.name or package.manifest.name
-    version = str(found.version) if found.version is not None else package.model_id[:12]
+    resolved = resolve_version(uri)
+    package = load(resolved.folder, public_key)
+    check = require_expected_outputs(package)
+    model = name or resolved.name or package.manifest.name
+    version = str(resolved.version) if resolved.version is not None else package.model_id[:12]
     print(
-        f"{model} version {version}, model id {package.model_id[:12]}: {checked.samples} samples "
+        f"{model} version {version}, model id {package.model_id[:12]}: {check.samples} samples "
         f"reproduced; serving at http://{host}:{port}",
         flush=True,
     )
@@ -55,18 +55,18 @@ def serve(
         host=host,
         port=port,
         log_level="warning",
-        access_log=False,  # paths of requests are nobody's business
+        access_log=False,  # paths of requests are private
         timeout_graceful_shutdown=config.grace_s,
         timeout_keep_alive=30,
         limit_concurrency=2 * config.max_requests + 16,
         server_header=False,
     )
-    # uvicorn raises the signal again once it is done: then this is the end, and a good one.
-    for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, _stop)
+    # uvicorn raises the signal again after its shutdown: that is a successful end.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _exit)
     uvicorn.Server(settings).run()
 
 
-def _stop(_: int, __: FrameType | None) -> None:
+def _exit(_: int, __: FrameType | None) -> None:
     print("stopped", flush=True)
     sys.exit(0)

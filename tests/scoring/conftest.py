@@ -7,14 +7,14 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
-# Planted where a real file names a patient; no output may hold it.
+# Planted where a real file has the patient's name; no output may contain it.
 PATIENT = "PLANTED^PATIENT"
 
 
 def write_dicom(
     path, pixels, *, bits=12, laterality="L", view="CC", modality="MG", patient="", study=""
 ):
-    """A For Presentation mammogram (PS3.3 A.26) with an uncompressed frame."""
+    """Write a For Presentation mammogram (PS3.3 A.26) with an uncompressed frame."""
     dataset = Dataset()
     dataset.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
     dataset.SOPInstanceUID = "1.2.826.0.1.3680043.8.498.1"
@@ -37,7 +37,7 @@ def write_dicom(
 
 
 def write_png(path, pixels):
-    """A grey PNG of 8 or 16 bits, by the specification (chunks IHDR, IDAT, IEND)."""
+    """Write a gray PNG of 8 or 16 bits (chunks IHDR, IDAT, IEND)."""
     depth = pixels.dtype.itemsize * 8
     rows = b"".join(b"\0" + row.astype(f">u{depth // 8}").tobytes() for row in pixels)
     header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], depth, 0, 0, 0, 0)
@@ -61,7 +61,7 @@ def write():
 
 
 def build_package(folder, channels=1, size=(48, 36), **changes):
-    """A package of an untrained network whose probability depends on the pixels."""
+    """Build a package of an untrained network whose probability depends on the pixels."""
     from mammo_core.packaging import build
     from mammo_core.packaging.keras_file import import_keras
     from mammo_core.preprocessing import Geometry, Preprocessing
@@ -74,7 +74,7 @@ def build_package(folder, channels=1, size=(48, 36), **changes):
     x = keras.layers.GlobalMaxPooling2D()(x)
     x = keras.layers.LayerNormalization()(x)
     model = keras.Model(image, keras.layers.Dense(2, activation="softmax")(x))
-    given = {
+    options = {
         "name": "scoring-test",
         "image_model": model,
         "preprocessing": Preprocessing(
@@ -83,13 +83,13 @@ def build_package(folder, channels=1, size=(48, 36), **changes):
         "label_map": {"neg": 0, "pos": 1},
         "samples": np.random.default_rng(0).integers(0, 65536, (2, *size)).astype(np.uint16),
     }
-    build(folder, **{**given, **changes})
+    build(folder, **{**options, **changes})
     return folder
 
 
 @pytest.fixture(scope="session")
 def make_package():
-    """What tests make packages by."""
+    """The function `build_package`."""
     return build_package
 
 

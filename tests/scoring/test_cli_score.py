@@ -11,7 +11,7 @@ from mammo_core.errors import ModelError, RecipeError
 from mammo_core.registry import push
 from mammo_core.store import open_store
 
-# The commands as the root registers them, so that they are tested before and without it.
+# The commands as the root application registers them.
 app = typer.Typer()
 app.command("score")(score_command)
 app.add_typer(models_cli.app, name="models")
@@ -23,12 +23,12 @@ def run(*arguments):
 
 @pytest.fixture
 def store(tmp_path, package_folder):
-    opened = open_store(f"file://{tmp_path}/store")
-    push(opened, package_folder, "whole-image")
-    return opened
+    target = open_store(f"file://{tmp_path}/store")
+    push(target, package_folder, "whole-image")
+    return target
 
 
-def test_score_by_the_champion(store, package, tmp_path, write):
+def test_the_champion_scores(store, package, tmp_path, write):
     write.dicom(tmp_path / "in/x.dcm", write.breast())
     (tmp_path / "in/y.txt").write_text("y")
     out = tmp_path / "scores.csv"
@@ -41,7 +41,7 @@ def test_score_by_the_champion(store, package, tmp_path, write):
     assert package.model_id in out.read_text()
 
 
-def test_all_rejected_is_exit_code_1_with_files_written(package_folder, tmp_path):
+def test_without_any_score_the_exit_code_is_1_and_rejects_are_written(package_folder, tmp_path):
     (tmp_path / "y.txt").write_text("y")
     out = tmp_path / "scores.csv"
     result = run("score", "--model", package_folder, tmp_path / "y.txt", "--out", out)
@@ -50,7 +50,7 @@ def test_all_rejected_is_exit_code_1_with_files_written(package_folder, tmp_path
     assert out.exists() and "y.txt" in (tmp_path / "scores.rejects.csv").read_text()
 
 
-def test_wrong_arguments(package_folder, tmp_path, write):
+def test_wrong_arguments_are_reported(package_folder, tmp_path, write):
     missing = run("score", "--model", "no-such-model", tmp_path / "nowhere")
     assert isinstance(missing.exception, RecipeError) and missing.exception.exit_code == 2
     path = write.dicom(tmp_path / "x.dcm", write.breast())
@@ -59,7 +59,7 @@ def test_wrong_arguments(package_folder, tmp_path, write):
     assert run("score", path).exit_code == 2  # no --model
 
 
-def test_models_list_show_verify(store, package, package_folder, tmp_path):
+def test_models_are_listed_shown_and_verified(store, package, package_folder, tmp_path):
     listed = run("models", "list", "--store", store.uri)
     assert listed.exit_code == 0
     assert listed.output.startswith("* whole-image   1") and package.model_id[:12] in listed.output
@@ -77,9 +77,9 @@ def test_models_list_show_verify(store, package, package_folder, tmp_path):
     shutil.copytree(package_folder, broken)
     (broken / "card.json").write_text("{}")
     for command in ("show", "verify"):
-        refused = run("models", command, broken)
-        assert isinstance(refused.exception, ModelError)
+        result = run("models", command, broken)
+        assert isinstance(result.exception, ModelError)
 
 
-def test_an_empty_registry_says_so(tmp_path):
+def test_an_empty_registry_is_reported(tmp_path):
     assert "No model is published" in run("models", "list", "--store", tmp_path).output

@@ -1,4 +1,4 @@
-"""Heatmaps and regions beside the scores."""
+"""Heatmaps and regions of scored images."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ from mammo_core.scoring import ScoreOptions, score
 
 @pytest.fixture(scope="module")
 def with_patches(tmp_path_factory, make_package):
-    """A package with a patch classifier whose patches are 32 pixels a side."""
+    """A package with a patch classifier whose patches are 32 pixels per side."""
     from mammo_core.packaging.keras_file import import_keras
 
     import_keras()
@@ -19,7 +19,7 @@ def with_patches(tmp_path_factory, make_package):
 
     patch = build_patch_network(NetworkConfig(name="compact"), (32, 32), 5, seed=1)
     kernel, bias = patch.get_layer("predictions").get_weights()
-    bias[0] = -1e4  # not background, wherever it looks
+    bias[0] = -1e4  # never background
     patch.get_layer("predictions").set_weights([kernel, bias])
     classes = ("background", "calc_ben", "calc_mal", "mass_ben", "mass_mal")
     folder = tmp_path_factory.mktemp("patches") / "package"
@@ -55,8 +55,8 @@ def test_heatmaps_and_regions_of_a_patch_classifier(with_patches, images, tmp_pa
     summary = score(with_patches, [images], out, options)
     assert [row["heatmap"] for row in rows(out)] == ["a/x.dcm.png", "y.dcm.png"]
     for row in rows(out):
-        picture = cv2.imread(str(maps / row["heatmap"]))
-        assert picture is not None and picture.std() > 0
+        heatmap = cv2.imread(str(maps / row["heatmap"]))
+        assert heatmap is not None and heatmap.std() > 0
     regions = rows(tmp_path / "s.regions.csv")
     assert tmp_path / "s.regions.csv" in summary.written
     assert regions and {row["kind"] for row in regions} == {"patch classifier"}
@@ -72,16 +72,16 @@ def test_heatmaps_and_regions_of_a_patch_classifier(with_patches, images, tmp_pa
 
 def test_a_package_without_patches_is_explained_by_occlusion(package, images, tmp_path):
     score(package, [images / "y.dcm"], tmp_path / "s.json", ScoreOptions(explain=True))
-    told = json.loads((tmp_path / "s.json").read_text())
-    assert {row["kind"] for row in told["regions"]} <= {"occlusion"}
-    assert told["images"][0]["heatmap"] == ""
+    result = json.loads((tmp_path / "s.json").read_text())
+    assert {row["kind"] for row in result["regions"]} <= {"occlusion"}
+    assert result["images"][0]["heatmap"] == ""
 
 
-def test_files_of_one_name_have_heatmaps_of_their_own(package, write, tmp_path):
+def test_files_with_the_same_name_have_separate_heatmaps(package, write, tmp_path):
     for folder in ("one", "two"):
         write.dicom(tmp_path / folder / "x.dcm", write.breast(len(folder) + ord(folder[0])))
-    given = [tmp_path / "one", tmp_path / "two"]
-    score(package, given, tmp_path / "s.csv", ScoreOptions(heatmaps=tmp_path / "maps"))
+    folders = [tmp_path / "one", tmp_path / "two"]
+    score(package, folders, tmp_path / "s.csv", ScoreOptions(heatmaps=tmp_path / "maps"))
     names = [row["heatmap"] for row in rows(tmp_path / "s.csv")]
     assert len(set(names)) == 2
     assert {path.name for path in (tmp_path / "maps").iterdir()} == set(names)

@@ -1,4 +1,4 @@
-"""Breasts and patients, formats, decisions, ensembles, going on."""
+"""Breasts and patients, formats, decisions, ensembles, resuming."""
 
 import csv
 import json
@@ -12,7 +12,7 @@ from mammo_core.evaluation.decisions import DecisionRules, LevelRules, NamedPoin
 from mammo_core.metrics import Calibration
 from mammo_core.packaging import TrainingData, load
 from mammo_core.scoring import ScoreOptions, score
-from mammo_core.scoring.members import Members
+from mammo_core.scoring.model import ScoringModel
 
 POINT = NamedPoint(name="specificity-0.80", threshold=0.5, sensitivity=0.7, specificity=0.8)
 LEVEL = LevelRules(
@@ -21,9 +21,9 @@ LEVEL = LevelRules(
 
 
 @pytest.fixture(scope="module")
-def decided(tmp_path_factory, make_package):
-    """A package with calibration, an operating point and what it was trained on."""
-    folder = tmp_path_factory.mktemp("decided") / "package"
+def package_with_rules(tmp_path_factory, make_package):
+    """A package with calibration, an operating point and its training data."""
+    folder = tmp_path_factory.mktemp("package_with_rules") / "package"
     make_package(
         folder,
         rules=DecisionRules(image=LEVEL, breast=LEVEL, patient=LEVEL),
@@ -36,7 +36,7 @@ def decided(tmp_path_factory, make_package):
 
 @pytest.fixture
 def exam(tmp_path, write):
-    """Two patients: one of four views, one of a single side; and a file without patient."""
+    """A patient with four views, a patient with one view, and a file without a patient."""
     root = tmp_path / "exam"
     for number, (side, view) in enumerate((("L", "CC"), ("L", "MLO"), ("R", "CC"), ("R", "MLO"))):
         name = f"a/{side}{view}.dcm"
@@ -51,13 +51,15 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
-def test_breasts_and_patients(decided, exam, tmp_path, monkeypatch):
+def test_scores_are_aggregated_to_breasts_and_patients(
+    package_with_rules, exam, tmp_path, monkeypatch
+):
     monkeypatch.setenv("MAMMO_SITE_KEY_FILE", str(tmp_path / "none"))
     out = tmp_path / "s.csv"
-    summary = score(decided, [exam], out)
+    summary = score(package_with_rules, [exam], out)
     images = {row["path"]: row for row in rows(out)}
     assert summary.without_patient == 1 and images["c.png"]["patient"] == ""
-    # Numbered in the order of their images, since there is no site key.
+    # Numbered in the order of their images, because there is no site key.
     assert images["a/LCC.dcm"]["patient"] == "patient-1"
     assert images["b.dcm"]["patient"] == "patient-2"
     p = {name: float(row["malignant_probability"]) for name, row in images.items()}
@@ -72,17 +74,17 @@ def test_breasts_and_patients(decided, exam, tmp_path, monkeypatch):
     assert float(left["malignant_probability"]) == pytest.approx(
         (p["a/LCC.dcm"] + p["a/LMLO.dcm"]) / 2, abs=2e-6
     )
-    [one, two] = rows(tmp_path / "s.patients.csv")
-    assert (one["patient"], one["breasts"], one["images"]) == ("patient-1", "2", "4")
-    assert float(one["malignant_probability"]) == pytest.approx(
+    [first, second] = rows(tmp_path / "s.patients.csv")
+    assert (first["patient"], first["breasts"], first["images"]) == ("patient-1", "2", "4")
+    assert float(first["malignant_probability"]) == pytest.approx(
         max(float(left["malignant_probability"]), float(right["malignant_probability"])), abs=2e-6
     )
-    assert two["breasts"] == "1"
+    assert second["breasts"] == "1"
 
 
-def test_calibration_and_decision(decided, exam, tmp_path):
+def test_scores_are_calibrated_and_decided(package_with_rules, exam, tmp_path):
     out = tmp_path / "s.csv"
-    score(decided, [exam], out)
+    score(package_with_rules, [exam], out)
     for table in ("s.csv", "s.breasts.csv", "s.patients.csv"):
         for row in rows(tmp_path / table):
             probability = float(row["malignant_probability"])
@@ -93,40 +95,41 @@ def test_calibration_and_decision(decided, exam, tmp_path):
             assert row["decision"] == ("positive" if probability >= 0.5 else "negative")
 
 
-def test_warnings_tell_what_is_unlike_the_training_data(decided, exam, tmp_path, write):
+def test_images_outside_the_training_data_have_warnings(package_with_rules, exam, tmp_path, write):
     write.dicom(exam / "small.dcm", write.breast(shape=(64, 64)), view="")
-    score(decided, [exam], tmp_path / "s.csv")
-    told = {row["path"]: row["warnings"] for row in rows(tmp_path / "s.csv")}
-    assert "view MLO is outside the training data" in told["a/LMLO.dcm"]
-    assert "vendor unknown" in told["a/LCC.dcm"] and "view" not in told["a/LCC.dcm"]
-    assert "view unknown" in told["c.png"] and "laterality unknown" in told["c.png"]
-    assert "view unknown" in told["small.dcm"]
+    score(package_with_rules, [exam], tmp_path / "s.csv")
+    warnings = {row["path"]: row["warnings"] for row in rows(tmp_path / "s.csv")}
+    assert "view MLO is outside the training data" in warnings["a/LMLO.dcm"]
+    assert "vendor unknown" in warnings["a/LCC.dcm"] and "view" not in warnings["a/LCC.dcm"]
+    assert "view unknown" in warnings["c.png"] and "laterality unknown" in warnings["c.png"]
+    assert "view unknown" in warnings["small.dcm"]
 
 
-def test_low_resolution_and_unknown_training_data_are_warned_of(package, tmp_path, write):
+def test_low_resolution_and_missing_training_data_give_warnings(package, tmp_path, write):
     tall = package.preprocessing.geometry.height
     assert tall == 48
     from mammo_core.dicom import read_facts
     from mammo_core.preprocessing import Geometry
-    from mammo_core.scoring.contract import warnings_of
+    from mammo_core.scoring.domain import domain_warnings
 
     facts = read_facts(write.dicom(tmp_path / "x.dcm", write.breast()))
     large = package.preprocessing.model_copy(update={"geometry": Geometry(height=97, width=36)})
-    told = warnings_of(facts, TrainingData(), large)
-    assert "low resolution: 96x72 pixels are enlarged" in told
-    assert "the package does not say what it was trained on" in told
+    warnings = domain_warnings(facts, TrainingData(), large)
+    assert "low resolution: 96x72 pixels are enlarged" in warnings
+    assert "the package does not describe its training data" in warnings
     assert not any(
-        "resolution" in one for one in warnings_of(facts, TrainingData(), package.preprocessing)
+        "resolution" in warning
+        for warning in domain_warnings(facts, TrainingData(), package.preprocessing)
     )
 
 
-def test_json_and_parquet_say_the_same_as_csv(decided, exam, tmp_path):
-    score(decided, [exam], tmp_path / "s.csv")
-    score(decided, [exam], tmp_path / "s.json")
-    score(decided, [exam], tmp_path / "s.parquet")
-    told = json.loads((tmp_path / "s.json").read_text())
-    assert told["model"]["model_id"] == decided.model_id
-    assert told["model"]["members"][0]["weight"] == 1
+def test_json_and_parquet_equal_csv(package_with_rules, exam, tmp_path):
+    score(package_with_rules, [exam], tmp_path / "s.csv")
+    score(package_with_rules, [exam], tmp_path / "s.json")
+    score(package_with_rules, [exam], tmp_path / "s.parquet")
+    result = json.loads((tmp_path / "s.json").read_text())
+    assert result["model"]["model_id"] == package_with_rules.model_id
+    assert result["model"]["members"][0]["weight"] == 1
     for name, csv_name in (
         ("images", "s"),
         ("breasts", "s.breasts"),
@@ -134,29 +137,31 @@ def test_json_and_parquet_say_the_same_as_csv(decided, exam, tmp_path):
     ):
         from_csv = rows(tmp_path / f"{csv_name}.csv")
         from_parquet = pd.read_parquet(tmp_path / f"{csv_name}.parquet").to_dict("records")
-        assert len(from_csv) == len(told[name]) == len(from_parquet) > 0
-        for one, two, three in zip(from_csv, told[name], from_parquet, strict=True):
-            assert list(one) == list(three)
+        assert len(from_csv) == len(result[name]) == len(from_parquet) > 0
+        for csv_row, json_row, parquet_row in zip(
+            from_csv, result[name], from_parquet, strict=True
+        ):
+            assert list(csv_row) == list(parquet_row)
             for column in ("malignant_probability", "calibrated_probability"):
-                assert float(one[column]) == two[column] == three[column]
-            assert one["decision"] == two["decision"] == three["decision"]
-    assert told["images"][0]["warnings"] == ["vendor unknown"]
+                assert float(csv_row[column]) == json_row[column] == parquet_row[column]
+            assert csv_row["decision"] == json_row["decision"] == parquet_row["decision"]
+    assert result["images"][0]["warnings"] == ["vendor unknown"]
     assert (tmp_path / "s.rejects.csv").read_text() == "path,reason\n"
     assert not (tmp_path / "s.breasts.json").exists()
 
 
 @pytest.mark.parametrize("name", ["s.txt", "s", "s.xlsx"])
-def test_other_formats_are_wrong_arguments(package, exam, tmp_path, name):
+def test_other_formats_are_rejected(package, exam, tmp_path, name):
     with pytest.raises(RecipeError, match=r"\.csv, \.json, \.parquet"):
         score(package, [exam], tmp_path / name)
 
 
-def test_an_ensemble_averages_with_weights(decided, package, exam, tmp_path):
-    score(decided, [exam], tmp_path / "1.csv")
-    score([decided, package], [exam], tmp_path / "2.csv", ScoreOptions(weights=(3, 1)))
+def test_an_ensemble_averages_with_weights(package_with_rules, package, exam, tmp_path):
+    score(package_with_rules, [exam], tmp_path / "1.csv")
+    score([package_with_rules, package], [exam], tmp_path / "2.csv", ScoreOptions(weights=(3, 1)))
     alone = {row["path"]: row for row in rows(tmp_path / "1.csv")}
     for row in rows(tmp_path / "2.csv"):
-        # The same network twice, but only one of them is calibrated.
+        # The same network twice, but only one of the packages is calibrated.
         assert float(row["malignant_probability"]) == pytest.approx(
             float(alone[row["path"]]["malignant_probability"]), abs=2e-6
         )
@@ -165,17 +170,17 @@ def test_an_ensemble_averages_with_weights(decided, package, exam, tmp_path):
             + float(row["malignant_probability"])
         ) / 4
         assert float(row["calibrated_probability"]) == pytest.approx(expected, abs=3e-6)
-        assert row["model_id"] not in (decided.model_id, package.model_id)
+        assert row["model_id"] not in (package_with_rules.model_id, package.model_id)
         assert row["decision"] == ""
     with pytest.raises(RecipeError, match="operating point"):
-        Members.of([decided, package], point="specificity-0.80")
+        ScoringModel.from_packages([package_with_rules, package], point="specificity-0.80")
     with pytest.raises(RecipeError, match="weights"):
-        Members.of([decided, package], weights=[1])
+        ScoringModel.from_packages([package_with_rules, package], weights=[1])
     with pytest.raises(RecordError, match=r"specificity-0\.80"):
-        Members.of([decided], point="nonsense")
+        ScoringModel.from_packages([package_with_rules], point="nonsense")
 
 
-def test_flips_are_the_mean_of_four(package, exam, tmp_path):
+def test_flips_average_over_four_images(package, exam, tmp_path):
     score(package, [exam / "b.dcm"], tmp_path / "s.csv", ScoreOptions(flips=True))
     from mammo_core.dicom import read_image
 
@@ -187,26 +192,26 @@ def test_flips_are_the_mean_of_four(package, exam, tmp_path):
     assert float(row["malignant_probability"]) == pytest.approx(expected, abs=2e-6)
 
 
-class Stopped(BaseException):
+class Interruption(BaseException):
     pass
 
 
 @pytest.mark.parametrize("batches", [1, 2, 5])
-def test_a_stopped_scoring_goes_on_and_gives_the_same_bytes(package, exam, tmp_path, batches):
+def test_an_interrupted_run_resumes_and_gives_the_same_bytes(package, exam, tmp_path, batches):
     whole, out = tmp_path / "whole.csv", tmp_path / "out/s.csv"
     options = ScoreOptions(batch_size=1)
     score(package, [exam], whole, options)
-    seen = []
+    calls = []
 
-    def stop(count):
-        seen.append(count)
-        if len(seen) == batches:
-            raise Stopped
+    def interrupt(count):
+        calls.append(count)
+        if len(calls) == batches:
+            raise Interruption
 
-    with pytest.raises(Stopped):
-        score(package, [exam], out, options, progress=stop)
+    with pytest.raises(Interruption):
+        score(package, [exam], out, options, progress=interrupt)
     assert not out.exists()
-    # A line that was cut off by the kill does not count.
+    # A line that was truncated by the kill does not count.
     [journal] = [path for path in out.parent.iterdir() if path.name.endswith(".journal")]
     assert journal.stat().st_mode & 0o077 == 0
     with journal.open("a") as file:
@@ -217,38 +222,38 @@ def test_a_stopped_scoring_goes_on_and_gives_the_same_bytes(package, exam, tmp_p
     assert not list(out.parent.glob(".*"))
 
 
-def test_what_changed_since_is_scored_again(package, exam, tmp_path, write):
+def test_changed_files_and_options_are_scored_again(package, exam, tmp_path, write):
     out, options = tmp_path / "s.csv", ScoreOptions(batch_size=1)
 
-    def stop(count):
+    def interrupt(count):
         if not write.flag:
             write.flag.append(1)
             return
-        raise Stopped
+        raise Interruption
 
     write.flag = []
-    with pytest.raises(Stopped):
-        score(package, [exam], out, options, progress=stop)
+    with pytest.raises(Interruption):
+        score(package, [exam], out, options, progress=interrupt)
     write.dicom(exam / "a/LCC.dcm", write.breast(99), laterality="L", view="CC")
     summary = score(package, [exam], out, options)
     assert summary.resumed == 0
-    # Another option is another scoring.
+    # Another option starts a new run.
     write.flag = []
-    with pytest.raises(Stopped):
-        score(package, [exam], out, options, progress=stop)
+    with pytest.raises(Interruption):
+        score(package, [exam], out, options, progress=interrupt)
     assert score(package, [exam], out, ScoreOptions(batch_size=1, flips=True)).resumed == 0
 
 
-def test_no_patient_reaches_any_output(decided, exam, tmp_path, write):
+def test_no_patient_reaches_any_output(package_with_rules, exam, tmp_path, write):
     write.dicom(exam / "d.dcm", write.breast(3), laterality="L", view="CC")
     for name in ("s.csv", "s.json"):
-        score(decided, [exam], tmp_path / "out" / name)
+        score(package_with_rules, [exam], tmp_path / "out" / name)
     for path in (tmp_path / "out").rglob("*"):
         assert write.patient not in path.read_text()
 
 
 @pytest.mark.s3
-def test_a_bucket(package, exam, tmp_path, s3_environment):
+def test_a_bucket_gives_the_same_bytes_as_a_folder(package, exam, tmp_path, s3_environment):
     from mammo_core.store import open_store
 
     store = open_store("s3://mammo-tests/scoring")

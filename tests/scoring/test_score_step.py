@@ -1,4 +1,4 @@
-"""The step `score`: a folder or bucket through a published model, into the store."""
+"""The step `score`: scores of a folder or bucket by a published model, in the store."""
 
 import json
 import shutil
@@ -6,9 +6,9 @@ import shutil
 import pandas as pd
 import pytest
 
-from mammo_core.steps import at_paths
 from mammo_core.datasets import parse
 from mammo_core.registry import push
+from mammo_core.steps import at_paths
 from mammo_core.store import open_store
 
 
@@ -25,7 +25,7 @@ def registry(tmp_path_factory, make_package, write):
 
 
 def run(root, store, name, **changes):
-    given = {
+    options = {
         "store": store.uri,
         "run_id": f"{name}@kfp",
         "model": f"{store.uri}/models/whole-image",
@@ -33,10 +33,10 @@ def run(root, store, name, **changes):
         "out": str(root / name / "scores.json"),
         "report": str(root / name / "report.html"),
     }
-    return at_paths.score(**{**given, **changes})
+    return at_paths.score(**{**options, **changes})
 
 
-def test_scores_reach_the_store_and_are_found_again(registry, write):
+def test_scores_are_stored_and_reused(registry, write):
     root, store = registry
     result = run(root, store, "one")
     assert (result["images"], result["rejects"], result["reused"]) == (2, 1, False)
@@ -54,7 +54,7 @@ def test_scores_reach_the_store_and_are_found_again(registry, write):
     assert (root / "two/report.html").read_text() == page
 
 
-def test_a_damaged_model_is_refused_and_recorded(registry, tmp_path):
+def test_a_damaged_model_is_rejected_and_recorded(registry, tmp_path):
     root, _ = registry
     shutil.copytree(root / "store", tmp_path / "store")
     store = open_store(f"file://{tmp_path}/store")

@@ -7,13 +7,13 @@ import pytest
 from mammo_core.dicom import read_image
 from mammo_core.errors import ModelError, RecipeError
 from mammo_core.imaging import to_full_range
-from mammo_core.scoring import ScoreOptions, find_files, score
+from mammo_core.scoring import ScoreOptions, list_files, score
 from mammo_core.scoring.tables import IMAGE_COLUMNS
 
 
 @pytest.fixture
 def tree(tmp_path, write):
-    """Five images, three files that are none, and hidden ones."""
+    """Five images, three other files, and hidden files."""
     root = tmp_path / "images"
     write.dicom(root / "b/1.dcm", write.breast(1), laterality="L", view="CC")
     write.dicom(root / "b/2", write.breast(2), laterality="R", view="MLO")
@@ -35,12 +35,12 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
-def test_scores_and_rejects(tree, package, tmp_path, write):
+def test_images_are_scored_and_other_files_are_rejected(tree, package, tmp_path, write):
     out = tmp_path / "out/scores.csv"
-    seen = []
-    summary = score(package, [tree], out, ScoreOptions(batch_size=2), progress=seen.append)
+    counts = []
+    summary = score(package, [tree], out, ScoreOptions(batch_size=2), progress=counts.append)
     assert (summary.files, summary.scored, summary.rejected) == (8, 5, 3)
-    assert sum(seen) == 8
+    assert sum(counts) == 8
     scored = rows(out)
     assert tuple(scored[0]) == IMAGE_COLUMNS
     assert [(row["path"], row["laterality"], row["view"]) for row in scored] == [
@@ -71,50 +71,51 @@ def test_scores_and_rejects(tree, package, tmp_path, write):
     assert {path.name for path in out.parent.iterdir()} == names
 
 
-def test_same_bytes_whatever_the_batches(tree, package, tmp_path):
+def test_repeated_runs_give_the_same_bytes(tree, package, tmp_path):
     first, second = tmp_path / "1.csv", tmp_path / "2.csv"
     score(package, [tree], first, ScoreOptions(batch_size=3))
     score(package, [tree], second, ScoreOptions(batch_size=3))
     assert first.read_bytes() == second.read_bytes()
     score(package, [tree], second, ScoreOptions(batch_size=1))
-    for one, other in zip(rows(first), rows(second), strict=True):
-        assert one["path"] == other["path"]
-        assert float(one["malignant_probability"]) == pytest.approx(
-            float(other["malignant_probability"]), abs=2e-6
+    for first_row, second_row in zip(rows(first), rows(second), strict=True):
+        assert first_row["path"] == second_row["path"]
+        assert float(first_row["malignant_probability"]) == pytest.approx(
+            float(second_row["malignant_probability"]), abs=2e-6
         )
 
 
-def test_rejects_are_written_even_when_there_are_none(package, tmp_path, write):
+def test_rejects_are_written_even_if_there_are_none(package, tmp_path, write):
     path = write.dicom(tmp_path / "x.dcm", write.breast())
     summary = score(package, [path], tmp_path / "s.csv")
     assert summary.rejects.read_text() == "path,reason\n"
     assert rows(summary.out)[0]["path"] == "x.dcm"
 
 
-def test_the_last_run_is_not_scored(package, tmp_path, write):
+def test_outputs_of_the_last_run_are_not_scored(package, tmp_path, write):
     write.dicom(tmp_path / "x.dcm", write.breast())
     for _ in range(2):
         assert score(package, [tmp_path], tmp_path / "s.csv").files == 1
 
 
 def test_a_path_given_twice_is_scored_once(tree):
-    found = find_files([tree / "b", tree, tree / "b/1.dcm"])
-    assert [file.name for file in found[:4]] == ["1.dcm", "2", "ct.dcm", "short.dcm"]
-    assert len(found) == 8
-    assert find_files([tree / "b/1.dcm"])[0].name == "1.dcm"
+    files = list_files([tree / "b", tree, tree / "b/1.dcm"])
+    assert [file.name for file in files[:4]] == ["1.dcm", "2", "ct.dcm", "short.dcm"]
+    assert len(files) == 8
+    assert list_files([*files, tree]) == files
+    assert list_files([tree / "b/1.dcm"])[0].name == "1.dcm"
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty"])
-def test_nothing_to_score_is_a_wrong_argument(package, tmp_path, name):
+def test_paths_without_files_are_rejected(package, tmp_path, name):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(RecipeError) as told:
+    with pytest.raises(RecipeError) as caught:
         score(package, [tmp_path / name], tmp_path / "s.csv")
-    assert told.value.exit_code == 2
+    assert caught.value.exit_code == 2
     assert not (tmp_path / "s.csv").exists()
 
 
 @pytest.mark.parametrize("fault", [OSError("disk"), ModelError("x", expected="y", received="z")])
-def test_other_faults_fail_the_run_and_leave_the_old_scores(tree, package, tmp_path, fault):
+def test_other_faults_fail_the_run_and_keep_the_old_scores(tree, package, tmp_path, fault):
     out = tmp_path / "s.csv"
     score(package, [tree], out)
     before = out.read_bytes()
@@ -130,7 +131,7 @@ def test_other_faults_fail_the_run_and_leave_the_old_scores(tree, package, tmp_p
     assert not list(tmp_path.glob(".*.part"))
 
 
-def test_a_failing_disk_is_no_reject(tree, package, tmp_path, monkeypatch):
+def test_a_failing_disk_is_not_a_reject(tree, package, tmp_path, monkeypatch):
     def fails(path, name, **_):
         raise OSError(5, "Input/output error")
 
@@ -140,6 +141,6 @@ def test_a_failing_disk_is_no_reject(tree, package, tmp_path, monkeypatch):
     assert not (tmp_path / "s.csv").exists()
 
 
-def test_batches_of_nothing_are_refused(tree, package, tmp_path):
+def test_an_empty_batch_size_is_rejected(tree, package, tmp_path):
     with pytest.raises(RecipeError, match="batch size"):
         score(package, [tree], tmp_path / "s.csv", ScoreOptions(batch_size=0))

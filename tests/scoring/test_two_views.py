@@ -1,4 +1,4 @@
-"""Scoring by models that see both views of a breast."""
+"""Scoring with models of both views of a breast."""
 
 import csv
 import hashlib
@@ -11,7 +11,7 @@ from mammo_core.dicom import read_image
 from mammo_core.errors import RecipeError
 from mammo_core.packaging import load
 from mammo_core.scoring import ScoreOptions, score
-from mammo_core.scoring.files import FoundFile
+from mammo_core.scoring.files import InputFile
 from mammo_core.scoring.patients import PatientKeys
 from tests.support.packages import build_two_views
 
@@ -20,13 +20,13 @@ STUDY = "1.2.826.0.1.3680043.8.498.7"
 
 @pytest.fixture
 def exam(tmp_path, write):
-    """Two patients, the second in two studies; what is of no breast; and what is no image.
+    """Two patients, the second in two studies; files without a breast; and other files.
 
-    The views of a breast lie far from each other, and one view has two files.
+    The views of a breast are far apart in the list of files, and one view has two files.
     """
     root = tmp_path / "exam"
 
-    def put(name, seed, side, view, patient, study="", **more):
+    def write_view(name, seed, side, view, patient, study="", **more):
         path = root / name
         write.dicom(
             path,
@@ -38,16 +38,16 @@ def exam(tmp_path, write):
             **more,
         )
 
-    put("a/1.dcm", 1, "L", "CC", "A", f"{STUDY}.1")
-    put("a/2.dcm", 2, "R", "MLO", "A", f"{STUDY}.1")
-    put("a/9.dcm", 3, "L", "CC", "A", f"{STUDY}.1")
-    put("b/1.dcm", 4, "L", "MLO", "B", f"{STUDY}.2")
-    put("b/2.dcm", 5, "L", "CC", "B", f"{STUDY}.3")
-    put("z/1.dcm", 6, "L", "MLO", "A", f"{STUDY}.1")
-    put("n/view.dcm", 7, "L", "", "A")
-    put("n/spot.dcm", 7, "L", "CV", "A")
-    put("n/side.dcm", 7, "", "CC", "A")
-    put("n/ct.dcm", 7, "L", "CC", "A", modality="CT")
+    write_view("a/1.dcm", 1, "L", "CC", "A", f"{STUDY}.1")
+    write_view("a/2.dcm", 2, "R", "MLO", "A", f"{STUDY}.1")
+    write_view("a/9.dcm", 3, "L", "CC", "A", f"{STUDY}.1")
+    write_view("b/1.dcm", 4, "L", "MLO", "B", f"{STUDY}.2")
+    write_view("b/2.dcm", 5, "L", "CC", "B", f"{STUDY}.3")
+    write_view("z/1.dcm", 6, "L", "MLO", "A", f"{STUDY}.1")
+    write_view("n/view.dcm", 7, "L", "", "A")
+    write_view("n/spot.dcm", 7, "L", "CV", "A")
+    write_view("n/side.dcm", 7, "", "CC", "A")
+    write_view("n/ct.dcm", 7, "L", "CC", "A", modality="CT")
     write.dicom(root / "n/black.dcm", np.zeros((96, 72), np.uint16), laterality="R", patient="B")
     (root / "n/notes.txt").write_text("no image")
     write.png(root / "P_00001_LEFT_CC.png", write.breast(8, bits=16))
@@ -79,45 +79,45 @@ def digest(path):
 
 
 def first(root, names):
-    """Of several files of a view the one with the first id."""
+    """Return the file of a view with the first id."""
     return min((root / name for name in names.split("|")), key=digest)
 
 
-def by_hand(package, root, views):
+def expected_probability(package, root, views):
     pair = np.zeros((2, 64, 48), np.uint16)
-    for place, names in enumerate(views):
+    for index, names in enumerate(views):
         if names is not None:
             image = read_image(first(root, names), mammogram=True)
             side = image.facts.laterality or "LEFT"
-            pair[place] = package.preprocessing.from_source(
+            pair[index] = package.preprocessing.from_source(
                 image.pixels, image.facts.bits_stored, side
             )
     return float(package.predict(pair[np.newaxis])[0])
 
 
 @pytest.mark.parametrize("size", [1, 8])
-def test_each_image_has_the_probability_of_its_breast(two_views, exam, tmp_path, write, size):
+def test_every_image_has_the_probability_of_its_breast(two_views, exam, tmp_path, write, size):
     out = tmp_path / "s.csv"
     summary = score(two_views, [exam], out, ScoreOptions(batch_size=size))
     images = {row["path"]: row for row in rows(out)}
     assert set(images) == set(BREASTS)
     for name, views in BREASTS.items():
-        expected = by_hand(two_views, exam, views)
+        expected = expected_probability(two_views, exam, views)
         row = images[name]
-        # Sums of another batch are made in another order.
+        # Other batches add in another order.
         same = pytest.approx(expected, abs=2e-6 if size == 1 else 2e-4)
         assert float(row["malignant_probability"]) == same
         assert row["id"] == digest(exam / name)
-        # Decided by the rules of breasts.
+        # Decided by the rules for breasts.
         assert row["operating_point"] == "breast"
         assert row["decision"] == ("positive" if expected >= 0.4 else "negative")
-    # Images of one breast stand together, breasts in the order of their first files.
+    # Images of a breast are adjacent; breasts are in the order of their first files.
     paths = [row["path"] for row in rows(out)]
     assert paths.index("z/1.dcm") - paths.index("a/1.dcm") == 2
-    taken = first(exam, "a/1.dcm|a/9.dcm").name
-    left = {"1.dcm": "a/9.dcm", "9.dcm": "a/1.dcm"}[taken]
-    told = {name for name, row in images.items() if "not seen" in row["warnings"]}
-    assert told == {left}
+    used = first(exam, "a/1.dcm|a/9.dcm").name
+    unused = {"1.dcm": "a/9.dcm", "9.dcm": "a/1.dcm"}[used]
+    warned = {name for name, row in images.items() if "not used" in row["warnings"]}
+    assert warned == {unused}
     alone = {name for name, row in images.items() if "scored without" in row["warnings"]}
     assert alone == {"a/2.dcm", "b/1.dcm", "b/2.dcm", "mine_LEFT_CC.png"}
     assert "scored without CC" in images["b/1.dcm"]["warnings"]
@@ -127,9 +127,9 @@ def test_each_image_has_the_probability_of_its_breast(two_views, exam, tmp_path,
         *("n/view.dcm", "n/spot.dcm", "n/side.dcm", "n/ct.dcm", "n/black.dcm", "n/notes.txt"),
     }
     for name in ("view", "spot"):
-        assert "of no breast" in rejected[f"n/{name}.dcm"]
+        assert "cannot be assigned to a breast" in rejected[f"n/{name}.dcm"]
         assert "view unknown" in rejected[f"n/{name}.dcm"]
-    assert "side unknown" in rejected["n/side.dcm"] and "CT" in rejected["n/ct.dcm"]
+    assert "laterality unknown" in rejected["n/side.dcm"] and "CT" in rejected["n/ct.dcm"]
     assert "black" in rejected["n/black.dcm"]
     assert (summary.files, summary.scored, summary.rejected) == (15, 9, 6)
     for path in [*summary.written, summary.rejects]:
@@ -137,7 +137,7 @@ def test_each_image_has_the_probability_of_its_breast(two_views, exam, tmp_path,
         assert write.patient not in text and STUDY not in text and str(tmp_path) not in text
 
 
-def test_breasts_and_patients(two_views, exam, tmp_path, monkeypatch):
+def test_scores_are_aggregated_to_breasts_and_patients(two_views, exam, tmp_path, monkeypatch):
     monkeypatch.setenv("MAMMO_SITE_KEY_FILE", str(tmp_path / "none"))
     score(two_views, [exam], tmp_path / "s.csv")
     images = {row["path"]: row for row in rows(tmp_path / "s.csv")}
@@ -153,38 +153,38 @@ def test_breasts_and_patients(two_views, exam, tmp_path, monkeypatch):
     assert patients[key]["malignant_probability"] == higher
 
 
-def test_json_says_what_a_probability_is_of(two_views, exam, tmp_path):
+def test_json_names_the_unit_of_a_probability(two_views, exam, tmp_path):
     out = tmp_path / "s.json"
     score(two_views, [exam], out)
-    told = json.loads(out.read_text())
-    assert told["model"]["unit"] == "breast" and told["model"]["operating_point"] == "breast"
-    assert told["model"]["threshold"] == 0.4 and len(told["images"]) == 9
+    result = json.loads(out.read_text())
+    assert result["model"]["unit"] == "breast" and result["model"]["operating_point"] == "breast"
+    assert result["model"]["threshold"] == 0.4 and len(result["images"]) == 9
 
 
-def test_a_stopped_scoring_goes_on_and_a_breast_that_grew_is_scored_again(
+def test_an_interrupted_run_resumes_and_rescores_a_breast_with_a_new_view(
     two_views, exam, tmp_path, write
 ):
     out, whole = tmp_path / "s.csv", tmp_path / "whole.csv"
     options = ScoreOptions(batch_size=1)
 
-    def stopped_after(batches):
-        seen = []
+    def interrupt_after(batches):
+        calls = []
 
-        def stop(count):
-            seen.append(count)
-            if len(seen) == batches:
+        def interrupt(count):
+            calls.append(count)
+            if len(calls) == batches:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            score(two_views, [exam], out, options, progress=stop)
+            score(two_views, [exam], out, options, progress=interrupt)
 
-    stopped_after(4)
+    interrupt_after(4)
     score(two_views, [exam], whole, options)
     summary = score(two_views, [exam], out, options)
     assert summary.resumed > 0 and out.read_bytes() == whole.read_bytes()
 
-    stopped_after(4)
-    # The first breast of all gets a view that lies behind everything else.
+    interrupt_after(4)
+    # The first breast gets a view that is the last file.
     name = "zz/P_00001_LEFT_MLO.png"
     write.png(exam / name, write.breast(20, bits=16))
     summary = score(two_views, [exam], out, options)
@@ -193,12 +193,12 @@ def test_a_stopped_scoring_goes_on_and_a_breast_that_grew_is_scored_again(
     assert name in {row["path"] for row in rows(out)}
 
 
-def test_heatmaps_of_what_the_network_saw(two_views, exam, tmp_path):
+def test_heatmaps_of_the_views_that_were_used(two_views, exam, tmp_path):
     options = ScoreOptions(heatmaps=tmp_path / "maps", explain=True)
     out = tmp_path / "s.csv"
     score(two_views, [exam / "a", exam / "b"], out, options)
     for row in rows(out):
-        assert ("not seen" in row["warnings"]) == (not row["heatmap"])
+        assert ("not used" in row["warnings"]) == (not row["heatmap"])
         assert not row["heatmap"] or (tmp_path / "maps" / row["heatmap"]).is_file()
     assert {row["kind"] for row in rows(tmp_path / "s.regions.csv")} <= {"occlusion"}
 
@@ -209,24 +209,24 @@ def test_several_models_of_two_views_are_averaged(two_views, package, exam, tmp_
     score([two_views, other], [exam], out, ScoreOptions(weights=(3, 1)))
     for row in rows(out):
         views = BREASTS[row["path"]]
-        one, two = (by_hand(model, exam, views) for model in (two_views, other))
-        expected = 0.75 * one + 0.25 * two
+        first_score, second_score = (
+            expected_probability(model, exam, views) for model in (two_views, other)
+        )
+        expected = 0.75 * first_score + 0.25 * second_score
         assert float(row["malignant_probability"]) == pytest.approx(expected, abs=2e-4)
     with pytest.raises(RecipeError, match="two-views: breast"):
         score([package, two_views], [exam], out)
 
 
-def test_images_of_cbis_ddsm_are_known_by_their_published_names(
-    two_views, tmp_path, write, monkeypatch
-):
-    """Its DICOM files tell patient, side and view in the Patient ID, and every image is a study."""
+def test_images_of_cbis_ddsm_have_their_published_names(two_views, tmp_path, write, monkeypatch):
+    """Its DICOM files have patient, side and view in the Patient ID; every image is a study."""
     monkeypatch.setenv("MAMMO_SITE_KEY_FILE", str(tmp_path / "none"))
     ids = (
         *("Calc-Test_P_00038_LEFT_CC", "Mass-Training_P_00038_LEFT_MLO"),
         *("Mass-Training_P_00038_LEFT_MLO_1", "P_00038", "X_LEFT_CC"),
     )
     keys = PatientKeys()
-    told = {}
+    identities = {}
     for number, name in enumerate(ids):
         path = tmp_path / f"tree/{number}/1-1.dcm"
         write.dicom(
@@ -237,11 +237,11 @@ def test_images_of_cbis_ddsm_are_known_by_their_published_names(
             laterality="",
             view="",
         )
-        told[name] = (keys.of(path, "1-1.dcm"), keys.exam(path, "1-1.dcm"))
+        identities[name] = (keys.patient_key(path, "1-1.dcm"), keys.exam_key(path, "1-1.dcm"))
     published = ("P_00038", "P_00038")
-    assert list(told.values())[:2] == [published, published]
-    for name in ids[2:]:  # a crop or mask; a hospital's own id, whatever it looks like
-        patient, study = told[name]
+    assert list(identities.values())[:2] == [published, published]
+    for name in ids[2:]:  # a crop or mask; ids of a hospital that look like published ones
+        patient, study = identities[name]
         assert len(patient) == len(study) == 20 and patient != study
         assert name not in patient + study
     summary = score(two_views, [tmp_path / "tree"], tmp_path / "s.csv")
@@ -252,31 +252,31 @@ def test_images_of_cbis_ddsm_are_known_by_their_published_names(
     assert summary.rejected == 3 and "X_LEFT_CC" not in summary.rejects.read_text()
 
 
-def test_a_long_header_in_a_bucket_is_read_whole(two_views, tmp_path, write):
-    """Objects give their first 64 KiB; what these do not tell is looked for in the whole."""
+def test_a_long_header_in_a_bucket_is_read_completely(two_views, tmp_path, write):
+    """Headers are read from the first 64 KiB of an object, or else from the whole object."""
     from contextlib import contextmanager
 
-    from mammo_core.scoring.cases import grouped
+    from mammo_core.scoring.units import group_files
 
-    whole = write.dicom(tmp_path / "x.dcm", write.breast(1), patient="A", study=STUDY)
-    (tmp_path / "short.dcm").write_bytes(whole.read_bytes()[:400])
+    complete = write.dicom(tmp_path / "x.dcm", write.breast(1), patient="A", study=STUDY)
+    (tmp_path / "short.dcm").write_bytes(complete.read_bytes()[:400])
 
     class Source:
         @contextmanager
         def as_local_file(self, name):
-            yield whole
+            yield complete
 
         @contextmanager
         def as_local_header(self, name):
             yield tmp_path / "short.dcm"
 
-    files = [FoundFile(f"{number}.dcm", source=Source()) for number in range(2)]
-    assert [len(group) for group in grouped(files, "breast", PatientKeys(), 2)] == [2]
+    files = [InputFile(f"{number}.dcm", source=Source()) for number in range(2)]
+    assert [len(group) for group in group_files(files, "breast", PatientKeys(), 2)] == [2]
 
 
-def test_the_step_and_its_report_say_breast(two_views, exam, tmp_path):
-    from mammo_core.steps import at_paths
+def test_the_report_of_the_step_describes_breasts(two_views, exam, tmp_path):
     from mammo_core.registry import push
+    from mammo_core.steps import at_paths
     from mammo_core.store import open_store
 
     store = open_store(f"file://{tmp_path}/store")
@@ -291,12 +291,12 @@ def test_the_step_and_its_report_say_breast(two_views, exam, tmp_path):
     )
     assert (result["images"], result["rejects"]) == (9, 6)
     page = (tmp_path / "report.html").read_text()
-    assert "of the breast by both of its views" in page and "Images of positive breasts" in page
+    assert "of the breast, from both of its views" in page and "Images of positive breasts" in page
     assert "scored without" in page and STUDY not in page
 
 
 @pytest.mark.s3
-def test_a_bucket(two_views, exam, tmp_path, s3_environment):
+def test_a_bucket_gives_the_same_bytes_as_a_folder(two_views, exam, tmp_path, s3_environment):
     from mammo_core.store import open_store
 
     store = open_store("s3://mammo-tests/two-views")

@@ -62,7 +62,7 @@ def package(served_package):
 
 
 class Server:
-    """`mammo serve` in a process of its own."""
+    """`mammo serve` in a separate process."""
 
     def __init__(self, process, port, log):
         self.process, self.port, self.log = process, port, log
@@ -78,14 +78,14 @@ class Server:
 
 @pytest.fixture(scope="session")
 def start(served_package, tmp_path_factory):
-    """Starts servers: the context manager gives one that answers."""
+    """Return a context manager that starts a server and waits until it responds."""
     from contextlib import contextmanager
 
     @contextmanager
-    def started(*options, model=served_package):
+    def start_server(*options, model=served_package):
         port = free_port()
         log = tmp_path_factory.mktemp("serve") / "log"
-        # As the command `mammo` does, from this source tree.
+        # Like the command `mammo`, from this source tree.
         code = "from mammo_core.cli import main; main()"
         command = [sys.executable, "-c", code, "serve", "--model", model, "--port", str(port)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -102,10 +102,10 @@ def start(served_package, tmp_path_factory):
                 except OSError:
                     time.sleep(0.2)
             else:
-                pytest.fail(f"the server does not answer: {log.read_text()[-2000:]}")
+                pytest.fail(f"the server does not respond: {log.read_text()[-2000:]}")
             yield server
 
-    return started
+    return start_server
 
 
 def free_port():
@@ -118,7 +118,7 @@ def free_port():
 
 @pytest.fixture(scope="session")
 def dicom_bytes(tmp_path_factory):
-    """Makes the bytes of a For Presentation mammogram."""
+    """Return a function that returns the bytes of a For Presentation mammogram."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import (
         DigitalMammographyXRayImageStorageForPresentation,

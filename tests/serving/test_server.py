@@ -1,4 +1,4 @@
-"""The command `mammo serve` as a process: clients, load, stopping."""
+"""The command `mammo serve` as a process: clients, load, shutdown."""
 
 import asyncio
 import json
@@ -20,11 +20,11 @@ def tensor(package, count, seed=1):
     return np.random.default_rng(seed).integers(0, 65536, shape).astype(np.uint16)
 
 
-def post(url, body, kind="application/dicom"):
-    request = urllib.request.Request(url, body, {"content-type": kind})
+def post(url, body, content_type="application/dicom"):
+    request = urllib.request.Request(url, body, {"content-type": content_type})
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, json.loads(answer.read())
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return response.status, json.loads(response.read())
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())
 
@@ -36,7 +36,7 @@ def server(start):
 
 
 def test_tritonclient_gets_the_score(server, package, dicom_bytes):
-    """A client from PyPI that speaks the protocol, binary tensors and JSON."""
+    """A client from PyPI uses the protocol with binary tensors and JSON."""
     from tritonclient import http
 
     pixels = tensor(package, 2)
@@ -44,31 +44,33 @@ def test_tritonclient_gets_the_score(server, package, dicom_bytes):
     with http.InferenceServerClient(f"127.0.0.1:{server.port}") as client:
         assert client.is_server_live() and client.is_server_ready()
         assert client.is_model_ready("whole-image")
-        told = client.get_model_metadata("whole-image", "1")
-        assert told["inputs"][0]["name"] == "pixels"
+        metadata = client.get_model_metadata("whole-image", "1")
+        assert metadata["inputs"][0]["name"] == "pixels"
         for binary in (True, False):
-            given = http.InferInput("pixels", list(pixels.shape), "UINT16")
-            given.set_data_from_numpy(pixels, binary_data=binary)
-            wanted = http.InferRequestedOutput("malignant_probability", binary_data=binary)
-            found = client.infer("whole-image", [given], outputs=[wanted])
-            np.testing.assert_allclose(found.as_numpy("malignant_probability"), expected, atol=1e-5)
-        found = client.infer("whole-image", [given])  # all outputs, as it likes
-        np.testing.assert_allclose(found.as_numpy("malignant_probability"), expected, atol=1e-5)
+            pixel_input = http.InferInput("pixels", list(pixels.shape), "UINT16")
+            pixel_input.set_data_from_numpy(pixels, binary_data=binary)
+            output = http.InferRequestedOutput("malignant_probability", binary_data=binary)
+            result = client.infer("whole-image", [pixel_input], outputs=[output])
+            np.testing.assert_allclose(
+                result.as_numpy("malignant_probability"), expected, atol=1e-5
+            )
+        result = client.infer("whole-image", [pixel_input])  # all outputs, in the default format
+        np.testing.assert_allclose(result.as_numpy("malignant_probability"), expected, atol=1e-5)
         file = http.InferInput("image", [1], "BYTES")
         file.set_data_from_numpy(np.array([dicom_bytes(1)], dtype=object))
-        found = client.infer("whole-image", [file], model_version="1")
-        _, told = post(f"{server.url}/score", dicom_bytes(1))
-        assert found.as_numpy("malignant_probability")[0] == pytest.approx(
-            told["malignant_probability"], abs=2e-6
+        result = client.infer("whole-image", [file], model_version="1")
+        _, score = post(f"{server.url}/score", dicom_bytes(1))
+        assert result.as_numpy("malignant_probability")[0] == pytest.approx(
+            score["malignant_probability"], abs=2e-6
         )
 
 
-def test_200_requests_at_once_good_broken_large_and_slow(server, package, dicom_bytes):
-    """Right codes for all of them, and no more memory in the second round than in the first."""
+def test_200_concurrent_requests_valid_damaged_large_and_slow(server, package, dicom_bytes):
+    """All get the right status; the second round uses no more memory than the first."""
     import httpx
 
-    good, broken, large = dicom_bytes(1), dicom_bytes(2)[:4000], b"x" * 1_000_000
-    asked = {
+    valid, damaged, large = dicom_bytes(1), dicom_bytes(2)[:4000], b"x" * 1_000_000
+    infer_body = {
         "inputs": [
             {"name": "pixels", "datatype": "UINT16", "shape": [1, 48, 36],
              "data": tensor(package, 1).ravel().tolist()}
@@ -81,43 +83,43 @@ def test_200_requests_at_once_good_broken_large_and_slow(server, package, dicom_
         yield b"x"
 
     async def dripped():
-        for start in range(0, len(good), 4000):
-            yield good[start : start + 4000]
+        for start in range(0, len(valid), 4000):
+            yield valid[start : start + 4000]
             await asyncio.sleep(0.2)
 
-    async def all_at_once():
+    async def send_all():
         limits = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(base_url=server.url, limits=limits, timeout=120) as client:
 
-            async def one(kind):
-                sent = {
-                    "good": lambda: client.post("/score", content=good),
-                    "infer": lambda: client.post("/v2/models/whole-image/infer", json=asked),
-                    "broken": lambda: client.post("/score", content=broken),
+            async def send(kind):
+                requests = {
+                    "valid": lambda: client.post("/score", content=valid),
+                    "infer": lambda: client.post("/v2/models/whole-image/infer", json=infer_body),
+                    "damaged": lambda: client.post("/score", content=damaged),
                     "large": lambda: client.post("/score", content=large),
                     "stalled": lambda: client.post("/score", content=stalled()),
                     "dripped": lambda: client.post("/score", content=dripped()),
                     "wrong": lambda: client.post("/v2/models/whole-image/infer", content=b"{"),
-                    "none": lambda: client.post("/v2/models/other/infer", json=asked),
+                    "none": lambda: client.post("/v2/models/other/infer", json=infer_body),
                 }
-                return kind, (await sent[kind]()).status_code
+                return kind, (await requests[kind]()).status_code
 
-            kinds = ["good", "infer", "broken", "large", "stalled", "dripped", "wrong", "none"]
-            return Counter(await asyncio.gather(*(one(kind) for kind in kinds * 25)))
+            kinds = ["valid", "infer", "damaged", "large", "stalled", "dripped", "wrong", "none"]
+            return Counter(await asyncio.gather(*(send(kind) for kind in kinds * 25)))
 
     expected = {
-        ("good", 200): 25,
+        ("valid", 200): 25,
         ("infer", 200): 25,
-        ("broken", 422): 25,
+        ("damaged", 422): 25,
         ("large", 413): 25,
         ("stalled", 408): 25,
         ("dripped", 200): 25,
         ("wrong", 400): 25,
         ("none", 404): 25,
     }
-    assert asyncio.run(all_at_once()) == expected
+    assert asyncio.run(send_all()) == expected
     first = server.memory_mb()
-    assert asyncio.run(all_at_once()) == expected
+    assert asyncio.run(send_all()) == expected
     assert server.memory_mb() < first + 60
     assert server.process.poll() is None
     text = urllib.request.urlopen(f"{server.url}/metrics").read().decode()
@@ -125,7 +127,7 @@ def test_200_requests_at_once_good_broken_large_and_slow(server, package, dicom_
     assert 'mammo_requests_total{route="/score",status="413"} 50.0' in text
 
 
-def test_a_stopped_server_finishes_what_it_began(start, dicom_bytes):
+def test_a_stopped_server_completes_its_requests(start, dicom_bytes):
     data = dicom_bytes(1)
     with start() as server:
         head = (
@@ -141,16 +143,16 @@ def test_a_stopped_server_finishes_what_it_began(start, dicom_bytes):
                 urllib.request.urlopen(f"{server.url}/v2/health/live", timeout=5)
             assert server.process.poll() is None
             client.sendall(data[5000:])
-            answer = b""
+            response = b""
             while chunk := client.recv(65536):
-                answer += chunk
-        assert answer.startswith(b"HTTP/1.1 200") and b"malignant_probability" in answer
+                response += chunk
+        assert response.startswith(b"HTTP/1.1 200") and b"malignant_probability" in response
         assert server.process.wait(30) == 0
         log = server.log.read_text()
         assert log.rstrip().endswith("stopped") and "Traceback" not in log
 
 
-def test_a_changed_package_is_not_served(served_package, tmp_path, monkeypatch):
+def test_a_modified_package_is_not_served(served_package, tmp_path, monkeypatch):
     import shutil
     import subprocess
     import sys

@@ -1,4 +1,4 @@
-"""The model that scores: one package, or several whose probabilities are averaged."""
+"""The scoring model: one package, or several whose probabilities are averaged."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ from mammo_core.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
-class Members:
-    """Packages with their weights, and how an image is averaged over.
+class ScoringModel:
+    """Packages with their weights, and the settings of test-time averaging and decisions.
 
     Attributes:
-        packages: At least one.
+        packages: At least one package.
         weights: One per package, summing to 1.
-        flips: Whether each image is scored with its three flips; None as each package was
+        flips: Whether each image is scored with its three flips; None: as each package was
             evaluated.
-        point: Name of the operating point that decides; None for the package's first one.
+        point: Name of the operating point for decisions; None: the first one of the package.
     """
 
     packages: tuple[Package, ...]
@@ -34,64 +34,64 @@ class Members:
     point: str | None = None
 
     @classmethod
-    def of(
+    def from_packages(
         cls,
         packages: Sequence[Package],
         weights: Sequence[float] | None = None,
         flips: bool | None = None,
         point: str | None = None,
-    ) -> "Members":
-        """Put packages together.
+    ) -> "ScoringModel":
+        """Combine packages.
 
         Raises:
-            RecipeError: The weights do not fit, an operating point is asked of several, or
-                some see one image and others both views of a breast.
+            RecipeError: The weights do not match the packages, several packages are combined
+                with an operating point, or some take one image and others two views.
             RecordError: The package has no operating point of that name.
         """
-        members = cls(
+        model = cls(
             tuple(packages), normalize_weights(weights, len(packages)), flips=flips, point=point
         )
         units = [package.unit for package in packages]
         if len(set(units)) > 1:
             raise RecipeError(
                 "These models cannot be averaged",
-                expected="models that all see one image, or all both views of a breast",
+                expected="models that all take one image, or all take both views of a breast",
                 received=", ".join(
                     f"{package.manifest.name}: {package.unit}" for package in packages
                 ),
-                hint="Score with each kind, and average the tables of breasts yourself",
+                hint="Score with each kind separately and average the tables of breasts",
             )
         if point is not None and len(packages) > 1:
             raise RecipeError(
                 "Several models have no operating point in common",
                 expected="one model, or no operating point",
-                received=f"{len(packages)} models and the point {point}",
-                hint="Package the ensemble's own rules, or decide on the probabilities yourself",
+                received=f"{len(packages)} models and the operating point {point}",
+                hint="Decide on the probabilities instead",
             )
-        members.decision_point(members.unit)
-        return members
+        model.decision_point(model.unit)
+        return model
 
     @property
     def unit(self) -> Unit:
-        """What the models see at once."""
+        """The input of the models: an image, or a breast."""
         return self.packages[0].unit
 
     @cached_property
     def model_id(self) -> str:
-        """Of the package, or of the ensemble."""
+        """Model id of the package or of the ensemble."""
         return ensemble_id([package.model_id for package in self.packages], self.weights)
 
     @property
     def preprocessings(self) -> tuple[Preprocessing, ...]:
-        """One per package."""
+        """The preprocessing of every package."""
         return tuple(package.preprocessing for package in self.packages)
 
     def decision_point(self, level: Level) -> NamedPoint | None:
-        """Return the operating point of a level; None where there is none to go by."""
+        """Return the operating point of a level, or None if there is none."""
         if len(self.packages) > 1:
             return None
         rules = self.packages[0].rules.at(level)
-        # Breasts and patients of small validation sets may lack what images have.
+        # Small validation sets may give no operating point for breasts and patients.
         return rules.point(self.point) if rules.operating_points else None
 
     def predict(
@@ -102,33 +102,48 @@ class Members:
         Args:
             pixels: For every image, for every package `(H, W) uint16, [0, 65535]`; for every
                 breast `(2, H, W)`.
-            size: How many the network sees at once; a smaller group is filled up, so that the
-                sums are made in the same order whatever the group.
+            size: Size of a batch; a smaller batch is padded, so that sums are computed in the
+                same order for any batch.
 
         Returns:
             For every package `(n,) float64, [0, 1]`, uncalibrated.
         """
         return [
-            _grouped(package, [image[place] for image in pixels], size, self._flips(package))
-            for place, package in enumerate(self.packages)
+            _predict(package, [image[number] for image in pixels], size, self._flips(package))
+            for number, package in enumerate(self.packages)
         ]
 
     def combine(self, scores: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
-        """Return the weighted mean over the packages."""
+        """Return the weighted mean over the packages.
+
+        Args:
+            scores: For every package `(n,) float64, [0, 1]`.
+
+        Returns:
+            `(n,) float64, [0, 1]`.
+        """
         return average(scores, self.weights)
 
     def calibrate(
         self, level: Level, scores: Sequence[npt.NDArray[np.float64]]
     ) -> npt.NDArray[np.float64]:
-        """Return the weighted mean of what each package's calibration makes of its scores."""
+        """Return the weighted mean over the packages of their calibrated scores.
+
+        Args:
+            level: The level of the scores.
+            scores: For every package `(n,) float64, [0, 1]`, uncalibrated.
+
+        Returns:
+            `(n,) float64, [0, 1]`.
+        """
         calibrated = [
-            package.rules.at(level).calibration.apply(mine)
-            for package, mine in zip(self.packages, scores, strict=True)
+            package.rules.at(level).calibration.apply(score)
+            for package, score in zip(self.packages, scores, strict=True)
         ]
         return average(calibrated, self.weights)
 
-    def described(self) -> dict[str, Any]:
-        """What a result says of the model, as plain JSON."""
+    def describe(self) -> dict[str, Any]:
+        """Return the description of the model for a result, as plain JSON."""
         point = self.decision_point(self.unit)
         return {
             "model_id": self.model_id,
@@ -151,11 +166,11 @@ class Members:
         return package.rules.flips if self.flips is None else self.flips
 
 
-def reading(point: NamedPoint | None, probability: float, calibrated: float) -> dict[str, Any]:
-    """Return a probability, calibrated, and what is decided at an operating point.
+def score_fields(point: NamedPoint | None, probability: float, calibrated: float) -> dict[str, Any]:
+    """Return the fields of a score: both probabilities, operating point and decision.
 
     Args:
-        point: The operating point; None where there is none to decide by.
+        point: The operating point; None if there is none.
         probability: [0, 1], uncalibrated.
         calibrated: [0, 1].
     """
@@ -170,20 +185,20 @@ def reading(point: NamedPoint | None, probability: float, calibrated: float) -> 
     }
 
 
-def _grouped(
+def _predict(
     package: Package, images: list[npt.NDArray[np.uint16]], size: int, flips: bool
 ) -> npt.NDArray[np.float64]:
-    """Probabilities of images; those of other widths (resize "height") go one by one."""
-    alike = len({image.shape for image in images}) == 1
-    groups = [images] if alike else [[image] for image in images]
-    found = []
+    """Return the probabilities of images; images of different widths go one at a time."""
+    same_shape = len({image.shape for image in images}) == 1
+    groups = [images] if same_shape else [[image] for image in images]
+    probabilities = []
     for group in groups:
         batch = np.stack(group)
-        if alike and len(group) < size:
-            # One shape for all batches: TensorFlow would trace the network anew for another.
+        if same_shape and len(group) < size:
+            # One shape for all batches: TensorFlow would retrace the network for another shape.
             batch = np.concatenate([batch, np.repeat(batch[-1:], size - len(group), axis=0)])
         scores = package.predict(
             batch, len(batch), flips=flips, translation=package.rules.translation
         )
-        found.append(scores[: len(group)])
-    return np.concatenate(found).astype(np.float64) if found else np.zeros(0)
+        probabilities.append(scores[: len(group)])
+    return np.concatenate(probabilities).astype(np.float64) if images else np.zeros(0)

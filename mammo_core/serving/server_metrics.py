@@ -1,10 +1,16 @@
-"""What a server tells Prometheus."""
+"""The metrics of a server for Prometheus."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 
-class Measures:
-    """Counts of one server; nothing of an image or a patient is in a label."""
+class ServerMetrics:
+    """Metrics of one server; labels contain nothing about an image or a patient.
+
+    Args:
+        model: Name of the model.
+        version: Its version.
+        model_id: Its model id.
+    """
 
     def __init__(self, model: str, version: str, model_id: str) -> None:
         self._registry = CollectorRegistry()
@@ -16,28 +22,30 @@ class Measures:
         )
         self.seconds = Histogram(
             "mammo_request_seconds",
-            "Time from a request's first byte to its answer.",
+            "Time from the first byte of a request to its response.",
             ("route",),
             buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100),
             registry=self._registry,
         )
         self.in_flight = Gauge(
-            "mammo_requests_in_flight", "Requests being answered.", registry=self._registry
+            "mammo_requests_in_flight", "Requests in progress.", registry=self._registry
         )
         self.images = Counter(
             "mammo_images_scored",
-            "Images scored, or breasts by a model of both views, by decision.",
+            "Images scored (breasts for a model of two views), by decision.",
             ("decision",),
             registry=self._registry,
-        )  # fmt: skip
+        )
         self.warned = Counter(
-            "mammo_images_warned", "Images outside the training data.", registry=self._registry
+            "mammo_images_warned", "Images with warnings.", registry=self._registry
         )
         Gauge(
-            "mammo_model", "1, with the model in its labels.", ("name", "version", "model_id"),
+            "mammo_model",
+            "Always 1; the labels describe the model.",
+            ("name", "version", "model_id"),
             registry=self._registry,
-        ).labels(model, version, model_id).set(1)  # fmt: skip
+        ).labels(model, version, model_id).set(1)
 
     def text(self) -> bytes:
-        """Return everything in Prometheus's text format."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self._registry)

@@ -1,0 +1,252 @@
+"""The units of scoring: one image, or the views of a breast, assembled from files."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from mammo_core.dicom import ImageFacts, read_facts
+from mammo_core.errors import DicomError, RecipeError, RecordError
+from mammo_core.evaluation.aggregate import Unit
+from mammo_core.models.config import VIEWS
+from mammo_core.scoring.files import InputFile
+from mammo_core.scoring.images import DecodedImage, Reject, fill_from_name
+from mammo_core.scoring.patients import PatientKeys
+
+Pixels = npt.NDArray[np.uint16]
+_HEADER_READERS = 8
+_FILE_ERRORS = (DicomError, RecipeError, RecordError)
+
+
+@dataclass(frozen=True)
+class ScoringUnit:
+    """The input of one prediction, and the images that get its probability.
+
+    Attributes:
+        images: One image; or all images of a breast. Those without pixels were not used.
+        pixels: For every model `(H, W) uint16, [0, 65535]`; for a breast `(2, H, W)`: CC and MLO,
+            all zeros for a missing view.
+    """
+
+    images: tuple[DecodedImage, ...]
+    pixels: tuple[Pixels, ...]
+
+    @property
+    def is_breast(self) -> bool:
+        """Whether the unit is a breast."""
+        return self.pixels[0].ndim == 3
+
+    def warnings(self, image: DecodedImage) -> list[str]:
+        """Return warnings about the views that the probability of an image is based on."""
+        if not self.is_breast:
+            return []
+        used = {item.facts.view: item.digest for item in self.images if item.pixels}
+        view = image.facts.view
+        missing = [name.upper() for name in VIEWS if name.upper() not in used]
+        warnings = [f"scored without {name}: no such view" for name in missing]
+        if used.get(view) != image.digest:
+            warnings.append(f"not used: another {view} image of this breast was scored")
+        return warnings
+
+    def predictor_of_image(
+        self, image: DecodedImage, predict: Callable[[Pixels], npt.NDArray[np.float32]]
+    ) -> Callable[[Pixels], npt.NDArray[np.float32]]:
+        """Return a function that predicts this unit with other pixels for one of its images.
+
+        Args:
+            image: An image of this unit with pixels.
+            predict: `Package.predict` of the first model.
+
+        Returns:
+            A function of `(n, H, W) uint16, [0, 65535]` that returns `(n,) float32, [0, 1]`.
+        """
+        if not self.is_breast:
+            return predict
+        index = VIEWS.index(str(image.facts.view).lower())
+
+        def predict_breast(changed: Pixels) -> npt.NDArray[np.float32]:
+            breasts = np.repeat(self.pixels[0][np.newaxis], len(changed), axis=0)
+            breasts[:, index] = changed
+            # A fully occluded view must differ from a missing view.
+            breasts[~changed.any(axis=(1, 2)), index, 0, 0] = 1
+            return predict(breasts)
+
+        return predict_breast
+
+
+def group_files(
+    files: Sequence[InputFile], unit: Unit, keys: PatientKeys, workers: int
+) -> list[tuple[InputFile, ...]]:
+    """Group files by unit; for breasts, only their headers are read.
+
+    A breast is one side of a patient in a study. (In a published collection it is one side of a
+    patient, because there every image may be a study.) A file without patient and study is a
+    breast with one image.
+
+    Args:
+        files: Files in order.
+        unit: The input of the models.
+        keys: The keys of patients.
+        workers: Threads that read.
+
+    Returns:
+        The groups, in the order of their first files.
+
+    Raises:
+        OSError: The disk failed.
+        StoreError: The server failed.
+    """
+    if unit == "image":
+        return [(file,) for file in files]
+    # Reading headers from a bucket is mostly waiting.
+    with ThreadPoolExecutor(max(workers, _HEADER_READERS), thread_name_prefix="headers") as pool:
+        breasts = list(pool.map(lambda file: _breast_key(file, keys), files))
+    groups: dict[object, list[InputFile]] = defaultdict(list)
+    for number, (file, breast) in enumerate(zip(files, breasts, strict=True)):
+        groups[number if breast is None else breast].append(file)
+    # A breast with an additional file must be scored again by a resumed run.
+    return [
+        tuple(replace(file, version=f"{file.version} 1/{len(group)}") for file in group)
+        for group in groups.values()
+    ]
+
+
+def build_unit(
+    items: Iterable[DecodedImage | Reject], unit: Unit
+) -> tuple[ScoringUnit | None, list[Reject]]:
+    """Assemble the files of a group.
+
+    If a view has several images, the one with the first id is used, as in training; the pixels
+    of the others are released.
+
+    Args:
+        items: The files of one group, consumed one at a time.
+        unit: The input of the models.
+
+    Returns:
+        The unit, or None if no file could be read; and the files that are not part of it.
+    """
+    images: list[DecodedImage] = []
+    rejects: list[Reject] = []
+    index_of_view: dict[str, int] = {}
+    for item in items:
+        reject = item if isinstance(item, Reject) else _reject_unusable(item, unit)
+        if reject is not None:
+            rejects.append(reject)
+        elif isinstance(item, DecodedImage):
+            view = str(item.facts.view)
+            previous = index_of_view.get(view)
+            if previous is not None and images[previous].digest <= item.digest:
+                images.append(replace(item, pixels=()))
+                continue
+            if previous is not None:
+                images[previous] = replace(images[previous], pixels=())
+            index_of_view[view] = len(images)
+            images.append(item)
+    if not images:
+        return None, rejects
+    if unit == "image":
+        return ScoringUnit((images[0],), images[0].pixels), rejects
+    views = {view: images[index] for view, index in index_of_view.items()}
+    return ScoringUnit(tuple(images), stack_views(views)), rejects
+
+
+def build_breast(images: Sequence[DecodedImage]) -> ScoringUnit:
+    """Assemble images that a client sent as the views of one breast.
+
+    Args:
+        images: At most one image per view; the laterality may be unknown.
+
+    Raises:
+        RecordError: A view is unknown or repeated, the sides differ, or an image is black.
+    """
+    views = [image.facts.view for image in images]
+    sides = {image.facts.laterality for image in images} - {None}
+    if not views or None in views or len(set(views)) < len(views) or len(sides) > 1:
+        raise RecordError(
+            "These are not the views of one breast",
+            expected="one image, or a CC and an MLO image of one side",
+            received=", ".join(
+                f"view {image.facts.view or 'unknown'}, "
+                f"laterality {image.facts.laterality or 'unknown'}"
+                for image in images
+            )
+            or "no image",
+        )
+    for image in images:
+        _require_not_black(image)
+    views_of_breast = {str(image.facts.view): image for image in images}
+    return ScoringUnit(tuple(images), stack_views(views_of_breast))
+
+
+def stack_views(views: Mapping[str, DecodedImage]) -> tuple[Pixels, ...]:
+    """Stack the views of a breast.
+
+    Args:
+        views: CC, MLO or both.
+
+    Returns:
+        For every model `(2, H, W) uint16, [0, 65535]`, zeros for a missing view.
+    """
+    models = range(len(next(iter(views.values())).pixels))
+    stacks = []
+    for model in models:
+        pixels = [
+            views[name.upper()].pixels[model] if name.upper() in views else None for name in VIEWS
+        ]
+        blank = np.zeros_like(next(view for view in pixels if view is not None))
+        stacks.append(np.stack([blank if view is None else view for view in pixels]))
+    return tuple(stacks)
+
+
+def _require_not_black(image: DecodedImage) -> None:
+    if not all(pixels.any() for pixels in image.pixels):
+        raise RecordError(
+            f"{image.name} cannot be scored as a view of a breast",
+            expected="a mammogram (all zeros represent a missing view)",
+            received="an image that is completely black",
+        )
+
+
+def _reject_unusable(image: DecodedImage, unit: Unit) -> Reject | None:
+    """Return a reject if an image cannot be used as a view of a breast."""
+    if unit == "image":
+        return None
+    facts = image.facts
+    try:
+        if facts.view is None or facts.laterality is None:
+            raise RecordError(
+                f"{image.name} cannot be assigned to a breast",
+                expected="a laterality, and the view CC or MLO, in the header or the file name",
+                received=f"laterality {facts.laterality or 'unknown'}, "
+                f"view {facts.view or 'unknown'}",
+            )
+        _require_not_black(image)
+    except RecordError as error:
+        return Reject(image.name, error)
+    return None
+
+
+def _breast_key(file: InputFile, keys: PatientKeys) -> tuple[str, str] | None:
+    """Return exam key and laterality; None if the breast is unknown."""
+    facts, exam = _read_facts_and_exam(file, keys, complete=False)
+    if facts is None and file.source is not None:  # the header may be longer than the start
+        facts, exam = _read_facts_and_exam(file, keys, complete=True)
+    if facts is None or facts.laterality is None or facts.view is None or not exam:
+        return None
+    return exam, facts.laterality
+
+
+def _read_facts_and_exam(
+    file: InputFile, keys: PatientKeys, complete: bool
+) -> tuple[ImageFacts | None, str]:
+    with file.as_local_file() if complete else file.as_local_header() as path:
+        try:
+            # Whether a model accepts raw data is checked when the pixels are read.
+            facts = read_facts(path, file.name, for_processing=True)
+        except _FILE_ERRORS:
+            return None, ""
+        return fill_from_name(facts, file.name, path), keys.exam_key(path, file.name)
