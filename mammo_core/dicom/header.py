@@ -8,8 +8,8 @@ from mammo_core.errors import DicomError
 _CODE: Final[Fields] = {"CodeValue": None, "CodeMeaning": None}
 _TABLE: Final[Fields] = {"LUTDescriptor": None, "LUTData": None}
 #: The fields that facts and pixels are made from: none of the patient, the study or the site.
-#: Two other callers of `read_fields` parse identifying fields, which leave them as keyed hashes
-#: or not at all: scoring/patients.py (patient and study) and sources/files.py (CBIS-DDSM masks).
+#: Two other callers of `read_fields` parse identifying fields: scoring/patients.py (Patient ID and
+#: Study Instance UID, which leave it as keyed hashes) and sources/image_files.py (Series UID).
 ALLOWED: Final[Fields] = {
     **dict.fromkeys(
         (

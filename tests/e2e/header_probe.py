@@ -1,9 +1,9 @@
-"""What hostile headers cost each command, in a process of its own.
+"""Measure the cost of hostile headers for each command, in a separate process.
 
-`python header_probe.py FOLDER SECONDS [COMMAND [FILE]]` prints a JSON object a line: command, file,
-seconds of a processor, MB above the idle process at most, and what was said of the file. Each
-command reads an honest file first, so that neither imports nor a network count. After so many
-seconds of a processor the process ends by SIGXCPU. FOLDER is made if it is not there.
+`python header_probe.py FOLDER SECONDS [COMMAND [FILE]]` prints a JSON object per line: command,
+file, processor seconds, peak memory above the idle process in MB, and the reason of the reject.
+Each command reads a valid file first, so that imports and building a network do not count. After
+SECONDS processor seconds the process ends by SIGXCPU. FOLDER is created if it does not exist.
 """
 
 import csv
@@ -23,18 +23,17 @@ def inspect(path, folder):
 
     from mammo_core.cli.dicom import app
 
-    told = json.loads(CliRunner().invoke(app, ["inspect", "--json", str(path)]).stdout)
-    return told["reason"]
+    return json.loads(CliRunner().invoke(app, ["inspect", "--json", str(path)]).stdout)["reason"]
 
 
 def index(path, folder):
     from mammo_core.sources import SourceConfig
     from mammo_core.sources import index as index_files
 
-    tree = tree_of(path, folder)
+    tree = build_tree(path, folder)
     tables = index_files(SourceConfig(adapter="folders", root=str(tree)), workers=1)
     assert len(tables.images) + len(tables.rejects) == 2, tables.rejects
-    return reason_of(tables.rejects)
+    return first_reason(tables.rejects)
 
 
 def convert(path, folder):
@@ -46,10 +45,10 @@ def convert(path, folder):
     from mammo_core.store import open_store
     from mammo_core.store.base import file_sha256
 
-    tree = tree_of(path, folder)
-    images, lesions = honest_tables(folder)
+    tree = build_tree(path, folder)
+    images, lesions = valid_tables(folder)
     images = images.copy()
-    # The file is another since it was indexed, with the digest that a bucket may tell of it.
+    # The file was replaced after it was indexed, and its digest is the one that a bucket reports.
     row = images["path"].str.startswith("train/pos")
     images.loc[row, "sha256"] = file_sha256(path)
     images.loc[row, "image_id"] = file_sha256(path)
@@ -63,7 +62,7 @@ def convert(path, folder):
         runner=RunnerConfig(workers=1),
         lineage={"tables": "t"},
     )
-    return reason_of(read_table(store, manifest, "rejects.parquet"))
+    return first_reason(read_table(store, manifest, "rejects.parquet"))
 
 
 def score(path, folder):
@@ -81,18 +80,18 @@ def score(path, folder):
 
 
 def serve(path, folder):
-    answer = client(folder).post("/score", content=path.read_bytes())
-    if answer.status_code == 200:
+    response = client(folder).post("/score", content=path.read_bytes())
+    if response.status_code == 200:
         return None
-    assert 400 <= answer.status_code < 500, answer.text
-    return f"{answer.status_code} {answer.text}"
+    assert 400 <= response.status_code < 500, response.text
+    return f"{response.status_code} {response.text}"
 
 
-COMMANDS = {each.__name__: each for each in (inspect, index, convert, score, serve)}
+COMMANDS = {command.__name__: command for command in (inspect, index, convert, score, serve)}
 
 
-def tree_of(path, folder):
-    """Two views as class folders: an honest one, and the file."""
+def build_tree(path, folder):
+    """Two views as class folders: a valid one, and the file."""
     tree = folder / f"tree-{path.stem}"
     for name, source in (("neg/P_00001_LEFT_CC.dcm", "other"), ("pos/P_00002_LEFT_CC.dcm", "")):
         target = tree / "train" / name
@@ -101,16 +100,16 @@ def tree_of(path, folder):
     return tree
 
 
-def reason_of(rejects):
+def first_reason(rejects):
     return rejects["reason"].iloc[0] if len(rejects) else None
 
 
 @cache
-def honest_tables(folder):
+def valid_tables(folder):
     from mammo_core.sources import SourceConfig
     from mammo_core.sources import index as index_files
 
-    tree = tree_of(folder / "honest.dcm", folder)
+    tree = build_tree(folder / "valid.dcm", folder)
     tables = index_files(SourceConfig(adapter="folders", root=str(tree)), workers=1)
     assert len(tables.images) == 2, tables.rejects
     return tables.images, tables.lesions
@@ -152,22 +151,22 @@ def client(folder):
     return TestClient(service).__enter__()
 
 
-def resident():
-    """Resident memory of this process now, and at most since the last reset (MB)."""
+def memory_mb():
+    """Return the resident memory of this process now, and its peak since the last reset (MB)."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return [int(status[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM")]
 
 
-def processor():
+def processor_time():
     return sum(
-        used.ru_utime + used.ru_stime
-        for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        usage.ru_utime + usage.ru_stime
+        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     )
 
 
 def measure(command, path, folder, seconds):
-    Path("/proc/self/clear_refs").write_text("5")  # proc(5): the peak starts anew
-    idle, before, start = resident()[0], processor(), time.monotonic()
+    Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets the peak
+    idle, before, start = memory_mb()[0], processor_time(), time.monotonic()
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (int(before + seconds) + 1, hard))
     reason = COMMANDS[command](path, folder)
@@ -175,21 +174,21 @@ def measure(command, path, folder, seconds):
     return {
         "command": command,
         "file": path.stem,
-        "cpu_s": round(processor() - before, 2),
+        "cpu_s": round(processor_time() - before, 2),
         "wall_s": round(time.monotonic() - start, 2),
-        "mb": round(resident()[1] - idle, 1),
+        "mb": round(memory_mb()[1] - idle, 1),
         "reason": reason,
     }
 
 
 def main(folder, seconds, commands, names):
     folder.mkdir(exist_ok=True)
-    (folder / "honest.dcm").write_bytes(hostile())
+    (folder / "valid.dcm").write_bytes(hostile())
     (folder / "other.dcm").write_bytes(hostile(pixels=other_pixels))
     for name in names:
         (folder / f"{name}.dcm").write_bytes(HEADLINES[name]())
     for command in commands:
-        reason = COMMANDS[command](folder / "honest.dcm", folder)
+        reason = COMMANDS[command](folder / "valid.dcm", folder)
         assert reason is None, reason
         for name in names:
             print(json.dumps(measure(command, folder / f"{name}.dcm", folder, seconds)), flush=True)
