@@ -1,7 +1,8 @@
-"""`mammo store gc --compact`: datasets that grew, written anew without what was excluded.
+"""`mammo store gc --compact`: rewrite datasets that grew, without their excluded records.
 
-The id stays: it is that of the set. Records are sorted by id again and put into shards of the
-target size; the manifest is replaced last, and the replaced files are left to readers for a day.
+The id stays the same, because the records do. Records are sorted by id again and written to shards
+of the target size. The manifest is replaced last, and the replaced files are kept for a day for
+active readers.
 """
 
 import heapq
@@ -29,65 +30,67 @@ _SHARD_MB = 128
 
 
 def needs_compaction(manifest: Manifest) -> bool:
-    """Whether a dataset excludes records, or lists shards of others."""
+    """Whether a dataset excludes records, or lists shards of other datasets."""
     shards = manifest.files_like("shard-")
-    inside = all(file.key.startswith(f"{manifest.folder}/") for file in shards)
-    known = any(file.name == _ITEMS for file in manifest.files)
-    return known and (not inside or any(file.excluded for file in shards))
+    only_own_shards = all(file.key.startswith(f"{manifest.folder}/") for file in shards)
+    has_items = any(file.name == _ITEMS for file in manifest.files)
+    return has_items and (not only_own_shards or any(file.excluded for file in shards))
 
 
 def compact(store: Store, manifest: Manifest) -> Manifest:
-    """Write a dataset's records anew, sorted and without the excluded ones.
+    """Rewrite the records of a dataset, sorted and without the excluded ones.
 
     Args:
-        store: Where it is.
+        store: The store of the dataset.
         manifest: The dataset.
 
     Returns:
-        Its new manifest, of the same id.
+        Its new manifest, with the same id.
 
     Raises:
-        RecordError: A shard is damaged, or lacks a record.
-        StoreError: The store fails, or somebody else wrote the manifest meanwhile.
+        RecordError: A shard is damaged or lacks a record, or another process replaced the manifest
+            in the meantime.
+        StoreError: The store fails.
     """
     with store.lease(manifest.folder):
-        held = store.read(manifest.key)
+        old_data = store.read(manifest.key)
         current = find(store, manifest.kind, manifest.id)
         if current is None or not needs_compaction(current):
             return manifest
-        written = list(_written(store, current))
-        shards = {image: file.name for file, images in written for image in images}
+        shards = list(_write_shards(store, current))
+        shard_of_image = {image: file.name for file, images in shards for image in images}
         items = read_table(store, current, _ITEMS)
-        _check(current, items, shards)
-        items["shard"] = items["image_id"].map(shards).fillna("")
-        place = f"{current.folder}/compacted"
-        files = [file for file, _ in written]
-        files.append(put_table(store, place, _ITEMS, items))
+        _require_all_records(current, items, shard_of_image)
+        items["shard"] = items["image_id"].map(shard_of_image).fillna("")
+        files = [file for file, _ in shards]
+        files.append(put_table(store, f"{current.folder}/compacted", _ITEMS, items))
         for file in files:
             verify_file(store, file)
-        others = [
+        other_files = [
             file
             for file in current.files
             if file.name != _ITEMS and not file.name.startswith("shard-")
         ]
-        ordered = sorted([*files, *others], key=lambda file: file.name)
-        made = current.model_copy(update={"files": tuple(ordered)})
-        replaced = sorted({f.key for f in current.files} - {f.key for f in made.files})
+        ordered = sorted([*files, *other_files], key=lambda file: file.name)
+        compacted = current.model_copy(update={"files": tuple(ordered)})
+        replaced = sorted({f.key for f in current.files} - {f.key for f in compacted.files})
         note = json.dumps({"keys": replaced}).encode()
         store.write(f"{current.folder}/{REPLACED_NOTE}", note)
-        if not store.write_if(made.key, made.to_json().encode(), held):
+        if not store.write_if(compacted.key, compacted.to_json().encode(), old_data):
             raise RecordError(
-                f"The manifest {made.key} was changed while its dataset was compacted",
-                expected="nobody else to write it",
+                f"The manifest {compacted.key} was changed while its dataset was compacted",
+                expected="no other process that writes it",
                 received="another manifest",
                 hint="run the same command again",
             )
-        return made
+        return compacted
 
 
 @dataclass(frozen=True)
-class _Group:
-    image: str
+class _ImageRecords:
+    """The records of one image, which stay in one shard."""
+
+    image_id: str
     records: list[bytes]
 
     @property
@@ -95,39 +98,43 @@ class _Group:
         return sum(map(len, self.records))
 
 
-def _written(store: Store, manifest: Manifest) -> Iterator[tuple[StoredFile, list[str]]]:
-    """Write the shards; yields each with the images whose records it holds."""
+def _write_shards(store: Store, manifest: Manifest) -> Iterator[tuple[StoredFile, list[str]]]:
+    """Write the shards; yield each with the ids of the images whose records it contains."""
     target = int(manifest.config.get("shard_mb", _SHARD_MB)) * 2**20
     sources = [read_shard(store, file) for file in manifest.files_like("shard-")]
     records = heapq.merge(*sources, key=record_id)
-    groups = (
-        _Group(image, list(group)) for image, group in itertools.groupby(records, record_image_id)
+    images = (
+        _ImageRecords(image_id, list(group))
+        for image_id, group in itertools.groupby(records, record_image_id)
     )
-    waiting = next(groups, None)
+    following = next(images, None)
     for index in itertools.count():
-        if waiting is None:
+        if following is None:
             return
-        images: list[str] = []
+        image_ids: list[str] = []
 
-        def fitting(images: list[str] = images) -> Iterator[bytes]:
-            nonlocal waiting
-            filled = 0
-            while waiting is not None and (not filled or filled + waiting.size <= target):
-                filled += waiting.size
-                images.append(waiting.image)
-                yield from waiting.records
-                waiting = next(groups, None)
+        def one_shard(image_ids: list[str] = image_ids) -> Iterator[bytes]:
+            nonlocal following
+            size = 0
+            while following is not None and (not size or size + following.size <= target):
+                size += following.size
+                image_ids.append(following.image_id)
+                yield from following.records
+                following = next(images, None)
 
-        file = write_shard(store, f"{manifest.folder}/compacted", index, fitting())
-        yield file, images
+        file = write_shard(store, f"{manifest.folder}/compacted", index, one_shard())
+        yield file, image_ids
 
 
-def _check(manifest: Manifest, items: pd.DataFrame, shards: dict[str, str]) -> None:
-    wanted = set(items.loc[items["shard"].ne(""), "image_id"])
-    if wanted != shards.keys():
+def _require_all_records(
+    manifest: Manifest, items: pd.DataFrame, shard_of_image: dict[str, str]
+) -> None:
+    expected = set(items.loc[items["shard"].ne(""), "image_id"])
+    if expected != shard_of_image.keys():
+        missing = len(expected - shard_of_image.keys())
         raise RecordError(
-            f"The shards of {manifest.folder} do not hold what its table tells",
-            expected=f"records of {len(wanted)} images",
-            received=f"of {len(shards)}, {len(wanted - shards.keys())} of them missing",
-            hint="`mammo store verify` tells which file is damaged",
+            f"The shards of {manifest.folder} do not match its table of images",
+            expected=f"records of {len(expected)} images",
+            received=f"records of {len(shard_of_image)} images; {missing} are missing",
+            hint="`mammo store verify` lists the damaged files",
         )

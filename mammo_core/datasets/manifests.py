@@ -96,7 +96,7 @@ class Manifest(BaseModel):
         return [file for file in self.files if file.name.startswith(prefix)]
 
     def to_json(self) -> str:
-        """Return the manifest as it is stored, with sorted keys: equal manifests are equal bytes."""
+        """Return the manifest as it is stored; equal manifests have equal bytes."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=1) + "\n"
 
 
@@ -240,7 +240,7 @@ def _require_present(store: Store, files: list[StoredFile]) -> None:
                 f"The stored file {file.key} is damaged",
                 expected=f"{file.size} bytes, as when it was published",
                 received=f"{sizes[file.key]} bytes" if file.key in sizes else "no such file",
-                hint="`mammo store verify` lists all damaged files; remove the outputs that list them",
+                hint="`mammo store verify` lists all damaged files; remove the outputs concerned",
             )
 
 

@@ -1,4 +1,4 @@
-"""`mammo store verify`: whether the bytes are still those that were published."""
+"""`mammo store verify`: whether all bytes are still those that were published."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -11,14 +11,14 @@ from mammo_core.store import DamagedError, Store
 
 
 @dataclass
-class Verified:
-    """What a verification found.
+class VerificationReport:
+    """The result of a verification.
 
     Attributes:
-        outputs: Published outputs.
-        files: Files whose bytes were read.
-        bytes: Their bytes.
-        faults: Key → what is wrong with it.
+        outputs: Number of published outputs.
+        files: Number of files that were read.
+        bytes: Their total size.
+        faults: Key → what is wrong with the file.
     """
 
     outputs: int = 0
@@ -31,86 +31,89 @@ def verify_store(
     store: Store,
     more: Mapping[str, str] | None = None,
     advance: Callable[[int, int], None] | None = None,
-) -> Verified:
-    """Read every published file again and compare it with the digest of its publication.
+) -> VerificationReport:
+    """Read every file again and compare it with the digest of its publication.
 
-    Objects that nothing published names (runs, parts of features) are compared with the digest
-    that an S3 store was told with them.
+    Files that no published output lists (runs, features) are compared with the digest that was
+    stored with them on an S3 server.
 
     Args:
         store: The store.
-        more: Key → SHA-256 of further files, of model packages for instance.
-        advance: Told how many files are done, of how many.
+        more: Key → SHA-256 of further files, for instance of model packages.
+        advance: Called with the number of finished files and the total.
 
     Raises:
-        StoreError: The server or the disk fails, again and again.
+        StoreError: The server or the disk fails repeatedly.
     """
-    told = Verified()
+    report = VerificationReport()
     sizes = {entry.key: entry.size for entry in store.entries("")}
-    expected: dict[str, tuple[int | None, str]] = {}
-    for manifest in _manifests(store, sizes, told):
-        told.outputs += 1
+    published: dict[str, tuple[int | None, str]] = {}
+    for manifest in _read_manifests(store, sizes, report):
+        report.outputs += 1
         for file in manifest.files:
-            expected[file.key] = _agreed(told, file, expected.get(file.key))
-    expected.update({key: (None, digest) for key, digest in (more or {}).items()})
-    checked = {**{key: (size, "") for key, size in sizes.items()}, **expected}
+            _require_agreement(report, file, published.get(file.key))
+            published[file.key] = (file.size, file.sha256)
+    published.update({key: (None, digest) for key, digest in (more or {}).items()})
+    expected = {**{key: (size, "") for key, size in sizes.items()}, **published}
 
-    def look(item: tuple[str, tuple[int | None, str]]) -> None:
+    def verify(item: tuple[str, tuple[int | None, str]]) -> None:
         key, (size, digest) = item
         try:
             problem = _problem(store, key, sizes.get(key), size, digest)
         except RecordError as error:
             problem = str(error)
         if problem:
-            told.faults.setdefault(key, problem)
+            report.faults.setdefault(key, problem)
 
     with ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1))) as pool:
-        for done, _ in enumerate(pool.map(look, sorted(checked.items())), 1):
+        for count, _ in enumerate(pool.map(verify, sorted(expected.items())), 1):
             if advance is not None:
-                advance(done, len(checked))
-    told.files = len(checked)
-    told.bytes = sum(sizes.get(key, 0) for key in checked)
-    return told
+                advance(count, len(expected))
+    report.files = len(expected)
+    report.bytes = sum(sizes.get(key, 0) for key in expected)
+    return report
 
 
-def _manifests(store: Store, sizes: Mapping[str, int], told: Verified) -> list[Manifest]:
-    found = []
+def _read_manifests(
+    store: Store, sizes: Mapping[str, int], report: VerificationReport
+) -> list[Manifest]:
+    manifests = []
     for key in sizes:
         if not key.endswith("/manifest.json") or key.startswith("models/"):
             continue
         try:
             manifest = parse(store.read(key), key)
         except (RecordError, DamagedError) as error:
-            told.faults[key] = str(error)
+            report.faults[key] = str(error)
             continue
         if manifest.key == key:
-            found.append(manifest)
+            manifests.append(manifest)
         else:
-            told.faults[key] = f"It is the manifest of {manifest.folder}."
-    return found
+            report.faults[key] = f"It is the manifest of {manifest.folder}."
+    return manifests
 
 
-def _agreed(
-    told: Verified, file: StoredFile, other: tuple[int | None, str] | None
-) -> tuple[int | None, str]:
+def _require_agreement(
+    report: VerificationReport, file: StoredFile, other: tuple[int | None, str] | None
+) -> None:
     if other is not None and other != (file.size, file.sha256):
-        told.faults[file.key] = "Two manifests name it with different digests."
-    return file.size, file.sha256
+        report.faults[file.key] = "Two manifests list it with different digests."
 
 
-def _problem(store: Store, key: str, there: int | None, size: int | None, digest: str) -> str:
-    if there is None:
+def _problem(store: Store, key: str, stored_size: int | None, size: int | None, digest: str) -> str:
+    """Return what is wrong with a file, or an empty text."""
+    if stored_size is None:
         return f"It is missing. Expected SHA-256 {digest}."
-    if size is not None and there != size:
-        return f"Expected {size} bytes. Received {there}."
+    if size is not None and stored_size != size:
+        return f"Expected {size} bytes. Received {stored_size}."
     try:
-        found = store.sha256(key)
+        stored_digest = store.sha256(key)
     except DamagedError as error:
         return f"Expected {error.expected}. Received {error.received}."
     except MammoError:
         if not store.exists(key):
             return "" if not digest else f"It is missing. Expected SHA-256 {digest}."
         raise
-    if digest and found != digest:
-        return f"Expected SHA-256 {digest}. Received SHA-256 {found}."
+    if digest and stored_digest != digest:
+        return f"Expected SHA-256 {digest}. Received SHA-256 {stored_digest}."
     return ""

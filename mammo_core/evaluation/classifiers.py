@@ -21,7 +21,7 @@ from mammo_core.evaluation.report.run import report
 from mammo_core.evaluation.whole_image import evaluate
 from mammo_core.features.frame import SPLITS, Frame, frame_from_manifest
 from mammo_core.sampling import LabelMap
-from mammo_core.sources.config import SplitConfig
+from mammo_core.sources.splits import SplitConfig
 from mammo_core.sources.kinds import TABLES
 from mammo_core.store import Store
 from mammo_core.training.kinds import IMAGE_TRAINING, PATCH_TRAINING

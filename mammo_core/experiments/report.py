@@ -52,5 +52,5 @@ def _plot(result: ExperimentResult) -> bytes:
         [(row["arm"], row["auc"], row["low"], row["high"]) for row in result.summary],
         [(row["arm"], row["auc"]) for row in result.rows],
         title=result.kind,
-        at=[row["patients"] for row in result.summary] if is_curve else None,
+        positions=[row["patients"] for row in result.summary] if is_curve else None,
     )

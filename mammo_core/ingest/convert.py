@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 from pydantic import Field
@@ -24,7 +24,7 @@ from mammo_core.sources.source_files import SourceFiles
 from mammo_core.store import Store
 
 STATISTICS_TABLE = "statistics.parquet"
-BIT_DEPTH = 16
+BIT_DEPTH: Final = 16
 
 
 class ConvertConfig(Conversion):

@@ -3,6 +3,8 @@
 A golden-bytes test fails when that was forgotten.
 """
 
+from typing import Literal
+
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.kinds import Facts, Kind
 from mammo_core.preprocessing import Conversion, Geometry
@@ -18,7 +20,7 @@ class ImageDatasetFacts(Facts):
         series: Id of the datasets with the same settings, which share records.
     """
 
-    bit_depth: int
+    bit_depth: Literal[8, 16]
     geometry: Geometry
     conversion: Conversion = Conversion()
     series: str = ""

@@ -149,7 +149,7 @@ class _Search:
         """Yield the ids that are in use although no model names them."""
         for id, manifest in self.outputs.items():
             kind = KINDS.get(manifest.kind)
-            if kind is None or not kind.intermediate:  # a result that somebody asked for
+            if kind is None or not kind.intermediate:  # a result
                 yield id
         statuses: dict[str, list[Entry]] = defaultdict(list)
         finished = set()

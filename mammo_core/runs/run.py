@@ -124,7 +124,7 @@ class Run:
                 f"The recipe of run {self.id} is not the one that the run began with",
                 expected=f"{self.store.uri}/{key} with SHA-256 {digest}",
                 received=f"SHA-256 {received}" if received else "no recipe",
-                hint="if another run used this id, start this run again with an id of its own",
+                hint="if another run used this id, start this run again with another id",
             )
         return load_recipe(reference if data is None else data.decode())
 

@@ -7,7 +7,7 @@ from mammo_core.datasets import Manifest, publish
 from mammo_core.datasets.manifests import put_bytes
 from mammo_core.errors import ModelError
 from mammo_core.models.backend import prepare_keras
-from mammo_core.scoring import ScoreOptions, find_files, score_report
+from mammo_core.scoring import ScoreOptions, list_files, score_report
 from mammo_core.scoring import score as score_files
 from mammo_core.scoring.kinds import SCORES, ScoreFacts
 from mammo_core.sources.patients import site_key_state
@@ -36,7 +36,7 @@ def score(context: StepContext, model: str, source: str) -> Manifest:
     store = context.store
     package_folder = resolve(model)
     package = verify(package_folder)
-    files = find_files([source])
+    files = list_files([source])
     config = {"model_id": package.model_id, "site_key": site_key_state()}
     id = SCORES.content_id(config, [(file.name, file.version) for file in files])
 
@@ -47,7 +47,7 @@ def score(context: StepContext, model: str, source: str) -> Manifest:
             folder = Path(temporary)
             with progress("score", len(files), "images") as bar:
                 summary = score_files(
-                    loaded, [source], folder / _TABLES[0], ScoreOptions(), progress=bar.advance
+                    loaded, files, folder / _TABLES[0], ScoreOptions(), progress=bar.advance
                 )
             if not summary.scored:
                 raise ModelError(

@@ -224,7 +224,7 @@ class Step:
                 context._recipe = run.recipe(recipe, recipe_digest)
             context.write_status("running")
             manifest = self._function(context, **inputs)
-            # A partition publishes no output of its own.
+            # A partition publishes nothing.
             output = {} if context.partition else {"output": manifest.key}
             context.write_status("succeeded", counts=manifest.counts, **output)
         return StepResult(manifest, context.reused)
@@ -235,7 +235,7 @@ def step(name: str, *, has_recipe: bool = True) -> Callable[[Callable[..., Manif
 
     A parameter with the annotation `str` takes a text, any other a manifest or a list of
     manifests. Where a step does a `partition` of its work, or the work of a `member` of an
-    ensemble, each part has a status of its own in the record of the run; the partition is an
+    ensemble, each part has its own status in the record of the run; the partition is an
     attribute of the context.
 
     Args:

@@ -40,7 +40,7 @@ class Command:
         ]
 
     def run(self, work: Path, *more: str, runs: str = "runs", order: str = "") -> Run:
-        """Run it; `order` says in which order KFP's local runner meets independent tasks."""
+        """Run the command; `order` is that of independent tasks in KFP's local runner."""
         line = self.line(work, *more, runs=runs)
         if order:
             line = [sys.executable, str(ORDERED), order, *line[1:]]

@@ -1,7 +1,7 @@
-"""`mammo` with an order of independent tasks of its own: `ordered.py sorted|reversed WORDS…`.
+"""`mammo` with a fixed order of independent tasks: `ordered.py sorted|reversed WORDS…`.
 
-KFP's local runner takes the tasks of a pipeline in the order of a map of protobuf, which follows
-a hash: in another process it may be another.
+KFP's local runner takes the tasks of a pipeline in the order of a protobuf map, which depends on a
+hash and can differ between processes.
 """
 
 import sys
@@ -14,8 +14,8 @@ _dependencies = graph_utils.build_dependency_map
 
 
 def _in_order(tasks):
-    found = _dependencies(tasks)
-    return {name: found[name] for name in sorted(found, reverse=ORDER == "reversed")}
+    dependencies = _dependencies(tasks)
+    return {name: dependencies[name] for name in sorted(dependencies, reverse=ORDER == "reversed")}
 
 
 ORDER = sys.argv.pop(1)

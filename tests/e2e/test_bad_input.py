@@ -1,4 +1,4 @@
-"""Wrong input, wrong recipes and broken stores: one clear error, no traceback."""
+"""Invalid input, recipes and stores: one clear error, no traceback."""
 
 import os
 import shutil
@@ -12,14 +12,14 @@ ERROR_PARTS = ("Expected", "Received")
 
 @pytest.fixture(scope="module")
 def tables(phantom_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The phantom's case tables, to be broken in copies."""
+    """The phantom's case tables, of which tests damage copies."""
     folder = tmp_path_factory.mktemp("tables")
     for path in phantom_tree.glob("*.csv"):
         shutil.copy(path, folder)
     return folder
 
 
-def _refused(done, code: int, *words: str) -> None:
+def _assert_refused(done, code: int, *words: str) -> None:
     assert done.code == code, done.output
     assert "Traceback" not in done.output
     errors = [line for line in done.output.splitlines() if "error: " in line]
@@ -29,8 +29,8 @@ def _refused(done, code: int, *words: str) -> None:
 
 
 def test_missing_folder(pipeline, tmp_path):
-    elsewhere = type(pipeline)(tmp_path / "nowhere")
-    _refused(elsewhere.run(tmp_path), 2, "nowhere")
+    missing = type(pipeline)(tmp_path / "nowhere")
+    _assert_refused(missing.run(tmp_path), 2, "nowhere")
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,8 @@ def test_missing_folder(pipeline, tmp_path):
         ("sampling.patch_size=500", ["patch_size", "144x112"]),
     ],
 )
-def test_unreadable_recipe_key(pipeline, tmp_path, setting, words):
-    _refused(pipeline.run(tmp_path, "--set", setting), 2, *words)
+def test_invalid_recipe_key(pipeline, tmp_path, setting, words):
+    _assert_refused(pipeline.run(tmp_path, "--set", setting), 2, *words)
 
 
 def test_unknown_recipe(pipeline, tmp_path, mammo):
@@ -57,10 +57,10 @@ def test_unknown_recipe(pipeline, tmp_path, mammo):
     )
     assert done.returncode == 2
     assert "no-such" in done.stderr
-    assert "phantom" in done.stderr  # what there is instead
+    assert "phantom" in done.stderr  # one of the recipes of the project
 
 
-def test_recipe_that_is_no_text(pipeline, tmp_path, mammo):
+def test_recipe_that_is_not_text(pipeline, tmp_path, mammo):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_bytes(b"name: \xff\xfe")
     done = subprocess.run(
@@ -76,28 +76,28 @@ def test_recipe_that_is_no_text(pipeline, tmp_path, mammo):
 
 def test_source_is_taken_literally(pipeline, tmp_path):
     (tmp_path / "t").mkdir()
-    odd = type(pipeline)(tmp_path / "t #2")
-    _refused(odd.run(tmp_path), 2, "t #2")
+    command = type(pipeline)(tmp_path / "t #2")
+    _assert_refused(command.run(tmp_path), 2, "t #2")
 
 
 def test_empty_table(pipeline, tables, tmp_path):
-    broken = shutil.copytree(tables, tmp_path / "tables")
-    (broken / "calc_case_description_test_set.csv").write_text("")
-    done = pipeline.run(tmp_path, "--set", f"source.tables={broken}")
-    _refused(done, 1, "calc_case_description_test_set.csv")
+    damaged = shutil.copytree(tables, tmp_path / "tables")
+    (damaged / "calc_case_description_test_set.csv").write_text("")
+    done = pipeline.run(tmp_path, "--set", f"source.tables={damaged}")
+    _assert_refused(done, 1, "calc_case_description_test_set.csv")
 
 
 def test_table_with_a_missing_column(pipeline, tables, tmp_path):
-    broken = shutil.copytree(tables, tmp_path / "tables")
-    path = broken / "mass_case_description_train_set.csv"
+    damaged = shutil.copytree(tables, tmp_path / "tables")
+    path = damaged / "mass_case_description_train_set.csv"
     path.write_text(path.read_text().replace("pathology", "patology", 1))
-    done = pipeline.run(tmp_path, "--set", f"source.tables={broken}")
-    _refused(done, 1, "mass_case_description_train_set.csv", "pathology")
+    done = pipeline.run(tmp_path, "--set", f"source.tables={damaged}")
+    _assert_refused(done, 1, "mass_case_description_train_set.csv", "pathology")
 
 
 def test_unwritable_store(pipeline, tmp_path):
     (tmp_path / "store").write_text("a file where the store should be")
-    _refused(pipeline.run(tmp_path), 1, "store")
+    _assert_refused(pipeline.run(tmp_path), 1, "store")
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def full_disk(tmp_path):
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
     if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("no right to mount a small disk here")
+        pytest.skip("mounting a small disk is not permitted")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
 
@@ -115,4 +115,4 @@ def full_disk(tmp_path):
 @pytest.mark.slow
 def test_full_disk(pipeline, full_disk, tmp_path):
     done = pipeline.run(tmp_path, "--store", f"file://{full_disk}/store")
-    _refused(done, 1, "space")
+    _assert_refused(done, 1, "space")

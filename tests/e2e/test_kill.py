@@ -1,3 +1,5 @@
+"""A run that is killed at any point can be completed by the same command."""
+
 import json
 import os
 import signal
@@ -15,8 +17,8 @@ from mammo_core.store import open_store
 pytestmark = pytest.mark.slow
 
 
-def test_killed_anywhere_the_same_command_completes(undisturbed, pipeline, tmp_path):
-    _, whole = undisturbed
+def test_the_same_command_completes_a_killed_run(undisturbed, pipeline, tmp_path):
+    _, complete = undisturbed
     for number, (step, victims) in enumerate(
         [("convert", "command"), ("sample", "step"), ("train-patch", "both")]
     ):
@@ -41,9 +43,9 @@ def test_killed_anywhere_the_same_command_completes(undisturbed, pipeline, tmp_p
         assert json.loads(status.read_text())["state"] == "running", "killed too late"
         deadline = time.monotonic() + 10
         while any(start_time(pid) for pid in followers):
-            assert time.monotonic() < deadline, "a process of the killed run lives on"
+            assert time.monotonic() < deadline, "a process of the killed run is still alive"
             time.sleep(0.1)
-        # Whatever can be read is whole, to the byte.
+        # Every published output is complete, to the byte.
         store = open_store(f"file://{tmp_path}/store")
         for key in store.list(""):
             if key.endswith("/manifest.json"):
@@ -51,9 +53,9 @@ def test_killed_anywhere_the_same_command_completes(undisturbed, pipeline, tmp_p
                     verify_file(store, file)
     last = pipeline.run(tmp_path, runs="last")
     assert last.code == 0, last.output
-    expected = {name: data["id"] for name, data in whole.summary["datasets"].items()}
+    expected = {name: data["id"] for name, data in complete.summary["datasets"].items()}
     assert {n: data["id"] for n, data in last.summary["datasets"].items()} == expected
-    assert last.summary["auc"] == whole.summary["auc"]
+    assert last.summary["auc"] == complete.summary["auc"]
 
 
 def _wait_for(path: Path, process: subprocess.Popen) -> None:
@@ -65,7 +67,7 @@ def _wait_for(path: Path, process: subprocess.Popen) -> None:
 
 
 def _followers(pid: int) -> list[int]:
-    found = []
+    pids = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal() and int(entry.name) != pid:
             try:
@@ -73,5 +75,5 @@ def _followers(pid: int) -> list[int]:
             except OSError:
                 continue
             if any(item.startswith(b"MAMMO_FOLLOW=%d:" % pid) for item in environment):
-                found.append(int(entry.name))
-    return found
+                pids.append(int(entry.name))
+    return pids

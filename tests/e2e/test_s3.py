@@ -1,4 +1,4 @@
-"""The same path on an S3 server: nothing but the URIs of store and source differ."""
+"""The pipeline on an S3 server: only the URIs of store and source differ."""
 
 import csv
 import subprocess
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.s3]
 def test_run_and_score_on_s3(undisturbed, pipeline, s3_environment, mammo, phantom_tree, tmp_path):
     _, on_disk = undisturbed
     uri = f"s3://mammo-tests/{uuid4().hex}"
-    # The mammograms lie in a bucket too.
+    # The mammograms are in a bucket too.
     source = f"s3://mammo-sources/{uuid4().hex}"
     subprocess.run([mammo, "store", "put", phantom_tree, source], check=True, capture_output=True)
     done = pipeline.run(tmp_path, "--store", uri, "--source", source)

@@ -1,18 +1,43 @@
+"""The pipeline `train` on a small phantom, from the files to a pushed model and its scores."""
+
 import csv
 import json
 import shutil
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from mammo_core import steps
+from mammo_core.errors import MammoError, RecordError
+from mammo_core.evaluation.kinds import REGIONS
+from mammo_core.features.kinds import FRAME
+from mammo_core.ingest.kinds import IMAGE_DATASET
+from mammo_core.runs import summarize
+from mammo_core.store import open_store
+from mammo_core.training.kinds import PATCH_TRAINING
+from tests.support.training_run import begin_run, run_training
+
 pytestmark = pytest.mark.slow
+RECIPE = str(Path(__file__).parent / "recipe.yaml")
 
 
-def test_path_ends_in_a_pushed_model(undisturbed):
+@pytest.fixture
+def new_run(undisturbed, phantom_tree):
+    """Create a run in the store of the undisturbed run."""
+    work, _ = undisturbed
+
+    def create(run_id, *settings, store=None):
+        source = f"source.root={json.dumps(str(phantom_tree))}"
+        store = store or open_store(f"file://{work}/store")
+        return begin_run(store, run_id, RECIPE, [source, *settings])
+
+    return create
+
+
+def test_a_run_pushes_a_model(undisturbed):
     work, done = undisturbed
     assert done.code == 0, done.output
     summary = done.summary
@@ -30,11 +55,11 @@ def test_path_ends_in_a_pushed_model(undisturbed):
     assert "images/s" in done.output  # progress with its rate
 
 
-def test_second_run_finds_everything(undisturbed, pipeline):
+def test_a_second_run_reuses_everything(undisturbed, pipeline):
     work, first = undisturbed
     again = pipeline.run(work, runs="again")
     assert again.code == 0, again.output
-    # These two look at the champion, and there was none the first time.
+    # These two depend on the champion, and there was none the first time.
     new = {step for step in first.summary["reused"] if not again.summary["reused"][step]}
     assert new == {"gate", "validate-data"}
     assert again.summary["model_uri"] == first.summary["model_uri"]
@@ -42,39 +67,37 @@ def test_second_run_finds_everything(undisturbed, pipeline):
     assert _ids(again) == _ids(first)
 
 
-def test_training_setting_converts_and_samples_nothing(undisturbed, pipeline):
-    work, first = undisturbed
-    changed = pipeline.run(
-        work,
-        *("--set", "patch_training.network.name=yaroslav"),  # too large for these patches
-        runs="changed",
-    )
-    # The new training is begun, and ends at once: the steps before it are what matters here.
-    assert changed.code == 1, changed.output
-    assert "step train-patch" in changed.output
-    found = changed.summary["reused"]
+def test_another_training_converts_and_samples_nothing(undisturbed, new_run):
+    _, first = undisturbed
+    # This network is too large for these patches, so that its training fails at once.
+    changed = new_run("changed", "patch_training.network.name=yaroslav")
+    with pytest.raises(MammoError):
+        run_training(changed)
+    statuses = changed.statuses()
     data = ["index", "convert", "publish-features", "sample"]
-    assert [found[step] for step in data] == [True] * len(data)
-    assert not found["train-patch"]
-    assert _ids(changed) == _ids(first)
+    assert [statuses[step]["reused"] for step in data] == [True] * len(data)
+    assert statuses["train-patch"]["state"] == "failed" and not statuses["train-patch"]["reused"]
+    assert summarize(changed)["datasets"].keys() == first.summary["datasets"].keys()
+    for name, dataset in summarize(changed)["datasets"].items():
+        assert dataset["id"] == first.summary["datasets"][name]["id"]
 
 
-def test_shuffled_labels_are_never_pushed(undisturbed, pipeline):
-    work, first = undisturbed
-    shuffled = pipeline.run(work, "--shuffle-labels", runs="shuffled")
-    assert shuffled.code == 0, shuffled.output
-    assert shuffled.summary["model_uri"] is None
-    assert "never pushed" in shuffled.output
-    assert shuffled.summary["datasets"]["images"]["reused"]
-    assert shuffled.summary["datasets"]["patches"]["reused"]
-    assert _ids(shuffled)["frame"] != _ids(first)["frame"]
+def test_shuffled_labels_are_never_pushed(undisturbed, new_run, capsys):
+    _, first = undisturbed
+    run = new_run("shuffled", "shuffle_labels=true")
+    assert "model" not in run_training(run)
+    assert "never pushed" in capsys.readouterr().out
+    shuffled = summarize(run)
+    assert shuffled["model_uri"] is None
+    assert shuffled["datasets"]["images"]["reused"] and shuffled["datasets"]["patches"]["reused"]
+    assert shuffled["datasets"]["frame"]["id"] != first.summary["datasets"]["frame"]["id"]
     sizes = ("images", "patients")
     for split, counts in first.summary["splits"].items():
-        same = shuffled.summary["splits"][split]
+        same = shuffled["splits"][split]
         assert [same[name] for name in sizes] == [counts[name] for name in sizes]
 
 
-def test_scorer_takes_the_pushed_model(undisturbed, phantom_tree, mammo, tmp_path):
+def test_the_pushed_model_scores_files(undisturbed, phantom_tree, mammo, tmp_path):
     _, done = undisturbed
     views = sorted(phantom_tree.glob("*-Test_*"))[:2]
     out = tmp_path / "scores.csv"
@@ -105,65 +128,53 @@ def test_no_patient_name_in_any_output(undisturbed):
             assert name not in path.read_bytes(), path
 
 
-def test_pushed_card_names_the_auc(undisturbed):
+def test_the_model_card_states_the_auc(undisturbed):
     work, done = undisturbed
     card = (work / "store" / "models" / "tiny" / "1" / "MODEL_CARD.md").read_text()
     assert f"{done.summary['auc']:.3f}"[:4] in card
 
 
 def _evaluation(work, done):
-    """The manifest of a run's evaluation."""
+    """Return the path of the manifest of a run's evaluation."""
     record = work / "store" / "runs" / done.summary["run_id"] / "steps" / "evaluate.json"
     return work / "store" / json.loads(record.read_text())["output"]
 
 
-def test_evaluation_measures_the_official_split_too(undisturbed):
+def test_the_evaluation_includes_the_official_split(undisturbed):
     work, done = undisturbed
     folder = _evaluation(work, done).parent
-    found = json.loads((folder / "metrics.json").read_text())["image"]["subgroups"]
-    variants = {group["group"]: group["n_images"] for group in found if group["by"] == "split"}
+    groups = json.loads((folder / "metrics.json").read_text())["image"]["subgroups"]
+    variants = {group["group"]: group["n_images"] for group in groups if group["by"] == "split"}
     assert variants["official without leak"] == done.summary["n_test_images"]
-    # The leaking patient's test image is no part of the test set, but of the official one.
+    # The leaking patient's test image is not in the test set, but in the official one.
     assert variants["official"] > variants["official without leak"]
     assert (folder / "summary.md").read_text().startswith("# Evaluation")
 
 
-def test_second_stage_on_what_the_run_published(undisturbed, tmp_path):
+def test_the_second_stage_on_published_outputs(undisturbed, new_run):
     work, done = undisturbed
-    store = work / "store"
-    made_from = json.loads(_evaluation(work, done).read_text())["lineage"]
-    kinds = {
-        "images": "datasets/images",
-        "frame": "frames",
-        "patch_training": "trainings/patch",
-    }
+    run = new_run("second-stage")
+    lineage = json.loads(_evaluation(work, done).read_text())["lineage"]
     inputs = {
-        name: str(store / kind / made_from[name] / "manifest.json") for name, kind in kinds.items()
+        "images": IMAGE_DATASET.read(run.store, lineage["images"]),
+        "frame": FRAME.read(run.store, lineage["frame"]),
+        "patch_training": PATCH_TRAINING.read(run.store, lineage["patch_training"]),
     }
-    told = {
-        "store": f"file://{store}",
-        "run_id": "second-stage",
-        "recipe": str(Path(__file__).parent / "recipe.yaml"),
-        "out": str(tmp_path / "regions.json"),
-    }
-    code = f"from mammo_core.steps import at_paths; print(at_paths.regions(**{ {**told, **inputs}!r}))"
-    for found in ("'reused': False", "'reused': True"):
-        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        assert ran.returncode == 0, ran.stdout
-        assert found in ran.stdout
-    manifest = json.loads((tmp_path / "regions.json").read_text())
-    assert {file["name"] for file in manifest["files"]} == {
+    first, second = (steps.regions.execute(run, **inputs) for _ in range(2))
+    assert (first.reused, second.reused) == (False, True)
+    assert first.manifest == second.manifest
+    assert {file.name for file in first.manifest.files} == {
         *("features.parquet", "forest.npz", "metrics.json", "report.html", "test.parquet"),
     }
-    assert 0 <= manifest["facts"]["cross_validation_auc"] <= 1
+    assert 0 <= REGIONS.facts_of(first.manifest).cross_validation_auc <= 1
 
 
-def test_run_leaves_no_temporary_files(undisturbed):
+def test_a_run_leaves_no_temporary_files(undisturbed):
     work, done = undisturbed
     assert not (work / "runs" / done.summary["run_id"] / "tmp").exists()
 
 
-def test_run_id_used_again_starts_anew(undisturbed, pipeline):
+def test_a_run_with_the_id_of_another_replaces_its_record(undisturbed, pipeline):
     work, first = undisturbed
     again = pipeline.run(
         work,
@@ -176,23 +187,23 @@ def test_run_id_used_again_starts_anew(undisturbed, pipeline):
     assert again.summary["model_uri"] is None
 
 
-def test_damaged_table_is_told(undisturbed, pipeline, tmp_path):
+def test_a_damaged_table_is_an_error(undisturbed, new_run, tmp_path):
     work, _ = undisturbed
     shutil.copytree(work / "store", tmp_path / "store")
     for path in (tmp_path / "store" / "frames").glob("*/images.parquet"):
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 1
         path.write_bytes(bytes(data))
-    done = pipeline.run(tmp_path, "--set", "image_training.batch_size=5")
-    assert done.code == 1
-    assert "images.parquet is damaged" in done.output
+    store = open_store(f"file://{tmp_path}/store")
+    with pytest.raises(RecordError, match=r"images\.parquet is damaged"):
+        run_training(new_run("damaged", "image_training.batch_size=5", store=store))
 
 
 def _ids(done):
     return {name: data["id"] for name, data in done.summary["datasets"].items()}
 
 
-def test_records_hold_the_resolved_recipe(undisturbed):
+def test_the_record_has_the_resolved_recipe(undisturbed):
     work, done = undisturbed
     stored = work / "store" / "runs" / done.summary["run_id"] / "recipe.json"
     assert json.loads(stored.read_text())["image_training"]["batch_size"] == 4

@@ -1,174 +1,163 @@
-"""A model of both views: trained, judged against one of single images, pushed, and scored with.
+"""A model of both views: trained, judged against one of single images, pushed and used.
 
-The steps of the pipeline in this process, on what a run of single images left in its store.
+The steps run in this process, in a copy of the store of a run of single images.
 """
 
 import csv
 import json
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mammo_core.steps import at_paths
-from mammo_core.datasets import Manifest, parse
+from mammo_core import steps
+from mammo_core.datasets import Manifest
+from mammo_core.errors import ModelError
+from mammo_core.evaluation.aggregate import unit_of
+from mammo_core.features.kinds import FRAME
+from mammo_core.ingest.kinds import IMAGE_DATASET, PATCH_DATASET
 from mammo_core.packaging import load, verify
-from mammo_core.recipes import load_recipe
 from mammo_core.registry import resolve
+from mammo_core.registry.kinds import PUSH
+from mammo_core.runs import Run
 from mammo_core.store import Store, open_store
+from mammo_core.training.kinds import PATCH_TRAINING
+from tests.support.training_run import begin_run
 
 pytestmark = pytest.mark.slow
 
 _SHARED = "{towers: shared, join: concatenate}"
-_RECIPE = Path(__file__).parent / "recipe.yaml"
+_RECIPE = str(Path(__file__).parent / "recipe.yaml")
 
 
-@dataclass
-class Work:
-    """A store, and the manifests of its outputs by name."""
+class TwoViewRun:
+    """The steps from training to push with both views of a breast.
 
-    folder: Path
-    store: Store
+    Attributes:
+        store: The store.
+        outputs: Name → output.
+        run: The record of the run.
+    """
 
-    def path(self, name: str) -> str:
-        return str(self.folder / f"{name}.json")
+    def __init__(self, store: Store, lineage: dict[str, str]) -> None:
+        self.store = store
+        self.outputs: dict[str, Manifest] = {
+            "images": IMAGE_DATASET.read(store, lineage["images"]),
+            "patches": PATCH_DATASET.read(store, lineage["patches"]),
+            "frame": FRAME.read(store, lineage["frame"]),
+            "patch_training": PATCH_TRAINING.read(store, lineage["patch_training"]),
+        }
+        self.run = self.begin("pairs", f"image_training.two_view={_SHARED}")
+        data = ("images", "frame")
+        networks = ("patch_training", "image_training")
+        self._add("image_training", steps.train_image, *data, "patch_training")
+        self._add("evaluation", steps.evaluate, *data, "patches", *networks)
+        self._add("decision", steps.gate, *data, "image_training", "evaluation")
+        self._add("model", steps.push, *data, *networks, "evaluation", "decision")
 
-    def output(self, name: str) -> Manifest:
-        return parse(Path(self.path(name)).read_bytes(), name)
+    def begin(self, run_id: str, *settings: str) -> Run:
+        gate = ["gate.margin=1.0", "gate.bootstrap_replicates=100"]
+        return begin_run(self.store, run_id, _RECIPE, [*gate, *settings])
 
-    def record(self, step: str, run: str = "pairs") -> dict[str, Any]:
-        return json.loads(self.store.read(f"runs/{run}/steps/{step}.json"))
+    def inputs(self, *names: str) -> dict[str, Manifest]:
+        return {name: self.outputs[name] for name in names}
 
-    def run(self, run: str, *overrides: str) -> dict[str, str]:
-        """What every step of a run is told."""
-        told = ["gate.margin=1.0", "gate.bootstrap_replicates=100", *overrides]
-        self.store.write(
-            f"runs/{run}/recipe.json", load_recipe(str(_RECIPE), told).to_json().encode()
-        )
-        return {"store": self.store.uri, "run_id": run, "recipe": "tiny"}
-
-    def inputs(self, *names: str) -> dict[str, str]:
-        return {name: self.path(name) for name in names}
+    def _add(self, name: str, step, *inputs: str) -> None:
+        self.outputs[name] = step(self.run, **self.inputs(*inputs))
 
 
 @pytest.fixture(scope="module")
-def work(undisturbed, tmp_path_factory):
-    """The store of a run of single images, and after it a model of two views."""
+def pairs(undisturbed, tmp_path_factory):
+    """A two-view model in the store of a run of single images."""
     single, first = undisturbed
     assert first.code == 0, first.output
     folder = tmp_path_factory.mktemp("two-views")
     shutil.copytree(single / "store", folder / "store")
-    made = Work(folder, open_store(f"file://{folder}/store"))
-    record = made.record("evaluate", first.summary["run_id"])
-    lineage = json.loads((folder / "store" / record["output"]).read_text())["lineage"]
-    for name, kind in (
-        *(("images", "datasets/images"), ("patches", "datasets/patches"), ("frame", "frames")),
-        ("patch_training", "trainings/patch"),
-    ):
-        shutil.copyfile(folder / f"store/{kind}/{lineage[name]}/manifest.json", made.path(name))
-    run = made.run("pairs", f"image_training.two_view={_SHARED}")
-    data = made.inputs("images", "frame")
-    patch, image = made.inputs("patch_training"), made.inputs("image_training")
-    at_paths.train_image(**run, **data, **patch, out=made.path("image_training"))
-    evaluated = made.inputs("patches", "evaluation")
-    at_paths.evaluate(
-        **run, **data, **made.inputs("patches"), **patch, **image, out=evaluated["evaluation"]
-    )
-    decided = {**data, **image, "evaluation": evaluated["evaluation"]}
-    at_paths.gate(**run, **decided, out=made.path("decision"))
-    at_paths.push(**run, **decided, **patch, **made.inputs("decision"), out=made.path("model"))
-    return made
+    store = open_store(f"file://{folder}/store")
+    evaluation = Run(store, first.summary["run_id"]).statuses()["evaluate"]["output"]
+    return TwoViewRun(store, json.loads(store.read(evaluation))["lineage"])
 
 
-def test_it_is_judged_by_breasts_and_pushed(work):
-    gate = work.record("gate")["facts"]["gate"]
+def test_it_is_judged_by_breasts_and_pushed(pairs):
+    gate = pairs.run.statuses()["gate"]["facts"]["gate"]
     assert gate["passed"] and gate["unit"] == "breast"
     assert gate["reasons"][0].startswith("AUC per breast")
     assert "judged per breast" in gate["reasons"][-1]
-    measured = json.loads(work.store.read(work.output("evaluation").file("metrics.json").key))
-    levels = {level["level"]: level for level in measured["image"]["levels"]}
+    evaluation, decision = pairs.outputs["evaluation"], pairs.outputs["decision"]
+    metrics = json.loads(pairs.store.read(evaluation.file("metrics.json").key))
+    levels = {level["level"]: level for level in metrics["image"]["levels"]}
     assert gate["auc"] == pytest.approx(levels["breast"]["auc"]["value"])
-    page = work.store.read(work.output("decision").file("comparison.html").key).decode()
+    page = pairs.store.read(decision.file("comparison.html").key).decode()
     assert "Per breast, test set" in page
-    report = work.store.read(work.output("evaluation").file("report.html").key).decode()
-    assert "of a breast by both of its views" in report
+    report = pairs.store.read(evaluation.file("report.html").key).decode()
+    assert "of a breast, from both of its views" in report
 
-    uri = work.record("push")["facts"]["model_uri"]
-    assert uri == f"{work.store.uri}/models/tiny/2"
+    uri = PUSH.facts_of(pairs.outputs["model"]).model_uri
+    assert uri == f"{pairs.store.uri}/models/tiny/2"
     manifest = verify(resolve(uri))
     assert manifest.unit == "breast"
     assert manifest.exports == {"saved_model": "exported", "onnx": "exported"}
 
 
-def test_two_packages_are_compared_by_breasts(work, mammo):
-    uris = [f"{work.store.uri}/models/tiny/{number}" for number in (2, 1)]
-    told = subprocess.run(
+def test_two_packages_are_compared_by_breasts(pairs, mammo):
+    uris = [f"{pairs.store.uri}/models/tiny/{number}" for number in (2, 1)]
+    result = subprocess.run(
         [mammo, "models", "compare", *uris, "--json"], capture_output=True, text=True, check=True
     )
-    found = json.loads(told.stdout)
-    assert [one["unit"] for one in found["models"]] == ["breast", "image"]
-    assert found["paired"]["levels"][0]["level"] == "breast"
+    comparison = json.loads(result.stdout)
+    assert [model["unit"] for model in comparison["models"]] == ["breast", "image"]
+    assert comparison["paired"]["levels"][0]["level"] == "breast"
 
 
-def test_scores_of_the_test_views_are_those_of_the_evaluation(work, phantom_tree, mammo, tmp_path):
-    key = work.output("evaluation").file("test.parquet").key
-    predicted = pd.read_parquet(work.store.fetch(key))
+def test_scores_of_the_test_views_equal_the_evaluation(pairs, phantom_tree, mammo, tmp_path):
+    key = pairs.outputs["evaluation"].file("test.parquet").key
+    predicted = pd.read_parquet(pairs.store.fetch(key))
     expected = dict(zip(predicted["image_id"], predicted["probability"], strict=True))
-    out, model = tmp_path / "scores.csv", f"{work.store.uri}/models/tiny"
+    out, model = tmp_path / "scores.csv", f"{pairs.store.uri}/models/tiny"
     line = [mammo, "score", "--model", model, phantom_tree, "--out", out]
-    told = subprocess.run(line, capture_output=True, text=True, check=True)
-    assert "Each image has the probability of its breast" in told.stdout
+    result = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert "Each image has the probability of its breast" in result.stdout
     rows = {row["id"]: row for row in csv.DictReader(out.open())}
     assert expected and set(expected) <= set(rows)
     for name, probability in expected.items():
         assert float(rows[name]["malignant_probability"]) == pytest.approx(probability, abs=1e-4)
     breasts = list(csv.DictReader((tmp_path / "scores.breasts.csv").open()))
     assert len({(row["patient"], row["laterality"]) for row in breasts}) == len(breasts)
-    # Crops and masks are of no breast.
+    # Crops and masks belong to no breast.
     assert all(row["patient"].startswith("P_") for row in breasts)
     assert all(row["view"] for row in rows.values())
 
 
-def test_training_goes_on_from_it_and_both_make_an_ensemble(work, capsys):
-    start = f"image_training.start={work.store.uri}/models/tiny/2"
-    nothing = "[{train: all, learning_rate: 1.0e-12, weight_decay: 0, epochs: 1}]"
+def test_training_resumes_from_it_and_both_make_an_ensemble(pairs):
+    start = f"image_training.start={pairs.store.uri}/models/tiny/2"
+    stages = "[{train: all, learning_rate: 1.0e-12, weight_decay: 0, epochs: 1}]"
 
-    def train(name: str, two_view: str) -> None:
-        run = work.run(
-            name, start, f"image_training.stages={nothing}", f"image_training.two_view={two_view}"
-        )
-        at_paths.train_image(**run, **work.inputs("images", "frame"), out=work.path(name))
+    def train(name: str, two_view: str) -> Manifest:
+        settings = [f"image_training.stages={stages}", f"image_training.two_view={two_view}"]
+        run = pairs.begin(name, start, *settings)
+        return steps.train_image(run, **pairs.inputs("images", "frame"))
 
-    train("on", _SHARED)
+    training = train("warm", _SHARED)
     from mammo_core.models import load_model
-    from mammo_core.evaluation.aggregate import unit_of
     from mammo_core.steps.release import unit_of_training
 
-    theirs = load(resolve(f"{work.store.uri}/models/tiny/2"))
-    assert work.output("on").lineage["start"] == theirs.model_id
-    mine = load_model(work.store.fetch(work.output("on").file("model.keras").key))
-    for one, other in zip(mine.weights, theirs.model.weights, strict=True):
-        if "moving" not in one.path:
-            np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-6)
+    package = load(resolve(f"{pairs.store.uri}/models/tiny/2"))
+    assert training.lineage["start"] == package.model_id
+    model = load_model(pairs.store.fetch(training.file("model.keras").key))
+    for weight, original in zip(model.weights, package.model.weights, strict=True):
+        if "moving" not in weight.path:
+            np.testing.assert_allclose(weight.numpy(), original.numpy(), atol=1e-6)
     for name, two_view in (("single", "null"), ("other", "{towers: separate}")):
-        with pytest.raises(SystemExit):
+        with pytest.raises(ModelError, match=r"sees both views of a breast.*towers shared"):
             train(name, two_view)
-        told = work.record("train-image", name)["error"]
-        assert "sees both views of a breast" in told and "towers shared" in told
 
-    at_paths.combine(
-        **work.run("both", "members=[{name: one}, {name: two}]"),
-        patch_trainings=[work.path("patch_training")] * 2,
-        image_trainings=[work.path("image_training"), work.path("on")],
-        patch_out=work.path("patch_of_both"),
-        out=work.path("both"),
+    ensemble = steps.combine(
+        pairs.begin("both", "members=[{name: one}, {name: two}]"),
+        image_trainings=[pairs.outputs["image_training"], training],
     )
-    combined = work.output("both")
-    assert unit_of_training(combined) == "breast"
-    network = load_model(work.store.fetch(combined.file("model.keras").key))
+    assert unit_of_training(ensemble) == "breast"
+    network = load_model(pairs.store.fetch(ensemble.file("model.keras").key))
     assert unit_of(network) == "breast"

@@ -17,21 +17,21 @@ SMALL = [
 
 
 @pytest.mark.slow
-def test_the_largest_batches_of_a_recipe_are_found():
+def test_the_largest_batches_of_a_recipe_are_measured():
     arguments = ["find-batch-size", "--recipe", "phantom", "--largest", "8", "--json"]
-    told = CliRunner().invoke(app, [*arguments, *(f"--set={override}" for override in SMALL)])
-    assert told.exit_code == 0, told.output
-    # Some kilobytes a record: all that may be tried fits.
-    assert json.loads(told.output) == {"patch_training": 8, "image_training": 8}
+    result = CliRunner().invoke(app, [*arguments, *(f"--set={override}" for override in SMALL)])
+    assert result.exit_code == 0, result.output
+    # Records of some kilobytes: the largest size that is tried fits.
+    assert json.loads(result.output) == {"patch_training": 8, "image_training": 8}
 
 
-def test_what_is_measured(monkeypatch):
-    def measure(text, part, largest):
+def test_the_smallest_size_of_all_networks_is_returned(monkeypatch):
+    def measure(text, section, largest):
         network = Recipe.model_validate_json(text).patch_training.network.name
-        return {"compact": 16, "resnet50": 4}[network] // (1 + (part == "image_training"))
+        return {"compact": 16, "resnet50": 4}[network] // (1 + (section == "image_training"))
 
     monkeypatch.setattr(batch_sizes, "_largest_batch", measure)
-    # A warm start trains no patch classifier; an ensemble takes what its largest network takes.
+    # A warm start trains no patch classifier; the largest network of an ensemble is the limit.
     warm = load_recipe("phantom", ["image_training.start=file://store/models/m"])
     assert find_batch_sizes(warm) == {"image_training": 8}
     members = "members=[{name: a}, {name: b, patch_training: {network: {name: resnet50}}}]"
@@ -39,7 +39,7 @@ def test_what_is_measured(monkeypatch):
     assert find_batch_sizes(both) == {"patch_training": 4, "image_training": 2}
 
 
-def test_a_cluster_run_cannot_find_them_here():
+def test_a_cluster_run_cannot_measure_on_this_machine():
     from pipelines.cli.running import _only_here
 
     with pytest.raises(RecipeError, match="machine that trains"):
