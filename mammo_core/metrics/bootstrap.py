@@ -159,7 +159,7 @@ def intervals(
         metrics: By name.
         replicates: Bootstrap replicates.
         seed: Seed of the draws. The order of the records changes nothing.
-        optional: Names of metrics that are left out where they are undefined.
+        optional: Names of metrics that are left out if they are undefined.
 
     Raises:
         RecordError: Lengths differ, one class is missing, or almost every replicate lacks one.

@@ -79,21 +79,21 @@ def require_probabilities(scores: npt.ArrayLike) -> Scores:
     return array
 
 
-def require_unique(ids: Iterable[str], what: str) -> None:
+def require_unique(ids: Iterable[str], name: str) -> None:
     """Raise an error for ids that occur more than once.
 
     Args:
         ids: Record ids.
-        what: Name of the ids in the message ("image_id").
+        name: Name of the ids in the message ("image_id").
 
     Raises:
         RecordError: An id occurs more than once.
     """
-    repeated = sorted(name for name, count in Counter(ids).items() if count > 1)
+    repeated = sorted(id for id, count in Counter(ids).items() if count > 1)
     if repeated:
-        shown = ", ".join(str(name) for name in repeated[:3])
+        shown = ", ".join(str(id) for id in repeated[:3])
         raise RecordError(
-            f"Duplicate {what}",
+            f"Duplicate {name}",
             expected="every record once",
             received=f"{len(repeated)} ids more than once: {shown}",
         )

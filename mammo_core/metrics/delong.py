@@ -121,10 +121,10 @@ def _covariance(
     per_negative = np.bincount(cluster[~malignant], minlength=count)
     with_positive, with_negative = int((per_positive > 0).sum()), int((per_negative > 0).sum())
     if min(with_positive, with_negative) < 2:
-        what = "records" if groups is None else "patients"
+        unit = "records" if groups is None else "patients"
         raise RecordError(
             "Too few records for DeLong's interval",
-            expected=f"at least 2 {what} of each class",
+            expected=f"at least 2 {unit} of each class",
             received=f"{with_positive} with malignant, {with_negative} with benign records",
             hint="Put more patients of both classes into this split.",
         )

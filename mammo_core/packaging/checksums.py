@@ -42,7 +42,7 @@ def verify_sums(folder: Path) -> dict[str, str]:
             f"The model package {folder.name} is not as it was built",
             expected=f"exactly the files and digests of its {SUMS}",
             received="; ".join(faults),
-            hint="Do not use it: fetch it again from where it was published.",
+            hint="Do not use it; fetch the published package again.",
         )
     return listed
 
@@ -94,7 +94,7 @@ def _relative(name: str) -> bool:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """Digest of each file; for anything but a plain file, such as an empty folder, what it is."""
+    """Digest of each file, or a description of what is not a plain file."""
     digests: dict[str, str] = {}
     for parent, folders, files in os.walk(folder, followlinks=False):
         base = Path(parent)

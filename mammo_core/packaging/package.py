@@ -123,7 +123,7 @@ def verify(folder: Path, public_key: Path | None = None) -> PackageManifest:
             by another release, or it is not signed by that key.
     """
     digests = verify_sums(folder)
-    # Before anything of it is parsed.
+    # Before any of its files is parsed.
     if public_key is not None:
         verify_signature(folder, public_key)
     absent = [name for name in REQUIRED if name not in digests]

@@ -1,7 +1,7 @@
 """From stored pixels to the probability, in TensorFlow operations.
 
 It computes the same numbers as `Preprocessing.to_network` and `Package.predict`, for servers
-that do not run this library. Imported only where a package is exported.
+that do not run this library. It is imported only for exports.
 """
 
 from collections.abc import Mapping

@@ -132,9 +132,9 @@ def decide(
     by_interval = config.non_inferiority == "interval"
     compared = difference.low if by_interval else difference.value
     not_worse = compared > -config.margin or compared == 0
-    what = "lower end of the 95 % interval of the difference" if by_interval else "difference"
+    quantity = "lower end of the 95 % interval of the difference" if by_interval else "difference"
     reasons.append(
-        f"{what} to the champion {compared:+.4f} "
+        f"{quantity} to the champion {compared:+.4f} "
         f"{'>' if not_worse else '≤'} {-config.margin:+.4f}, the margin"
     )
     return GateResult(

@@ -99,7 +99,7 @@ def test_a_missing_view_is_zeros_and_the_other_view_decides(packages):
     ("pixels", "message"),
     [
         (breasts()[:, 0], r"\(n, 2, 64, 48\)"),
-        (breasts()[:, :, :, :-1], "do not fit"),
+        (breasts()[:, :, :, :-1], "do not match"),
         (np.zeros((1, 2, *SIZE), np.uint16), "zeros in both views"),
     ],
     ids=["images", "size", "nothing"],
