@@ -1,6 +1,7 @@
 """The pipelines retrain, transfer and score, and an ensemble, in the store of a first run."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -27,6 +28,30 @@ def store(undisturbed, tmp_path):
     assert first.code == 0, first.output
     shutil.copytree(work / "store", tmp_path / "store")
     return open_store((tmp_path / "store").as_uri())
+
+
+#: An output under its content address; the registry and the feature store have rules of their own.
+_SHARED = re.compile(
+    r"[a-z]+(/[a-z]+)?/([0-9a-f]{32}|memos|file-facts)/.+|(models|features|[.]leases)/.+"
+)
+
+
+def test_two_runs_with_different_recipes_share_only_content_addressed_outputs(
+    store, pipeline, tmp_path
+):
+    before = {key: store.read(key) for key in store.list("runs")}
+    done = pipeline.run(tmp_path, "--set", "gate.min_auc=0.01", "--run-id", "second")
+    assert done.code == 0, done.output
+    first = {key.split("/")[1] for key in before}
+    assert "second" not in first
+    assert {key: store.read(key) for key in before} == before
+    recipes = {
+        run_id: json.loads(store.read(f"runs/{run_id}/recipe.json"))
+        for run_id in [*first, "second"]
+    }
+    assert {recipe["gate"]["min_auc"] for recipe in recipes.values()} == {0.01, 0.0}
+    others = [key for key in store.list("") if not key.startswith("runs/")]
+    assert [key for key in others if not _SHARED.fullmatch(key)] == []
 
 
 def test_retrain_ends_early_if_nothing_is_new(store, pipeline, tmp_path):
