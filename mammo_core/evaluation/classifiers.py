@@ -21,8 +21,8 @@ from mammo_core.evaluation.report.run import report
 from mammo_core.evaluation.whole_image import evaluate
 from mammo_core.features.frame import SPLITS, Frame, frame_from_manifest
 from mammo_core.sampling import LabelMap
-from mammo_core.sources.splits import SplitConfig
 from mammo_core.sources.kinds import TABLES
+from mammo_core.sources.splits import SplitConfig
 from mammo_core.store import Store
 from mammo_core.training.kinds import IMAGE_TRAINING, PATCH_TRAINING
 from mammo_core.training.networks import load_network, read_history
@@ -205,6 +205,29 @@ def publish_evaluation(
             facts=EvaluationFacts(summary=summary, shuffled_labels=frame.shuffled_labels),
             lineage=inputs.lineage,
         ),
+    )
+
+
+def publish_image_scores(
+    store: Store, evaluation: Manifest, frame: Manifest, model_id: str
+) -> None:
+    """Publish the probabilities of the images of an evaluation as features.
+
+    Args:
+        store: The object store.
+        evaluation: The evaluation.
+        frame: The frame that it was made on.
+        model_id: Id of the training that computed them.
+    """
+    from mammo_core.features import MAIN, publish_scores
+
+    tables = [read_table(store, evaluation, f"{name}.parquet") for name in ("test", "validation")]
+    publish_scores(
+        store,
+        pd.concat(tables, ignore_index=True),
+        folder=str(frame.config.get("folder", MAIN)),
+        model_id=model_id,
+        evaluation_id=evaluation.id,
     )
 
 

@@ -8,8 +8,10 @@ from mammo_core.datasets import Manifest
 from mammo_core.errors import ModelError
 from mammo_core.features.frame import IMAGE_CLASSES, Frame
 from mammo_core.ingest.kinds import IMAGE_DATASET
-from mammo_core.models.config import HeadConfig, TwoViewConfig
+from mammo_core.models.config import HeadConfig, NetworkConfig, TwoViewConfig
 from mammo_core.preprocessing import Preprocessing
+from mammo_core.store import Store
+from mammo_core.training.networks import load_network
 
 
 @dataclass(frozen=True)
@@ -69,36 +71,47 @@ def from_package(
     )
 
 
-def from_patch_network(
-    patch_model: Any,
+def from_patch_classifier(
+    store: Store,
+    patch_training: Manifest | None,
     images: Manifest,
     frame: Frame,
     *,
+    network: NetworkConfig,
+    patch_size: int,
+    patch_classes: int,
     head: HeadConfig,
     two_view: TwoViewConfig | None,
     seed: int,
-    from_scratch: bool,
-    description: str,
 ) -> InitialModel:
-    """Return a patch classifier converted to whole images.
+    """Return a patch classifier, or an untrained patch network, converted to whole images.
 
     Args:
-        patch_model: The patch classifier.
+        store: The object store.
+        patch_training: The patch classifier; None: an untrained network.
         images: The image dataset.
         frame: The frame of the training.
+        network: The untrained network.
+        patch_size: Side of its patches in pixels.
+        patch_classes: Number of its classes.
         head: The layers that replace the patch classes.
         two_view: How the views of a breast are combined; None: one image at a time.
-        seed: Seed of the new weights.
-        from_scratch: Whether the weights of the patch classifier are random.
-        description: What it is, in words.
+        seed: Seed of new weights.
     """
-    from mammo_core.models import network_of, to_two_views, to_whole_image
+    from mammo_core.models import build_patch_network, network_of, to_two_views, to_whole_image
 
+    if patch_training is not None:
+        patch_model = load_network(store, patch_training)
+        description = f"patch classifier {patch_training.id}"
+    else:
+        patch_model = build_patch_network(network, (patch_size, patch_size), patch_classes, seed)
+        description = f"{network.name}, weights {network.weights}"
     preprocessing = frame.preprocessing(images, network_of(patch_model).channels)
     shape = (preprocessing.geometry.height, preprocessing.geometry.width)
     model = to_whole_image(patch_model, head, shape, classes=len(IMAGE_CLASSES), seed=seed)
     if two_view is not None:
         model = to_two_views(model, two_view)
+    from_scratch = patch_training is None and network.weights == "none"
     return InitialModel(model, preprocessing, from_scratch, description)
 
 

@@ -94,8 +94,8 @@ def summarize(
     return summary
 
 
-def _with_paths(step: Step) -> Callable[..., dict[str, Any]]:
-    """Return a step as a function of paths.
+def with_paths(step: Step) -> Callable[..., dict[str, Any]]:
+    """Return a step as a function of paths, for its component.
 
     A text stays a text, and a list of paths becomes a list of manifests. An input with a default
     may be left out, be empty, or name an empty file.
@@ -127,21 +127,21 @@ def _with_paths(step: Step) -> Callable[..., dict[str, Any]]:
     return call
 
 
-index = _with_paths(steps.index)
-convert = _with_paths(steps.convert)
-publish_features = _with_paths(steps.publish_features)
-sample = _with_paths(steps.sample)
-find_new = _with_paths(steps.find_new)
-train_patch = _with_paths(steps.train_patch)
-train_image = _with_paths(steps.train_image)
-start_from = _with_paths(steps.start_from)
-evaluate = _with_paths(steps.evaluate)
-regions = _with_paths(steps.regions)
-gate = _with_paths(steps.gate)
-push = _with_paths(steps.push)
-_combine = _with_paths(steps.combine)
-_validate_data = _with_paths(steps.validate_data)
-_score = _with_paths(steps.score)
+index = with_paths(steps.index)
+convert = with_paths(steps.convert)
+publish_features = with_paths(steps.publish_features)
+sample = with_paths(steps.sample)
+find_new = with_paths(steps.find_new)
+train_patch = with_paths(steps.train_patch)
+train_image = with_paths(steps.train_image)
+start_from = with_paths(steps.start_from)
+evaluate = with_paths(steps.evaluate)
+regions = with_paths(steps.regions)
+gate = with_paths(steps.gate)
+push = with_paths(steps.push)
+_combine = with_paths(steps.combine)
+_validate_data = with_paths(steps.validate_data)
+_score = with_paths(steps.score)
 
 
 def combine(*, patch_trainings: list[str], patch_out: str, **inputs: Any) -> dict[str, Any]:

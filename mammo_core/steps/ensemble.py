@@ -7,7 +7,6 @@ from mammo_core.datasets import Manifest
 from mammo_core.errors import ModelError
 from mammo_core.models.backend import prepare_keras
 from mammo_core.preprocessing import Preprocessing
-from mammo_core.steps.networks import publish_network
 from mammo_core.steps.step import StepContext, step
 from mammo_core.training.kinds import IMAGE_TRAINING, PATCH_TRAINING, PatchTrainingFacts
 from mammo_core.training.networks import load_network, read_history
@@ -45,6 +44,7 @@ def combine(context: StepContext, image_trainings: list[Manifest]) -> Manifest:
     def make() -> Manifest:
         prepare_keras()
         from mammo_core.models.ensemble import average
+        from mammo_core.packaging.trained_network import publish_network
 
         networks = [load_network(store, training) for training in image_trainings]
         history = [row for item in image_trainings for row in read_history(store, item)]
@@ -82,6 +82,7 @@ def start_from(context: StepContext) -> Manifest:
     def make() -> Manifest:
         prepare_keras()
         from mammo_core.models import load_model
+        from mammo_core.packaging.trained_network import publish_network
 
         model = load_model(network)
         labels = json.loads((folder / "label_map.json").read_text())["patch"]

@@ -1,11 +1,9 @@
 """The steps that evaluate."""
 
 from mammo_core.datasets import Manifest
-from mammo_core.datasets.tables import read_table
 from mammo_core.evaluation.kinds import EVALUATION, REGIONS
 from mammo_core.metrics import metric_names
 from mammo_core.steps.step import StepContext, step
-from mammo_core.store import Store
 
 
 @step("evaluate")
@@ -22,6 +20,7 @@ def evaluate(
         EvaluationInputs,
         EvaluationOptions,
         publish_evaluation,
+        publish_image_scores,
     )
 
     recipe, store = context.recipe, context.store
@@ -40,27 +39,9 @@ def evaluate(
         return publish_evaluation(store, id, settings, inputs, options, context.say)
 
     manifest = context.reuse_or_make(EVALUATION, id, make)
-    _publish_scores(store, manifest, frame, image_training)
+    publish_image_scores(store, manifest, frame, model_id=image_training.id)
     context.facts = EVALUATION.facts_of(manifest).summary.model_dump(mode="json")
     return manifest
-
-
-def _publish_scores(
-    store: Store, evaluation: Manifest, frame: Manifest, image_training: Manifest
-) -> None:
-    """Publish the probabilities of the images as features."""
-    import pandas as pd
-
-    from mammo_core.features import MAIN, publish_scores
-
-    tables = [read_table(store, evaluation, f"{name}.parquet") for name in ("test", "validation")]
-    publish_scores(
-        store,
-        pd.concat(tables, ignore_index=True),
-        folder=str(frame.config.get("folder", MAIN)),
-        model_id=image_training.id,
-        evaluation_id=evaluation.id,
-    )
 
 
 @step("regions")

@@ -1,8 +1,8 @@
 """The steps that train."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.tables import read_table
@@ -11,27 +11,23 @@ from mammo_core.features.frame import IMAGE_CLASSES, Frame, frame_from_manifest
 from mammo_core.ingest.kinds import PATCH_DATASET
 from mammo_core.models.backend import prepare_keras
 from mammo_core.packaging.initial_model import (
-    InitialModel,
     StartPackage,
     from_package,
-    from_patch_network,
+    from_patch_classifier,
 )
 from mammo_core.recipes import Recipe
-from mammo_core.steps.networks import publish_network
 from mammo_core.steps.step import StepContext, step
-from mammo_core.training.config import FitConfig, ImageTrainingConfig, PatchTrainingConfig
-from mammo_core.training.curves import TrainingCurves
+from mammo_core.training.config import FitConfig
 from mammo_core.training.kinds import (
     IMAGE_TRAINING,
     PATCH_TRAINING,
     ImageTrainingFacts,
     PatchTrainingFacts,
 )
-from mammo_core.training.networks import load_network
 
-#: Columns of the history that depend on the machine; they are not part of the output.
-_MEASUREMENTS = ("images_per_s", "seconds")
-_FITTED_SPLITS = ("train", "validation")
+if TYPE_CHECKING:
+    from mammo_core.training.fit import TrainingResult
+    from mammo_core.training.session import TrainingSession
 
 
 @step("train-patch")
@@ -52,23 +48,24 @@ def train_patch(
     def make() -> Manifest:
         prepare_keras()
         from mammo_core.models import build_patch_network, network_of
+        from mammo_core.training.session import FITTED_SPLITS
 
-        _share_batches(context, config)
+        session = _session(context, f"{PATCH_TRAINING.folder}/{id}")
+        session.share_batches(config)
         data = frame_from_manifest(context.store, frame)
         table = read_table(context.store, patches, "patches.parquet")
         side = PATCH_DATASET.facts_of(patches).patch_size
         model = build_patch_network(config.network, (side, side), len(label_map.names), recipe.seed)
         preprocessing = data.preprocessing(patches, network_of(model).channels)
-        labels = {split: data.patch_labels(table, split, label_map) for split in _FITTED_SPLITS}
+        labels = {split: data.patch_labels(table, split, label_map) for split in FITTED_SPLITS}
         source = partial(_record_source, context, config, patches, labels, len(label_map.names))
-        folder = f"{PATCH_TRAINING.folder}/{id}"
-        result = _fit(
-            context,
-            folder,
-            InitialModel(model, preprocessing, config.from_scratch, ""),
+        result = session.fit(
+            model,
             config,
-            source,
+            {split: source(split) for split in FITTED_SPLITS},
             label_map.names,
+            preprocessing,
+            from_scratch=config.from_scratch,
         )
         manifest = PATCH_TRAINING.manifest(
             id,
@@ -83,7 +80,7 @@ def train_patch(
             ),
             lineage={**patches.lineage, "patches": patches.id, "frame": frame.id},
         )
-        return _publish(context, manifest, model, result)
+        return _publish(context, session, manifest, model, result)
 
     return context.reuse_or_make(PATCH_TRAINING, id, make)
 
@@ -124,20 +121,40 @@ def train_image(
 
     def make() -> Manifest:
         prepare_keras()
-        _share_batches(context, config)
+        from mammo_core.training.session import FITTED_SPLITS
+
+        session = _session(context, f"{IMAGE_TRAINING.folder}/{id}")
+        session.share_batches(config)
         data = frame_from_manifest(context.store, frame)
         if package is not None:
             initial = from_package(package, images, data, config.two_view)
         else:
-            initial = _from_patch_classifier(context, recipe, images, data, patch_training)
-        labels = {split: data.image_labels(split) for split in _FITTED_SPLITS}
+            initial = from_patch_classifier(
+                context.store,
+                patch_training,
+                images,
+                data,
+                network=recipe.patch_training.network,
+                patch_size=recipe.sampling.patch_size,
+                patch_classes=len(recipe.label_map.names),
+                head=config.head,
+                two_view=config.two_view,
+                seed=recipe.seed,
+            )
+        labels = {split: data.image_labels(split) for split in FITTED_SPLITS}
         source: Callable[[str], Any] = (
             partial(_record_source, context, config, images, labels, len(IMAGE_CLASSES))
             if config.two_view is None
             else partial(_breast_source, context, config, images, data)
         )
-        folder = f"{IMAGE_TRAINING.folder}/{id}"
-        result = _fit(context, folder, initial, config, source, IMAGE_CLASSES)
+        result = session.fit(
+            initial.model,
+            config,
+            {split: source(split) for split in FITTED_SPLITS},
+            IMAGE_CLASSES,
+            initial.preprocessing,
+            from_scratch=initial.from_scratch,
+        )
         manifest = IMAGE_TRAINING.manifest(
             id,
             config=settings,
@@ -151,7 +168,7 @@ def train_image(
             ),
             lineage=lineage,
         )
-        return _publish(context, manifest, initial.model, result)
+        return _publish(context, session, manifest, initial.model, result)
 
     return context.reuse_or_make(IMAGE_TRAINING, id, make)
 
@@ -172,113 +189,37 @@ def _start_package(uri: str) -> StartPackage:
     return StartPackage(folder, verify(folder).model_id)
 
 
-def _from_patch_classifier(
-    context: StepContext,
-    recipe: Recipe,
-    images: Manifest,
-    frame: Frame,
-    patch_training: Manifest | None,
-) -> InitialModel:
-    """Convert the patch classifier, or an untrained patch network of the recipe."""
-    from mammo_core.models import build_patch_network
+def _session(context: StepContext, folder: str) -> "TrainingSession":
+    from mammo_core.training.session import TrainingSession
 
-    network = recipe.patch_training.network
-    if patch_training is not None:
-        patch_model = load_network(context.store, patch_training)
-        description = f"patch classifier {patch_training.id}"
-    else:
-        side = recipe.sampling.patch_size
-        classes = len(recipe.label_map.names)
-        patch_model = build_patch_network(network, (side, side), classes, recipe.seed)
-        description = f"{network.name}, weights {network.weights}"
-    return from_patch_network(
-        patch_model,
-        images,
-        frame,
-        head=recipe.image_training.head,
-        two_view=recipe.image_training.two_view,
-        seed=recipe.seed,
-        from_scratch=patch_training is None and network.weights == "none",
-        description=description,
-    )
-
-
-def _share_batches(context: StepContext, config: FitConfig) -> None:
-    from mammo_core.training.devices import gpus, share_batches
-
-    used, available = share_batches(context.recipe.hardware.devices, config.batch_size), gpus()
-    if used > 1:
-        context.say(f"{used} devices share each batch")
-    elif available > 1:
-        context.say(f"1 of {available} GPUs trains; hardware.devices sets how many share a batch")
-
-
-def _fit(
-    context: StepContext,
-    folder: str,
-    initial: InitialModel,
-    config: PatchTrainingConfig | ImageTrainingConfig,
-    source: Callable[[str], Any],
-    classes: Sequence[str],
-) -> Any:
-    """Train a network on the records of `source`, with checkpoints and curves."""
-    from mammo_core.training import train
-    from mammo_core.training.checkpoint import Checkpoints
-
-    recipe, run = context.recipe, context.run
-    sources = {split: source(split) for split in _FITTED_SPLITS}
-    for split, records in sources.items():
-        counts = zip(classes, records.class_counts, strict=True)
-        summary = ", ".join(f"{count} {name}" for name, count in counts)
-        context.say(f"{split}: {records.size} records ({summary})")
-    curves = TrainingCurves(
-        context.name,
-        f"{recipe.name}: {context.name}",
-        initial.preprocessing,
+    return TrainingSession(
+        store=context.store,
+        folder=folder,
+        name=context.name,
+        title=f"{context.recipe.name}: {context.name}",
+        seed=context.recipe.seed,
+        hardware=context.recipe.hardware,
         print_line=context.say,
-        write_page=partial(run.write_page, context.name),
-        write_events=partial(run.write_events, context.name),
+        write_page=partial(context.run.write_page, context.name),
+        write_events=partial(context.run.write_events, context.name),
     )
-    # One channel is transferred; the device copies it to the others.
-    to_network = initial.preprocessing.model_copy(update={"channels": 1}).to_network
-    result = train(
-        initial.model,
-        config,
-        sources["train"],
-        sources["validation"],
-        to_network=to_network,
-        seed=recipe.seed,
-        class_names=classes,
-        hardware=recipe.hardware,
-        checkpoints=Checkpoints(
-            context.store, _checkpoint_folder(folder), recipe.hardware.checkpoint_minutes
-        ),
-        on_epoch=curves.add_epoch,
-        on_resume=context.say,
-        on_samples=curves.add_samples,
-        from_scratch=initial.from_scratch,
-    )
-    curves.finish(result.history)
-    return result
 
 
-def _publish(context: StepContext, manifest: Manifest, model: Any, result: Any) -> Manifest:
-    from mammo_core.training.checkpoint import Checkpoints
+def _publish(
+    context: StepContext,
+    session: "TrainingSession",
+    manifest: Manifest,
+    model: Any,
+    result: "TrainingResult",
+) -> Manifest:
+    from mammo_core.packaging.trained_network import publish_network
+    from mammo_core.training.session import reproducible_history
 
-    for warning in result.warnings:
-        context.say(f"warning: {warning}")
     context.facts = {"images_per_s": [row["images_per_s"] for row in result.history]}
-    history = [
-        {name: value for name, value in row.items() if name not in _MEASUREMENTS}
-        for row in result.history
-    ]
+    history = reproducible_history(result.history)
     published = publish_network(context.store, manifest, model, history)
-    Checkpoints(context.store, _checkpoint_folder(manifest.folder)).clear()
+    session.delete_checkpoints()
     return published
-
-
-def _checkpoint_folder(folder: str) -> str:
-    return f"checkpoints/{folder}"
 
 
 def _reader_setting(recipe: Recipe) -> dict[str, str]:

@@ -7,20 +7,21 @@ from mammo_core.datasets import Manifest, publish
 from mammo_core.datasets.manifests import put_bytes
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import SourceError
-from mammo_core.features.frame import Frame, frame_from_manifest
+from mammo_core.features.frame import frame_from_manifest
 from mammo_core.features.kinds import (
-    FRAME,
     NEW_IMAGES,
     VALIDATION,
     NewImagesFacts,
     ValidationFacts,
 )
-from mammo_core.ingest.kinds import IMAGE_DATASET
-from mammo_core.registry import ChampionRef, champion
-from mammo_core.sources.kinds import TABLES
+from mammo_core.registry import champion
+from mammo_core.registry.champion_data import (
+    champion_frame,
+    champion_tables,
+    has_same_conversion,
+)
 from mammo_core.steps.data import require_unseen_test_patients
 from mammo_core.steps.step import StepContext, step
-from mammo_core.store import Store
 
 _REPORT = "report.html"
 
@@ -38,13 +39,13 @@ def validate_data(context: StepContext, images: Manifest, frame: Manifest) -> Ma
     # The gate never compares a model of permuted labels.
     if current is not None and not recipe.shuffle_labels:
         require_unseen_test_patients(context, frame, current.uri, "champion")
-    champion_frame, obstacle = _champion_frame(store, current)
-    same_conversion = current is None or _has_same_conversion(store, images, current)
+    old_frame, obstacle = champion_frame(store, current)
+    same_conversion = current is None or has_same_conversion(store, images, current)
     settings = config.model_dump(mode="json")
     id = VALIDATION.content_id(
         {
             **settings,
-            "champion": champion_frame.id if champion_frame else "",
+            "champion": old_frame.id if old_frame else "",
             "obstacle": obstacle,
             "same_conversion": same_conversion,
         },
@@ -58,12 +59,12 @@ def validate_data(context: StepContext, images: Manifest, frame: Manifest) -> Ma
         new_frame = frame_from_manifest(store, frame)
         result = validate(
             new_frame,
-            champion_frame,
+            old_frame,
             config,
             no_champion_reason=obstacle,
             same_conversion=same_conversion,
         )
-        page = validation_page(result, new_frame, champion_frame, f"{recipe.name}: data validation")
+        page = validation_page(result, new_frame, old_frame, f"{recipe.name}: data validation")
         folder = f"{VALIDATION.folder}/{id}"
         data = json.dumps(asdict(result), sort_keys=True, indent=1).encode()
         files = (
@@ -102,7 +103,7 @@ def validate_data(context: StepContext, images: Manifest, frame: Manifest) -> Ma
             received=f"the data shown in {store.uri}/{page.key}",
             hint="train a new model on purpose under another model_name, or raise the limits",
         )
-    context.say("the data is like the champion's" if champion_frame else "passed")
+    context.say("the data is like the champion's" if old_frame else "passed")
     return manifest
 
 
@@ -114,29 +115,29 @@ def find_new(context: StepContext, tables: Manifest) -> Manifest:
 
     recipe, store = context.recipe, context.store
     current = champion(store, recipe.model_name)
-    champion_frame, obstacle = _champion_frame(store, current)
+    old_frame, obstacle = champion_frame(store, current)
     earlier = None
-    if champion_frame is not None and current is not None:
-        earlier_tables = TABLES.find(store, str(current.lineage(store).get("tables_id", "")))
+    if old_frame is not None and current is not None:
+        earlier_tables = champion_tables(store, current)
         if earlier_tables is not None:
             earlier = read_table(store, earlier_tables, "images.parquet")
     images = read_table(store, tables, "images.parquet")
-    new = new_images_since(store, images, champion_frame, folder=MAIN, before=earlier)
+    new = new_images_since(store, images, old_frame, folder=MAIN, before=earlier)
     least = recipe.retrain.min_new_images
     enough = new.count >= least
     summary = (
         f"{len(new.image_ids)} new images of {new.patients} patients, {len(new.relabeled)} "
         f"with another label: {'enough' if enough else 'too few'} (at least {least})"
     )
-    if champion_frame is None:
+    if old_frame is None:
         context.say(obstacle)
     else:
-        context.say(f"since the frame {champion_frame.id} of the champion:")
+        context.say(f"since the frame {old_frame.id} of the champion:")
     context.say(summary)
     facts = NewImagesFacts(
         enough=enough,
         min_new_images=least,
-        champion_frame=champion_frame.id if champion_frame else "",
+        champion_frame=old_frame.id if old_frame else "",
         champion_uri=current.uri if current else "",
         summary=summary,
     )
@@ -163,24 +164,3 @@ def find_new(context: StepContext, tables: Manifest) -> Manifest:
         )
 
     return context.reuse_or_make(NEW_IMAGES, id, make)
-
-
-def _champion_frame(store: Store, current: ChampionRef | None) -> tuple[Frame | None, str]:
-    """Return the champion's frame, or why there is none to compare with."""
-    if current is None:
-        return None, "There is no champion yet: nothing to compare with."
-    id = str(current.lineage(store).get("frame_id", ""))
-    manifest = FRAME.find(store, id)
-    if manifest is None:
-        name = f"frame {id}" if id else "frame"
-        return None, f"The {name} of the champion {current.uri} is not in this store: not compared."
-    return frame_from_manifest(store, manifest), ""
-
-
-def _has_same_conversion(store: Store, images: Manifest, current: ChampionRef) -> bool:
-    """Whether the champion's records were converted like these; True if they are gone."""
-    manifest = IMAGE_DATASET.find(store, str(current.lineage(store).get("image_dataset_id", "")))
-    if manifest is None:
-        return True
-    old, new = IMAGE_DATASET.facts_of(manifest), IMAGE_DATASET.facts_of(images)
-    return (old.conversion, old.geometry) == (new.conversion, new.geometry)

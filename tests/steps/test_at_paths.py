@@ -47,7 +47,7 @@ def use(
     return manifest("b")
 
 
-make_at_paths, use_at_paths = at_paths._with_paths(make), at_paths._with_paths(use)
+make_at_paths, use_at_paths = at_paths.with_paths(make), at_paths.with_paths(use)
 
 
 def test_manifests_are_read_from_and_written_to_paths(common, file_store, tmp_path):
@@ -69,7 +69,7 @@ def test_an_input_error_is_one_line_and_exit_code_1(common, file_store, tmp_path
         raise SourceError("The table is empty", expected="rows", received="none")
 
     with pytest.raises(SystemExit) as caught:
-        at_paths._with_paths(fail)(**common, out=str(tmp_path / "m"))
+        at_paths.with_paths(fail)(**common, out=str(tmp_path / "m"))
     assert caught.value.code == 1
     out = capsys.readouterr().out
     assert out == "[fail] error: The table is empty. Expected rows. Received none.\n"
@@ -83,7 +83,7 @@ def test_an_unexpected_error_has_a_traceback(common, tmp_path, capsys):
         raise KeyError("x")
 
     with pytest.raises(SystemExit):
-        at_paths._with_paths(fail)(**common, out=str(tmp_path / "m"))
+        at_paths.with_paths(fail)(**common, out=str(tmp_path / "m"))
     out = capsys.readouterr().out
     assert "Traceback" in out and out.endswith("[fail] error: KeyError: 'x'\n")
 

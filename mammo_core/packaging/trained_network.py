@@ -1,4 +1,4 @@
-"""What the steps that produce networks share: publishing a trained network."""
+"""Publishing a trained network as the output of a step."""
 
 import tempfile
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mammo_core.datasets import Manifest, publish
+from mammo_core.packaging.keras_file import write_model
 from mammo_core.store import Store
 from mammo_core.training.networks import put_network
 
@@ -21,8 +22,6 @@ def publish_network(
         model: The network.
         history: Its epochs.
     """
-    from mammo_core.packaging.keras_file import write_model
-
     with tempfile.TemporaryDirectory(prefix="mammo-model-") as folder:
         path = Path(folder) / "model.keras"
         write_model(model, path)
