@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from mammo_core.steps import at_paths
 from mammo_core.datasets import Manifest, parse, publish
 from mammo_core.datasets.tables import put_table
 from mammo_core.features import publish_frame
+from mammo_core.ingest.kinds import IMAGE_DATASET, ImageDatasetFacts
+from mammo_core.preprocessing import Conversion, Geometry
 from mammo_core.recipes import load_recipe
+from mammo_core.steps import at_paths
 from mammo_core.store import open_store
 from tests.support.feature_tables import make_tables
 
@@ -32,6 +34,16 @@ def put_tables(store, images, id):
     return publish(store, manifest.model_copy(update={"files": (file,)}))
 
 
+def image_dataset(id, **conversion):
+    """Return the manifest of an image dataset without files."""
+    facts = ImageDatasetFacts(
+        bit_depth=16,
+        geometry=Geometry(height=96, width=72),
+        conversion=Conversion(**conversion),
+    )
+    return IMAGE_DATASET.manifest(id, config={}, facts=facts)
+
+
 @pytest.fixture(scope="module")
 def setup(tmp_path_factory):
     """Two frames; the images of the second are from another manufacturer."""
@@ -45,7 +57,7 @@ def setup(tmp_path_factory):
         inputs={"images": "d2"},
     )
     second = publish_frame(store, other)
-    dataset = Manifest(kind="datasets/images", id="d1", revision=1, config={}, files=())
+    dataset = image_dataset("d1")
     for name, manifest in (("first", first), ("second", second), ("images", dataset)):
         (folder / f"{name}.json").write_text(manifest.to_json())
     (folder / "recipe.json").write_text(
@@ -108,11 +120,7 @@ def test_validation_before_and_after_a_champion(setup, capsys):
 
 def test_another_conversion_is_reported(setup, capsys):
     _, store, first, _ = setup
-    other = {"conversion": {"crop_to_breast": True}}
-    dataset = Manifest(
-        kind="datasets/images", id="other", revision=1, config={}, files=(), facts=other
-    )
-    publish(store, dataset)
+    publish(store, image_dataset("other", crop_to_breast=True))
     put_champion(store, first.id, "t1", dataset_id="other")
     validate(setup, "converted", "first")
     assert "gray levels are not compared" in capsys.readouterr().out
