@@ -1,4 +1,7 @@
-"""Every kind of output that a store can contain."""
+"""The registry of the kinds of outputs that a store can contain.
+
+Each kind is declared in the module `kinds` of the room that makes its outputs.
+"""
 
 from typing import Any
 
@@ -12,45 +15,26 @@ from mammo_core.scoring.kinds import SCORES
 from mammo_core.sources.kinds import TABLES
 from mammo_core.training.kinds import IMAGE_TRAINING, PATCH_TRAINING
 
-#: Folder → kind.
-KINDS: dict[str, Kind[Any]] = {
-    kind.folder: kind
-    for kind in (
-        TABLES,
-        IMAGE_DATASET,
-        PATCH_DATASET,
-        FRAME,
-        VALIDATION,
-        NEW_IMAGES,
-        PATCH_TRAINING,
-        IMAGE_TRAINING,
-        EVALUATION,
-        REGIONS,
-        GATE,
-        PUSH,
-        SCORES,
-    )
-}
+#: Folder → kind; `register_kind` adds one.
+KINDS: dict[str, Kind[Any]] = {}
 
 
-def register_kind(kind: Kind[Any]) -> Kind[Any]:
-    """Add a kind, so that garbage collection knows which of its outputs are intermediate.
-
-    Where the module that registers a kind is not imported, its outputs are kept.
-
-    Args:
-        kind: The kind. Registering the same one again has no effect.
-
-    Returns:
-        The same kind.
+def register_kind(kind: Kind[Any]) -> None:
+    """Add a kind, so that garbage collection knows its outputs.
 
     Raises:
-        RecordError: The folder is taken.
+        RecordError: Another kind has the same folder.
     """
-    if KINDS.setdefault(kind.folder, kind) != kind:
+    if KINDS.setdefault(kind.folder, kind) is not kind:
         raise RecordError(
-            f"The kind of {kind.folder}/ cannot be registered",
-            expected="a folder that no other kind has",
-            received=kind.folder,
+            f"Two kinds of outputs use the folder {kind.folder}",
+            expected="one kind per folder",
+            received=f"{KINDS[kind.folder].facts.__name__} and {kind.facts.__name__}",
         )
-    return kind
+
+
+for _kind in (
+    *(TABLES, IMAGE_DATASET, PATCH_DATASET, FRAME, VALIDATION, NEW_IMAGES),
+    *(PATCH_TRAINING, IMAGE_TRAINING, EVALUATION, REGIONS, GATE, PUSH, SCORES),
+):
+    register_kind(_kind)

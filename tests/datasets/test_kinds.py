@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from mammo_core.datasets import content_id, publish
 from mammo_core.datasets.kinds import Facts, Kind
 from mammo_core.errors import RecordError
-from mammo_core.runs.kinds import KINDS
+from mammo_core.runs.kinds import KINDS, register_kind
 
 
 class ThingFacts(Facts):
@@ -50,6 +50,13 @@ def test_an_output_that_is_not_published_is_not_there(file_store):
     assert THING.find(file_store, "x") is None and THING.find(file_store, "") is None
     with pytest.raises(RecordError, match="no output 'x' under things/"):
         THING.read(file_store, "x")
+
+
+def test_a_folder_belongs_to_one_kind(monkeypatch):
+    monkeypatch.setattr("mammo_core.runs.kinds.KINDS", {"things": THING})
+    register_kind(THING)
+    with pytest.raises(RecordError, match="Two kinds of outputs use the folder things"):
+        register_kind(Kind("things", 1, ThingFacts))
 
 
 def test_every_kind_has_its_own_folder_and_documented_facts():
