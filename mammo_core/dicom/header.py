@@ -101,12 +101,12 @@ def require_readable_header(data: Any, name: str, *, for_processing: bool = Fals
             many pixels, or an impossible bit layout.
     """
 
-    def refuse(problem: str, expected: str, received: str, hint: str | None = None) -> None:
+    def reject(problem: str, expected: str, received: str, hint: str | None = None) -> None:
         raise DicomError(f"{name} {problem}", expected=expected, received=received, hint=hint)
 
     rows, columns = read_integer(data, "Rows"), read_integer(data, "Columns")
     if not rows or not columns:
-        refuse(
+        reject(
             "has no pixels",
             "Rows and Columns",
             f"neither; modality {read_modality(data) or 'none'}",
@@ -114,14 +114,14 @@ def require_readable_header(data: Any, name: str, *, for_processing: bool = Fals
     frames = read_integer(data, "NumberOfFrames", 1) or 1
     sop_class = str(data.get("SOPClassUID") or "")
     if sop_class == _TOMOSYNTHESIS:
-        refuse(
+        reject(
             "is a tomosynthesis volume",
             "one image",
             f"{frames} frames",
             "Use the synthetic two-dimensional view of the tomosynthesis volume",
         )
     if frames > 1:
-        refuse("is multi-frame", "one frame", f"{frames} frames")
+        reject("is multi-frame", "one frame", f"{frames} frames")
     samples = read_integer(data, "SamplesPerPixel", 1)
     photometric = str(data.get("PhotometricInterpretation") or "")
     if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
@@ -132,21 +132,21 @@ def require_readable_header(data: Any, name: str, *, for_processing: bool = Fals
             if samples == 3
             else "is not a gray image"
         )
-        refuse(
+        reject(
             kind,
             "one sample per pixel, MONOCHROME1 or MONOCHROME2",
             f"{samples} samples, "
             + (photometric if photometric in _PHOTOMETRIC else "no such interpretation"),
         )
     if not for_processing and is_for_processing(data):
-        refuse(
+        reject(
             "is a For Processing image",
             "an image For Presentation",
             "raw detector data",
             "Use the image that the vendor's software processed for reading",
         )
     if rows * columns > MAXIMUM_PIXELS:
-        refuse("has too many pixels", f"at most {MAXIMUM_PIXELS} pixels", f"{rows}x{columns}")
+        reject("has too many pixels", f"at most {MAXIMUM_PIXELS} pixels", f"{rows}x{columns}")
     allocated, stored = read_integer(data, "BitsAllocated"), read_integer(data, "BitsStored")
     high = read_integer(data, "HighBit", stored - 1)
     if (
@@ -154,7 +154,7 @@ def require_readable_header(data: Any, name: str, *, for_processing: bool = Fals
         or not 1 <= stored <= allocated
         or not stored <= high + 1 <= allocated
     ):
-        refuse(
+        reject(
             "has an impossible bit layout",
             "8 or 16 bits allocated, bits stored and high bit within them",
             f"allocated {allocated}, stored {stored}, high bit {high}",

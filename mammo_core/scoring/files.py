@@ -72,7 +72,7 @@ def list_files(
         The files; those of a folder sorted by name.
 
     Raises:
-        RecipeError: A path does not exist, or there is no file at all.
+        RecipeError: A path does not exist, or there are no files.
         StoreError: A bucket cannot be listed.
     """
     roots = [item if isinstance(item, InputFile) else _root(item) for item in inputs]

@@ -27,7 +27,8 @@ def registry(tmp_path_factory, make_package, write):
 def run(root, store, name, **changes):
     options = {
         "store": store.uri,
-        "run_id": f"{name}@kfp",
+        "run_id": name,
+        "kfp_run_id": f"kfp-{name}",
         "model": f"{store.uri}/models/whole-image",
         "source": str(root / "images"),
         "out": str(root / name / "scores.json"),

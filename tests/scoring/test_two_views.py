@@ -283,7 +283,8 @@ def test_the_report_of_the_step_describes_breasts(two_views, exam, tmp_path):
     push(store, two_views.folder, "pairs")
     result = at_paths.score(
         store=store.uri,
-        run_id="r@kfp",
+        run_id="r",
+        kfp_run_id="kfp",
         model=f"{store.uri}/models/pairs",
         source=str(exam),
         out=str(tmp_path / "scores.json"),
