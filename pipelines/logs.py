@@ -5,7 +5,7 @@ from typing import Any
 from mammo_core.errors import MammoError
 from mammo_core.runs import Run
 from mammo_core.store import open_store
-from pipelines.client import RunState
+from pipelines.run_state import RunState
 
 _TAIL = 200
 

@@ -110,8 +110,8 @@ def follow(client: Any, run_id: str, timeout: float) -> None:
     Raises:
         ClusterError: The run failed, was terminated, or did not finish in time.
     """
-    from pipelines.client import failed_tasks
     from pipelines.connection import ClusterError
+    from pipelines.run_state import failed_tasks
 
     if sys.stdout.isatty():
         from rich.live import Live
