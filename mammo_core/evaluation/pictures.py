@@ -1,7 +1,7 @@
 """Pictures of an evaluation: patches of each class, and test views with their heatmaps."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from mammo_core.datasets import ImageRecord, Manifest
+from mammo_core.datasets.random_access import locate_records
 from mammo_core.datasets.readers import RecordSource
-from mammo_core.datasets.shards import read_shard
+from mammo_core.datasets.tfrecord import read_record
 from mammo_core.evaluation.explanation import hot_regions, patch_heatmap
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.reporting import Overlay
@@ -89,11 +90,7 @@ def heatmap_overlays(
         ]
     ).drop_duplicates("image_id")
     rows = {row.image_id: row for row in selected.itertuples()}
-    records: dict[str, ImageRecord] = {}
-    for file in images.files_like("shard-"):
-        for record in map(ImageRecord.from_bytes, read_shard(store, file)):
-            if record.image_id in rows:
-                records[record.image_id] = record
+    records = read_images(store, images, rows)
     network = fully_convolutional(patch_model, patch_size)
     overlays, regions = [], []
     for name, row in rows.items():
@@ -127,3 +124,34 @@ def heatmap_overlays(
             for region in hot_regions(heat)
         ]
     return overlays, regions
+
+
+def read_images(store: Store, images: Manifest, ids: Collection[str]) -> dict[str, ImageRecord]:
+    """Read a few images of a dataset with their masks; the others are not decoded.
+
+    Args:
+        store: Where the images are.
+        images: The image dataset.
+        ids: Image ids.
+
+    Returns:
+        Image id → record, for each of `ids` that the dataset has.
+
+    Raises:
+        RecordError: A shard is damaged.
+    """
+    records: dict[str, ImageRecord] = {}
+    for file in images.files_like("shard-"):
+        path = store.fetch(file.key)
+        included = set(ids) - set(file.excluded)
+        locations = [
+            location
+            for image_id, location in locate_records(str(path), file.key, "image_id")
+            if image_id in included
+        ]
+        if locations:
+            with path.open("rb", buffering=0) as shard:
+                for location in locations:
+                    record = ImageRecord.from_bytes(read_record(shard.fileno(), location))
+                    records[record.image_id] = record
+    return records
