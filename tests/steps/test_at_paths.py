@@ -108,23 +108,23 @@ def test_runs_without_a_name_have_their_own_records(common, file_store, tmp_path
     seeds = {}
     for kfp_run_id, seed in (("k1", 1), ("k2", 2)):
         identity = {**common, "run_id": "", "kfp_run_id": kfp_run_id}
-        start = at_paths.begin(**identity, settings=[f"seed={seed}"])
-        make_at_paths(**identity, recipe_digest=start.recipe_digest, out=str(tmp_path / kfp_run_id))
+        _, digest = at_paths.begin(**identity, settings=[f"seed={seed}"])
+        make_at_paths(**identity, recipe_digest=digest, out=str(tmp_path / kfp_run_id))
         seeds[kfp_run_id] = Run(file_store, kfp_run_id).statuses()["make"]["facts"]["seed"]
     assert seeds == {"k1": 1, "k2": 2}
 
 
 @pytest.mark.parametrize("change", ["another", "none"])
 def test_a_step_whose_recipe_changed_fails(common, file_store, tmp_path, capsys, change):
-    start = at_paths.begin(**common)
+    _, digest = at_paths.begin(**common)
     if change == "another":
         at_paths.begin(**common, settings=["seed=99"])
     else:
         Run(file_store, "r1").delete()
     with pytest.raises(SystemExit):
-        make_at_paths(**common, recipe_digest=start.recipe_digest, out=str(tmp_path / "m"))
+        make_at_paths(**common, recipe_digest=digest, out=str(tmp_path / "m"))
     out = capsys.readouterr().out
-    assert "is not the one that the run began with" in out and start.recipe_digest in out
+    assert "is not the one that the run began with" in out and digest in out
     assert not (tmp_path / "m").exists()
 
 

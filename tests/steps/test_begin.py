@@ -10,7 +10,7 @@ from mammo_core.steps import at_paths
 
 
 def test_the_recipe_is_resolved_once_for_all_steps(file_store):
-    start = at_paths.begin(
+    items, digest = at_paths.begin(
         store=file_store.uri,
         run_id="r1",
         kfp_run_id="kfp",
@@ -19,13 +19,16 @@ def test_the_recipe_is_resolved_once_for_all_steps(file_store):
         settings=["gate.min_auc=0.5"],
         partitions=3,
     )
-    assert start.partitions == ["0/3", "1/3", "2/3"]
+    assert items == [{"partition": f"{n}/3", "recipe_digest": digest} for n in range(3)]
     record = file_store.read("runs/r1/recipe.json")
-    assert start.recipe_digest == hashlib.sha256(record).hexdigest()
+    assert digest == hashlib.sha256(record).hexdigest()
     resolved = Run(file_store, "r1").recipe("another name")
     assert resolved.source.root == "s3://mammo-sources/phantom"
     assert resolved.gate.min_auc == 0.5
-    assert at_paths.members(store=file_store.uri, run_id="r1", recipe="phantom") == [""]
+    networks = at_paths.members(
+        store=file_store.uri, run_id="r1", recipe="phantom", recipe_digest=digest
+    )
+    assert networks == [{"member": "", "recipe_digest": digest}]
 
 
 def test_a_recipe_may_be_the_parameter_itself(file_store):
@@ -38,7 +41,7 @@ def test_the_members_of_an_ensemble_are_named(file_store):
     setting = "members=[{name: one}, {name: two}]"
     at_paths.begin(store=file_store.uri, run_id="r1", recipe="phantom", settings=[setting])
     members = at_paths.members(store=file_store.uri, run_id="r1", recipe="phantom")
-    assert members == ["one", "two"]
+    assert [item["member"] for item in members] == ["one", "two"]
 
 
 @pytest.mark.parametrize(
