@@ -21,7 +21,8 @@ _Store = Annotated[
     str, typer.Option(envvar="MAMMO_STORE", help="URI of the object store (file:// or s3://).")
 ]
 _Source = Annotated[
-    str | None, typer.Option(help="Folder or s3:// URI of the mammograms (instead of the recipe's).")
+    str | None,
+    typer.Option(help="Folder or s3:// URI of the mammograms (instead of the recipe's)."),
 ]
 _Settings = Annotated[
     list[str] | None,

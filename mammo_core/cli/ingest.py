@@ -1,6 +1,5 @@
-"""`mammo convert` and `mammo sample`: the data path alone, or one partition of its work."""
+"""`mammo convert` and `mammo sample`: the data steps alone, or one partition of their work."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,8 +20,8 @@ _Partition = Annotated[
     str,
     typer.Option(
         metavar="I/N",
-        help="Make only the planned shards k with k % N == I and publish nothing. The same "
-        "command without --partition reuses them, makes the rest and publishes the dataset.",
+        help="Write only the planned shards k with k % N == I and publish nothing. The same "
+        "command without --partition reuses them, writes the others and publishes the dataset.",
     ),
 ]
 _RunId = Annotated[str, typer.Option(help="Id of the run; default: recipe and time.")]

@@ -21,6 +21,9 @@ from mammo_core.recipes import Recipe
 from mammo_core.runs import Run
 from mammo_core.store import Store
 
+#: A training may take three days; a second run waits for its output.
+_LEASE_WAIT_S = 80 * 3600.0
+
 
 class StepContext:
     """What a step works with.
@@ -97,7 +100,7 @@ class StepContext:
         manifest = search()
         if manifest is None:
             lease = f"{output}/{self.partition}" if self.partition else output
-            with self.store.lease(lease):
+            with self.store.lease(lease, wait_s=_LEASE_WAIT_S):
                 manifest = search()
                 if manifest is None:
                     self.say(f"making {lease}")
