@@ -34,14 +34,14 @@ class Contamination:
     unknown: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data for the summary of a run; `state` is none, unknown or seen."""
+        """Return plain data for the summary; `state` is none, unknown or contaminated."""
         return {
             "role": self.role,
             "package": self.package,
             "test_patients": self.test_patients,
-            "seen": self.fitted,
-            "state": "seen" if self.fitted else "unknown" if self.unknown else "none",
-            "why": list(self.unknown),
+            "fitted": self.fitted,
+            "state": "contaminated" if self.fitted else "unknown" if self.unknown else "none",
+            "reasons": list(self.unknown),
         }
 
     def description(self) -> str:

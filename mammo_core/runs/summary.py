@@ -34,9 +34,9 @@ def summarize(run: Run, recipe: str = "", state: str = "") -> dict[str, Any]:
         "state": "failed" if errors else state.lower() or "unknown",
         "datasets": _datasets(steps),
         "splits": fact("publish-features", "splits"),
-        "test_patients_seen": [
-            *(fact("publish-features", "test_patients_seen") or []),
-            *(fact("validate-data", "test_patients_seen") or []),
+        "contamination": [
+            *(fact("publish-features", "contamination") or []),
+            *(fact("validate-data", "contamination") or []),
         ],
         "leaking_patients": fact("index", "leaking_patients"),
         "patch_accuracy": fact("evaluate", "patch_accuracy"),

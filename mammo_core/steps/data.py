@@ -109,8 +109,8 @@ def require_unseen_test_patients(
         RecordError: It was fitted to test patients.
     """
     result = find_contamination(context.store, frame, uri, role, read_start_packages)
-    earlier = context.facts.get("test_patients_seen", [])
-    context.facts = {**context.facts, "test_patients_seen": [*earlier, result.to_dict()]}
+    earlier = context.facts.get("contamination", [])
+    context.facts = {**context.facts, "contamination": [*earlier, result.to_dict()]}
     if result.fitted:
         raise contamination_error(result, context.store)
     context.say(result.description())

@@ -116,7 +116,7 @@ def test_retrain_stops_if_the_champion_was_fitted_to_test_patients(
     images = steps.convert(run, tables=tables)
     steps.publish_features(run, tables=tables, images=images)
     facts = Run(store, "given").statuses()["publish-features"]["facts"]
-    assert [result["state"] for result in facts["test_patients_seen"]] == ["none"]
+    assert [result["state"] for result in facts["contamination"]] == ["none"]
 
 
 def test_transfer_starts_from_a_named_model_in_any_order_of_tasks(store, pipeline, tmp_path):

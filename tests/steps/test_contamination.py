@@ -89,17 +89,17 @@ def check(store, ours, uri, role="start package"):
     """Check a frame against a package and return the facts of the step."""
     context = StepContext("publish-features", Run(store, "r1"), load_recipe("phantom"))
     require_unseen_test_patients(context, ours, uri, role)
-    (facts,) = context.facts["test_patients_seen"]
+    (facts,) = context.facts["contamination"]
     return facts
 
 
 OURS = "P_00001:train P_00002:test P_00003:test P_00004:test"
 CLEAN = "P_00001:train P_00002:test P_00009:validation"
-SEEN = "P_00001:test P_00002:train P_00003:validation P_00004:test"
+FITTED = "P_00001:test P_00002:train P_00003:validation P_00004:test"
 
 
 def test_the_error_has_counts_and_remedy_but_no_patient(store):
-    uri = version(store, "m", fitted_to=frame(store, SEEN))
+    uri = version(store, "m", fitted_to=frame(store, FITTED))
     with pytest.raises(
         RecordError, match=r"2 of 3 test patients were in the training or"
     ) as caught:
@@ -112,12 +112,12 @@ def test_the_error_has_counts_and_remedy_but_no_patient(store):
 
 def test_a_package_that_was_fitted_to_none_is_reported(store, capsys):
     facts = check(store, frame(store, OURS), version(store, "m", fitted_to=frame(store, CLEAN)))
-    assert (facts["state"], facts["seen"], facts["test_patients"]) == ("none", 0, 3)
+    assert (facts["state"], facts["fitted"], facts["test_patients"]) == ("none", 0, 3)
     assert "none of the 3 test patients" in capsys.readouterr().out
 
 
 def test_ancestors_of_the_package_count(store):
-    first = version(store, "first", fitted_to=frame(store, SEEN), model_id="a" * 64)
+    first = version(store, "first", fitted_to=frame(store, FITTED), model_id="a" * 64)
     second = version(store, "m", fitted_to=frame(store, CLEAN), start="a" * 64, model_id="b" * 64)
     third = version(store, "n", fitted_to=frame(store, CLEAN), start="b" * 64)
     assert first and second
@@ -136,19 +136,19 @@ def test_patients_of_two_frames_are_counted_once(store):
 
 
 def test_members_of_an_ensemble_count(store):
-    uri = version(store, "m", fitted_to=frame(store, CLEAN), members=[frame(store, SEEN)])
+    uri = version(store, "m", fitted_to=frame(store, CLEAN), members=[frame(store, FITTED)])
     with pytest.raises(RecordError, match="2 of 3"):
         check(store, frame(store, OURS), uri)
 
 
 def test_a_start_package_in_another_store_is_searched_there(store, other):
-    uri = version(other, "m", fitted_to=frame(other, SEEN))
+    uri = version(other, "m", fitted_to=frame(other, FITTED))
     with pytest.raises(RecordError, match="2 of 3"):
         check(store, frame(store, OURS), uri)
 
 
 def test_the_recipe_of_a_run_locates_its_start_package(store, other):
-    start = version(other, "m", fitted_to=frame(other, SEEN), model_id="a" * 64)
+    start = version(other, "m", fitted_to=frame(other, FITTED), model_id="a" * 64)
     recipe = {"image_training": {"start": start.rpartition("/")[0]}}
     store.write("runs/r0/recipe.json", json.dumps(recipe).encode())
     uri = version(store, "n", fitted_to=frame(store, CLEAN), start="a" * 64, run_id="r0")
@@ -175,7 +175,7 @@ def test_gaps_in_the_record_are_reported_as_unknown(store, tmp_path, capsys):
     ):
         facts = check(store, ours, uri)
         assert facts["state"] == "unknown"
-        assert any(why in sentence for sentence in facts["why"]), (why, facts)
+        assert any(why in sentence for sentence in facts["reasons"]), (why, facts)
         assert "unknown whether the start package" in capsys.readouterr().out
 
 
@@ -185,7 +185,7 @@ def test_patient_keys_of_another_site_key_are_unknown(store):
     rekeyed = version(store, "rekeyed", fitted_to=frame(store, "cc:train", "table", "22222222"))
     assert check(store, ours, same)["state"] == "none"
     facts = check(store, ours, rekeyed)
-    assert facts["state"] == "unknown" and "different site keys" in facts["why"][0]
+    assert facts["state"] == "unknown" and "different site keys" in facts["reasons"][0]
 
 
 def validate(store, tmp_path, ours, *settings):
@@ -206,12 +206,12 @@ def validate(store, tmp_path, ours, *settings):
 
 
 def test_validate_data_fails_before_the_comparison(store, tmp_path: Path):
-    version(store, "phantom", fitted_to=frame(store, SEEN))
+    version(store, "phantom", fitted_to=frame(store, FITTED))
     with pytest.raises(SystemExit):
         validate(store, tmp_path, frame(store, OURS))
     status = json.loads(store.read("runs/r1/steps/validate-data.json"))
     assert status["error"].startswith("2 of 3 test patients")
-    (facts,) = status["facts"]["test_patients_seen"]
-    assert (facts["role"], facts["seen"], facts["test_patients"]) == ("champion", 2, 3)
+    (facts,) = status["facts"]["contamination"]
+    assert (facts["role"], facts["fitted"], facts["test_patients"]) == ("champion", 2, 3)
     assert not (tmp_path / "out.json").exists()
-    assert at_paths.summarize(store=store.uri, run_id="r1", recipe="phantom")["test_patients_seen"]
+    assert at_paths.summarize(store=store.uri, run_id="r1", recipe="phantom")["contamination"]
