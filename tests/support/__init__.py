@@ -10,4 +10,8 @@ on PYTHONPATH. No test changes `sys.path` or loads a helper by its path.
     processes    processes that end with the test, free ports
     s3           the S3 server of the session
     packages     model packages of untrained networks
+    ingest       a small source and its conversion
+    feature_tables          small tables for the feature store
+    malicious_registries    Feast registries that contain code
+    loader_scanner          calls in our code that could execute foreign code
 """
