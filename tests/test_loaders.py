@@ -26,10 +26,10 @@ PARQUET = "columns of numbers and text: no extension type that unpickles is regi
 ALLOWED = {
     ("images/warm", "main", "importlib.import_module"): "modules named by the Dockerfile",
     ("images/warm", "main", "pkgutil.walk_packages"): "walks our packages",
-    ("mammo_core/cli/__init__.py", "_app", "importlib.metadata.entry_points"): (
+    ("mammo_core/cli/__init__.py", "create_app", "importlib.metadata.entry_points"): (
         "commands of installed packages"
     ),
-    ("mammo_core/cli/__init__.py", "_app", "entry.load"): (
+    ("mammo_core/cli/__init__.py", "create_app", "entry.load"): (
         "an installed package; no file of a user or of the store names it"
     ),
     ("mammo_core/datasets/tables.py", "from_parquet", "pyarrow.parquet.ParquetFile"): PARQUET,

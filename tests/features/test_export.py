@@ -244,25 +244,25 @@ def test_the_only_frame_of_a_dataset_is_the_default(store):
 
 @pytest.mark.parametrize("dataset", ["datasets/patches/p", "{store}/datasets/patches/p", "file"])
 def test_the_export_command(store, tmp_path, dataset):
-    from mammo_core.cli import _app
+    from mammo_core.cli import create_app
 
     if dataset == "file":
         path = tmp_path / "manifest"
         path.write_text(_dataset(store, "patches").to_json())
         dataset = str(path)
     line = ["export", dataset.format(store=store.uri), str(tmp_path / "out"), "--store", store.uri]
-    result = CliRunner().invoke(_app(), [*line, "--json"])
+    result = CliRunner().invoke(create_app(), [*line, "--json"])
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout.splitlines()[-1])
     assert document["counts"]["train/background"] == 3 and document["frame"] == "f"
 
 
 def test_the_export_command_refuses_unknown_names(store, tmp_path):
-    from mammo_core.cli import _app
+    from mammo_core.cli import create_app
 
     line = ["export", "datasets/patches/q", str(tmp_path / "out"), "--store", store.uri]
-    result = CliRunner().invoke(_app(), line)
+    result = CliRunner().invoke(create_app(), line)
     assert isinstance(result.exception, RecordError)
     assert "datasets/patches/q" in str(result.exception)
     line = [*line[:1], "datasets/patches/p", *line[2:], "--label-map", "seven"]
-    assert isinstance(CliRunner().invoke(_app(), line).exception, RecipeError)
+    assert isinstance(CliRunner().invoke(create_app(), line).exception, RecipeError)

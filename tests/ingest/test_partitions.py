@@ -117,7 +117,7 @@ def test_an_error_in_a_partition_is_raised(file_store, changeable):
 def test_partitions_by_the_command_line(tmp_path, phantom_tables, monkeypatch, capfd):
     from typer.testing import CliRunner
 
-    from mammo_core.cli import _app
+    from mammo_core.cli import create_app
 
     store = open_store(str(tmp_path / "store"))
     line = ["--recipe", "phantom", "--store", store.uri, "--source", str(phantom_tables.root)]
@@ -126,7 +126,7 @@ def test_partitions_by_the_command_line(tmp_path, phantom_tables, monkeypatch, c
     line += ["--set", "sampling.patch_size=24", "--set", "convert.shard_mb=1"]
 
     def run(*words):
-        done = CliRunner().invoke(_app(), [*words, *line])
+        done = CliRunner().invoke(create_app(), [*words, *line])
         assert done.exit_code == 0, done.output
         return json.loads(done.output.splitlines()[-1])
 
@@ -140,5 +140,5 @@ def test_partitions_by_the_command_line(tmp_path, phantom_tables, monkeypatch, c
     assert run("convert", "--partition", "0/2")["reused"]
     assert run("sample", "--partition", "0/1")["shards"] == 1
     assert run("sample")["patches"] > 0
-    wrong = CliRunner().invoke(_app(), ["convert", "--partition", "2/2", *line])
+    wrong = CliRunner().invoke(create_app(), ["convert", "--partition", "2/2", *line])
     assert isinstance(wrong.exception, RecipeError)
