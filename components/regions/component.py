@@ -15,7 +15,7 @@ def regions(
     images: dsl.Input[dsl.Dataset],
     frame: dsl.Input[dsl.Dataset],
     patch_training: dsl.Input[dsl.Model],
-    found: dsl.Output[dsl.Artifact],
+    second_stage: dsl.Output[dsl.Artifact],
     report: dsl.Output[dsl.HTML],
     gpu_count: str = "0",
     gpu_type: str = "nvidia.com/gpu",
@@ -31,15 +31,15 @@ def regions(
         images: The image dataset.
         frame: The frame.
         patch_training: The patch classifier.
-        found: Features, forest and numbers.
-        report: What was found, as one HTML page.
+        second_stage: Features, forest and numbers.
+        report: The results as one HTML page.
         gpu_count: GPUs of the step.
         gpu_type: Resource name of the GPUs.
     """
     from mammo_core.steps import at_paths
 
     at_paths.report_gpus("regions", gpu_count, gpu_type)
-    found.metadata.update(
+    second_stage.metadata.update(
         at_paths.regions(
             store=store,
             run_id=run_id,
@@ -49,7 +49,7 @@ def regions(
             images=images.path,
             frame=frame.path,
             patch_training=patch_training.path,
-            out=found.path,
+            out=second_stage.path,
         )
     )
-    at_paths.show_page(store, found.path, report.path)
+    at_paths.show_page(store, second_stage.path, report.path)

@@ -127,5 +127,5 @@ def test_a_content_id_changes_with_each_part(change):
 
 
 def test_content_ids_stay_what_they_were():
-    # An id that changes makes every store's outputs be made anew: change this with intent.
+    # A changed id rebuilds the outputs of every store: change it on purpose only.
     assert content_id(**_PARTS) == "cba40b3a50c1a6a7458d4c55aa422a6a"

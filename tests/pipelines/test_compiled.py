@@ -54,7 +54,7 @@ def test_holds_no_secret_host_path_or_address(compiled, name):
     for word in ("/work", "/home", "/root", "/tmp", "127.0.0.1", "localhost", "password"):
         assert word not in text.lower(), word
     assert "hostPath" not in text
-    # Secrets stand there by their names alone.
+    # Secrets appear by name only.
     _, kubernetes = _parts(text)
     for settings in kubernetes["deploymentSpec"]["executors"].values():
         for secret in settings["secretAsEnv"]:

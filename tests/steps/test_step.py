@@ -36,27 +36,27 @@ def context(run):
 
 
 def test_an_output_is_made_once_and_then_reused(context, file_store, capsys):
-    made = []
+    calls = []
 
     def make():
-        made.append(1)
+        calls.append(1)
         return publish(file_store, manifest())
 
     assert context.reuse_or_make(THING, "a", make) == manifest()
     assert not context.reused
     assert context.reuse_or_make(THING, "a", make) == manifest()
-    assert context.reused and made == [1]
+    assert context.reused and calls == [1]
     assert "[convert] reusing things/a" in capsys.readouterr().out
 
 
 def test_of_two_equal_steps_the_second_waits_and_reuses(run, file_store):
     started, finish = threading.Event(), threading.Event()
-    made = []
+    calls = []
 
     @step("make")
     def make_thing(context: StepContext) -> Manifest:
         def make():
-            made.append(1)
+            calls.append(1)
             started.set()
             assert finish.wait(30)
             return publish(file_store, manifest())
@@ -79,7 +79,7 @@ def test_of_two_equal_steps_the_second_waits_and_reuses(run, file_store):
     finish.set()
     first.join(30)
     second.join(30)
-    assert sorted(results) == [("first", False), ("second", True)] and made == [1]
+    assert sorted(results) == [("first", False), ("second", True)] and calls == [1]
 
 
 @pytest.mark.parametrize(("rejected", "fails"), [(0, False), (5, False), (6, True)])
