@@ -58,7 +58,7 @@ compile: $(SETUP) ## Compile the pipelines to pipelines/yaml, where they are kep
 	.venv/bin/mammo pipeline compile pipelines/yaml
 
 reference: $(SETUP) ## Rewrite the generated parts of docs/
-	.venv/bin/python -m mammo_core.reference
+	.venv/bin/python -m pipelines.reference
 
 images: $(UV) ## Build IMAGES="data train [train-gpu train-tfio]" with a Docker engine, tagged TAG
 	scripts/build-images $(TAG) $(IMAGES)

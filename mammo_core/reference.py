@@ -1,4 +1,6 @@
-"""References in docs/ that are generated from the code: `make reference` rewrites them.
+"""The reference of the keys of a recipe, and generated parts of pages in docs/.
+
+`make reference` (pipelines/reference.py) rewrites them.
 
 A page contains a generated part between the markers `<!-- generated: NAME -->` and
 `<!-- end -->`.
@@ -8,7 +10,6 @@ import inspect
 import re
 import types
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel
@@ -20,7 +21,6 @@ from mammo_core.recipes import Recipe
 from mammo_core.sources.adapter import registered_adapters
 
 RECIPE_KEYS = "recipe keys"
-_PAGE = Path(__file__).parent.parent / "docs" / "recipes.md"
 _HEADER = "| key | type | default | meaning |\n|---|---|---|---|"
 #: Attribute of a constraint in a field's metadata → how it is written.
 _LIMITS = {"gt": "> {}", "ge": "≥ {}", "lt": "< {}", "le": "≤ {}", "pattern": "`{}`"}
@@ -192,13 +192,3 @@ def _table(keys: list[_Key]) -> str:
 
 def _escape(cell: str) -> str:
     return cell.replace("|", "\\|")
-
-
-def main() -> None:
-    """Rewrite the generated parts of docs/recipes.md."""
-    page = _PAGE.read_text(encoding="utf-8")
-    _PAGE.write_text(replace_generated(page, RECIPE_KEYS, recipe_reference()), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,7 @@
-"""Logs of a run: the record of its steps, and the logs of its pods where they are readable."""
+"""Logs of a run: the record of its steps, and the logs of its pods if they can be read."""
 
 from typing import Any
 
-from mammo_core.errors import MammoError
 from mammo_core.runs import Run
 from mammo_core.store import open_store
 from pipelines.run_state import RunState
@@ -15,7 +14,7 @@ def from_record(store: str, run_id: str) -> list[str]:
 
     Args:
         store: URI of the store.
-        run_id: The run's id in the store: the parameter `run_id`, or KFP's id.
+        run_id: Id of the run in the store: the parameter `run_id`, or the id of KFP.
     """
     lines = []
     for name, status in Run(open_store(store), run_id).statuses().items():
@@ -25,16 +24,17 @@ def from_record(store: str, run_id: str) -> list[str]:
 
 
 def from_pods(state: RunState, namespace: str, step: str = "") -> list[str]:
-    """Return what the pods of a run printed, or how to see it where they cannot be read.
+    """Return the logs of the pods of a run, or the command that shows those that cannot be read.
 
     Args:
         state: The run.
-        namespace: Where its pods are.
-        step: Only this task; empty: those that failed, or all where none did.
+        namespace: Namespace of its pods.
+        step: Name of one task; empty: the failed tasks, or all tasks if none failed.
     """
     tasks = [task for task in state.tasks if task.pods]
-    selected = [task for task in tasks if task.name == step] if step else []
-    if not step:
+    if step:
+        selected = [task for task in tasks if task.name == step]
+    else:
         selected = [task for task in tasks if task.state == "FAILED"] or tasks
     core = _kubernetes()
     lines = []
@@ -45,12 +45,13 @@ def from_pods(state: RunState, namespace: str, step: str = "") -> list[str]:
     if not lines:
         selector = f"pipeline/runid={state.run_id}"
         lines.append(
-            f"no pod is known; kubectl logs -n {namespace} -l {selector} -c main --tail={_TAIL}"
+            f"no pods are listed: kubectl logs -n {namespace} -l {selector} -c main --tail={_TAIL}"
         )
     return lines
 
 
 def _kubernetes() -> Any:
+    """Return a client of the Kubernetes API, or None without a kubeconfig."""
     from kubernetes import client, config
 
     try:
@@ -66,7 +67,7 @@ def _pod_lines(core: Any, pod: str, namespace: str) -> list[str]:
 
     command = f"kubectl logs -n {namespace} {pod} -c main"
     if core is None:
-        return [f"no kubeconfig here: {command}"]
+        return [f"no kubeconfig: {command}"]
     try:
         text = core.read_namespaced_pod_log(
             pod, namespace, container="main", tail_lines=_TAIL, _request_timeout=20
@@ -75,16 +76,3 @@ def _pod_lines(core: Any, pod: str, namespace: str) -> list[str]:
         reason = getattr(error, "reason", None) or type(error).__name__
         return [f"cannot be read ({reason}): {command}"]
     return str(text).splitlines()
-
-
-def own_run_id(parameters: dict[str, Any], kfp_id: str) -> str:
-    """Return the id under which a run stands in the store."""
-    return str(parameters.get("run_id") or kfp_id)
-
-
-def summary_of(store: str, run_id: str) -> dict[str, Any] | None:
-    """Return a run's summary from the store, or None where there is none to be read."""
-    try:
-        return Run(open_store(store), run_id).summary() or None
-    except MammoError:
-        return None

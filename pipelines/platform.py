@@ -18,21 +18,25 @@ SIGNING_SECRET = "mammo-signing-key"
 ONLINE_SECRET = "mammo-online"
 
 _STORE_SECRETS = {"data": DATA_SECRET, "train": TRAIN_SECRET, "score": SCORE_SECRET}
-_STORE_KEYS = {
-    name: name
-    for name in (
-        "MAMMO_S3_ENDPOINT",
-        "MAMMO_S3_ACCESS_KEY",
-        "MAMMO_S3_SECRET_KEY",
-        "MAMMO_S3_REGION",
-    )
+_STORE_KEYS = (
+    "MAMMO_S3_ENDPOINT",
+    "MAMMO_S3_ACCESS_KEY",
+    "MAMMO_S3_SECRET_KEY",
+    "MAMMO_S3_REGION",
+)
+#: Step → the Secrets that only it gets.
+_STEP_SECRETS = {
+    "index": {SITE_SECRET: ["MAMMO_SITE_KEY"]},
+    "publish-features": {ONLINE_SECRET: ["MAMMO_ONLINE_STORE", "MAMMO_ONLINE_SECRET"]},
+    "push": {SIGNING_SECRET: ["MAMMO_SIGNING_KEY"]},
 }
 #: Numeric user of the container images.
 USER = 10001
 #: The only writable folder (TMPDIR and HOME of the images): the root may be read-only.
 _SCRATCH = "/scratch"
 _HOUR = 3600
-_RETRIES = 2
+#: How often a step is tried.
+ATTEMPTS = 3
 _BACKOFF_S = 30
 
 
@@ -57,8 +61,9 @@ class StepPlatform:
     gpu: bool = False
 
 
-# Requests fit the phantom on a small node; limits leave room for 1152x896 images.
-_STEPS = {
+#: Step → its resources. Requests fit the phantom on a small node; limits leave room for images
+#: of 1152x896 pixels.
+STEPS = {
     "index": StepPlatform(),
     "find-new": StepPlatform(memory_limit="2G", hours=1),
     "convert-partition": StepPlatform(memory_limit="6G", hours=24),
@@ -78,6 +83,11 @@ _STEPS = {
     "score": StepPlatform("score", memory="2G", memory_limit="16G", hours=24, gpu=True),
     "summarize": StepPlatform(memory="500M", memory_limit="2G", hours=1),
 }
+
+
+def resources_of(step: str) -> StepPlatform:
+    """Return the resources of a step; a step that is not listed gets the defaults."""
+    return STEPS.get(step, StepPlatform())
 
 
 def run_limits() -> dsl.PipelineConfig:
@@ -129,12 +139,12 @@ def on_platform(
         placement: Where steps with a GPU run.
         role: `data`, `train` or `score` instead of the step's own.
     """
-    platform = _STEPS[task.component_spec.name]
+    platform = resources_of(task.component_spec.name)
     task.set_display_name(display_name).set_caching_options(False)
     task.set_cpu_request(platform.cpu)
     task.set_memory_request(platform.memory).set_memory_limit(platform.memory_limit)
     task.set_retry(
-        _RETRIES,
+        ATTEMPTS - 1,
         backoff_duration=f"{_BACKOFF_S}s",
         backoff_factor=2.0,
         backoff_max_duration=f"{_attempts_seconds(platform.hours)}s",
@@ -142,7 +152,7 @@ def on_platform(
     kubernetes.set_timeout(task, platform.hours * _HOUR)
     kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
     kubernetes.empty_dir_mount(task, "scratch", _SCRATCH)
-    _give_secrets(task, role or platform.role)
+    _set_secrets(task, role or platform.role)
     if platform.gpu and placement is not None:
         task.set_accelerator_type(placement.gpu_type).set_accelerator_limit(placement.gpu_count)
         kubernetes.add_node_selector_json(task, placement.node_selector)
@@ -162,25 +172,26 @@ def _attempts_seconds(hours: int) -> int:
         hours: Time limit of one attempt.
     """
     # One hour to schedule each attempt: the time limit starts with the pod.
-    pauses = sum(_BACKOFF_S * 2**retry for retry in range(_RETRIES))
-    return (_RETRIES + 1) * (hours + 1) * _HOUR + pauses
+    pauses: int = sum(_BACKOFF_S * 2**retry for retry in range(ATTEMPTS - 1))
+    return ATTEMPTS * (hours + 1) * _HOUR + pauses
 
 
-def _give_secrets(task: dsl.PipelineTask, role: str) -> None:
+def secrets_of(step: str, role: str = "") -> dict[str, list[str]]:
+    """Return the Secrets of a step, each with its keys, which are also environment variables.
+
+    Args:
+        step: Name of the step.
+        role: `data`, `train` or `score` instead of the role of the step.
+    """
+    secrets = {_STORE_SECRETS[role or resources_of(step).role]: list(_STORE_KEYS)}
+    return {**secrets, **_STEP_SECRETS.get(step, {})}
+
+
+def _set_secrets(task: dsl.PipelineTask, role: str) -> None:
     """Set the Secrets whose values become environment variables of the pod.
 
     They are optional: a step without them reports what is missing, while a pod that requires a
     missing Secret would wait forever.
     """
-    kubernetes.use_secret_as_env(task, _STORE_SECRETS[role], _STORE_KEYS, optional=True)
-    if task.component_spec.name == "index":
-        kubernetes.use_secret_as_env(
-            task, SITE_SECRET, {"MAMMO_SITE_KEY": "MAMMO_SITE_KEY"}, optional=True
-        )
-    if task.component_spec.name == "publish-features":
-        online = {name: name for name in ("MAMMO_ONLINE_STORE", "MAMMO_ONLINE_SECRET")}
-        kubernetes.use_secret_as_env(task, ONLINE_SECRET, online, optional=True)
-    if task.component_spec.name == "push":
-        kubernetes.use_secret_as_env(
-            task, SIGNING_SECRET, {"MAMMO_SIGNING_KEY": "MAMMO_SIGNING_KEY"}, optional=True
-        )
+    for secret, keys in secrets_of(task.component_spec.name, role).items():
+        kubernetes.use_secret_as_env(task, secret, {key: key for key in keys}, optional=True)

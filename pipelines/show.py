@@ -1,6 +1,7 @@
-"""What a person sees at the end of a run."""
+"""The summary that is shown at the end of a local run."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,19 @@ from mammo_core.store import Store
 
 
 def show(store: Store, run_id: str, folder: Path, seconds: float) -> dict[str, Any]:
-    """Copy a run's summary and report to its folder and print them as a table.
+    """Copy the summary and the report of a run to its folder, and print the summary.
 
     Args:
         store: The store of the run.
-        run_id: The run.
-        folder: `runs/<id>`.
-        seconds: What the whole run took.
+        run_id: Id of the run.
+        folder: Local folder of the run.
+        seconds: Duration of the whole run.
 
     Returns:
         The summary.
     """
     run = Run(store, run_id)
-    # The exit handler wrote the state; if it failed too, the statuses of the steps remain.
+    # The exit handler writes the state; if it failed too, there are only the steps' statuses.
     summary = summarize(run, run.recipe_name(), run.summary().get("state", "failed"))
     summary["seconds"]["all"] = round(seconds, 1)
     summary["log"] = str(folder.absolute() / "steps.log")
@@ -35,34 +36,33 @@ def show(store: Store, run_id: str, folder: Path, seconds: float) -> dict[str, A
     return summary
 
 
-def failure(summary: dict[str, Any]) -> RunError:
-    """The error of a failed run, in the words of the step that failed."""
-    for name, message in summary["errors"].items():
-        return StepFailedError(name, message)
-    unfinished = [name for name, state in summary["states"].items() if state == "running"]
+def run_error(summary: Mapping[str, Any]) -> RunError:
+    """Return the error of a failed run: that of its first failed step, if there is one."""
+    for step, message in summary["errors"].items():
+        return StepFailedError(step, message)
+    unfinished = [step for step, state in summary["states"].items() if state == "running"]
     return RunError(
         f"The run {summary['run_id']} did not finish",
         expected="every step to succeed",
-        received=f"no word from step {unfinished[0]} (killed?)" if unfinished else "no error",
-        hint=f"what it printed is in {summary['log']}; run the same command again, "
-        "what is whole is kept",
+        received=f"no result of step {unfinished[0]} (killed?)" if unfinished else "no error",
+        hint=f"read {summary['log']}; run the same command again to resume",
     )
 
 
-def _print(summary: dict[str, Any], folder: Path) -> None:
+def _print(summary: Mapping[str, Any], folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=f"run {summary['run_id']}", show_header=False)
     for name, data in summary["datasets"].items():
         counts = ", ".join(
-            f"{count} {what}"
-            for what, count in data["counts"].items()
-            if count and "reject" not in what
+            f"{count} {unit}"
+            for unit, count in data["counts"].items()
+            if count and "reject" not in unit
         )
         table.add_row(name, f"{counts} ({data['rejects']} rejects)")
     for split, counts in (summary["splits"] or {}).items():
-        table.add_row(split, ", ".join(f"{count} {what}" for what, count in counts.items()))
+        table.add_row(split, ", ".join(f"{count} {unit}" for unit, count in counts.items()))
     if summary["auc"] is not None:
         low, high = summary["auc_ci95"]
         table.add_row("patch accuracy", f"{summary['patch_accuracy']:.3f}")

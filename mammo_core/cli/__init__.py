@@ -28,7 +28,8 @@ from mammo_core.processes import follow_parent
 _DEBUG = "MAMMO_DEBUG"
 
 
-def _app() -> typer.Typer:
+def create_app() -> typer.Typer:
+    """Return the command with all of its groups, those of other packages included."""
     app = typer.Typer(
         name="mammo",
         no_args_is_help=True,
@@ -66,7 +67,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, _exit_on_interrupt)
     try:
         follow_parent()
-        _app()()  # shows wrong usage itself, with exit code 2
+        create_app()()  # shows wrong usage itself, with exit code 2
     except MammoError as error:
         _fail(str(error), error.exit_code)
     except OSError as error:

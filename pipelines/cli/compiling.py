@@ -9,10 +9,10 @@ from pipelines.cli import options
 
 
 def compile_(
-    out: Annotated[Path, typer.Argument(help="A .yaml file, or a folder that gets all pipelines.")],
+    out: Annotated[Path, typer.Argument(help="A .yaml file, or a folder for all pipelines.")],
     pipeline: Annotated[
         str | None,
-        typer.Option(help="train, retrain, transfer or score; default: by the file's name."),
+        typer.Option(help="train, retrain, transfer or score; default: by the name of the file."),
     ] = None,
     parallelism: options.Parallelism = 4,
     registry: options.Registry = options.REGISTRY,
@@ -23,7 +23,7 @@ def compile_(
 ) -> None:
     """Compile pipelines to YAML.
 
-    Without an image option the placeholders remain: `upload` and `run` replace them.
+    Without an option for images, the YAML has placeholders, which `upload` and `run` replace.
     """
     from pipelines.compiled import PIPELINES, compile_pipeline, images_of, with_images
 
@@ -44,7 +44,7 @@ def upload(
         list[str] | None, typer.Argument(help="Names of pipelines; default: all.")
     ] = None,
     version: Annotated[
-        str | None, typer.Option(help="Name of the version; default: the images' tag.")
+        str | None, typer.Option(help="Name of the version; default: the tag of the images.")
     ] = None,
     parallelism: options.Parallelism = 4,
     registry: options.Registry = options.REGISTRY,
@@ -59,7 +59,7 @@ def upload(
     ca_cert: options.CaCert = None,
     verify_tls: options.VerifyTls = None,
 ) -> None:
-    """Upload pipelines: each becomes a new pipeline, or a new version named by the image tag."""
+    """Upload pipelines: each becomes a new pipeline, or a new version of one."""
     from pipelines.compiled import PIPELINES, name_of
 
     tag = options.image_tag(image_tag)
@@ -72,8 +72,8 @@ def upload(
     client = options.client_from(host, namespace, token, token_file, ca_cert, verify_tls)
     for text in texts.values():
         _, version_id, new = client.upload(text, version or tag)
-        done = "uploaded" if new else "exists already:"
-        print(f"{done} {name_of(text)}, version {version or tag} ({version_id})")
+        outcome = "uploaded" if new else "exists already:"
+        print(f"{outcome} {name_of(text)}, version {version or tag} ({version_id})")
 
 
 def compiled_text(

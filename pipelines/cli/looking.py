@@ -9,7 +9,7 @@ import typer
 
 from pipelines.cli import options
 
-RunId = Annotated[str, typer.Argument(help="KFP's id of the run.")]
+RunId = Annotated[str, typer.Argument(help="Id that KFP gave the run.")]
 
 
 def status(
@@ -22,7 +22,7 @@ def status(
     ca_cert: options.CaCert = None,
     verify_tls: options.VerifyTls = None,
 ) -> None:
-    """Show how a run and its tasks stand."""
+    """Show the state of a run and its tasks."""
     client = options.client_from(host, namespace, token, token_file, ca_cert, verify_tls)
     state = client.get(run_id)
     if as_json:
@@ -33,7 +33,7 @@ def status(
 
 def wait(
     run_id: RunId,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait at most.")] = 86400.0,
+    timeout: Annotated[float, typer.Option(min=1, help="Longest wait in seconds.")] = 86400.0,
     host: options.Host = None,
     namespace: options.Namespace = None,
     token: options.Token = None,
@@ -41,19 +41,21 @@ def wait(
     ca_cert: options.CaCert = None,
     verify_tls: options.VerifyTls = None,
 ) -> None:
-    """Follow a run to its end: exit code 0 when it succeeded, 1 when not."""
+    """Follow a run to its end: exit code 0 if it succeeded, else 1."""
     client = options.client_from(host, namespace, token, token_file, ca_cert, verify_tls)
     follow(client, run_id, timeout)
 
 
 def logs(
     run_id: RunId,
-    step: Annotated[str, typer.Option(help="Only this task, by its name in the graph.")] = "",
+    step: Annotated[
+        str, typer.Option(help="Name of one task in the graph; default: the failed tasks.")
+    ] = "",
     store: Annotated[
-        str, typer.Option(envvar="MAMMO_STORE", help="Store of the run, for its record.")
+        str, typer.Option(envvar="MAMMO_STORE", help="URI of the store with the record of the run.")
     ] = "",
     record_id: Annotated[
-        str, typer.Option(help="Id of the run in the store, if it was given one.")
+        str, typer.Option(help="Id of the run in the store; default: the id of KFP.")
     ] = "",
     host: options.Host = None,
     namespace: options.Namespace = None,
@@ -62,7 +64,7 @@ def logs(
     ca_cert: options.CaCert = None,
     verify_tls: options.VerifyTls = None,
 ) -> None:
-    """Show the logs of a run: its record in the store, and the logs of its pods."""
+    """Show the record of a run in the store, and the logs of its pods."""
     from pipelines.logs import from_pods, from_record
 
     client = options.client_from(host, namespace, token, token_file, ca_cert, verify_tls)
@@ -77,10 +79,10 @@ def logs(
 
 def list_(
     pipelines: Annotated[
-        bool, typer.Option("--pipelines", help="Uploaded pipelines instead of runs.")
+        bool, typer.Option("--pipelines", help="List uploaded pipelines instead of runs.")
     ] = False,
-    limit: Annotated[int, typer.Option(min=1, max=200, help="Runs at most.")] = 20,
-    experiment: Annotated[str | None, typer.Option(help="Only of this experiment.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Largest number of runs.")] = 20,
+    experiment: Annotated[str | None, typer.Option(help="Only runs of this experiment.")] = None,
     as_json: options.Json = False,
     host: options.Host = None,
     namespace: options.Namespace = None,
@@ -105,7 +107,7 @@ def list_(
 
 
 def follow(client: Any, run_id: str, timeout: float) -> None:
-    """Show a run's tasks as they change, and fail when it did.
+    """Show the tasks of a run as their states change, until the run ends.
 
     Raises:
         ClusterError: The run failed, was terminated, or did not finish in time.
@@ -124,10 +126,10 @@ def follow(client: Any, run_id: str, timeout: float) -> None:
     if final.state in ("SUCCEEDED", "SKIPPED"):
         return
     failed = failed_tasks(final)
-    named = ", ".join(task.name for task in failed) or "no task is named"
+    names = ", ".join(task.name for task in failed) or "no task is named"
     message = next((task.error for task in failed if task.error), final.error)
     raise ClusterError(
-        f"The run {final.name} ended as {final.state} ({named})",
+        f"The run {final.name} ended as {final.state} ({names})",
         expected="SUCCEEDED",
         received=message or "no message from KFP",
         hint=f"`mammo pipeline logs {run_id}` shows the logs of the steps",
@@ -135,7 +137,7 @@ def follow(client: Any, run_id: str, timeout: float) -> None:
 
 
 class _Changes:
-    """Prints a line for each task whose state changed: for pods and logs."""
+    """Prints a line for each task whose state changed: where the output is not a terminal."""
 
     def __init__(self) -> None:
         self._states: dict[str, str] = {}
@@ -145,8 +147,8 @@ class _Changes:
             key = f"{number} {task.name}"
             if self._states.get(key) != task.state:
                 self._states[key] = task.state
-                took = f" ({task.seconds:.0f} s)" if task.seconds is not None else ""
-                print(f"[{task.name}] {task.state}{took}", flush=True)
+                duration = f" ({task.seconds:.0f} s)" if task.seconds is not None else ""
+                print(f"[{task.name}] {task.state}{duration}", flush=True)
 
 
 def _print(state: Any) -> None:
@@ -160,11 +162,11 @@ def _print(state: Any) -> None:
 def _rich_table(state: Any) -> Any:
     from rich.table import Table
 
-    shown = Table("task", "state", "seconds", title=f"{state.name}: {state.state}")
+    rows = Table("task", "state", "seconds", title=f"{state.name}: {state.state}")
     for task in state.tasks:
-        took = f"{task.seconds:.0f}" if task.seconds is not None else ""
-        shown.add_row(task.name, task.state, took)
-    return shown
+        duration = f"{task.seconds:.0f}" if task.seconds is not None else ""
+        rows.add_row(task.name, task.state, duration)
+    return rows
 
 
 def table(header: list[str], rows: list[list[str]]) -> None:
@@ -172,7 +174,7 @@ def table(header: list[str], rows: list[list[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    shown = Table(*header)
+    printed = Table(*header)
     for row in rows:
-        shown.add_row(*row)
-    Console().print(shown)
+        printed.add_row(*row)
+    Console().print(printed)

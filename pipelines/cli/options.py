@@ -1,17 +1,22 @@
 """Options that several commands of `mammo pipeline` share."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+if TYPE_CHECKING:
+    from pipelines.client import KfpClient
+
 Host = Annotated[
     str | None,
-    typer.Option(help="Address of Kubeflow Pipelines (else MAMMO_KFP_HOST, or kfp.yaml)."),
+    typer.Option(help="Address of Kubeflow Pipelines; default: MAMMO_KFP_HOST, or kfp.yaml."),
 ]
 Namespace = Annotated[
     str | None,
-    typer.Option(help="Namespace of the runs, a profile (else MAMMO_KFP_NAMESPACE)."),
+    typer.Option(help="Namespace (profile) of the runs; default: MAMMO_KFP_NAMESPACE."),
 ]
 Token = Annotated[
     str | None,
@@ -19,50 +24,76 @@ Token = Annotated[
         help="Bearer token; MAMMO_KFP_TOKEN and --token-file keep it out of process lists."
     ),
 ]
-TokenFile = Annotated[Path | None, typer.Option(help="File that holds the bearer token.")]
-CaCert = Annotated[Path | None, typer.Option(help="Certificate to verify the server with.")]
+TokenFile = Annotated[Path | None, typer.Option(help="File with the bearer token.")]
+CaCert = Annotated[Path | None, typer.Option(help="CA certificate that verifies the server.")]
 VerifyTls = Annotated[
     bool | None,
     typer.Option(
-        "--verify-tls/--no-verify-tls", help="Whether to verify the server.", show_default=False
+        "--verify-tls/--no-verify-tls",
+        help="Whether to verify the certificate of the server.",
+        show_default=False,
     ),
 ]
 Registry = Annotated[
     str,
-    typer.Option(envvar="MAMMO_IMAGE_REGISTRY", help="Prefix of the image names."),
+    typer.Option(envvar="MAMMO_IMAGE_REGISTRY", help="Prefix of the names of container images."),
 ]
 ImageTag = Annotated[
     str | None,
     typer.Option(
         envvar="MAMMO_IMAGE_TAG",
-        help="Tag of the images; default: that of `make images` in this tree.",
+        help="Tag of the container images; default: the tag of `make images` here.",
     ),
 ]
 DataImage = Annotated[
     str | None,
     typer.Option(
-        envvar="MAMMO_DATA_IMAGE", help="Full reference of the data image, by sha or digest."
+        envvar="MAMMO_DATA_IMAGE", help="Full reference of the data image, with a tag or digest."
     ),
 ]
 TrainImage = Annotated[
     str | None,
     typer.Option(
-        envvar="MAMMO_TRAIN_IMAGE", help="Full reference of the train image, such as a GPU image."
+        envvar="MAMMO_TRAIN_IMAGE",
+        help="Full reference of the train image, for instance a GPU image.",
     ),
 ]
 TrainingImage = Annotated[
     str | None,
     typer.Option(
         envvar="MAMMO_TRAINING_IMAGE",
-        help="Another image for the two training steps only (train-tfio, for reader: tfio).",
+        help="Another image for the two training steps (train-tfio for `reader: tfio`).",
     ),
 ]
 Parallelism = Annotated[
-    int, typer.Option(min=1, help="Partitions or networks that are processed at the same time.")
+    int, typer.Option(min=1, help="Partitions or networks that run at the same time.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 REGISTRY = "mammo-pipelines"
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What `mammo pipeline run` is to run, here or on a cluster.
+
+    Attributes:
+        pipeline: `train`, `retrain`, `transfer` or `score`.
+        recipe: File, name or URI of the recipe.
+        store: URI of the object store; None: the default.
+        source: Folder or URI of the mammograms; None: that of the recipe.
+        overrides: Overrides of the recipe, each `key.key=value`.
+        run_id: Id of the run; empty: a new one.
+        parameters: Parameters of the pipeline, by name.
+    """
+
+    pipeline: str
+    recipe: str | None = None
+    store: str | None = None
+    source: str | None = None
+    overrides: Sequence[str] = ()
+    run_id: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 def client_from(
@@ -72,12 +103,12 @@ def client_from(
     token_file: Path | None,
     ca_cert: Path | None,
     verify_tls: bool | None,
-) -> Any:
-    """Return the client that these options, the environment and the file describe."""
+) -> "KfpClient":
+    """Return a client with the settings of these options, the environment and kfp.yaml."""
     from pipelines.client import KfpClient
     from pipelines.connection import settings_from
 
-    given = {
+    settings = {
         "host": host,
         "namespace": namespace,
         "token": token,
@@ -85,11 +116,11 @@ def client_from(
         "ca_cert": ca_cert,
         "verify_tls": verify_tls,
     }
-    return KfpClient(settings_from(given))
+    return KfpClient(settings_from(settings))
 
 
-def image_tag(given: str | None) -> str:
-    """Return the tag of the container images: the given one, or that of this source tree.
+def image_tag(option: str | None) -> str:
+    """Return the tag of the container images: that of the option, or of this source tree.
 
     Raises:
         RecipeError: No tag is given, and this is not a git checkout.
@@ -97,11 +128,11 @@ def image_tag(given: str | None) -> str:
     from mammo_core.errors import RecipeError
     from pipelines.image_tag import source_tag
 
-    tag = given or source_tag()
+    tag = option or source_tag()
     if tag is None:
         raise RecipeError(
             "The tag of the container images is missing",
-            expected="--image-tag or MAMMO_IMAGE_TAG, the git sha they were built from",
+            expected="--image-tag or MAMMO_IMAGE_TAG: the git sha that they were built from",
             received="none, and this is not a git checkout",
         )
     return tag

@@ -21,7 +21,7 @@ def create(
         typer.Argument(help="YAML files, or folders of them; default: manifests/recurring."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Read and check the files only.")
+        bool, typer.Option("--dry-run", help="Only read and validate the files.")
     ] = False,
     host: options.Host = None,
     namespace: options.Namespace = None,
@@ -30,7 +30,7 @@ def create(
     ca_cert: options.CaCert = None,
     verify_tls: options.VerifyTls = None,
 ) -> None:
-    """Bring the recurring runs to what the files say; what is so already stays."""
+    """Create or replace the recurring runs so that they are as in the files."""
     from pipelines.schedule import Schedules, read_schedules, six_fields
 
     schedules = read_schedules(paths or [_FOLDER])
@@ -116,8 +116,8 @@ def delete(
     ca_cert: options.CaCert = None,
     verify_tls: options.VerifyTls = None,
 ) -> None:
-    """Delete a recurring run; no error when there is none."""
+    """Delete a recurring run, if it exists."""
     from pipelines.schedule import Schedules
 
     client = options.client_from(host, namespace, token, token_file, ca_cert, verify_tls)
-    print(f"{name}: {'deleted' if Schedules(client).delete(name) else 'there is none'}")
+    print(f"{name}: {'deleted' if Schedules(client).delete(name) else 'does not exist'}")

@@ -40,7 +40,7 @@ def test_the_smallest_size_of_all_networks_is_returned(monkeypatch):
 
 
 def test_a_cluster_run_cannot_measure_on_this_machine():
-    from pipelines.cli.running import _only_here
+    from pipelines.cli.cluster_run import require_no_batch_search
 
     with pytest.raises(RecipeError, match="machine that trains"):
-        _only_here(True)
+        require_no_batch_search(True)

@@ -42,7 +42,7 @@ OVERRIDES = ["patch_training.network.name=small_outside"]
 @pytest.fixture(scope="module", autouse=True)
 def small_network() -> Iterator[Network]:
     """Register the network for this module only."""
-    network = register_network(import_module("small_network").NETWORK)
+    network = register_network(import_module("tests.contributing.network").NETWORK)
     yield network
     del registry._REGISTERED[network.name]
 
@@ -151,9 +151,11 @@ def test_an_entry_point_registers_it_in_every_process(tmp_path: Path) -> None:
     metadata = tmp_path / "small_outside-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: small-outside\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[mammo.networks]\nsmall = small_network\n")
+    (metadata / "entry_points.txt").write_text(
+        "[mammo.networks]\nsmall = tests.contributing.network\n"
+    )
     root = Path(__file__).parents[2]
-    path = os.pathsep.join(map(str, (tmp_path, Path(__file__).parent, root)))
+    path = os.pathsep.join(map(str, (tmp_path, root)))
     done = subprocess.run(
         [sys.executable, "-c", _OTHER_PROCESS],
         env={**os.environ, "PYTHONPATH": path},

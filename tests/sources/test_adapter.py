@@ -1,9 +1,11 @@
-"""The registry of adapters, and an adapter that is registered from outside."""
+"""The registry of adapters, and the adapter of `tests/contributing`, registered from outside."""
+
+from importlib import import_module
 
 import cv2
 import numpy as np
 import pytest
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from mammo_core.cli.sources import app
@@ -11,61 +13,17 @@ from mammo_core.errors import RecipeError, SourceError
 from mammo_core.recipes import load_recipe
 from mammo_core.sources import Adapter, SourceConfig, index, register_adapter, registered_adapters
 from mammo_core.sources import adapter as registry
-from mammo_core.sources.assemble import assemble
-from mammo_core.sources.cases import ImageCase
 from mammo_core.sources.names import ImageName, read_name
 from mammo_core.sources.patients import is_public, publisher_of
-from mammo_core.sources.source_tables import Rejects
 
-
-class PairsOptions(BaseModel):
-    """Options of the adapter below."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    malignant: str = "m"
-
-
-def read_pair_name(file_name):
-    """Names are <patient>-<L|R>-<label>.png."""
-    parts = file_name.removesuffix(".png").split("-")
-    if len(parts) != 3 or not file_name.endswith(".png"):
-        return None
-    return ImageName(parts[0], "LEFT" if parts[1] == "L" else "RIGHT", "MLO")
-
-
-def index_pairs(config, files, progress, workers):
-    options = config.options(PairsOptions)
-    cases = []
-    for path in files.names():
-        name = read_pair_name(path)
-        if name is not None:
-            malignant = int(path.removesuffix(".png").endswith(options.malignant))
-            cases.append(
-                ImageCase(path, (path,), name.patient, name.laterality, name.view, malignant)
-            )
-    facts = {"pairs": len(cases)}
-    return assemble(
-        files, "pairs", cases, Rejects(), facts=facts, progress=progress, workers=workers
-    )
-
-
-PAIRS = Adapter(
-    name="pairs",
-    index=index_pairs,
-    options=PairsOptions,
-    license="Pairs: CC0",
-    read_file_name=read_pair_name,
-    pseudonyms=r"pair\d+",
-    fact_lines=lambda facts: [f"{facts['pairs']} pairs"],
-)
+EXAMPLE = "tests.contributing.adapter"
 
 
 @pytest.fixture
 def pairs(tmp_path, monkeypatch):
     """A folder that only the adapter `pairs` can read; the adapter is registered."""
     monkeypatch.setattr(registry, "_ADAPTERS", dict(registered_adapters()))
-    register_adapter(PAIRS)
+    register_adapter(import_module(EXAMPLE).PAIRS)
     for number, name in enumerate(("pair1-L-m", "pair1-R-b", "pair2-L-b")):
         pixels = np.random.default_rng(number).integers(0, 65536, (96, 80)).astype(np.uint16)
         cv2.imwrite(str(tmp_path / f"{name}.png"), pixels)
@@ -80,7 +38,7 @@ def test_the_adapters_of_the_library_are_discovered():
 def test_an_adapter_from_outside_is_used_by_a_recipe(pairs):
     overrides = [f"source={{adapter: pairs, root: '{pairs}', pairs: {{malignant: b}}}}"]
     recipe = load_recipe("phantom", overrides)
-    assert recipe.source.options(PairsOptions).malignant == "b"
+    assert recipe.source.options(import_module(EXAMPLE).PairsOptions).malignant == "b"
     tables = index(recipe.source)
     assert dict(zip(tables.images["view_id"], tables.images["malignant"], strict=True)) == {
         "pair1_LEFT_MLO": 0,
@@ -127,6 +85,7 @@ def test_an_unknown_adapter_in_a_recipe_names_the_others():
 
 @pytest.mark.parametrize("name", ["table", "root", "Pairs", "my-pairs", ""])
 def test_names_that_are_taken_or_not_valid_are_refused(pairs, name):
+    example = import_module(EXAMPLE).PAIRS
     with pytest.raises(SourceError, match="cannot be registered"):
-        register_adapter(Adapter(name=name, index=index_pairs))
-    assert register_adapter(PAIRS) is PAIRS  # the same one again
+        register_adapter(Adapter(name=name, index=example.index))
+    assert register_adapter(example) is example  # the same one again

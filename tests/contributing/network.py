@@ -1,4 +1,8 @@
-"""A network as a user would write it outside the library: one module that registers it."""
+"""A network of another package: this module is all that it takes.
+
+A package names its module in the entry point group `mammo.networks`; importing the module does
+the same.
+"""
 
 from typing import Any
 

@@ -1,0 +1,62 @@
+"""A step of another package, with the kind of its output: this module and a component are all.
+
+A component calls `case_mix_at_paths` in its body, as those in `components/` do.
+"""
+
+from mammo_core.datasets import Manifest, publish
+from mammo_core.datasets.kinds import Facts, Kind
+from mammo_core.runs.kinds import register_kind
+from mammo_core.steps import at_paths
+from mammo_core.steps.step import StepContext, step
+
+
+class CaseMixFacts(Facts):
+    """Facts of a case mix.
+
+    Attributes:
+        patients: Number of patients.
+        malignant: Number of malignant images.
+    """
+
+    patients: int
+    malignant: int
+
+
+CASE_MIX = Kind("case-mixes", 1, CaseMixFacts, intermediate=True)
+register_kind(CASE_MIX)
+
+
+@step("case-mix")
+def case_mix(context: StepContext, tables: Manifest) -> Manifest:
+    """Count images by view and class."""
+    id = CASE_MIX.content_id({}, [(tables.kind, tables.id)])
+
+    def make() -> Manifest:
+        # A step that reuses its output loads no pandas.
+        from mammo_core.datasets.tables import put_table, read_table
+
+        images = read_table(context.store, tables, "images.parquet")
+        counts = images.groupby(["laterality", "view", "malignant"]).size().reset_index(name="n")
+        return publish(
+            context.store,
+            CASE_MIX.manifest(
+                id,
+                config={},
+                facts=CaseMixFacts(
+                    patients=images["patient_key"].nunique(),
+                    malignant=int(images["malignant"].sum()),
+                ),
+                files=[
+                    put_table(context.store, f"{CASE_MIX.folder}/{id}", "counts.parquet", counts)
+                ],
+                counts={"images": len(images)},
+                lineage={"tables": tables.id},
+            ),
+        )
+
+    manifest = context.reuse_or_make(CASE_MIX, id, make)
+    context.facts = CASE_MIX.facts_of(manifest).model_dump()
+    return manifest
+
+
+case_mix_at_paths = at_paths.with_paths(case_mix)
