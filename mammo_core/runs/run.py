@@ -32,12 +32,12 @@ def run_id_of(run_id: str, kfp_run_id: str = "") -> str:
         kfp_run_id: Id that Kubeflow Pipelines gave the run; may be empty.
 
     Raises:
-        RunError: The id cannot be the name of a folder. An id with braces is a placeholder that
+        RecipeError: The id cannot be the name of a folder. An id with braces is a placeholder that
             was not replaced: it would be the same for every run.
     """
     id = run_id or kfp_run_id
     if not _RUN_ID.fullmatch(id):
-        raise RunError(
+        raise RecipeError(
             "The run id is not valid",
             expected="letters, digits, '.', '-' and '_', starting with a letter or digit",
             received=repr(id),
@@ -69,7 +69,8 @@ class Run:
             kfp_run_id: Id that Kubeflow Pipelines gave the run; empty outside of it.
 
         Raises:
-            RunError: The id is not valid, or another run of Kubeflow Pipelines has used it.
+            RecipeError: The id is not valid.
+            RunError: Another run of Kubeflow Pipelines has used it.
         """
         run = cls(store, run_id_of(run_id, kfp_run_id))
         if kfp_run_id:

@@ -40,7 +40,7 @@ def test_the_id_is_the_name_or_the_id_of_kfp(run_id, kfp_run_id, id):
     ],
 )
 def test_an_id_that_is_not_a_folder_name_or_is_a_placeholder_is_refused(run_id, kfp_run_id):
-    with pytest.raises(RunError, match="run id is not valid"):
+    with pytest.raises(RecipeError, match="run id is not valid"):
         run_id_of(run_id, kfp_run_id)
 
 
