@@ -20,7 +20,8 @@ def index(context: StepContext) -> Manifest:
         "create the phantom first with `mammo phantom create`, or pass --source DIR",
     )
     # The tables' id depends on their content; the memo finds it without reading the files.
-    memo = f"{TABLES.folder}/memos/{listing_digest(source, files)}.json"
+    digest = listing_digest(source, files)
+    memo = f"{TABLES.folder}/memos/{digest}.json"
 
     def search() -> Manifest | None:
         if not store.exists(memo):
@@ -32,7 +33,7 @@ def index(context: StepContext) -> Manifest:
         store.write(memo, json.dumps({"tables": manifest.id}).encode())
         return manifest
 
-    manifest = context.search_or_make(memo.removesuffix(".json"), search, make)
+    manifest = context.search_or_make(f"{TABLES.folder}/of-{digest}", search, make)
     leaking = TABLES.facts_of(manifest).leaking_patients
     context.facts = {"leaking_patients": list(leaking)}
     if leaking:
