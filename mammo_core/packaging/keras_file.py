@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mammo_core.models.backend import prepare_keras
+
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time in a zip file."""
 
@@ -42,8 +44,7 @@ def write_model(model: Any, path: Path) -> None:
 
 def import_keras() -> Any:
     """Import Keras without log lines, on TensorFlow unless the environment sets a backend."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    prepare_keras()
     with _silence_native_code():
         import keras
 
