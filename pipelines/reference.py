@@ -27,9 +27,8 @@ def resource_table() -> str:
         ]
         for name, platform in STEPS.items()
     ]
-    lines = [" | ".join(row) for row in (_COLUMNS, *rows)]
-    lines.insert(1, "|".join(["---"] * len(_COLUMNS)))
-    return "\n".join(f"| {line} |" for line in lines)
+    header, *lines = [f"| {' | '.join(row)} |" for row in (_COLUMNS, *rows)]
+    return "\n".join([header, "|---" * len(_COLUMNS) + "|", *lines])
 
 
 def pages() -> dict[Path, str]:
