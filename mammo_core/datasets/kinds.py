@@ -9,7 +9,13 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mammo_core.datasets.manifests import Manifest, StoredFile, content_id, find
+from mammo_core.datasets.manifests import (
+    REBUILD_HINT,
+    Manifest,
+    StoredFile,
+    content_id,
+    find,
+)
 from mammo_core.errors import RecordError
 from mammo_core.store import Store
 
@@ -113,6 +119,5 @@ class Kind(Generic[FactsT]):
                 f"The facts in the manifest {manifest.key} are not valid",
                 expected=f"the facts of revision {self.revision}",
                 received=f"{first['msg']} at {'.'.join(map(str, first['loc'])) or 'the start'}",
-                hint="an older revision of Mammo Pipelines wrote it: run the pipeline again, "
-                "into an empty store",
+                hint=f"an older revision of Mammo Pipelines wrote it: {REBUILD_HINT}",
             ) from error

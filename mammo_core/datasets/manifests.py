@@ -18,6 +18,10 @@ from mammo_core.store import Store
 from mammo_core.store.base import file_sha256
 
 SCHEMA_VERSION = 2
+#: The remedy for a store that an older revision wrote.
+REBUILD_HINT = (
+    "`mammo pipeline run --local --recipe RECIPE --store URI` rebuilds it into an empty store"
+)
 
 
 class StoredFile(BaseModel):
@@ -158,9 +162,7 @@ def _require_version(text: str | bytes, origin: str) -> None:
         f"{'an older' if older else 'a later'} revision of Mammo Pipelines wrote it",
         expected=f"schema version {SCHEMA_VERSION}",
         received=str(version),
-        hint="run the pipeline again, into an empty store"
-        if older
-        else "use the revision that wrote it, or a later one",
+        hint=REBUILD_HINT if older else "use the revision that wrote it, or a later one",
     )
 
 
