@@ -87,10 +87,10 @@ def summarize(
         state: The state that the pipeline reports; it knows no more than that.
         kfp_run_id: Id that Kubeflow Pipelines gave the run.
     """
-    follow_parent()
-    run = Run.open(open_store(store), run_id, kfp_run_id)
-    summary = runs.summarize(run, run.recipe_name(recipe), state)
-    run.write_summary(summary)
+    with _exit_on_error("summarize"):
+        run = Run.open(open_store(store), run_id, kfp_run_id)
+        summary = runs.summarize(run, run.recipe_name(recipe), state)
+        run.write_summary(summary)
     return summary
 
 
