@@ -71,7 +71,7 @@ test-cluster: .venv/.test-installed ## Apply the manifests to the cluster of KUB
 
 kustomize: .tools/bin/kustomize ## Build kustomize, where there is no kubectl (needs Go)
 
-kind-up: ## A kind cluster with Kubeflow Pipelines and GPUs that are none (DRY=--dry-run prints)
+kind-up: ## A kind cluster with Kubeflow Pipelines and simulated GPUs (DRY=--dry-run prints)
 	scripts/kind up $(DRY)
 
 kind-deploy: ## MinIO, Secrets, our images and the phantom on it
@@ -86,7 +86,7 @@ kind-test: ## Check that the run pushed a champion
 kind-down: ## Delete the kind cluster
 	scripts/kind down $(DRY)
 
-requirements: $(UV) ## Resolve pyproject.toml anew into requirements/*.txt
+requirements: $(UV) ## Resolve pyproject.toml again into requirements/*.txt
 	scripts/compile-requirements $(UV)
 
 clean: ## Remove what the targets made, the phantom, store and runs included
@@ -98,7 +98,7 @@ clean: ## Remove what the targets made, the phantom, store and runs included
 
 $(SETUP): requirements/train.txt pyproject.toml | $(UV)
 	test -x $(PYTHON) || $(UV) venv --quiet --python python3.11 .venv
-	@# Compiled once here: else every step would compile TensorFlow anew where Python may not cache.
+	@# Compiled once here: else every step would compile TensorFlow again where Python may not cache.
 	$(UV) pip install --quiet --python $(PYTHON) --compile-bytecode --require-hashes -r requirements/train.txt
 	$(UV) pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation -e .
 	touch $@

@@ -44,7 +44,7 @@ class MammoError(Exception):
     def __str__(self) -> str:
         parts = [self.problem, f"Expected {self.expected}", f"Received {self.received}"]
         if self.hint:
-            parts.append(self.hint)
+            parts.append(f"Hint: {self.hint}")
         return ". ".join(part.rstrip(".") for part in parts) + "."
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -240,11 +240,6 @@ class KfpClient:
                 )
             time.sleep(min(interval_s, max(0.1, deadline - now)))
 
-    def terminate(self, run_id: str) -> None:
-        """Terminate a run."""
-        with kfp_errors(self.settings, f"the run {run_id}"):
-            self._client.terminate_run(run_id)
-
     @property
     def api(self) -> Any:
         """The client of the KFP SDK, for the recurring runs."""

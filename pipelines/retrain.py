@@ -4,7 +4,13 @@ from kfp import dsl
 
 import components as steps
 from pipelines.platform import NodePlacement, on_platform, run_limits
-from pipelines.training_path import Run, continue_training, make_data, release, run_identity
+from pipelines.training_path import (
+    RunArguments,
+    continue_training,
+    make_data,
+    release,
+    run_identity,
+)
 
 
 def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
@@ -36,7 +42,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
         """Find the new images since the champion's frame; if there are enough, train and gate.
 
         Args:
-            recipe: Name of a recipe in the image, or the URI of one in a store; its
+            recipe: Name of a recipe in the container image, or the URI of one in a store; its
                 retrain.min_new_images says how many are enough.
             store: URI of the object store, s3://bucket/prefix.
             source: URI of the mammograms, s3://bucket/prefix; empty - the recipe's own.
@@ -63,11 +69,11 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
                 ),
                 "Index",
             )
-            run = Run(identity, recipe, index.outputs["recipe_digest"])
-            news = on_platform(
+            run = RunArguments(identity, recipe, index.outputs["recipe_digest"])
+            new_images = on_platform(
                 steps.find_new(**run.arguments, tables=index.outputs["tables"]), "Find new images"
             )
-            with dsl.If(news.outputs["Output"] == True, name="enough"):  # noqa: E712
+            with dsl.If(new_images.outputs["Output"] == True, name="enough"):  # noqa: E712
                 data = make_data(run, index, parallelism)
                 classifiers = continue_training(run, data, placement)
                 release(run, data, classifiers, placement)

@@ -46,7 +46,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
         identity = run_identity(store, run_id)
         placement = NodePlacement(gpu_type, gpu_count, node_selector, tolerations)
         finish = on_platform(
-            # The record lies where the scores lie: there the data role may not write.
+            # The record is stored with the scores, where the data role may not write.
             steps.summarize(**identity, recipe=""),
             "Summary",
             role="score",

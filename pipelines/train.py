@@ -4,7 +4,7 @@ from kfp import dsl
 
 import components as steps
 from pipelines.platform import NodePlacement, on_platform, run_limits
-from pipelines.training_path import Run, make_data, release, run_identity, train_networks
+from pipelines.training_path import RunArguments, make_data, release, run_identity, train_networks
 
 
 def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
@@ -36,8 +36,8 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
         """Index, convert, publish, validate, sample, train twice, evaluate, gate, push.
 
         Args:
-            recipe: Name of a recipe in the image (phantom, cbis_ddsm_resnet50_s10, ...), or the
-                URI of one in a store.
+            recipe: Name of a recipe in the container image (phantom, cbis_ddsm_resnet50_s10, ...),
+                or the URI of one in a store.
             store: URI of the object store, s3://bucket/prefix.
             source: URI of the mammograms, s3://bucket/prefix; empty - the recipe's own.
             settings: Overrides of the recipe, for instance ["gate.min_auc=0.75"].
@@ -63,7 +63,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
                 ),
                 "Index",
             )
-            run = Run(identity, recipe, index.outputs["recipe_digest"])
+            run = RunArguments(identity, recipe, index.outputs["recipe_digest"])
             data = make_data(run, index, parallelism)
             classifiers = train_networks(run, data, placement, parallelism)
             with dsl.If(regions == True, name="second-stage"):  # noqa: E712

@@ -27,7 +27,7 @@ def run_identity(store: Any, run_id: Any) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunArguments:
     """The arguments that every step of a run takes.
 
     Attributes:
@@ -56,7 +56,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class TrainingData:
+class TrainingInputs:
     """What training needs.
 
     Attributes:
@@ -85,7 +85,7 @@ class Classifiers:
     image: Any
 
 
-def make_data(run: Run, index: dsl.PipelineTask, parallelism: int) -> TrainingData:
+def make_data(run: RunArguments, index: dsl.PipelineTask, parallelism: int) -> TrainingInputs:
     """Convert the images, publish and validate the frame, sample patches.
 
     Args:
@@ -130,11 +130,11 @@ def make_data(run: Run, index: dsl.PipelineTask, parallelism: int) -> TrainingDa
         ),
         "Sample patches",
     ).outputs["patches"]
-    return TrainingData(images, frame, patches, validation)
+    return TrainingInputs(images, frame, patches, validation)
 
 
 def train_networks(
-    run: Run, data: TrainingData, placement: NodePlacement, parallelism: int
+    run: RunArguments, data: TrainingInputs, placement: NodePlacement, parallelism: int
 ) -> Classifiers:
     """Train a patch classifier, and from it a whole-image classifier, for each network.
 
@@ -181,7 +181,9 @@ def train_networks(
     return Classifiers(ensemble.outputs["patch_training"], ensemble.outputs["image_training"])
 
 
-def continue_training(run: Run, data: TrainingData, placement: NodePlacement) -> Classifiers:
+def continue_training(
+    run: RunArguments, data: TrainingInputs, placement: NodePlacement
+) -> Classifiers:
     """Train from the model package that the recipe starts from.
 
     Args:
@@ -205,7 +207,7 @@ def continue_training(run: Run, data: TrainingData, placement: NodePlacement) ->
 
 
 def release(
-    run: Run, data: TrainingData, classifiers: Classifiers, placement: NodePlacement
+    run: RunArguments, data: TrainingInputs, classifiers: Classifiers, placement: NodePlacement
 ) -> None:
     """Evaluate the model, compare it with the champion, and push it if it passes the gate.
 

@@ -4,7 +4,13 @@ from kfp import dsl
 
 import components as steps
 from pipelines.platform import NodePlacement, on_platform, run_limits
-from pipelines.training_path import Run, continue_training, make_data, release, run_identity
+from pipelines.training_path import (
+    RunArguments,
+    continue_training,
+    make_data,
+    release,
+    run_identity,
+)
 
 
 def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
@@ -39,7 +45,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
         Args:
             start: URI of the model to start from, s3://bucket/prefix/models/name or
                 .../models/name/version.
-            recipe: Name of a recipe in the image, or the URI of one in a store.
+            recipe: Name of a recipe in the container image, or the URI of one in a store.
             store: URI of the object store, s3://bucket/prefix.
             source: URI of the mammograms, s3://bucket/prefix; empty - the recipe's own.
             settings: Overrides of the recipe, for instance ["gate.min_auc=0.75"].
@@ -65,7 +71,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
                 ),
                 "Index",
             )
-            run = Run(identity, recipe, index.outputs["recipe_digest"])
+            run = RunArguments(identity, recipe, index.outputs["recipe_digest"])
             data = make_data(run, index, parallelism)
             classifiers = continue_training(run, data, placement)
             release(run, data, classifiers, placement)

@@ -37,7 +37,7 @@ def test_the_tree():
 @pytest.mark.parametrize("hint", [None, "do this"])
 def test_an_error_shows_its_parts_and_survives_pickling(error_class, hint):
     error = error_class("It broke", expected="whole", received="parts.", hint=hint)
-    text = "It broke. Expected whole. Received parts." + (" do this." if hint else "")
+    text = "It broke. Expected whole. Received parts." + (" Hint: do this." if hint else "")
     assert str(error) == text
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is error_class and str(again) == text

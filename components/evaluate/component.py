@@ -42,7 +42,7 @@ def evaluate(
         metrics: The numbers that runs are compared by.
         roc: ROC curve and confusion matrix on the test split.
         report: The report as one HTML page.
-        summary: The findings in short.
+        summary: The results in short.
         gpu_count: GPUs of the step.
         gpu_type: Resource name of the GPUs.
     """

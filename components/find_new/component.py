@@ -13,7 +13,7 @@ def find_new(
     recipe: str,
     recipe_digest: str,
     tables: dsl.Input[dsl.Dataset],
-    news: dsl.Output[dsl.Artifact],
+    new_images: dsl.Output[dsl.Artifact],
 ) -> bool:
     """Find the mammograms that the champion was not trained on.
 
@@ -24,14 +24,14 @@ def find_new(
         recipe: Name or URI of the recipe.
         recipe_digest: Digest of the run's recipe, from `index`.
         tables: Tables from `index`.
-        news: How many images and patients are new.
+        new_images: How many images and patients are new.
 
     Returns:
         Whether there are enough of them to train again.
     """
     from mammo_core.steps import at_paths
 
-    news.metadata.update(
+    new_images.metadata.update(
         at_paths.find_new(
             store=store,
             run_id=run_id,
@@ -39,7 +39,7 @@ def find_new(
             recipe=recipe,
             recipe_digest=recipe_digest,
             tables=tables.path,
-            out=news.path,
+            out=new_images.path,
         )
     )
-    return at_paths.is_enough(news.path)
+    return at_paths.is_enough(new_images.path)

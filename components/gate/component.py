@@ -33,8 +33,8 @@ def gate(
         frame: The frame.
         image_training: The whole-image classifier.
         evaluation: Its evaluation.
-        decision: What was decided, and why.
-        comparison: The same for people, with the champion beside the model.
+        decision: The decision with its reasons.
+        comparison: The comparison with the champion as one HTML page.
         gpu_count: GPUs of the step.
         gpu_type: Resource name of the GPUs.
 

@@ -28,7 +28,7 @@ def index(
         kfp_run_id: KFP's id of the run.
         recipe: Name or URI of the recipe, or the recipe itself as JSON.
         tables: Tables of images, lesions and rejects.
-        audit: What the source holds and what is odd, as one HTML page.
+        audit: The audit of the source as one HTML page.
         source: URI of the mammograms instead of the recipe's.
         settings: Overrides of the recipe, each key.key=value.
         partitions: Into how many partitions conversion and sampling are divided.

@@ -20,7 +20,7 @@ def summarize(
         run_id: Name of the run in the store; empty: KFP's id of the run.
         kfp_run_id: KFP's id of the run.
         recipe: Name or URI of the recipe.
-        status: What the pipeline says of the run.
+        status: The state of the run that KFP reports.
     """
     from mammo_core.steps import at_paths
 

@@ -27,8 +27,8 @@ def validate_data(
         recipe_digest: Digest of the run's recipe, from `index`.
         images: The image dataset.
         frame: The frame.
-        validation: What was found.
-        report: The findings as one HTML page.
+        validation: The result of each check.
+        report: The same as one HTML page.
 
     Returns:
         The networks to train, one or the members of an ensemble, as items of a loop.

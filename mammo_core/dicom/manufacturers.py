@@ -7,6 +7,8 @@ from typing import Final
 UNKNOWN: Final = "unknown"
 #: Any manufacturer that is not in the list.
 OTHER: Final = "other"
+#: The manufacturer in the headers of phantoms.
+PHANTOM_MANUFACTURER: Final = "mammo pipelines"
 
 # A damaged header can contain a patient's name in any field: only names in this list are kept.
 # Brands that changed hands are listed under the company that made the detector.
@@ -34,7 +36,7 @@ _NAMES: Final = {
     "howtek": "icad",
     "lumisys": "lumisys",
     "vidar": "vidar",
-    "mammo pipelines": "mammo pipelines",
+    PHANTOM_MANUFACTURER: PHANTOM_MANUFACTURER,
 }
 _PATTERN: Final = re.compile(
     r"\b(" + "|".join(sorted(map(re.escape, _NAMES), key=len, reverse=True)) + r")\b"

@@ -4,13 +4,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from mammo_core.dicom.manufacturers import PHANTOM_MANUFACTURER
 from mammo_core.sources.adapter import registered_adapters
 from mammo_core.sources.patients import publisher_of
 
 #: Training fits the weights; validation chooses epoch, calibration and thresholds.
 FITTED_SPLITS = ("train", "validation")
-#: The manufacturer in the headers of phantoms (mammo_core.dicom.manufacturers).
-_PHANTOM_MANUFACTURER = "mammo pipelines"
 #: Keys are HMACs under a site key: equal keys mean the same patient if the site keys are equal.
 _SITE = "site"
 
@@ -83,10 +82,9 @@ def _with_namespace(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def _namespace(key: str, source: str, manufacturer: str) -> str:
-    if manufacturer == _PHANTOM_MANUFACTURER:
+    if manufacturer == PHANTOM_MANUFACTURER:
         return "phantom"
     adapter = registered_adapters().get(source)
     if adapter is None or not adapter.needs_site_key:
         return source
-    # Only this adapter keeps the pseudonyms that a publisher has assigned.
-    return (publisher_of(key) if source == "folders" else "") or _SITE
+    return (publisher_of(key) if adapter.keeps_pseudonyms else "") or _SITE

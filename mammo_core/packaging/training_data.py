@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from mammo_core.dicom.manufacturers import PHANTOM_MANUFACTURER
 from mammo_core.features.frame import SPLITS, Frame
 from mammo_core.packaging.contents import TrainingData
 
@@ -16,8 +17,6 @@ _WEIGHTS: Mapping[str, str] = MappingProxyType(
         "imagenet": "ImageNet, by Keras Applications; ImageNet: non-commercial research",
     }
 )
-#: The manufacturer in the headers of phantoms.
-_PHANTOM_MANUFACTURER = "mammo pipelines"
 
 
 def training_data(
@@ -50,7 +49,7 @@ def training_data(
 
     splits = {name: frame.split(name) for name in SPLITS}
     manufacturers = tuple(map(str, values("manufacturer")))
-    synthetic = manufacturers == (_PHANTOM_MANUFACTURER,)
+    synthetic = manufacturers == (PHANTOM_MANUFACTURER,)
     return TrainingData(
         description=f"{'synthetic phantoms, ' if synthetic else ''}{source}, recipe {recipe}",
         license="none needed: drawn by a program" if synthetic else license,

@@ -34,5 +34,5 @@ class PushFacts(Facts):
 
 
 GATE = Kind("gates", 4, GateFacts, intermediate=True, judges="evaluation")
-#: Never written to the store as a manifest: the registry holds the version.
-PUSH = Kind("pushes", 1, PushFacts, intermediate=True)
+#: The record of a push; the registry holds the version itself.
+PUSH = Kind("pushes", 1, PushFacts, intermediate=True, judges="image_training")

@@ -93,6 +93,8 @@ class Adapter:
             folders); None when the names do not contain them.
         pseudonyms: Regular expression of the patient pseudonyms published with the
             collection, which need no key; empty without any.
+        keeps_pseudonyms: Whether patient keys of the source may be pseudonyms that another
+            collection published.
         fact_lines: Formats the facts that only this adapter reports, one line each.
     """
 
@@ -105,6 +107,7 @@ class Adapter:
     needs_site_key: bool = False
     read_file_name: "Callable[[str], ImageName | None] | None" = None
     pseudonyms: str = ""
+    keeps_pseudonyms: bool = False
     fact_lines: Callable[[Facts], list[str]] | None = None
 
 

@@ -15,7 +15,7 @@ _Options = TypeVar("_Options", bound=BaseModel)
 class SourceConfig(BaseModel):
     """An image tree with its case tables, and the options of its adapter.
 
-    Beside these keys stands one for each adapter that has options, called as the adapter
+    There is one more key for each adapter with options, named after the adapter
     (`source.inbreast.contours`); it is validated by that adapter's own model.
 
     Args:

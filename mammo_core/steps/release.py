@@ -129,12 +129,13 @@ def push(
         facts = facts.model_copy(update={"registered": entry})
         context.say(f"registered as {entry['model_version']} in the model registry")
     context.facts = facts.model_dump(exclude_none=True)
-    return PUSH.manifest(
-        facts.model_id,
-        config={},
+    manifest = PUSH.manifest(
+        PUSH.content_id({"name": recipe.model_name}, [("model", facts.model_id)]),
+        config={"name": recipe.model_name},
         facts=facts,
         lineage={"evaluation": evaluation.id, "image_training": image_training.id},
     )
+    return publish(store, manifest)
 
 
 def _build_and_push(

@@ -22,7 +22,7 @@ _PATIENCE_S = 300
 
 
 def main(folder: Path) -> None:
-    """Bring the server to what stands here and in the policies."""
+    """Make the server match this file and the policies."""
     endpoint = urlsplit(os.environ["MINIO_ENDPOINT"])
     secure = endpoint.scheme == "https"
     root = os.environ["MINIO_ROOT_USER"], os.environ["MINIO_ROOT_PASSWORD"]

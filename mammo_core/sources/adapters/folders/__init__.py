@@ -54,6 +54,7 @@ register_adapter(
         index=_index,
         options=FoldersOptions,
         needs_site_key=True,
+        keeps_pseudonyms=True,
         fact_lines=_fact_lines,
     )
 )
