@@ -145,7 +145,7 @@ class IntensityConfig(BaseModel):
         """Return the mean pixel of images as `Preprocessing` passes them to a network.
 
         Args:
-            statistics: Of n images, arrays (n,): `mean` and `maximum`, [0, 65535], and
+            statistics: Statistics of n images, arrays (n,): `mean` and `maximum`, [0, 65535], and
                 `equalized_mean` and `equalized_image_max_mean`, [0, 255].
         """
         if self.equalize:

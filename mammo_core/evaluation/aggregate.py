@@ -20,8 +20,8 @@ class Aggregation(BaseModel):
     """How probabilities of images are combined into one per breast and one per patient.
 
     Attributes:
-        views: Over the views of a breast. The files of one view are averaged first.
-        sides: Over the two breasts of a patient.
+        views: How the views of a breast are combined. The files of one view are averaged first.
+        sides: How the two breasts of a patient are combined.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -63,8 +63,8 @@ class HeatmapConfig(BaseModel):
     """The patch classifier over the whole image, as a layer between features and head.
 
     Attributes:
-        activation: Of the classes at each position. The original used relu, and softmax by
-            mistake before 2017-09-19 (docs/original-system.md, "From patch network to
+        activation: Activation of the classes at each position. The original used relu, and softmax
+            by mistake before 2017-09-19 (docs/original-system.md, "From patch network to
             whole-image classifier").
         average_pool: Feature cells averaged for each position; the original's 7x7 are those of
             a 224x224 patch at stride 32. None adds no pool.
@@ -93,14 +93,14 @@ class HeadConfig(BaseModel):
         depths: Filters of each block; not for fc.
         repetitions: Units of each block; one number per depth.
         enlarge: Filters of a bottleneck's last convolution, as a multiple of its depth.
-        units: Of the first dense layer; each further layer has half as many. Like the next
+        units: Units of the first dense layer; each further layer has half as many. Like the next
             two, for fc only.
         layers: Number of dense layers before the last.
         shortcut: Whether the flattened features also reach the classes directly: the logits of
             both paths are added.
         heatmap: The patch classifier's heatmap before the head; None for none.
         dropout: Rate after every activation and before the last dense layer; 0 adds no layer.
-        momentum: Of the head's batch normalization. The original's 0.99 needs several
+        momentum: Momentum of the head's batch normalization. The original's 0.99 needs several
             hundred steps to settle; use 0.9 for short runs.
     """
 
@@ -182,7 +182,7 @@ class TwoViewConfig(BaseModel):
     Attributes:
         towers: `shared`: the same layers process both views; `separate`: each view has its own
             layers, as in the original.
-        join: Of the views' features: concatenated as in the original (`concatenate`), or their
+        join: How the features of the views are joined: concatenated as in the original (`concatenate`), or their
             `mean` or `max`, which do not distinguish CC from MLO.
     """
 

@@ -27,14 +27,14 @@ class LayerRow:
     """The size of a layer.
 
     Attributes:
-        name: Of the layer.
+        name: Name of the layer.
         kind: Its class.
         output_shape: Without the batch; None where it depends on the input's size.
         parameters: Weights of every kind.
-        multiply_adds: Of convolutions and dense layers, for one image (two views: one breast);
-            None if the input size is not fixed.
-        activation_bytes: Of its outputs for one image, at the layer's precision; None if the
-            input size is not fixed, 0 for layers that return their input.
+        multiply_adds: Multiply-adds of convolutions and dense layers for one image (two views: one
+            breast); None if the input size is not fixed.
+        activation_bytes: Bytes of its outputs for one image, at the layer's precision; None if
+            the input size is not fixed, 0 for layers that return their input.
     """
 
     name: str

@@ -38,11 +38,11 @@ def convolution(
 
     Args:
         x: `(n, rows, cols, channels) float32`.
-        name: Of the layer.
+        name: Name of the layer.
         filters: Output channels.
         size: Side of the kernel.
         seed: Seed of the network.
-        stride: Of the kernel.
+        stride: Stride of the kernel.
         padding: `"same"` or `"valid"`; None: `"valid"` for 1x1 kernels, else `"same"`.
     """
     return layers.Conv2D(

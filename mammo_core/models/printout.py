@@ -65,7 +65,7 @@ def describe_named(
         head: In the paper's notation (`HeadConfig.parse`); None for the patch classifier.
         topology: `today` or `keras2`.
         classes: Number of classes; by default 5, or 2 with a head.
-        precision: Of the layers.
+        precision: Precision of the layers.
         memory_gib: Memory for a batch, GiB.
 
     Returns:

@@ -133,7 +133,7 @@ def start_process(
         cpu_s: As in `run_process`.
         environment: As in `run_process`.
         pass_fds: File descriptors that the command inherits.
-        options: Of `subprocess.Popen`.
+        options: Options of `subprocess.Popen`.
 
     Returns:
         The process, and the file descriptor that keeps it alive: closing it ends the process.

@@ -20,8 +20,8 @@ def interval_plot(
         values: Name, value, low and high end, left to right.
         runs: Name and value of single runs, drawn as small points at the position of the name.
         title: Above the plot.
-        positions: Of the values on the horizontal axis (numbers of patients), which are then
-            joined by a line; by default they are side by side, labeled with their names.
+        positions: Positions of the values on the horizontal axis (numbers of patients), which are
+            then joined by a line; by default they are side by side, labeled with their names.
 
     Returns:
         PNG bytes.

@@ -53,7 +53,7 @@ class Page:
     """A page that is built from top to bottom.
 
     Args:
-        title: Of the document.
+        title: Title of the document.
         subtitle: A line below it.
     """
 
@@ -102,7 +102,7 @@ class Page:
         Args:
             png: PNG bytes.
             caption: Below the image.
-            wide: Over the whole width; narrow figures are placed side by side.
+            wide: Whether it takes the whole width; narrow figures are placed side by side.
 
         Returns:
             The page.

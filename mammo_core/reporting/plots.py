@@ -23,7 +23,7 @@ def roc_plot(
     Args:
         false_positive_rate: Rising from 0 to 1.
         true_positive_rate: Rising from 0 to 1.
-        label: Of the curve, for instance its AUC with interval.
+        label: Label of the curve, for instance its AUC with interval.
         points: Named operating points, each (false positive rate, true positive rate).
 
     Returns:

@@ -24,7 +24,7 @@ def serve(
     SIGTERM and SIGINT stop the server: it accepts no new connections and completes its requests.
 
     Args:
-        uri: URI of the package, as in `packaging.resolve`.
+        uri: URI of the package, as in `registry.resolve`.
         host: Address to listen at.
         port: Port to listen at.
         config: The limits.

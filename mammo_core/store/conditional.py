@@ -40,7 +40,7 @@ class ConditionalWriter:
             The new entity tag; None when the condition did not hold.
 
         Raises:
-            Exception: Of botocore, for any other fault.
+            Exception: An error of botocore, for any other fault.
         """
         client = self._connect()  # imports botocore
         from botocore.exceptions import ClientError

@@ -35,8 +35,8 @@ class S3Requests:
     """Sends the requests of one store and converts their faults.
 
     Args:
-        uri: Of the store, for messages.
-        endpoint: Of the server, for messages.
+        uri: URI of the store, for messages.
+        endpoint: Endpoint of the server, for messages.
         secret_key: Never part of a message.
         create_bucket: Called when the bucket is missing at a write.
     """

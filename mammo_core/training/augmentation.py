@@ -79,7 +79,7 @@ def augment(images: Any, parameters: AugmentationParameters, config: Augmentatio
 
     Args:
         images: `(n, h, w, c) float32` on the network's scale (0..255 less the mean).
-        parameters: Of the n images.
+        parameters: Parameters of the n images.
         config: Interpolation and fill.
 
     Returns:

@@ -20,7 +20,7 @@ class TrainingBatch:
     """A batch as the model takes it; after the records, rows of weight 0 fill it up.
 
     Attributes:
-        ids: Of the n records.
+        ids: Ids of the n records.
         images: `(rows, h, w, c) float32` on the network's scale, or a list of two for both views.
         targets: `(rows, classes) float32`, one-hot; zeros for filling rows.
         weights: `(rows,) float32`; 0 for filling rows.

@@ -80,7 +80,7 @@ class Checkpoints:
 
     Args:
         store: The store.
-        folder: Of this training; its name identifies everything that determines the result.
+        folder: Folder of this training; its name identifies everything that determines the result.
         minutes: Time from one checkpoint until the next is due.
 
     Attributes:

@@ -77,7 +77,7 @@ class AugmentationConfig(BaseModel):
             within the image's own lowest and highest value.
         per_channel: Draw a shift for each channel, as the original did: the equal channels of a
             gray image then differ.
-        interpolation: Of the affine transform. The original used nearest.
+        interpolation: Interpolation of the affine transform. The original used nearest.
         fill: Pixels outside the image: the nearest edge, the image's darkest value (`constant`),
             its mirror image (`reflect`) or its opposite side (`wrap`).
     """

@@ -19,7 +19,7 @@ def to_inputs(
     Args:
         pixels: `(n, h, w) uint16`, or `(n, 2, h, w) uint16` for both views of a breast; a view
             of zeros is a missing one.
-        ids: Of the n records.
+        ids: Ids of the n records.
         to_network: `Preprocessing.to_network`.
         transform: Called with the images `(m, h, w, c) float32` and their ids: augmentation,
             channels.

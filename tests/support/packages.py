@@ -9,7 +9,7 @@ def build_two_views(folder: Path, seed: int = 1, **changes: Any) -> Path:
 
     Args:
         folder: The package's folder; must not exist.
-        seed: Of the weights.
+        seed: Seed of the weights.
         changes: Other arguments of `mammo_core.packaging.build`.
 
     Returns:

@@ -18,7 +18,7 @@ def start_child(command: list[str], **options: object) -> Iterator[subprocess.Po
 
     Args:
         command: The program and its arguments.
-        options: Of `subprocess.Popen`.
+        options: Options of `subprocess.Popen`.
     """
     process = subprocess.Popen(command, preexec_fn=_end_with_parent, **options)
     try:

@@ -103,7 +103,7 @@ def cell_count(features: keras.Model, side: int, axis: int) -> int:
 
     Args:
         features: A model up to its features.
-        side: Of the patch, pixels.
+        side: Side of the patch, pixels.
         axis: 0 for rows, 1 for columns.
 
     Raises:

@@ -32,7 +32,7 @@ class GridAxis:
     """One axis of a heatmap computed by a fully convolutional network.
 
     Attributes:
-        side: Of the image, pixels.
+        side: Side of the image, pixels.
         field: Receptive field of the features.
         pooled: Feature cells averaged for one position.
         patch: Feature cells of a patch.
@@ -86,7 +86,7 @@ class GridAxis:
         every padding in the network acts as it does on the whole image.
 
         Args:
-            side: Of the pass, pixels.
+            side: Side of the pass, pixels.
             tile: Largest side of a tile, pixels.
 
         Raises:

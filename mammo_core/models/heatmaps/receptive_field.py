@@ -70,7 +70,7 @@ def receptive_field(features: keras.Model, side: int, axis: int) -> ReceptiveFie
 
     Args:
         features: A model with one image as input and one feature map as output.
-        side: Of the image along the axis, pixels.
+        side: Side of the image along the axis, pixels.
         axis: 0 for rows, 1 for columns.
 
     Raises:
