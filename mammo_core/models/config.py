@@ -182,7 +182,7 @@ class TwoViewConfig(BaseModel):
     Attributes:
         towers: `shared`: the same layers process both views; `separate`: each view has its own
             layers, as in the original.
-        join: How the features of the views are joined: concatenated as in the original (`concatenate`), or their
+        join: How the features of the views are joined: `concatenate`, as in the original; or their
             `mean` or `max`, which do not distinguish CC from MLO.
     """
 
