@@ -61,7 +61,7 @@ reference: $(SETUP) ## Rewrite the generated parts of docs/
 	.venv/bin/python -m pipelines.reference
 
 images: $(UV) ## Build IMAGES="data train [train-gpu train-tfio]" with a Docker engine, tagged TAG
-	scripts/build-images $(TAG) $(IMAGES)
+	scripts/build-images "$(TAG)" $(IMAGES)
 
 test-docker: .venv/.test-installed ## Build the images and run the phantom in them (needs Docker)
 	MAMMO_TEST_DOCKER=1 $(PYTHON) -m pytest tests/containers $(ARGS)

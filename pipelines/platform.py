@@ -91,9 +91,13 @@ def resources_of(step: str) -> StepPlatform:
 
 
 def run_limits() -> dsl.PipelineConfig:
-    """Return the limits of a run: it may take a week; its pods are removed a week after it ends."""
+    """Return the limits of a run: it outlasts all attempts of its steps, one after the other.
+
+    Its pods are removed a week after it ends.
+    """
     return dsl.PipelineConfig(
-        ttl_seconds_after_finished=7 * 24 * _HOUR, active_deadline_seconds=7 * 24 * _HOUR
+        ttl_seconds_after_finished=7 * 24 * _HOUR,
+        active_deadline_seconds=sum(_attempts_seconds(step.hours) for step in STEPS.values()),
     )
 
 

@@ -16,8 +16,12 @@ MAXIMUM_HEADER_BYTES: Final = 2**25
 MAXIMUM_FIELD_BYTES: Final = 2**18
 #: Bytes of all fields that are read: a VOI LUT Sequence may contain several such tables.
 MAXIMUM_FIELDS_BYTES: Final = 2**22
-#: Values in all text fields that are read; a backslash separates values. Mammograms have up to
-#: ten windows, so about a hundred values in total.
+#: Bytes of all text fields that are read: decoding text costs far more than reading it, above all
+#: with escape sequences of character sets. Those of mammograms have about a kB.
+MAXIMUM_TEXT_BYTES: Final = 2**15
+#: Values in all text fields that are read; a backslash separates values. Escape
+#: sequences, the separators within names (^ and =) and tags as values count as well. Mammograms
+#: have up to ten windows, so about a hundred values in total.
 MAXIMUM_VALUES: Final = 4096
 #: Items of the sequences that are read: view codes, region modifiers, look-up tables.
 MAXIMUM_ITEMS: Final = 1000

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from struct import Struct
 from typing import Any, BinaryIO, Final, TypeAlias
 
-from pydicom.charset import convert_encodings, default_encoding
+from pydicom.charset import convert_encodings, default_encoding, python_encoding
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement, empty_value_for_VR
 from pydicom.dataset import Dataset
@@ -24,6 +24,7 @@ from mammo_core.dicom.limits import (
     MAXIMUM_FIELDS_BYTES,
     MAXIMUM_HEADER_BYTES,
     MAXIMUM_ITEMS,
+    MAXIMUM_TEXT_BYTES,
     MAXIMUM_VALUES,
     header_limit_error,
 )
@@ -43,6 +44,10 @@ _LONG: Final = frozenset(str(vr) for vr in EXPLICIT_VR_LENGTH_32)
 _BINARY: Final = frozenset(
     ("AT", "FD", "FL", "OB", "OD", "OF", "OL", "OV", "OW", "SL", "SS", "SV", "UL", "UN", "US", "UV")
 )
+#: What divides a text for pydicom: values, components and groups of names, escape sequences.
+_SEPARATORS: Final = (b"\\", b"^", b"=", b"\x1b")
+#: The codecs of DICOM. pydicom accepts any codec of Python, and some are slow on hostile text.
+_CODECS: Final = frozenset(python_encoding.values())
 #: Bytes that are searched at a time: few, because a delimiter is usually near.
 _SEARCH_BYTES: Final = 2**12
 #: Used for every skipped item: creating a data set costs more than skipping the item.
@@ -81,6 +86,7 @@ class Walk:
         #: Offset of the next byte or, after a walk, of the element that ended it.
         self.position = file.tell()
         self._elements = self._items = self._bytes = self._values = self._searched = 0
+        self._text = 0
 
     def data_set(
         self, fields: TagTree, implicit: bool, stop_before: Callable[[int], bool]
@@ -147,7 +153,7 @@ class Walk:
                 raw = self._field(tag, vr, length, implicit)
                 elements[BaseTag(tag)] = raw
                 if tag == _CHARACTER_SET:
-                    encoding = convert_encodings(Dataset({raw.tag: raw}).SpecificCharacterSet)
+                    encoding = _encodings(Dataset({raw.tag: raw}).SpecificCharacterSet)
         if not fields:
             return _SKIPPED
         data = Dataset(elements, parent_encoding=inherited)
@@ -212,10 +218,15 @@ class Walk:
         start = self.position
         value = self._read(length)
         kind = dictionary_VR(tag) if vr in (None, "UN") else vr
-        if str(kind)[:2] not in _BINARY:
-            self._values += 1 + value.count(b"\\")
-            if self._values > MAXIMUM_VALUES:
-                raise self._limit_error("values of fields read", MAXIMUM_VALUES, self._values)
+        if kind == "AT":
+            self._values += length // 4
+        elif str(kind)[:2] not in _BINARY:
+            self._text += length
+            self._values += 1 + sum(map(value.count, _SEPARATORS))
+        if self._values > MAXIMUM_VALUES:
+            raise self._limit_error("values of fields read", MAXIMUM_VALUES, self._values)
+        if self._text > MAXIMUM_TEXT_BYTES:
+            raise self._limit_error("bytes of text fields read", MAXIMUM_TEXT_BYTES)
         empty: Any = empty_value_for_VR(vr, raw=True)
         return RawDataElement(
             BaseTag(tag),
@@ -297,3 +308,9 @@ class Walk:
     def _go_to(self, position: int) -> None:
         self._file.seek(position)
         self.position = position
+
+
+def _encodings(character_sets: Any) -> Any:
+    """Return the Python codecs of Specific Character Set (0008,0005), or the default."""
+    encodings = convert_encodings(character_sets)
+    return encodings if _CODECS.issuperset(encodings) else default_encoding

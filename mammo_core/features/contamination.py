@@ -85,6 +85,8 @@ def _namespace(key: str, source: str, manufacturer: str) -> str:
     if manufacturer == PHANTOM_MANUFACTURER:
         return "phantom"
     adapter = registered_adapters().get(source)
-    if adapter is None or not adapter.needs_site_key:
+    if adapter is None:  # the keys of an adapter that is not installed here may be anybody's
+        return _SITE
+    if not adapter.needs_site_key:
         return source
     return (publisher_of(key) if adapter.keeps_pseudonyms else "") or _SITE

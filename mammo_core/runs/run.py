@@ -80,15 +80,12 @@ class Run:
     def _claim(self, kfp_run_id: str) -> None:
         key = self._key("kfp-run-id")
         if not self.store.exists(key):
+            if self.statuses():
+                raise self._taken_error("the id of a run outside of Kubeflow Pipelines")
             self.store.write_if(key, kfp_run_id.encode(), None)
         owner = self.store.read(key).decode(errors="replace")
         if owner != kfp_run_id:
-            raise RunError(
-                f"The run id {self.id} is taken",
-                expected=f"an id that no other run uses in {self.store.uri}",
-                received=f"the id of Kubeflow Pipelines run {owner[:64]!r}",
-                hint="leave run_id empty to use the id of Kubeflow Pipelines",
-            )
+            raise self._taken_error(f"the id of Kubeflow Pipelines run {owner[:64]!r}")
 
     @property
     def recipe_uri(self) -> str:
@@ -183,9 +180,26 @@ class Run:
         self.store.write(self._key(f"tensorboard/{step}/{name}"), data)
 
     def delete(self) -> None:
-        """Delete the record, before a run of the same id begins on this machine."""
+        """Delete the record, before a run of the same id begins on this machine.
+
+        Raises:
+            RunError: The record belongs to a run on a cluster.
+        """
+        key = self._key("kfp-run-id")
+        owner = self.store.read(key).decode(errors="replace") if self.store.exists(key) else ""
+        # The local runner of Kubeflow Pipelines gives numbers, a cluster UUIDs.
+        if owner and not owner.isdecimal():
+            raise self._taken_error(f"the id of Kubeflow Pipelines run {owner[:64]!r}")
         for key in list(self.store.list(f"runs/{self.id}")):
             self.store.delete(key)
+
+    def _taken_error(self, received: str) -> RunError:
+        return RunError(
+            f"The run id {self.id} is taken",
+            expected=f"an id that no other run uses in {self.store.uri}",
+            received=received,
+            hint="leave run_id empty to use the id of Kubeflow Pipelines",
+        )
 
     def _key(self, name: str) -> str:
         return f"runs/{self.id}/{name}"

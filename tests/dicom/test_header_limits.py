@@ -107,6 +107,18 @@ def alternating(count):
     return make
 
 
+def codes(vr, value, count=15):
+    """Return a maker of a View Code Sequence whose items have a large Code Value."""
+
+    def make(w):
+        item = w.element(0x00080100, vr, value)
+        return w.element(
+            0x00540220, "SQ", (w.mark(0xFFFEE000, len(item)) + item) * count + w.end, UNDEFINED
+        )
+
+    return make
+
+
 #: Name → a function that returns the bytes of a file, and the limit that its error names.
 HOSTILE = {
     **{
@@ -142,6 +154,32 @@ HOSTILE = {
         "values of fields",
     ),
     "character sets": (lambda: hostile(sets=sets(4500)), "values of fields"),
+    # Decoding costs far more than reading: a bare escape sequence 10 us a byte in pydicom 3.0.
+    "escape sequences": (lambda: hostile(DEFLATED, late=codes("UT", b"\x1b" * 262_000)), "values"),
+    "escape sequences of Chinese": (
+        lambda: hostile(
+            DEFLATED,
+            sets=lambda w: b"\\ISO 2022 IR 58 ",
+            late=codes("UT", b"\x1b$)A\xff\xff" * 43_000),
+        ),
+        "values",
+    ),
+    "a codec that is not of DICOM": (
+        lambda: hostile(
+            DEFLATED,
+            sets=lambda w: b"punycode",
+            late=codes("UT", b"a" * 125_000 + b"-" + b"b" * 125_000),
+        ),
+        "bytes of text fields",
+    ),
+    "components of names": (
+        lambda: hostile(DEFLATED, late=codes("PN", b"=^" * 16_000, 60)),
+        "values",
+    ),
+    "tags as values": (
+        lambda: hostile(late=lambda w: w.element(0x00281050, "AT", bytes(4 * 16_000))),
+        "values",
+    ),
     "a large table": (
         lambda: hostile(
             IMPLICIT, late=voi(1, Writer(IMPLICIT).element(0x00283006, "OW", b"\0" * 10**7))

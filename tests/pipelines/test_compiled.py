@@ -186,6 +186,7 @@ def test_images_that_may_change_are_refused(reference):
 def test_retries_outlast_all_attempts_of_a_step(compiled, name):
     # Argo counts maxDuration from the start of the first attempt, and ends what then runs.
     spec, kubernetes = _parts(compiled[name])
+    whole = 0
     for task_name, task in _tasks(spec):
         label = spec["components"][task["componentRef"]["name"]]["executorLabel"]
         limit = int(kubernetes["deploymentSpec"]["executors"][label]["activeDeadlineSeconds"])
@@ -194,6 +195,9 @@ def test_retries_outlast_all_attempts_of_a_step(compiled, name):
         assert attempts > 1, task_name
         longest = int(policy["backoffMaxDuration"].removesuffix("s"))
         assert longest >= attempts * limit, task_name
+        whole += longest
+    # Even if every step needs all its attempts, one after the other.
+    assert int(kubernetes["pipelineConfig"]["activeDeadlineSeconds"]) >= whole
 
 
 def test_the_pipeline_score_has_a_role_of_its_own(compiled):

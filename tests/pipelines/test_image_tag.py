@@ -74,8 +74,23 @@ def test_the_script_for_kind_asks_for_the_same_tag(monkeypatch):
 
 
 def test_an_image_knows_the_tag_it_was_built_with(monkeypatch):
-    monkeypatch.setenv("MAMMO_GIT_SHA", "0123456789abcdef")
+    monkeypatch.setenv("MAMMO_GIT_SHA", "0123456789abcdef" * 2 + "01234567")
     assert source_tag() == "0123456789ab"
+    monkeypatch.setenv("MAMMO_GIT_SHA", "release-2026-11-29")
+    assert source_tag() == "release-2026-11-29"
+
+
+def test_the_tag_is_not_that_of_a_repository_around_the_tree(monkeypatch, tmp_path):
+    monkeypatch.delenv("MAMMO_GIT_SHA", raising=False)
+    monkeypatch.setenv("GIT_DIR", str(REPOSITORY / ".git"))
+    assert source_tag(REPOSITORY / "docs") is None
+    assert source_tag(tmp_path) is None
+    assert source_tag(REPOSITORY) is not None
+
+
+def test_without_a_tag_no_image_is_built(built, tmp_path):
+    with pytest.raises(AssertionError, match="the tag"):
+        built("TAG=")
 
 
 def test_without_a_checkout_the_tag_must_be_given(monkeypatch, tmp_path):

@@ -50,9 +50,19 @@ def test_a_record_belongs_to_one_run_of_kfp(file_store):
     Run.open(file_store, "again")  # outside of KFP
     with pytest.raises(RunError, match=r"run id again is taken.*'k1'"):
         Run.open(file_store, "again", "k2")
-    Run(file_store, "again").delete()
-    assert list(file_store.list("runs")) == []
-    Run.open(file_store, "again", "k2")
+    with pytest.raises(RunError, match=r"run id again is taken.*'k1'"):
+        Run(file_store, "again").delete()  # what a run on this machine would begin with
+    assert Run.open(file_store, "again", "k1").id == "again"
+
+
+def test_a_record_of_this_machine_is_deleted_and_not_taken_over(file_store):
+    run = Run.open(file_store, "mine", "20261129")  # the ids of KFP's local runner
+    run.write_status("index", "succeeded", 0.0)
+    run.delete()
+    assert list(file_store.list("runs/mine")) == []
+    run.write_status("convert", "succeeded", 0.0)  # `mammo convert` has no id of KFP
+    with pytest.raises(RunError, match="a run outside of Kubeflow Pipelines"):
+        Run.open(file_store, "mine", "k1")
 
 
 def test_the_recipe_is_read_back_and_compared_with_its_digest(run):
