@@ -7,6 +7,8 @@ from typing import Any, BinaryIO, Final
 from mammo_core.errors import DicomError
 
 _CHUNK_BYTES: Final = 2**16
+#: Deflated bytes that may inflate to nothing: an encoder writes an empty block of a few bytes.
+_MAXIMUM_EMPTY_BYTES: Final = 2**20
 
 
 class InflatingReader(io.RawIOBase):
@@ -41,10 +43,10 @@ class InflatingReader(io.RawIOBase):
             Number of bytes inflated; 0 at the end of the data set or of a truncated file.
 
         Raises:
-            DicomError: The bytes are not deflated data.
+            DicomError: The bytes are not deflated data, or do not end inflating to nothing.
             OSError: The disk failed.
         """
-        room = len(buffer)
+        room, empty = len(buffer), 0
         while room and not self._inflater.eof:
             chunk = self._inflater.unconsumed_tail or self._file.read(_CHUNK_BYTES)
             try:
@@ -61,6 +63,14 @@ class InflatingReader(io.RawIOBase):
                 return len(piece)
             if not chunk:
                 break
+            empty += len(chunk)
+            if empty > _MAXIMUM_EMPTY_BYTES:
+                raise DicomError(
+                    f"{self._name} has a data set that cannot be inflated",
+                    expected=f"at most {_MAXIMUM_EMPTY_BYTES} deflated bytes without content",
+                    received="more",
+                    hint="The file is damaged or hostile: export the image again",
+                )
         return 0
 
 
