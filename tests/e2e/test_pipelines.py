@@ -39,6 +39,7 @@ _SHARED = re.compile(
 def test_two_runs_with_different_recipes_share_only_content_addressed_outputs(
     store, pipeline, tmp_path
 ):
+    earlier = set(store.list(""))
     before = {key: store.read(key) for key in store.list("runs")}
     done = pipeline.run(tmp_path, "--set", "gate.min_auc=0.01", "--run-id", "second")
     assert done.code == 0, done.output
@@ -50,8 +51,9 @@ def test_two_runs_with_different_recipes_share_only_content_addressed_outputs(
         for run_id in [*first, "second"]
     }
     assert {recipe["gate"]["min_auc"] for recipe in recipes.values()} == {0.01, 0.0}
-    others = [key for key in store.list("") if not key.startswith("runs/")]
-    assert [key for key in others if not _SHARED.fullmatch(key)] == []
+    added = [key for key in store.list("") if key not in earlier]
+    shared = [key for key in added if not key.startswith("runs/second/")]
+    assert shared and [key for key in shared if not _SHARED.fullmatch(key)] == []
 
 
 def test_retrain_ends_early_if_nothing_is_new(store, pipeline, tmp_path):
