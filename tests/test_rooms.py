@@ -11,6 +11,7 @@ LIBRARY = Path(__file__).parent.parent / "mammo_core"
 # From the ground up; a room imports only rooms before it (docs/architecture.md).
 ROOMS = [
     "errors",
+    "documents",
     "seeds",
     "processes",
     "progress",
