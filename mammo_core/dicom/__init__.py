@@ -8,8 +8,11 @@ import warnings
 
 from mammo_core.dicom.facts import ImageFacts, Mammogram, require_mammogram
 from mammo_core.dicom.fields import read_fields
+from mammo_core.dicom.identity import Identity, read_identity
+from mammo_core.dicom.meaning import ImageMeaning, ImageWarning
 from mammo_core.dicom.read import read_facts, read_image
-from mammo_core.dicom.views import parse_laterality, parse_view
+from mammo_core.dicom.view_text import parse_view
+from mammo_core.dicom.views import parse_laterality, view_class
 
 # pydicom reports odd headers in warnings and log lines that quote the value. In a damaged header
 # any field can contain a patient's name, so they are silenced; we raise our own errors.
@@ -18,12 +21,17 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"pydicom\.")
 logging.getLogger("pydicom").disabled = True
 
 __all__ = [
+    "Identity",
     "ImageFacts",
+    "ImageMeaning",
+    "ImageWarning",
     "Mammogram",
     "parse_laterality",
     "parse_view",
     "read_facts",
     "read_fields",
+    "read_identity",
     "read_image",
     "require_mammogram",
+    "view_class",
 ]

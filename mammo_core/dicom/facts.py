@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from mammo_core.dicom.manufacturers import UNKNOWN
+from mammo_core.dicom.meaning import ImageMeaning
 from mammo_core.errors import DicomError
 
 #: MG is digital mammography; digitized film is stored as RG, CR, DX, OT or SC.
@@ -15,8 +15,8 @@ MODALITIES: Final = ("MG", "RG", "CR", "DX", "OT", "SC")
 MINIMUM_SIDE: Final = 64
 
 
-class ImageFacts(BaseModel):
-    """Facts about one image file, from an allow-list of header fields.
+class ImageFacts(ImageMeaning):
+    """Facts about one image file: what it is and how it is stored.
 
     Args:
         transfer_syntax: Transfer syntax UID; `PNG` or `TIFF` for such files.
@@ -28,17 +28,12 @@ class ImageFacts(BaseModel):
         rows: Rows in pixels.
         columns: Columns in pixels.
         bits_stored: Bits of the gray range of the returned pixels.
-        laterality: LEFT, RIGHT or None.
-        view: CC, MLO or None (unknown, or another view).
         spacing_mm: Distance between pixel centers in mm; None if unknown or not square.
         spacing_source: The header field with the spacing.
         voi: Whether the header has a window or a VOI look-up table, and whether it was applied
             to the returned pixels.
         voi_function: The VOI transform: TABLE, or the function of the window.
-        for_processing: Whether the image is raw detector data instead of an image for reading.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     transfer_syntax: str
     photometric: str
@@ -47,13 +42,10 @@ class ImageFacts(BaseModel):
     rows: int
     columns: int
     bits_stored: int
-    laterality: Literal["LEFT", "RIGHT"] | None = None
-    view: Literal["CC", "MLO"] | None = None
     spacing_mm: float | None = None
     spacing_source: str | None = None
     voi: Literal["none", "available", "applied"] = "none"
     voi_function: Literal["TABLE", "LINEAR", "LINEAR_EXACT", "SIGMOID"] | None = None
-    for_processing: bool = False
 
 
 @dataclass(frozen=True)

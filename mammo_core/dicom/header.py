@@ -5,19 +5,32 @@ from typing import Any, BinaryIO, Final
 from mammo_core.dicom.fields import Fields, Header, read_fields
 from mammo_core.errors import DicomError
 
-_CODE: Final[Fields] = {"CodeValue": None, "CodeMeaning": None}
+_CODE: Final[Fields] = {"CodeValue": None, "LongCodeValue": None, "CodeMeaning": None}
 _TABLE: Final[Fields] = {"LUTDescriptor": None, "LUTData": None}
 #: The fields that facts and pixels are made from: none of the patient, the study or the site.
-#: Two other callers of `read_fields` parse identifying fields: scoring/patients.py (Patient ID and
-#: Study Instance UID, which leave it as keyed hashes) and sources/image_files.py (Series UID).
+#: Descriptions are searched for allow-listed words and never repeated.
 ALLOWED: Final[Fields] = {
     **dict.fromkeys(
         (
             "SOPClassUID",
+            "ImageType",
             "Modality",
             "Manufacturer",
             "PresentationIntentType",
+            "ConversionType",
+            "DetectorType",
+            "BodyPartExamined",
             "ViewPosition",
+            "AcquisitionDeviceProcessingDescription",
+            "SeriesDescription",
+            "ProtocolName",
+            "PaddleDescription",
+            "EstimatedRadiographicMagnificationFactor",
+            "PatientOrientation",
+            "BreastImplantPresent",
+            "PartialView",
+            "BurnedInAnnotation",
+            "PatientIdentityRemoved",
             "Laterality",
             "ImageLaterality",
             "ImagerPixelSpacing",
@@ -41,11 +54,32 @@ ALLOWED: Final[Fields] = {
             "VOILUTFunction",
         )
     ),
-    "ViewCodeSequence": _CODE,
+    "ViewCodeSequence": {**_CODE, "ViewModifierCodeSequence": _CODE},
+    "ViewModifierCodeSequence": _CODE,
+    "PartialViewCodeSequence": _CODE,
+    "SpecimenDescriptionSequence": {"SpecimenTypeCodeSequence": _CODE},
     "ModalityLUTSequence": _TABLE,
     "VOILUTSequence": _TABLE,
-    "AnatomicRegionSequence": {"AnatomicRegionModifierSequence": _CODE},
+    "AnatomicRegionSequence": {**_CODE, "AnatomicRegionModifierSequence": _CODE},
 }
+
+#: The identifying fields: only `read_identity` reads them. This module lists every field that the
+#: library reads of a header.
+IDENTIFYING: Final[Fields] = dict.fromkeys(
+    (
+        "PatientID",
+        "StudyInstanceUID",
+        "SeriesInstanceUID",
+        "StudyDate",
+        "AcquisitionDate",
+        "AcquisitionTime",
+        "ContentDate",
+        "ContentTime",
+        "AcquisitionDateTime",
+        "AcquisitionNumber",
+        "InstanceNumber",
+    )
+)
 
 #: Defined terms of Modality (PS3.3 C.7.3.1.1.1). A damaged header can contain a patient's name in
 #: any field, so values outside these lists are never repeated.

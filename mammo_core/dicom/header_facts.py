@@ -4,16 +4,10 @@ import contextlib
 from typing import Any
 
 from mammo_core.dicom.facts import ImageFacts
-from mammo_core.dicom.header import is_for_processing, read_modality
+from mammo_core.dicom.header import is_for_processing, read_integer, read_modality
+from mammo_core.dicom.header_meaning import read_meaning
 from mammo_core.dicom.manufacturers import normalize_manufacturer
-from mammo_core.dicom.views import (
-    Laterality,
-    View,
-    laterality_from_code,
-    parse_laterality,
-    parse_view,
-    view_from_code,
-)
+from mammo_core.dicom.values import first_text
 from mammo_core.dicom.voi import voi_function
 
 
@@ -23,49 +17,30 @@ def header_facts(data: Any) -> ImageFacts:
     Args:
         data: The allowed header fields (pydicom Dataset).
     """
+    rows, columns = int(data.Rows), int(data.Columns)
     spacing, source = _spacing(data)
     function = voi_function(data)
+    meaning = read_meaning(
+        data,
+        for_processing=is_for_processing(data),
+        frames=read_integer(data, "NumberOfFrames", 1) or 1,
+    )
+    stated = {name: getattr(meaning, name) for name in type(meaning).model_fields}
+    stated["area_mm2"] = rows * columns * spacing**2 if spacing else None
     return ImageFacts(
+        **stated,
         transfer_syntax=str(data.file_meta.TransferSyntaxUID),
         photometric=str(data.PhotometricInterpretation),
         modality=read_modality(data),
-        manufacturer=normalize_manufacturer(_text(data, "Manufacturer")),
-        rows=int(data.Rows),
-        columns=int(data.Columns),
+        manufacturer=normalize_manufacturer(first_text(data, "Manufacturer")),
+        rows=rows,
+        columns=columns,
         bits_stored=int(data.BitsStored),
-        laterality=_laterality(data),
-        view=_view(data),
         spacing_mm=spacing,
         spacing_source=source,
         voi="available" if function else "none",
         voi_function=function,
-        for_processing=is_for_processing(data),
     )
-
-
-def _view(data: Any) -> View | None:
-    # Mammograms must have the code (PS3.3 C.8.11.7); older files have the text.
-    for item in data.get("ViewCodeSequence") or []:
-        if view := view_from_code(_text(item, "CodeValue"), _text(item, "CodeMeaning")):
-            return view
-    return parse_view(_text(data, "ViewPosition"))
-
-
-def _laterality(data: Any) -> Laterality | None:
-    for keyword in ("ImageLaterality", "Laterality"):
-        if side := parse_laterality(_text(data, keyword)):
-            return side
-    for region in data.get("AnatomicRegionSequence") or []:
-        for item in region.get("AnatomicRegionModifierSequence") or []:
-            side = laterality_from_code(_text(item, "CodeValue"), _text(item, "CodeMeaning"))
-            if side:
-                return side
-    return None
-
-
-def _text(data: Any, keyword: str) -> str:
-    value = data.get(keyword)
-    return value if isinstance(value, str) else ""
 
 
 def _spacing(data: Any) -> tuple[float | None, str | None]:

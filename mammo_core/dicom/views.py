@@ -1,53 +1,68 @@
-"""Laterality and view of a mammogram, in their many spellings."""
+"""Laterality, views and view modifiers of mammograms, in their codes and meanings."""
 
 from typing import Final, Literal
 
 Laterality = Literal["LEFT", "RIGHT"]
-View = Literal["CC", "MLO"]
+ViewClass = Literal["CC", "MLO"]
 
+#: Short name (ACR MQCM 1999) → SNOMED codes and meanings of PS3.16 CID 4014 "View for
+#: Mammography". The first code is SNOMED CT (SCT), the second SNOMED RT (SRT, SNM3, 99SDM), further
+#: ones were retired: Y-X1770 and Y-X1771, and the term XCC, which does not state its direction.
+VIEWS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "CC": (("399162004", "R-10242"), ("cranio-caudal",)),
+    "MLO": (("399368009", "R-10226"), ("medio-lateral oblique", "medial-lateral oblique")),
+    "ML": (("399260004", "R-10224"), ("medio-lateral", "medial-lateral", "medial to lateral")),
+    "LM": (("399352003", "R-10228"), ("latero-medial", "lateral-medial", "lateral to medial")),
+    "LMO": (("399099002", "R-10230"), ("latero-medial oblique", "lateral-medial oblique")),
+    "XCCL": (
+        ("399192008", "R-1024A", "Y-X1770"),
+        ("cranio-caudal exaggerated laterally", "exaggerated cranio-caudal laterally"),
+    ),
+    "XCCM": (
+        ("399101009", "R-1024B", "Y-X1771"),
+        ("cranio-caudal exaggerated medially", "exaggerated cranio-caudal medially"),
+    ),
+    "XCC": (("399265009", "R-102CF"), ("cranio-caudal exaggerated", "exaggerated cranio-caudal")),
+    "FB": (("399196006", "R-10244"), ("caudo-cranial", "caudo-cranial (from below)", "from below")),
+    "SIO": (
+        ("399188001", "R-102D0"),
+        ("superolateral to inferomedial oblique", "superolateral-inferomedial oblique"),
+    ),
+    "ISO": (
+        ("441555000", "R-40AAA"),
+        ("inferomedial to superolateral oblique", "inferomedial-superolateral oblique"),
+    ),
+}
+
+#: Modifier → its short name, and codes and meanings of PS3.16 CID 4015 "View Modifier for
+#: Mammography".
+MODIFIERS: Final[dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]]] = {
+    "anterior compression": ("AC", ("441752004", "P2-00161"), ()),
+    "axillary tail": ("AT", ("399011000", "R-102D1"), ()),
+    "axillary tissue": ("AX", ("442580003", "R-40AB2"), ()),
+    "cleavage": ("CV", ("399161006", "R-102D2"), ()),
+    "implant displaced": ("ID", ("399209000", "R-102D5"), ("eklund",)),
+    "infra-mammary fold": ("IMF", ("442593008", "R-40ABE"), ()),
+    "magnification": ("M", ("399163009", "R-102D6"), ("magnified",)),
+    "nipple in profile": ("NP", ("442581004", "R-40AB3"), ()),
+    "rolled inferior": ("RI", ("414493004", "R-102CA"), ()),
+    "rolled lateral": ("RL", ("399197002", "R-102D3"), ()),
+    "rolled medial": ("RM", ("399226006", "R-102D4"), ()),
+    "rolled superior": ("RS", ("415670009", "R-102C9"), ()),
+    "spot compression": ("S", ("399055006", "R-102D7"), ("spot",)),
+    "tangential": ("TAN", ("399110001", "R-102C2"), ()),
+}
+
+#: Codes and meanings of a tissue specimen: a view of CID 4014 without a short name.
+_SPECIMEN_CODES: Final = ("127457009", "G-8310")
+_SPECIMEN_MEANINGS: Final = ("tissue specimen from breast", "tissue specimen", "specimen")
+
+_CLASSES: Final[dict[str, ViewClass]] = {
+    "CC": "CC", "XCCL": "CC", "XCCM": "CC", "FB": "CC", "MLO": "MLO", "LMO": "MLO",
+}  # fmt: skip
 #: The two classes of views of the original (docs/original-system.md, "DREAM metadata").
-_CC: Final = frozenset({"CC", "CCID", "FB", "LM", "ML", "MLID", "XCCL", "XCCM"})
-_MLO: Final = frozenset({"MLO", "LMO", "MLOID", "SIO"})
+_ORIGINAL_CLASSES: Final[dict[str, ViewClass]] = _CLASSES | {"ML": "CC", "LM": "CC", "SIO": "MLO"}
 
-#: DICOM PS3.16 CID 4014 "View for Mammography": SNOMED RT and CT codes → acronym.
-_CODES: Final = {
-    "R-10224": "ML",
-    "399260004": "ML",
-    "R-10226": "MLO",
-    "399368009": "MLO",
-    "R-10228": "LM",
-    "399352003": "LM",
-    "R-10230": "LMO",
-    "399099002": "LMO",
-    "R-10242": "CC",
-    "399162004": "CC",
-    "R-10244": "FB",
-    "399196006": "FB",
-    "R-102D0": "SIO",
-    "399188001": "SIO",
-    "R-1024A": "XCCL",
-    "399192008": "XCCL",
-    "R-1024B": "XCCM",
-    "399101009": "XCCM",
-}
-
-#: Meanings of those codes in CID 4014, for files with code values of another scheme.
-_MEANINGS: Final = {
-    "cranio-caudal": "CC",
-    "craniocaudal": "CC",
-    "medio-lateral": "ML",
-    "mediolateral": "ML",
-    "medio-lateral oblique": "MLO",
-    "mediolateral oblique": "MLO",
-    "latero-medial": "LM",
-    "lateromedial": "LM",
-    "latero-medial oblique": "LMO",
-    "lateromedial oblique": "LMO",
-    "caudo-cranial (from below)": "FB",
-    "superolateral to inferomedial oblique": "SIO",
-    "cranio-caudal exaggerated laterally": "XCCL",
-    "cranio-caudal exaggerated medially": "XCCM",
-}
 #: CID 244 "Laterality": SNOMED RT and CT codes.
 _SIDES: Final = {
     "G-A101": "LEFT",
@@ -55,6 +70,20 @@ _SIDES: Final = {
     "G-A100": "RIGHT",
     "24028007": "RIGHT",
 }
+
+
+def view_class(view: str | None, *, original: bool = False) -> ViewClass | None:
+    """Return the class of a view: what a network sees as one kind of picture.
+
+    Args:
+        view: Short name of a view of CID 4014, or None.
+        original: Whether to use the two classes of the original, in which ML and LM are CC and SIO
+            is MLO.
+
+    Returns:
+        CC or MLO, or None for a view of neither class.
+    """
+    return (_ORIGINAL_CLASSES if original else _CLASSES).get(view or "")
 
 
 def parse_laterality(text: str | None) -> Laterality | None:
@@ -69,22 +98,6 @@ def parse_laterality(text: str | None) -> Laterality | None:
     return "RIGHT" if word in ("R", "RIGHT") else None
 
 
-def parse_view(text: str | None) -> View | None:
-    """Return the class, CC or MLO, of a view position or view code.
-
-    Args:
-        text: View Position (0018,5101), or a code value of CID 4014.
-
-    Returns:
-        CC, MLO, or None for any other view (AT, CV, RL, RM …).
-    """
-    word = (text or "").strip().upper()
-    word = _CODES.get(word, word)
-    if word in _CC:
-        return "CC"
-    return "MLO" if word in _MLO else None
-
-
 def laterality_from_code(value: str, meaning: str) -> Laterality | None:
     """Return the side that an anatomic region modifier code names.
 
@@ -95,15 +108,50 @@ def laterality_from_code(value: str, meaning: str) -> Laterality | None:
     return parse_laterality(_SIDES.get(value.strip().upper()) or meaning)
 
 
-def view_from_code(value: str, meaning: str) -> View | None:
-    """Return the class, CC or MLO, of a view code.
-
-    Args:
-        value: Code Value (PS3.16 CID 4014).
-        meaning: Code Meaning, used if the value is unknown.
-    """
+def view_from_code(value: str) -> str | None:
+    """Return the view of a code value of CID 4014, or of a short name used as a code."""
     word = value.strip().upper()
-    if word in _CODES or word in _CC or word in _MLO:
-        return parse_view(word)
-    words = meaning.strip().lower().removesuffix(" projection").removesuffix(" view")
-    return parse_view(_MEANINGS.get(words, words))
+    return word if word in VIEWS else _VIEW_OF_CODE.get(word)
+
+
+def view_from_meaning(meaning: str) -> str | None:
+    """Return the view that a code meaning states, in any spelling of its words."""
+    return _VIEW_OF_MEANING.get(normalize_meaning(meaning))
+
+
+def modifier_from_code(value: str) -> str | None:
+    """Return the modifier of a code value of CID 4015."""
+    return _MODIFIER_OF_CODE.get(value.strip().upper())
+
+
+def modifier_from_meaning(meaning: str) -> str | None:
+    """Return the modifier that a code meaning states, in any spelling of its words."""
+    return _MODIFIER_OF_MEANING.get(normalize_meaning(meaning))
+
+
+def is_specimen_code(value: str, meaning: str) -> bool:
+    """Return whether a view code names a tissue specimen."""
+    return value.strip() in _SPECIMEN_CODES or normalize_meaning(meaning) in _SPECIMEN_WORDS
+
+
+def normalize_meaning(meaning: str) -> str:
+    """Return the letters of a meaning: spelling of blanks, hyphens and brackets does not matter."""
+    words = meaning.lower().replace("projection", " ").replace("view", " ")
+    return "".join(letter for letter in words if "a" <= letter <= "z")
+
+
+_VIEW_OF_CODE: Final = {code: view for view, (codes, _) in VIEWS.items() for code in codes}
+_VIEW_OF_MEANING: Final = {
+    normalize_meaning(text): view
+    for view, (_, meanings) in VIEWS.items()
+    for text in (view, *meanings)
+}
+_MODIFIER_OF_CODE: Final = {
+    code: name for name, (_, codes, _meanings) in MODIFIERS.items() for code in codes
+}
+_MODIFIER_OF_MEANING: Final = {
+    normalize_meaning(text): name
+    for name, (_, _codes, meanings) in MODIFIERS.items()
+    for text in (name, *meanings)
+}
+_SPECIMEN_WORDS: Final = frozenset(map(normalize_meaning, _SPECIMEN_MEANINGS))

@@ -3,8 +3,8 @@
 import secrets
 from pathlib import Path
 
-from mammo_core.dicom import read_fields
-from mammo_core.errors import DicomError, SourceError
+from mammo_core.dicom import read_identity
+from mammo_core.errors import SourceError
 from mammo_core.sources.names import ImageName, read_name
 from mammo_core.sources.patients import is_public, patient_key, site_key
 
@@ -97,12 +97,5 @@ def _read_ids(path: Path) -> tuple[str, str]:
 
     They must not leave this module, except as keys.
     """
-    fields = ("PatientID", "StudyInstanceUID")
-    with path.open("rb") as file:
-        try:
-            data = read_fields(file, "the file", dict.fromkeys(fields)).data
-        except DicomError:
-            # The image itself was read: a patient in a damaged field does not count.
-            return "", ""
-    patient_id, study = (str(data.get(name) or "").strip() for name in fields)
-    return patient_id, study
+    identity = read_identity(path)
+    return identity.patient_id, identity.study_uid

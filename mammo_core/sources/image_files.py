@@ -1,6 +1,5 @@
 """Describe image files, and recognize the mask of a lesion among its files."""
 
-import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -11,7 +10,7 @@ from pydantic import TypeAdapter
 from mammo_core.dicom import (
     ImageFacts,
     read_facts,
-    read_fields,
+    read_identity,
     read_image,
     require_mammogram,
 )
@@ -93,13 +92,8 @@ def series_uid(files: SourceFiles, name: str) -> str:
 
 
 def _series_uid(files: SourceFiles, name: str) -> str:
-    with files.as_local_header(name) as path, path.open("rb") as file:
-        try:
-            data = read_fields(file, name, {"SeriesInstanceUID": None}).data
-        except DicomError:
-            return ""
-    uid = str(data.get("SeriesInstanceUID") or "")
-    return uid if re.fullmatch(r"[0-9.]{1,64}", uid) else ""
+    with files.as_local_header(name) as path:
+        return read_identity(path).series_uid
 
 
 def find_mask(files: SourceFiles, candidates: list[str], rows: int, columns: int) -> MaskFile:

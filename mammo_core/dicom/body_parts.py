@@ -1,0 +1,56 @@
+"""The body part of an image, from fixed lists."""
+
+from typing import Any, Final
+
+from mammo_core.dicom.meaning import ImageWarning
+from mammo_core.dicom.values import first_text
+
+#: Breast in SNOMED RT and CT (CID 4013), and its other names.
+_BREAST_CODES: Final = ("T-04000", "76752008")
+_BREAST: Final = (
+    "breast", "breasts", "bilateral breasts", "left breast", "right breast", "mamma", "mammo",
+    "entire breast", "breast structure", "mammary gland",
+)  # fmt: skip
+#: Other body parts of PS3.16 Annex L that X-ray devices send; everything else is `other`.
+_OTHERS: Final = (
+    "abdomen", "ankle", "arm", "axilla", "brain", "calcaneus", "chest", "clavicle", "coccyx",
+    "cspine", "elbow", "extremity", "femur", "finger", "foot", "forearm", "hand", "head", "hip",
+    "humerus", "jaw", "knee", "leg", "lspine", "neck", "patella", "pelvis", "rib", "scapula",
+    "shoulder", "skull", "spine", "sternum", "thorax", "tspine", "whole body", "wrist",
+)  # fmt: skip
+
+
+def read_body_part(data: Any, warnings: list[ImageWarning]) -> str | None:
+    """Return the body part that a header states.
+
+    Args:
+        data: The allowed header fields (pydicom Dataset).
+        warnings: Warnings of the file; a disagreement is added.
+
+    Returns:
+        `breast`, another body part in lower case, `other`, or None if there is no statement.
+    """
+    text = first_text(data, "BodyPartExamined").strip().lower()
+    named = _normalize(text) if text else None
+    coded = None
+    for item in data.get("AnatomicRegionSequence") or []:
+        value, meaning = first_text(item, "CodeValue").strip(), first_text(item, "CodeMeaning")
+        if value or meaning:
+            coded = "breast" if value in _BREAST_CODES else _normalize(meaning.strip().lower())
+            break
+    if named and coded and named != coded and "other" not in (named, coded):
+        warnings.append(
+            ImageWarning(
+                code="conflict",
+                message=f"Body Part Examined says {named}, Anatomic Region Sequence says {coded}",
+            )
+        )
+    # A region that is coded as a breast counts although the text is in another language.
+    return coded if named in (None, "other") and coded else named
+
+
+def _normalize(text: str) -> str:
+    text = " ".join(text.replace("_", " ").split())
+    if text in _BREAST:
+        return "breast"
+    return text if text in _OTHERS else "other"

@@ -1,0 +1,241 @@
+"""Views, modifiers and sides in the text fields of a header, by allow-listed words."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from mammo_core.dicom.views import (
+    MODIFIERS,
+    VIEWS,
+    Laterality,
+    modifier_from_meaning,
+    normalize_meaning,
+    view_from_code,
+    view_from_meaning,
+)
+
+
+@dataclass(frozen=True)
+class ViewText:
+    """What a text says about a view.
+
+    Args:
+        view: Short name of a view of CID 4014; None if the text names none, or several.
+        modifiers: Modifiers of CID 4015 in alphabetical order.
+        laterality: The side that stands with the view.
+        specimen: Whether the text names a specimen.
+    """
+
+    view: str | None = None
+    modifiers: tuple[str, ...] = ()
+    laterality: Laterality | None = None
+    specimen: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.view or self.modifiers or self.specimen)
+
+
+#: Short names of modifiers that stand for themselves (CV, AT, TAN) or after a view (…RL).
+_SHORT: Final = {short: name for name, (short, _, _) in MODIFIERS.items() if len(short) > 1}
+_PREFIXES: Final = {"M": "magnification", "S": "spot compression"}
+_VIEW: Final = "|".join(sorted(VIEWS, key=len, reverse=True))
+_SUFFIX: Final = "|".join(sorted(_SHORT, key=len, reverse=True))
+#: One word such as CC, LMLO, RMCC, MLOID: side, prefixes, view, suffixes.
+_WORD: Final = re.compile(rf"([LR]?)([MS]{{0,2}})({_VIEW})((?:{_SUFFIX})*)")
+_SIDE_AND_MODIFIER: Final = re.compile(rf"([LR]?)((?:{_SUFFIX})+)")
+#: Words and phrases of vendors and sites (letters only) → modifier, besides its meanings.
+_PHRASES: Final = {
+    phrase: name
+    for name, phrases in {
+        "anterior compression": "antcomp anteriorcomp",
+        "axillary tail": "axtail axilltail",
+        "axillary tissue": "axilla axillary",
+        "cleavage": "cleavageview clv",
+        "implant displaced": "displacedimplant implantdisplacement implantsdisplaced impdisp "
+        "impldisp implantdisp",
+        "infra-mammary fold": "inframammary",
+        "magnification": "mag magn magview",
+        "nipple in profile": "nippleprofile",
+        "rolled inferior": "rollinferior rollinf rolledinf rolledinferiorly",
+        "rolled lateral": "rolllateral rolllat rolledlat rolledlaterally",
+        "rolled medial": "rollmedial rollmed rolledmed rolledmedially",
+        "rolled superior": "rollsuperior rollsup rolledsup rolledsuperiorly",
+        "spot compression": "spotcomp spotcompressed",
+        "tangential": "tang tangent",
+    }.items()
+    for phrase in phrases.split()
+}
+_VIEW_PHRASES: Final = {
+    "xcclateral": "XCCL",
+    "xcclat": "XCCL",
+    "exaggeratedcclateral": "XCCL",
+    "exaggeratedcclaterally": "XCCL",
+    "ccexaggeratedlaterally": "XCCL",
+    "xccmedial": "XCCM",
+    "xccmed": "XCCM",
+    "exaggeratedccmedial": "XCCM",
+    "exaggeratedccmedially": "XCCM",
+    "ccexaggeratedmedially": "XCCM",
+    "exaggeratedcc": "XCC",
+    "ccexaggerated": "XCC",
+}
+_SPECIMEN: Final = ("specimen", "tissuespecimen")
+_SIDES: Final[dict[str, Laterality]] = {
+    "L": "LEFT", "LT": "LEFT", "LEFT": "LEFT", "R": "RIGHT", "RT": "RIGHT", "RIGHT": "RIGHT",
+}  # fmt: skip
+_NEUTRAL: Final = ("view", "views", "projection", "mammo", "mammogram", "breast")
+_NEGATIONS: Final = ("no", "non", "not", "without", "wo")
+#: Characters of a text that are read: a description has up to 64 (PS3.5 6.2).
+_MAXIMUM: Final = 256
+_LONGEST_PHRASE: Final = 6
+
+
+def parse_view(text: str | None) -> str | None:
+    """Return the view that a View Position, a name of a view or a code names.
+
+    Args:
+        text: View Position (0018,5101), a short name with its prefixes and suffixes, a code value
+            or a meaning of CID 4014.
+
+    Returns:
+        The short name; None for any other text, and for modifiers (AT, CV, RL, RM …).
+    """
+    return view_from_code(text or "") or read_view_position(text or "").view
+
+
+def read_view_position(text: str) -> ViewText:
+    """Read a field that holds a view and nothing else.
+
+    Args:
+        text: View Position (0018,5101), or a view in a table.
+    """
+    return _Reader(text, strict=False).read()
+
+
+def read_description(text: str) -> ViewText:
+    """Read a description in the words of a vendor or a site, such as Series Description.
+
+    Two-letter modifiers count only where they follow a side, a view or a modifier, because they
+    are words of English or initials elsewhere.
+
+    Args:
+        text: The text, which is never repeated.
+    """
+    return _Reader(text, strict=True).read()
+
+
+class _Reader:
+    """A pass over the words of one text."""
+
+    def __init__(self, text: str, *, strict: bool) -> None:
+        self._words = re.findall(r"[A-Za-z]+|[0-9]+[A-Za-z]*", text[:_MAXIMUM])
+        self._strict = strict
+        self._is_lower = text == text.lower()
+        self._views: set[str] = set()
+        self._modifiers: set[str] = set()
+        self._sides: set[Laterality] = set()
+        self._specimen = False
+
+    def read(self) -> ViewText:
+        """Return what the text says."""
+        at, pending, unknown = 0, set[str](), False
+        previous = ""  # kind of the word before: side, view, modifier or nothing
+        side: Laterality | None = None
+        while at < len(self._words):
+            length, kind = self._phrase(at)
+            word = self._words[at].upper()
+            is_side = word in _SIDES and self._is_name(at)
+            if not kind and is_side:
+                side, kind = _SIDES[word], "side"
+                if previous == "view":
+                    self._sides.add(side)
+            elif not kind:
+                kind = self._name(at, previous, pending)
+            if kind == "view" and previous == "side" and side is not None:
+                self._sides.add(side)
+            if self._words[at].lower() not in _NEUTRAL:
+                unknown = unknown or not kind
+                previous = kind
+            at += length
+        if pending and not unknown:
+            self._modifiers |= pending
+        return ViewText(
+            next(iter(self._views)) if len(self._views) == 1 else None,
+            tuple(sorted(self._modifiers)),
+            next(iter(self._sides)) if len(self._sides) == 1 else None,
+            self._specimen,
+        )
+
+    def _phrase(self, at: int) -> tuple[int, str]:
+        """Read the longest phrase that starts at a word; return its length and its kind."""
+        for length in range(min(_LONGEST_PHRASE, len(self._words) - at), 0, -1):
+            words = self._words[at : at + length]
+            joined = "".join(words).lower()
+            if joined.upper() in (*VIEWS, *_SHORT):
+                continue  # names are read with their prefixes and suffixes
+            letters = normalize_meaning(" ".join(words))
+            if letters.upper() in VIEWS or not letters:
+                continue
+            view = _VIEW_PHRASES.get(letters) or view_from_meaning(letters)
+            modifier = _PHRASES.get(letters) or modifier_from_meaning(letters)
+            negated = at > 0 and self._words[at - 1].lower() in _NEGATIONS
+            if (view or modifier or letters in _SPECIMEN) and negated:
+                return length, "negated"
+            if view:
+                self._views.add(view)
+                return length, "view"
+            if modifier:
+                self._modifiers.add(modifier)
+                return length, "modifier"
+            if letters in _SPECIMEN:
+                self._specimen = True
+                return length, "specimen"
+        return 1, ""
+
+    def _name(self, at: int, previous: str, pending: set[str]) -> str:
+        """Read a word such as LMLO, RMCC, MLOID, AT; return its kind."""
+        word = self._words[at].upper()
+        if not self._is_name(at):
+            return ""
+        if match := _WORD.fullmatch(word):
+            side, prefixes, view, suffixes = match.groups()
+            if view_from_code(word):  # LMO is a view, not the left side of another one
+                side, prefixes, view, suffixes = "", "", word, ""
+            self._views.add(view)
+            self._modifiers.update(_PREFIXES[letter] for letter in prefixes)
+            self._modifiers.update(_split_suffixes(suffixes))
+            if side:
+                self._sides.add(_SIDES[side])
+            return "view"
+        if match := _SIDE_AND_MODIFIER.fullmatch(word):
+            modifiers = _split_suffixes(match[2])
+            if not self._strict or previous in ("side", "view", "modifier"):
+                self._modifiers.update(modifiers)
+            elif at == 0:
+                pending.update(modifiers)
+            else:
+                return ""
+            return "modifier"
+        if word in _PREFIXES and (not self._strict or previous == "side"):
+            if at + 1 < len(self._words) and _WORD.fullmatch(self._words[at + 1].upper()):
+                self._modifiers.add(_PREFIXES[word])
+                return "side" if previous == "side" else "modifier"
+            if not self._strict:
+                self._modifiers.add(_PREFIXES[word])
+                return "modifier"
+        return ""
+
+    def _is_name(self, at: int) -> bool:
+        """Return whether a word can be a short name: `at 3`, `5 cc` and `ml` are not."""
+        if not self._strict:
+            return True
+        word = self._words[at]
+        after = self._words[at + 1] if at + 1 < len(self._words) else ""
+        before = self._words[at - 1] if at else ""
+        if before.isdigit() or (word.upper() in _SHORT and after[:1].isdigit()):
+            return False
+        return word.isupper() or self._is_lower
+
+
+def _split_suffixes(text: str) -> list[str]:
+    return [_SHORT[short] for short in re.findall(_SUFFIX, text)]
