@@ -7,7 +7,6 @@ import logging
 import warnings
 
 from mammo_core.dicom.facts import ImageFacts, Mammogram, require_mammogram
-from mammo_core.dicom.fields import read_fields
 from mammo_core.dicom.identity import Identity, read_identity
 from mammo_core.dicom.meaning import ImageMeaning, ImageWarning
 from mammo_core.dicom.read import read_facts, read_image
@@ -29,7 +28,6 @@ __all__ = [
     "parse_laterality",
     "parse_view",
     "read_facts",
-    "read_fields",
     "read_identity",
     "read_image",
     "require_mammogram",

@@ -39,9 +39,9 @@ _PATTERNS: Final[dict[ImageType, str]] = {
     "contrast low-energy": r"LOW[ _-]?ENERGY",
     "other": r"HIGH[ _-]?ENERGY",
     # Hologic, GE, Siemens, Fujifilm, and general words.
-    "synthetic": r"C[ _-]?VIEW|INTELLIGENT ?2D|INTELLI ?2D|V[ _-]?PREVIEW|INSIGHT ?2D|S[ _-]?VIEW|"
+    "synthetic": r"C[ _-]?VIEW|INTELLIGENT ?2D|INTELLI ?2D|V[ _-]?PREVIEW|INSIGHT ?2D|S-?VIEW|"
     r"GENERATED[ _-]?2D|SYNTHETIC|SYNTHESI[SZ]ED|SYNTH|SYN ?2D",
-    "tomosynthesis": r"TOMO(?:SYNTHESIS)? ?(?:SLICES?|RECON\w*|PROJ\w*|VOLUME)|DBT|TOMOSYNTHESIS|TOMO",
+    "tomosynthesis": r"DBT|TOMO(?:SYNTHESIS)?",
 }
 _TEXTS: Final[dict[ImageType, re.Pattern[str]]] = {
     name: re.compile(rf"(?<![A-Z0-9])(?:{pattern})(?![A-Z0-9])")

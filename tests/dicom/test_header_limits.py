@@ -27,7 +27,8 @@ from hostile import (
 )
 from pydicom.data import get_testdata_files
 
-from mammo_core.dicom import limits, read_facts, read_fields, read_image
+from mammo_core.dicom import limits, read_facts, read_image
+from mammo_core.dicom.fields import read_fields
 from mammo_core.dicom.header import ALLOWED
 from mammo_core.errors import DicomError
 
