@@ -5,10 +5,8 @@ from typing import Any
 
 from kfp import dsl, kubernetes
 
-#: Secrets with the endpoint and the credentials of the object store, one for each role.
-DATA_SECRET = "mammo-s3-data"
-TRAIN_SECRET = "mammo-s3-train"
-SCORE_SECRET = "mammo-s3-score"
+from pipelines.roles import secret_of
+
 #: Secret with the site key for patient keys; only `index` reads it.
 SITE_SECRET = "mammo-site-key"
 #: Secret with the key that signs model packages; only `push` reads it.
@@ -17,7 +15,7 @@ SIGNING_SECRET = "mammo-signing-key"
 #: it, and without it no features go online.
 ONLINE_SECRET = "mammo-online"
 
-_STORE_SECRETS = {"data": DATA_SECRET, "train": TRAIN_SECRET, "score": SCORE_SECRET}
+#: Keys of the Secret of a role: endpoint and credentials of the object store.
 _STORE_KEYS = (
     "MAMMO_S3_ENDPOINT",
     "MAMMO_S3_ACCESS_KEY",
@@ -45,7 +43,7 @@ class StepPlatform:
     """The resources of a step.
 
     Attributes:
-        role: `data`, `train` or `score`: whose Secret the pod gets.
+        role: The role in the object store (`pipelines.roles`) whose Secret the pod gets.
         cpu: CPU request; the step may use all idle cores.
         memory: Memory request.
         memory_limit: Memory limit: the pod is killed above it.
@@ -78,8 +76,8 @@ STEPS = {
     "combine": StepPlatform("train", memory="2G", memory_limit="16G", hours=1),
     "evaluate": StepPlatform("train", memory="2G", memory_limit="16G", hours=12, gpu=True),
     "regions": StepPlatform("train", memory="2G", memory_limit="16G", hours=12, gpu=True),
-    "gate": StepPlatform("train", memory="2G", memory_limit="16G", hours=6, gpu=True),
-    "push": StepPlatform("train", memory="2G", memory_limit="16G", hours=2),
+    "gate": StepPlatform("release", memory="2G", memory_limit="16G", hours=6, gpu=True),
+    "push": StepPlatform("release", memory="2G", memory_limit="16G", hours=2),
     "score": StepPlatform("score", memory="2G", memory_limit="16G", hours=24, gpu=True),
     "summarize": StepPlatform(memory="500M", memory_limit="2G", hours=1),
 }
@@ -141,7 +139,7 @@ def on_platform(
         task: A step of the pipeline.
         display_name: Name in the graph.
         placement: Where steps with a GPU run.
-        role: `data`, `train` or `score` instead of the step's own.
+        role: A role in the object store instead of the step's own.
     """
     platform = resources_of(task.component_spec.name)
     task.set_display_name(display_name).set_caching_options(False)
@@ -185,9 +183,9 @@ def secrets_of(step: str, role: str = "") -> dict[str, list[str]]:
 
     Args:
         step: Name of the step.
-        role: `data`, `train` or `score` instead of the role of the step.
+        role: A role in the object store instead of the step's own.
     """
-    secrets = {_STORE_SECRETS[role or resources_of(step).role]: list(_STORE_KEYS)}
+    secrets = {secret_of(role or resources_of(step).role): list(_STORE_KEYS)}
     return {**secrets, **_STEP_SECRETS.get(step, {})}
 
 

@@ -1,4 +1,4 @@
-"""Rewrites the generated parts of docs/: `make reference`."""
+"""Rewrites the generated parts of docs/ and the policies of the roles: `make reference`."""
 
 from pathlib import Path
 
@@ -6,9 +6,14 @@ from mammo_core.cli import create_app
 from mammo_core.cli.reference import COMMANDS, command_reference
 from mammo_core.reference import RECIPE_KEYS, recipe_reference, replace_generated
 from pipelines.platform import ATTEMPTS, STEPS, secrets_of
+from pipelines.roles import policy_files, role_table
 
 STEP_RESOURCES = "step resources"
-_DOCS = Path(__file__).parent.parent / "docs"
+STORE_ROLES = "store roles"
+_ROOT = Path(__file__).parent.parent
+_DOCS = _ROOT / "docs"
+#: The policies of the roles in the object store.
+POLICIES = _ROOT / "manifests" / "overlays" / "minio" / "policies"
 _COLUMNS = ("step", "CPU", "memory", "memory limit", "GPU", "hours", "attempts", "Secrets")
 
 
@@ -37,6 +42,7 @@ def pages() -> dict[Path, str]:
         "recipes.md": (RECIPE_KEYS, recipe_reference()),
         "cli.md": (COMMANDS, command_reference(create_app())),
         "cluster.md": (STEP_RESOURCES, resource_table()),
+        "security.md": (STORE_ROLES, role_table()),
     }
     return {
         _DOCS / page: replace_generated((_DOCS / page).read_text(encoding="utf-8"), *part)
@@ -45,8 +51,9 @@ def pages() -> dict[Path, str]:
 
 
 def main() -> None:
-    """Rewrite the generated parts of docs/."""
-    for path, text in pages().items():
+    """Rewrite the generated parts of docs/, and the policies of the roles."""
+    files = {POLICIES / name: text for name, text in policy_files().items()}
+    for path, text in {**pages(), **files}.items():
         path.write_text(text, encoding="utf-8")
 
 

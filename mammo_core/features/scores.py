@@ -45,7 +45,9 @@ def publish_scores(
             expected="a number from 0 to 1",
             received=str(invalid["probability"].iloc[0]),
         )
-    with stored_registry.leased(store, folder):
+    stored_registry.require_no_code(store, folder)
+    # Not the lease of the whole feature store: who evaluates may write to this view alone.
+    with store.lease(f"{folder}/{MODEL_SCORES.name}"):
         image_ids = set(view_files.latest_rows(store, folder, IMAGE_METADATA)["image_id"])
         unknown = sorted(set(scores["image_id"].astype(str)) - image_ids)
         if unknown:

@@ -5,7 +5,6 @@ import yaml
 
 from components import container_images
 from mammo_core.errors import RecipeError
-from pipelines import platform
 from pipelines.compiled import (
     COMMITTED,
     PIPELINES,
@@ -204,4 +203,4 @@ def test_the_pipeline_score_has_a_role_of_its_own(compiled):
     _, kubernetes = _parts(compiled["score"])
     for label, settings in kubernetes["deploymentSpec"]["executors"].items():
         secrets = {secret["secretName"] for secret in settings["secretAsEnv"]}
-        assert secrets == {platform.SCORE_SECRET}, label
+        assert secrets == {"mammo-s3-score"}, label

@@ -17,7 +17,7 @@ def commands():
     return command_reference(create_app())
 
 
-@pytest.mark.parametrize("page", ["cli.md", "cluster.md", "recipes.md"])
+@pytest.mark.parametrize("page", ["cli.md", "cluster.md", "recipes.md", "security.md"])
 def test_docs_are_up_to_date(page):
     path, text = next(item for item in pages().items() if item[0].name == page)
     assert path.read_text(encoding="utf-8") == text, "run `make reference`"
