@@ -165,12 +165,10 @@ class _Process:
         self._lifeline = -1
         descriptors = (worker_end.fileno(), self._memory)
         try:
-            # Numeric libraries start threads, each with address space of its own.
-            threads = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
             self._popen, self._lifeline = start_process(
                 [sys.executable, "-P", str(_WORKER), *map(str, descriptors), str(codecs)],
                 address_space=address_space,
-                environment=dict.fromkeys(threads, "1"),
+                inherit=False,  # no credentials where hostile bytes are decoded
                 pass_fds=descriptors,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,  # codecs print messages about the file

@@ -1,8 +1,8 @@
 """The process in which the compiled codecs run: frames in, words out, until its parent ends.
 
-`decoders.py` starts it as a script, within limits: it imports numpy and nothing of the library, so
-it starts in a third of a second. It keeps nothing for the next file: a codec that crashes it,
-hangs or needs too much memory costs one file.
+`decoders.py` starts it as a script, within limits and with an empty environment: it imports numpy
+and nothing of the library, so it starts in a third of a second. It keeps nothing for the next
+file: a codec that crashes it, hangs or needs too much memory costs one file.
 """
 
 import importlib.util
@@ -12,6 +12,11 @@ import signal
 import socket
 import sys
 from typing import Any
+
+# Numeric libraries start threads, each with address space of its own.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["MKL_NUM_THREADS"] = "1"
 
 import numpy as np
 

@@ -74,6 +74,7 @@ def run_process(
     address_space: int | None = None,
     cpu_s: int | None = None,
     environment: Mapping[str, str] | None = None,
+    inherit: bool = True,
     capture: bool = True,
 ) -> ProcessResult:
     """Run a command to its end in a process that does not outlive this one.
@@ -87,6 +88,8 @@ def run_process(
         address_space: Bytes of address space; beyond, its allocations fail.
         cpu_s: Seconds of processor time after which SIGXCPU ends it.
         environment: Variables to set, besides those of this process.
+        inherit: Whether the command has the variables of this process, with the credentials
+            among them.
         capture: Whether its output is returned instead of shown.
 
     Raises:
@@ -100,6 +103,7 @@ def run_process(
             address_space=address_space,
             cpu_s=cpu_s,
             environment=environment,
+            inherit=inherit,
             stdin=subprocess.DEVNULL,
             process_group=0,
             **outputs,
@@ -122,6 +126,7 @@ def start_process(
     address_space: int | None = None,
     cpu_s: int | None = None,
     environment: Mapping[str, str] | None = None,
+    inherit: bool = True,
     pass_fds: Sequence[int] = (),
     **options: Any,
 ) -> tuple["subprocess.Popen[bytes]", int]:
@@ -132,6 +137,7 @@ def start_process(
         address_space: As in `run_process`.
         cpu_s: As in `run_process`.
         environment: As in `run_process`.
+        inherit: As in `run_process`.
         pass_fds: File descriptors that the command inherits.
         options: Options of `subprocess.Popen`.
 
@@ -143,10 +149,11 @@ def start_process(
     """
     read_end, write_end = os.pipe()
     limits = [str(read_end), str(address_space or 0), str(cpu_s or 0)]
+    inherited = {**os.environ, **child_environment()} if inherit else {}
     try:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(_LAUNCHER), *limits, *command],
-            env={**os.environ, **child_environment(), **(environment or {})},
+            env={**inherited, **(environment or {})},
             pass_fds=(read_end, *pass_fds),
             **options,
         )
