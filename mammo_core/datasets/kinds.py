@@ -57,6 +57,10 @@ class Kind(Generic[FactsT]):
         """
         return content_id(self.folder, self.revision, config, inputs)
 
+    def output(self, id: str) -> str:
+        """Return the folder of an output in the store."""
+        return f"{self.folder}/{id}"
+
     def find(self, store: Store, id: str) -> Manifest | None:
         """Return the published manifest of an output, or None."""
         return find(store, self.folder, id) if id else None

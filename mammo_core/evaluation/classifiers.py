@@ -1,4 +1,4 @@
-"""Evaluate a patch classifier and a whole-image classifier and publish numbers and report."""
+"""Evaluate a patch classifier and a whole-image classifier with numbers and a report."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from mammo_core.datasets import Manifest, publish
+from mammo_core.datasets import Manifest
 from mammo_core.datasets.manifests import put_bytes
+from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.datasets.tables import put_table, read_table
 from mammo_core.evaluation.aggregate import unit_of
 from mammo_core.evaluation.config import EvaluationConfig
@@ -82,24 +83,25 @@ class EvaluationOptions:
     seed: int
 
 
-def publish_evaluation(
-    store: Store,
+def make_evaluation(
+    attempt: Attempt,
     id: str,
     settings: Mapping[str, Any],
     inputs: EvaluationInputs,
     options: EvaluationOptions,
     print_line: Callable[[str], None],
-) -> Manifest:
-    """Score the test split with both classifiers and publish predictions, numbers and report.
+) -> Draft:
+    """Score the test split with both classifiers; write predictions, numbers and report.
 
     Args:
-        store: The object store.
+        attempt: The attempt to make the evaluation.
         id: Id of the evaluation.
         settings: The configuration that entered the id.
         inputs: What is evaluated.
         options: How it is evaluated.
         print_line: Prints a line.
     """
+    store = attempt.store
     config, seed, label_map = options.config, options.seed, options.label_map
     images, patches = inputs.images, inputs.patches
     frame = frame_from_manifest(store, inputs.frame)
@@ -185,7 +187,7 @@ def publish_evaluation(
         "decision_rules.json": rules,
         "metrics.json": json.dumps(metrics, sort_keys=True, indent=1),
     }
-    folder = f"{EVALUATION.folder}/{id}"
+    folder = attempt.folder(EVALUATION.output(id))
     files = [put_bytes(store, folder, name, text.encode()) for name, text in contents.items()]
     files += [
         put_table(store, folder, f"{split}.parquet", rows) for split, rows in predictions.items()
@@ -195,8 +197,7 @@ def publish_evaluation(
         **result.summary(),
         n_test_patches=patch_result.n_patches,
     )
-    return publish(
-        store,
+    return Draft(
         EVALUATION.manifest(
             id,
             config=settings,

@@ -1,11 +1,11 @@
-"""From joined features to a published frame."""
+"""From joined features to a frame."""
 
 import hashlib
 from typing import Any
 
 import pandas as pd
 
-from mammo_core.datasets import Manifest, publish
+from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.datasets.tables import put_table, to_parquet
 from mammo_core.errors import RecordError
 from mammo_core.features.frame import PATCH_CLASSES, SPLITS
@@ -13,7 +13,6 @@ from mammo_core.features.join import JoinKeys
 from mammo_core.features.kinds import FRAME, FrameFacts
 from mammo_core.preprocessing import RESCALE_FACTOR, IntensityConfig
 from mammo_core.sources.splits import require_disjoint
-from mammo_core.store import Store
 
 #: The facts that `assemble_frame` computes; the others are given.
 COMPUTED_FACTS = frozenset({"mean", "rescale_factor", "intensity", "splits"})
@@ -37,7 +36,7 @@ _COLUMNS = {
 
 
 def assemble_frame(
-    store: Store,
+    attempt: Attempt,
     images: pd.DataFrame,
     lesions: pd.DataFrame,
     keys: JoinKeys,
@@ -46,13 +45,13 @@ def assemble_frame(
     facts: dict[str, Any],
     intensity: IntensityConfig,
     lineage: dict[str, str],
-) -> Manifest:
-    """Publish the frame of joined features.
+) -> Draft:
+    """Make the frame of joined features.
 
     The mean of the training images is computed here and nowhere else.
 
     Args:
-        store: The object store.
+        attempt: The attempt to make the frame.
         images: One row per image (`join`).
         lesions: One row per lesion (`join`).
         keys: What was joined.
@@ -91,9 +90,6 @@ def assemble_frame(
     }
     digests = [(n, hashlib.sha256(to_parquet(table)).hexdigest()) for n, table in tables.items()]
     id = FRAME.content_id(all_facts.model_dump(mode="json"), digests)
-    existing = FRAME.find(store, id)
-    if existing is not None:
-        return existing
     manifest = FRAME.manifest(
         id,
         config={
@@ -105,8 +101,9 @@ def assemble_frame(
         facts=all_facts,
         lineage=lineage,
     )
-    files = tuple(put_table(store, manifest.folder, n, table) for n, table in tables.items())
-    return publish(store, manifest.model_copy(update={"files": files}))
+    folder = attempt.folder(manifest.folder)
+    files = tuple(put_table(attempt.store, folder, n, table) for n, table in tables.items())
+    return Draft(manifest.model_copy(update={"files": files}))
 
 
 def _lesions(lesions: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 
 from mammo_core.datasets import Manifest
+from mammo_core.datasets.outputs import Attempt, Draft, make_output
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import RecordError
 from mammo_core.features import definitions, stored_registry, view_files
@@ -95,12 +96,18 @@ def publish_features(store: Store, tables: FeatureTables) -> dict[str, int]:
 
 
 def publish_frame(store: Store, tables: FeatureTables, at: datetime | None = None) -> Manifest:
-    """Publish the features of a run, and the frame that a point-in-time join makes of them.
+    """Publish the features of a run, and the frame of them: see `make_frame`."""
+    name = f"{FRAME.folder}/of-{tables.dataset_id}"
+    return make_output(store, name, lambda attempt: make_frame(attempt, tables, at))
+
+
+def make_frame(attempt: Attempt, tables: FeatureTables, at: datetime | None = None) -> Draft:
+    """Publish the features of a run, and make the frame that a point-in-time join gives.
 
     Rows that are already published are not written again.
 
     Args:
-        store: The object store.
+        attempt: The attempt to make the frame.
         tables: What to publish.
         at: The time of the join (UTC), not in the future; default now.
 
@@ -110,6 +117,7 @@ def publish_frame(store: Store, tables: FeatureTables, at: datetime | None = Non
         SourceError: A patient is in two splits.
     """
     _require_past(at)
+    store = attempt.store
     with stored_registry.leased(store, tables.folder):
         _publish_rows(store, tables)
         image_ids = set(tables.statistics["image_id"])
@@ -124,8 +132,8 @@ def publish_frame(store: Store, tables: FeatureTables, at: datetime | None = Non
             tables.dataset_id,
         )
         image_features, lesion_features = join(store, keys, at)
-        manifest = assemble_frame(
-            store,
+        draft = assemble_frame(
+            attempt,
             image_features,
             lesion_features,
             keys,
@@ -134,11 +142,14 @@ def publish_frame(store: Store, tables: FeatureTables, at: datetime | None = Non
             intensity=tables.intensity,
             lineage=tables.inputs,
         )
-        memo = json.dumps({"frame": manifest.id}).encode()
-        store.write(_memo_key(store, tables, at), memo)
+        memo_key = _memo_key(store, tables, at)
+
+    def finish(frame: Manifest) -> None:
+        store.write(memo_key, json.dumps({"frame": frame.id}).encode())
         if at is None:  # a frame of the past is not the current one
-            _note_current(store, tables.folder, manifest.id)
-    return manifest
+            _note_current(store, tables.folder, frame.id)
+
+    return replace(draft, finish=finish)
 
 
 def frame_as_of(store: Store, frame_id: str | None = None, at: datetime | None = None) -> Manifest:
@@ -170,10 +181,12 @@ def frame_as_of(store: Store, frame_id: str | None = None, at: datetime | None =
         str(template.config["dataset_id"]),
     )
     facts = {key: value for key, value in template.facts.items() if key not in COMPUTED_FACTS}
-    with stored_registry.leased(store, folder):
-        images, lesions = join(store, keys, at)
+
+    def make(attempt: Attempt) -> Draft:
+        with stored_registry.leased(store, folder):
+            images, lesions = join(store, keys, at)
         return assemble_frame(
-            store,
+            attempt,
             images,
             lesions,
             keys,
@@ -182,6 +195,8 @@ def frame_as_of(store: Store, frame_id: str | None = None, at: datetime | None =
             intensity=frame.intensity,
             lineage=template.lineage,
         )
+
+    return make_output(store, f"{FRAME.folder}/of-{keys.dataset_id}", make)
 
 
 def _template(store: Store, frame_id: str | None, at: datetime | None) -> Manifest:

@@ -5,10 +5,11 @@ from mammo_core.ingest.convert import (
     convert,
     convert_id,
     convert_partition,
+    make_images,
 )
 from mammo_core.ingest.partition import Partition
 from mammo_core.ingest.runner import RunnerConfig
-from mammo_core.ingest.sample import sample, sample_id, sample_partition
+from mammo_core.ingest.sample import make_patches, sample, sample_id, sample_partition
 
 __all__ = [
     "ConvertConfig",
@@ -17,6 +18,8 @@ __all__ = [
     "convert",
     "convert_id",
     "convert_partition",
+    "make_images",
+    "make_patches",
     "sample",
     "sample_id",
     "sample_partition",

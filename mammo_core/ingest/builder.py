@@ -1,12 +1,14 @@
-"""Build one dataset: make its planned shards, then publish them with their tables."""
+"""Build one dataset: make its planned shards, then its tables."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 
-from mammo_core.datasets import Manifest, StoredFile, publish
+from mammo_core.datasets import Manifest, StoredFile
+from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.datasets.shards import write_shard
 from mammo_core.datasets.tables import put_table
 from mammo_core.ingest.partition import Partition
@@ -52,30 +54,28 @@ class DatasetBuilder:
     columns: list[str]
     count: Callable[[pd.DataFrame], dict[str, int]]
 
-    def build(self, store: Store, runner: RunnerConfig) -> Manifest:
-        """Make the shards that are missing and publish the dataset.
+    def build(
+        self, attempt: Attempt, runner: RunnerConfig, partition: Partition | None = None
+    ) -> Draft:
+        """Make the shards that are missing, and the tables.
 
         Args:
-            store: Where the dataset goes.
+            attempt: The attempt to make the dataset.
             runner: Where the work is done.
+            partition: Which of the planned shards; they get no tables, and a later attempt at
+                all of them reuses them. None: all shards.
         """
-        folder = self.dataset.folder
+        store, folder = attempt.store, self.dataset.folder
+        if partition is not None:
+            manifest = self._build_partition(store, partition, runner)
+            return Draft(manifest, partial=True)
         make_shards(store, folder, self.shards, self.make_shard, runner, self.step)
-        manifest = self._publish(store, read_finished_shards(store, folder, self.shards))
-        remove_notes(store, manifest)
-        return manifest
+        manifest = self._put_tables(store, read_finished_shards(store, folder, self.shards))
+        return Draft(manifest, self.reused.base, finish=partial(remove_notes, store))
 
-    def build_partition(self, store: Store, partition: Partition, runner: RunnerConfig) -> Manifest:
-        """Make the shards of a partition and publish nothing; `build` reuses them.
-
-        Args:
-            store: Where the dataset goes.
-            partition: Which of the planned shards.
-            runner: Where the work is done.
-
-        Returns:
-            A manifest of the partition's shards; it is not in the store.
-        """
+    def _build_partition(
+        self, store: Store, partition: Partition, runner: RunnerConfig
+    ) -> Manifest:
         plans, folder = partition.select(self.shards), self.dataset.folder
         make_shards(store, folder, plans, self.make_shard, runner, self.step)
         shards = read_finished_shards(store, folder, plans)
@@ -87,7 +87,7 @@ class DatasetBuilder:
             }
         )
 
-    def _publish(self, store: Store, shards: list[FinishedShard]) -> Manifest:
+    def _put_tables(self, store: Store, shards: list[FinishedShard]) -> Manifest:
         items = items_table(shards, self.sources, self.reused)
         new = [row for shard in shards for outcome in shard.outcomes for row in outcome.rows]
         rows = concat_rows(self.reused.rows, pd.DataFrame(new, columns=self.columns))
@@ -106,8 +106,7 @@ class DatasetBuilder:
             "rejected_images": kinds["image"],
             "rejected_lesions": kinds["lesion"],
         }
-        manifest = self.dataset.model_copy(update={"files": files, "counts": counts})
-        return publish(store, manifest, self.reused.base)
+        return self.dataset.model_copy(update={"files": files, "counts": counts})
 
 
 def write_records(

@@ -10,6 +10,7 @@ import pandas as pd
 from pydantic import Field
 
 from mammo_core.datasets import Manifest, StoredFile
+from mammo_core.datasets.outputs import Attempt, Draft, make_output, reuse_or_make
 from mammo_core.datasets.shards import plan
 from mammo_core.errors import DicomError
 from mammo_core.ingest.builder import DatasetBuilder, write_records
@@ -50,8 +51,8 @@ def convert_id(config: ConvertConfig, images: pd.DataFrame, lesions: pd.DataFram
     return IMAGE_DATASET.content_id(_settings(config), sources)
 
 
-def convert(
-    store: Store,
+def make_images(
+    attempt: Attempt,
     images: pd.DataFrame,
     lesions: pd.DataFrame,
     *,
@@ -59,29 +60,55 @@ def convert(
     config: ConvertConfig,
     runner: RunnerConfig,
     lineage: dict[str, str],
-) -> Manifest:
-    """Convert the mammograms of the tables and publish the image dataset, unless it exists.
+    partition: Partition | None = None,
+) -> Draft:
+    """Convert the mammograms of the tables to the records of an image dataset.
 
-    Shards left by an interrupted run or made by `convert_partition` are verified and reused,
-    and so are the records of an earlier dataset with the same settings.
+    Shards left by an interrupted run or made as a partition are verified and reused, and so are
+    the records of an earlier dataset with the same settings.
 
     Args:
-        store: Where the dataset goes.
+        attempt: The attempt to make the dataset.
         images: The images table (sources).
         lesions: The lesions table (sources).
         root: Folder or URI that the paths of the tables are relative to.
         config: Conversion, geometry and size of shards.
         runner: Where the work is done.
         lineage: Ids of what the tables were made from.
+        partition: Which of the planned shards to make; None: all, and the tables.
 
     Raises:
         SourceError: A file changed since it was indexed.
         StoreError: Reading or writing failed.
     """
-    existing = IMAGE_DATASET.find(store, convert_id(config, images, lesions))
-    if existing is not None:
-        return existing
-    return _builder(store, images, lesions, root, config, lineage).build(store, runner)
+    builder = _builder(attempt.store, images, lesions, root, config, lineage)
+    return builder.build(attempt, runner, partition)
+
+
+def convert(
+    store: Store,
+    images: pd.DataFrame,
+    lesions: pd.DataFrame,
+    *,
+    config: ConvertConfig,
+    **options: Any,
+) -> Manifest:
+    """Return the image dataset of the tables; make and publish it unless it exists.
+
+    Args:
+        store: Where the dataset goes.
+        images: The images table (sources).
+        lesions: The lesions table (sources).
+        config: Conversion, geometry and size of shards.
+        options: The other options of `make_images`, which raises the same errors.
+    """
+    id = convert_id(config, images, lesions)
+    return reuse_or_make(
+        store,
+        IMAGE_DATASET.output(id),
+        lambda: IMAGE_DATASET.find(store, id),
+        lambda attempt: make_images(attempt, images, lesions, config=config, **options),
+    )[0]
 
 
 def convert_partition(
@@ -90,10 +117,8 @@ def convert_partition(
     lesions: pd.DataFrame,
     partition: Partition,
     *,
-    root: str | Path,
     config: ConvertConfig,
-    runner: RunnerConfig,
-    lineage: dict[str, str],
+    **options: Any,
 ) -> Manifest:
     """Make one partition of the planned shards and publish nothing: see `convert`.
 
@@ -102,8 +127,13 @@ def convert_partition(
     Returns:
         A manifest of the partition's shards; it is not in the store.
     """
-    builder = _builder(store, images, lesions, root, config, lineage)
-    return builder.build_partition(store, partition, runner)
+    return make_output(
+        store,
+        f"{IMAGE_DATASET.output(convert_id(config, images, lesions))}/{partition}",
+        lambda attempt: make_images(
+            attempt, images, lesions, config=config, partition=partition, **options
+        ),
+    )
 
 
 def _builder(

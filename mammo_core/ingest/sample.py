@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from mammo_core.datasets import ImageRecord, Manifest, StoredFile
+from mammo_core.datasets.outputs import Attempt, Draft, make_output, reuse_or_make
 from mammo_core.datasets.shards import read_shard
 from mammo_core.datasets.tables import read_table
 from mammo_core.ingest.builder import DatasetBuilder, write_records
@@ -28,13 +29,34 @@ def sample_id(config: SamplingConfig, seed: int, images: Manifest) -> str:
     return PATCH_DATASET.content_id(settings, [(images.kind, images.id)])
 
 
-def sample(
-    store: Store, images: Manifest, config: SamplingConfig, seed: int, runner: RunnerConfig
-) -> Manifest:
-    """Sample the patches of an image dataset and publish them, unless they exist.
+def make_patches(
+    attempt: Attempt,
+    images: Manifest,
+    config: SamplingConfig,
+    seed: int,
+    runner: RunnerConfig,
+    partition: Partition | None = None,
+) -> Draft:
+    """Sample the patches of an image dataset.
 
     Each shard of images gives one shard of patches, sorted by patch id. A lesion or image with
     fewer patches than requested is listed in the rejects table, and its patches are kept.
+
+    Args:
+        attempt: The attempt to make the patch dataset; its store has the images.
+        images: The image dataset.
+        config: Settings of the sampler.
+        seed: The run's seed.
+        runner: Where the work is done.
+        partition: Which of the planned shards to make; None: all, and the tables.
+    """
+    return _builder(attempt.store, images, config, seed).build(attempt, runner, partition)
+
+
+def sample(
+    store: Store, images: Manifest, config: SamplingConfig, seed: int, runner: RunnerConfig
+) -> Manifest:
+    """Return the patches of an image dataset; make and publish them unless they exist.
 
     Args:
         store: Where both datasets are.
@@ -43,10 +65,13 @@ def sample(
         seed: The run's seed.
         runner: Where the work is done.
     """
-    existing = PATCH_DATASET.find(store, sample_id(config, seed, images))
-    if existing is not None:
-        return existing
-    return _builder(store, images, config, seed).build(store, runner)
+    id = sample_id(config, seed, images)
+    return reuse_or_make(
+        store,
+        PATCH_DATASET.output(id),
+        lambda: PATCH_DATASET.find(store, id),
+        lambda attempt: make_patches(attempt, images, config, seed, runner),
+    )[0]
 
 
 def sample_partition(
@@ -64,7 +89,11 @@ def sample_partition(
     Returns:
         A manifest of the partition's shards; it is not in the store.
     """
-    return _builder(store, images, config, seed).build_partition(store, partition, runner)
+    return make_output(
+        store,
+        f"{PATCH_DATASET.output(sample_id(config, seed, images))}/{partition}",
+        lambda attempt: make_patches(attempt, images, config, seed, runner, partition),
+    )
 
 
 def _builder(store: Store, images: Manifest, config: SamplingConfig, seed: int) -> DatasetBuilder:

@@ -1,28 +1,38 @@
 """Published versions of models in the object store.
 
-    models/<name>/claims/<n>           who publishes version n (written first)
+    models/<name>/claims/<n>           the push that version n belongs to (written first)
     models/<name>/<n>/…                the package, laid out as a TensorFlow Serving version
     models/<name>/published/<n>.json   written after the package was read back: version n exists
-    models/<name>/champion             {"version": n, "model_id": …}, moved last
+    models/<name>/champion             the champion's entry in force, moved last
+    models/<name>/champions/<k>.json   every entry, by its sequence number (champion_entries.py)
 
 An interrupted push leaves a claim and perhaps files, but no version: a version without its
-published/<n>.json is never listed, resolved or compared. Claims, markers and the champion are
-conditional writes: the loser of a race takes the next version or reads again.
+published/<n>.json is never listed, resolved or compared. A number belongs to one push, which
+writes its files once: a push that was paused and goes on cannot overwrite another's. Claims,
+markers and the champion are conditional writes: the loser of a race takes the next version or
+reads again.
 """
 
 import atexit
+import hashlib
 import json
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mammo_core.documents import DocumentError, parse_json
 from mammo_core.errors import ModelError
-from mammo_core.packaging.checksums import SUMS, digest, read_sums
+from mammo_core.packaging.checksums import SUMS, digest, parse_sums, read_sums
+from mammo_core.packaging.contents import RELEASE, SIGNATURE, PackageManifest, Release
+from mammo_core.packaging.signing import verify_signature
+from mammo_core.packaging.trust import UNSIGNED, TrustPolicy
 from mammo_core.store import Store
+from mammo_core.store.base import validate_key
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -34,12 +44,14 @@ class PublishedMarker(BaseModel):
     Attributes:
         model_id: Content hash of the model.
         sums: SHA-256 of the package's SHA256SUMS, which covers every file.
+        signed_by: Id of the key that is said to have signed it, or `unsigned`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model_id: str
     sums: str
+    signed_by: str = UNSIGNED
 
 
 class VersionRef(BaseModel):
@@ -49,7 +61,8 @@ class VersionRef(BaseModel):
         name: Name of the model.
         version: Number of the version, from 1.
         model_id: Content hash of the model.
-        uri: URI for `resolve`.
+        uri: URI for `open_package`.
+        signed_by: Id of the key that is said to have signed it, or `unsigned`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,6 +71,7 @@ class VersionRef(BaseModel):
     version: int
     model_id: str
     uri: str
+    signed_by: str = UNSIGNED
 
     def lineage(self, store: Store) -> dict[str, Any]:
         """Return the package's lineage.json: the ids of the outputs the model was made from.
@@ -66,7 +80,7 @@ class VersionRef(BaseModel):
             store: Where the registry is.
 
         Raises:
-            ModelError: It is missing or not a JSON object.
+            ModelError: It is missing, was changed, or is not a JSON object.
             StoreError: The store fails.
         """
         return read_lineage(store, self.name, self.version)
@@ -90,6 +104,7 @@ def versions(store: Store, name: str) -> list[VersionRef]:
                     version=number,
                     model_id=marker.model_id,
                     uri=version_uri(store, name, number),
+                    signed_by=marker.signed_by,
                 )
             )
     return sorted(refs, key=lambda ref: ref.version)
@@ -121,16 +136,87 @@ def read_marker(store: Store, name: str, version: int) -> PublishedMarker:
 
 def read_lineage(store: Store, name: str, version: int) -> dict[str, Any]:
     """Read the lineage of a version; see `VersionRef.lineage`."""
+    data = read_version_file(store, name, version, "lineage.json")
     key = f"{version_folder(name, version)}/lineage.json"
-    if not store.exists(key):
-        raise _lineage_error(key, "no such file")
     try:
-        lineage = json.loads(store.read(key))
-    except ValueError as error:
+        lineage = parse_json(data)
+    except DocumentError as error:
         raise _lineage_error(key, str(error)) from error
     if not isinstance(lineage, dict):
         raise _lineage_error(key, type(lineage).__name__)
     return lineage
+
+
+def read_package(store: Store, name: str, version: int) -> PackageManifest:
+    """Return the manifest of a version's package.
+
+    Raises:
+        ModelError: It cannot be read, or was changed.
+        StoreError: The store fails, or there is no such version.
+    """
+    key = f"{version_folder(name, version)}/package.json"
+    return parse_file(PackageManifest, read_version_file(store, name, version, "package.json"), key)
+
+
+def read_version_file(store: Store, name: str, version: int, file: str) -> bytes:
+    """Return a small file of a published version, verified without fetching the networks.
+
+    Args:
+        store: Where the registry is.
+        name: Name of the model.
+        version: Number of the version.
+        file: Name of the file in the package.
+
+    Raises:
+        ModelError: There is no such version or file; it is not what was published; or the version
+            is not signed by a trusted key, where MAMMO_TRUST is set.
+        StoreError: The store fails.
+    """
+    marker = read_marker(store, name, version)
+    folder, what = version_folder(name, version), f"version {version} of {name}"
+    sums = store.read(f"{folder}/{SUMS}")
+    if hashlib.sha256(sums).hexdigest() != marker.sums:
+        raise _replaced_error(what, f"{SUMS} with SHA-256 {marker.sums}", "another one")
+    listed = parse_sums(sums, what)
+
+    def read(part: str) -> bytes:
+        key = f"{folder}/{part}"
+        if part not in listed or not store.exists(key):
+            raise _replaced_error(what, f"the file {part}", "no such file")
+        data = store.read(key)
+        if hashlib.sha256(data).hexdigest() != listed[part]:
+            raise _replaced_error(what, f"{part} with SHA-256 {listed[part]}", "another one")
+        return data
+
+    trust = TrustPolicy.from_environment()
+    if trust is not None:
+        signature = read(SIGNATURE) if SIGNATURE in listed else None
+        verify_signature(listed, signature, trust, what)
+    release = parse_file(Release, read(RELEASE), f"{folder}/{RELEASE}")
+    require_release(release, name, version, marker.model_id)
+    return read(file)
+
+
+def require_release(release: Release | None, name: str, version: int, model_id: str) -> None:
+    """Require that a package is the version that the registry says it is.
+
+    Args:
+        release: Its release.json, verified; None if it has none.
+        name: Name of the model.
+        version: Number of the version.
+        model_id: Model id in the version's marker.
+
+    Raises:
+        ModelError: It is another model or version.
+    """
+    expected = (name, version, model_id)
+    received = (release.name, release.version, release.model_id) if release is not None else None
+    if received != expected:
+        raise _replaced_error(
+            f"version {version} of {name}",
+            _release_text(*expected),
+            _release_text(*received) if received is not None else f"no {RELEASE}",
+        )
 
 
 def fetch_version(store: Store, name: str, version: int) -> Path:
@@ -148,11 +234,10 @@ def fetch_version(store: Store, name: str, version: int) -> Path:
     marker = read_marker(store, name, version)
     folder = _fetch_files(store, version_folder(name, version))
     if digest(folder / SUMS) != marker.sums:
-        raise ModelError(
-            f"Version {version} of {name} is not what was published",
-            expected=f"{SUMS} with SHA-256 {marker.sums}",
-            received=f"SHA-256 {digest(folder / SUMS)}",
-            hint="Files in the store were changed after publication.",
+        raise _replaced_error(
+            f"version {version} of {name}",
+            f"{SUMS} with SHA-256 {marker.sums}",
+            f"SHA-256 {digest(folder / SUMS)}",
         )
     return folder
 
@@ -204,19 +289,45 @@ def to_file(value: BaseModel) -> bytes:
     return (json.dumps(value.model_dump(mode="json"), sort_keys=True) + "\n").encode()
 
 
+def gather(files: Mapping[str, Path]) -> Path:
+    """Copy files into one folder, which is deleted when the process ends.
+
+    Args:
+        files: Name in the folder → local file.
+
+    Raises:
+        StoreError: A name would be outside the folder.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="mammo-model-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for name, path in files.items():
+        target = folder / validate_key(name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    return folder
+
+
 def _fetch_files(store: Store, package: str) -> Path:
     """Fetch a package; returns the store's own folder if the store is one on this machine."""
     sums = store.fetch(f"{package}/{SUMS}")
-    names = sorted(read_sums(sums.parent))
-    fetched = [sums, *(store.fetch(f"{package}/{name}") for name in names)]
-    if fetched == [sums.parent / name for name in [SUMS, *names]]:
+    names = [SUMS, *sorted(read_sums(sums.parent))]
+    fetched = {name: store.fetch(f"{package}/{name}") for name in names}
+    if all(path == sums.parent / name for name, path in fetched.items()):
         return sums.parent
-    folder = Path(tempfile.mkdtemp(prefix="mammo-model-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for name, path in zip([SUMS, *names], fetched, strict=True):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, folder / name)
-    return folder
+    return gather(fetched)
+
+
+def _release_text(name: str, version: int, model_id: str) -> str:
+    return f"version {version} of {name}, model id {model_id[:12]}"
+
+
+def _replaced_error(what: str, expected: str, received: str) -> ModelError:
+    return ModelError(
+        f"{what[0].upper()}{what[1:]} is not what was published",
+        expected=expected,
+        received=received,
+        hint="Files in the store were changed after publication: do not use it.",
+    )
 
 
 def _lineage_error(key: str, received: str) -> ModelError:

@@ -1,10 +1,10 @@
-"""Publish the tables of a source, and recognize a source that was indexed before."""
+"""Make the tables of a source, and recognize a source that was indexed before."""
 
 import hashlib
 import json
 
-from mammo_core.datasets import Manifest, publish
 from mammo_core.datasets.manifests import put_bytes
+from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.datasets.tables import put_table, to_parquet
 from mammo_core.progress import Progress
 from mammo_core.sources.adapter import get_adapter
@@ -12,14 +12,13 @@ from mammo_core.sources.config import SourceConfig
 from mammo_core.sources.kinds import TABLES, TableFacts
 from mammo_core.sources.patients import site_key_state
 from mammo_core.sources.source_files import SourceFiles
-from mammo_core.store import Store
 
 
-def publish_tables(store: Store, source: SourceConfig) -> Manifest:
-    """Read a source and publish its tables of images, lesions and rejects, with the audit page.
+def make_tables(attempt: Attempt, source: SourceConfig) -> Draft:
+    """Read a source and make its tables of images, lesions and rejects, with the audit page.
 
     Args:
-        store: Where the tables go.
+        attempt: The attempt to make the tables.
         source: The source.
 
     Raises:
@@ -32,7 +31,7 @@ def publish_tables(store: Store, source: SourceConfig) -> Manifest:
     from mammo_core.sources.file_inspection import inspect_files
     from mammo_core.sources.splits import official_splits
 
-    files = source.files()
+    store, files = attempt.store, source.files()
     files.fact_cache = FileFactCache.read(store, files.uri)
     progress = _ProgressBars()
     tables = index(source, progress.show, files=files)
@@ -60,13 +59,14 @@ def publish_tables(store: Store, source: SourceConfig) -> Manifest:
         },
         facts=TableFacts(leaking_patients=leaking, source=tables.facts),
     )
-    stored = [put_table(store, manifest.folder, name, table) for name, table in by_name.items()]
+    folder = attempt.folder(manifest.folder)
+    stored = [put_table(store, folder, name, table) for name, table in by_name.items()]
     page = audit_page(
         tables.images, tables.lesions, tables.rejects, inspection, source=source.adapter
     )
     files.fact_cache.write(store, files.uri)
-    stored.append(put_bytes(store, manifest.folder, "audit.html", page.encode()))
-    return publish(store, manifest.model_copy(update={"files": tuple(stored)}))
+    stored.append(put_bytes(store, folder, "audit.html", page.encode()))
+    return Draft(manifest.model_copy(update={"files": tuple(stored)}))
 
 
 def listing_digest(source: SourceConfig, files: SourceFiles) -> str:

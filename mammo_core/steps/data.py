@@ -1,9 +1,9 @@
 """The steps from tables to image records, patches and frames."""
 
 import os
-from functools import partial
 
 from mammo_core.datasets import Manifest, content_id
+from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import StoreError
 from mammo_core.features.kinds import FRAME
@@ -22,18 +22,16 @@ def convert(context: StepContext, tables: Manifest) -> Manifest:
     images = read_table(context.store, tables, "images.parquet")
     lesions = read_table(context.store, tables, "lesions.parquet")
 
-    def make() -> Manifest:
-        work = ingest.convert
-        if context.partition is not None:
-            work = partial(ingest.convert_partition, partition=context.partition)
-        return work(
-            context.store,
+    def make(attempt: Attempt) -> Draft:
+        return ingest.make_images(
+            attempt,
             images,
             lesions,
             root=recipe.source.files().uri,
             config=recipe.convert,
             runner=recipe.runner,
             lineage={"tables": tables.id},
+            partition=context.partition,
         )
 
     id = ingest.convert_id(recipe.convert, images, lesions)
@@ -53,7 +51,7 @@ def convert(context: StepContext, tables: Manifest) -> Manifest:
 def publish_features(context: StepContext, tables: Manifest, images: Manifest) -> Manifest:
     """Publish labels, splits and statistics to the feature store, and the frame of this run."""
     from mammo_core.features.locations import record_locations
-    from mammo_core.features.publish import FeatureTables, find_frame, publish_frame
+    from mammo_core.features.publish import FeatureTables, find_frame, make_frame
     from mammo_core.sources import assign
 
     recipe, store = context.recipe, context.store
@@ -79,10 +77,10 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
         locations=record_locations(store, images),
     )
 
-    def make() -> Manifest:
-        manifest = publish_frame(store, features, recipe.as_of)
+    def make(attempt: Attempt) -> Draft:
+        draft = make_frame(attempt, features, recipe.as_of)
         _bring_online(context, features.folder)
-        return manifest
+        return draft
 
     lease = f"{FRAME.folder}/of-{images.id}"
     frame = context.search_or_make(lease, lambda: find_frame(store, features, recipe.as_of), make)
@@ -138,16 +136,14 @@ def sample(context: StepContext, images: Manifest) -> Manifest:
 
     recipe = context.recipe
 
-    def make() -> Manifest:
-        work = ingest.sample
-        if context.partition is not None:
-            work = partial(ingest.sample_partition, partition=context.partition)
-        return work(
-            context.store,
+    def make(attempt: Attempt) -> Draft:
+        return ingest.make_patches(
+            attempt,
             images,
             config=recipe.sampling,
             seed=recipe.seed,
             runner=recipe.runner,
+            partition=context.partition,
         )
 
     id = ingest.sample_id(recipe.sampling, recipe.seed, images)

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from mammo_core.datasets import Manifest
+from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.errors import ModelError
 from mammo_core.models.backend import prepare_keras
 from mammo_core.preprocessing import Preprocessing
@@ -19,8 +20,7 @@ def combine(context: StepContext, image_trainings: list[Manifest]) -> Manifest:
     A single network stays as it is.
     """
     if len(image_trainings) == 1:
-        context.reused = True
-        return image_trainings[0]
+        return context.reuse(image_trainings[0])
     store, members = context.store, context.recipe.members
     weights = [member.weight for member in members]
     settings: dict[str, Any] = {
@@ -41,10 +41,10 @@ def combine(context: StepContext, image_trainings: list[Manifest]) -> Manifest:
     ids = tuple(training.id for training in image_trainings)
     id = IMAGE_TRAINING.content_id(settings, [(IMAGE_TRAINING.folder, id) for id in ids])
 
-    def make() -> Manifest:
+    def make(attempt: Attempt) -> Draft:
         prepare_keras()
         from mammo_core.models.ensemble import average
-        from mammo_core.packaging.trained_network import publish_network
+        from mammo_core.packaging.trained_network import draft_network
 
         networks = [load_network(store, training) for training in image_trainings]
         history = [row for item in image_trainings for row in read_history(store, item)]
@@ -54,7 +54,7 @@ def combine(context: StepContext, image_trainings: list[Manifest]) -> Manifest:
             facts=facts[0].model_copy(update={"members": ids}),
             lineage={**image_trainings[0].lineage, "members": ",".join(ids)},
         )
-        return publish_network(store, manifest, average(networks, weights), history)
+        return draft_network(attempt, manifest, average(networks, weights), history)
 
     return context.reuse_or_make(IMAGE_TRAINING, id, make)
 
@@ -63,12 +63,11 @@ def combine(context: StepContext, image_trainings: list[Manifest]) -> Manifest:
 def start_from(context: StepContext) -> Manifest:
     """Take the patch classifier from the package that training starts from."""
     from mammo_core.packaging.contents import PATCH_MODEL
-    from mammo_core.packaging.package import verify
-    from mammo_core.registry import resolve
+    from mammo_core.registry import open_package
 
     uri = context.recipe.image_training.start
-    folder = resolve(uri)
-    package = verify(folder)
+    package = open_package(uri)
+    folder = package.folder
     network = folder / PATCH_MODEL
     if not network.is_file():
         raise ModelError(
@@ -79,11 +78,12 @@ def start_from(context: StepContext) -> Manifest:
     settings = {"start": "package"}
     id = PATCH_TRAINING.content_id(settings, [("package", package.model_id)])
 
-    def make() -> Manifest:
+    def make(attempt: Attempt) -> Draft:
         prepare_keras()
         from mammo_core.models import load_model
-        from mammo_core.packaging.trained_network import publish_network
+        from mammo_core.packaging.trained_network import draft_network
 
+        package.verify_again()
         model = load_model(network)
         labels = json.loads((folder / "label_map.json").read_text())["patch"]
         manifest = PATCH_TRAINING.manifest(
@@ -98,7 +98,7 @@ def start_from(context: StepContext) -> Manifest:
             ),
             lineage={"package": package.model_id},
         )
-        return publish_network(context.store, manifest, model, [])
+        return draft_network(attempt, manifest, model, [])
 
     manifest = context.reuse_or_make(PATCH_TRAINING, id, make)
     context.facts = {"start": uri, "model_id": package.model_id}

@@ -1,6 +1,7 @@
 """The steps that evaluate."""
 
 from mammo_core.datasets import Manifest
+from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.evaluation.kinds import EVALUATION, REGIONS
 from mammo_core.metrics import metric_names
 from mammo_core.steps.step import StepContext, step
@@ -19,7 +20,7 @@ def evaluate(
     from mammo_core.evaluation.classifiers import (
         EvaluationInputs,
         EvaluationOptions,
-        publish_evaluation,
+        make_evaluation,
         publish_image_scores,
     )
 
@@ -32,11 +33,11 @@ def evaluate(
     inputs = EvaluationInputs(images, patches, frame, patch_training, image_training)
     id = EVALUATION.content_id(settings, inputs.sources)
 
-    def make() -> Manifest:
+    def make(attempt: Attempt) -> Draft:
         options = EvaluationOptions(
             recipe.name, recipe.evaluation, recipe.label_map, recipe.split, recipe.seed
         )
-        return publish_evaluation(store, id, settings, inputs, options, context.say)
+        return make_evaluation(attempt, id, settings, inputs, options, context.say)
 
     manifest = context.reuse_or_make(EVALUATION, id, make)
     publish_image_scores(store, manifest, frame, model_id=image_training.id)
@@ -59,14 +60,14 @@ def regions(
     inputs = [(m.kind, m.id) for m in (images, frame, patch_training)]
     id = REGIONS.content_id(settings, inputs)
 
-    def make() -> Manifest:
-        from mammo_core.evaluation.second_stage.publish import SecondStageOptions, publish_regions
+    def make(attempt: Attempt) -> Draft:
+        from mammo_core.evaluation.second_stage.make import SecondStageOptions, make_regions
 
         options = SecondStageOptions(
             recipe.name, recipe.regions, recipe.label_map, replicates, recipe.seed
         )
-        return publish_regions(
-            context.store, id, settings, images, frame, patch_training, options, context.say
+        return make_regions(
+            attempt, id, settings, images, frame, patch_training, options, context.say
         )
 
     manifest = context.reuse_or_make(REGIONS, id, make)

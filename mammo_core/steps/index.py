@@ -1,10 +1,12 @@
 """The step `index`."""
 
 import json
+from dataclasses import replace
 
 from mammo_core.datasets import Manifest
+from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.sources.kinds import TABLES
-from mammo_core.sources.source_index import listing_digest, publish_tables
+from mammo_core.sources.source_index import listing_digest, make_tables
 from mammo_core.steps.step import StepContext, step
 
 _PATIENTS_SHOWN = 5
@@ -28,10 +30,11 @@ def index(context: StepContext) -> Manifest:
             return None
         return TABLES.find(store, json.loads(store.read(memo))["tables"])
 
-    def make() -> Manifest:
-        manifest = publish_tables(store, source)
-        store.write(memo, json.dumps({"tables": manifest.id}).encode())
-        return manifest
+    def finish(tables: Manifest) -> None:
+        store.write(memo, json.dumps({"tables": tables.id}).encode())
+
+    def make(attempt: Attempt) -> Draft:
+        return replace(make_tables(attempt, source), finish=finish)
 
     manifest = context.search_or_make(f"{TABLES.folder}/of-{digest}", search, make)
     leaking = TABLES.facts_of(manifest).leaking_patients

@@ -4,7 +4,8 @@ import json
 import tempfile
 from pathlib import Path
 
-from mammo_core.datasets import Manifest, publish
+from mammo_core.datasets import Manifest
+from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import ModelError
 from mammo_core.evaluation.aggregate import Unit
@@ -12,7 +13,7 @@ from mammo_core.evaluation.decisions import DecisionRules
 from mammo_core.evaluation.kinds import EVALUATION
 from mammo_core.features.frame import IMAGE_CLASSES, frame_from_manifest
 from mammo_core.models.backend import prepare_keras
-from mammo_core.packaging import PackageManifest, SigningKey, TrainingData
+from mammo_core.packaging import TrainingData, signing_key
 from mammo_core.packaging.source_commit import git_sha
 from mammo_core.packaging.training_data import training_data
 from mammo_core.recipes import Recipe
@@ -21,6 +22,7 @@ from mammo_core.registry import push as push_package
 from mammo_core.registry.challenge import Challenge, judge
 from mammo_core.registry.kinds import GATE, PUSH, GateFacts, PushFacts
 from mammo_core.registry.kubeflow import ModelRegistry
+from mammo_core.registry.versions import read_marker, read_package
 from mammo_core.sources.adapter import get_adapter
 from mammo_core.sources.kinds import TABLES
 from mammo_core.steps.step import StepContext, step
@@ -49,7 +51,7 @@ def gate(
         [(m.kind, m.id) for m in (frame, image_training, evaluation)],
     )
 
-    def make() -> Manifest:
+    def make(attempt: Attempt) -> Draft:
         challenge = Challenge(
             name=recipe.model_name,
             images=images,
@@ -62,9 +64,8 @@ def gate(
             config=recipe.evaluation,
             seed=recipe.seed,
         )
-        result, files = judge(store, challenge, f"{GATE.folder}/{id}")
-        return publish(
-            store,
+        result, files = judge(store, challenge, attempt.folder(GATE.output(id)))
+        return Draft(
             GATE.manifest(
                 id,
                 config=config,
@@ -115,27 +116,44 @@ def push(
         )
     recipe, store = context.recipe, context.store
     registry = ModelRegistry.from_environment()
-    current = champion(store, recipe.model_name)
-    if current is not None and _is_trained_as(store, current, image_training, evaluation):
-        context.reused = True
-        context.say(f"reusing {current.uri}")
-        facts = PushFacts(model_uri=current.uri, version=current.version, model_id=current.model_id)
-    else:
-        facts = _build_and_push(context, images, frame, patch_training, image_training, evaluation)
+    signing_key()  # a missing key fails before the package is built
+    config = {"name": recipe.model_name}
+    lineage = {"evaluation": evaluation.id, "image_training": image_training.id}
+
+    def pushed() -> PushFacts | None:
+        """The champion, if it is this very model."""
+        current = champion(store, recipe.model_name)
+        if current is None or not _is_trained_as(store, current, image_training, evaluation):
+            return None
+        uri, version, model_id = current.uri, current.version, current.model_id
+        return PushFacts(model_uri=uri, version=version, model_id=model_id)
+
+    def id_of(facts: PushFacts) -> str:
+        return PUSH.content_id({**config, "version": facts.version}, [("model", facts.model_id)])
+
+    def search() -> Manifest | None:
+        facts = pushed()
+        return PUSH.find(store, id_of(facts)) if facts is not None else None
+
+    def make(attempt: Attempt) -> Draft:
+        facts = pushed() or _build_and_push(
+            context, images, frame, patch_training, image_training, evaluation
+        )
+        return Draft(PUSH.manifest(id_of(facts), config=config, facts=facts, lineage=lineage))
+
+    inputs = PUSH.content_id(config, lineage.items())
+    manifest = context.search_or_make(f"{PUSH.folder}/of-{inputs}", search, make)
+    facts = PUSH.facts_of(manifest)
+    context.facts = facts.model_dump()
     if registry is not None:
-        key = f"models/{recipe.model_name}/{facts.version}/package.json"
-        package = PackageManifest.model_validate_json(store.read(key))
-        entry = registry.register(recipe.model_name, facts.version, facts.model_uri, package)
-        facts = facts.model_copy(update={"registered": entry})
+        package = read_package(store, recipe.model_name, facts.version)
+        signed_by = read_marker(store, recipe.model_name, facts.version).signed_by
+        entry = registry.register(
+            recipe.model_name, facts.version, facts.model_uri, package, signed_by
+        )
+        context.facts["registered"] = entry
         context.say(f"registered as {entry['model_version']} in the model registry")
-    context.facts = facts.model_dump(exclude_none=True)
-    manifest = PUSH.manifest(
-        PUSH.content_id({"name": recipe.model_name}, [("model", facts.model_id)]),
-        config={"name": recipe.model_name},
-        facts=facts,
-        lineage={"evaluation": evaluation.id, "image_training": image_training.id},
-    )
-    return publish(store, manifest)
+    return manifest
 
 
 def _build_and_push(
@@ -185,7 +203,6 @@ def _build_and_push(
             ),
             training_data=_training_data(store, images, frame, recipe),
             exports=("saved_model", "onnx"),
-            signing_key=SigningKey.from_environment(),
         )
         packaging.self_check_in_new_process(folder)
         pushed = push_package(store, folder, recipe.model_name)

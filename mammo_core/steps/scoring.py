@@ -3,8 +3,9 @@
 import tempfile
 from pathlib import Path
 
-from mammo_core.datasets import Manifest, publish
+from mammo_core.datasets import Manifest
 from mammo_core.datasets.manifests import put_bytes
+from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.errors import ModelError
 from mammo_core.models.backend import prepare_keras
 from mammo_core.scoring import ScoreOptions, list_files, score_report
@@ -29,20 +30,18 @@ def score(context: StepContext, model: str, source: str) -> Manifest:
         model: URI of a package, or of a model in a registry (its champion).
         source: URI of the mammograms.
     """
-    from mammo_core.packaging import load, verify
     from mammo_core.progress import progress
-    from mammo_core.registry import resolve
+    from mammo_core.registry import open_package
 
     store = context.store
-    package_folder = resolve(model)
-    package = verify(package_folder)
+    package = open_package(model)
     files = list_files([source])
     config = {"model_id": package.model_id, "site_key": site_key_state()}
     id = SCORES.content_id(config, [(file.name, file.version) for file in files])
 
-    def make() -> Manifest:
+    def make(attempt: Attempt) -> Draft:
         prepare_keras()
-        loaded = load(package_folder)
+        loaded = package.load()
         with tempfile.TemporaryDirectory(prefix="mammo-score-") as temporary:
             folder = Path(temporary)
             with progress("score", len(files), "images") as bar:
@@ -58,18 +57,19 @@ def score(context: StepContext, model: str, source: str) -> Manifest:
                 )
             page = score_report(loaded, summary, source)
             (folder / _REPORT).write_text(page, encoding="utf-8")
+            target = attempt.folder(SCORES.output(id))
             manifest = SCORES.manifest(
                 id,
                 config=config,
                 files=[
-                    put_bytes(store, f"{SCORES.folder}/{id}", name, (folder / name).read_bytes())
+                    put_bytes(store, target, name, (folder / name).read_bytes())
                     for name in (*_TABLES, _REJECTS, _REPORT)
                 ],
                 counts={"images": summary.scored, "rejects": summary.rejected},
                 facts=ScoreFacts(model_uri=model, warned=summary.warned, model_name=package.name),
                 lineage={"model": package.model_id},
             )
-            return publish(store, manifest)
+            return Draft(manifest)
 
     manifest = context.reuse_or_make(SCORES, id, make)
     context.rejects = manifest.counts["rejects"]

@@ -15,14 +15,12 @@ from typing import Any, NamedTuple
 
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.kinds import Kind
+from mammo_core.datasets.outputs import Make, reuse_or_make
 from mammo_core.errors import MammoError, RunError, SourceError
 from mammo_core.ingest.partition import Partition
 from mammo_core.recipes import Recipe
 from mammo_core.runs import Run
 from mammo_core.store import Store
-
-#: A training may take three days; a second run waits for its output.
-_LEASE_WAIT_S = 80 * 3600.0
 
 
 class StepContext:
@@ -72,7 +70,7 @@ class StepContext:
             )
         return self._recipe
 
-    def reuse_or_make(self, kind: Kind[Any], id: str, make: Callable[[], Manifest]) -> Manifest:
+    def reuse_or_make(self, kind: Kind[Any], id: str, make: Make) -> Manifest:
         """Return the published output with an id; make it if there is none.
 
         Every heavy import belongs into `make`.
@@ -80,31 +78,30 @@ class StepContext:
         Args:
             kind: Kind of the output.
             id: Its content address.
-            make: Makes and publishes it.
+            make: Writes its files; the context publishes them.
         """
-        return self.search_or_make(f"{kind.folder}/{id}", lambda: kind.find(self.store, id), make)
+        return self.search_or_make(kind.output(id), lambda: kind.find(self.store, id), make)
 
     def search_or_make(
-        self, output: str, search: Callable[[], Manifest | None], make: Callable[[], Manifest]
+        self, output: str, search: Callable[[], Manifest | None], make: Make
     ) -> Manifest:
-        """Return the output that `search` finds; make it if there is none.
+        """Return the output that `search` finds; make and publish it if there is none.
 
-        A lease keeps a second run from making the same output (or the same partition of it) at
-        the same time: it waits, searches again, and reuses what the first has published.
+        No step publishes anything itself. A lease keeps a second run from making the same output
+        (or the same partition of it) at the same time: it waits, searches again, and reuses what
+        the first has published.
 
         Args:
             output: Name of the lease: the output's folder, or that of its inputs' digest.
             search: Returns the published output, or None.
-            make: Makes and publishes it.
+            make: Writes its files; the context publishes them.
         """
-        manifest = search()
-        if manifest is None:
-            lease = f"{output}/{self.partition}" if self.partition else output
-            with self.store.lease(lease, wait_s=_LEASE_WAIT_S):
-                manifest = search()
-                if manifest is None:
-                    self.say(f"making {lease}")
-                    return make()
+        name = f"{output}/{self.partition}" if self.partition else output
+        manifest, reused = reuse_or_make(self.store, name, search, make, say=self.say)
+        return self.reuse(manifest) if reused else manifest
+
+    def reuse(self, manifest: Manifest) -> Manifest:
+        """Return an output of an earlier step, which is also that of this step."""
         self.reused = True
         self.say(f"reusing {manifest.folder}")
         return manifest

@@ -1,17 +1,19 @@
 """The steps that train."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mammo_core.datasets import Manifest
+from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.datasets.tables import read_table
 from mammo_core.evaluation.breasts import breast_views
 from mammo_core.features.frame import IMAGE_CLASSES, Frame, frame_from_manifest
 from mammo_core.ingest.kinds import PATCH_DATASET
 from mammo_core.models.backend import prepare_keras
+from mammo_core.packaging import OpenedPackage
 from mammo_core.packaging.initial_model import (
-    StartPackage,
     from_package,
     from_patch_classifier,
 )
@@ -45,12 +47,12 @@ def train_patch(
     }
     id = PATCH_TRAINING.content_id(settings, [(m.kind, m.id) for m in (patches, frame)])
 
-    def make() -> Manifest:
+    def make(attempt: Attempt) -> Draft:
         prepare_keras()
         from mammo_core.models import build_patch_network, network_of
         from mammo_core.training.session import FITTED_SPLITS
 
-        session = _session(context, f"{PATCH_TRAINING.folder}/{id}")
+        session = _session(context, PATCH_TRAINING.output(id))
         session.share_batches(config)
         data = frame_from_manifest(context.store, frame)
         table = read_table(context.store, patches, "patches.parquet")
@@ -80,7 +82,7 @@ def train_patch(
             ),
             lineage={**patches.lineage, "patches": patches.id, "frame": frame.id},
         )
-        return _publish(context, session, manifest, model, result)
+        return _draft(context, attempt, session, manifest, model, result)
 
     return context.reuse_or_make(PATCH_TRAINING, id, make)
 
@@ -119,11 +121,11 @@ def train_image(
         settings["network"] = recipe.patch_training.network.model_dump(mode="json")
     id = IMAGE_TRAINING.content_id(settings, inputs)
 
-    def make() -> Manifest:
+    def make(attempt: Attempt) -> Draft:
         prepare_keras()
         from mammo_core.training.session import FITTED_SPLITS
 
-        session = _session(context, f"{IMAGE_TRAINING.folder}/{id}")
+        session = _session(context, IMAGE_TRAINING.output(id))
         session.share_batches(config)
         data = frame_from_manifest(context.store, frame)
         if package is not None:
@@ -168,7 +170,7 @@ def train_image(
             ),
             lineage=lineage,
         )
-        return _publish(context, session, manifest, initial.model, result)
+        return _draft(context, attempt, session, manifest, initial.model, result)
 
     return context.reuse_or_make(IMAGE_TRAINING, id, make)
 
@@ -181,12 +183,10 @@ def count_gpus() -> int:
     return gpus()
 
 
-def _start_package(uri: str) -> StartPackage:
-    from mammo_core.packaging import verify
-    from mammo_core.registry import resolve
+def _start_package(uri: str) -> OpenedPackage:
+    from mammo_core.registry import open_package
 
-    folder = resolve(uri)
-    return StartPackage(folder, verify(folder).model_id)
+    return open_package(uri)
 
 
 def _session(context: StepContext, folder: str) -> "TrainingSession":
@@ -205,21 +205,21 @@ def _session(context: StepContext, folder: str) -> "TrainingSession":
     )
 
 
-def _publish(
+def _draft(
     context: StepContext,
+    attempt: Attempt,
     session: "TrainingSession",
     manifest: Manifest,
     model: Any,
     result: "TrainingResult",
-) -> Manifest:
-    from mammo_core.packaging.trained_network import publish_network
+) -> Draft:
+    from mammo_core.packaging.trained_network import draft_network
     from mammo_core.training.session import reproducible_history
 
     context.facts = {"images_per_s": [row["images_per_s"] for row in result.history]}
     history = reproducible_history(result.history)
-    published = publish_network(context.store, manifest, model, history)
-    session.delete_checkpoints()
-    return published
+    draft = draft_network(attempt, manifest, model, history)
+    return replace(draft, finish=lambda training: session.delete_checkpoints())
 
 
 def _reader_setting(recipe: Recipe) -> dict[str, str]:

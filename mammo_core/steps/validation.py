@@ -3,8 +3,9 @@
 import json
 from dataclasses import asdict
 
-from mammo_core.datasets import Manifest, publish
+from mammo_core.datasets import Manifest
 from mammo_core.datasets.manifests import put_bytes
+from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import SourceError
 from mammo_core.features.frame import frame_from_manifest
@@ -52,7 +53,7 @@ def validate_data(context: StepContext, images: Manifest, frame: Manifest) -> Ma
         [(frame.kind, frame.id), (images.kind, images.id)],
     )
 
-    def make() -> Manifest:
+    def make(attempt: Attempt) -> Draft:
         from mammo_core.features.validation import validate
         from mammo_core.features.validation_report import validation_page
 
@@ -65,15 +66,14 @@ def validate_data(context: StepContext, images: Manifest, frame: Manifest) -> Ma
             same_conversion=same_conversion,
         )
         page = validation_page(result, new_frame, old_frame, f"{recipe.name}: data validation")
-        folder = f"{VALIDATION.folder}/{id}"
+        folder = attempt.folder(VALIDATION.output(id))
         data = json.dumps(asdict(result), sort_keys=True, indent=1).encode()
         files = (
             put_bytes(store, folder, _REPORT, page.encode()),
             put_bytes(store, folder, "validation.json", data),
         )
         notes = tuple(issue.text for issue in result.issues if issue.level == "note")
-        return publish(
-            store,
+        return Draft(
             VALIDATION.manifest(
                 id,
                 config=settings,
@@ -147,9 +147,8 @@ def find_new(context: StepContext, tables: Manifest) -> Manifest:
         [(tables.kind, tables.id), *((image_id, "") for image_id in new.image_ids)],
     )
 
-    def make() -> Manifest:
-        return publish(
-            store,
+    def make(attempt: Attempt) -> Draft:
+        return Draft(
             NEW_IMAGES.manifest(
                 id,
                 config=recipe.retrain.model_dump(mode="json"),

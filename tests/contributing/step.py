@@ -3,8 +3,9 @@
 A component calls `case_mix_at_paths` in its body, as those in `components/` do.
 """
 
-from mammo_core.datasets import Manifest, publish
+from mammo_core.datasets import Manifest
 from mammo_core.datasets.kinds import Facts, Kind
+from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.runs.kinds import register_kind
 from mammo_core.steps import at_paths
 from mammo_core.steps.step import StepContext, step
@@ -31,14 +32,14 @@ def case_mix(context: StepContext, tables: Manifest) -> Manifest:
     """Count images by view and class."""
     id = CASE_MIX.content_id({}, [(tables.kind, tables.id)])
 
-    def make() -> Manifest:
+    def make(attempt: Attempt) -> Draft:
         # A step that reuses its output loads no pandas.
         from mammo_core.datasets.tables import put_table, read_table
 
         images = read_table(context.store, tables, "images.parquet")
         counts = images.groupby(["laterality", "view", "malignant"]).size().reset_index(name="n")
-        return publish(
-            context.store,
+        folder = attempt.folder(CASE_MIX.output(id))
+        return Draft(
             CASE_MIX.manifest(
                 id,
                 config={},
@@ -46,9 +47,7 @@ def case_mix(context: StepContext, tables: Manifest) -> Manifest:
                     patients=images["patient_key"].nunique(),
                     malignant=int(images["malignant"].sum()),
                 ),
-                files=[
-                    put_table(context.store, f"{CASE_MIX.folder}/{id}", "counts.parquet", counts)
-                ],
+                files=[put_table(context.store, folder, "counts.parquet", counts)],
                 counts={"images": len(images)},
                 lineage={"tables": tables.id},
             ),

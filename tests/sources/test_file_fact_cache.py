@@ -4,11 +4,12 @@ import shutil
 
 import pytest
 
+from mammo_core.datasets.outputs import make_output
 from mammo_core.phantom import PhantomConfig, create
 from mammo_core.sources import SourceConfig, index
 from mammo_core.sources.file_fact_cache import FileFactCache
 from mammo_core.sources.file_inspection import inspect_files
-from mammo_core.sources.source_index import publish_tables
+from mammo_core.sources.source_index import make_tables
 from mammo_core.store import open_store
 
 
@@ -111,7 +112,11 @@ def test_publishing_keeps_the_cache(tree, tmp_path, reads):
     root = tmp_path / "tree"
     shutil.copytree(tree, root)
     source = SourceConfig(root=str(root))
-    first = publish_tables(store, source)
+
+    def publish():
+        return make_output(store, "tables/of-source", lambda attempt: make_tables(attempt, source))
+
+    first = publish()
     reads.clear()
     (root / "note.txt").write_text("so that the listing changes")
-    assert publish_tables(store, source).id == first.id and reads == []
+    assert publish().id == first.id and reads == []

@@ -4,8 +4,9 @@ import threading
 
 import pytest
 
-from mammo_core.datasets import Manifest, publish
+from mammo_core.datasets import Manifest
 from mammo_core.datasets.kinds import Facts, Kind
+from mammo_core.datasets.outputs import Draft
 from mammo_core.errors import RunError, SourceError
 from mammo_core.recipes import load_recipe
 from mammo_core.runs import Run
@@ -38,14 +39,16 @@ def context(run):
 def test_an_output_is_made_once_and_then_reused(context, file_store, capsys):
     calls = []
 
-    def make():
+    def make(attempt):
         calls.append(1)
-        return publish(file_store, manifest())
+        assert attempt.folder(manifest().folder) and not THING.find(file_store, "a")
+        return Draft(manifest(), finish=calls.append)
 
     assert context.reuse_or_make(THING, "a", make) == manifest()
     assert not context.reused
     assert context.reuse_or_make(THING, "a", make) == manifest()
-    assert context.reused and calls == [1]
+    assert context.reused and calls == [1, manifest()]
+    assert THING.find(file_store, "a") == manifest()
     assert "[convert] reusing things/a" in capsys.readouterr().out
 
 
@@ -55,11 +58,11 @@ def test_of_two_equal_steps_the_second_waits_and_reuses(run, file_store):
 
     @step("make")
     def make_thing(context: StepContext) -> Manifest:
-        def make():
+        def make(attempt):
             calls.append(1)
             started.set()
             assert finish.wait(30)
-            return publish(file_store, manifest())
+            return Draft(manifest())
 
         return context.reuse_or_make(THING, "a", make)
 
@@ -80,6 +83,24 @@ def test_of_two_equal_steps_the_second_waits_and_reuses(run, file_store):
     first.join(30)
     second.join(30)
     assert sorted(results) == [("first", False), ("second", True)] and calls == [1]
+
+
+def test_a_part_of_an_output_is_not_published(context, file_store):
+    part = context.reuse_or_make(THING, "a", lambda attempt: Draft(manifest(), partial=True))
+    assert part == manifest() and THING.find(file_store, "a") is None
+    assert not context.reused
+
+
+def test_an_output_that_is_published_stays_as_it_is(context, file_store):
+    """Two sources can have the same tables: their digests differ, and the content does not."""
+    first = manifest().model_copy(update={"lineage": {"from": "first"}})
+    second = manifest().model_copy(update={"lineage": {"from": "second"}})
+    drafts = iter([Draft(first), Draft(second)])
+    for _ in range(2):
+        assert first == context.search_or_make(
+            "things/of-x", lambda: None, lambda attempt: next(drafts)
+        )
+    assert THING.find(file_store, "a") == first
 
 
 @pytest.mark.parametrize(("rejected", "fails"), [(0, False), (5, False), (6, True)])

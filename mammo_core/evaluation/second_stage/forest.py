@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from mammo_core.documents import parse_npz
 from mammo_core.errors import ModelError, RecordError
 from mammo_core.metrics import Interval, auc, auc_interval
 
@@ -112,9 +113,9 @@ class RegionForest:
             ModelError: The bytes are not a forest.
         """
         try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in _ARRAYS}
-                names = tuple(map(str, stored["names"]))
+            stored = parse_npz(data, max_bytes=_MAXIMUM_BYTES)
+            arrays = {name: stored[name] for name in _ARRAYS}
+            names = tuple(map(str, stored["names"]))
             nodes = len(arrays["left"])
             children = np.stack([arrays["left"], arrays["right"]])
             inner = children[:, arrays["left"] >= 0]
@@ -133,6 +134,7 @@ class RegionForest:
         return cls(names=names, **arrays)
 
 
+_MAXIMUM_BYTES = 2**30
 _NODES = ("left", "right", "feature", "threshold", "value")
 _ARRAYS = ("means", "roots", *_NODES)
 

@@ -1,4 +1,4 @@
-"""Fit the second stage on the heatmaps of a patch classifier and publish it with its report."""
+"""Fit the second stage on the heatmaps of a patch classifier with its report."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mammo_core.datasets import Manifest, publish
+from mammo_core.datasets import Manifest
 from mammo_core.datasets.manifests import put_bytes
+from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.datasets.readers import RecordSource
 from mammo_core.datasets.tables import put_table
 from mammo_core.errors import RecordError
@@ -51,8 +52,8 @@ class SecondStageOptions:
     seed: int
 
 
-def publish_regions(
-    store: Store,
+def make_regions(
+    attempt: Attempt,
     id: str,
     settings: Mapping[str, Any],
     images: Manifest,
@@ -60,11 +61,11 @@ def publish_regions(
     patch_training: Manifest,
     options: SecondStageOptions,
     print_line: Callable[[str], None],
-) -> Manifest:
-    """Describe breasts by the regions of their heatmaps, fit the forest, and publish both.
+) -> Draft:
+    """Describe breasts by the regions of their heatmaps, and fit the forest.
 
     Args:
-        store: The object store.
+        attempt: The attempt to make the output.
         id: Id of the output.
         settings: The configuration that entered the id.
         images: The image dataset.
@@ -73,7 +74,7 @@ def publish_regions(
         options: How it is done.
         print_line: Prints a line.
     """
-    config = options.config
+    store, config = attempt.store, options.config
     data = frame_from_manifest(store, frame)
     splits = (*config.fit_on, "test")
     rows = pd.concat([data.split(split) for split in splits])
@@ -94,7 +95,7 @@ def publish_regions(
         title=f"{options.recipe}: second stage",
         facts={"Image dataset": images.id, "Frame": frame.id, "Patch training": patch_training.id},
     )
-    folder = f"{REGIONS.folder}/{id}"
+    folder = attempt.folder(REGIONS.output(id))
     features = pd.concat(
         [table.assign(split=split) for split, table in tables.items()], ignore_index=True
     )
@@ -105,8 +106,7 @@ def publish_regions(
         put_bytes(store, folder, "metrics.json", result.model_dump_json(indent=1).encode()),
         put_bytes(store, folder, "report.html", html.encode()),
     )
-    return publish(
-        store,
+    return Draft(
         REGIONS.manifest(
             id,
             config=settings,
