@@ -172,7 +172,8 @@ def gc(
     from mammo_core.datasets.compaction import compact as rewrite
     from mammo_core.datasets.compaction import needs_compaction
     from mammo_core.registry.references import referred_ids
-    from mammo_core.runs.garbage import Garbage, find_garbage, remove_garbage
+    from mammo_core.runs.garbage import Garbage, find_garbage
+    from mammo_core.runs.removal import remove_garbage
     from mammo_core.store import open_store
 
     store = open_store(uri)

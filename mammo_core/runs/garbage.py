@@ -1,4 +1,4 @@
-"""`mammo store gc`: find and remove outputs that nothing refers to, and what killed runs left.
+"""`mammo store gc`: find outputs that nothing refers to, and what killed runs left.
 
 An output is in use if a registered model, a frame or another result, or a run in progress refers
 to it, directly or through the lineage of an output in use. A file is kept as long as the manifest
@@ -7,25 +7,26 @@ of any output in use lists it: datasets share shards.
 
 import json
 import re
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from mammo_core.datasets.manifests import Manifest, parse
 from mammo_core.datasets.shards import BASE_NOTE, REPLACED_NOTE
-from mammo_core.errors import RecordError, StoreError
+from mammo_core.errors import RecordError
 from mammo_core.runs.kinds import KINDS
 from mammo_core.runs.run import run_of_status, run_of_summary
-from mammo_core.store import Store
+from mammo_core.store import Store, find_leases, store_time
 from mammo_core.store.base import Entry
+from mammo_core.training.kinds import CHECKPOINTS
 
 #: How long unpublished data is kept (seconds).
 GRACE_S = 24 * 3600.0
 _OUTPUT_KEY = re.compile(r"([a-z][a-z_-]*(?:/[a-z][a-z_-]*)?)/([0-9a-f]{32})/(.+)")
 _ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 _MEMO = re.compile(r"([a-z]+)/memos/[0-9a-f]+\.json")
+_CHECKPOINT_KEY = re.compile(rf"{CHECKPOINTS}/(.+/[0-9a-f]{{32}})/.+")
 #: Folders that contain no outputs.
 _OTHER_FOLDERS = ("models", "runs", "features")
 
@@ -39,7 +40,8 @@ class Garbage:
         reason: Why it can be removed.
         keys: The keys to delete, in this order.
         bytes: Their total size.
-        lease: The lease that is held while they are deleted.
+        lease: The lease that is held while they are deleted; empty for the files of leases, each of
+            which is deleted under its own.
         output: Id of the published output; empty for anything else.
     """
 
@@ -75,19 +77,21 @@ def find_garbage(
         store: The store.
         referred: Ids that registered models name; other texts among them do no harm.
         grace_s: How long unpublished data is kept.
-        now: The time (seconds since 1970); default now.
+        now: The time (seconds since 1970); default the store's.
 
     Raises:
         RecordError: A manifest cannot be read, so what it refers to is unknown and nothing may
             be removed.
         StoreError: The store fails.
     """
-    return _Search(store, grace_s, time.time() if now is None else now).run(referred)
+    return _Search(store, grace_s, store_time(store) if now is None else now).run(referred)
 
 
 class _Search:
     def __init__(self, store: Store, grace_s: float, now: float) -> None:
         self.store = store
+        # Before the files are listed: what is written meanwhile is then known to be.
+        self.leases = find_leases(store)
         self.entries = {entry.key: entry for entry in store.entries("")}
         self.oldest_kept = now - grace_s
         self.outputs: dict[str, Manifest] = {}
@@ -126,21 +130,41 @@ class _Search:
             id = folder.rpartition("/")[2]
             free = [entry for entry in entries if entry.key not in live_keys]
             if id in self.outputs and id not in kept:
-                if not self.store.is_leased(folder):
+                if not self._is_leased(folder):
                     report.garbage.append(_garbage(folder, "nothing refers to it", free, id))
             elif id in kept:
                 manifest = self.outputs[id].key
                 self._add(report, folder, "left over", [e for e in free if e.key != manifest])
             elif not self._is_recent(entries):
                 self._add(report, folder, "never published", free)
-        report.garbage += [*self._memos(kept), *self._unpublished_versions(), *self._part_files()]
+        report.garbage += [
+            *self._memos(kept),
+            *self._checkpoints(),
+            *self._unpublished_versions(),
+            *self._part_files(),
+            *self._ended_leases(),
+        ]
         report.kept = [self.outputs[id] for id in sorted(kept)]
         return report
 
     def _add(self, report: GarbageReport, folder: str, reason: str, free: list[Entry]) -> None:
         old = [entry for entry in free if entry.modified < self.oldest_kept]
-        if old and not self.store.is_leased(folder):
+        if old and not self._is_leased(folder):
             report.garbage.append(_garbage(folder, reason, old))
+
+    def _is_leased(self, folder: str) -> bool:
+        """Whether a process writes an output, a partition of it, or perhaps this one of its kind.
+
+        A step whose output's id is not known before the work holds a lease named after its inputs.
+        """
+        kind = folder.rpartition("/")[0]
+        for key in self.leases.live:
+            if key == folder or key.startswith(f"{folder}/"):
+                return True
+            name = key.removeprefix(f"{kind}/").partition("/")[0]
+            if key.startswith(f"{kind}/") and not _ID.fullmatch(name):
+                return True
+        return False
 
     def _is_recent(self, entries: Iterable[Entry]) -> bool:
         return max(entry.modified for entry in entries) >= self.oldest_kept
@@ -160,23 +184,23 @@ class _Search:
                 finished.add(run)
         for run, entries in statuses.items():
             if run not in finished and self._is_recent(entries):
-                yield from (_output_of_status(self.store, entry.key) for entry in entries)
+                yield from (output_of_status(self.store, entry.key) for entry in entries)
         for folder, entries in self.folders.items():
-            is_active = self._is_recent(entries) or self.store.is_leased(folder)
+            is_active = self._is_recent(entries) or self._is_leased(folder)
             note = f"{folder}/{BASE_NOTE}"
             unpublished = folder.rpartition("/")[2] not in self.outputs
             if note in self.entries and unpublished and is_active:
-                yield str(_read_json(self.store, note).get("base", ""))
+                yield str(read_json(self.store, note).get("base", ""))
 
     def _in_use(self, roots: set[str]) -> set[str]:
         """Return the ids of the roots, of their lineage, and of what judged them."""
         reached: set[str] = set()
-        waiting = [id for id in _ids(roots) if id in self.outputs]
+        waiting = [id for id in ids_in(roots) if id in self.outputs]
         while waiting:
             id = waiting.pop()
             if id not in reached:
                 reached.add(id)
-                inputs = _ids(self.outputs[id].lineage.values())
+                inputs = ids_in(self.outputs[id].lineage.values())
                 waiting += [other for other in inputs if other in self.outputs]
         for id, manifest in self.outputs.items():
             kind = KINDS.get(manifest.kind)
@@ -188,14 +212,33 @@ class _Search:
         """Yield the files that a compaction replaced a short while ago: they may be in use."""
         for key, entry in self.entries.items():
             if key.endswith(f"/{REPLACED_NOTE}") and entry.modified >= self.oldest_kept:
-                yield from _read_json(self.store, key).get("keys", [])
+                yield from read_json(self.store, key).get("keys", [])
 
     def _memos(self, kept: set[str]) -> Iterator[Garbage]:
         for key, entry in self.entries.items():
             if _MEMO.fullmatch(key) and entry.modified < self.oldest_kept:
-                ids = {value for value in _read_json(self.store, key).values() if value}
+                ids = {value for value in read_json(self.store, key).values() if value}
                 if not ids & kept:
                     yield _garbage(key, "names an output that is gone", [entry])
+
+    def _checkpoints(self) -> Iterator[Garbage]:
+        """Yield the checkpoints of trainings that were published or given up."""
+        trainings: dict[str, list[Entry]] = defaultdict(list)
+        for key, entry in self.entries.items():
+            if match := _CHECKPOINT_KEY.fullmatch(key):
+                trainings[match[1]].append(entry)
+        for folder, entries in sorted(trainings.items()):
+            if not self._is_recent(entries) and not self._is_leased(folder):
+                published = folder.rpartition("/")[2] in self.outputs
+                reason = "the training is published" if published else "never published"
+                yield _garbage(f"{CHECKPOINTS}/{folder}", reason, entries, lease=folder)
+
+    def _ended_leases(self) -> Iterator[Garbage]:
+        old = [entry for entry in self.leases.ended if entry.modified < self.oldest_kept]
+        if old:
+            total = sum(entry.size for entry in old)
+            keys = tuple(entry.key for entry in old)
+            yield Garbage("leases", "nobody holds them", keys, total, lease="")
 
     def _unpublished_versions(self) -> Iterator[Garbage]:
         """Yield the files of model versions that were never published."""
@@ -207,73 +250,13 @@ class _Search:
         for (name, version), entries in sorted(versions.items()):
             published = f"models/{name}/published/{version}.json" in self.entries
             lease = f"models/{name}"
-            if not (published or self._is_recent(entries) or self.store.is_leased(lease)):
+            if not (published or self._is_recent(entries) or self._is_leased(lease)):
                 yield _garbage(f"{lease}/{version}", "never published", entries, lease=lease)
 
     def _part_files(self) -> Iterator[Garbage]:
         for entry in self.store.unfinished_writes():
             if entry.modified < self.oldest_kept:
                 yield _garbage(entry.key, "partly written", [entry])
-
-
-def remove_garbage(
-    store: Store,
-    report: GarbageReport,
-    on_item: Callable[[Garbage, str], None] | None = None,
-) -> list[Garbage]:
-    """Remove garbage, unless it has come into use since the search.
-
-    Args:
-        store: The store.
-        report: The result of `find_garbage`.
-        on_item: Called with each item and why it was kept, or an empty text if it was removed.
-
-    Returns:
-        What was removed.
-
-    Raises:
-        StoreError: The store fails.
-    """
-    removed = []
-    for item in report.garbage:
-        obstacle = _remove(store, item, report.keys)
-        if not obstacle:
-            removed.append(item)
-        if on_item is not None:
-            on_item(item, obstacle)
-    return removed
-
-
-def _remove(store: Store, item: Garbage, keys: frozenset[str]) -> str:
-    """Remove an item, or return why it is kept."""
-    if store.is_leased(item.lease):
-        return "another process writes it"
-    with store.lease(item.lease, wait_s=90.0):
-        if item.output and _came_into_use(store, item, keys):
-            return "another process uses it"
-        for key in item.keys:
-            store.delete(key)
-    return ""
-
-
-def _came_into_use(store: Store, item: Garbage, keys: frozenset[str]) -> bool:
-    """Whether something that was written since the search refers to an output."""
-    for key in store.list(""):
-        if key in keys:
-            continue
-        if key.endswith(f"/{BASE_NOTE}") and _read_json(store, key).get("base") == item.output:
-            return True
-        if run_of_status(key) and _output_of_status(store, key) == item.output:
-            return True
-        if key.endswith("/manifest.json"):
-            try:
-                manifest = parse(store.read(key), key)
-            except (RecordError, StoreError):
-                return True
-            files = {file.key for file in manifest.files}
-            if item.output in _ids(manifest.lineage.values()) or not files.isdisjoint(item.keys):
-                return True
-    return False
 
 
 def _garbage(
@@ -293,20 +276,26 @@ def _garbage(
     )
 
 
-def _read_json(store: Store, key: str) -> Mapping[str, Any]:
+def read_json(store: Store, key: str) -> Mapping[str, Any]:
+    """Return a stored JSON object; an empty one if it is none."""
+    return parse_json(store.read(key))
+
+
+def parse_json(data: bytes) -> Mapping[str, Any]:
+    """Return a JSON object; an empty one if the text is none."""
     try:
-        document = json.loads(store.read(key))
+        document = json.loads(data)
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}
 
 
-def _ids(texts: Iterable[str]) -> set[str]:
+def ids_in(texts: Iterable[str]) -> set[str]:
     """Return the ids in texts, which may contain several each."""
     return {id for text in texts for id in _ID.findall(text)}
 
 
-def _output_of_status(store: Store, key: str) -> str:
+def output_of_status(store: Store, key: str) -> str:
     """Return the id of the output that the status of a step names."""
-    parts = str(_read_json(store, key).get("output", "")).split("/")
+    parts = str(read_json(store, key).get("output", "")).split("/")
     return parts[-2] if len(parts) > 1 else ""

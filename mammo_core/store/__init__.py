@@ -4,15 +4,21 @@ It holds everything a run produces: datasets, frames, trained networks, model pa
 the status of runs. Keys are relative to the store's root, so a store can be copied or moved.
 """
 
-from mammo_core.store.base import DamagedError, Lease, Store
+from mammo_core.store.base import DamagedError, Lease, LeaseHeldError, LeaseLostError, Store
+from mammo_core.store.lease import LeaseReport, find_leases
 from mammo_core.store.open import open_store, split_model_uri
-from mammo_core.store.probe import require_conditional_writes
+from mammo_core.store.probe import require_conditional_writes, store_time
 
 __all__ = [
     "DamagedError",
     "Lease",
+    "LeaseHeldError",
+    "LeaseLostError",
+    "LeaseReport",
     "Store",
+    "find_leases",
     "open_store",
     "require_conditional_writes",
     "split_model_uri",
+    "store_time",
 ]

@@ -1,7 +1,7 @@
 """The protocol of a store."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +9,17 @@ from typing import Protocol
 
 from mammo_core.errors import StoreError
 
-#: How long a second writer waits for the first one of the same output (seconds).
-LEASE_WAIT_S = 6 * 3600.0
-
 
 class DamagedError(StoreError):
     """The bytes of a key differ from those that were written."""
+
+
+class LeaseHeldError(StoreError):
+    """A lease is held by another process for longer than the caller waits."""
+
+
+class LeaseLostError(StoreError):
+    """A lease was taken over by another process, which saw it not renewed for its time to live."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,17 @@ class Entry:
 class Lease(Protocol):
     """The right to write one output, held by one process at a time."""
 
+    @property
+    def generation(self) -> int:
+        """How often the lease has been taken, this time included."""
+
     def check(self) -> None:
-        """Raise StoreError if the lease was lost (another process took it over)."""
+        """Raise LeaseLostError if another process took the lease over."""
+
+
+def print_wait(text: str) -> None:
+    """Print whom a lease is waited for."""
+    print(text, flush=True)
 
 
 class Store(Protocol):
@@ -67,9 +81,21 @@ class Store(Protocol):
     def write_if(self, key: str, data: bytes, previous: bytes | None) -> bool:
         """Write only if the key still holds `previous` (None: only if it does not exist).
 
+        The comparison and the write are one: of several writers one wins.
+
         Returns:
             Whether it was written; False if another process was faster.
         """
+
+    def put_if(self, key: str, data: bytes, etag: str | None) -> str | None:
+        """Write only if the key has this entity tag (None: only if it does not exist).
+
+        Returns:
+            The new entity tag; None if another process was faster.
+        """
+
+    def state(self, key: str) -> tuple[bytes, str] | None:
+        """Return the bytes and the entity tag of a key, or None if it does not exist."""
 
     def put_file(self, key: str, path: Path) -> None:
         """Copy a local file into the store atomically."""
@@ -102,13 +128,21 @@ class Store(Protocol):
     def unfinished_writes(self) -> Iterator[Entry]:
         """Yield the partial files that killed writers left; no listing shows them."""
 
-    def is_leased(self, key: str) -> bool:
-        """Whether a running process holds the lease of a key; writes nothing and does not wait."""
+    def lease_files(self) -> Iterator[Entry]:
+        """Yield the entries of the files of leases; no listing shows them."""
 
-    def lease(self, key: str, wait_s: float = LEASE_WAIT_S) -> AbstractContextManager[Lease]:
-        """Hold the exclusive right to write what `key` names; waits while another holds it.
+    def lease(
+        self, key: str, wait_s: float | None = None, on_wait: Callable[[str], None] = print_wait
+    ) -> AbstractContextManager[Lease]:
+        """Hold the exclusive right to write what `key` names.
 
-        A process that ends loses its leases. Raises StoreError after `wait_s` seconds.
+        Waits while its owner renews it, and says every 30 s who that is. The lease of a process
+        that has ended, or has not renewed it for its time to live, is taken over.
+
+        Args:
+            key: What is written.
+            wait_s: Longest wait (seconds), after which LeaseHeldError is raised; None: no limit.
+            on_wait: Called with a text that says who holds the lease since when.
         """
 
 

@@ -1,13 +1,12 @@
-"""Conditional writes (If-None-Match, If-Match) on S3.
-
-minio's client cannot send these headers, so this is the one module that uses boto3.
-"""
+"""Conditional writes (If-None-Match, If-Match) on S3."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from minio.error import S3Error
+
 from mammo_core.store.s3_requests import error_code
-from mammo_core.store.s3_settings import ANSWER_S, CONNECT_S, S3Settings
+from mammo_core.store.s3_settings import S3Settings, minio_client
 
 _CONDITION_FAILED = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
 
@@ -18,17 +17,23 @@ class ConditionalWriter:
     Args:
         settings: Server and credentials.
         bucket: Bucket.
+
+    Attributes:
+        server: How the server named itself in its last answer.
     """
 
     def __init__(self, settings: S3Settings, bucket: str) -> None:
         self._settings = settings
         self._bucket = bucket
         self._client: Any = None
+        self.server = ""
 
     def write(
         self, name: str, data: bytes, metadata: Mapping[str, str], etag: str | None
     ) -> str | None:
         """Write if the object has this entity tag (None: if there is no object).
+
+        Sent once: after a lost answer the caller must look who has won.
 
         Args:
             name: The object's whole name in the bucket.
@@ -40,43 +45,23 @@ class ConditionalWriter:
             The new entity tag; None when the condition did not hold.
 
         Raises:
-            Exception: An error of botocore, for any other fault.
+            S3Error: Any other answer than success.
+            HTTPError: The server does not answer.
         """
-        client = self._connect()  # imports botocore
-        from botocore.exceptions import ClientError
-
-        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        if self._client is None:
+            self._client = minio_client(self._settings, repeats=0)
+        headers = {f"x-amz-meta-{key}": value for key, value in metadata.items()}
+        headers["Content-Type"] = "application/octet-stream"
+        headers |= {"If-None-Match": "*"} if etag is None else {"If-Match": f'"{etag}"'}
         try:
-            answer = client.put_object(
-                Bucket=self._bucket, Key=name, Body=data, Metadata=dict(metadata), **condition
-            )
-        except ClientError as error:
+            # The public method knows no conditions.
+            result = self._client._put_object(self._bucket, name, data, headers)
+        except S3Error as error:
+            self.server = error.response.headers.get("server", "")
             code, status = error_code(error)
             failed = code in _CONDITION_FAILED or status in (404, 409, 412)
             if code == "NoSuchBucket" or not failed:
                 raise
             return None
-        return str(answer["ETag"]).strip('"')
-
-    def _connect(self) -> Any:
-        if self._client is None:
-            import boto3
-            from botocore.config import Config
-
-            self._client = boto3.session.Session().client(
-                "s3",
-                endpoint_url=self._settings.endpoint,
-                aws_access_key_id=self._settings.access_key,
-                aws_secret_access_key=self._settings.secret_key,
-                region_name=self._settings.region,
-                config=Config(
-                    s3={"addressing_style": "path"},
-                    connect_timeout=CONNECT_S,
-                    read_timeout=ANSWER_S,
-                    retries={"total_max_attempts": 1},
-                    # Many S3 servers do not know the newer default checksums.
-                    request_checksum_calculation="when_required",
-                    response_checksum_validation="when_required",
-                ),
-            )
-        return self._client
+        self.server = result.http_headers.get("server", "")
+        return str(result.etag)

@@ -7,21 +7,24 @@ import io
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
 from mammo_core.errors import StoreError
-from mammo_core.store.base import LEASE_WAIT_S, Entry, file_sha256, validate_key
+from mammo_core.store.base import Entry, file_sha256, print_wait, validate_key
+from mammo_core.store.lease import LEASES, ObjectLease, hold
 
 #: Error numbers of a full disk (EFBIG: a limit on the size of files).
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Names that start with a dot are internal to the store and never listed.
-_LEASES = ".leases"
+_LOCKS = ".locks"
 _PART = ".part-"
+#: A process that was paused while it swapped a file keeps the others of its lock waiting (seconds).
+_SWAP_WAIT_S = 60.0
 
 
 class FileStore:
@@ -60,13 +63,36 @@ class FileStore:
 
     def write_if(self, key: str, data: bytes, previous: bytes | None) -> bool:
         """See Store.write_if."""
-        # One lock for all conditional writes: they are rare and take microseconds.
-        with self._locked("/conditional-writes", wait_s=60.0):
-            current = self.read(key) if self.exists(key) else None
-            if current != previous:
-                return False
-            self.write(key, data)
-            return True
+        etag = None if previous is None else _digest(previous)
+        return self.put_if(key, data, etag) is not None
+
+    def put_if(self, key: str, data: bytes, etag: str | None) -> str | None:
+        """Write if the file has this digest (None: if there is no file).
+
+        Returns:
+            The new digest; None when the condition did not hold.
+        """
+        final = self._path(key)
+        with self._as_store_errors("write", key), self._part(final) as part:
+            _copy_and_fsync(io.BytesIO(data), part)
+            written = _link_new(part, final) if etag is None else None
+            if written is None:  # hard links are unknown here, or a file is replaced
+                with self._lock_of(key):
+                    current = _digest(final.read_bytes()) if final.is_file() else None
+                    written = current == etag
+                    if written:
+                        part.replace(final)
+        return _digest(data) if written else None
+
+    def state(self, key: str) -> tuple[bytes, str] | None:
+        """Return a file's bytes and digest, or None when there is none."""
+        try:
+            data = self._path(key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+        except OSError as error:
+            raise self._store_error("read", key, error) from error
+        return data, _digest(data)
 
     def put_file(self, key: str, path: Path) -> None:
         """See Store.put_file."""
@@ -138,68 +164,66 @@ class FileStore:
         with self._as_store_errors("delete", key), suppress(NotADirectoryError):
             self._path(key).unlink(missing_ok=True)
 
-    @contextmanager
-    def lease(self, key: str, wait_s: float = LEASE_WAIT_S) -> Iterator["FileStore"]:
-        """See Store.lease: a lock that the kernel drops when the process dies."""
-        with self._locked(validate_key(key), wait_s):
-            yield self
+    def lease(
+        self, key: str, wait_s: float | None = None, on_wait: Callable[[str], None] = print_wait
+    ) -> AbstractContextManager[ObjectLease]:
+        """See Store.lease."""
+        # A digest: keys hold slashes and may be longer than a file's name.
+        file = f"{LEASES}/{_digest(validate_key(key).encode())[:32]}"
+        return hold(self, file, key, wait_s, on_wait)
 
-    def is_leased(self, key: str) -> bool:
-        """See Store.is_leased."""
-        path = self._lease_file(validate_key(key))
-        if not path.exists():
-            return False
-        with self._as_store_errors("lease", key), path.open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
-
-    def check(self) -> None:
-        """A file lock cannot be lost while its process lives."""
+    def lease_files(self) -> Iterator[Entry]:
+        """See Store.lease_files."""
+        with self._as_store_errors("list", LEASES), suppress(FileNotFoundError):
+            for path in sorted((self.root / LEASES).iterdir()):
+                if not path.name.startswith("."):
+                    with suppress(FileNotFoundError):  # removed since
+                        yield self._entry(f"{LEASES}/{path.name}")
 
     def _path(self, key: str) -> Path:
         return self.root / validate_key(key)
-
-    def _lease_file(self, name: str) -> Path:
-        # A digest: keys hold slashes and may be longer than a file's name.
-        return self.root / _LEASES / hashlib.sha256(name.encode()).hexdigest()[:32]
 
     @contextmanager
     def _replacement(self, key: str) -> Iterator[Path]:
         """Yield a new file beside that of a key, and replace the key's file by it at the end."""
         final = self._path(key)
+        with self._part(final) as part:
+            yield part
+            part.replace(final)
+
+    @contextmanager
+    def _part(self, final: Path) -> Iterator[Path]:
+        """Yield a new file beside another, which is gone at the end."""
         final.parent.mkdir(parents=True, exist_ok=True)
         part = final.parent / f"{_PART}{os.getpid()}-{uuid4().hex[:8]}"
         try:
             yield part
-            part.replace(final)
         finally:
             part.unlink(missing_ok=True)
 
     @contextmanager
-    def _locked(self, name: str, wait_s: float) -> Iterator[None]:
-        path = self._lease_file(name)
-        with self._as_store_errors("lease", name):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("ab")
-        with file:
-            deadline = time.monotonic() + wait_s
-            pause = 0.005
+    def _lock_of(self, key: str) -> Iterator[None]:
+        """Hold the lock of a key, which the kernel drops when the process dies.
+
+        Only a comparison and a renaming are done under it, so waiting is short.
+        """
+        path = self.root / _LOCKS / _digest(key.encode())[:2]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as file:
+            deadline, pause = time.monotonic() + _SWAP_WAIT_S, 0.001
             while True:
-                with self._as_store_errors("lease", name), suppress(BlockingIOError):
+                with suppress(BlockingIOError):
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 if time.monotonic() > deadline:
                     raise StoreError(
-                        f"Another process has been writing {name} for more than {wait_s:.0f} s",
-                        expected="that process to end",
-                        received=f"a lease that is still held in {self.uri}",
-                        hint="wait for the other run, or stop it",
+                        f"Another process has been replacing a file of {self.uri} for too long",
+                        expected=f"at most {_SWAP_WAIT_S:.0f} s",
+                        received=f"a lock on {path} that is still held",
+                        hint="the process may be paused: continue or stop it",
                     )
                 time.sleep(pause)
-                pause = min(2 * pause, 0.2)
+                pause = min(2 * pause, 0.1)
             yield
 
     @contextmanager
@@ -223,6 +247,23 @@ class FileStore:
             if full
             else "choose another store with --store",
         )
+
+
+def _link_new(part: Path, final: Path) -> bool | None:
+    """Give a complete file its name if nothing has it; None where there are no hard links."""
+    try:
+        os.link(part, final)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+            return None
+        raise
+    return True
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _copy_and_fsync(source: BinaryIO, target: Path) -> None:

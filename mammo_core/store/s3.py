@@ -3,9 +3,8 @@
 import hashlib
 import io
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,9 +12,10 @@ from minio.error import S3Error
 
 from mammo_core.errors import StoreError
 from mammo_core.store import scratch
-from mammo_core.store.base import LEASE_WAIT_S, DamagedError, Entry, file_sha256, validate_key
+from mammo_core.store.base import DamagedError, Entry, file_sha256, print_wait, validate_key
 from mammo_core.store.conditional import ConditionalWriter
-from mammo_core.store.lease import TIME_TO_LIVE_S, ObjectLease
+from mammo_core.store.lease import LEASES, ObjectLease, hold
+from mammo_core.store.probe import require_tested
 from mammo_core.store.s3_requests import ABSENT, S3Requests
 from mammo_core.store.s3_settings import S3Settings, minio_client
 
@@ -44,6 +44,8 @@ class S3Store:
         self._prefix = f"{prefix}/" if prefix else ""
         self._client = minio_client(settings)
         self._conditional = ConditionalWriter(settings, bucket)
+        #: Address of the server, and how it names itself.
+        self.endpoint = settings.endpoint
         requests = S3Requests(self.uri, settings.endpoint, settings.secret_key, self._create_bucket)
         self._send, self._missing_error = requests.send, requests.missing_error
 
@@ -68,7 +70,7 @@ class S3Store:
             with self._response(key) as response:
                 data = bytes(response.read())
                 stored = response.headers.get(_SHA256_HEADER)
-            self._require_digest(key, stored, hashlib.sha256(data).hexdigest())
+            self._require_digest(key, stored, _digest(data))
             return data
 
         return self._send("read", key, get)
@@ -126,7 +128,7 @@ class S3Store:
 
     def write(self, key: str, data: bytes) -> None:
         """See Store.write."""
-        metadata = {_SHA256: hashlib.sha256(data).hexdigest()}
+        metadata = {_SHA256: _digest(data)}
 
         def put() -> None:
             self._client.put_object(
@@ -137,15 +139,17 @@ class S3Store:
 
     def write_if(self, key: str, data: bytes, previous: bytes | None) -> bool:
         """See Store.write_if."""
-        etag: str | None = None
-        if previous is not None:
-            if not self.exists(key) or self.read(key) != previous:
-                return False
-            etag = self._etag(key)
-            # The bytes were read before the tag: read again, so that both are of one write.
-            if etag is None or self.read(key) != previous:
-                return False
-        return self.put_if(key, data, etag) is not None
+        if previous is None:
+            return self.put_if(key, data, None) is not None
+        state = self.state(key)
+        if state is None or state[0] != previous:
+            return False
+        return self.put_if(key, data, state[1]) is not None
+
+    @property
+    def server(self) -> str:
+        """How the server named itself in its last answer to a conditional write."""
+        return self._conditional.server
 
     def put_if(self, key: str, data: bytes, etag: str | None) -> str | None:
         """Write if the object has this entity tag (None: if there is no object).
@@ -153,7 +157,7 @@ class S3Store:
         Returns:
             The new entity tag; None when the condition did not hold.
         """
-        metadata = {_SHA256: hashlib.sha256(data).hexdigest()}
+        metadata = {_SHA256: _digest(data)}
         attempts = 0
 
         def put() -> str | None:
@@ -212,8 +216,13 @@ class S3Store:
 
     def entries(self, prefix: str) -> Iterator[Entry]:
         """See Store.entries."""
-        top = self._prefix + (f"{validate_key(prefix.rstrip('/'))}/" if prefix else "")
-        start = len(self._prefix)
+        top = f"{validate_key(prefix.rstrip('/'))}/" if prefix else ""
+        for entry in self._entries(top):
+            if not any(part.startswith(".") for part in entry.key.split("/")):
+                yield entry
+
+    def _entries(self, prefix: str) -> Iterator[Entry]:
+        top, start = self._prefix + prefix, len(self._prefix)
 
         def get() -> list[Entry]:
             objects = self._client.list_objects(self._bucket, prefix=top, recursive=True)
@@ -233,9 +242,7 @@ class S3Store:
                 raise
             return sorted(entries, key=lambda entry: entry.key)
 
-        for entry in self._send("list", prefix or "/", get):
-            if not any(part.startswith(".") for part in entry.key.split("/")):
-                yield entry
+        yield from self._send("list", prefix or "/", get)
 
     def entry(self, key: str) -> Entry | None:
         """See Store.entry: the digest is the one that was stored with the object."""
@@ -257,37 +264,34 @@ class S3Store:
         """See Store.unfinished_writes: the server expires parts of uploads by itself."""
         yield from ()
 
-    def is_leased(self, key: str) -> bool:
-        """See Store.is_leased: its holder renews a lease several times in its time to live."""
-        entry = self.entry(f".leases/{validate_key(key)}")
-        # Clocks of two machines may differ by a little.
-        return entry is not None and time.time() - entry.modified < 5 * TIME_TO_LIVE_S
+    def lease(
+        self, key: str, wait_s: float | None = None, on_wait: Callable[[str], None] = print_wait
+    ) -> AbstractContextManager[ObjectLease]:
+        """See Store.lease: an object that a thread renews."""
+        file = f"{LEASES}/{validate_key(key)}"
+        require_tested(self)
+        return hold(self, file, key, wait_s, on_wait)
 
-    @contextmanager
-    def lease(self, key: str, wait_s: float = LEASE_WAIT_S) -> Iterator[ObjectLease]:
-        """See Store.lease: an object with a time of expiry that a thread renews."""
-        lease = ObjectLease(self, f".leases/{validate_key(key)}")
-        lease.acquire(wait_s)
-        try:
-            yield lease
-        finally:
-            lease.release()
+    def lease_files(self) -> Iterator[Entry]:
+        """See Store.lease_files."""
+        yield from self._entries(f"{LEASES}/")
 
     def state(self, key: str) -> tuple[bytes, str] | None:
         """Return an object's bytes and entity tag, or None when there is none."""
-        for _ in range(5):
-            etag = self._etag(key)
-            if etag is None:
-                return None
+
+        def get() -> tuple[bytes, str] | None:
             try:
-                data = self.read(key)
-            except StoreError:
-                if self.exists(key):
-                    raise
-                return None
-            if self._etag(key) == etag:
-                return data, etag
-        return None
+                with self._response(key) as response:
+                    data = bytes(response.read())
+                    headers = response.headers
+            except S3Error as error:
+                if error.code in ABSENT:
+                    return None
+                raise
+            self._require_digest(key, headers.get(_SHA256_HEADER), _digest(data))
+            return data, str(headers["etag"]).strip('"')
+
+        return self._send("read", key, get)
 
     def _name(self, key: str) -> str:
         return self._prefix + validate_key(key)
@@ -326,3 +330,7 @@ class S3Store:
 def _stored_digest(metadata: Mapping[str, Any] | None) -> str:
     """Return the digest that was stored with an object; empty if none was."""
     return str((metadata or {}).get(_SHA256_HEADER) or "")
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

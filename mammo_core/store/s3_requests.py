@@ -123,13 +123,9 @@ def _read_again_if_damaged(request: Callable[[], _Result]) -> _Result:
 
 
 def error_code(error: BaseException) -> tuple[str, int]:
-    """Return the S3 error code and HTTP status of a fault of either client; ("", 0) for others."""
+    """Return the S3 error code and HTTP status of a fault; ("", 0) for others."""
     if isinstance(error, S3Error):
         return str(error.code), int(getattr(error.response, "status", 0) or 0)
-    response = getattr(error, "response", None)
-    if isinstance(response, dict):  # botocore's ClientError
-        code = response.get("Error", {}).get("Code", "")
-        return str(code), int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     return "", 0
 
 
@@ -138,8 +134,4 @@ def is_transient(error: BaseException) -> bool:
     code, status = error_code(error)
     if code:
         return code in _BUSY or status >= 500
-    if isinstance(error, (urllib3.exceptions.HTTPError, ServerError, InvalidResponseError)):
-        return True
-    # Recognized by name: botocore is imported by store.conditional only.
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return not names.isdisjoint(("HTTPClientError", "ConnectionError"))
+    return isinstance(error, (urllib3.exceptions.HTTPError, ServerError, InvalidResponseError))

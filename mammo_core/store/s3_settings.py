@@ -65,13 +65,17 @@ class S3Settings:
         )
 
 
-def minio_client(settings: S3Settings) -> "Minio":
+def minio_client(settings: S3Settings, repeats: int = 3) -> "Minio":
     """Return a client of the server; nothing is sent yet.
+
+    Args:
+        settings: Server and credentials.
+        repeats: How often a failed request is repeated by its connection.
 
     Raises:
         StoreError: The endpoint is not an HTTP address.
     """
-    from minio import Minio
+    from mammo_core.store.s3_clock import ClockedMinio
 
     parts = urlsplit(settings.endpoint)
     if parts.scheme not in ("http", "https") or not parts.netloc or "@" in parts.netloc:
@@ -81,17 +85,17 @@ def minio_client(settings: S3Settings) -> "Minio":
             # Not repeated: it may hold a password.
             received="credentials in it" if "@" in parts.netloc else repr(settings.endpoint),
         )
-    return Minio(
+    return ClockedMinio(
         parts.netloc,
         access_key=settings.access_key,
         secret_key=settings.secret_key,
         region=settings.region,
         secure=parts.scheme == "https",
-        http_client=_http_pool(),
+        http_client=_http_pool(repeats),
     )
 
 
-def _http_pool() -> urllib3.PoolManager:
+def _http_pool(repeats: int) -> urllib3.PoolManager:
     """Return a pool of connections that retries each request by itself first.
 
     If one part of a large file fails, that part is sent again and not the whole file.
@@ -99,7 +103,7 @@ def _http_pool() -> urllib3.PoolManager:
     return urllib3.PoolManager(
         timeout=urllib3.Timeout(connect=CONNECT_S, read=ANSWER_S),
         retries=urllib3.Retry(
-            total=3,
+            total=repeats,
             connect=0,
             redirect=False,
             status_forcelist=(500, 502, 503, 504),
@@ -108,5 +112,5 @@ def _http_pool() -> urllib3.PoolManager:
             backoff_jitter=0.2,
             raise_on_status=False,
         ),
-        maxsize=16,
+        maxsize=32,
     )

@@ -3,6 +3,9 @@
 from mammo_core.datasets.kinds import Facts, Kind
 from mammo_core.preprocessing import Preprocessing
 
+#: Folder of the checkpoints of all trainings, each in the folder of its output.
+CHECKPOINTS = "checkpoints"
+
 
 class TrainingFacts(Facts):
     """Facts of any training.

@@ -11,6 +11,7 @@ from mammo_core.training.config import FitConfig, HardwareConfig
 from mammo_core.training.curves import TrainingCurves
 from mammo_core.training.devices import gpus, share_batches
 from mammo_core.training.fit import TrainingResult, train
+from mammo_core.training.kinds import CHECKPOINTS
 
 #: The splits that a training reads.
 FITTED_SPLITS = ("train", "validation")
@@ -114,7 +115,7 @@ class TrainingSession:
 
     def _checkpoints(self) -> Checkpoints:
         return Checkpoints(
-            self.store, f"checkpoints/{self.folder}", self.hardware.checkpoint_minutes
+            self.store, f"{CHECKPOINTS}/{self.folder}", self.hardware.checkpoint_minutes
         )
 
 
