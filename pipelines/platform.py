@@ -15,13 +15,18 @@ SIGNING_SECRET = "mammo-signing-key"
 #: it, and without it no features go online.
 ONLINE_SECRET = "mammo-online"
 
-#: Keys of the Secret of a role: endpoint and credentials of the object store.
+#: Keys of the Secret of a role: endpoint, credentials and CA of the object store.
 _STORE_KEYS = (
     "MAMMO_S3_ENDPOINT",
     "MAMMO_S3_ACCESS_KEY",
     "MAMMO_S3_SECRET_KEY",
     "MAMMO_S3_REGION",
+    "MAMMO_CA_BUNDLE",
 )
+#: ConfigMap with the CA of an object store with TLS, and where pods have it; it may be absent.
+_CA_CONFIG_MAP, _CA_FOLDER = "mammo-ca", "/etc/mammo/ca"
+#: Label of our steps; the network policies select it.
+STEP_LABEL = "mammo/uses-store"
 #: Step → the Secrets that only it gets.
 _STEP_SECRETS = {
     "index": {SITE_SECRET: ["MAMMO_SITE_KEY"]},
@@ -154,6 +159,8 @@ def on_platform(
     kubernetes.set_timeout(task, platform.hours * _HOUR)
     kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
     kubernetes.empty_dir_mount(task, "scratch", _SCRATCH)
+    kubernetes.use_config_map_as_volume(task, _CA_CONFIG_MAP, _CA_FOLDER, optional=True)
+    kubernetes.add_pod_label(task, STEP_LABEL, "true")
     _set_secrets(task, role or platform.role)
     if platform.gpu and placement is not None:
         task.set_accelerator_type(placement.gpu_type).set_accelerator_limit(placement.gpu_count)

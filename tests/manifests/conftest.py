@@ -9,16 +9,6 @@ import yaml
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 MANIFESTS = REPOSITORY / "manifests"
-FOLDERS = (
-    "base",
-    "secrets",
-    "overlays/minio",
-    "overlays/kind",
-    "overlays/kind/champion",
-    "overlays/gpu",
-    "overlays/kserve",
-    "overlays/redis",
-)
 
 
 def _command() -> list[str]:
@@ -54,8 +44,3 @@ def built(manifests):
         return known[folder]
 
     return build
-
-
-@pytest.fixture(scope="session")
-def folders() -> tuple[str, ...]:
-    return FOLDERS

@@ -1,5 +1,7 @@
 import re
+import shutil
 import subprocess
+from ipaddress import ip_network
 from pathlib import Path
 
 import kubernetes_validate
@@ -10,12 +12,17 @@ FOLDERS = (
     "base",
     "secrets",
     "overlays/minio",
+    "overlays/minio-tls",
+    "overlays/minio-cert-manager",
+    "overlays/kubeflow",
     "overlays/kind",
     "overlays/kind/champion",
     "overlays/gpu",
     "overlays/kserve",
     "overlays/redis",
 )
+#: Of KServe and cert-manager: no schema of Kubernetes.
+CUSTOM = ("InferenceService", "Issuer", "Certificate")
 #: Of Kubernetes; newer clusters take what is valid here.
 VERSION = "1.34"
 
@@ -37,7 +44,7 @@ def _pods(objects):
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_valid_in_strict_mode(built, folder):
     for item in built(folder):
-        if item["kind"] == "InferenceService":  # a CRD of KServe: no schema of Kubernetes
+        if item["kind"] in CUSTOM:
             continue
         kubernetes_validate.validate(item, VERSION, strict=True)
 
@@ -124,40 +131,66 @@ def test_images_are_ours_or_by_digest(built, folder):
             assert ours or re.search(r"@sha256:[0-9a-f]{64}$", image), (name, image)
 
 
-def _policies(objects):
-    return {
-        item["metadata"]["name"]: item["spec"]
-        for item in objects
-        if item["kind"] == "NetworkPolicy"
-    }
-
-
-def test_the_network_is_closed_but_for_what_is_said(built):
-    policies = _policies(built("overlays/minio"))
-    assert policies["deny-by-default"] == {
-        "podSelector": {},
-        "policyTypes": ["Ingress", "Egress"],
-    }
-    opened = {name: spec for name, spec in policies.items() if name != "deny-by-default"}
-    assert set(opened) == {"allow-dns", "allow-object-store", "allow-kfp", "allow-to-minio"}
-    for name, spec in opened.items():
+def test_every_rule_of_the_network_names_pods_and_ports(built):
+    objects = [item for folder in FOLDERS for item in built(folder)]
+    policies = [item for item in objects if item["kind"] == "NetworkPolicy"]
+    closed = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    assert [item for item in policies if item["spec"] == closed]
+    for item in policies:
+        name, spec = item["metadata"]["name"], item["spec"]
         for rule in [*spec.get("egress", []), *spec.get("ingress", [])]:
             assert rule["ports"], name
             for peer in rule.get("to", rule.get("from")):
-                assert peer, name  # an empty peer is everybody
-                if "ipBlock" in peer:
-                    assert peer["ipBlock"]["cidr"] != "0.0.0.0/0", name
+                if "ipBlock" in peer:  # the Kubernetes API
+                    assert ip_network(peer["ipBlock"]["cidr"]).is_private, name
+                    assert {entry["port"] for entry in rule["ports"]} <= {443, 6443}, name
+                    continue
+                # Whole namespaces may ask for scores alone.
+                assert peer.get("podSelector") or name == "allow-to-serving", name
 
 
-def test_the_selectors_fit_the_pods(built):
-    objects = built("overlays/minio")
-    (minio,) = [item for item in objects if item["kind"] == "StatefulSet"]
-    labels = minio["spec"]["template"]["metadata"]["labels"]
-    selector = _policies(objects)["allow-to-minio"]["podSelector"]["matchLabels"]
-    assert selector.items() <= labels.items()
-    (service,) = [item for item in objects if item["kind"] == "Service"]
-    assert service["spec"]["selector"].items() <= labels.items()
-    assert minio["spec"]["selector"]["matchLabels"].items() <= labels.items()
+def test_services_and_budgets_select_the_pods(built):
+    for folder, kind in (("overlays/minio", "StatefulSet"), ("overlays/redis", "Deployment")):
+        objects = built(folder)
+        (server,) = [item for item in objects if item["kind"] == kind]
+        labels = server["spec"]["template"]["metadata"]["labels"]
+        (service,) = [item for item in objects if item["kind"] == "Service"]
+        (budget,) = [item for item in objects if item["kind"] == "PodDisruptionBudget"]
+        assert service["spec"]["selector"].items() <= labels.items()
+        assert budget["spec"]["selector"]["matchLabels"].items() <= labels.items()
+        assert server["spec"]["selector"]["matchLabels"].items() <= labels.items()
+
+
+def test_every_server_has_probes_of_both_kinds(built):
+    servers = [
+        container
+        for folder in ("overlays/minio", "overlays/minio-tls", "overlays/redis", "overlays/kserve")
+        for item in built(folder)
+        if item["kind"] in ("StatefulSet", "Deployment", "InferenceService")
+        for _, spec in _pods([item])
+        for container in spec["containers"]
+    ]
+    assert len(servers) == 4
+    assert all({"readinessProbe", "livenessProbe"} <= set(container) for container in servers)
+
+
+def test_the_namespace_has_a_quota_and_requests_by_default(built):
+    objects = {item["kind"]: item for item in built("base")}
+    assert {"pods", "requests.cpu", "requests.memory"} <= set(
+        objects["ResourceQuota"]["spec"]["hard"]
+    )
+    (limit,) = objects["LimitRange"]["spec"]["limits"]
+    assert set(limit["defaultRequest"]) == {"cpu", "memory"}
+    # Otherwise no pod would be refused for having no limit.
+    assert "default" not in limit
+
+
+def test_no_secret_is_on_a_command_line(built):
+    for folder in FOLDERS:
+        for name, spec in _pods(built(folder)):
+            for container in spec["containers"]:
+                line = " ".join([*container.get("command", []), *container.get("args", [])])
+                assert not re.search(r"--requirepass|--(secret|password)", line), (folder, name)
 
 
 def test_a_run_may_do_little(built):
@@ -185,15 +218,28 @@ def test_no_secret_is_in_the_tree():
 def test_secrets_are_made_once(manifests):
     folder = manifests / "secrets"
     before = {path.name: path.read_text() for path in folder.glob("*.env")}
-    assert len(before) == 7
+    assert len(before) == 13
     script = REPOSITORY / "scripts" / "make-secrets"
     done = subprocess.run([script, folder], check=True, capture_output=True, text=True)
     assert done.stdout == ""
     assert {path.name: path.read_text() for path in folder.glob("*.env")} == before
     values = [line.partition("=")[2] for text in before.values() for line in text.splitlines()]
     generated = [value for value in values if re.fullmatch("[0-9a-f]{64}", value)]
-    assert len(generated) == len(set(generated)) == 7
+    assert len(generated) == len(set(generated)) == 13
     assert all(path.stat().st_mode & 0o77 == 0 for path in folder.glob("*.env"))
+
+
+def test_secrets_for_a_store_with_tls(tmp_path):
+    for example in (REPOSITORY / "manifests" / "secrets").glob("s3-*.env.example"):
+        shutil.copy(example, tmp_path)
+    script = REPOSITORY / "scripts" / "make-secrets"
+    subprocess.run([script, "--tls", tmp_path], check=True, capture_output=True)
+    files = list(tmp_path.glob("*.env"))
+    assert len(files) == 10
+    for path in files:
+        lines = path.read_text().splitlines()
+        assert lines[0] == "MAMMO_S3_ENDPOINT=https://minio.mammo.svc.cluster.local:9000"
+        assert lines[1] == "MAMMO_CA_BUNDLE=/etc/mammo/ca/ca.crt"
 
 
 def test_rendering_puts_the_tag_in(manifests):
