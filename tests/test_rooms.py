@@ -11,7 +11,9 @@ LIBRARY = Path(__file__).parent.parent / "mammo_core"
 # From the ground up; a room imports only rooms before it (docs/architecture.md).
 ROOMS = [
     "errors",
+    "lazy",
     "documents",
+    "csv_cells",
     "seeds",
     "processes",
     "progress",

@@ -1,8 +1,13 @@
 """Datasets: manifests, tables, records, shards, and the readers for training."""
 
-from mammo_core.datasets.batches import Batch, BatchSource
-from mammo_core.datasets.manifests import Manifest, StoredFile, content_id, find, parse, publish
-from mammo_core.datasets.records import ImageRecord, LesionMask, PatchRecord
+from typing import TYPE_CHECKING
+
+from mammo_core.lazy import import_lazily
+
+if TYPE_CHECKING:
+    from mammo_core.datasets.batches import Batch, BatchSource
+    from mammo_core.datasets.manifests import Manifest, StoredFile, content_id, find, parse, publish
+    from mammo_core.datasets.records import ImageRecord, LesionMask, PatchRecord
 
 __all__ = [
     "Batch",
@@ -17,3 +22,12 @@ __all__ = [
     "parse",
     "publish",
 ]
+
+import_lazily(
+    __name__,
+    {
+        "batches": ["Batch", "BatchSource"],
+        "manifests": ["Manifest", "StoredFile", "content_id", "find", "parse", "publish"],
+        "records": ["ImageRecord", "LesionMask", "PatchRecord"],
+    },
+)

@@ -1,30 +1,35 @@
 """Pure array functions: resizing, gray range, breast segmentation, cleaning, orientation."""
 
-from mammo_core.imaging.breast import breast_mask, breast_share, segment_breast
-from mammo_core.imaging.clean import (
-    largest_object,
-    median_filter,
-    remove_pectoral,
-    suppress_artifacts,
-)
-from mammo_core.imaging.intensity import (
-    FULL_RANGE,
-    Stretch,
-    equalize_hist,
-    statistics,
-    stretch,
-    to_eight_bit,
-    to_full_range,
-)
-from mammo_core.imaging.orientation import Orientation, chest_side, needs_flip
-from mammo_core.imaging.resize import (
-    Interpolation,
-    MaskInterpolation,
-    Resize,
-    output_size,
-    resize,
-    resize_mask,
-)
+from typing import TYPE_CHECKING
+
+from mammo_core.lazy import import_lazily
+
+if TYPE_CHECKING:
+    from mammo_core.imaging.breast import breast_mask, breast_share, segment_breast
+    from mammo_core.imaging.clean import (
+        largest_object,
+        median_filter,
+        remove_pectoral,
+        suppress_artifacts,
+    )
+    from mammo_core.imaging.intensity import (
+        FULL_RANGE,
+        Stretch,
+        equalize_hist,
+        statistics,
+        stretch,
+        to_eight_bit,
+        to_full_range,
+    )
+    from mammo_core.imaging.orientation import Orientation, chest_side, needs_flip
+    from mammo_core.imaging.resize import (
+        Interpolation,
+        MaskInterpolation,
+        Resize,
+        output_size,
+        resize,
+        resize_mask,
+    )
 
 __all__ = [
     "FULL_RANGE",
@@ -51,3 +56,29 @@ __all__ = [
     "to_eight_bit",
     "to_full_range",
 ]
+
+import_lazily(
+    __name__,
+    {
+        "breast": ["breast_mask", "breast_share", "segment_breast"],
+        "clean": ["largest_object", "median_filter", "remove_pectoral", "suppress_artifacts"],
+        "intensity": [
+            "FULL_RANGE",
+            "Stretch",
+            "equalize_hist",
+            "statistics",
+            "stretch",
+            "to_eight_bit",
+            "to_full_range",
+        ],
+        "orientation": ["Orientation", "chest_side", "needs_flip"],
+        "resize": [
+            "Interpolation",
+            "MaskInterpolation",
+            "Resize",
+            "output_size",
+            "resize",
+            "resize_mask",
+        ],
+    },
+)

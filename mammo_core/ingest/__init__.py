@@ -1,15 +1,20 @@
 """The two Beam pipelines: mammograms to image records, image records to patches."""
 
-from mammo_core.ingest.convert import (
-    ConvertConfig,
-    convert,
-    convert_id,
-    convert_partition,
-    make_images,
-)
-from mammo_core.ingest.partition import Partition
-from mammo_core.ingest.runner import RunnerConfig
-from mammo_core.ingest.sample import make_patches, sample, sample_id, sample_partition
+from typing import TYPE_CHECKING
+
+from mammo_core.lazy import import_lazily
+
+if TYPE_CHECKING:
+    from mammo_core.ingest.convert import (
+        ConvertConfig,
+        convert,
+        convert_id,
+        convert_partition,
+        make_images,
+    )
+    from mammo_core.ingest.partition import Partition
+    from mammo_core.ingest.runner import RunnerConfig
+    from mammo_core.ingest.sample import make_patches, sample, sample_id, sample_partition
 
 __all__ = [
     "ConvertConfig",
@@ -24,3 +29,13 @@ __all__ = [
     "sample_id",
     "sample_partition",
 ]
+
+import_lazily(
+    __name__,
+    {
+        "convert": ["ConvertConfig", "convert", "convert_id", "convert_partition", "make_images"],
+        "partition": ["Partition"],
+        "runner": ["RunnerConfig"],
+        "sample": ["make_patches", "sample", "sample_id", "sample_partition"],
+    },
+)

@@ -3,22 +3,13 @@
 Keras is imported on first use, so that reading a recipe stays fast.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mammo_core.models.config import HeadConfig, HeatmapConfig, NetworkConfig, TwoViewConfig
-from mammo_core.models.registry import (
-    NETWORKS,
-    Application,
-    Network,
-    Window,
-    network_names,
-    network_of,
-    register_network,
-)
+from mammo_core.lazy import import_lazily
 
 if TYPE_CHECKING:
     from mammo_core.models.build import blocks, build_patch_network
+    from mammo_core.models.config import HeadConfig, HeatmapConfig, NetworkConfig, TwoViewConfig
     from mammo_core.models.description import describe
     from mammo_core.models.graph import leaf_layers
     from mammo_core.models.heatmaps.fully_convolutional import fully_convolutional
@@ -31,6 +22,15 @@ if TYPE_CHECKING:
     )
     from mammo_core.models.keras2.model import Keras2Report, import_keras2
     from mammo_core.models.precision import with_precision
+    from mammo_core.models.registry import (
+        NETWORKS,
+        Application,
+        Network,
+        Window,
+        network_names,
+        network_of,
+        register_network,
+    )
     from mammo_core.models.storage import load_model, save_model
     from mammo_core.models.two_view import breast_batch, to_two_views, two_view_config
     from mammo_core.models.whole_image import to_whole_image
@@ -70,32 +70,30 @@ __all__ = [
     "with_precision",
 ]
 
-_MODULES = {
-    "Heatmap": "heatmaps.grid",
-    "Keras2Report": "keras2.model",
-    "blocks": "build",
-    "breast_batch": "two_view",
-    "build_patch_network": "build",
-    "coordinates": "heatmaps.one_pass",
-    "describe": "description",
-    "fully_convolutional": "heatmaps.fully_convolutional",
-    "heatmap": "heatmaps.one_pass",
-    "image_heatmap": "heatmaps.one_pass",
-    "import_keras2": "keras2.model",
-    "leaf_layers": "graph",
-    "load_model": "storage",
-    "original_heatmap": "heatmaps.sliding_window",
-    "save_model": "storage",
-    "sliding_window": "heatmaps.sliding_window",
-    "to_two_views": "two_view",
-    "to_whole_image": "whole_image",
-    "two_view_config": "two_view",
-    "window_grid": "heatmaps.sliding_window",
-    "with_precision": "precision",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+import_lazily(
+    __name__,
+    {
+        "build": ["blocks", "build_patch_network"],
+        "config": ["HeadConfig", "HeatmapConfig", "NetworkConfig", "TwoViewConfig"],
+        "description": ["describe"],
+        "graph": ["leaf_layers"],
+        "heatmaps.fully_convolutional": ["fully_convolutional"],
+        "heatmaps.grid": ["Heatmap"],
+        "heatmaps.one_pass": ["coordinates", "heatmap", "image_heatmap"],
+        "heatmaps.sliding_window": ["original_heatmap", "sliding_window", "window_grid"],
+        "keras2.model": ["Keras2Report", "import_keras2"],
+        "precision": ["with_precision"],
+        "registry": [
+            "NETWORKS",
+            "Application",
+            "Network",
+            "Window",
+            "network_names",
+            "network_of",
+            "register_network",
+        ],
+        "storage": ["load_model", "save_model"],
+        "two_view": ["breast_batch", "to_two_views", "two_view_config"],
+        "whole_image": ["to_whole_image"],
+    },
+)

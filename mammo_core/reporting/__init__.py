@@ -1,10 +1,15 @@
 """HTML pages and plots of all steps, made from plain data: HTML text or PNG bytes."""
 
-from mammo_core.reporting.intervals import interval_plot
-from mammo_core.reporting.measure_plots import curves_plot, forest_plot, reliability_plot
-from mammo_core.reporting.page import Page, Table
-from mammo_core.reporting.pictures import Overlay, contact_sheet, overlay
-from mammo_core.reporting.plots import confusion_plot, roc_plot, training_plot
+from typing import TYPE_CHECKING
+
+from mammo_core.lazy import import_lazily
+
+if TYPE_CHECKING:
+    from mammo_core.reporting.intervals import interval_plot
+    from mammo_core.reporting.measure_plots import curves_plot, forest_plot, reliability_plot
+    from mammo_core.reporting.page import Page, Table
+    from mammo_core.reporting.pictures import Overlay, contact_sheet, overlay
+    from mammo_core.reporting.plots import confusion_plot, roc_plot, training_plot
 
 __all__ = [
     "Overlay",
@@ -20,3 +25,14 @@ __all__ = [
     "roc_plot",
     "training_plot",
 ]
+
+import_lazily(
+    __name__,
+    {
+        "intervals": ["interval_plot"],
+        "measure_plots": ["curves_plot", "forest_plot", "reliability_plot"],
+        "page": ["Page", "Table"],
+        "pictures": ["Overlay", "contact_sheet", "overlay"],
+        "plots": ["confusion_plot", "roc_plot", "training_plot"],
+    },
+)

@@ -3,19 +3,19 @@
 Keras is imported on first use, so that reading a recipe stays fast.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mammo_core.training.config import (
-    AugmentationConfig,
-    FitConfig,
-    HardwareConfig,
-    ImageTrainingConfig,
-    PatchTrainingConfig,
-    StageConfig,
-)
+from mammo_core.lazy import import_lazily
 
 if TYPE_CHECKING:
+    from mammo_core.training.config import (
+        AugmentationConfig,
+        FitConfig,
+        HardwareConfig,
+        ImageTrainingConfig,
+        PatchTrainingConfig,
+        StageConfig,
+    )
     from mammo_core.training.fit import TrainingResult, train
     from mammo_core.training.prediction import predict
 
@@ -31,10 +31,18 @@ __all__ = [
     "train",
 ]
 
-_MODULES = {"TrainingResult": "fit", "predict": "prediction", "train": "fit"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+import_lazily(
+    __name__,
+    {
+        "config": [
+            "AugmentationConfig",
+            "FitConfig",
+            "HardwareConfig",
+            "ImageTrainingConfig",
+            "PatchTrainingConfig",
+            "StageConfig",
+        ],
+        "fit": ["TrainingResult", "train"],
+        "prediction": ["predict"],
+    },
+)
