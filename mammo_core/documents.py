@@ -1,11 +1,15 @@
-"""JSON, YAML and property lists from outside, parsed within limits.
+"""JSON, YAML, property lists and arrays from outside, parsed within limits.
 
 The parsers of Python limit neither size nor depth: a few bytes can take gigabytes or end the
 process (`[[[[…`, aliases of aliases in YAML, numbers with a million digits). Every fault is a
 `DocumentError`, whatever the parser raises.
 """
 
+import gzip
+import io
 import json
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -200,6 +204,59 @@ def parse_plist(data: bytes) -> Any:
         raise DocumentError(f"one that cannot be parsed ({type(error).__name__})") from error
     _require_depth(value)
     return value
+
+
+def parse_npz(source: bytes | Path, *, max_bytes: int) -> dict[str, Any]:
+    """Read the arrays of an .npz file; pickled objects are refused.
+
+    Args:
+        source: The file, or its content.
+        max_bytes: Largest size of all arrays.
+
+    Returns:
+        The arrays by name.
+
+    Raises:
+        DocumentError: It is damaged, contains pickled objects, or exceeds the limit.
+        OSError: It cannot be read.
+    """
+    import numpy as np
+
+    file: Any = io.BytesIO(source) if isinstance(source, bytes) else source
+    try:
+        with zipfile.ZipFile(file) as archive:
+            size = sum(part.file_size for part in archive.infolist())
+        if size > max_bytes:
+            raise DocumentError(f"{size} bytes of arrays, more than {max_bytes}")
+        # A part never gives more bytes than its entry states, whatever the array's header says.
+        with np.load(file, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except DocumentError:
+        raise
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # damaged archives and headers of arrays raise many kinds
+        raise DocumentError(f"{type(error).__name__}: {_first_line(error)}") from error
+
+
+def inflate(data: bytes, max_bytes: int) -> bytes:
+    """Inflate gzip data, but not beyond a size.
+
+    Args:
+        data: The compressed bytes.
+        max_bytes: Largest size of the result.
+
+    Raises:
+        DocumentError: They are damaged, or inflate to more.
+    """
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            content = file.read(max_bytes + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DocumentError(f"not gzip: {_first_line(error)}") from error
+    if len(content) > max_bytes:
+        raise DocumentError(f"more than {max_bytes} bytes when inflated")
+    return content
 
 
 def read_bounded(path: Path, max_bytes: int) -> bytes:

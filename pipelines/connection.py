@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from mammo_core.documents import MAXIMUM_YAML_BYTES, parse_yaml, read_bounded
 from mammo_core.errors import MammoError
 
 #: The configuration file, unless MAMMO_KFP_CONFIG names another.
@@ -120,8 +120,8 @@ def _from_file(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
+        values = parse_yaml(read_bounded(path, MAXIMUM_YAML_BYTES).decode())
+    except (OSError, ValueError) as error:
         raise ConnectionSettingsError(
             f"The configuration {path} cannot be read",
             expected="YAML",

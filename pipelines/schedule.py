@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from mammo_core.documents import MAXIMUM_YAML_BYTES, DocumentError, parse_yaml, read_bounded
 from mammo_core.errors import RecipeError
 from pipelines.client import KfpClient
 from pipelines.compiled import PIPELINES, validate_parameters
@@ -143,8 +143,9 @@ def read_schedules(paths: list[Path]) -> list[Schedule]:
     schedules: dict[str, Schedule] = {}
     for path in files:
         try:
-            schedule = Schedule.model_validate(yaml.safe_load(path.read_text()))
-        except (OSError, yaml.YAMLError) as error:
+            text = read_bounded(path, MAXIMUM_YAML_BYTES).decode()
+            schedule = Schedule.model_validate(parse_yaml(text))
+        except (OSError, DocumentError, UnicodeDecodeError) as error:
             raise RecipeError(
                 f"The schedule {path} cannot be read",
                 expected="a YAML file",

@@ -8,6 +8,10 @@ import pandas as pd
 from mammo_core.datasets.manifests import Manifest, StoredFile, fetch_verified, put_bytes
 from mammo_core.store import Store
 
+#: The largest table has a row for each patch.
+_MAXIMUM_ROWS = 50_000_000
+_MAXIMUM_COLUMNS = 1_000
+
 
 def to_parquet(table: pd.DataFrame) -> bytes:
     """Return a table as Parquet; equal tables give equal bytes."""
@@ -38,6 +42,12 @@ def from_parquet(source: Path | bytes) -> pd.DataFrame:
 
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     with pq.ParquetFile(file, pre_buffer=False) as parquet:
+        # A few bytes can stand for any number of equal rows.
+        if parquet.metadata.num_rows > _MAXIMUM_ROWS or len(parquet.schema) > _MAXIMUM_COLUMNS:
+            raise ValueError(
+                f"{parquet.metadata.num_rows} rows of {len(parquet.schema)} columns, more than "
+                f"{_MAXIMUM_ROWS} of {_MAXIMUM_COLUMNS}"
+            )
         table: pd.DataFrame = parquet.read(use_threads=False).to_pandas(use_threads=False)
     return table
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from mammo_core.csv_cells import escape_row
 from mammo_core.experiments.results import ExperimentResult
 from mammo_core.reporting import Page, Table, interval_plot
 from mammo_core.reporting.page import format_value
@@ -25,13 +26,17 @@ def result_files(result: ExperimentResult, title: str, command: str) -> dict[str
     page.figure(plot, "AUC on the test patients with 95 % intervals (patients resampled)")
     page.section("Runs").table(Table.from_records(result.rows))
     return {
-        "table.csv": pd.DataFrame(result.rows).to_csv(index=False).encode(),
-        "summary.csv": pd.DataFrame(result.summary).to_csv(index=False).encode(),
+        "table.csv": _csv(result.rows),
+        "summary.csv": _csv(result.summary),
         "table.md": _markdown(result, command).encode(),
         "result.json": (json.dumps(result.to_dict(), indent=1) + "\n").encode(),
         "plot.png": plot,
         "report.html": page.html().encode(),
     }
+
+
+def _csv(rows: list[dict[str, Any]]) -> bytes:
+    return pd.DataFrame([escape_row(row) for row in rows]).to_csv(index=False).encode()
 
 
 def _markdown(result: ExperimentResult, command: str) -> str:

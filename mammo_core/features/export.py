@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mammo_core.csv_cells import escape_row
 from mammo_core.datasets import ImageRecord, Manifest, PatchRecord
 from mammo_core.datasets.manifests import verify_file
 from mammo_core.datasets.shards import read_shard
@@ -167,7 +168,8 @@ class _Writer:
         with (self.folder / "index.csv").open("w", newline="") as file:
             table = csv.DictWriter(file, [*_INDEX, *_OVERLAPS], restval="", lineterminator="\n")
             table.writeheader()
-            table.writerows(sorted(self._rows, key=lambda row: str(row["file"])))
+            rows = sorted(self._rows, key=lambda row: str(row["file"]))
+            table.writerows(map(escape_row, rows))
 
 
 def _write_images(

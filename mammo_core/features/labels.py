@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pandas as pd
 
+from mammo_core.documents import read_bounded
 from mammo_core.errors import RecordError, SourceError
 from mammo_core.features import stored_registry, view_files
 from mammo_core.features.definitions import IMAGE_LABEL, LESION_ANNOTATION, LESION_LABEL
+from mammo_core.sources.csv_table import parse_csv
 from mammo_core.store import Store
 
 SOURCE, CORRECTION, LESIONS = "source", "correction", "lesions"
 PATHOLOGIES = ("MALIGNANT", "BENIGN", "BENIGN_WITHOUT_CALLBACK")
 _LISTED = 5
+_MAXIMUM_BYTES = 2**24
 
 
 def read_labels(path: Path) -> pd.DataFrame:
@@ -32,22 +35,31 @@ def read_labels(path: Path) -> pd.DataFrame:
         SourceError: The file or one of its lines cannot be used.
     """
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+        table = parse_csv(read_bounded(path, _MAXIMUM_BYTES).decode("utf-8-sig"), path.name)
+    except (OSError, ValueError, SourceError) as error:
         text = error.strerror if isinstance(error, OSError) else str(error)
         raise SourceError(
             f"The label file {path} cannot be read",
             expected="a CSV file in UTF-8 with a header",
             received=" ".join(str(text or error).split()),
         ) from error
-    table.columns = table.columns.str.strip()
-    if not ({"image_id", "malignant"} <= set(table) or {"lesion_id", "pathology"} <= set(table)):
+    names = set(table.columns)
+    if not ({"image_id", "malignant"} <= names or {"lesion_id", "pathology"} <= names):
         raise SourceError(
             f"The label file {path} lacks columns",
             expected="image_id and malignant, or lesion_id and pathology, or all four",
-            received=", ".join(map(str, table.columns)) or "none",
+            received=", ".join(table.columns)[:200] or "none",
         )
-    rows = [_row(path, line, row) for line, row in enumerate(table.to_dict("records"), start=2)]
+    for line, cells in table.rows:
+        if len(cells) != len(table.columns):
+            raise SourceError(
+                f"Line {line} of {path} is not a label",
+                expected=f"{len(table.columns)} cells, as in the header",
+                received=f"{len(cells)}",
+            )
+    rows = [
+        _row(path, line, dict(zip(table.columns, cells, strict=True))) for line, cells in table.rows
+    ]
     if not rows:
         raise SourceError(
             f"The label file {path} is empty",

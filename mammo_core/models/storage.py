@@ -1,20 +1,29 @@
 """Saving and loading models as `.keras` files."""
 
-import json
-import tempfile
-import zipfile
+import copy
+import math
+import random
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from mammo_core.documents import parse_json
 from mammo_core.errors import ModelError
-from mammo_core.models.keras2.hdf5 import scan
+from mammo_core.models.keras2.hdf5 import read_archive
 
-_WEIGHTS = "model.weights.h5"
-_PARTS = {"config.json", "metadata.json", _WEIGHTS}
-_BYTES = 8 << 30
 _MODULES = ("keras", "mammo_core", "builtins")
+#: Classes of Keras that run code, or read files that a config names.
+_REFUSED = {
+    "Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer",
+    "StringLookup", "IntegerLookup", "TextVectorization", "FeatureSpace",
+}  # fmt: skip
+#: Values of a config, and classes in it (a layer has five). The largest networks of Keras have
+#: 1,000 layers.
+_VALUES = 1_000_000
+_CLASSES = 50_000
+#: Values of a tensor between layers, for one image: the largest have about a hundred million.
+_LARGEST_TENSOR = 2**31
 
 
 def save_model(model: keras.Model, path: Path) -> None:
@@ -51,40 +60,58 @@ def load_model(path: Path) -> keras.Model:
 
 def _verify(path: Path) -> None:
     try:
-        with path.open("rb") as file:
-            if file.read(4) != b"PK\x03\x04":  # an archive may begin anywhere in a file
-                raise ValueError("a file that does not begin as one")
-        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
-            parts = {part.filename: part.file_size for part in archive.infolist()}
-            if set(parts) - _PARTS or len(parts) != len(archive.infolist()):
-                raise ValueError(f"parts {', '.join(sorted(parts))[:200]}")
-            if _PARTS - set(parts) or sum(parts.values()) > _BYTES:
-                raise ValueError(f"{sum(parts.values())} bytes in {', '.join(sorted(parts))}")
-            damaged = archive.testzip()
-            if damaged is not None:
-                raise ValueError(f"{damaged} with a wrong checksum")
-            _refuse_code(json.loads(archive.read("config.json")))
-            # The part is stored uncompressed, but the HDF5 library needs a file.
-            scan(Path(archive.extract(_WEIGHTS, folder)))
-    except ModelError as error:
-        raise _unreadable_error(path, error) from error
-    except Exception as error:  # zipfile and json raise many kinds on damaged bytes
+        content, stored = read_archive(path)
+        config = parse_json(content, max_bytes=2**24, max_values=_VALUES)
+        _refuse_code(config)
+        _refuse_large(config, stored)
+    except Exception as error:  # Keras raises many kinds on configs that it cannot build
         raise _unreadable_error(path, error) from error
 
 
 def _refuse_code(config: Any) -> None:
     """Raise an error for a config with a class outside Keras and this library, or a lambda."""
-    pending = [config]
+    pending, classes = [config], 0
     while pending:
         value = pending.pop()
         if isinstance(value, dict):
             module, name = value.get("module"), value.get("class_name")
             foreign = isinstance(module, str) and module.split(".")[0] not in _MODULES
-            if foreign or name in ("Lambda", "__lambda__"):
+            if foreign or name in _REFUSED:
                 raise ValueError(f"code or a foreign class: {module} {name}"[:200])
+            classes += "class_name" in value
+            if classes > _CLASSES:
+                raise ValueError(f"more than {_CLASSES} layers and settings")
             pending += value.values()
         elif isinstance(value, list):
             pending += value
+
+
+def _refuse_large(config: Any, stored: int) -> None:
+    """Raise an error for a config whose network is larger than the weights stored with it.
+
+    The network is built without memory for its weights: a few digits of a config can ask for
+    terabytes.
+    """
+    from keras.src.backend.common import global_state  # no public name
+
+    state = random.getstate()  # layers without a seed draw one
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            model = keras.saving.deserialize_keras_object(copy.deepcopy(config), safe_mode=True)
+    finally:
+        random.setstate(state)
+        global_state.set_global_attribute("uninitialized_variables", [])
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"a {type(model).__name__} instead of a network")
+    count = sum(math.prod(variable.shape) for variable in model.variables)
+    if count > stored:
+        raise ValueError(f"a network of {count} weights, with {stored} stored")
+    for operation in getattr(model, "operations", ()):
+        for node in operation._inbound_nodes:
+            for tensor in node.output_tensors:
+                size = math.prod(side for side in tensor.shape if side)
+                if size > _LARGEST_TENSOR:
+                    raise ValueError(f"layer {operation.name} with {size} outputs"[:200])
 
 
 def _unreadable_error(path: Path, error: Exception) -> ModelError:

@@ -10,6 +10,7 @@ import numpy as np
 
 from mammo_core.errors import MammoError, ModelError
 from mammo_core.models.applications import copy_weights, load_application
+from mammo_core.models.keras2.hdf5 import scan
 from mammo_core.models.registry import NETWORKS, Network
 from mammo_core.models.storage import load_model
 from mammo_core.store import open_store
@@ -143,6 +144,7 @@ def _load_file(model: keras.Model, body: keras.Model, network: Network, path: Pa
     target = body
     if network.application is not None:
         target = load_application(network.application, network.channels)
+    scan(path)  # the HDF5 library can crash on damaged data
     try:
         target.load_weights(path)
     except Exception as error:  # h5py and Keras raise many kinds here

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from mammo_core.documents import parse_json, read_bounded
 from mammo_core.errors import ModelError, RecipeError
 from mammo_core.packaging.build import build
 from mammo_core.packaging.checksums import digest
@@ -44,6 +45,7 @@ PUBLISHED: Mapping[str, str] = MappingProxyType(
 """Names of the published files without `.h5`, and the dataset whose mean they subtract."""
 
 _GEOMETRY = (1152, 896)
+_CONTRACT_BYTES = 2**20
 _NETWORK_ONLY = "Use a name ending in .keras to import the network without a package"
 
 
@@ -162,7 +164,7 @@ def temporary_package(network: Path) -> Path:
     """
     contract = network.with_suffix(".json")
     try:
-        content = json.loads(contract.read_bytes())
+        content = parse_json(read_bounded(contract, _CONTRACT_BYTES))
         usable = content["sha256"] == digest(network) and content["preprocessing"] is not None
         steps = Preprocessing.model_validate(content["preprocessing"]) if usable else None
         content = {name: content[name] for name in ("imported", "label_map")}
@@ -267,8 +269,9 @@ def _read_contract(text: str) -> dict[str, Any]:
     if text in MEANS:
         return {"mean": MEANS[text]}
     try:
-        content = json.loads(text if text.lstrip().startswith("{") else Path(text).read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        inline = text.lstrip().startswith("{")
+        content = parse_json(text if inline else read_bounded(Path(text), _CONTRACT_BYTES))
+    except (OSError, ValueError) as error:
         raise RecipeError(
             "The preprocessing cannot be read",
             expected=f"{', '.join(MEANS)}, a JSON file or a JSON object",

@@ -6,10 +6,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from mammo_core.documents import DocumentError, parse_npz
 from mammo_core.errors import ModelError
 from mammo_core.packaging.contents import EXPECTED
 from mammo_core.packaging.package import Package, load
 from mammo_core.processes import ProcessError, call_in_process
+
+#: Bytes of the samples of a package: eight images of 50 million pixels.
+_MAXIMUM_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -79,9 +83,19 @@ def read_expected(folder: Path) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.
     """Return the samples of a package and their probabilities `(n,) float32, [0, 1]`.
 
     The samples are `(n, H, W) uint16`, or `(n, 2, H, W)` if the unit is a breast.
+
+    Raises:
+        ModelError: They are missing, damaged or too large.
     """
-    with np.load(folder / EXPECTED, allow_pickle=False) as stored:
+    try:
+        stored = parse_npz(folder / EXPECTED, max_bytes=_MAXIMUM_BYTES)
         return stored["pixels"], stored["probabilities"]
+    except (DocumentError, KeyError) as error:
+        raise ModelError(
+            f"{EXPECTED} of the model package {folder.name} cannot be read",
+            expected="arrays of pixels and their probabilities",
+            received=str(error),
+        ) from error
 
 
 def _self_check(folder: str) -> tuple[int, float]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
+from mammo_core.documents import parse_json
 from mammo_core.errors import StoreError
 from mammo_core.packaging.contents import PackageManifest
 
@@ -24,6 +25,7 @@ ENDPOINT: Final = "MAMMO_MODEL_REGISTRY"
 TOKEN: Final = "MAMMO_MODEL_REGISTRY_TOKEN"
 _API: Final = "/api/model_registry/v1alpha3"
 _TIMEOUT_S: Final = 30.0
+_RESPONSE_BYTES: Final = 2**22
 
 
 class _BusyError(Exception):
@@ -61,7 +63,7 @@ class ModelRegistry:
         return cls(endpoint, environment.get(TOKEN, "")) if endpoint else None
 
     def register(
-        self, name: str, version: int, uri: str, manifest: PackageManifest
+        self, name: str, version: int, uri: str, manifest: PackageManifest, signed_by: str
     ) -> dict[str, str]:
         """Register a pushed version.
 
@@ -70,6 +72,7 @@ class ModelRegistry:
             version: Version in our own registry.
             uri: URI of the package.
             manifest: Manifest of the package.
+            signed_by: Id of the key that signed the version, or `unsigned`.
 
         Returns:
             Ids of the registered model, the version and the artifact.
@@ -96,7 +99,7 @@ class ModelRegistry:
                     key: {"metadataType": "MetadataStringValue", "string_value": value}
                     for key, value in (
                         ("model_id", manifest.model_id),
-                        ("signed_by", manifest.signed_by),
+                        ("signed_by", signed_by),
                     )
                 },
             },
@@ -149,7 +152,7 @@ class ModelRegistry:
         request = urllib.request.Request(self._base + path, data, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
-                content = json.loads(response.read())
+                content = parse_json(response.read(_RESPONSE_BYTES))
         except urllib.error.HTTPError as error:
             if error.code == 404 and method == "GET":
                 return None

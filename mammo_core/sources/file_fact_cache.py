@@ -8,10 +8,13 @@ from typing import Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from mammo_core.documents import inflate, parse_json
 from mammo_core.errors import StoreError
 from mammo_core.store import Store
 from mammo_core.store.base import Entry
 
+#: Bytes of the cache of a source: about a kB for each file.
+_MAXIMUM_BYTES: Final = 2**30
 #: Raised by hand when the answers to the same questions change.
 _REVISION: Final = 1
 _Answer = TypeVar("_Answer")
@@ -43,8 +46,14 @@ class FileFactCache:
         if not store.exists(key):
             return cls()
         try:
-            return cls(json.loads(gzip.decompress(store.read(key))))
-        except (ValueError, OSError, EOFError, StoreError):
+            return cls(
+                parse_json(
+                    inflate(store.read(key), _MAXIMUM_BYTES),
+                    max_bytes=_MAXIMUM_BYTES,
+                    max_values=_MAXIMUM_BYTES // 64,
+                )
+            )
+        except (ValueError, TypeError, StoreError):
             return cls()  # every answer is computed again
 
     def write(self, store: Store, source_uri: str) -> None:

@@ -3,7 +3,6 @@
 import json
 import tempfile
 import time
-import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mammo_core.documents import parse_json, parse_npz
 from mammo_core.store import Store
 from mammo_core.store.base import file_sha256
 
@@ -18,6 +18,7 @@ Arrays = list[npt.NDArray[Any]]
 
 #: Raised by hand when training cannot resume from a checkpoint of an earlier version.
 _FORMAT = 2
+_MAXIMUM_BYTES = 2**34
 
 
 @dataclass
@@ -135,7 +136,7 @@ class Checkpoints:
         if not self._store.exists(key):
             return None
         try:
-            latest = json.loads(self._store.read(key))
+            latest = parse_json(self._store.read(key))
             if latest["format"] != _FORMAT:
                 self.fault = f"it has format {latest['format']}, not {_FORMAT}"
                 return None
@@ -145,7 +146,7 @@ class Checkpoints:
             arrays = self._read_arrays(latest["arrays"])
             self._best = latest["best"]
             stored_best = self._read_arrays(self._best) if self._best else {}
-        except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
+        except (ValueError, KeyError, TypeError, OSError) as error:
             self._best = None
             self.fault = f"{type(error).__name__}: {error}"
             return None
@@ -177,8 +178,7 @@ class Checkpoints:
         digest = file_sha256(data)
         if digest != entry["sha256"]:
             raise ValueError(f"{entry['key']} has SHA-256 {digest}, not {entry['sha256']}")
-        with np.load(data, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+        return parse_npz(data, max_bytes=_MAXIMUM_BYTES)
 
 
 def _arrays_of(arrays: dict[str, npt.NDArray[Any]], kind: str) -> Arrays:

@@ -17,29 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mammo_core.documents import parse_npz
 from mammo_core.errors import ModelError, RecordError
+from mammo_core.evaluation.second_stage.config import ForestConfig
 from mammo_core.metrics import Interval, auc, auc_interval
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-class ForestConfig(BaseModel):
-    """How the second stage is fitted.
-
-    Attributes:
-        trees: Number of trees.
-        max_depths: Depths to choose from.
-        least_splits: Minimum sizes of a node that is split, to choose from; as shares of the
-            breasts, so that they fit datasets of any size.
-        folds: Number of folds of the cross-validation, by patient.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    trees: int = Field(default=300, ge=1)
-    max_depths: tuple[int, ...] = (3, 8)
-    least_splits: tuple[float, ...] = (0.02, 0.2)
-    folds: int = Field(default=5, ge=2)
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,19 @@
 """The architecture in a Keras 2.0.8 file: JSON in, validated entries out."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mammo_core.documents import parse_json
 from mammo_core.errors import ModelError
 from mammo_core.models.keras2 import settings as validators
 from mammo_core.models.keras2.layers import LayerClass, validate_layer
 from mammo_core.models.keras2.settings import SettingError
 
 _MAX_DEPTH = 16
-_MAX_LAYERS = 20_000
+#: The largest network of Keras has about 1,000 layers; each is called once or twice.
+_MAX_LAYERS = 5_000
+_MAX_VALUES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,8 @@ def parse(text: str, groups: Sequence[str], what: str) -> Entry:
         ModelError: It is not JSON, or contains an unsupported layer or setting.
     """
     try:
-        config = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        config = parse_json(text, max_bytes=2**24, max_values=_MAX_VALUES)
+    except ValueError as error:
         raise ModelError(
             f"The architecture in {what} is damaged",
             expected="JSON of a Keras 2.0.8 model",

@@ -96,6 +96,23 @@ def scan(path: Path) -> None:
         _run_worker("scan", path, Path(folder))
 
 
+def read_archive(path: Path) -> tuple[bytes, int]:
+    """Check a `.keras` archive in a separate process, before it is read in this one.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its `config.json`, and the number of weights stored.
+
+    Raises:
+        ModelError: It is damaged, has other parts, or one that is implausibly large.
+    """
+    with tempfile.TemporaryDirectory(prefix="mammo-hdf5-") as folder:
+        answer = _run_worker("archive", path, Path(folder))
+        return (Path(folder) / "config.json").read_bytes(), answer["values"]
+
+
 def _values(values: npt.NDArray[np.float32], shape: list[int], offset: int) -> Any:
     start = offset // 4
     return values[start : start + int(np.prod(shape, dtype=np.int64))].reshape(shape)
@@ -111,6 +128,7 @@ def _run_worker(mode: str, path: Path, folder: Path) -> dict[str, Any]:
     result = run_process(
         # -I: PYTHONPATH and the working directory do not affect what the worker imports.
         [sys.executable, "-I", str(_WORKER), mode, str(path.absolute()), str(folder)],
+        inherit=False,
         address_space=_ADDRESS_SPACE + 4 * size,
         cpu_s=seconds,
         timeout_s=20 * seconds,

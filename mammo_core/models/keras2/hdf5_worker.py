@@ -1,4 +1,4 @@
-"""The process in which the HDF5 library runs: one file in, plain floats out.
+"""The process in which model files are opened: one file in, plain floats out.
 
 `hdf5.py` starts it as a script, so that a damaged file that crashes the HDF5 library, hangs it or
 makes it allocate too much memory can only end this process. It does not import mammo_core, follow
@@ -8,6 +8,7 @@ links, load filter plugins or unpickle anything.
 import json
 import os
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,14 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import h5py
 import numpy as np
 
-_MAX_TEXT = 64 << 20
+_MAX_TEXT = 16 << 20
 _MAX_BYTES = 4 << 30
+#: Weights hardly compress: more bytes than this many times the file's are not weights.
+_MAX_RATIO = 8
+_SLACK = 16 << 20
+#: The parts of a `.keras` archive, and the largest size of each (bytes).
+_WEIGHTS = "model.weights.h5"
+_PARTS = {"config.json": 16 << 20, "metadata.json": 1 << 20, _WEIGHTS: _MAX_BYTES}
 _MAX_NODES = 100_000
 _MAX_DEPTH = 64
 _FILTERS = {"gzip", "lzf", None}
@@ -32,11 +39,14 @@ class FileError(Exception):
 
 
 def main(arguments: list[str]) -> int:
-    """Read `FILE` into `FOLDER` (mode `keras2`), or only read all of it (mode `scan`)."""
+    """Read `FILE` into `FOLDER` (mode `keras2`), or only read all of it (`scan`, `archive`)."""
     mode, path, folder = arguments
+    limit = min(_MAX_BYTES, _MAX_RATIO * Path(path).stat().st_size + _SLACK)
     try:
+        if mode == "archive":
+            path = str(_extract(Path(path), Path(folder), limit))
         with h5py.File(path, "r") as file:
-            answer = _model(file, Path(folder)) if mode == "keras2" else _scan(file)
+            answer = _model(file, Path(folder), limit) if mode == "keras2" else _scan(file, limit)
     except FileError as error:
         answer = {"error": list(error.args)}
     except MemoryError:
@@ -49,7 +59,29 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _model(file: Any, folder: Path) -> dict[str, Any]:
+def _extract(path: Path, folder: Path, limit: int) -> Path:
+    """Check a `.keras` archive and its checksums; return its weights as a file."""
+    with path.open("rb") as file:
+        if file.read(4) != b"PK\x03\x04":  # an archive may begin anywhere in a file
+            raise FileError("The file is not an archive", "a .keras file", "other bytes")
+    with zipfile.ZipFile(path) as archive:
+        parts = {part.filename: part.file_size for part in archive.infolist()}
+        if set(parts) != set(_PARTS) or len(parts) != len(archive.infolist()):
+            names = ", ".join(sorted(parts))[:200]
+            raise FileError("The archive has other parts", ", ".join(_PARTS), f"parts {names}")
+        for name, size in parts.items():
+            if size > min(_PARTS[name], limit):
+                most = f"at most {min(_PARTS[name], limit)} bytes"
+                raise FileError(f"{name} is too large", most, f"{size} bytes of {name}")
+        # Reading a part to its end verifies its checksum and its size.
+        for name in _PARTS:
+            with archive.open(name) as source, (folder / name).open("wb") as target:
+                while block := source.read(1 << 20):
+                    target.write(block)
+    return folder / _WEIGHTS
+
+
+def _model(file: Any, folder: Path, limit: int) -> dict[str, Any]:
     """Read a whole Keras 2 model: its facts and config as text, its weights as float32."""
     if "model_config" not in file.attrs or "model_weights" not in file:
         weights_only = "layer_names" in file.attrs
@@ -69,7 +101,7 @@ def _model(file: Any, folder: Path) -> dict[str, Any]:
                 raise FileError(
                     f"The weights of layer {name} are missing", f"a group {name}", "none"
                 )
-            groups.append(_group(name, _child(weights, name, h5py.Group), out))
+            groups.append(_group(name, _child(weights, name, h5py.Group), out, limit))
     return {
         "facts": {
             name: _text(file.attrs[name], name)
@@ -83,7 +115,7 @@ def _model(file: Any, folder: Path) -> dict[str, Any]:
     }
 
 
-def _group(name: str, group: Any, out: Any) -> dict[str, Any]:
+def _group(name: str, group: Any, out: Any, limit: int) -> dict[str, Any]:
     stored = {}
     datasets = dict(_datasets(group))
     for weight in _texts(group, "weight_names"):
@@ -91,24 +123,25 @@ def _group(name: str, group: Any, out: Any) -> dict[str, Any]:
             raise FileError(
                 f"Layer {name} has no values for a weight", f"a data set {weight}", "none"
             )
-        values = _floats(datasets[weight], f"{name}/{weight}")
+        values = _floats(datasets[weight], f"{name}/{weight}", limit)
         if weight in stored:
             raise FileError(f"Layer {name} names a weight twice", "each once", weight)
         stored[weight] = {"shape": list(values.shape), "offset": out.tell()}
         out.write(values.tobytes())
-        if out.tell() > _MAX_BYTES:
-            raise FileError("The weights are too large", f"at most {_MAX_BYTES} bytes", "more")
+        if out.tell() > limit:
+            raise FileError("The weights are too large", f"at most {limit} bytes", "more")
     return {"name": name, "weights": stored, "extra": sorted(set(datasets) - set(stored))}
 
 
-def _scan(file: Any) -> dict[str, Any]:
+def _scan(file: Any, limit: int) -> dict[str, Any]:
     """Read every data set, as Keras will in the process that must not crash."""
-    total = 0
+    total = count = 0
     for name, dataset in _datasets(file):
-        total += _values(dataset, name).nbytes
-        if total > _MAX_BYTES:
-            raise FileError("The weights are too large", f"at most {_MAX_BYTES} bytes", "more")
-    return {"bytes": total}
+        values = _values(dataset, name, limit)
+        total, count = total + values.nbytes, count + values.size
+        if total > limit:
+            raise FileError("The weights are too large", f"at most {limit} bytes", "more")
+    return {"bytes": total, "values": count}
 
 
 def _datasets(group: Any) -> list[tuple[str, Any]]:
@@ -143,13 +176,13 @@ def _child(group: Any, name: str, kind: Any) -> Any:
     return child
 
 
-def _floats(dataset: Any, name: str) -> Any:
+def _floats(dataset: Any, name: str, limit: int) -> Any:
     if dataset.dtype.kind != "f" or dataset.dtype.itemsize > 8:
         raise FileError(
             f"{name} does not contain weights", "floating-point numbers", f"{dataset.dtype}"[:80]
         )
     with np.errstate(all="ignore"):
-        values = np.ascontiguousarray(_values(dataset, name).astype("<f4"))
+        values = np.ascontiguousarray(_values(dataset, name, limit).astype("<f4"))
         bad = values.size and not np.abs(values).max() < _MAX_WEIGHT
     if bad:
         raise FileError(
@@ -158,7 +191,7 @@ def _floats(dataset: Any, name: str) -> Any:
     return values.reshape(dataset.shape)
 
 
-def _values(dataset: Any, name: str) -> Any:
+def _values(dataset: Any, name: str, limit: int) -> Any:
     if dataset.external or dataset.is_virtual:
         raise FileError(f"{name} is in another file", "data in the file itself", "external data")
     if dataset.compression not in _FILTERS:
@@ -169,7 +202,7 @@ def _values(dataset: Any, name: str) -> Any:
         raise FileError(
             f"{name} does not contain numbers", "an array of numbers", f"{dataset.dtype}"[:80]
         )
-    if dataset.nbytes > _MAX_BYTES or (dataset.nbytes and not dataset.id.get_storage_size()):
+    if dataset.nbytes > limit or (dataset.nbytes and not dataset.id.get_storage_size()):
         raise FileError(
             f"{name} is damaged", "as many values as its shape has", f"shape {dataset.shape}"
         )

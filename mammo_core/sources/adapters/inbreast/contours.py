@@ -141,24 +141,26 @@ def group_calcifications(
 
     alone = [number for number in single if not is_outlined(number)]
     groups = [[number] for number in outlined]
-    left = set(alone)
-    for number in alone:
-        if number not in left:
-            continue
-        left.discard(number)
-        group, pending = [number], [number]
-        while pending:
-            center = centers[pending.pop()]
-            near = sorted(
-                other
-                for other in left
-                if float(np.hypot(*(centers[other] - center))) * _SPACING_MM <= group_mm
-            )
-            left.difference_update(near)
-            group += near
-            pending += near
-        groups.append(sorted(group))
+    groups += _near_each_other(alone, centers, group_mm / _SPACING_MM)
     return sorted(groups)
+
+
+def _near_each_other(
+    numbers: list[int], centers: dict[int, Points], distance: float
+) -> list[list[int]]:
+    """Return the regions that are connected by steps of at most a distance (pixels)."""
+    if not numbers:
+        return []
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import KDTree
+
+    points = np.array([centers[number] for number in numbers])
+    pairs = KDTree(points).query_pairs(distance, output_type="ndarray")
+    size = len(numbers)
+    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(size, size))
+    count, labels = connected_components(graph, directed=False)
+    return [[numbers[at] for at in np.flatnonzero(labels == k)] for k in range(count)]
 
 
 def _is_single(points: Points) -> bool:
