@@ -22,7 +22,8 @@ _Store = Annotated[
 _PublicKey = Annotated[
     Path | None,
     typer.Option(
-        metavar="PEM", envvar="MAMMO_PUBLIC_KEY", help="Public key that it must be signed by."
+        metavar="PEM",
+        help="Public key that it must be signed by; the policy of MAMMO_TRUST holds as well.",
     ),
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -34,38 +35,43 @@ def list_models(
     as_json: _Json = False,
 ) -> None:
     """List the published versions of all models; * marks the champion."""
+    from mammo_core.errors import ModelError
     from mammo_core.registry import champion, models, versions
     from mammo_core.store import open_store
 
     opened = open_store(store)
-    rows = []
+    rows, faults = [], []
     for name in models(opened):
-        current = champion(opened, name)
+        try:
+            current = champion(opened, name)
+        except ModelError as error:  # the versions are needed to choose another champion
+            current = None
+            faults.append(error)
         for ref in versions(opened, name):
             is_champion = current is not None and current.version == ref.version
             rows.append({**ref.model_dump(), "champion": is_champion})
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
-        return
-    for row in rows:
+    for row in () if as_json else rows:
         mark = "*" if row["champion"] else " "
         typer.echo(
             f"{mark} {row['name']} {row['version']:>3}  {row['model_id'][:12]}  {row['uri']}"
         )
-    if not rows:
+    if not rows and not as_json:
         typer.echo(f"No model is published in {opened.uri}.")
+    for fault in faults:
+        typer.echo(f"error: {fault}", err=True)
+    if faults:
+        raise typer.Exit(1)
 
 
 @app.command()
 def show(uri: _Uri, as_json: _Json = False) -> None:
     """Show the card of a model, after verifying its files."""
-    from mammo_core.packaging import verify
-    from mammo_core.registry import resolve
+    from mammo_core.registry import open_package
 
-    folder = resolve(uri)
-    verify(folder)
     name = "card.json" if as_json else "MODEL_CARD.md"
-    typer.echo((folder / name).read_text(encoding="utf-8").rstrip())
+    typer.echo((open_package(uri).folder / name).read_text(encoding="utf-8").rstrip())
 
 
 @app.command("verify")
@@ -79,36 +85,38 @@ def verify_model(
 ) -> None:
     """Verify every file of a package, its signature, and that it reproduces its predictions.
 
-    The signature is verified with the key you give, never with one from the package, and
-    without network access. Without a key, only the existence of a signature is reported.
+    The signature is verified with the keys of MAMMO_TRUST and the key you give, never with one
+    from the package, and without network access. Without either, only the existence of a
+    signature is reported.
     """
-    from mammo_core.packaging import self_check, verify
-    from mammo_core.registry import resolve
+    from mammo_core.packaging import require_expected_outputs
+    from mammo_core.registry import open_package
 
-    folder = resolve(uri)
-    manifest = verify(folder, public_key)
-    signed = manifest.signed_by != "unsigned"
-    result = self_check(folder) if run else None
+    opened = open_package(uri, public_key)
+    signed = opened.signed_by != "unsigned"
+    result = require_expected_outputs(opened.load()) if run else None
     if as_json:
         report = {
-            "name": manifest.name,
-            "model_id": manifest.model_id,
+            "name": opened.name,
+            "version": opened.version,
+            "model_id": opened.model_id,
             "files": "as built",
-            "signed_by": manifest.signed_by,
-            "signature": "verified" if public_key else "not checked" if signed else "unsigned",
+            "signed_by": opened.signed_by,
+            "signature": "verified" if opened.key else "not checked" if signed else "unsigned",
+            "key": opened.key.name if opened.key else None,
             "samples": result.samples if result else None,
             "largest_difference": result.largest_difference if result else None,
-            "tolerance": manifest.tolerance,
+            "tolerance": opened.manifest.tolerance,
         }
         typer.echo(json.dumps(report, indent=2))
         return
-    typer.echo(f"{manifest.name} {manifest.model_id}: all files are unchanged")
-    if public_key is not None:
-        typer.echo(f"signature: verified with {public_key}")
+    typer.echo(f"{opened.name} {opened.model_id}: all files are unchanged")
+    if opened.key is not None:
+        typer.echo(f"signature: verified, by {opened.key.name} ({opened.signed_by[:16]})")
     elif signed:
         typer.echo(
-            f"signature: by the key {manifest.signed_by[:16]}; not verified, because no "
-            "--public-key was given"
+            f"signature: by the key {opened.signed_by[:16]}; not verified, because there is "
+            "neither MAMMO_TRUST nor --public-key"
         )
     else:
         typer.echo("signature: unsigned")
@@ -121,7 +129,13 @@ def verify_model(
 
 @app.command("push")
 def push_package(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the package.")],
+    package: Annotated[
+        str,
+        typer.Argument(
+            metavar="PACKAGE",
+            help="A package folder; or a published version, which is then signed anew.",
+        ),
+    ],
     store: _Store,
     name: Annotated[
         str, typer.Option(help="Name of the model in the registry; default: the package's.")
@@ -130,22 +144,24 @@ def push_package(
 ) -> None:
     """Publish a package as the next version of a model, and as its champion.
 
-    The gate is not applied: only the pipeline does that. First the package must reproduce its
-    expected outputs in a new process.
+    It is signed with MAMMO_SIGNING_KEY or MAMMO_SIGNING_KEY_FILE, if set. The gate is not
+    applied: only the pipeline does that. First the package must reproduce its expected outputs
+    in a new process.
     """
-    from mammo_core.packaging import self_check_in_new_process, verify
-    from mammo_core.registry import push
+    from mammo_core.packaging import self_check_in_new_process, signing_key
+    from mammo_core.registry import open_for_push, push
     from mammo_core.registry.kubeflow import ModelRegistry
     from mammo_core.store import open_store
 
     registry = ModelRegistry.from_environment()
-    manifest = verify(folder, public_key)
-    self_check_in_new_process(folder)
-    model = name or manifest.name
-    result = push(open_store(store), folder, model, public_key=public_key)
+    signing_key()
+    opened = open_for_push(package, public_key)
+    self_check_in_new_process(opened.folder)
+    model = name or opened.name
+    result = push(open_store(store), opened.folder, model, public_key=public_key)
     typer.echo(f"{'pushed' if result.new else 'already published:'} {result.uri}")
     if registry is not None:
-        registry.register(model, result.version, result.uri, manifest)
+        registry.register(model, result.version, result.uri, opened.manifest, result.signed_by)
         typer.echo("registered in the Kubeflow model registry")
 
 
@@ -174,6 +190,26 @@ def rollback(
 
     ref = restore_champion(open_store(store), name)
     typer.echo(f"the champion of {name} is version {ref.version}, {ref.model_id[:12]}")
+
+
+@app.command()
+def history(
+    name: Annotated[str, typer.Argument(help="Name of the model.")],
+    store: _Store,
+    as_json: _Json = False,
+) -> None:
+    """List every change of a model's champion, after verifying their chain and signatures."""
+    from mammo_core.registry import read_entries
+    from mammo_core.store import open_store
+
+    entries = read_entries(open_store(store), name)
+    if as_json:
+        typer.echo(json.dumps([entry.model_dump(mode="json") for entry in entries], indent=2))
+        return
+    for entry in entries:
+        champion = "no champion" if entry.version is None else f"version {entry.version}"
+        signer = entry.signed_by if entry.signed_by == "unsigned" else entry.signed_by[:16]
+        typer.echo(f"{entry.sequence:>4}  {entry.action:8}  {champion:14}  {signer}")
 
 
 @app.command()
@@ -238,14 +274,14 @@ def describe_model(
 ) -> None:
     """Show a network's layers, parameters, FLOPs, memory and the batch that fits."""
     from mammo_core.packaging.keras_file import import_keras
-    from mammo_core.registry import resolve
+    from mammo_core.registry import open_package
 
     import_keras()
     from mammo_core.models.precision import parse_precision
     from mammo_core.models.printout import describe_named, format_description, parse_size
 
     if "/" in name and not name.endswith(".keras"):
-        name = str(resolve(name) / "model.keras")
+        name = str(open_package(name).folder / "model.keras")
     description = describe_named(
         name,
         parse_size(size) if size else None,

@@ -166,10 +166,9 @@ def _test_scores(
         model = load_network(store, training)
         preprocessing = IMAGE_TRAINING.facts_of(training).preprocessing
     else:
-        from mammo_core.packaging import load
-        from mammo_core.registry import resolve
+        from mammo_core.registry import open_package
 
-        package = load(resolve(recipe.image_training.start))
+        package = open_package(recipe.image_training.start).load()
         model, preprocessing = package.model, package.preprocessing
     table = image_predictions(
         store, data.images, frame.split("test"), model, preprocessing, recipe.evaluation

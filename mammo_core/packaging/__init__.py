@@ -1,26 +1,52 @@
 """Model packages: a trained classifier with everything needed to use it."""
 
-from mammo_core.packaging.build import build
-from mammo_core.packaging.contents import PackageManifest, TrainingData
-from mammo_core.packaging.package import Package, load, verify
-from mammo_core.packaging.self_check import (
-    SelfCheckResult,
-    require_expected_outputs,
-    self_check,
-    self_check_in_new_process,
-)
-from mammo_core.packaging.signing import SigningKey
+from typing import TYPE_CHECKING
+
+from mammo_core.lazy import import_lazily
+
+if TYPE_CHECKING:
+    from mammo_core.packaging.build import build
+    from mammo_core.packaging.contents import PackageManifest, TrainingData
+    from mammo_core.packaging.keys import SigningKey
+    from mammo_core.packaging.package import OpenedPackage, Package, load, verify
+    from mammo_core.packaging.self_check import (
+        SelfCheckResult,
+        require_expected_outputs,
+        self_check,
+        self_check_in_new_process,
+    )
+    from mammo_core.packaging.trust import TrustPolicy, signing_key
 
 __all__ = [
+    "OpenedPackage",
     "Package",
     "PackageManifest",
     "SelfCheckResult",
     "SigningKey",
     "TrainingData",
+    "TrustPolicy",
     "build",
     "load",
     "require_expected_outputs",
     "self_check",
     "self_check_in_new_process",
+    "signing_key",
     "verify",
 ]
+
+import_lazily(
+    __name__,
+    {
+        "build": ["build"],
+        "contents": ["PackageManifest", "TrainingData"],
+        "keys": ["SigningKey"],
+        "package": ["OpenedPackage", "Package", "load", "verify"],
+        "self_check": [
+            "SelfCheckResult",
+            "require_expected_outputs",
+            "self_check",
+            "self_check_in_new_process",
+        ],
+        "trust": ["TrustPolicy", "signing_key"],
+    },
+)

@@ -34,7 +34,6 @@ from mammo_core.packaging.exports import Export, export
 from mammo_core.packaging.keras_file import write_model
 from mammo_core.packaging.prediction import predict
 from mammo_core.packaging.samples import phantom_samples
-from mammo_core.packaging.signing import SigningKey, sign
 from mammo_core.preprocessing import Preprocessing
 
 _SAMPLES = 16
@@ -59,9 +58,8 @@ def build(
     intended_use: str = INTENDED_USE,
     limitations: Sequence[str] = LIMITATIONS,
     exports: Sequence[Export] = (),
-    signing_key: SigningKey | None = None,
 ) -> PackageManifest:
-    """Write a model package.
+    """Write a model package, unsigned: `registry.push` signs it as a version of a model.
 
     The same model, preprocessing, classes, thresholds and data give the same `model_id` at any
     time, on any machine and in any run.
@@ -88,7 +86,6 @@ def build(
         intended_use: Section of the model card.
         limitations: Section of the model card.
         exports: Further formats of the network.
-        signing_key: Key to sign with; None: the package is unsigned, and says so.
 
     Returns:
         The manifest (package.json).
@@ -106,7 +103,6 @@ def build(
             expected=f"1 to {_SAMPLES} images",
             received=str(len(samples)),
         )
-    signed_by = signing_key.public_id() if signing_key is not None else "unsigned"
     metrics, lineage = dict(metrics or {}), dict(lineage or {})
     rules = rules or DecisionRules()
     data = training_data or TrainingData()
@@ -133,7 +129,6 @@ def build(
             patch_size=patch_size if patch_model is not None else None,
             exports=export(temporary, exports),
             unit=unit,
-            signed_by=signed_by,
         )
         write_json(temporary / "package.json", manifest.model_dump(mode="json"))
         content = card(
@@ -149,8 +144,6 @@ def build(
         )
         write_json(temporary / "card.json", content)
         (temporary / "MODEL_CARD.md").write_text(markdown(content), encoding="utf-8", newline="\n")
-        if signing_key is not None:
-            sign(temporary, signing_key)
         write_sums(temporary)
     return manifest
 

@@ -57,7 +57,7 @@ def card(
             for view in VIEWS
         }
     return {
-        "schema": "mammo-pipelines/model-card/3",
+        "schema": "mammo-pipelines/model-card/4",
         "name": manifest.name,
         "model_id": manifest.model_id,
         "unit": manifest.unit,
@@ -88,7 +88,6 @@ def card(
             "tolerance": manifest.tolerance,
         },
         "exports": dict(manifest.exports),
-        "signed_by": manifest.signed_by,
         "versions": dict(manifest.versions),
         "metrics": dict(metrics),
         "lineage": dict(lineage),
@@ -113,18 +112,12 @@ def markdown(content: Mapping[str, Any]) -> str:
         "breast": "Both views of a breast, CC and MLO (a view of zeros was not taken; the other "
         "one is then used for both): each a mammogram",
     }[unit]
-    signed = content["signed_by"]
     lines = [
         f"# {content['name']}",
         "",
         "**Research use only. Not a medical device.**",
         "",
         f"Model id: `{content['model_id']}`",
-        "",
-        "Signature: "
-        + (
-            "unsigned" if signed == "unsigned" else f"model.sig, by the key with SHA-256 `{signed}`"
-        ),
         "",
         "## Intended use",
         "",

@@ -4,10 +4,12 @@ import hashlib
 import os
 from pathlib import Path
 
+from mammo_core.documents import DocumentError, read_bounded
 from mammo_core.errors import ModelError, StoreError
 from mammo_core.store.base import validate_key
 
 SUMS = "SHA256SUMS"
+_MAXIMUM_BYTES = 2**20
 
 
 def write_sums(folder: Path) -> None:
@@ -54,23 +56,39 @@ def read_sums(folder: Path) -> dict[str, str]:
         ModelError: There is none, or it is not in the form that `write_sums` writes.
     """
     try:
-        data = (folder / SUMS).read_bytes()
-        text = data.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        data = read_bounded(folder / SUMS, _MAXIMUM_BYTES)
+    except (OSError, DocumentError) as error:
         raise ModelError(
             f"{folder.name} is not a model package",
             expected=f"a folder with a {SUMS}",
             received="no such folder" if not folder.is_dir() else "no readable one",
         ) from error
+    return parse_sums(data, folder.name)
+
+
+def parse_sums(data: bytes, package: str) -> dict[str, str]:
+    """Return the digests in the content of a SHA256SUMS by file name.
+
+    Args:
+        data: The content.
+        package: Name of the package in errors.
+
+    Raises:
+        ModelError: It is not in the form that `write_sums` writes.
+    """
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _damaged_error(package, "bytes that are not text") from error
     listed: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         digest, gap, name = line.partition("  ")
         if not gap or len(digest) != 64 or name == SUMS or not _relative(name):
-            raise _damaged_error(folder, f"line {number}: {line[:100]!r}")
+            raise _damaged_error(package, f"line {number}: {line[:100]!r}")
         listed[name] = digest
     # Other line ends or another order would parse alike: every byte must match.
     if _render(listed) != data:
-        raise _damaged_error(folder, "other bytes")
+        raise _damaged_error(package, "other bytes")
     return listed
 
 
@@ -111,9 +129,9 @@ def _digests(folder: Path) -> dict[str, str]:
     return digests
 
 
-def _damaged_error(folder: Path, received: str) -> ModelError:
+def _damaged_error(package: str, received: str) -> ModelError:
     return ModelError(
-        f"{SUMS} of {folder.name} is damaged",
+        f"{SUMS} of {package} is damaged",
         expected="sorted lines of a SHA-256 digest, two spaces and a file name",
         received=received,
     )

@@ -8,14 +8,20 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mammo_core.documents import DocumentError, parse_json, read_bounded, require_json_limits
 from mammo_core.errors import ModelError
 from mammo_core.evaluation.aggregate import Unit
 from mammo_core.preprocessing import Preprocessing
+from mammo_core.sources.policy import ImagePolicy
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
-FORMAT = 3
+FORMAT = 4
 """Raised when packages of an older release can no longer be read, or a key is renamed."""
+
+#: Bytes and values of a JSON file of a package: predictions of thousands of images fit.
+_MAXIMUM_BYTES = 2**24
+_MAXIMUM_VALUES = 1_000_000
 
 POSITIVE = "pos"
 """The class whose probability a package returns: malignant."""
@@ -28,6 +34,7 @@ PATCH_MODEL = "patch_classifier.keras"
 SAVED_MODEL = "saved_model.pb"
 ONNX = "model.onnx"
 SIGNATURE = "model.sig"
+RELEASE = "release.json"
 EXPECTED = "expected.npz"
 RULES = "decision_rules.json"
 REQUIRED = (
@@ -65,8 +72,6 @@ class PackageManifest(_Content):
         exports: Format (`saved_model`, `onnx`) → `exported`, or why it is missing.
         unit: What a probability is for: an `image`; or a `breast`, for which the network takes
             two views, `cc` and `mlo`, all zeros for a view that was not taken.
-        signed_by: SHA-256 (hex) of the public key's DER bytes, or `unsigned`. It shows which
-            key is needed, and is never trusted by itself.
     """
 
     format: int
@@ -77,6 +82,24 @@ class PackageManifest(_Content):
     patch_size: int | None = None
     exports: dict[str, str] = {}
     unit: Unit = "image"
+
+
+class Release(_Content):
+    """release.json: which version of which model a package is; part of what is signed.
+
+    A version cannot be passed off as another one, nor as another model.
+
+    Attributes:
+        name: Name of the model in its registry.
+        version: Its version there.
+        model_id: Its model id.
+        signed_by: SHA-256 (hex) of the public key's DER bytes, or `unsigned`. It shows which
+            key is needed, and is never trusted by itself.
+    """
+
+    name: str
+    version: int = Field(ge=1)
+    model_id: str
     signed_by: str = "unsigned"
 
 
@@ -109,6 +132,7 @@ class TrainingData(_Content):
         manufacturers: In the training split, as normalized names from the headers.
         bits_stored: In the training split.
         smallest: Smallest number of rows and of columns of a training image, before resizing.
+        policy: What was done with images that are not plain mammograms; scoring does the same.
     """
 
     description: str = ""
@@ -122,6 +146,7 @@ class TrainingData(_Content):
     manufacturers: tuple[str, ...] = ()
     bits_stored: tuple[int, ...] = ()
     smallest: tuple[int, int] | None = None
+    policy: ImagePolicy = ImagePolicy()
 
 
 def model_id(
@@ -185,7 +210,11 @@ def read_content(folder: Path, name: str, model: type[_Model]) -> _Model:
         ModelError: It does not match the model.
     """
     try:
-        return model.model_validate_json((folder / name).read_bytes())
+        data = read_bounded(folder / name, _MAXIMUM_BYTES)
+        require_json_limits(data, max_values=_MAXIMUM_VALUES)
+        return model.model_validate_json(data)
+    except DocumentError as error:
+        raise _damaged_error(folder, name, error.received) from error
     except ValidationError as error:
         raise _damaged_error(folder, name, str(error.errors()[0]["msg"])) from error
 
@@ -197,7 +226,9 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
         ModelError: It is not a JSON object.
     """
     try:
-        content = json.loads((folder / name).read_bytes())
+        content = parse_json(
+            read_bounded(folder / name, _MAXIMUM_BYTES), max_values=_MAXIMUM_VALUES
+        )
     except ValueError as error:
         raise _damaged_error(folder, name, str(error)) from error
     if not isinstance(content, dict):

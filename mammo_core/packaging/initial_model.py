@@ -1,7 +1,6 @@
 """The network that a whole-image training starts from."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mammo_core.datasets import Manifest
@@ -9,22 +8,10 @@ from mammo_core.errors import ModelError
 from mammo_core.features.frame import IMAGE_CLASSES, Frame
 from mammo_core.ingest.kinds import IMAGE_DATASET
 from mammo_core.models.config import HeadConfig, NetworkConfig, TwoViewConfig
+from mammo_core.packaging.package import OpenedPackage
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.store import Store
 from mammo_core.training.networks import load_network
-
-
-@dataclass(frozen=True)
-class StartPackage:
-    """A verified model package that a training starts from.
-
-    Attributes:
-        folder: Local folder of the package.
-        model_id: Its model id.
-    """
-
-    folder: Path
-    model_id: str
 
 
 @dataclass(frozen=True)
@@ -45,7 +32,7 @@ class InitialModel:
 
 
 def from_package(
-    package: StartPackage, images: Manifest, frame: Frame, two_view: TwoViewConfig | None
+    package: OpenedPackage, images: Manifest, frame: Frame, two_view: TwoViewConfig | None
 ) -> InitialModel:
     """Return the network of a model package, resized to the images of a dataset.
 
@@ -115,14 +102,15 @@ def from_patch_classifier(
     return InitialModel(model, preprocessing, from_scratch, description)
 
 
-def _model_of_package(start: StartPackage, images: Manifest, two_view: TwoViewConfig | None) -> Any:
+def _model_of_package(
+    start: OpenedPackage, images: Manifest, two_view: TwoViewConfig | None
+) -> Any:
     import keras
 
     from mammo_core.models import to_two_views
     from mammo_core.models.weights import transfer_weights
-    from mammo_core.packaging import load
 
-    package = load(start.folder)
+    package = start.load()
     classes = {name: index for index, name in enumerate(IMAGE_CLASSES)}
     if dict(package.label_map) != classes:
         raise ModelError(
@@ -152,7 +140,7 @@ def _model_of_package(start: StartPackage, images: Manifest, two_view: TwoViewCo
     return model if two_view is None else to_two_views(model, two_view)
 
 
-def _require_two_views(start: StartPackage, model: Any, two_view: TwoViewConfig | None) -> None:
+def _require_two_views(start: OpenedPackage, model: Any, two_view: TwoViewConfig | None) -> None:
     """Refuse to change how a network of both views combines them."""
     from mammo_core.models import two_view_config
 

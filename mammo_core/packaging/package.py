@@ -17,10 +17,13 @@ from mammo_core.packaging.contents import (
     FORMAT,
     MODEL,
     PATCH_MODEL,
+    RELEASE,
     REQUIRED,
     RULES,
+    SIGNATURE,
     LabelMap,
     PackageManifest,
+    Release,
     TrainingData,
     model_id,
     read_content,
@@ -29,6 +32,7 @@ from mammo_core.packaging.contents import (
 from mammo_core.packaging.keras_file import import_keras
 from mammo_core.packaging.prediction import predict
 from mammo_core.packaging.signing import verify_signature
+from mammo_core.packaging.trust import UNSIGNED, TrustedKey, TrustPolicy
 from mammo_core.preprocessing import Preprocessing
 
 
@@ -107,25 +111,89 @@ class Package:
         return average_variants(predict_once, pixels, flips=flips, translation=translation)
 
 
-def verify(folder: Path, public_key: Path | None = None) -> PackageManifest:
+@dataclass(frozen=True)
+class OpenedPackage:
+    """A package whose files and signature were verified; `registry.open_package` returns it.
+
+    Attributes:
+        folder: Local folder.
+        manifest: package.json.
+        release: Which version of which model it is; None for a package that was never pushed.
+        trust: The keys that its signature was verified with; None: only digests were compared.
+        key: The key that signed; None: the signature was not verified, or there is none.
+    """
+
+    folder: Path
+    manifest: PackageManifest
+    release: Release | None
+    trust: TrustPolicy | None = None
+    key: TrustedKey | None = None
+
+    @property
+    def model_id(self) -> str:
+        """Content hash of the model."""
+        return self.manifest.model_id
+
+    @property
+    def name(self) -> str:
+        """Name of the model: as it was pushed, or as it was built."""
+        return self.release.name if self.release is not None else self.manifest.name
+
+    @property
+    def version(self) -> int | None:
+        """Version of the model; None for a package that was never pushed."""
+        return self.release.version if self.release is not None else None
+
+    @property
+    def signed_by(self) -> str:
+        """Id of the key that is said to have signed it, or `unsigned`."""
+        return self.release.signed_by if self.release is not None else UNSIGNED
+
+    def verify_again(self) -> None:
+        """Require that the package is still the one that was opened, right before it is used.
+
+        Raises:
+            ModelError: A file was changed since.
+        """
+        again = verify(self.folder, self.trust)
+        if (again.manifest, again.release) != (self.manifest, self.release):
+            raise ModelError(
+                f"The model package {self.folder.name} was replaced while it was in use",
+                expected=f"model id {self.model_id}",
+                received=f"model id {again.model_id}",
+            )
+
+    def load(self) -> Package:
+        """Verify the files again and load the whole-image classifier.
+
+        Raises:
+            ModelError: A file was changed since, or Keras cannot load the network.
+        """
+        self.verify_again()
+        return _load(self)
+
+
+def verify(folder: Path, trust: TrustPolicy | None = None) -> OpenedPackage:
     """Verify the digests and the id of a package, without loading its networks.
+
+    Use `registry.open_package` for any package that this process did not make itself: it knows
+    the trust policy, and what the registry says about the package.
 
     Args:
         folder: Folder of the package.
-        public_key: PEM file of the key it must be signed by, from a trusted source; never from
-            the package. None accepts unsigned packages and checks no signature.
-
-    Returns:
-        Its manifest.
+        trust: The keys it must be signed by; None checks no signature.
 
     Raises:
         ModelError: A file is changed, missing or surplus, the id does not match, it was written
-            by another release, or it is not signed by that key.
+            by another release, or it is not signed by a trusted key.
     """
     digests = verify_sums(folder)
+    key = None
     # Before any of its files is parsed.
-    if public_key is not None:
-        verify_signature(folder, public_key)
+    if trust is not None:
+        file = folder / SIGNATURE
+        signature = file.read_bytes() if SIGNATURE in digests else None
+        key = verify_signature(digests, signature, trust, f"the model package {folder.name}")
     absent = [name for name in REQUIRED if name not in digests]
     if absent:
         raise ModelError(
@@ -155,20 +223,49 @@ def verify(folder: Path, public_key: Path | None = None) -> PackageManifest:
             expected=f"model id {manifest.model_id}",
             received=f"contents with model id {actual}",
         )
-    return manifest
+    release = read_content(folder, RELEASE, Release) if RELEASE in digests else None
+    _require_release(folder, release, manifest, key, signed=SIGNATURE in digests)
+    return OpenedPackage(folder, manifest, release, trust, key)
 
 
-def load(folder: Path, public_key: Path | None = None) -> Package:
+def load(folder: Path, trust: TrustPolicy | None = None) -> Package:
     """Verify a package and load its whole-image classifier.
 
     Args:
         folder: Folder of the package.
-        public_key: As in `verify`.
+        trust: As in `verify`.
 
     Raises:
         ModelError: As in `verify`, or Keras cannot load the network.
     """
-    manifest = verify(folder, public_key)
+    return _load(verify(folder, trust))
+
+
+def _require_release(
+    folder: Path,
+    release: Release | None,
+    manifest: PackageManifest,
+    key: TrustedKey | None,
+    *,
+    signed: bool,
+) -> None:
+    """Require that release.json, if there is one, is about this package and its signature."""
+    if release is None and not signed:
+        return
+    expected = {"model_id": manifest.model_id}
+    if key is not None or not signed:
+        expected["signed_by"] = key.id if key is not None else UNSIGNED
+    received = {} if release is None else release.model_dump(include=set(expected))
+    if received != expected:
+        raise ModelError(
+            f"{RELEASE} of the model package {folder.name} is about another package",
+            expected=f"{RELEASE} with {expected}",
+            received=str(received) if received else f"no {RELEASE}",
+        )
+
+
+def _load(opened: OpenedPackage) -> Package:
+    folder, manifest = opened.folder, opened.manifest
     model = _load_network(folder / MODEL)
     if unit_of(model) != manifest.unit:
         raise ModelError(

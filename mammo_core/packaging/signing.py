@@ -2,73 +2,34 @@
 
 The signature covers every file except itself and SHA256SUMS, which is written after it and
 covers the signature too. Nothing here uses the network.
+
+`model-signing` signs, and its tool verifies what it signed. Here a signature is verified from the
+digests in SHA256SUMS: every step reads the champion, and importing sigstore takes a second; the
+files are hashed once; and older, laxer forms of signatures are not accepted.
 """
 
+import base64
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mammo_core.documents import DocumentError, parse_json
 from mammo_core.errors import ModelError
 from mammo_core.packaging.checksums import SUMS
 from mammo_core.packaging.contents import SIGNATURE
+from mammo_core.packaging.keys import SigningKey
+from mammo_core.packaging.trust import TrustedKey, TrustPolicy, unsigned_error
 
-#: The private key itself (PEM), for instance from a Secret; or a file with it.
-KEY, KEY_FILE = "MAMMO_SIGNING_KEY", "MAMMO_SIGNING_KEY_FILE"
-#: Password of an encrypted key.
-KEY_PASSWORD = "MAMMO_SIGNING_KEY_PASSWORD"
-
-
-@dataclass(frozen=True)
-class SigningKey:
-    """A private elliptic-curve key (P-256, P-384 or P-521), PEM.
-
-    Attributes:
-        pem: The key; never printed.
-        password: Password of an encrypted key; never printed.
-    """
-
-    pem: bytes = field(repr=False)
-    password: str | None = field(default=None, repr=False)
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "SigningKey | None":
-        """Read MAMMO_SIGNING_KEY, or the file that MAMMO_SIGNING_KEY_FILE names.
-
-        Returns:
-            The key; None if neither is set: packages are then unsigned, and say so.
-
-        Raises:
-            ModelError: The file cannot be read.
-        """
-        password = environment.get(KEY_PASSWORD) or None
-        if environment.get(KEY):
-            return cls(environment[KEY].encode(), password)
-        if not environment.get(KEY_FILE):
-            return None
-        return cls(_read(Path(environment[KEY_FILE]), f"signing key ({KEY_FILE})"), password)
-
-    def public_id(self) -> str:
-        """Return the SHA-256 (hex) of the public key's DER bytes.
-
-        Raises:
-            ModelError: It is not such a key, or the password is wrong.
-        """
-        from cryptography.hazmat.primitives import serialization
-
-        try:
-            secret = self.password.encode() if self.password else None
-            private = serialization.load_pem_private_key(self.pem, secret)
-        except (ValueError, TypeError) as error:  # its text may quote the key
-            raise ModelError(
-                "The signing key cannot be used",
-                expected="a private elliptic-curve key as PEM, and its password if it has one",
-                received="something else, or another password",
-            ) from error
-        return _key_id(private.public_key())
+_BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+_PAYLOAD = "application/vnd.in-toto+json"
+_STATEMENT = "https://in-toto.io/Statement/v1"
+_PREDICATE = "https://model_signing/signature/v1.0"
+_SERIALIZATION = {"allow_symlinks": False, "method": "files", "hash_type": "sha256"}
+#: Bytes of a signature: a package has some twenty files.
+_LARGEST = 2**20
 
 
 def sign(folder: Path, key: SigningKey) -> None:
@@ -81,16 +42,20 @@ def sign(folder: Path, key: SigningKey) -> None:
     Raises:
         ModelError: The key cannot be used.
     """
-    from model_signing import signing
+    from model_signing import hashing, signing
 
     key.public_id()
+    folder = folder.absolute()
+    hashed = hashing.Config()  # type: ignore[no-untyped-call]
+    # Relative names: those in the signature are the same wherever it was made.
+    hashed.set_ignored_paths(paths=[SIGNATURE, SUMS], ignore_git_paths=False)
     with _as_file(key.pem) as path:
         try:
             config = signing.Config()  # type: ignore[no-untyped-call]
             # model-signing passes the password to a function that takes bytes.
             secret = key.password.encode() if key.password else None
             config.use_elliptic_key_signer(private_key=path, password=secret)  # type: ignore[arg-type]
-            config.set_hashing_config(_hashing(folder)).sign(folder, folder / SIGNATURE)
+            config.set_hashing_config(hashed).sign(folder, folder / SIGNATURE)
         except (ValueError, TypeError) as error:
             raise ModelError(
                 "The package cannot be signed",
@@ -99,77 +64,126 @@ def sign(folder: Path, key: SigningKey) -> None:
             ) from error
 
 
-def verify_signature(folder: Path, public_key: Path) -> None:
-    """Verify the signature of a package with a public key.
+def verify_signature(
+    digests: Mapping[str, str], signature: bytes | None, trust: TrustPolicy, what: str
+) -> TrustedKey:
+    """Verify that a package was signed, with exactly these files, by a trusted key.
 
     Args:
-        folder: Folder of the package.
-        public_key: PEM file of the key it must be signed by; never from the package.
+        digests: SHA-256 (hex) of every file of the package except SHA256SUMS, by name.
+        signature: Content of its `model.sig`; None if it has none.
+        trust: The keys whose signatures are accepted.
+        what: The package, in errors.
+
+    Returns:
+        The key that signed.
 
     Raises:
-        ModelError: The package is unsigned, signed by another key, or was changed afterwards.
+        ModelError: The package is unsigned, its signature is damaged or not by a trusted key, or
+            files were changed, added or removed after it was signed.
     """
-    from cryptography.hazmat.primitives import serialization
+    key, signed = signed_digests(signature, trust, what)
+    actual = {name: digest for name, digest in digests.items() if name != SIGNATURE}
+    if actual != signed:
+        faults = [f"{name} was added" for name in sorted(actual.keys() - signed.keys())]
+        faults += [f"{name} was removed" for name in sorted(signed.keys() - actual.keys())]
+        faults += [
+            f"{name} was changed"
+            for name in sorted(actual.keys() & signed.keys())
+            if actual[name] != signed[name]
+        ]
+        raise _invalid_error(what, f"every file as signed by {key.name}", "; ".join(faults))
+    return key
 
+
+def signed_digests(
+    signature: bytes | None, trust: TrustPolicy, what: str
+) -> tuple[TrustedKey, dict[str, str]]:
+    """Return who signed a package, and the SHA-256 (hex) of each signed file by name.
+
+    Args:
+        signature: Content of its `model.sig`; None if it has none.
+        trust: The keys whose signatures are accepted.
+        what: The package, in errors.
+
+    Raises:
+        ModelError: As in `verify_signature`, except that no file is looked at.
+    """
+    if signature is None:
+        raise unsigned_error(what, trust)
     try:
-        key = serialization.load_pem_public_key(_read(public_key, "public key"))
-    except (ValueError, TypeError) as error:
-        raise ModelError(
-            f"The public key {public_key} cannot be used",
-            expected="an elliptic-curve public key as PEM",
-            received="something else",
-        ) from error
-    if not (folder / SIGNATURE).is_file():
-        raise ModelError(
-            f"The model package {folder.name} is unsigned",
-            expected=f"a signature by the key {_key_id(key)[:16]}",
-            received=f"no {SIGNATURE}",
-            hint="Set MAMMO_SIGNING_KEY_FILE when the package is built.",
-        )
-    from model_signing import verifying
-
+        bundle = _parse(signature)
+        envelope = bundle["dsseEnvelope"]
+        payload = base64.b64decode(envelope["payload"], validate=True)
+        (entry,) = envelope["signatures"]
+        raw = base64.b64decode(entry["sig"], validate=True)
+        hint = str(bundle["verificationMaterial"]["publicKey"]["hint"])
+        known = bundle["mediaType"] == _BUNDLE and envelope["payloadType"] == _PAYLOAD
+    except (DocumentError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged_error(what, error) from error
+    if not known:
+        raise _damaged_error(what, ValueError("another format"))
+    key = _key_of(hint, trust, what)
+    if not key.has_signed(_PAYLOAD, payload, raw):
+        raise _invalid_error(what, f"a signature by {key.name}", "one that the key did not make")
     try:
-        config = verifying.Config()  # type: ignore[no-untyped-call]
-        config.use_elliptic_key_verifier(public_key=public_key)
-        config.set_hashing_config(_hashing(folder)).verify(folder, folder / SIGNATURE)
-    # A damaged signature raises errors of many parsers: protobuf, JSON, cryptography.
-    except Exception as error:
-        raise ModelError(
-            f"The signature of the model package {folder.name} is invalid",
-            expected=f"every file as signed by the key {_key_id(key)[:16]} ({public_key})",
-            received=(str(error).splitlines() or [type(error).__name__])[0][:300],
-            hint="Do not use it; contact the publisher.",
-        ) from error
+        return key, _digests(_parse(payload))
+    except (DocumentError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged_error(what, error) from error
 
 
-def _hashing(folder: Path) -> Any:
-    from model_signing import hashing
+def _key_of(hint: str, trust: TrustPolicy, what: str) -> TrustedKey:
+    """The key that the signature names; its word counts for nothing until it is verified."""
+    for key in trust.keys:
+        if hashlib.sha256(key.pem.encode()).hexdigest() == hint:
+            return trust.require(key.id, what)
+    raise _invalid_error(what, f"one by {trust.names()}", "one by an unknown key")
 
-    # Set here instead of read from the signature, which must not decide what it omits.
-    config = hashing.Config()  # type: ignore[no-untyped-call]
-    return config.set_ignored_paths(
-        paths=[folder / SIGNATURE, folder / SUMS], ignore_git_paths=False
+
+def _digests(statement: dict[str, Any]) -> dict[str, str]:
+    """The digests in a statement of `model-signing`, of the form that `sign` writes."""
+    predicate = statement["predicate"]
+    serialization = dict(predicate["serialization"])
+    ignored = serialization.pop("ignore_paths", [])
+    resources = predicate["resources"]
+    digests = {str(item["name"]): str(item["digest"]) for item in resources}
+    root = hashlib.sha256(b"".join(bytes.fromhex(item["digest"]) for item in resources))
+    (subject,) = statement["subject"]
+    if (
+        statement["_type"] != _STATEMENT
+        or statement["predicateType"] != _PREDICATE
+        or serialization != _SERIALIZATION
+        # What a signature leaves out is not for the signature to decide.
+        or sorted(ignored) != sorted([SIGNATURE, SUMS])
+        or any(item["algorithm"] != "sha256" for item in resources)
+        or len(digests) != len(resources)
+        or subject["digest"]["sha256"] != root.hexdigest()
+    ):
+        raise ValueError("a statement of another form")
+    return digests
+
+
+def _parse(data: bytes) -> dict[str, Any]:
+    value = parse_json(data, max_bytes=_LARGEST)
+    if not isinstance(value, dict):
+        raise DocumentError("not a JSON object")
+    return value
+
+
+def _damaged_error(what: str, error: Exception) -> ModelError:
+    received = error.received if isinstance(error, DocumentError) else str(error)
+    return _invalid_error(
+        what, "a signature as model-signing writes it", received[:200] or type(error).__name__
     )
 
 
-def _key_id(key: Any) -> str:
-    from cryptography.hazmat.primitives import serialization
-
-    der = key.public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+def _invalid_error(what: str, expected: str, received: str) -> ModelError:
+    return ModelError(
+        f"The signature of {what} is invalid",
+        expected=expected,
+        received=received,
+        hint="Do not use it; contact the publisher.",
     )
-    return hashlib.sha256(der).hexdigest()
-
-
-def _read(path: Path, role: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelError(
-            f"The {role} cannot be read",
-            expected=f"the file {path}",
-            received=error.strerror or type(error).__name__,
-        ) from error
 
 
 @contextmanager

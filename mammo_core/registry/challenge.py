@@ -15,14 +15,17 @@ from mammo_core.features.frame import frame_from_manifest
 from mammo_core.ingest.kinds import IMAGE_DATASET
 from mammo_core.models.backend import prepare_keras
 from mammo_core.registry.gate import GateConfig, GateResult, decide
-from mammo_core.registry.resolution import resolve
+from mammo_core.registry.opening import open_package
 from mammo_core.registry.versions import VersionRef
 from mammo_core.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_COLUMNS = ["image_id", "patient_key", "view_id", "laterality", "view", "label"]
+_COLUMNS = [
+    *("image_id", "patient_key", "exam_key", "view_id", "laterality", "view", "view_class"),
+    "label",
+]
 
 
 @dataclass(frozen=True)
@@ -119,9 +122,7 @@ def _decide(store: Store, challenge: Challenge) -> tuple[GateResult, "pd.DataFra
 def _predict(store: Store, challenge: Challenge, champion: VersionRef) -> _ChampionPredictions:
     """Score the test split with the champion."""
     prepare_keras()
-    from mammo_core.packaging import load
-
-    package = load(resolve(champion.uri))
+    package = open_package(champion.uri).load()
     geometry = IMAGE_DATASET.facts_of(challenge.images).geometry
     if package.preprocessing.geometry != geometry:
         theirs = package.preprocessing.geometry.model_dump(mode="json")

@@ -11,8 +11,7 @@ from mammo_core.evaluation.comparison import ComparisonResult, compare
 from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.evaluation.kinds import EVALUATION
 from mammo_core.packaging.contents import read_json
-from mammo_core.packaging.package import verify
-from mammo_core.registry.resolution import resolve_version
+from mammo_core.registry.opening import open_package
 from mammo_core.store import open_store, split_model_uri
 
 if TYPE_CHECKING:
@@ -109,16 +108,15 @@ def _label(model: dict[str, Any]) -> str:
 
 
 def _describe(uri: str) -> dict[str, Any]:
-    resolved = resolve_version(uri)
-    manifest = verify(resolved.folder)
-    metrics = read_json(resolved.folder, "metrics.json")
-    lineage = read_json(resolved.folder, "lineage.json")
+    opened = open_package(uri)
+    metrics = read_json(opened.folder, "metrics.json")
+    lineage = read_json(opened.folder, "lineage.json")
     return {
-        "name": resolved.name or manifest.name,
-        "version": resolved.version,
-        "model_id": manifest.model_id,
-        "unit": manifest.unit,
-        "signed_by": manifest.signed_by,
+        "name": opened.name,
+        "version": opened.version,
+        "model_id": opened.model_id,
+        "unit": opened.manifest.unit,
+        "signed_by": opened.signed_by,
         "frame_id": lineage.get("frame_id", ""),
         "evaluation_id": lineage.get("evaluation_id", ""),
         "metrics": {

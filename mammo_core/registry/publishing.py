@@ -1,14 +1,20 @@
-"""Pushing a package: publishing it as the next version of a model."""
+"""Pushing a package: publishing it as the next version of a model, signed."""
 
+import json
 from pathlib import Path
+from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict
 
-from mammo_core.errors import StoreError
+from mammo_core.errors import ModelError, StoreError
 from mammo_core.packaging.checksums import SUMS, digest, read_sums
 from mammo_core.packaging.contents import SAVED_MODEL
-from mammo_core.packaging.package import verify
-from mammo_core.registry.champions import advance
+from mammo_core.packaging.keys import KEY_FILE
+from mammo_core.packaging.package import OpenedPackage
+from mammo_core.packaging.release import released
+from mammo_core.packaging.trust import UNSIGNED, signing_key
+from mammo_core.registry.opening import open_for_push
+from mammo_core.registry.promotion import advance, begin
 from mammo_core.registry.versions import (
     PublishedMarker,
     marker_key,
@@ -27,7 +33,8 @@ class PushResult(BaseModel):
     Attributes:
         version: Version of the model in the registry.
         uri: URI of that version.
-        new: False if this very model had been published before.
+        new: False if this very model had been published before, signed by the same key.
+        signed_by: Id of the key that signed the version, or `unsigned`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,70 +42,80 @@ class PushResult(BaseModel):
     version: int
     uri: str
     new: bool
+    signed_by: str = UNSIGNED
 
 
 def push(store: Store, folder: Path, name: str, *, public_key: Path | None = None) -> PushResult:
     """Publish a package as the next version of a model, and as its champion.
 
-    Pushing a model that is already a version creates no new version. The champion only moves
-    forward, so after two concurrent pushes the later version is the champion. A version that
-    was rolled back stays withdrawn until it is promoted.
+    It is signed as this version with the configured key. Pushing a model that is already a
+    version, signed by the same key, creates no new version. The champion only moves forward, so
+    after two concurrent pushes the later version is the champion. A model that was rolled back
+    stays withdrawn until it is promoted.
 
     Args:
         store: Where the registry is.
-        folder: Folder of the package.
+        folder: Folder of the package; its signature, if it has one, is verified and replaced.
         name: Name of the model.
-        public_key: PEM file of the key the package must be signed by; None accepts any.
+        public_key: PEM file of the key the package must be signed by; None: it may be unsigned.
 
     Raises:
-        ModelError: The package's verification fails, or the name is invalid.
+        ModelError: The package's verification fails, or the name is invalid; there is no signing
+            key although MAMMO_TRUST is set, or the package is signed.
         StoreError: The store fails, has no conditional writes, or returns other bytes than
             were written.
     """
     require_name(name)
-    model_id = verify(folder, public_key).model_id
+    key = signing_key()
+    package = open_for_push(str(folder.absolute()), public_key)
+    if package.signed_by != UNSIGNED and key is None:
+        raise ModelError(
+            f"The signature of the model package {folder.name} would be lost",
+            expected=f"a signing key ({KEY_FILE}) to sign it as the next version of {name}",
+            received="none",
+        )
+    signer = key.public_id() if key is not None else UNSIGNED
     require_conditional_writes(store)
-    marker = PublishedMarker(model_id=model_id, sums=digest(folder / SUMS))
     # The lease makes this the only push; if it is lost, the claims still keep two pushes apart.
     with store.lease(f"models/{name}") as lease:
-        published = [ref.version for ref in versions(store, name) if ref.model_id == model_id]
-        number = published[0] if published else _claim(store, name, marker)
-        new = False
-        if not published:
-            _copy(store, folder, version_folder(name, number))
+        begin(store, name)
+        identity = (package.model_id, signer)
+        same = [
+            ref.version
+            for ref in versions(store, name)
+            if (ref.model_id, ref.signed_by) == identity
+        ]
+        new = not same
+        number = same[0] if same else _claim(store, name, package)
+        if new:
+            target = version_folder(name, number)
+            with released(package, name, number, key) as release:
+                _copy(store, release, target)
+                marker = PublishedMarker(
+                    model_id=package.model_id, sums=digest(release / SUMS), signed_by=signer
+                )
             lease.check()
-            new = store.write_if(marker_key(name, number), to_file(marker), None)
-        advance(store, name, number, model_id)
-    return PushResult(version=number, uri=version_uri(store, name, number), new=new)
+            key_of_marker, data = marker_key(name, number), to_file(marker)
+            # A repeated request finds what the first one wrote.
+            if not store.write_if(key_of_marker, data, None) and store.read(key_of_marker) != data:
+                raise _taken_error(store, name, number)
+        advance(store, name, number, package.model_id)
+    uri = version_uri(store, name, number)
+    return PushResult(version=number, uri=uri, new=new, signed_by=signer)
 
 
-def _claim(store: Store, name: str, marker: PublishedMarker) -> int:
-    """Claim the next free version number; an interrupted push of this package is resumed."""
-    data = to_file(marker)
+def _claim(store: Store, name: str, package: OpenedPackage) -> int:
+    """Claim the next number for this push alone; that of an interrupted push stays unused."""
+    data = json.dumps({"model_id": package.model_id, "push": uuid4().hex}, sort_keys=True).encode()
     claims = (key.rpartition("/")[2] for key in store.list(f"models/{name}/claims/"))
-    taken = sorted(int(number) for number in claims if number.isdecimal())
-    for number in taken:
-        if (
-            not store.exists(marker_key(name, number))
-            and store.read(_claim_key(name, number)) == data
-        ):
-            return number
-    number = max(taken, default=0) + 1
-    while not store.write_if(_claim_key(name, number), data, None):
+    number = max((int(claim) for claim in claims if claim.isdecimal()), default=0) + 1
+    while not store.write_if(f"models/{name}/claims/{number}", data, None):
         number += 1
     return number
 
 
-def _claim_key(name: str, version: int) -> str:
-    return f"models/{name}/claims/{version}"
-
-
 def _copy(store: Store, folder: Path, target: str) -> None:
     listed = read_sums(folder) | {SUMS: digest(folder / SUMS)}
-    # Files left by an interrupted push are not part of the package.
-    for key in list(store.list(f"{target}/")):
-        if key.removeprefix(f"{target}/") not in listed:
-            store.delete(key)
     # TensorFlow Serving, if it watches the folder, loads a version as soon as this file exists.
     for name in sorted(listed, key=lambda name: (name == SAVED_MODEL, name)):
         store.put_file(f"{target}/{name}", folder / name)
@@ -111,3 +128,12 @@ def _copy(store: Store, folder: Path, target: str) -> None:
                 received=f"SHA-256 {received}",
                 hint="Push again; nothing was published.",
             )
+
+
+def _taken_error(store: Store, name: str, number: int) -> StoreError:
+    return StoreError(
+        f"Version {number} of {name} in {store.uri} was published by another push",
+        expected="a number that belongs to this push alone",
+        received="a marker that is not its own",
+        hint="Push again.",
+    )

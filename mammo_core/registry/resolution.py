@@ -8,8 +8,9 @@ from urllib.parse import unquote, urlsplit
 from mammo_core.errors import ModelError, StoreError
 from mammo_core.packaging.checksums import SUMS
 from mammo_core.packaging.imported import temporary_package
+from mammo_core.packaging.trust import TrustPolicy, unsigned_error
 from mammo_core.registry.champions import champion
-from mammo_core.registry.versions import NAME, fetch_version
+from mammo_core.registry.versions import NAME, fetch_version, read_marker
 from mammo_core.store import Store, open_store, split_model_uri
 
 _KEY = re.compile(r"models/([^/]+)(?:/([1-9][0-9]*))?")
@@ -23,43 +24,46 @@ class ResolvedModel:
         folder: Local folder with the package's files, not yet verified.
         name: Name of the model in its registry; empty for a folder outside a registry.
         version: Version in the registry; None for a folder outside a registry.
+        model_id: Model id in the marker of the version; empty outside a registry.
     """
 
     folder: Path
     name: str = ""
     version: int | None = None
+    model_id: str = ""
 
 
-def resolve(uri: str) -> Path:
-    """Return a local folder with the package a URI refers to; `load` then verifies it.
+def resolve_version(uri: str, trust: TrustPolicy | None = None) -> ResolvedModel:
+    """Return the package a URI refers to, not yet verified: `open_package` does both.
 
     Args:
-        uri: A package folder; an imported `.keras` file with its contract beside it; or
-            `…/models/<name>/<n>`, or `…/models/<name>` for its champion, in a store
-            (`file://…`, `s3://…`, or a plain path).
+        uri: As in `open_package`.
+        trust: The keys a package must be signed by, if any: a network without a package has no
+            signature, and is then not looked at.
 
     Raises:
-        ModelError: There is no such model or version.
+        ModelError: There is no such model or version, or a network alone is not accepted.
         StoreError: The store fails.
     """
-    return resolve_version(uri).folder
-
-
-def resolve_version(uri: str) -> ResolvedModel:
-    """Return the package a URI refers to, with its version; see `resolve`."""
     location = find_version(uri)
     if location is None:
         path = local_path(uri) or Path(uri)
-        return ResolvedModel(path if (path / SUMS).is_file() else temporary_package(path))
+        if (path / SUMS).is_file():
+            return ResolvedModel(path)
+        if trust is not None:
+            raise unsigned_error(f"the network {path.name}", trust)
+        return ResolvedModel(temporary_package(path))
     store, name, version = location
-    return ResolvedModel(fetch_version(store, name, version), name, version)
+    marker = read_marker(store, name, version)
+    folder = fetch_version(store, name, version)
+    return ResolvedModel(folder, name, version, marker.model_id)
 
 
 def find_version(uri: str) -> tuple[Store, str, int] | None:
     """Return the store, model and version of a URI; None for a package outside a registry.
 
     Args:
-        uri: As in `resolve`.
+        uri: As in `open_package`.
 
     Raises:
         ModelError: There is no such model.

@@ -19,8 +19,7 @@ from mammo_core.errors import ModelError
 from mammo_core.evaluation.aggregate import unit_of
 from mammo_core.features.kinds import FRAME
 from mammo_core.ingest.kinds import IMAGE_DATASET, PATCH_DATASET
-from mammo_core.packaging import load, verify
-from mammo_core.registry import resolve
+from mammo_core.registry import open_package
 from mammo_core.registry.kinds import PUSH
 from mammo_core.runs import Run
 from mammo_core.store import Store, open_store
@@ -97,7 +96,7 @@ def test_it_is_judged_by_breasts_and_pushed(pairs):
 
     uri = PUSH.facts_of(pairs.outputs["model"]).model_uri
     assert uri == f"{pairs.store.uri}/models/tiny/2"
-    manifest = verify(resolve(uri))
+    manifest = open_package(uri).manifest
     assert manifest.unit == "breast"
     assert manifest.exports == {"saved_model": "exported", "onnx": "exported"}
 
@@ -144,7 +143,7 @@ def test_training_resumes_from_it_and_both_make_an_ensemble(pairs):
     from mammo_core.models import load_model
     from mammo_core.steps.release import unit_of_training
 
-    package = load(resolve(f"{pairs.store.uri}/models/tiny/2"))
+    package = open_package(f"{pairs.store.uri}/models/tiny/2").load()
     assert training.lineage["start"] == package.model_id
     model = load_model(pairs.store.fetch(training.file("model.keras").key))
     for weight, original in zip(model.weights, package.model.weights, strict=True):

@@ -14,17 +14,13 @@ from mammo_core.recipes import load_recipe
 from mammo_core.steps import at_paths
 from mammo_core.store import open_store
 from tests.support.feature_tables import make_tables
+from tests.support.registry_fixtures import put_version, remove_model
 
 
 def put_champion(store, frame_id, tables_id, version=1, dataset_id=""):
     """Write a version to the registry, with the files that these steps read."""
-    folder = f"models/phantom/{version}"
     lineage = {"frame_id": frame_id, "tables_id": tables_id, "image_dataset_id": dataset_id}
-    store.write(f"{folder}/lineage.json", json.dumps(lineage).encode())
-    store.write(f"models/phantom/published/{version}.json", b'{"model_id": "m", "sums": "s"}')
-    store.write(
-        "models/phantom/champion", json.dumps({"version": version, "model_id": "m"}).encode()
-    )
+    put_version(store, "phantom", version, lineage, "m")
 
 
 def put_tables(store, images, id):
@@ -96,7 +92,7 @@ def status(setup, run_id, step):
 
 def test_validation_before_and_after_a_champion(setup, capsys):
     folder, store, first, _ = setup
-    store.delete("models/phantom/champion")
+    remove_model(store, "phantom")
     assert not validate(setup, "none", "second")["reused"]
     assert "There is no champion yet" in (folder / "none" / "report.html").read_text()
     assert "no champion yet" in capsys.readouterr().out
@@ -153,7 +149,7 @@ def test_find_new_counts_images_and_decides(setup, capsys):
 
 def test_without_a_champion_everything_is_new(setup):
     folder, store, _, tables = setup
-    store.delete("models/phantom/champion")
+    remove_model(store, "phantom")
     manifest = put_tables(store, tables.images, "t1")
     (folder / "all.tables.json").write_text(manifest.to_json())
     done = run(setup, at_paths.find_new, "all", tables=str(folder / "all.tables.json"))

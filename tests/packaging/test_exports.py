@@ -11,7 +11,7 @@ from mammo_core.packaging import build, load, verify
 from mammo_core.packaging.keras_file import import_keras
 from mammo_core.packaging.samples import phantom_samples
 from mammo_core.preprocessing import Conversion, Geometry, Preprocessing
-from mammo_core.registry import push, resolve
+from mammo_core.registry import open_package, push
 from mammo_core.store import open_store
 
 
@@ -54,7 +54,7 @@ def test_saved_model_and_onnx_return_the_packages_probability(exported, make):
 
 
 def test_the_card_lists_the_exports(exported):
-    assert verify(exported).exports == {"saved_model": "exported", "onnx": "exported"}
+    assert verify(exported).manifest.exports == {"saved_model": "exported", "onnx": "exported"}
     assert "onnx: exported" in (exported / "MODEL_CARD.md").read_text()
     assert (exported / "saved_model.pb").is_file() and not (exported / "assets").exists()
 
@@ -93,7 +93,7 @@ def test_a_version_in_the_registry_is_laid_out_for_tensorflow_serving(exported, 
     push(store, exported, "m")
     keys = set(store.list("models/m/1/"))
     assert {"models/m/1/saved_model.pb", "models/m/1/variables/variables.index"} <= keys
-    assert verify(resolve(f"{store.uri}/models/m")) == verify(exported)
+    assert open_package(f"{store.uri}/models/m").manifest == verify(exported).manifest
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from mammo_core.cli.score import score as score_command
 from mammo_core.errors import ModelError, RecipeError
 from mammo_core.packaging import load, self_check
 from mammo_core.packaging.imported import CLASSES, PUBLISHED, import_model, published_mean
-from mammo_core.registry import resolve
+from mammo_core.registry import open_package
 
 WHOLE = "tiny_gray_whole_vggtop.h5"
 
@@ -81,7 +81,7 @@ def test_a_network_alone_opens_in_keras_and_scores(golden: Path, tmp_path: Path)
     opened = keras.saving.load_model(out, safe_mode=True)
     np.testing.assert_allclose(opened(recorded["x"]), recorded["y"], rtol=0, atol=1e-5)
 
-    package = load(resolve(str(out)))
+    package = open_package(str(out)).load()
     assert package.preprocessing.mean == 52.18
     first = out.read_bytes()
     invoke(golden / "models" / WHOLE, "--out", out, "--preprocessing", "ddsm")
@@ -89,7 +89,7 @@ def test_a_network_alone_opens_in_keras_and_scores(golden: Path, tmp_path: Path)
     contract = json.loads(out.with_suffix(".json").read_text())
     out.with_suffix(".json").write_text(json.dumps({**contract, "sha256": "0" * 64}))
     with pytest.raises(ModelError, match="is not a model package"):
-        resolve(str(out))
+        open_package(str(out))
 
 
 def test_a_package_scores_images_and_passes_its_self_check(golden: Path, tmp_path: Path):

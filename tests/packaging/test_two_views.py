@@ -63,7 +63,7 @@ def packages(tmp_path_factory, make, models):
 
 def test_it_states_what_a_probability_is_for(packages):
     single, pairs = packages
-    assert verify(single).unit == "image" and verify(pairs).unit == "breast"
+    assert verify(single).manifest.unit == "image" and verify(pairs).manifest.unit == "breast"
     card = json.loads((pairs / "card.json").read_text())
     assert card["unit"] == "breast"
     inputs = card["network_data_format"]["inputs"]

@@ -1,5 +1,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
@@ -7,15 +9,29 @@ from mammo_core.errors import ModelError, StoreError
 from mammo_core.packaging import verify
 from mammo_core.registry import (
     champion,
+    open_package,
     publishing,
     push,
-    resolve,
+    read_entries,
     rollback,
     versions,
 )
-from mammo_core.registry.versions import PublishedMarker
 from mammo_core.store import open_store
 from tests.support.dying_store import DyingStore, Killed
+
+
+class Unleased:
+    """A store whose leases are another's: its owner believes that it holds them."""
+
+    def __init__(self, store):
+        self._store = store
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    @contextmanager
+    def lease(self, key):
+        yield SimpleNamespace(check=lambda: None)
 
 
 def test_pushing_twice_creates_one_version(store, light_package):
@@ -42,7 +58,7 @@ def test_a_damaged_package_is_not_pushed(store, light_package):
     assert list(store.list("")) == []
 
 
-@pytest.mark.parametrize("writes", range(16))
+@pytest.mark.parametrize("writes", range(18))
 def test_a_push_killed_anywhere_leaves_nothing_visible_and_can_be_repeated(
     store, light_package, writes
 ):
@@ -51,14 +67,17 @@ def test_a_push_killed_anywhere_leaves_nothing_visible_and_can_be_repeated(
     try:
         push(DyingStore(store, writes), b, "m")
     except Killed:
-        assert champion(store, "m").version == 1
-        # Claim, 12 files; the 14th write is the marker, the 15th moves the champion.
-        assert [ref.version for ref in versions(store, "m")] == ([1, 2] if writes == 14 else [1])
+        # The claim, 13 files, the marker, the pointer to the champion, its entry in the log.
+        assert champion(store, "m").version == (2 if writes == 16 else 1)
+        assert [ref.version for ref in versions(store, "m")] == ([1, 2] if writes > 14 else [1])
     else:
-        assert writes == 15
-    assert push(store, b, "m").version == 2
-    assert champion(store, "m").version == 2
-    assert verify(resolve(f"{store.uri}/models/m")) == verify(b)
+        assert writes == 17
+    # The number of an interrupted push stays unused.
+    number = 3 if 0 < writes < 15 else 2
+    assert push(store, b, "m").version == number
+    assert champion(store, "m").version == number
+    assert [entry.action for entry in read_entries(store, "m")] == ["begin", "push", "push"]
+    assert open_package(f"{store.uri}/models/m").manifest == verify(b).manifest
 
 
 def test_a_dead_claim_of_another_package_is_skipped(store, light_package):
@@ -67,8 +86,38 @@ def test_a_dead_claim_of_another_package_is_skipped(store, light_package):
         push(DyingStore(store, 5), a, "m")
     assert push(store, b, "m").version == 2
     assert [ref.version for ref in versions(store, "m")] == [2]
-    assert push(store, a, "m").version == 1
-    assert champion(store, "m").version == 2
+    assert push(store, a, "m").version == 3
+    assert champion(store, "m").version == 3
+
+
+def test_a_paused_push_overwrites_nothing_of_the_push_that_went_on(store, light_package):
+    """The owner is stopped before each of its writes, while another push publishes."""
+    a, b = light_package("a"), light_package("b")
+    push(store, a, "m")
+    snapshots = []
+
+    class Paused(DyingStore):
+        def __getattr__(self, name):
+            real = getattr(self._store, name)
+            if name not in ("write", "write_if", "put_file"):
+                return real
+
+            def slow(key, *arguments):
+                if key == "models/m/2/model.keras":
+                    folder = light_package("c")
+                    assert push(Unleased(open_store(store.uri)), folder, "m").version == 3
+                    keys = list(store.list("models/m/3/"))
+                    snapshots.append({key: store.read(key) for key in keys})
+                return real(key, *arguments)
+
+            return slow
+
+    result = push(Paused(store, 0), b, "m")
+    (published,) = snapshots
+    assert result.version == 2 and published
+    assert {key: store.read(key) for key in store.list("models/m/3/")} == published
+    assert champion(store, "m").version == 3
+    assert open_package(f"{store.uri}/models/m/2").model_id == verify(b).model_id
 
 
 def test_files_of_a_dead_push_do_not_enter_the_package(store, light_package):
@@ -76,8 +125,8 @@ def test_files_of_a_dead_push_do_not_enter_the_package(store, light_package):
     with pytest.raises(Killed):
         push(DyingStore(store, 5), a, "m")
     store.write("models/m/1/patch_classifier.keras", b"left over")
-    assert push(store, a, "m").version == 1
-    assert verify(resolve(f"{store.uri}/models/m")) == verify(a)
+    assert push(store, a, "m").version == 2
+    assert open_package(f"{store.uri}/models/m").manifest == verify(a).manifest
 
 
 def test_concurrent_pushes(store, light_package):
@@ -97,15 +146,15 @@ def test_concurrent_pushes(store, light_package):
 
 
 def test_concurrent_claims_without_the_lease(store, light_package):
-    published = [PublishedMarker(model_id=str(number), sums=str(number)) for number in range(6)]
-    start = threading.Barrier(len(published))
+    package = verify(light_package("a"))
+    start = threading.Barrier(6)
 
-    def claim(marker):
+    def claim(_):
         start.wait()
-        return publishing._claim(open_store(store.uri), "m", marker)
+        return publishing._claim(open_store(store.uri), "m", package)
 
-    with ThreadPoolExecutor(len(published)) as pool:
-        assert sorted(pool.map(claim, published)) == [1, 2, 3, 4, 5, 6]
+    with ThreadPoolExecutor(6) as pool:
+        assert sorted(pool.map(claim, range(6))) == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_write_that_reads_back_different_publishes_nothing(store, light_package):
@@ -140,7 +189,7 @@ def test_two_concurrent_pushes_to_a_bucket(s3_environment, light_package):
     assert [ref.version for ref in versions(store, "m")] == [1, 2]
     assert champion(store, "m").version == 2
     for result, folder in zip(results, folders, strict=True):
-        assert verify(resolve(result.uri)) == verify(folder)
+        assert open_package(result.uri).manifest == verify(folder).manifest
     assert rollback(store, "m").version == 1
 
 

@@ -15,6 +15,7 @@ from mammo_core.errors import RecordError, StoreError
 from mammo_core.runs.garbage import find_garbage
 from mammo_core.runs.removal import remove_garbage
 from mammo_core.store import open_store
+from tests.support.registry_fixtures import put_version
 
 DAY = 24 * 3600.0
 
@@ -39,14 +40,12 @@ def output(store, kind, number, lineage=(), files=(), data=b"bytes"):
 
 
 def version(store, number, ids, name="m", published=True):
-    folder = f"models/{name}/{number}"
-    store.write(
-        f"{folder}/lineage.json", json.dumps({"any": {"deep": [*map(id_of, ids)]}}).encode()
-    )
+    lineage = {"any": {"deep": [*map(id_of, ids)]}}
     store.write(f"models/{name}/claims/{number}", b"{}")
     if published:
-        marker = {"model_id": "x", "sums": "y"}
-        store.write(f"models/{name}/published/{number}.json", json.dumps(marker).encode())
+        put_version(store, name, number, lineage, "x")
+    else:
+        store.write(f"models/{name}/{number}/lineage.json", json.dumps(lineage).encode())
 
 
 def age(store, seconds, prefix=""):

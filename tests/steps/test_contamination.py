@@ -16,6 +16,7 @@ from mammo_core.steps import at_paths
 from mammo_core.steps.data import require_unseen_test_patients
 from mammo_core.steps.step import StepContext
 from mammo_core.store import open_store
+from tests.support.registry_fixtures import put_version
 
 SPLITS = ("train", "validation", "test")
 
@@ -66,13 +67,7 @@ def version(store, name, number=1, *, fitted_to=None, start="", members=(), mode
             )
         training = output(store, "trainings/image", lineage=training_lineage)
         lineage = {"frame_id": fitted_to.id, "image_training_id": training.id, **lineage}
-    folder = f"models/{name}/{number}"
-    store.write(f"{folder}/lineage.json", json.dumps(lineage).encode())
-    published = json.dumps({"model_id": model_id, "sums": "s"}).encode()
-    store.write(f"models/{name}/published/{number}.json", published)
-    pointer = json.dumps({"version": number, "model_id": model_id}).encode()
-    store.write(f"models/{name}/champion", pointer)
-    return f"{store.uri}/{folder}"
+    return put_version(store, name, number, lineage, model_id)
 
 
 @pytest.fixture
