@@ -21,7 +21,7 @@ TAG ?= $(shell python3 pipelines/image_tag.py)
 IMAGES ?= data train
 
 .PHONY: help setup run test test-fast setup-tfio test-tfio test-docker test-cluster lint types reference minio prism \
-  kustomize compile images kind-up kind-deploy kind-run kind-test kind-down requirements clean
+  kustomize compile images release-images kind-up kind-deploy kind-run kind-test kind-down requirements clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -62,6 +62,9 @@ reference: $(SETUP) ## Rewrite the generated parts of docs/
 
 images: $(UV) ## Build IMAGES="data train [train-gpu train-tfio]" with a Docker engine, tagged TAG
 	scripts/build-images "$(TAG)" $(IMAGES)
+
+release-images: $(UV) ## Build and push IMAGES from BASE=NAME@sha256:DIGEST to REGISTRY; their digests go to build/images.txt
+	scripts/build-images --release "$(TAG)" $(IMAGES)
 
 test-docker: .venv/.test-installed ## Build the images and run the phantom in them (needs Docker)
 	MAMMO_TEST_DOCKER=1 $(PYTHON) -m pytest tests/containers $(ARGS)

@@ -65,4 +65,7 @@ def test_each_has_an_sbom(images, name):
     assert bill["bomFormat"] == "CycloneDX"
     components = {component["name"] for component in bill["components"]}
     assert {"pydicom", "apache-beam"} <= components
+    # Debian's packages too, by their package URLs.
+    urls = {component.get("purl", "") for component in bill["components"]}
+    assert any(url.startswith("pkg:deb/debian/libc6@") for url in urls)
     assert ("tensorflow-cpu" in components) == (name == "train")

@@ -1,5 +1,8 @@
+import json
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,7 @@ def test_shellcheck_passes_on_every_script():
         ("up", "env/platform-agnostic\\?ref=2.17.0"),
         ("up", "nvidia.com~1gpu"),
         ("deploy", "kind load docker-image"),
+        ("deploy", "scripts/copy-secrets kubeflow"),
         ("deploy", "job/minio-initialize job/phantom"),
         ("run", "mammo pipeline run"),
         ("test", "job/champion"),
@@ -50,3 +54,101 @@ def test_make_has_the_targets(target):
     line = ["make", "--dry-run", "--old-file=.venv/.installed", target, "DRY=--dry-run"]
     done = subprocess.run(line, cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert f"scripts/kind {target.partition('-')[2]} --dry-run" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"REGISTRY": "r/m"}, "BASE=NAME@sha256:DIGEST; received python:3.11-slim-bookworm"),
+        ({"REGISTRY": "r/m", "BASE": "python:3.11"}, "received python:3.11"),
+        ({"REGISTRY": "r/m", "BASE": "python@sha256:12"}, "received python@sha256:12"),
+        ({"BASE": f"python@sha256:{'0' * 64}"}, "REGISTRY=HOST/NAME; received none"),
+    ],
+)
+def test_a_release_needs_its_base_by_digest_and_a_registry(variables, message):
+    line = [REPOSITORY / "scripts" / "build-images", "--release", "abc"]
+    environment = {"PATH": os.environ["PATH"], **variables}
+    done = subprocess.run(line, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+@pytest.fixture
+def kubectl(tmp_path):
+    """A command that answers `get` from a file and records what is applied."""
+    program = tmp_path / "kubectl"
+    program.write_text(
+        f"""#!{sys.executable}
+import json, pathlib, sys
+folder, words = pathlib.Path({str(tmp_path)!r}), sys.argv[1:]
+if "get" in words:
+    names = json.loads((folder / "there.json").read_text())
+    name = words[words.index("get") + 2]
+    if name not in names:
+        sys.exit(1)
+    meta = {{"name": name, "namespace": "mammo", "uid": "1", "resourceVersion": "2"}}
+    item = {{"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": {{"k": "dg=="}}}}
+    print(json.dumps({{**item, "metadata": meta}}) if "json" in words else "Y2VydA==")
+elif "create" in words:
+    print("CA")
+else:
+    with (folder / "applied").open("a") as file:
+        print(*words, sys.stdin.read().strip(), file=file)
+"""
+    )
+    program.chmod(0o755)
+    return program
+
+
+def _copied(kubectl, names):
+    (kubectl.parent / "there.json").write_text(json.dumps(names))
+    line = [REPOSITORY / "scripts" / "copy-secrets", "kubeflow"]
+    environment = {**os.environ, "KUBECTL": str(kubectl)}
+    done = subprocess.run(line, capture_output=True, text=True, check=False, env=environment)
+    assert "dg==" not in done.stdout + done.stderr
+    return done, (kubectl.parent / "applied").read_text().splitlines()
+
+
+ROLES = ("upload", "data", "train", "duel", "release", "score", "serve", "events", "admin")
+NEEDED = [f"mammo-s3-{role}" for role in ("data", "train", "duel", "release", "score")]
+
+
+def test_secrets_are_copied_by_name(kubectl):
+    everything = [*(f"mammo-s3-{role}" for role in ROLES), "mammo-site-key", "mammo-online"]
+    done, applied = _copied(kubectl, [*everything, "minio-root", "redis", "minio-tls"])
+    assert done.returncode == 0, done.stderr
+    secrets = [line for line in applied if "Secret" in line]
+    assert all(line.startswith("-n kubeflow apply -f -") for line in secrets)
+    objects = [json.loads(line[line.index("{") :]) for line in secrets]
+    names = [item["metadata"]["name"] for item in objects]
+    assert names == [*NEEDED, "mammo-site-key", "mammo-online"]
+    # Nothing of the old object but its name and labels.
+    assert all(set(item["metadata"]) == {"name", "labels"} for item in objects)
+    assert [line for line in applied if line.endswith("CA")] == [
+        "-n mammo apply -f - CA",
+        "-n kubeflow apply -f - CA",
+    ]
+
+
+def test_a_missing_secret_ends_the_copy(kubectl):
+    done, _ = _copied(kubectl, NEEDED[:-1])
+    assert done.returncode != 0
+
+
+def test_debian_packages_are_in_the_sbom(tmp_path):
+    bill = tmp_path / "data.json"
+    bill.write_text(json.dumps({"bomFormat": "CycloneDX", "components": [{"name": "pydicom"}]}))
+    listed = "libc6\t2.36-9+deb12u13\tamd64\tglibc\t2.36-9+deb12u13\n"
+    line = [sys.executable, REPOSITORY / "images" / "debian_packages.py", bill, "python@sha256:1"]
+    subprocess.run(line, input=listed, text=True, check=True, capture_output=True)
+    written = json.loads(bill.read_text())
+    assert [item["name"] for item in written["components"]] == ["pydicom", "libc6"]
+    # Encoded as the specification of package URLs says: "+" is "%2B".
+    purl = "pkg:deb/debian/libc6@2.36-9%2Bdeb12u13?arch=amd64"
+    assert written["components"][1]["purl"] == purl
+    assert written["metadata"]["properties"] == [
+        {"name": "mammo:base image", "value": "python@sha256:1"}
+    ]
+    done = subprocess.run(line, input="", text=True, check=False, capture_output=True)
+    assert done.returncode == 1
+    assert "no Debian package" in done.stderr
