@@ -4,35 +4,29 @@ It is built once from a dataset (conversion, geometry, bit depth) and a frame (i
 frozen into the model package, and used by training, evaluation, scoring and serving alike.
 """
 
-from dataclasses import dataclass
-from typing import Any, Literal, Self
+from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Self
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mammo_core import imaging
 from mammo_core.errors import RecipeError
-from mammo_core.imaging import (
-    FULL_RANGE,
-    Interpolation,
-    MaskInterpolation,
-    Orientation,
-    Resize,
-    Stretch,
-    equalize_hist,
-    output_size,
-    resize,
-    resize_mask,
-)
+from mammo_core.imaging import options
 
-RESCALE_FACTOR = 255 / FULL_RANGE
+if TYPE_CHECKING:  # a recipe is read without NumPy
+    import numpy as np
+
+    Images = np.ndarray[Any, np.dtype[np.uint16]]
+    Pixels = np.ndarray[tuple[int, ...], np.dtype[Any]]
+
+RESCALE_FACTOR = 255 / options.FULL_RANGE
 """Scales the full 16-bit range to [0, 255] (the original rounds it to 0.003891)."""
 
 TARGET_SCALE = 255.0
 """Value of the brightest pixel under `image_max` (--img-scale of the original)."""
 
-Images = np.ndarray[Any, np.dtype[np.uint16]]
-Pixels = np.ndarray[tuple[int, ...], np.dtype[Any]]
 Intensity = Literal["rescale", "image_max"]
 
 
@@ -77,14 +71,14 @@ class Conversion(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    stretch: Stretch = "bit_depth"
+    stretch: options.Stretch = "bit_depth"
     voi: bool = False
     for_processing: bool = False
     median_filter: Literal[0, 3, 5] = 0
     suppress_artifacts: bool = False
     remove_pectoral: bool = False
     crop_to_breast: bool = False
-    orientation: Orientation = "as_stored"
+    orientation: options.Orientation = "as_stored"
 
     def apply(
         self, pixels: Pixels, bits_stored: int, laterality: str = ""
@@ -141,13 +135,15 @@ class IntensityConfig(BaseModel):
             raise ValueError("target_scale belongs to the regime image_max")
         return self
 
-    def mean(self, statistics: "dict[str, Any]") -> float:
+    def mean(self, statistics: dict[str, Any]) -> float:
         """Return the mean pixel of images as `Preprocessing` passes them to a network.
 
         Args:
             statistics: Statistics of n images, arrays (n,): `mean` and `maximum`, [0, 65535], and
                 `equalized_mean` and `equalized_image_max_mean`, [0, 255].
         """
+        import numpy as np
+
         if self.equalize:
             name = "equalized_mean" if self.regime == "rescale" else "equalized_image_max_mean"
             values = np.asarray(statistics[name], np.float64)
@@ -176,9 +172,9 @@ class Geometry(BaseModel):
 
     height: int = Field(ge=1, le=32768)
     width: int = Field(ge=1, le=32768)
-    resize: Resize = "forced"
-    interpolation: Interpolation = "area"
-    masks: MaskInterpolation = "nearest"
+    resize: options.Resize = "forced"
+    interpolation: options.Interpolation = "area"
+    masks: options.MaskInterpolation = "nearest"
 
     def apply(self, pixels: Pixels) -> Pixels:
         """Resize an image.
@@ -189,7 +185,7 @@ class Geometry(BaseModel):
         Returns:
             (height, width), dtype of `pixels`.
         """
-        return resize(pixels, self.height, self.width, self.resize, self.interpolation)
+        return imaging.resize(pixels, self.height, self.width, self.resize, self.interpolation)
 
     def apply_mask(self, mask: Pixels) -> Pixels:
         """Resize a mask.
@@ -201,7 +197,7 @@ class Geometry(BaseModel):
             (height, width), dtype of `mask`; above 0 inside, no new values where `masks` is
             `nearest`.
         """
-        return resize_mask(mask, self.height, self.width, self.resize, self.masks)
+        return imaging.resize_mask(mask, self.height, self.width, self.resize, self.masks)
 
     def scale(self, rows: int, columns: int) -> tuple[float, float]:
         """Return how source coordinates map to the result.
@@ -213,7 +209,7 @@ class Geometry(BaseModel):
         Returns:
             (vertical, horizontal) factor; the origin does not move.
         """
-        scaled, _ = output_size((rows, columns), self.height, self.width, self.resize)
+        scaled, _ = imaging.output_size((rows, columns), self.height, self.width, self.resize)
         return scaled[0] / rows, scaled[1] / columns
 
 
@@ -282,6 +278,8 @@ class Preprocessing(BaseModel):
         Raises:
             RecipeError: The image is not gray uint16.
         """
+        import numpy as np
+
         _require_gray(pixels, axes=2)
         resized = self.geometry.apply(pixels)
         if self.bit_depth == 8:
@@ -302,6 +300,8 @@ class Preprocessing(BaseModel):
         Raises:
             RecipeError: The batch does not hold gray uint16 images.
         """
+        import numpy as np
+
         _require_gray(batch, axes=3)
         factor: Any = np.float32(self.rescale_factor)
         if self.intensity == "rescale" and not self.equalize:  # in one pass
@@ -330,18 +330,19 @@ class Preprocessing(BaseModel):
         self, values: np.ndarray[Any, np.dtype[np.float32]]
     ) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Subtract the mean from images, in place, and add the axis of channels."""
+        import numpy as np
+
         values -= np.float32(self.mean)
         gray = values[..., np.newaxis]
         return gray if self.channels == 1 else np.repeat(gray, self.channels, axis=-1)
 
     def _equalize(self, image: Images) -> Pixels:
-        if self.intensity == "image_max":
-            return equalize_hist(imaging.to_eight_bit(image))
-        return equalize_hist(image)
+        eight_bits = self.intensity == "image_max"
+        return imaging.equalize_hist(imaging.to_eight_bit(image) if eight_bits else image)
 
 
 def _require_gray(pixels: Pixels, axes: int) -> None:
-    if pixels.ndim != axes or pixels.dtype != np.uint16:
+    if pixels.ndim != axes or pixels.dtype != "uint16":
         raise RecipeError(
             "These pixels cannot be preprocessed",
             expected="(h, w) uint16" if axes == 2 else "(n, h, w) uint16",

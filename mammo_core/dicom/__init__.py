@@ -5,13 +5,17 @@
 
 import logging
 import warnings
+from typing import TYPE_CHECKING
 
-from mammo_core.dicom.facts import ImageFacts, Mammogram, require_mammogram
-from mammo_core.dicom.identity import Identity, read_identity
-from mammo_core.dicom.meaning import ImageMeaning, ImageWarning
-from mammo_core.dicom.read import read_facts, read_image
-from mammo_core.dicom.view_text import parse_view
-from mammo_core.dicom.views import parse_laterality, view_class
+from mammo_core.lazy import import_lazily
+
+if TYPE_CHECKING:
+    from mammo_core.dicom.facts import ImageFacts, Mammogram, require_mammogram
+    from mammo_core.dicom.identity import Identity, read_identity
+    from mammo_core.dicom.meaning import ImageMeaning, ImageWarning
+    from mammo_core.dicom.read import read_facts, read_image
+    from mammo_core.dicom.view_text import parse_view
+    from mammo_core.dicom.views import parse_laterality, view_class
 
 # pydicom reports odd headers in warnings and log lines that quote the value. In a damaged header
 # any field can contain a patient's name, so they are silenced; we raise our own errors.
@@ -33,3 +37,15 @@ __all__ = [
     "require_mammogram",
     "view_class",
 ]
+
+import_lazily(
+    __name__,
+    {
+        "facts": ["ImageFacts", "Mammogram", "require_mammogram"],
+        "identity": ["Identity", "read_identity"],
+        "meaning": ["ImageMeaning", "ImageWarning"],
+        "read": ["read_facts", "read_image"],
+        "view_text": ["parse_view"],
+        "views": ["parse_laterality", "view_class"],
+    },
+)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mammo_core.evaluation.predictions import validate_predictions
     from mammo_core.evaluation.report.comparison import comparison_report, decision_report
     from mammo_core.evaluation.report.run import report
-    from mammo_core.evaluation.second_stage.report import SecondStageConfig
+    from mammo_core.evaluation.second_stage.config import SecondStageConfig
     from mammo_core.evaluation.subgroups import Subgroup
     from mammo_core.evaluation.whole_image import EvaluationResult, evaluate
 
@@ -82,7 +82,7 @@ import_lazily(
         "predictions": ["validate_predictions"],
         "report.comparison": ["comparison_report", "decision_report"],
         "report.run": ["report"],
-        "second_stage.report": ["SecondStageConfig"],
+        "second_stage.config": ["SecondStageConfig"],
         "subgroups": ["Subgroup"],
         "whole_image": ["EvaluationResult", "evaluate"],
     },

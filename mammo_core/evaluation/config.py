@@ -3,8 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from mammo_core.evaluation.aggregate import Aggregation
-from mammo_core.metrics import MetricSettings
-from mammo_core.metrics.calibration import Method
+from mammo_core.metrics.settings import Method, MetricSettings
 
 
 class EvaluationConfig(BaseModel):

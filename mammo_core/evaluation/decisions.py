@@ -19,7 +19,7 @@ from mammo_core.metrics import (
     operating_point,
     sensitive_operating_point,
 )
-from mammo_core.metrics.calibration import Method
+from mammo_core.metrics.settings import Method
 
 if TYPE_CHECKING:
     import pandas as pd

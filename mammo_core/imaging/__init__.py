@@ -13,23 +13,22 @@ if TYPE_CHECKING:
         suppress_artifacts,
     )
     from mammo_core.imaging.intensity import (
-        FULL_RANGE,
-        Stretch,
         equalize_hist,
         statistics,
         stretch,
         to_eight_bit,
         to_full_range,
     )
-    from mammo_core.imaging.orientation import Orientation, chest_side, needs_flip
-    from mammo_core.imaging.resize import (
+    from mammo_core.imaging.options import (
+        FULL_RANGE,
         Interpolation,
         MaskInterpolation,
+        Orientation,
         Resize,
-        output_size,
-        resize,
-        resize_mask,
+        Stretch,
     )
+    from mammo_core.imaging.orientation import chest_side, needs_flip
+    from mammo_core.imaging.resize import output_size, resize, resize_mask
 
 __all__ = [
     "FULL_RANGE",
@@ -62,23 +61,16 @@ import_lazily(
     {
         "breast": ["breast_mask", "breast_share", "segment_breast"],
         "clean": ["largest_object", "median_filter", "remove_pectoral", "suppress_artifacts"],
-        "intensity": [
+        "intensity": ["equalize_hist", "statistics", "stretch", "to_eight_bit", "to_full_range"],
+        "options": [
             "FULL_RANGE",
-            "Stretch",
-            "equalize_hist",
-            "statistics",
-            "stretch",
-            "to_eight_bit",
-            "to_full_range",
-        ],
-        "orientation": ["Orientation", "chest_side", "needs_flip"],
-        "resize": [
             "Interpolation",
             "MaskInterpolation",
+            "Orientation",
             "Resize",
-            "output_size",
-            "resize",
-            "resize_mask",
+            "Stretch",
         ],
+        "orientation": ["chest_side", "needs_flip"],
+        "resize": ["output_size", "resize", "resize_mask"],
     },
 )

@@ -1,17 +1,14 @@
 """The gray range of images: stored bits, full range, histogram equalization."""
 
 import functools
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
 from mammo_core.errors import RecipeError
-
-FULL_RANGE: Final = 65535
-"""The largest gray level of an image in this library: white, whatever the bit depth of the file."""
+from mammo_core.imaging.options import FULL_RANGE, Stretch
 
 _STRIP: Final = 64
-Stretch = Literal["bit_depth", "min_max", "none"]
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[Any]]
 

@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-Orientation = Literal["as_stored", "chest_left", "chest_right"]
+from mammo_core.imaging.options import Orientation
+
 Pixels = np.ndarray[tuple[int, ...], np.dtype[Any]]
 
 

@@ -1,14 +1,11 @@
 """Resize an image or a mask to the geometry that a network expects."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from mammo_core.errors import RecipeError
-
-Resize = Literal["forced", "height", "pad"]
-Interpolation = Literal["area", "cubic", "linear"]
-MaskInterpolation = Literal["nearest", "cubic"]
+from mammo_core.imaging.options import Interpolation, MaskInterpolation, Resize
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[Any]]
 

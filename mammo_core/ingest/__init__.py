@@ -5,13 +5,8 @@ from typing import TYPE_CHECKING
 from mammo_core.lazy import import_lazily
 
 if TYPE_CHECKING:
-    from mammo_core.ingest.convert import (
-        ConvertConfig,
-        convert,
-        convert_id,
-        convert_partition,
-        make_images,
-    )
+    from mammo_core.ingest.config import ConvertConfig
+    from mammo_core.ingest.convert import convert, convert_id, convert_partition, make_images
     from mammo_core.ingest.partition import Partition
     from mammo_core.ingest.runner import RunnerConfig
     from mammo_core.ingest.sample import make_patches, sample, sample_id, sample_partition
@@ -33,7 +28,8 @@ __all__ = [
 import_lazily(
     __name__,
     {
-        "convert": ["ConvertConfig", "convert", "convert_id", "convert_partition", "make_images"],
+        "config": ["ConvertConfig"],
+        "convert": ["convert", "convert_id", "convert_partition", "make_images"],
         "partition": ["Partition"],
         "runner": ["RunnerConfig"],
         "sample": ["make_patches", "sample", "sample_id", "sample_partition"],

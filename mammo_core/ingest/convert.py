@@ -7,42 +7,24 @@ from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
-from pydantic import Field
 
 from mammo_core.datasets import Manifest, StoredFile
 from mammo_core.datasets.outputs import Attempt, Draft, make_output, reuse_or_make
 from mammo_core.datasets.shards import plan
 from mammo_core.errors import DicomError
 from mammo_core.ingest.builder import DatasetBuilder, write_records
+from mammo_core.ingest.config import ConvertConfig
 from mammo_core.ingest.kinds import IMAGE_DATASET, ImageDatasetFacts
 from mammo_core.ingest.partition import Partition
 from mammo_core.ingest.planned_shards import ImageOutcome, ShardPlan
 from mammo_core.ingest.record import STATISTICS, ImageInput, convert_image
 from mammo_core.ingest.reuse import reuse_from, series_id
 from mammo_core.ingest.runner import RunnerConfig, advance
-from mammo_core.preprocessing import Conversion, Geometry
 from mammo_core.sources.source_files import SourceFiles
 from mammo_core.store import Store
 
 STATISTICS_TABLE = "statistics.parquet"
 BIT_DEPTH: Final = 16
-
-
-class ConvertConfig(Conversion):
-    """How mammograms become records: the options of `Conversion`, and these.
-
-    Attributes:
-        geometry: Size of the records and how it is reached.
-        shard_mb: Target size of a shard (MB); not part of the dataset's id.
-    """
-
-    geometry: Geometry
-    shard_mb: int = Field(default=128, ge=1)
-
-    @property
-    def conversion(self) -> Conversion:
-        """What is done to an image before it is resized."""
-        return Conversion(**{name: getattr(self, name) for name in Conversion.model_fields})
 
 
 def convert_id(config: ConvertConfig, images: pd.DataFrame, lesions: pd.DataFrame) -> str:

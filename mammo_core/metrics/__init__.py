@@ -38,13 +38,7 @@ if TYPE_CHECKING:
         delong_difference,
         delong_interval,
     )
-    from mammo_core.metrics.metric import (
-        Metric,
-        MetricSettings,
-        metric_names,
-        metrics,
-        register_metric,
-    )
+    from mammo_core.metrics.metric import Metric, metric_names, metrics, register_metric
     from mammo_core.metrics.operating_points import (
         BinaryCounts,
         OperatingPoint,
@@ -52,6 +46,7 @@ if TYPE_CHECKING:
         operating_point,
         sensitive_operating_point,
     )
+    from mammo_core.metrics.settings import MetricSettings
 
 __all__ = [
     "BinaryCounts",
@@ -114,7 +109,7 @@ import_lazily(
         "classification": ["accuracy", "confusion_matrix", "one_against_rest_auc"],
         "curves": ["PrecisionRecallCurve", "RocCurve", "precision_recall_curve", "roc_curve"],
         "delong": ["DeLongDifference", "DeLongInterval", "delong_difference", "delong_interval"],
-        "metric": ["Metric", "MetricSettings", "metric_names", "metrics", "register_metric"],
+        "metric": ["Metric", "metric_names", "metrics", "register_metric"],
         "operating_points": [
             "BinaryCounts",
             "OperatingPoint",
@@ -122,5 +117,6 @@ import_lazily(
             "operating_point",
             "sensitive_operating_point",
         ],
+        "settings": ["MetricSettings"],
     },
 )

@@ -6,7 +6,7 @@ and ROC curves of the uncalibrated probabilities remain valid.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mammo_core.errors import RecordError
 from mammo_core.metrics.checks import require_binary, require_probabilities
-
-Method = Literal["none", "temperature", "platt", "isotonic"]
+from mammo_core.metrics.settings import Method
 
 _EDGE = 1e-7
 """Probabilities are clipped to [_EDGE, 1 - _EDGE] before the logit: float32 reaches 0 and 1."""

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from mammo_core.errors import RecipeError
 from mammo_core.metrics.checks import Labels, Scores
 from mammo_core.metrics.delong import DeLongInterval
+from mammo_core.metrics.settings import MetricSettings
 from mammo_core.metrics.weighted import WeightedMetric, resampled
 
 _PACKAGE = "mammo_core.metrics.binary"
@@ -32,23 +33,6 @@ _RESERVED = {
     *("auc_ci95", "breast_auc", "patient_auc", "patch_accuracy", "sensitivity", "specificity"),
     *("n_test_images", "n_test_views", "n_test_patients", "n_test_patches", "details"),
 }
-
-
-@dataclass(frozen=True)
-class MetricSettings:
-    """The settings of an evaluation that metrics depend on.
-
-    Attributes:
-        specificity: Specificity at which sensitivity is read, [0, 1].
-        sensitivity: Sensitivity at which specificity is read, [0, 1].
-        partial_sensitivity: Sensitivity at which the partial AUC begins, [0, 1).
-        calibration: Method of the calibration that was fitted on validation.
-    """
-
-    specificity: float = 0.8
-    sensitivity: float = 0.9
-    partial_sensitivity: float = 0.8
-    calibration: str = "none"
 
 
 @dataclass(frozen=True)

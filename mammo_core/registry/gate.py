@@ -1,37 +1,17 @@
 """The release gate: a model must be good enough, and not worse than the champion."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from mammo_core.evaluation import Aggregation, at_level, validate_predictions
 from mammo_core.evaluation.aggregate import Unit, cc_and_mlo_views
 from mammo_core.evaluation.predictions import require_same_records
 from mammo_core.metrics import auc, auc_difference
+from mammo_core.registry.config import GateConfig
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-class GateConfig(BaseModel):
-    """The conditions of the gate.
-
-    Attributes:
-        min_auc: The least AUC on the test set, regardless of the champion: per image, or per
-            breast if a model sees both views.
-        margin: How much lower than the champion's AUC still counts as not worse.
-        non_inferiority: What must be above -margin: the lower end of the 95 % interval of the
-            difference ("interval": non-inferiority is shown), or the difference itself
-            ("point": for test sets too small to show anything).
-        bootstrap_replicates: Replicates of the interval (by patient, paired).
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    min_auc: float = Field(ge=0, le=1)
-    margin: float = Field(default=0.02, ge=0, le=1)
-    non_inferiority: Literal["interval", "point"] = "interval"
-    bootstrap_replicates: int = Field(default=2000, ge=100)
 
 
 class GateResult(BaseModel):

@@ -8,13 +8,15 @@ Two patients fill training and test, one fills training.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mammo_core.errors import SourceError
 from mammo_core.seeds import generator
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class SplitConfig(BaseModel):
@@ -66,12 +68,12 @@ class SplitResult:
             leaking patient loses are `excluded`.
     """
 
-    patients: pd.DataFrame
+    patients: "pd.DataFrame"
     leaking: list[str]
-    images: pd.DataFrame
+    images: "pd.DataFrame"
 
 
-def assign(images: pd.DataFrame, config: SplitConfig) -> SplitResult:
+def assign(images: "pd.DataFrame", config: SplitConfig) -> SplitResult:
     """Assign every patient to one split.
 
     Args:
@@ -105,6 +107,8 @@ def assign(images: pd.DataFrame, config: SplitConfig) -> SplitResult:
         patients = _given(strata, config)
     else:
         patients = _official(strata, official, config)
+    import pandas as pd
+
     table = pd.DataFrame(
         sorted(patients.items()), columns=pd.Index(["patient_key", "split"]), dtype="object"
     )
@@ -121,7 +125,7 @@ def assign(images: pd.DataFrame, config: SplitConfig) -> SplitResult:
     return SplitResult(patients=table, leaking=leaking, images=by_image)
 
 
-def official_splits(images: pd.DataFrame) -> dict[str, set[str]]:
+def official_splits(images: "pd.DataFrame") -> dict[str, set[str]]:
     """Return the official splits of each patient.
 
     Args:
@@ -133,7 +137,7 @@ def official_splits(images: pd.DataFrame) -> dict[str, set[str]]:
     return splits
 
 
-def _strata(images: pd.DataFrame) -> dict[str, tuple[int, str]]:
+def _strata(images: "pd.DataFrame") -> dict[str, tuple[int, str]]:
     """Return (malignant, lesion types) of each patient."""
     strata: dict[str, tuple[int, set[str]]] = {}
     columns = (images["patient_key"], images["malignant"], images["lesion_types"])
@@ -247,7 +251,7 @@ def _ordered(
     return sorted(keys, key=lambda key: (strata[key], ranks[key], key))
 
 
-def require_disjoint(images: pd.DataFrame) -> None:
+def require_disjoint(images: "pd.DataFrame") -> None:
     """Refuse a table in which a patient has images in two splits.
 
     Args:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
 
 from mammo_core.documents import parse_npz
 from mammo_core.errors import ModelError, RecordError

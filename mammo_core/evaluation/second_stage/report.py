@@ -1,34 +1,13 @@
 """The second stage: its configuration, its result, and the report as one HTML page."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from mammo_core.evaluation.report import wording
-from mammo_core.evaluation.second_stage.forest import ForestConfig
-from mammo_core.evaluation.second_stage.regions import RegionConfig
 from mammo_core.metrics import DeLongInterval, Interval, RocCurve
 from mammo_core.reporting import Page, Table, roc_plot
-
-
-class SecondStageConfig(BaseModel):
-    """The second stage: a random forest on features of the regions of heatmaps.
-
-    Attributes:
-        features: Which regions are described.
-        forest: How the forest is fitted.
-        fit_on: Splits whose breasts it is fitted on; never test. The patch classifier was
-            fitted to the training images, so their heatmaps are more confident than others.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    features: RegionConfig = RegionConfig()
-    forest: ForestConfig = ForestConfig()
-    fit_on: tuple[Literal["train", "validation"], ...] = Field(
-        default=("train", "validation"), min_length=1
-    )
 
 
 class RegionResult(BaseModel):
