@@ -1,29 +1,37 @@
 """The scoring engine of the service: one package, one thread for the network."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from mammo_core.dicom import read_facts
 from mammo_core.errors import RecordError
 from mammo_core.packaging import Package
 from mammo_core.packaging.prediction import require_pixels
 from mammo_core.scoring.files import InputFile
 from mammo_core.scoring.images import DecodedImage, decode_file
 from mammo_core.scoring.model import ScoringModel, score_fields
-from mammo_core.scoring.scorer import image_row
+from mammo_core.scoring.scorer import image_row, warning_list
 from mammo_core.scoring.units import ScoringUnit, build_breast
+from mammo_core.serving.fair_queue import FairQueue
 
 _Result = TypeVar("_Result")
 #: How messages call an image of a request.
 _NAME = "image"
+#: Threads that read headers, before a slot is given.
+_INSPECTORS: Final = 2
+#: Pixels of the largest mammograms.
+_USUAL_PIXELS: Final = 40_000_000
+#: Pixels per byte of a file. Lossy mammograms have about 25, bombs have thousands.
+_USUAL_RATIO: Final = 100
 
 
 @dataclass(frozen=True)
@@ -45,31 +53,40 @@ class Engine:
     Args:
         package: The verified and loaded package.
         slots: Images decoded or scored at a time; waiting ones have no pixels in memory.
+        on_request: Whether images are scored that the model's policy scores on request only.
     """
 
-    def __init__(self, package: Package, slots: int) -> None:
+    def __init__(self, package: Package, slots: int, on_request: bool = False) -> None:
         self.model = ScoringModel.from_packages([package])
+        self._rule = self.model.policy_rule(on_request)
         self.package = package
-        self._slots = asyncio.Semaphore(slots)
+        self._queue = FairQueue(slots)
+        self._inspections = FairQueue(_INSPECTORS)
         self._readers = ThreadPoolExecutor(slots, thread_name_prefix="decode")
+        self._inspectors = ThreadPoolExecutor(_INSPECTORS, thread_name_prefix="inspect")
         self._network = ThreadPoolExecutor(1, thread_name_prefix="network")
+        self._working = 0
 
-    @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
+    @property
+    def is_idle(self) -> bool:
+        """Whether no thread is working."""
+        return self._working == 0
+
+    def slot(self, client: str) -> AbstractAsyncContextManager[None]:
         """Wait for a slot: the right to have an image in memory."""
-        async with self._slots:
-            yield
+        return self._queue.slot(client)
 
     async def read(self, work: Callable[[], _Result]) -> _Result:
         """Run a function that reads a body or an image in a thread; the caller has a slot."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+        return await self._run(self._readers, work)
 
     async def score_files(
-        self, files: Sequence[tuple[Path, str | None]], explain: bool
+        self, client: str, files: Sequence[tuple[Path, str | None]], explain: bool
     ) -> dict[str, Any]:
-        """Score an image file, or the files of a breast; the caller has a slot.
+        """Wait for a slot and score an image file, or the files of a breast.
 
         Args:
+            client: Whose files they are.
             files: DICOM, PNG or TIFF files, each with the view that the client states (CC, MLO).
             explain: Whether to add the regions with the highest scores.
 
@@ -80,6 +97,13 @@ class Engine:
         Raises:
             MammoError: A file cannot be scored, or the files are not the views of a breast.
         """
+        heavy = await self._are_heavy(client, files) or explain
+        async with self._queue.slot(client, heavy=heavy):
+            return await self._score_files(files, explain)
+
+    async def _score_files(
+        self, files: Sequence[tuple[Path, str | None]], explain: bool
+    ) -> dict[str, Any]:
         unit = await self._read_unit(files)
         scores = await self.score([unit.pixels[0]])
         fields = score_fields(
@@ -90,8 +114,8 @@ class Engine:
         rows = []
         for image in unit.images:
             row = image_row(self.model, image)
-            row["warnings"] += unit.warnings(image)
-            del row["path"], row["patient"]
+            row["warnings"] += warning_list(unit.warnings(image))
+            del row["path"], row["patient"], row["exam"]
             if explain:
                 row["regions"] = await self._on_network(partial(self._regions, unit, image))
             rows.append(row)
@@ -103,20 +127,31 @@ class Engine:
             "views": [row["view"] for row in rows],
             "model_id": self.model.model_id,
             **fields,
-            "warnings": list(dict.fromkeys(text for row in rows for text in row["warnings"])),
+            "warnings": list(
+                {
+                    warning["code"] + warning["message"]: warning
+                    for row in rows
+                    for warning in row["warnings"]
+                }.values()
+            ),
             "images": rows,
         }
 
-    async def read_pixels(self, files: Sequence[tuple[Path, str | None]]) -> npt.NDArray[np.uint16]:
-        """Read image files in the geometry of the model; the caller has a slot.
+    async def read_pixels(
+        self, client: str, files: Sequence[tuple[Path, str | None]]
+    ) -> npt.NDArray[np.uint16]:
+        """Wait for a slot and read image files in the geometry of the model.
 
         Args:
+            client: Whose files they are.
             files: As in `score_files`.
 
         Returns:
             `(H, W) uint16, [0, 65535]`; for a breast `(2, H, W)`.
         """
-        return (await self._read_unit(files)).pixels[0]
+        heavy = await self._are_heavy(client, files)
+        async with self._queue.slot(client, heavy=heavy):
+            return (await self._read_unit(files)).pixels[0]
 
     async def score(self, images: Sequence[npt.NDArray[np.uint16]]) -> Probabilities:
         """Score images in the geometry of the model; the caller has a slot.
@@ -142,11 +177,45 @@ class Engine:
 
     def close(self) -> None:
         """Stop the threads."""
-        self._readers.shutdown(wait=False)
-        self._network.shutdown(wait=False)
+        for executor in (self._inspectors, self._readers, self._network):
+            executor.shutdown(wait=False, cancel_futures=True)
 
     async def _on_network(self, work: Callable[[], _Result]) -> _Result:
-        return await asyncio.get_running_loop().run_in_executor(self._network, work)
+        return await self._run(self._network, work)
+
+    async def _run(self, executor: ThreadPoolExecutor, work: Callable[[], _Result]) -> _Result:
+        """Run a function in a thread; if the caller is canceled, wait for its end all the same.
+
+        A thread cannot be stopped, so the slot of its caller is in use until it ends. Decoders and
+        parsers have limits of their own.
+        """
+        self._working += 1
+        future = asyncio.get_running_loop().run_in_executor(executor, work)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait({future})
+            future.cancelled() or future.exception()  # the error of a thread nobody waits for
+            raise
+        finally:
+            self._working -= 1
+
+    async def _are_heavy(self, client: str, files: Sequence[tuple[Path, str | None]]) -> bool:
+        """Return whether decoding takes far longer than that of a mammogram.
+
+        Raises:
+            DicomError: The header of a file shows that it cannot be scored.
+        """
+        async with self._inspections.slot(client):
+            return await self._run(
+                self._inspectors, lambda: any(self._is_heavy(path) for path, _ in files)
+            )
+
+    def _is_heavy(self, path: Path) -> bool:
+        for_processing = any(one.conversion.for_processing for one in self.model.preprocessings)
+        facts = read_facts(path, _NAME, for_processing=for_processing)
+        pixels = facts.rows * facts.columns
+        return pixels > _USUAL_PIXELS or pixels > _USUAL_RATIO * path.stat().st_size
 
     async def _read_unit(self, files: Sequence[tuple[Path, str | None]]) -> ScoringUnit:
         images = [await self.read(partial(self._decode, path, view)) for path, view in files]
@@ -155,7 +224,9 @@ class Engine:
         return build_breast(images)
 
     def _decode(self, path: Path, view: str | None) -> DecodedImage:
-        image = decode_file(InputFile(_NAME, path=path), self.model.preprocessings, None)
+        image = decode_file(
+            InputFile(_NAME, path=path), self.model.preprocessings, None, self._rule
+        )
         if not isinstance(image, DecodedImage):
             raise image.error
         if view is None or image.facts.view == view:
@@ -166,7 +237,7 @@ class Engine:
                 expected=f"view {view}",
                 received=f"view {image.facts.view} in the header",
             )
-        return replace(image, facts=image.facts.model_copy(update={"view": view}))
+        return replace(image, facts=image.facts.with_view(view, image.facts.laterality))
 
     def _regions(self, unit: ScoringUnit, image: DecodedImage) -> list[dict[str, Any]]:
         from mammo_core.evaluation.explanation import explain

@@ -4,22 +4,22 @@ https://github.com/kserve/open-inference-protocol, and the binary tensor extensi
 tritonclient uses by default.
 """
 
-import base64
-import binascii
 import json
-import struct
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mammo_core.documents import DocumentError, require_json_limits
 from mammo_core.evaluation.aggregate import Unit
 from mammo_core.models.config import VIEWS
 from mammo_core.serving.config import ServeConfig
 from mammo_core.serving.faults import RequestError
+from mammo_core.serving.tensors import invalid_request_error, parse_files, parse_pixels
 
 #: Header with the length of the JSON part if binary tensors follow it.
 HEADER_LENGTH: Final = "inference-header-content-length"
@@ -32,26 +32,37 @@ INPUTS: Final[dict[Unit, dict[str, tuple[str, ...]]]] = {
 }
 
 
+class _Parameters(BaseModel):
+    """The parameters that this server knows; others are ignored, as the protocol permits."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    binary_data: bool | None = None
+    binary_data_output: bool | None = None
+    binary_data_size: int | None = Field(default=None, ge=0)
+
+
 class _Tensor(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    # Strict: neither "1" nor true is a number. A null is as good as an absent field.
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     name: str
-    parameters: dict[str, Any] = {}
+    parameters: _Parameters | None = None
 
 
 class _Input(_Tensor):
-    shape: tuple[int, ...]
+    shape: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1, max_length=4)
     datatype: str
     data: list[Any] | None = None
 
 
 class _InferBody(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
-    id: str = Field(default="", max_length=256)
-    parameters: dict[str, Any] = {}
+    id: str | None = Field(default=None, max_length=256)
+    parameters: _Parameters | None = None
     inputs: tuple[_Input, ...] = Field(min_length=1, max_length=2)
-    outputs: tuple[_Tensor, ...] = ()
+    outputs: tuple[_Tensor, ...] | None = Field(default=None, max_length=2)
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,10 @@ class InferRequest:
     pixels: npt.NDArray[np.uint16] | None
     files: tuple[tuple[bytes, ...], ...]
     outputs: tuple[tuple[str, bool], ...]
+
+    def without_files(self) -> "InferRequest":
+        """Return the request without the bytes of its files."""
+        return replace(self, files=())
 
 
 def parse_infer_request(
@@ -99,35 +114,44 @@ def parse_infer_request(
     with path.open("rb") as file:
         text, binary = file.read(length), file.read()
     try:
+        require_json_limits(text)
         body = _InferBody.model_validate_json(text)
+    except DocumentError as error:
+        raise invalid_request_error("a request of the protocol v2", error.received) from error
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         location = ".".join(map(str, fault["loc"])) or "the body"
         received = f"{location}: {fault['msg']}"
-        raise _invalid_request_error("a request of the protocol v2", received) from error
+        raise invalid_request_error("a request of the protocol v2", received) from error
     names, datatype = _input_names(body, unit)
     [shape, *others] = {tensor.shape for tensor in body.inputs}
-    count = shape[0] if shape else 0
+    count = shape[0]
     if others:
-        raise _invalid_request_error(
+        raise invalid_request_error(
             "one shape for both views", f"shapes {list(shape)} and {list(others[0])}"
         )
-    if not 1 <= count * len(body.inputs) <= config.max_images:
-        raise _invalid_request_error(
+    if count * len(body.inputs) > config.max_images:
+        raise invalid_request_error(
             f"1 to {config.max_images} images in a request", f"shape {list(shape)}"
         )
     by_name = {tensor.name: tensor for tensor in body.inputs}
     parts = dict(zip(by_name, _split_binary(body, binary), strict=True))
     if datatype == "UINT16":
-        pixels = {name: _parse_pixels(by_name[name], part) for name, part in parts.items()}
+        pixels = {
+            name: parse_pixels(by_name[name].data, by_name[name].shape, part)
+            for name, part in parts.items()
+        }
         if unit == "image":
-            return InferRequest(body.id, pixels[names[0]], (), _parse_outputs(body))
+            return InferRequest(body.id or "", pixels[names[0]], (), _parse_outputs(body))
         blank = np.zeros_like(next(iter(pixels.values())))
         pair = np.stack([pixels.get(name, blank) for name in names], axis=1)
-        return InferRequest(body.id, pair, (), _parse_outputs(body))
-    contents = {name: _parse_files(by_name[name], part, count) for name, part in parts.items()}
+        return InferRequest(body.id or "", pair, (), _parse_outputs(body))
+    contents = {
+        name: parse_files(by_name[name].data, by_name[name].shape, part)
+        for name, part in parts.items()
+    }
     files = tuple(zip(*(contents.get(name, (b"",) * count) for name in names), strict=True))
-    return InferRequest(body.id, None, files, _parse_outputs(body))
+    return InferRequest(body.id or "", None, files, _parse_outputs(body))
 
 
 def _input_names(body: _InferBody, unit: Unit) -> tuple[tuple[str, ...], str]:
@@ -136,7 +160,7 @@ def _input_names(body: _InferBody, unit: Unit) -> tuple[tuple[str, ...], str]:
     for datatype, names in INPUTS[unit].items():
         if len(set(sent)) == len(sent) and {*sent} <= {(name, datatype) for name in names}:
             return names, datatype
-    raise _invalid_request_error(
+    raise invalid_request_error(
         "an input "
         + " or ".join(
             f"{' and '.join(f'`{name}`' for name in names)} of {datatype}"
@@ -150,19 +174,19 @@ def _split_binary(body: _InferBody, binary: bytes) -> list[bytes]:
     """Split the bytes after the JSON among the inputs, in their order."""
     parts, offset = [], 0
     for tensor in body.inputs:
-        declared = tensor.parameters.get("binary_data_size")
+        declared = tensor.parameters.binary_data_size if tensor.parameters else None
         if (declared is None) == (tensor.data is None):
-            raise _invalid_request_error("either data or binary_data_size", "both or neither")
+            raise invalid_request_error("either data or binary_data_size", "both or neither")
         size = 0 if declared is None else declared
         left = len(binary) - offset
-        if not isinstance(size, int) or not 0 <= size <= left:
-            raise _invalid_request_error(
+        if size > left:
+            raise invalid_request_error(
                 f"binary data of {str(declared)[:20]} bytes", f"{left} bytes"
             )
         parts.append(binary[offset : offset + size])
         offset += size
-    if offset and offset != len(binary):
-        raise _invalid_request_error(f"binary data of {offset} bytes", f"{len(binary)} bytes")
+    if offset != len(binary):
+        raise invalid_request_error(f"binary data of {offset} bytes", f"{len(binary)} bytes")
     return parts
 
 
@@ -197,70 +221,23 @@ def infer_response(
 def _json_length(header: str | None, size: int) -> int:
     if header is None:
         return size
-    if not header.isdecimal() or int(header) > size:
-        raise _invalid_request_error(f"{HEADER_LENGTH} of at most {size}", header[:40])
+    if not re.fullmatch("[0-9]{1,18}", header) or int(header) > size:
+        raise invalid_request_error(f"{HEADER_LENGTH} of at most {size}", header[:40])
     return int(header)
 
 
-def _parse_pixels(tensor: _Input, binary: bytes) -> npt.NDArray[np.uint16]:
-    try:
-        if tensor.data is None:
-            array = np.frombuffer(binary, "<u2")
-        else:
-            numbers = np.asarray(tensor.data)  # flat, or nested according to the shape
-            if numbers.dtype.kind not in "iu" or numbers.min() < 0 or numbers.max() > 65535:
-                raise _invalid_request_error("integers from 0 to 65535", "other values")
-            array = numbers.astype(np.uint16).ravel()
-        return array.astype(np.uint16, copy=False).reshape(tensor.shape)
-    except ValueError as error:
-        raise _invalid_request_error(
-            f"numbers of shape {list(tensor.shape)}", "another number of values"
-        ) from error
-
-
-def _parse_files(tensor: _Input, binary: bytes, count: int) -> tuple[bytes, ...]:
-    files: list[bytes] = []
-    if tensor.data is not None:
-        for text in tensor.data:
-            try:
-                files.append(base64.b64decode(text, validate=True))
-            except (TypeError, ValueError, binascii.Error) as error:
-                raise _invalid_request_error("files as base64 text", "something else") from error
-    else:
-        # Each element is preceded by its length (4 bytes, little endian).
-        offset = 0
-        while offset + 4 <= len(binary):
-            (size,) = struct.unpack_from("<I", binary, offset)
-            if offset + 4 + size > len(binary):
-                break
-            files.append(binary[offset + 4 : offset + 4 + size])
-            offset += 4 + size
-        if offset != len(binary):
-            raise _invalid_request_error(
-                "elements that are preceded by their length", "inconsistent lengths"
-            )
-    if (
-        len(files) != count
-        or len(tensor.shape) > 2
-        or (len(tensor.shape) == 2 and tensor.shape[1] != 1)
-    ):
-        raise _invalid_request_error(
-            f"{count} elements, shape [n] or [n, 1]", f"{len(files)} elements"
-        )
-    return tuple(files)
-
-
 def _parse_outputs(body: _InferBody) -> tuple[tuple[str, bool], ...]:
-    as_bytes = bool(body.parameters.get("binary_data_output", False))
+    as_bytes = bool(body.parameters and body.parameters.binary_data_output)
     if not body.outputs:
         return tuple((name, as_bytes) for name in OUTPUTS)
     unknown = [part.name for part in body.outputs if part.name not in OUTPUTS]
     if unknown:
-        raise _invalid_request_error(f"outputs {' and '.join(OUTPUTS)}", f"{unknown[0][:40]}")
-    return tuple(
-        (part.name, bool(part.parameters.get("binary_data", as_bytes))) for part in body.outputs
-    )
+        raise invalid_request_error(f"outputs {' and '.join(OUTPUTS)}", f"{unknown[0][:40]}")
+    if len({part.name for part in body.outputs}) < len(body.outputs):
+        raise invalid_request_error("each output once", "an output twice")
+    return tuple((part.name, _is_binary(part.parameters, as_bytes)) for part in body.outputs)
 
 
-def _invalid_request_error(expected: str, received: str) -> RequestError:
-    return RequestError(400, "The request is not valid", expected=expected, received=received)
+def _is_binary(parameters: _Parameters | None, default: bool) -> bool:
+    binary = parameters.binary_data if parameters else None
+    return default if binary is None else binary

@@ -1,20 +1,50 @@
 """Running the service until a signal stops it."""
 
+import os
+import resource
 import signal
+import ssl
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Final
 
-from mammo_core.packaging import load, require_expected_outputs
-from mammo_core.registry import resolve_version
+from mammo_core.errors import RecipeError
+from mammo_core.packaging import require_expected_outputs
+from mammo_core.registry import open_package
+from mammo_core.serving.access_log import AccessLog
+from mammo_core.serving.authentication import Authenticator
 from mammo_core.serving.config import ServeConfig
+from mammo_core.serving.connections import Connections, ListeningSocket
+
+#: File descriptors for everything but connections: bodies, decoders, libraries.
+_OTHER_FILES: Final = 256
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where a server listens, and who may reach it.
+
+    Attributes:
+        host: Address to listen at.
+        port: Port to listen at; 0 chooses a free one.
+        health_port: Port of health and metrics, in a thread of its own; None for none.
+        authenticator: Recognizes clients; None to serve anyone.
+        tls: The TLS settings; None for plain HTTP.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    health_port: int | None = None
+    authenticator: Authenticator | None = None
+    tls: ssl.SSLContext | None = None
 
 
 def serve(
     uri: str,
     *,
-    host: str,
-    port: int,
+    access: Access,
     config: ServeConfig,
     name: str = "",
     public_key: Path | None = None,
@@ -24,49 +54,129 @@ def serve(
     SIGTERM and SIGINT stop the server: it accepts no new connections and completes its requests.
 
     Args:
-        uri: URI of the package, as in `registry.resolve`.
-        host: Address to listen at.
-        port: Port to listen at.
+        uri: URI of the package, as in `registry.open_package`.
+        access: Where it listens, and who may reach it.
         config: The limits.
         name: Name of the model in paths; by default its name in the registry or in the package.
         public_key: PEM file of the key that must have signed the package.
 
     Raises:
-        ModelError: The package does not verify, or does not reproduce its expected outputs.
-        OSError: The port is in use.
+        ModelError: The package does not verify, is not signed by a trusted key, or does not
+            reproduce its expected outputs.
+        RecipeError: A port is in use, or there are too few file descriptors.
     """
-    import uvicorn
-
     from mammo_core.serving.app import create_app
+    from mammo_core.serving.health import HealthServer
+    from mammo_core.serving.server import Server
+    from mammo_core.serving.server_metrics import ServerMetrics
 
-    resolved = resolve_version(uri)
-    package = load(resolved.folder, public_key)
-    check = require_expected_outputs(package)
-    model = name or resolved.name or package.manifest.name
-    version = str(resolved.version) if resolved.version is not None else package.model_id[:12]
-    print(
-        f"{model} version {version}, model id {package.model_id[:12]}: {check.samples} samples "
-        f"reproduced; serving at http://{host}:{port}",
-        flush=True,
+    _raise_file_limit(config.max_connections + _OTHER_FILES)
+    metrics = ServerMetrics()
+    connections = Connections(config.max_connections)
+    # Bound before the model is loaded, so that a port in use is reported at once; opened after.
+    with _bind(access.host, access.port, connections) as listener:
+        health = None
+        if access.health_port is not None:
+            try:
+                health = HealthServer((access.host, access.health_port), metrics.text)
+            except OSError as error:
+                raise _port_error(access.host, access.health_port, error) from error
+            health.start()
+        opened = open_package(uri, public_key)
+        package = opened.load()
+        check = require_expected_outputs(package)
+        model = name or opened.name
+        version = str(opened.version) if opened.version is not None else opened.model_id[:12]
+        metrics.set_model(model, version, package.model_id)
+        log = AccessLog(sys.stderr if config.access_log else None)
+        app = create_app(
+            package,
+            model,
+            version,
+            config,
+            signed_by=opened.signed_by,
+            authenticator=access.authenticator,
+            log=log,
+            metrics=metrics,
+        )
+
+        def announce() -> None:
+            for line in _announcement(access, health and health.port):
+                print(line)
+            print(
+                f"{model} version {version}, model id {package.model_id[:12]}: {check.samples} "
+                f"samples reproduced; serving at {_url(access, listener.getsockname()[1])}",
+                flush=True,
+            )
+
+        def note_fault(status: int) -> None:
+            metrics.requests.labels("none", status).inc()
+            log.write(route="none", status=status)
+
+        server = Server(
+            app,
+            listener,
+            connections,
+            config,
+            tls=access.tls,
+            on_start=announce,
+            on_fault=note_fault,
+        )
+        if health is not None:
+            health.watch(server)
+        # uvicorn raises the signal again after its shutdown: that is a successful end.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _ignore_signal)
+        server.run()
+        print("stopped", flush=True)
+        if not app.state.service.engine.is_idle:
+            # A thread cannot be stopped, and Python would wait for it.
+            os._exit(0)
+
+
+def _announcement(access: Access, health_port: int | None) -> list[str]:
+    lines = []
+    if access.authenticator is None:
+        lines.append("no authentication: anyone who reaches the port can use it (--tokens, --jwks)")
+    if access.tls is None:
+        lines.append("no TLS: images and scores travel unencrypted (--tls-certificate, --tls-key)")
+    if health_port is not None:
+        lines.append(f"health and metrics at port {health_port}, without authentication or TLS")
+    return lines
+
+
+def _url(access: Access, port: int) -> str:
+    host = f"[{access.host}]" if ":" in access.host else access.host
+    return f"{'https' if access.tls else 'http'}://{host}:{port}"
+
+
+def _bind(host: str, port: int, connections: Connections) -> ListeningSocket:
+    try:
+        return ListeningSocket((host, port), connections)
+    except OSError as error:
+        raise _port_error(host, port, error) from error
+
+
+def _port_error(host: str, port: int, error: OSError) -> RecipeError:
+    return RecipeError(
+        f"The server cannot listen at {host}:{port}",
+        expected="a free port at an address of this machine",
+        received=error.strerror or type(error).__name__,
     )
-    app = create_app(package, model, version, config)
-    settings = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        log_level="warning",
-        access_log=False,  # paths of requests are private
-        timeout_graceful_shutdown=config.grace_s,
-        timeout_keep_alive=30,
-        limit_concurrency=2 * config.max_requests + 16,
-        server_header=False,
-    )
-    # uvicorn raises the signal again after its shutdown: that is a successful end.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _exit)
-    uvicorn.Server(settings).run()
 
 
-def _exit(_: int, __: FrameType | None) -> None:
-    print("stopped", flush=True)
-    sys.exit(0)
+def _raise_file_limit(needed: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        if hard != resource.RLIM_INFINITY and hard < needed:
+            raise RecipeError(
+                "There are too few file descriptors for the connections",
+                expected=f"at least {needed}",
+                received=str(hard),
+                hint="Raise the limit (ulimit -n), or lower --max-connections",
+            )
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def _ignore_signal(_: int, __: FrameType | None) -> None:
+    """Let the server end by itself."""

@@ -4,15 +4,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 
 class ServerMetrics:
-    """Metrics of one server; labels contain nothing about an image or a patient.
+    """Metrics of one server; labels contain nothing about an image, a patient or a client."""
 
-    Args:
-        model: Name of the model.
-        version: Its version.
-        model_id: Its model id.
-    """
-
-    def __init__(self, model: str, version: str, model_id: str) -> None:
+    def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self.requests = Counter(
             "mammo_requests",
@@ -39,12 +33,22 @@ class ServerMetrics:
         self.warned = Counter(
             "mammo_images_warned", "Images with warnings.", registry=self._registry
         )
-        Gauge(
+        self._model = Gauge(
             "mammo_model",
             "Always 1; the labels describe the model.",
             ("name", "version", "model_id"),
             registry=self._registry,
-        ).labels(model, version, model_id).set(1)
+        )
+
+    def set_model(self, name: str, version: str, model_id: str) -> None:
+        """Name the model that is served.
+
+        Args:
+            name: Its name in paths.
+            version: Its version.
+            model_id: Its model id.
+        """
+        self._model.labels(name, version, model_id).set(1)
 
     def text(self) -> bytes:
         """Return all metrics in the text format of Prometheus."""
