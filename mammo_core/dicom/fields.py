@@ -14,7 +14,8 @@ from mammo_core.errors import DicomError
 if TYPE_CHECKING:  # slow to import
     from mammo_core.dicom.walk import TagTree
 
-#: Keyword (PS3.6) → None for a value, or the fields of the items of a sequence.
+#: Keyword (PS3.6), or eight hexadecimal digits for the groups that have none → None for a value, or
+#: the fields of the items of a sequence.
 Fields: TypeAlias = "Mapping[str, Fields | None]"
 
 _IMPLICIT: Final = "1.2.840.10008.1.2"
@@ -145,7 +146,7 @@ def _cached_tag_tree(fields: Any) -> "TagTree":
     # The character set determines the encoding of text in every data set (PS3.3 C.12.1.1.2).
     tree: dict[int, TagTree | None] = {_CHARACTER_SET: None}
     for name, inner in fields:
-        tag = tag_for_keyword(name)
+        tag = int(name, 16) if name[:1].isdigit() else tag_for_keyword(name)
         if tag is None:
             raise KeyError(name)
         tree[tag] = _cached_tag_tree(inner) if inner else None

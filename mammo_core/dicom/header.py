@@ -3,6 +3,7 @@
 from typing import Any, BinaryIO, Final
 
 from mammo_core.dicom.fields import Fields, Header, read_fields
+from mammo_core.dicom.image_types import read_image_type
 from mammo_core.errors import DicomError
 
 _CODE: Final[Fields] = {"CodeValue": None, "LongCodeValue": None, "CodeMeaning": None}
@@ -54,6 +55,10 @@ ALLOWED: Final[Fields] = {
             "VOILUTFunction",
         )
     ),
+    # Overlay Bits Allocated and Overlay Bit Position of the sixteen groups of overlays.
+    **dict.fromkeys(
+        f"60{group:02X}{element}" for group in range(0, 32, 2) for element in ("0100", "0102")
+    ),
     "ViewCodeSequence": {**_CODE, "ViewModifierCodeSequence": _CODE},
     "ViewModifierCodeSequence": _CODE,
     "PartialViewCodeSequence": _CODE,
@@ -104,7 +109,6 @@ _FOR_PROCESSING: Final = (
     "1.2.840.10008.5.1.4.1.1.1.2.1",  # Digital Mammography X-Ray, For Processing
     "1.2.840.10008.5.1.4.1.1.1.1.1",  # Digital X-Ray, For Processing
 )
-_TOMOSYNTHESIS: Final = "1.2.840.10008.5.1.4.1.1.13.1.3"
 
 
 def read_header(file: BinaryIO, name: str) -> Header:
@@ -146,12 +150,11 @@ def require_readable_header(data: Any, name: str, *, for_processing: bool = Fals
             f"neither; modality {read_modality(data) or 'none'}",
         )
     frames = read_integer(data, "NumberOfFrames", 1) or 1
-    sop_class = str(data.get("SOPClassUID") or "")
-    if sop_class == _TOMOSYNTHESIS:
+    if read_image_type(data, frames, []) == "tomosynthesis":
         reject(
-            "is a tomosynthesis volume",
-            "one image",
-            f"{frames} frames",
+            "is a tomosynthesis volume" if frames > 1 else "is a tomosynthesis slice",
+            "one mammogram",
+            f"{frames} frames" if frames > 1 else "one frame of a volume",
             "Use the synthetic two-dimensional view of the tomosynthesis volume",
         )
     if frames > 1:

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 
 from mammo_core.dicom.fields import error_without_text
+from mammo_core.dicom.meaning import ImageWarning
+from mammo_core.dicom.values import integers
 from mammo_core.errors import DicomError
 
 
@@ -15,12 +17,14 @@ class LookUpTable:
 
     Args:
         first: The input value of the first entry.
-        bits: Bits per entry.
+        bits: Bits that the entries use.
+        stated_bits: Bits per entry in the header; entries of some writers use fewer.
         levels: `(entries,) uint16, [0, 2**bits - 1]`.
     """
 
     first: int
     bits: int
+    stated_bits: int
     levels: np.ndarray[Any, np.dtype[np.uint16]]
 
 
@@ -45,7 +49,8 @@ def read_lookup_table(item: Any, name: str, kind: str, *, signed: bool) -> LookU
         )
 
     try:
-        entries, first, bits = (int(value) for value in item.LUTDescriptor)
+        entries, first, bits = integers(item, "LUTDescriptor")
+        entries &= 0xFFFF  # an unsigned number, which some writers give as signed
         data = item.LUTData
         entries = entries or 2**16  # 0 means 65536
         entry_values = np.asarray(
@@ -61,4 +66,25 @@ def read_lookup_table(item: Any, name: str, kind: str, *, signed: bool) -> LookU
         raise inconsistent_error(f"entries outside {bits} bits")
     if signed and first >= 2**15:
         first -= 2**16
-    return LookUpTable(first, bits, entry_values.astype(np.uint16))
+    elif not signed and first < 0:
+        first += 2**16
+    used = min(bits, max(8, int(entry_values.max()).bit_length()))
+    return LookUpTable(first, used, bits, entry_values.astype(np.uint16))
+
+
+def table_warning(table: LookUpTable, kind: str) -> list[ImageWarning]:
+    """Return the warning that the entries of a table use fewer bits than it states, if they do.
+
+    Args:
+        table: The table.
+        kind: modality or VOI.
+    """
+    if table.bits == table.stated_bits:
+        return []
+    return [
+        ImageWarning(
+            code="table_bits",
+            message=f"The {kind} look-up table states {table.stated_bits} bits, its entries use "
+            f"{table.bits}: those count",
+        )
+    ]

@@ -46,11 +46,11 @@ def read_paddle(text: str) -> str | None:
         Words in their order, each once, such as `18x24 flexible`; None if there is none.
     """
     text = text.lower()
-    found = [(match.start(), _size(match)) for match in _SIZE.finditer(text)]
+    words = [(match.start(), _size(match)) for match in _SIZE.finditer(text)]
     for match in re.finditer(r"[a-z]+", text):
         if word := _WORDS.get(match[0]):
-            found.append((match.start(), word))
-    return " ".join(dict.fromkeys(word for _, word in sorted(found))) or None
+            words.append((match.start(), word))
+    return " ".join(dict.fromkeys(word for _, word in sorted(words))) or None
 
 
 def _size(match: re.Match[str]) -> str:

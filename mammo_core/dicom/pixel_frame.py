@@ -1,17 +1,21 @@
 """The words of the pixel frame of a DICOM file, decoded if they are compressed."""
 
-import io
 import sys
+from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, Literal
 
 import numpy as np
 
-from mammo_core.dicom.codestream import validate_codestream
+from mammo_core.dicom.codestream import read_codestream
 from mammo_core.dicom.decoders import DECODERS
 from mammo_core.dicom.fields import Header
-from mammo_core.dicom.header import MAXIMUM_BYTES
+from mammo_core.dicom.fragments import (
+    no_pixels_error,
+    read_fragments,
+    several_frames_error,
+    truncated_error,
+)
 from mammo_core.dicom.inflate import open_inflated
-from mammo_core.dicom.limits import MAXIMUM_FRAGMENTS
 from mammo_core.dicom.native import CODECS
 from mammo_core.errors import DicomError
 
@@ -20,24 +24,35 @@ _BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 #: Deflated data sets are explicit little endian after inflation.
 _RAW: Final = (_IMPLICIT, "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", _BIG_ENDIAN)
 _UNDEFINED: Final = 0xFFFFFFFF
-_ITEM: Final = b"\xfe\xff\x00\xe0"
 
 Words = np.ndarray[Any, np.dtype[Any]]
 
 
-def read_words(file: BinaryIO, header: Header, name: str) -> Words:
-    """Read the words of the pixel frame, as stored.
+@dataclass(frozen=True)
+class PixelFrame:
+    """The words of a pixel frame, as stored.
+
+    Args:
+        words: `(h, w)` words of 8 or 16 bits in native byte order; the caller may overwrite them.
+        precision: Bits per sample that the codestream states; None if there is none.
+        signed: Whether the codestream has signed samples; None if it does not state it.
+    """
+
+    words: Words
+    precision: int | None = None
+    signed: bool | None = None
+
+
+def read_frame(file: BinaryIO, header: Header, name: str) -> PixelFrame:
+    """Read the pixel frame.
 
     Args:
         file: The open file.
         header: Its accepted header.
         name: The file, for messages.
 
-    Returns:
-        `(h, w)` words of 8 or 16 bits in native byte order; the caller may overwrite them.
-
     Raises:
-        DicomError: The pixels are missing, truncated or undecodable.
+        DicomError: The pixels are missing, truncated, too many, or undecodable.
         OSError: The disk failed, or a decoding process was killed.
     """
     rows, columns = int(header.data.Rows), int(header.data.Columns)
@@ -55,7 +70,7 @@ def read_words(file: BinaryIO, header: Header, name: str) -> Words:
         file.read(header.pixel_offset)
     length, vr = _pixel_element(file, syntax)
     if length == 0:
-        raise _no_pixels_error(name)
+        raise no_pixels_error(name)
     if (length == _UNDEFINED) == (syntax in _RAW):
         raise DicomError(
             f"{name} has pixels that do not match its transfer syntax",
@@ -63,17 +78,17 @@ def read_words(file: BinaryIO, header: Header, name: str) -> Words:
             received="fragments" if syntax in _RAW else "one value",
         )
     if syntax in _RAW:
-        return _read_raw(file, length, vr, header, name)
-    frame = _read_fragments(file, name)
-    precision = validate_codestream(frame, syntax, rows, columns, name)
+        return PixelFrame(_read_raw(file, length, vr, header, name))
+    stream = read_codestream(read_fragments(file, name), syntax, rows, columns, name)
     request = {
         "syntax": syntax,
         "rows": rows,
         "columns": columns,
         "bits_allocated": int(header.data.BitsAllocated),
-        "precision": precision or int(header.data.BitsStored),
+        "precision": stream.precision or int(header.data.BitsStored),
     }
-    return _as_words(DECODERS.decode(request, frame, name), rows, columns, name)
+    words = _as_words(DECODERS.decode(request, stream.data, name), rows, columns, name)
+    return PixelFrame(words, stream.precision, stream.signed)
 
 
 def _as_words(words: Words, rows: int, columns: int, name: str) -> Words:
@@ -120,13 +135,16 @@ def _read_raw(file: BinaryIO, length: int, vr: bytes, header: Header, name: str)
     words = np.empty(size, dtype)
     buffer = words.view(np.uint8).data
     if length < len(buffer):
-        raise _truncated_error(name, len(buffer), length)
+        raise truncated_error(name, len(buffer), length)
+    # A value of odd length has one byte of padding (PS3.5 7.1.1).
+    if length > len(buffer) + len(buffer) % 2:
+        raise _too_many_bytes_error(name, len(buffer), length)
     filled = 0
     # Read into the array by the file object: a failing disk is an error, not a short frame.
     while filled < len(buffer):
         read = file.readinto(buffer[filled:])  # type: ignore[attr-defined]
         if not read:
-            raise _truncated_error(name, len(buffer), filled)
+            raise truncated_error(name, len(buffer), filled)
         filled += read
     if swapped:
         words = words.reshape(-1, 2)[:, ::-1].reshape(-1)
@@ -139,49 +157,14 @@ def _native_order(words: Words) -> Words:
     return words
 
 
-def _read_fragments(file: BinaryIO, name: str) -> bytes:
-    """Return the joined fragments of the frame (PS3.5 A.4) without the offset table."""
-    start = file.tell()
-    size = file.seek(0, io.SEEK_END) - start
-    if size > MAXIMUM_BYTES:
-        raise DicomError(
-            f"{name} has a compressed frame that exceeds the limits",
-            expected=f"at most {MAXIMUM_BYTES} bytes",
-            received=str(size),
-        )
-    file.seek(start)
-    pieces: list[bytes] = []
-    count = 0
-    while (item := file.read(8))[:4] == _ITEM:
-        length, count = int.from_bytes(item[4:], "little"), count + 1
-        if count > MAXIMUM_FRAGMENTS:
-            raise DicomError(
-                f"{name} has a compressed frame that exceeds the limits",
-                expected=f"a frame in at most {MAXIMUM_FRAGMENTS} fragments",
-                received="more",
-            )
-        if length > size:
-            raise _truncated_error(name, length, size, "bytes in a fragment")
-        piece = file.read(length)
-        if len(piece) < length:
-            raise _truncated_error(name, length, len(piece), "bytes in a fragment")
-        if count > 1:  # the first is the offset table
-            pieces.append(piece)
-    frame = b"".join(pieces)
-    if not frame:
-        raise _no_pixels_error(name)
-    return frame
-
-
-def _no_pixels_error(name: str) -> DicomError:
-    return DicomError(f"{name} has no pixels", expected="Pixel Data (7FE0,0010)", received="none")
-
-
-def _truncated_error(name: str, expected: int, received: int, unit: str = "bytes") -> DicomError:
+def _too_many_bytes_error(name: str, expected: int, received: int) -> DicomError:
+    if received % expected == 0:
+        return several_frames_error(name, str(received // expected))
     return DicomError(
-        f"{name} has truncated pixels",
-        expected=f"{expected} {unit}",
+        f"{name} has more pixels than its header states",
+        expected=f"{expected} bytes, as Rows x Columns x Bits Allocated require",
         received=str(received),
+        hint="Its header is wrong: export the image again",
     )
 
 

@@ -1,111 +1,157 @@
 """From the words of a pixel frame to gray levels with black at 0."""
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
-from mammo_core.dicom.lookup_table import read_lookup_table
-from mammo_core.dicom.voi import apply_voi, voi_function
+from mammo_core.dicom.lookup_table import read_lookup_table, table_warning
+from mammo_core.dicom.meaning import ImageWarning
+from mammo_core.dicom.padding import read_padding
+from mammo_core.dicom.pixel_frame import PixelFrame
+from mammo_core.dicom.stored_values import BitLayout, StoredValues, read_stored_values
+from mammo_core.dicom.voi import apply_voi, voi_function, voi_table
 from mammo_core.errors import DicomError
 
 Words = np.ndarray[Any, np.dtype[Any]]
 Gray = np.ndarray[Any, np.dtype[np.uint16]]
-_FULL: Final = 2**16 - 1
+#: Bits of the range that may be unused before it is reported: a fourth of the range is common.
+_UNUSED_BITS: Final = 2
 
 
-def to_gray(data: Any, words: Words, name: str, *, voi: bool = False) -> tuple[Gray, int]:
+@dataclass(frozen=True)
+class GrayImage:
+    """Gray levels with black at 0.
+
+    Args:
+        levels: `(h, w) uint16, [0, 2**bits - 1]`, black and padding are 0.
+        bits: Bits of their range.
+        warnings: What header and pixels disagree about.
+    """
+
+    levels: Gray
+    bits: int
+    warnings: tuple[ImageWarning, ...] = ()
+
+
+def to_gray(data: Any, frame: PixelFrame, name: str, *, voi: bool = False) -> GrayImage:
     """Convert the words of a pixel frame to gray levels.
 
     Args:
         data: The accepted header fields (pydicom Dataset).
-        words: `(h, w)` 8 or 16-bit words in native order; may be overwritten.
+        frame: The words, which may be overwritten.
         name: The file, for messages.
         voi: Whether to apply the VOI transform of the header, if it has one.
 
-    Returns:
-        The levels, `(h, w) uint16, [0, 2**bits - 1]`, black and padding are 0; and the bits.
-
     Raises:
-        DicomError: A transform of the header is invalid.
+        DicomError: A transform of the header is invalid, or header and pixels contradict each
+            other.
     """
-    stored = _stored_values(data, words)
-    padding = _padding(data, stored)
-    levels, bits = _levels(data, stored, name, voi=voi)
+    slope, intercept = _rescale(data, name)
+    layout = _layout(data, frame, slope, intercept)
+    stored = read_stored_values(frame.words, layout, read_padding(data), name)
+    warnings = list(stored.warnings)
+    if stored.used.bit_length() <= stored.bits - _UNUSED_BITS:
+        warnings.append(unused_range_warning(stored.used.bit_length(), stored.bits))
+    levels, bits = _levels(data, stored, (slope, intercept), warnings, name, voi=voi)
     if str(data.PhotometricInterpretation) == "MONOCHROME1":
         levels = (2**bits - 1) - levels
-    if padding is not None:
-        levels[padding] = 0
-    return levels.astype(np.uint16, copy=False), bits
+    if stored.padding is not None:
+        levels[stored.padding] = 0
+    return GrayImage(levels.astype(np.uint16, copy=False), bits, tuple(warnings))
 
 
-def _stored_values(data: Any, words: Words) -> Gray:
-    """Extract the stored bits of the words; signed values are shifted to start at 0."""
-    bits = int(data.BitsStored)
-    high = int(data.get("HighBit", bits - 1))
-    unsigned = words.view(np.uint8 if words.dtype.itemsize == 1 else np.uint16)
-    values = unsigned.astype(np.uint16, copy=False)
-    if high + 1 > bits:
-        values >>= high + 1 - bits
-    # Bits above the high bit may contain overlays or garbage (PS3.5 8.1.1).
-    if 2**bits - 1 < _FULL:
-        values &= 2**bits - 1
-    if data.get("PixelRepresentation") == 1:
-        values ^= 1 << (bits - 1)
-    return values
+def unused_range_warning(used: int, bits: int) -> ImageWarning:
+    """Return the warning that an image uses few bits of its gray range.
+
+    Args:
+        used: Bits that its values use.
+        bits: Bits of the range.
+    """
+    return ImageWarning(
+        code="unused_range",
+        message=f"The pixels use {used} of {bits} bits: 1/{2 ** (bits - used)} of the gray range",
+    )
 
 
-def _offset(data: Any) -> int:
-    """Return the shift that makes signed values start at 0."""
-    return 2 ** (int(data.BitsStored) - 1) if data.get("PixelRepresentation") == 1 else 0
+def _layout(data: Any, frame: PixelFrame, slope: float, intercept: float) -> BitLayout:
+    stored = int(data.BitsStored)
+    shift = intercept / slope if not data.get("ModalityLUTSequence") and slope > 0 else 0.0
+    return BitLayout(
+        allocated=int(data.BitsAllocated),
+        stored=stored,
+        high=int(data.get("HighBit", stored - 1)),
+        signed=data.get("PixelRepresentation") == 1,
+        precision=frame.precision,
+        stream_signed=frame.signed,
+        overlays=_overlay_bits(data),
+        shift=int(shift) if 0 < shift < 2**16 and shift.is_integer() else None,
+    )
 
 
-def _padding(data: Any, stored: Gray) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
-    """Return a mask of padding pixels (PS3.3 C.7.5.1.1.2), or None if there are none."""
-    first = data.get("PixelPaddingValue")
-    if not isinstance(first, int):
-        return None
-    last = data.get("PixelPaddingRangeLimit")
-    bits, offset = int(data.BitsStored), _offset(data)
-    ends = sorted((first + offset, (last if isinstance(last, int) else first) + offset))
-    if ends[0] < 0 or ends[1] > 2**bits - 1:
-        return None  # outside the stored range: no pixel can have it
-    padding = (stored >= ends[0]) & (stored <= ends[1])
-    return padding if padding.any() else None
+def _overlay_bits(data: Any) -> int:
+    """Return the bits of a word that overlay planes occupy (PS3.5 8.1.2, retired)."""
+    bits = 0
+    for group in range(0x6000, 0x6020, 2):
+        element = data.get((group, 0x0102))
+        allocated = data.get((group, 0x0100))
+        position = element.value if element is not None else 0
+        # An overlay with data of its own has one bit allocated and is not in the pixels.
+        if isinstance(position, int) and allocated is not None and allocated.value in (8, 16):
+            bits |= 1 << position if 0 <= position < 16 else 0
+    return bits
 
 
-def _levels(data: Any, stored: Gray, name: str, *, voi: bool) -> tuple[Gray, int]:
+def _rescale(data: Any, name: str) -> tuple[float, float]:
+    """Return slope and intercept; 1 and 0 where a modality table replaces them."""
+    if data.get("ModalityLUTSequence"):
+        return 1.0, 0.0
+    slope, intercept = _number(data, "RescaleSlope", 1.0), _number(data, "RescaleIntercept", 0)
+    if slope == 0 or not np.isfinite([slope, intercept]).all():
+        raise DicomError(
+            f"{name} has an invalid rescale slope or intercept",
+            expected="finite numbers, and a slope other than 0",
+            received="slope 0" if slope == 0 else "not a number",
+        )
+    return slope, intercept
+
+
+def _levels(
+    data: Any,
+    stored: StoredValues,
+    rescale: tuple[float, float],
+    warnings: list[ImageWarning],
+    name: str,
+    *,
+    voi: bool,
+) -> tuple[Gray, int]:
     """Apply the modality transform (PS3.3 C.11.1) and, if requested, the VOI transform.
 
     Without the VOI transform, a linear rescale keeps the stored range: relative gray levels do
     not change, and only a negative slope has an effect, by inverting them.
     """
-    bits, offset = int(data.BitsStored), _offset(data)
-    tables = data.get("ModalityLUTSequence")
+    bits, tables = stored.bits, data.get("ModalityLUTSequence")
     use_voi = voi and voi_function(data) is not None
-    slope, intercept = 1.0, 0.0
-    if not tables:
-        slope, intercept = _number(data, "RescaleSlope", 1.0), _number(data, "RescaleIntercept", 0)
-        if slope == 0 or not np.isfinite([slope, intercept]).all():
-            raise DicomError(
-                f"{name} has an invalid rescale slope or intercept",
-                expected="finite numbers, and a slope other than 0",
-                received="slope 0" if slope == 0 else "not a number",
-            )
-        if not use_voi:
-            return ((2**bits - 1) - stored if slope < 0 else stored), bits
+    slope, intercept = rescale
+    if not tables and not use_voi:
+        return ((2**bits - 1) - stored.values if slope < 0 else stored.values), bits
     # The transform is computed once per possible stored value: at most 65536 of them.
-    values = np.arange(2**bits, dtype=np.float64) - offset
+    values = np.arange(2**bits, dtype=np.float64) - stored.offset
     levels: Words
     if tables:
-        table = read_lookup_table(tables[0], name, "modality", signed=offset > 0)
+        table = read_lookup_table(tables[0], name, "modality", signed=stored.signed)
+        warnings.extend(table_warning(table, "modality"))
         entries = np.clip(values.astype(np.int64) - table.first, 0, table.levels.size - 1)
         levels, bits = table.levels[entries], table.bits
         values = levels.astype(np.float64)
     else:
         values = values * slope + intercept
     if use_voi:
+        signed = bool((values < 0).any())
+        if (table_of_voi := voi_table(data, name, signed=signed)) is not None:
+            warnings.extend(table_warning(table_of_voi, "VOI"))
         levels = np.rint(apply_voi(data, values, name) * (2**bits - 1)).astype(np.uint16)
-    return np.take(levels, stored), bits
+    return np.take(levels, stored.values), bits
 
 
 def _number(data: Any, keyword: str, default: float) -> float:

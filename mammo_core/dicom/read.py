@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from mammo_core.dicom.facts import ImageFacts, Mammogram, require_mammogram
 from mammo_core.dicom.fields import Header, error_without_text
 from mammo_core.dicom.hashing import file_digest, open_image_file
 from mammo_core.dicom.header import read_header, require_readable_header
 from mammo_core.dicom.header_facts import header_facts
-from mammo_core.dicom.pixel_frame import read_words
+from mammo_core.dicom.pixel_frame import read_frame
 from mammo_core.dicom.pixels import to_gray
 from mammo_core.dicom.raster import raster_format, read_raster, read_raster_facts
 from mammo_core.errors import DicomError
@@ -101,9 +101,12 @@ def _read_dicom(
     if mammogram:
         require_mammogram(facts, name)
     with _only_dicom_errors(name):
-        pixels, bits = to_gray(header.data, read_words(file, header, name), name, voi=voi)
-    updates = {"bits_stored": bits} | ({"voi": "applied"} if voi and facts.voi_function else {})
-    return Mammogram(pixels=pixels, facts=facts.model_copy(update=updates))
+        gray = to_gray(header.data, read_frame(file, header, name), name, voi=voi)
+    updates: dict[str, Any] = {"bits_stored": gray.bits}
+    updates["warnings"] = (*facts.warnings, *gray.warnings)
+    if voi and facts.voi_function:
+        updates["voi"] = "applied"
+    return Mammogram(pixels=gray.levels, facts=facts.model_copy(update=updates))
 
 
 def _read_header(file: BinaryIO, name: str, for_processing: bool) -> tuple[Header, ImageFacts]:

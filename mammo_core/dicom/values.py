@@ -35,3 +35,19 @@ def first_number(value: Any) -> float | None:
 def read_flag(data: Any, keyword: str) -> bool | None:
     """Return a field of YES and NO as a boolean; None for any other value."""
     return {"YES": True, "NO": False}.get(first_text(data, keyword).strip().upper())
+
+
+def integers(data: Any, keyword: str) -> list[int]:
+    """Return the values of a field of 16-bit integers; empty if it has none.
+
+    Its VR is US or SS: with implicit VR the parser does not know which and leaves the bytes.
+    """
+    value = data.get(keyword)
+    if isinstance(value, bytes):
+        pairs = range(0, len(value) - 1, 2)
+        return [int.from_bytes(value[at : at + 2], "little") for at in pairs]
+    if isinstance(value, int):
+        return [value]
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [item for item in value if isinstance(item, int)]
+    return []

@@ -1,11 +1,11 @@
 """The VOI transform: from modality values to the gray levels intended for display."""
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from mammo_core.dicom.lookup_table import LookUpTable, read_lookup_table
+from mammo_core.dicom.values import first_number
 from mammo_core.errors import DicomError
 
 Function = Literal["TABLE", "LINEAR", "LINEAR_EXACT", "SIGMOID"]
@@ -24,13 +24,28 @@ def voi_function(data: Any) -> Function | None:
     if data.get("VOILUTSequence"):
         return "TABLE"
     if (
-        _first_number(data.get("WindowCenter")) is None
-        or _first_number(data.get("WindowWidth")) is None
+        first_number(data.get("WindowCenter")) is None
+        or first_number(data.get("WindowWidth")) is None
     ):
         return None
     word = str(data.get("VOILUTFunction") or "LINEAR").strip().upper()
     functions: tuple[Function, ...] = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
     return next((function for function in functions if function == word), None)
+
+
+def voi_table(data: Any, name: str, *, signed: bool) -> LookUpTable | None:
+    """Return the VOI look-up table of a header; None if it has none.
+
+    Args:
+        data: The allowed header fields (pydicom Dataset).
+        name: The file, for messages.
+        signed: Whether modality values may be negative.
+
+    Raises:
+        DicomError: The table is invalid.
+    """
+    tables = data.get("VOILUTSequence")
+    return read_lookup_table(tables[0], name, "VOI", signed=signed) if tables else None
 
 
 def apply_voi(data: Any, values: Values, name: str) -> Values:
@@ -48,12 +63,10 @@ def apply_voi(data: Any, values: Values, name: str) -> Values:
         DicomError: The window or the table is invalid.
     """
     function = voi_function(data)
-    if function == "TABLE":
-        table = read_lookup_table(
-            data.VOILUTSequence[0], name, "VOI", signed=bool((values < 0).any())
-        )
+    table = voi_table(data, name, signed=bool((values < 0).any()))
+    if table is not None:
         return _look_up(table, values)
-    center, width = _first_number(data.WindowCenter), _first_number(data.WindowWidth)
+    center, width = first_number(data.WindowCenter), first_number(data.WindowWidth)
     if center is None or width is None or not _is_valid_width(function, width):
         raise DicomError(
             f"{name} has an invalid window",
@@ -79,14 +92,3 @@ def _look_up(table: LookUpTable, values: Values) -> Values:
     last = table.levels.size - 1
     entries = np.clip(np.rint(values) - table.first, 0, last).astype(np.int64)
     return np.asarray(table.levels[entries] / (2**table.bits - 1), dtype=np.float64)
-
-
-def _first_number(value: Any) -> float | None:
-    """Return the first number of a field (C.11.2.1.2: the first window is the default)."""
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes) and len(value):
-        value = value[0]
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if np.isfinite(number) else None

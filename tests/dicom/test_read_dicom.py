@@ -309,8 +309,8 @@ def test_spacing_and_its_source(tmp_path, fields, spacing, source):
     assert (facts.spacing_mm, facts.spacing_source) == (spacing, source)
 
 
-def test_only_the_pixels_of_an_oversized_file_are_read(tmp_path):
-    # 4 GB of Pixel Data (sparse) under a header of 80x70: only the first 11200 bytes are read.
+def test_an_oversized_file_is_rejected_before_memory_is_allocated(tmp_path):
+    # 4 GB of Pixel Data (sparse) under a header of 80x70, which needs 11200 bytes.
     path = save(mammogram(random_words()), tmp_path / "a.dcm")
     raw = bytearray(path.read_bytes())
     start = raw.index(b"\xe0\x7f\x10\x00OW") + 8
@@ -318,7 +318,8 @@ def test_only_the_pixels_of_an_oversized_file_are_read(tmp_path):
     path.write_bytes(raw)
     with path.open("r+b") as file:
         file.truncate(2**32)
-    assert np.array_equal(read_image(path).pixels, random_words())
+    with pytest.raises(DicomError, match="more pixels than its header states.*11200 bytes"):
+        read_image(path)
 
 
 def test_too_many_compressed_bytes_are_rejected(tmp_path):
