@@ -9,15 +9,19 @@ from typing import Any, Literal
 import yaml
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from mammo_core.documents import MAXIMUM_YAML_BYTES, DocumentError, parse_yaml, read_bounded
 from mammo_core.errors import RecipeError
-from mammo_core.evaluation import EvaluationConfig, SecondStageConfig
+from mammo_core.evaluation.config import EvaluationConfig
+from mammo_core.evaluation.second_stage.config import SecondStageConfig
 from mammo_core.features.config import RetrainConfig, ValidationConfig
-from mammo_core.ingest.convert import ConvertConfig
+from mammo_core.ingest.config import ConvertConfig
 from mammo_core.ingest.runner import RunnerConfig
 from mammo_core.preprocessing import IntensityConfig
-from mammo_core.registry import GateConfig
+from mammo_core.registry.config import GateConfig
 from mammo_core.sampling import FIVE_CLASSES, GEOMETRIES, LabelMap, SamplingConfig
 from mammo_core.sources import SourceConfig, SplitConfig
+from mammo_core.sources.label_windows import LabelsConfig
+from mammo_core.sources.policy import ImagePolicy
 from mammo_core.store import open_store
 from mammo_core.training.config import HardwareConfig, ImageTrainingConfig, PatchTrainingConfig
 
@@ -56,6 +60,8 @@ class Recipe(BaseModel):
         max_reject_share: A step fails if more than this fraction of its inputs is rejected.
         shuffle_labels: Permute the labels over patients: a check whose AUC must be near 0.5.
         source: The mammograms and their tables.
+        images: What is done with images that are not plain CC and MLO mammograms.
+        labels: How images get their labels.
         convert: The image records: their size, and how images are processed before.
         intensity: How gray levels become the numbers that a network receives.
         split: How patients are divided into training, validation and test.
@@ -88,6 +94,8 @@ class Recipe(BaseModel):
     max_reject_share: float = Field(default=0.05, ge=0, le=1)
     shuffle_labels: bool = False
     source: SourceConfig
+    images: ImagePolicy = ImagePolicy()
+    labels: LabelsConfig = LabelsConfig()
     convert: ConvertConfig
     intensity: IntensityConfig = IntensityConfig()
     split: SplitConfig
@@ -121,6 +129,29 @@ class Recipe(BaseModel):
         if geometry is None:
             return values
         return {**values, "convert": {**convert, "geometry": geometry}}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _raw_images_from_policy(cls, values: Any) -> Any:
+        """Let the conversion read raw detector data if the policy of images does not reject it."""
+        if not isinstance(values, dict):
+            return values
+        images, convert = values.get("images", {}), values.get("convert", {})
+        if not isinstance(images, dict) or not isinstance(convert, dict):
+            return values
+        action = images.get("for_processing", "reject")
+        if action == "reject" or "for_processing" in convert:
+            return values
+        return {**values, "convert": {**convert, "for_processing": True}}
+
+    @model_validator(mode="after")
+    def _require_one_rule_for_raw_images(self) -> "Recipe":
+        if self.convert.for_processing != (self.images.for_processing != "reject"):
+            raise ValueError(
+                f"images.for_processing {self.images.for_processing} contradicts "
+                f"convert.for_processing {str(self.convert.for_processing).lower()}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _require_patches_that_fit(self) -> "Recipe":
@@ -193,12 +224,10 @@ def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
     """
     text, origin = _read(reference)
     try:
-        values = yaml.load(text, _UniqueKeyLoader)
-    except yaml.YAMLError as error:
+        values = parse_yaml(text, _UniqueKeyLoader)
+    except DocumentError as error:
         raise RecipeError(
-            f"The recipe {origin} cannot be parsed",
-            expected="YAML",
-            received=" ".join(str(error).split()),
+            f"The recipe {origin} cannot be parsed", expected="YAML", received=error.received
         ) from error
     if not isinstance(values, dict):
         raise RecipeError(
@@ -263,8 +292,8 @@ def _read(reference: str) -> tuple[str, str]:
     for path in (Path(reference), folder / f"{reference}.yaml"):
         if path.is_file():
             try:
-                return path.read_text(), str(path)
-            except UnicodeDecodeError as error:
+                return read_bounded(path, MAXIMUM_YAML_BYTES).decode(), str(path)
+            except ValueError as error:
                 raise RecipeError(
                     f"The recipe {path} cannot be read",
                     expected="text in UTF-8",
@@ -298,12 +327,12 @@ def _apply(values: dict[str, Any], override: str) -> None:
             )
         section = nested
     try:
-        section[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        section[last] = parse_yaml(text)
+    except DocumentError as error:
         raise RecipeError(
-            f"The override {override} cannot be read",
+            f"The override {override[:200]} cannot be read",
             expected="a value in YAML",
-            received=" ".join(str(error).split()),
+            received=error.received,
         ) from error
 
 

@@ -51,10 +51,16 @@ def score(
         Path | None,
         typer.Option(
             metavar="PEM",
-            envvar="MAMMO_PUBLIC_KEY",
-            help="Reject a model that is not signed with this key.",
+            help="Reject a model that is not signed with this key; MAMMO_TRUST holds as well.",
         ),
     ] = None,
+    on_request: Annotated[
+        bool,
+        typer.Option(
+            "--on-request",
+            help="Also score what the model's policy of images scores on request only.",
+        ),
+    ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per batch of the network.")] = 8,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Threads that read files.")] = 2,
 ) -> None:
@@ -64,9 +70,8 @@ def score(
     <FILE>.rejects.csv lists the files that cannot be scored, with the reason. An interrupted run
     resumes when the command is repeated. The exit code is 1 if no file can be scored.
     """
-    from mammo_core.packaging import load
     from mammo_core.progress import progress
-    from mammo_core.registry import resolve
+    from mammo_core.registry import open_package
     from mammo_core.scoring import ScoreOptions, list_files, output_files
     from mammo_core.scoring import score as score_files
     from mammo_core.scoring.tables import format_of
@@ -74,7 +79,7 @@ def score(
     # A wrong path is reported before a network is loaded.
     format_of(out)
     files = list_files(paths, exclude=output_files(out))
-    packages = [load(resolve(uri), public_key) for uri in model]
+    packages = [open_package(uri, public_key).load() for uri in model]
     options = ScoreOptions(
         batch_size=batch_size,
         weights=tuple(weight) if weight else None,
@@ -83,6 +88,7 @@ def score(
         heatmaps=heatmaps,
         explain=explain,
         workers=workers,
+        on_request=on_request,
     )
     with progress("score", len(files), "images") as bar:
         summary = score_files(packages, files, out, options, progress=bar.advance)

@@ -40,9 +40,10 @@ def per_breast(
         aggregation: Default: mean over views.
 
     Returns:
-        Columns patient_key, laterality, label (1: any image is malignant), probability.
+        Columns patient_key, exam_key, laterality, label (1: any image is malignant),
+        probability.
     """
-    keys = ["patient_key", "laterality"]
+    keys = ["patient_key", "exam_key", "laterality"]
     views = (aggregation or Aggregation()).views
     # Files of one view first: otherwise a view that was scanned twice would count twice.
     by_view = _group(predictions, [*keys, "view_id"], "mean")
@@ -52,17 +53,17 @@ def per_breast(
 def per_patient(
     predictions: "pd.DataFrame", aggregation: Aggregation | None = None
 ) -> "pd.DataFrame":
-    """Aggregate to patients: by default the higher of the two breasts.
+    """Aggregate to patients, each at one exam: by default the higher of the two breasts.
 
     Args:
         predictions: One row per image, columns as in `evaluate`; `label` is optional.
         aggregation: Default: mean over views, maximum over sides.
 
     Returns:
-        Columns patient_key, label (1: any breast is malignant), probability.
+        Columns patient_key, exam_key, label (1: any breast is malignant), probability.
     """
     sides = (aggregation or Aggregation()).sides
-    return _group(per_breast(predictions, aggregation), ["patient_key"], sides)
+    return _group(per_breast(predictions, aggregation), ["patient_key", "exam_key"], sides)
 
 
 def at_level(
@@ -81,12 +82,12 @@ def at_level(
 
 
 def cc_and_mlo_views(predictions: "pd.DataFrame") -> "pd.DataFrame":
-    """Return the CC and MLO images: those that a network of both views takes.
+    """Return the images that count as CC or MLO: those that a network of both views takes.
 
     Args:
         predictions: One row per image, columns as in `evaluate`.
     """
-    return predictions[predictions["view"].astype(str).str.upper().isin(["CC", "MLO"])]
+    return predictions[predictions["view_class"].isin(["CC", "MLO"])]
 
 
 def unit_of(model: Any) -> Unit:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 #: Columns of a frame that an evaluation needs; the last three define subgroups.
 _COLUMNS = [
-    *("image_id", "patient_key", "view_id", "laterality", "view", "label"),
+    *("image_id", "patient_key", "exam_key", "view_id", "laterality", "view", "view_class"),
+    "label",
     *("source", "breast_density", "lesion_types"),
 ]
 _PATCH_BATCH = 64
@@ -49,9 +50,9 @@ def image_predictions(
         config: Flips and translations.
 
     Returns:
-        A row per image: image_id, patient_key, view_id, laterality, view, label, source,
-        breast_density, lesion_types, probability (malignant, [0, 1]). A network of both views
-        gives each CC and MLO image the probability of its breast.
+        A row per image: image_id, patient_key, exam_key, view_id, laterality, view, view_class,
+        label, source, breast_density, lesion_types, probability (malignant, [0, 1]). A network of
+        both views gives each CC and MLO image the probability of its breast.
     """
     from mammo_core.training import predict
 

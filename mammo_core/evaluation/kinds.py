@@ -2,7 +2,7 @@
 
 from pydantic import ConfigDict
 
-from mammo_core.datasets.kinds import Facts, Kind
+from mammo_core.datasets.kinds import Facts, Kind, register_kind
 
 
 class EvaluationSummary(Facts):
@@ -62,5 +62,5 @@ class RegionFacts(Facts):
     n_test_breasts: int
 
 
-EVALUATION = Kind("evaluations", 6, EvaluationFacts, intermediate=True)
-REGIONS = Kind("regions", 2, RegionFacts, intermediate=True)
+EVALUATION = register_kind(Kind("evaluations", 7, EvaluationFacts, intermediate=True))
+REGIONS = register_kind(Kind("regions", 3, RegionFacts, intermediate=True))

@@ -9,7 +9,10 @@ from mammo_core.metrics.checks import require_finite, require_unique
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("image_id", "patient_key", "view_id", "laterality", "view", "label", "probability")
+COLUMNS = (
+    "image_id", "patient_key", "exam_key", "view_id", "laterality", "view", "view_class", "label",
+    "probability",
+)  # fmt: skip
 
 
 def validate_predictions(frame: "pd.DataFrame", name: str) -> "pd.DataFrame":

@@ -119,9 +119,9 @@ def evaluate(
     """Evaluate predictions on the test set.
 
     Args:
-        predictions: Test set, one row per image: image_id, patient_key, view_id, laterality,
-            view, label (0 or 1 = malignant), probability (malignant, [0, 1]); for subgroups
-            also lesion_types, breast_density, source.
+        predictions: Test set, one row per image: image_id, patient_key, exam_key, view_id,
+            laterality, view, view_class, label (0 or 1 = malignant), probability (malignant,
+            [0, 1]); for subgroups also lesion_types, breast_density, source.
         validation: The same of the validation set; no patient of it is in the test set.
         config: How to evaluate.
         seed: Seed of the bootstrap.
@@ -174,7 +174,7 @@ def evaluate(
         replicates=images.auc.replicates,
         n_images=len(test),
         n_views=int(test["view_id"].nunique()),
-        n_breasts=len(test[["patient_key", "laterality"]].drop_duplicates()),
+        n_breasts=len(test[["patient_key", "exam_key", "laterality"]].drop_duplicates()),
         n_patients=images.n_patients,
         n_malignant=images.n_malignant,
         n_malignant_views=int(test.loc[test["label"] == 1, "view_id"].nunique()),

@@ -8,6 +8,7 @@ import pandas as pd
 from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.datasets.tables import put_table, to_parquet
 from mammo_core.errors import RecordError
+from mammo_core.features.definitions import MEANING
 from mammo_core.features.frame import PATCH_CLASSES, SPLITS
 from mammo_core.features.join import JoinKeys
 from mammo_core.features.kinds import FRAME, FrameFacts
@@ -23,6 +24,7 @@ _COLUMNS = {
     "patient_key": "patient_key",
     "laterality": "laterality",
     "view": "view",
+    **{name: name for name, _ in MEANING},
     "source": "source",
     "breast_density": "breast_density",
     "manufacturer": "manufacturer",
@@ -67,6 +69,9 @@ def assemble_frame(
     included = images[images["split"] != "excluded"]
     require_disjoint(included)
     frame_images = included[list(_COLUMNS)].rename(columns=_COLUMNS).reset_index(drop=True)
+    for name, kind in MEANING:
+        if kind == "flag":
+            frame_images[name] = _flags(frame_images[name])
     frame_lesions = _lesions(lesions, included)
     train = included[included["split"] == "train"]
     if not len(train):
@@ -131,6 +136,13 @@ def _lesions(lesions: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
             received=", ".join(sorted(set(unknown["patch_class"]))),
         )
     return table
+
+
+def _flags(values: "pd.Series[float]") -> "pd.Series[object]":
+    """Return 1, 0 and NaN as True, False and None."""
+    return pd.Series(
+        [None if value != value else bool(value) for value in values], values.index, dtype="object"
+    )
 
 
 def _mean(train: pd.DataFrame, intensity: IntensityConfig) -> float:

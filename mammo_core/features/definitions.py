@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-Kind = Literal["text", "integer", "number"]
+#: A `flag` is yes, no or unknown: 1, 0 or missing in Feast, True, False or None in frames.
+Kind = Literal["text", "integer", "number", "flag"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class View:
         name: Name in Feast, and folder in the store.
         keys: Join keys of the entities.
         fields: (feature, kind) of each feature.
-        optional: Features that may be missing: NaN for numbers, an empty text for texts.
+        optional: Features that may be missing: NaN for numbers and flags, an empty text for
+            texts.
     """
 
     name: str
@@ -34,6 +36,27 @@ class View:
         return [*self.keys, *(name for name, _ in self.fields)]
 
 
+#: What an image is and when its exam was, under the names of the table of images.
+MEANING: tuple[tuple[str, Kind], ...] = (
+    ("exam_key", "text"),
+    ("exam_day", "number"),
+    ("view_class", "text"),
+    ("view_modifiers", "text"),
+    ("image_type", "text"),
+    ("implant", "flag"),
+    ("partial_view", "flag"),
+    ("specimen", "flag"),
+    ("body_part", "text"),
+    ("for_processing", "flag"),
+    ("burned_in", "flag"),
+    ("patient_identity_removed", "flag"),
+    ("paddle", "text"),
+    ("magnification_factor", "number"),
+    ("area_mm2", "number"),
+    ("acquisition_order", "number"),
+    ("warnings", "text"),
+    ("not_chosen", "text"),
+)
 IMAGE_METADATA = View(
     "image_metadata",
     ("image_id",),
@@ -42,6 +65,7 @@ IMAGE_METADATA = View(
         ("patient_key", "text"),
         ("laterality", "text"),
         ("view", "text"),
+        *MEANING,
         ("source", "text"),
         ("official_splits", "text"),
         ("breast_density", "integer"),
@@ -50,7 +74,7 @@ IMAGE_METADATA = View(
         ("rows", "integer"),
         ("columns", "integer"),
     ),
-    frozenset({"manufacturer"}),
+    frozenset({"manufacturer", "view", *(name for name, _ in MEANING)}),
 )
 # label_origin: `source` (the case tables), `correction` (published by `mammo features labels`;
 # valid until the next correction, whatever the tables contain), `lesions` (derived from
@@ -149,6 +173,7 @@ def feast_objects() -> list[Any]:
         "text": feast.types.String,
         "integer": feast.types.Int64,
         "number": feast.types.Float64,
+        "flag": feast.types.Float64,
     }
     entities = {
         key: feast.Entity(name=name, join_keys=[key], value_type=feast.ValueType.STRING)

@@ -11,6 +11,7 @@ from mammo_core.features.kinds import FRAME, FrameFacts
 from mammo_core.ingest.kinds import dataset_facts
 from mammo_core.preprocessing import IntensityConfig, Preprocessing
 from mammo_core.sampling.labels import BACKGROUND, FIVE_CLASSES, LESION_CLASSES, LabelMap
+from mammo_core.sources.policy import ImagePolicy
 from mammo_core.store import Store
 
 #: What a patch can show. A label map turns these into the classes of a network.
@@ -26,9 +27,10 @@ class Frame:
 
     Attributes:
         id: Content address of its rows and facts.
-        images: image_id, view_id, patient_key, laterality, view, source, breast_density,
-            manufacturer, bits_stored, intensity_mean, intensity_standard_deviation (of the
-            record, [0, 65535]), lesion_types, label (0 or 1), split.
+        images: image_id, view_id, patient_key, laterality, view, exam_key, exam_day, what the
+            image is (`definitions.MEANING`), source, breast_density, manufacturer, bits_stored,
+            intensity_mean, intensity_standard_deviation (of the record, [0, 65535]),
+            lesion_types, label (0 or 1), split.
         lesions: lesion_id, image_id, patient_key, patch_class, split.
         facts: All facts of its manifest.
     """
@@ -77,6 +79,11 @@ class Frame:
             conversion=facts.conversion,
             channels=1 if channels == 1 else 3,
         )
+
+    @property
+    def image_policy(self) -> ImagePolicy:
+        """What was done with images that are not plain mammograms."""
+        return self.facts.images
 
     def split(self, name: str) -> pd.DataFrame:
         """Return the images of a split, sorted by id."""

@@ -4,8 +4,9 @@ from typing import Any
 
 from pydantic import Field
 
-from mammo_core.datasets.kinds import Facts, Kind
+from mammo_core.datasets.kinds import Facts, Kind, register_kind
 from mammo_core.preprocessing import IntensityConfig
+from mammo_core.sources.policy import ImagePolicy
 
 
 class FrameFacts(Facts):
@@ -19,6 +20,7 @@ class FrameFacts(Facts):
         splits: Split → number of images, views, patients and malignant images.
         split: Configuration of the split.
         leaking_patients: Patients on both sides of the official split, sorted.
+        images: What was done with images that are not plain mammograms.
     """
 
     mean: float
@@ -28,6 +30,7 @@ class FrameFacts(Facts):
     splits: dict[str, dict[str, int]] = Field(default_factory=dict)
     split: dict[str, Any] = Field(default_factory=dict)
     leaking_patients: tuple[str, ...] = ()
+    images: ImagePolicy = ImagePolicy()
 
 
 class ValidationFacts(Facts):
@@ -62,6 +65,8 @@ class NewImagesFacts(Facts):
     summary: str
 
 
-FRAME = Kind("frames", 4, FrameFacts)
-VALIDATION = Kind("validations", 2, ValidationFacts, intermediate=True, judges="frame")
-NEW_IMAGES = Kind("new-images", 1, NewImagesFacts, intermediate=True)
+FRAME = register_kind(Kind("frames", 5, FrameFacts))
+VALIDATION = register_kind(
+    Kind("validations", 2, ValidationFacts, intermediate=True, judges="frame")
+)
+NEW_IMAGES = register_kind(Kind("new-images", 1, NewImagesFacts, intermediate=True))

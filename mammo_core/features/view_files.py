@@ -152,7 +152,7 @@ def _with_types(rows: pd.DataFrame, view: View) -> pd.DataFrame:
             expected="a value in every row, or an empty text",
             received=f"no value of {', '.join(missing_values)}, the first for {first}",
         )
-    kinds = {"text": "object", "integer": "int64", "number": "float64"}
+    kinds = {"text": "object", "integer": "int64", "number": "float64", "flag": "float64"}
     for key in view.keys:
         table[key] = table[key].astype(str)
     for name, kind in view.fields:

@@ -61,5 +61,6 @@ def training_data(
         views=tuple(map(str, values("view"))),
         manufacturers=manufacturers,
         bits_stored=tuple(map(int, values("bits_stored"))),
+        policy=frame.image_policy,
         smallest=(int(rows["rows"].min()), int(rows["columns"].min())) if "rows" in rows else None,
     )

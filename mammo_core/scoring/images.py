@@ -1,18 +1,25 @@
 """From a file to the pixels that networks take, and its facts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from mammo_core.dicom import ImageFacts, Mammogram, read_image
+from mammo_core.dicom import (
+    ImageFacts,
+    ImageWarning,
+    Mammogram,
+    parse_laterality,
+    read_image,
+)
 from mammo_core.errors import DicomError, MammoError, RecipeError, RecordError
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.scoring.files import InputFile
-from mammo_core.scoring.patients import PatientKeys, read_published_name
-from mammo_core.sources.names import read_name
+from mammo_core.scoring.patients import ImageIdentity, PatientKeys, read_published_name
+from mammo_core.sources.names import header_views_of, read_name
+from mammo_core.sources.policy import ImagePolicy, Verdict, judge
 
 
 @dataclass(frozen=True)
@@ -22,9 +29,13 @@ class DecodedImage:
     Attributes:
         digest: SHA-256 of the file (hex).
         name: Name of the file.
-        facts: The facts of its header; laterality and view from its name if the header has none.
+        facts: The facts of its header; laterality and view from its name if the header has none,
+            and the view class of the model's policy.
         patient: Key of the patient; empty if unknown.
         pixels: For every model `(H, W) uint16, [0, 65535]`, in the geometry of the model.
+        exam: Key of the exam; empty if unknown.
+        acquired: Sorts the images of an exam; it is never written.
+        warnings: What the header says, and what the policy of the model warns of.
     """
 
     digest: str
@@ -32,6 +43,57 @@ class DecodedImage:
     facts: ImageFacts
     patient: str
     pixels: tuple[npt.NDArray[np.uint16], ...]
+    exam: str = ""
+    acquired: tuple[str, int] = field(default=("", 0), repr=False)
+    warnings: tuple[ImageWarning, ...] = ()
+
+
+@dataclass(frozen=True)
+class PolicyRule:
+    """Which images are scored.
+
+    Attributes:
+        policies: The policies of the models; the strictest one decides, and the first one says
+            what a view counts as.
+        on_request: Whether images are scored that a policy scores on request only.
+    """
+
+    policies: tuple[ImagePolicy, ...]
+    on_request: bool = False
+
+    def apply(self, facts: ImageFacts, name: str) -> tuple[ImageFacts, tuple[ImageWarning, ...]]:
+        """Return the facts with the view class of the policy, and what it warns of.
+
+        Args:
+            facts: What the image is.
+            name: Name of the file, for messages.
+
+        Raises:
+            RecordError: The image is not scored; the message names the cause.
+        """
+        verdicts = [judge(facts, policy) for policy in self.policies]
+        for verdict in verdicts:
+            if verdict.action == "reject":
+                raise _policy_error(name, verdict, None)
+        for verdict in verdicts:
+            if verdict.action == "on_request" and not self.on_request:
+                raise _policy_error(name, verdict, "Score it on request: --on-request")
+        causes = dict.fromkeys(
+            ImageWarning(code=cause.code, message=cause.message)
+            for verdict in verdicts
+            for cause in verdict.causes
+        )
+        view_class = self.policies[0].view_class(facts.view) or None
+        return facts.model_copy(update={"view_class": view_class}), tuple(causes)
+
+
+def _policy_error(name: str, verdict: Verdict, hint: str | None) -> RecordError:
+    return RecordError(
+        f"{name} is not scored by the model's policy of images",
+        expected="an image that the policy accepts",
+        received=f"{verdict.action}: {verdict.reason}",
+        hint=hint,
+    )
 
 
 @dataclass(frozen=True)
@@ -48,7 +110,10 @@ class Reject:
 
 
 def decode_file(
-    file: InputFile, models: Sequence[Preprocessing], patients: PatientKeys | None
+    file: InputFile,
+    models: Sequence[Preprocessing],
+    patients: PatientKeys | None,
+    rule: PolicyRule,
 ) -> DecodedImage | Reject:
     """Read a file and prepare its pixels for some models.
 
@@ -58,6 +123,7 @@ def decode_file(
         file: The file.
         models: The preprocessing of every model.
         patients: The keys of patients; None if they are not needed.
+        rule: Which images are scored.
 
     Raises:
         OSError: The disk failed.
@@ -66,10 +132,20 @@ def decode_file(
     with file.as_local_file() as path:
         try:
             digest, pixels, facts = _decode(path, file.name, models)
+            facts, warnings = rule.apply(facts, file.name)
         except (DicomError, RecipeError, RecordError) as error:
             return Reject(file.name, error)
-        patient = patients.patient_key(path, file.name) if patients is not None else ""
-    return DecodedImage(digest, file.name, facts, patient, pixels)
+        identity = patients.identify(path, file.name) if patients is not None else ImageIdentity()
+    return DecodedImage(
+        digest,
+        file.name,
+        facts,
+        identity.patient,
+        pixels,
+        exam=identity.exam,
+        acquired=identity.acquired,
+        warnings=tuple(dict.fromkeys((*facts.warnings, *warnings))),
+    )
 
 
 def _decode(
@@ -108,14 +184,15 @@ def fill_from_name(facts: ImageFacts, name: str, path: Path) -> ImageFacts:
         name: Name of the file, such as `Calc-Test_P_00041_LEFT_CC.png`.
         path: The file, or the start of it.
     """
-    if facts.laterality is not None and facts.view is not None:
+    view = header_views_of(name).get(facts.view or "", facts.view)
+    modifiers = facts.view_modifiers
+    laterality = facts.laterality
+    if laterality is None or (view is None and not modifiers):
+        named = read_name(name) or read_published_name(path)
+        if named is not None:
+            laterality = laterality or parse_laterality(named.laterality)
+            if view is None and not modifiers:
+                view, modifiers = named.view, named.view_modifiers
+    if (laterality, view, modifiers) == (facts.laterality, facts.view, facts.view_modifiers):
         return facts
-    named = read_name(name) or read_published_name(path)
-    if named is None:
-        return facts
-    return facts.model_copy(
-        update={
-            "laterality": facts.laterality or named.laterality or None,
-            "view": facts.view or named.view or None,
-        }
-    )
+    return facts.with_view(view, laterality).model_copy(update={"view_modifiers": modifiers})

@@ -1,6 +1,6 @@
 """The kind of output that the step `score` publishes."""
 
-from mammo_core.datasets.kinds import Facts, Kind
+from mammo_core.datasets.kinds import Facts, Kind, register_kind
 
 
 class ScoreFacts(Facts):
@@ -17,4 +17,4 @@ class ScoreFacts(Facts):
     warned: int
 
 
-SCORES = Kind("scores", 2, ScoreFacts)
+SCORES = register_kind(Kind("scores", 3, ScoreFacts))

@@ -8,29 +8,30 @@ from mammo_core.scoring.model import ScoringModel, score_fields
 
 
 def number_patients(
-    rows: Iterable[dict[str, Any]], numbers: dict[str, str]
+    rows: Iterable[dict[str, Any]], numbers: dict[str, dict[str, str]]
 ) -> Iterator[dict[str, Any]]:
-    """Replace random keys of patients by numbers in the order of first appearance.
+    """Replace random keys of patients and exams by numbers in the order of first appearance.
 
     Args:
         rows: Rows of images, in order.
-        numbers: Key → number so far; new patients are added.
+        numbers: `patient` and `exam` → key → number so far; new ones are added.
     """
     for row in rows:
-        key = row["patient"]
-        if len(key) == 20:  # published pseudonyms are shorter
-            row["patient"] = numbers.setdefault(key, f"patient-{len(numbers) + 1}")
+        for name in ("patient", "exam"):
+            key, known = row[name], numbers.setdefault(name, {})
+            if len(key) == 20:  # published pseudonyms are shorter
+                row[name] = known.setdefault(key, f"{name}-{len(known) + 1}")
         yield row
 
 
 def breast_rows(model: ScoringModel, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Aggregate scored images to breasts by the rules of the package."""
-    return _level(model, rows, "breast", ["patient_key", "laterality"])
+    return _level(model, rows, "breast", ["patient_key", "exam_key", "laterality"])
 
 
 def patient_rows(model: ScoringModel, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Aggregate scored images to patients by the rules of the package."""
-    return _level(model, rows, "patient", ["patient_key"])
+    """Aggregate scored images to patients, each at one exam, by the rules of the package."""
+    return _level(model, rows, "patient", ["patient_key", "exam_key"])
 
 
 def _level(
@@ -56,6 +57,7 @@ def _level(
     return [
         {
             "patient": group.patient_key,
+            "exam": group.exam_key,
             **(
                 {"laterality": group.laterality, "views": int(group.views)}
                 if level == "breast"
@@ -75,7 +77,8 @@ def _image_row(row: Mapping[str, Any]) -> dict[str, Any]:
     view = row["view"] or row["id"]  # an unknown view counts as a separate view
     return {
         "patient_key": row["patient"],
+        "exam_key": row["exam"],
         "laterality": row["laterality"],
-        "view_id": f"{row['patient']}_{row['laterality']}_{view}",
+        "view_id": f"{row['patient']}_{row['exam']}_{row['laterality']}_{view}",
         "scores": row["scores"],
     }

@@ -14,6 +14,7 @@ from mammo_core.evaluation.decisions import NamedPoint
 from mammo_core.evaluation.ensemble import average, ensemble_id, normalize_weights
 from mammo_core.packaging import Package
 from mammo_core.preprocessing import Preprocessing
+from mammo_core.scoring.images import PolicyRule
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,15 @@ class ScoringModel:
     def preprocessings(self) -> tuple[Preprocessing, ...]:
         """The preprocessing of every package."""
         return tuple(package.preprocessing for package in self.packages)
+
+    def policy_rule(self, on_request: bool = False) -> PolicyRule:
+        """Return which images are scored, by the policies that the packages remember.
+
+        Args:
+            on_request: Whether images are scored that a policy scores on request only.
+        """
+        policies = tuple(package.training_data.policy for package in self.packages)
+        return PolicyRule(policies, on_request)
 
     def decision_point(self, level: Level) -> NamedPoint | None:
         """Return the operating point of a level, or None if there is none."""

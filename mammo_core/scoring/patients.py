@@ -1,20 +1,21 @@
-"""Keys that show which images belong to one patient without revealing who it is."""
+"""Keys that show which images belong to one patient and exam without revealing who it is."""
 
 import secrets
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mammo_core.dicom import read_identity
 from mammo_core.errors import SourceError
 from mammo_core.sources.names import ImageName, read_name
-from mammo_core.sources.patients import is_public, patient_key, site_key
+from mammo_core.sources.patients import is_public, patient_key, site_key, study_key
 
 
 class PatientKeys:
     """The key of a patient: a published pseudonym, or a keyed hash.
 
     With a site key (docs/sources.md) a patient has the same key in every run. Without one,
-    patients are numbered in the order of their images (`patient-1`), and the temporary key that
-    distinguishes them is random and discarded after the run.
+    patients and exams are numbered in the order of their images (`patient-1`, `exam-1`), and the
+    temporary key that distinguishes them is random and discarded after the run.
 
     Args:
         salt: The temporary key of a run that is resumed; None for a new one.
@@ -37,12 +38,10 @@ class PatientKeys:
         Raises:
             OSError: The disk failed.
         """
-        return self._identify(path, name)[0]
+        return self.identify(path, name).patient
 
-    def exam_key(self, path: Path, name: str) -> str:
-        """Return the key of the exam of a file; empty if patient and study are unknown.
-
-        A published pseudonym is its own key: in CBIS-DDSM every image is a study.
+    def identify(self, path: Path, name: str) -> "ImageIdentity":
+        """Return the patient and the exam of a file.
 
         Args:
             path: The file, or the start of it.
@@ -51,23 +50,36 @@ class PatientKeys:
         Raises:
             OSError: The disk failed.
         """
-        patient, study = self._identify(path, name)
-        if not study or is_public(patient):
-            return patient
-        return patient_key(self._key or self.salt.encode(), f"{patient} {study}")
-
-    def _identify(self, path: Path, name: str) -> tuple[str, str]:
-        """Return the key of the patient, and the Study Instance UID."""
         named = read_name(name)
         if named is not None and is_public(named.patient):
-            return named.patient, ""
-        patient_id, study = _read_ids(path)
-        published = _parse_published(patient_id)
+            return ImageIdentity(named.patient)
+        identity = read_identity(path)
+        published = _parse_published(identity.patient_id)
         if published is not None:
-            return published.patient, ""
-        patient_id = patient_id or (named.patient if named is not None else "")
+            return ImageIdentity(published.patient)
+        patient_id = identity.patient_id or (named.patient if named is not None else "")
         key = self._key or self.salt.encode()
-        return (patient_key(key, patient_id) if patient_id else ""), study
+        return ImageIdentity(
+            patient_key(key, patient_id) if patient_id else "",
+            study_key(key, identity.study_uid) if identity.study_uid else "",
+            identity.acquired,
+        )
+
+
+@dataclass(frozen=True)
+class ImageIdentity:
+    """Whose image a file is, of which exam, and when in it.
+
+    Attributes:
+        patient: Key of the patient; empty if unknown.
+        exam: Key of the exam, as in the table of images; empty if the file does not name it, and
+            in a published collection, in which every image may be a study.
+        acquired: Sorts the images of an exam; it is never written.
+    """
+
+    patient: str = ""
+    exam: str = ""
+    acquired: tuple[str, int] = field(default=("", 0), repr=False)
 
 
 def read_published_name(path: Path) -> ImageName | None:
@@ -82,7 +94,7 @@ def read_published_name(path: Path) -> ImageName | None:
     Raises:
         OSError: The disk failed.
     """
-    return _parse_published(_read_ids(path)[0])
+    return _parse_published(read_identity(path).patient_id)
 
 
 def _parse_published(patient_id: str) -> ImageName | None:
@@ -90,12 +102,3 @@ def _parse_published(patient_id: str) -> ImageName | None:
     if named is None or not named.lesion_type or named.number or not is_public(named.patient):
         return None
     return named
-
-
-def _read_ids(path: Path) -> tuple[str, str]:
-    """Return Patient ID (0010,0020) and Study Instance UID (0020,000D).
-
-    They must not leave this module, except as keys.
-    """
-    identity = read_identity(path)
-    return identity.patient_id, identity.study_uid

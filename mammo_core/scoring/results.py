@@ -75,7 +75,7 @@ def write_results(
     Raises:
         OSError: The disk failed.
     """
-    numbers: dict[str, str] = {}
+    numbers: dict[str, dict[str, str]] = {}
     counts: Counter[str] = Counter()
 
     def images() -> Iterator[dict[str, Any]]:

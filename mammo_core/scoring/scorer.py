@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -10,6 +10,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from mammo_core.dicom import ImageWarning
 from mammo_core.errors import RecipeError
 from mammo_core.evaluation.aggregate import Unit
 from mammo_core.packaging import Package
@@ -17,7 +21,7 @@ from mammo_core.scoring import tables
 from mammo_core.scoring.domain import domain_warnings
 from mammo_core.scoring.explain import ImageExplainer
 from mammo_core.scoring.files import InputFile, list_files
-from mammo_core.scoring.images import DecodedImage, Reject, decode_file
+from mammo_core.scoring.images import DecodedImage, PolicyRule, Reject, decode_file
 from mammo_core.scoring.journal import Journal
 from mammo_core.scoring.model import ScoringModel, score_fields
 from mammo_core.scoring.patients import PatientKeys
@@ -39,6 +43,8 @@ class ScoreOptions:
         heatmaps: Folder for a heatmap of every image; None for none.
         explain: Whether the regions with the highest scores of every image are written.
         workers: Threads that read files ahead of the network.
+        on_request: Whether images are scored that the model's policy of images scores on request
+            only.
     """
 
     batch_size: int = 8
@@ -48,6 +54,7 @@ class ScoreOptions:
     heatmaps: Path | None = None
     explain: bool = False
     workers: int = 2
+    on_request: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("batch size", self.batch_size), ("number of workers", self.workers)):
@@ -105,7 +112,8 @@ def score(
         progress(done)
     explainer = ImageExplainer(packages[0], files, options.heatmaps, options.explain)
     ahead = size if scoring_model.unit == "image" else 2 * size
-    with _decode_ahead(files[done:], scoring_model, keys, options.workers, ahead) as items:
+    rule = scoring_model.policy_rule(options.on_request)
+    with _decode_ahead(files[done:], scoring_model, keys, rule, options.workers, ahead) as items:
         for batch in _batches(items, groups, done, scoring_model.unit, size):
             rows, regions = _score_batch(scoring_model, batch.units, size, explainer)
             reasons = [(reject.name, reject.reason) for reject in batch.rejects]
@@ -138,6 +146,7 @@ def image_row(model: ScoringModel, image: DecodedImage) -> dict[str, Any]:
         "view": facts.view or "",
         "model_id": model.model_id,
         "patient": image.patient,
+        "exam": image.exam,
         "rows": facts.rows,
         "columns": facts.columns,
         "bits_stored": facts.bits_stored,
@@ -145,8 +154,24 @@ def image_row(model: ScoringModel, image: DecodedImage) -> dict[str, Any]:
         "transfer_syntax": facts.transfer_syntax,
         "photometric": facts.photometric,
         "manufacturer": facts.manufacturer,
-        "warnings": domain_warnings(facts, package.training_data, package.preprocessing),
+        **{
+            name: value
+            for name, value in facts.model_dump(mode="json").items()
+            if name in tables.MEANING_COLUMNS
+        },
+        "warnings": warning_list(
+            (*domain_warnings(facts, package.training_data, package.preprocessing), *image.warnings)
+        ),
     }
+
+
+def warning_list(warnings: Iterable[ImageWarning]) -> list[dict[str, str]]:
+    """Return warnings as rows keep them: `code` and `message`, each once.
+
+    Args:
+        warnings: The warnings.
+    """
+    return [warning.model_dump() for warning in dict.fromkeys(warnings)]
 
 
 @dataclass
@@ -169,7 +194,7 @@ def _score_batch(
     """Return the rows of the images and of the regions."""
     if not units:
         return [], []
-    scores = model.predict([unit.pixels for unit in units], size)
+    scores = _predict_units(model, units, size)
     probabilities, calibrated = model.combine(scores), model.calibrate(model.unit, scores)
     point = model.decision_point(model.unit)
     rows, regions = [], []
@@ -180,10 +205,27 @@ def _score_batch(
         for image in unit.images:
             heatmap, image_regions = explainer.explain(unit, image, probability)
             row = image_row(model, image)
-            row["warnings"] += unit.warnings(image)
+            row["warnings"] += warning_list(unit.warnings(image))
             rows.append(row | fields | {"heatmap": heatmap})
             regions += image_regions
     return rows, regions
+
+
+def _predict_units(
+    model: ScoringModel, units: list[ScoringUnit], size: int
+) -> list[npt.NDArray[np.float64]]:
+    """Score every unit; a breast whose view exists in parts is scored with each, and averaged."""
+    scores = model.predict([unit.pixels for unit in units], size)
+    for at, unit in enumerate(units):
+        pairs = unit.further_pairs
+        for start in range(0, len(pairs), size):
+            for values, further in zip(
+                scores, model.predict(pairs[start : start + size], size), strict=True
+            ):
+                values[at] += further.sum()
+        for values in scores:
+            values[at] /= 1 + len(pairs)
+    return scores
 
 
 @contextmanager
@@ -191,6 +233,7 @@ def _decode_ahead(
     files: Sequence[InputFile],
     model: ScoringModel,
     keys: PatientKeys,
+    rule: PolicyRule,
     workers: int,
     ahead: int,
 ) -> Iterator[Iterator[DecodedImage | Reject]]:
@@ -200,7 +243,7 @@ def _decode_ahead(
     def results() -> Iterator[DecodedImage | Reject]:
         waiting: deque[Future[DecodedImage | Reject]] = deque()
         for file in files:
-            waiting.append(pool.submit(decode_file, file, model.preprocessings, keys))
+            waiting.append(pool.submit(decode_file, file, model.preprocessings, keys, rule))
             if len(waiting) > ahead:
                 yield waiting.popleft().result()
         while waiting:

@@ -9,21 +9,32 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final
 
+from mammo_core.csv_cells import escape_cell, unescape_cell
 from mammo_core.errors import RecipeError
 
 Row = Mapping[str, Any]
 
 _DECISION: Final = ("calibrated_probability", "operating_point", "decision")
+_FLAGS: Final = (
+    "implant", "partial_view", "specimen", "for_processing", "burned_in",
+    "patient_identity_removed",
+)  # fmt: skip
+#: What an image is, under the names of `dicom.ImageMeaning`.
+MEANING_COLUMNS: Final = (
+    "view_class", "view_modifiers", "image_type", "body_part", *_FLAGS, "paddle",
+    "magnification_factor", "area_mm2",
+)  # fmt: skip
 IMAGE_COLUMNS: Final = (
-    "id", "path", "laterality", "view", "malignant_probability", "model_id", "patient",
+    "id", "path", "laterality", "view", "malignant_probability", "model_id", "patient", "exam",
     *_DECISION, "rows", "columns", "bits_stored", "spacing_mm", "transfer_syntax", "photometric",
-    "manufacturer", "warnings", "heatmap",
+    "manufacturer", *MEANING_COLUMNS, "warnings", "heatmap",
 )  # fmt: skip
 BREAST_COLUMNS: Final = (
-    "patient", "laterality", "views", "images", "malignant_probability", "model_id", *_DECISION,
+    "patient", "exam", "laterality", "views", "images", "malignant_probability", "model_id",
+    *_DECISION,
 )  # fmt: skip
 PATIENT_COLUMNS: Final = (
-    "patient", "breasts", "images", "malignant_probability", "model_id", *_DECISION,
+    "patient", "exam", "breasts", "images", "malignant_probability", "model_id", *_DECISION,
 )  # fmt: skip
 REJECT_COLUMNS: Final = ("path", "reason")
 REGION_COLUMNS: Final = (
@@ -37,7 +48,7 @@ _INTEGERS: Final = {
 }  # fmt: skip
 _FLOATS: Final = {
     "malignant_probability", "calibrated_probability", "spacing_mm", "row", "column", "peak",
-    "mean",
+    "mean", "magnification_factor", "area_mm2",
 }  # fmt: skip
 _CHUNK_ROWS: Final = 4096
 
@@ -75,7 +86,7 @@ def write_table(path: Path, columns: tuple[str, ...], rows: Iterable[Row]) -> No
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         for row in rows:
-            writer.writerow([_text(row.get(name)) for name in columns])
+            writer.writerow([escape_cell(_text(row.get(name))) for name in columns])
 
 
 def write_json(path: Path, common: Row, tables: Mapping[str, Iterable[Row]]) -> None:
@@ -100,14 +111,18 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
             rows: list[dict[str, Any]] = parquet.read(use_threads=False).to_pylist()
         return rows
     with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+        return [{k: unescape_cell(v or "") for k, v in row.items()} for row in csv.DictReader(file)]
 
 
 def _write_parquet(path: Path, columns: tuple[str, ...], rows: Iterable[Row]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = {**dict.fromkeys(_INTEGERS, pa.int64()), **dict.fromkeys(_FLOATS, pa.float64())}
+    kinds = {
+        **dict.fromkeys(_INTEGERS, pa.int64()),
+        **dict.fromkeys(_FLOATS, pa.float64()),
+        **dict.fromkeys(_FLAGS, pa.bool_()),
+    }
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in columns])
     remaining = iter(rows)
     with _atomic_file(path, binary=True) as file, pq.ParquetWriter(file, schema) as writer:
@@ -117,12 +132,20 @@ def _write_parquet(path: Path, columns: tuple[str, ...], rows: Iterable[Row]) ->
 
 
 def _cell(value: Any) -> Any:
-    return "; ".join(value) if isinstance(value, list) else value
+    """Return a value as a cell: a list as its texts, warnings as `code: message`."""
+    if not isinstance(value, list):
+        return value
+    return "; ".join(
+        f"{item['code']}: {item['message']}" if isinstance(item, Mapping) else str(item)
+        for item in value
+    )
 
 
 def _text(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"{value:.6f}" if isinstance(value, float) else str(_cell(value))
 
 

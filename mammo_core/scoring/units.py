@@ -3,18 +3,20 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 
-from mammo_core.dicom import ImageFacts, read_facts
+from mammo_core.dicom import ImageFacts, ImageWarning, read_facts
 from mammo_core.errors import DicomError, RecipeError, RecordError
 from mammo_core.evaluation.aggregate import Unit
 from mammo_core.models.config import VIEWS
 from mammo_core.scoring.files import InputFile
 from mammo_core.scoring.images import DecodedImage, Reject, fill_from_name
-from mammo_core.scoring.patients import PatientKeys
+from mammo_core.scoring.patients import ImageIdentity, PatientKeys
+from mammo_core.sources.best_image import Candidate, Choice, choose_views
 
 Pixels = npt.NDArray[np.uint16]
 _HEADER_READERS = 8
@@ -29,26 +31,34 @@ class ScoringUnit:
         images: One image; or all images of a breast. Those without pixels were not used.
         pixels: For every model `(H, W) uint16, [0, 65535]`; for a breast `(2, H, W)`: CC and MLO,
             all zeros for a missing view.
+        further_pairs: Like `pixels`, for the other parts of a breast whose view exists in parts;
+            the probability is the mean over all pairs.
+        reasons: Digest → why an image was not used.
     """
 
     images: tuple[DecodedImage, ...]
     pixels: tuple[Pixels, ...]
+    further_pairs: tuple[tuple[Pixels, ...], ...] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_breast(self) -> bool:
         """Whether the unit is a breast."""
         return self.pixels[0].ndim == 3
 
-    def warnings(self, image: DecodedImage) -> list[str]:
+    def warnings(self, image: DecodedImage) -> list[ImageWarning]:
         """Return warnings about the views that the probability of an image is based on."""
         if not self.is_breast:
             return []
-        used = {item.facts.view: item.digest for item in self.images if item.pixels}
-        view = image.facts.view
+        used = {item.facts.view_class for item in self.images if item.pixels}
         missing = [name.upper() for name in VIEWS if name.upper() not in used]
-        warnings = [f"scored without {name}: no such view" for name in missing]
-        if used.get(view) != image.digest:
-            warnings.append(f"not used: another {view} image of this breast was scored")
+        warnings = [
+            ImageWarning(code="missing_view", message=f"scored without {name}: no such view")
+            for name in missing
+        ]
+        if image.digest in self.reasons:
+            message = f"not used for its breast: {self.reasons[image.digest]}"
+            warnings.append(ImageWarning(code="not_used", message=message))
         return warnings
 
     def predictor_of_image(
@@ -65,7 +75,7 @@ class ScoringUnit:
         """
         if not self.is_breast:
             return predict
-        index = VIEWS.index(str(image.facts.view).lower())
+        index = VIEWS.index(str(image.facts.view_class).lower())
 
         def predict_breast(changed: Pixels) -> npt.NDArray[np.float32]:
             breasts = np.repeat(self.pixels[0][np.newaxis], len(changed), axis=0)
@@ -82,8 +92,8 @@ def group_files(
 ) -> list[tuple[InputFile, ...]]:
     """Group files by unit; for breasts, only their headers are read.
 
-    A breast is one side of a patient in a study. (In a published collection it is one side of a
-    patient, because there every image may be a study.) A file without patient and study is a
+    A breast is one side of a patient in an exam. (In a published collection it is one side of a
+    patient, because there every image may be a study.) A file without patient and exam is a
     breast with one image.
 
     Args:
@@ -119,8 +129,8 @@ def build_unit(
 ) -> tuple[ScoringUnit | None, list[Reject]]:
     """Assemble the files of a group.
 
-    If a view has several images, the one with the first id is used, as in training; the pixels
-    of the others are released.
+    If a view has several images, the best one is used, as in training (`sources.best_image`); the
+    pixels of the others are released.
 
     Args:
         items: The files of one group, consumed one at a time.
@@ -131,27 +141,59 @@ def build_unit(
     """
     images: list[DecodedImage] = []
     rejects: list[Reject] = []
-    index_of_view: dict[str, int] = {}
     for item in items:
         reject = item if isinstance(item, Reject) else _reject_unusable(item, unit)
         if reject is not None:
             rejects.append(reject)
         elif isinstance(item, DecodedImage):
-            view = str(item.facts.view)
-            previous = index_of_view.get(view)
-            if previous is not None and images[previous].digest <= item.digest:
-                images.append(replace(item, pixels=()))
-                continue
-            if previous is not None:
-                images[previous] = replace(images[previous], pixels=())
-            index_of_view[view] = len(images)
             images.append(item)
+            if unit == "breast":
+                images = _release_unused(images)
     if not images:
         return None, rejects
     if unit == "image":
         return ScoringUnit((images[0],), images[0].pixels), rejects
-    views = {view: images[index] for view, index in index_of_view.items()}
-    return ScoringUnit(tuple(images), stack_views(views)), rejects
+    views: list[list[DecodedImage | None]] = [
+        [item for item in images if item.pixels and item.facts.view_class == name.upper()]
+        for name in VIEWS
+    ]
+    pairs = [
+        stack_views({name.upper(): item for name, item in zip(VIEWS, pair, strict=True) if item})
+        for pair in product(*(items or [None] for items in views))
+    ]
+    reasons = {id: why for choice in _choices(images) for id, why in choice.reasons.items()}
+    return ScoringUnit(tuple(images), pairs[0], tuple(pairs[1:]), reasons), rejects
+
+
+def _release_unused(images: list[DecodedImage]) -> list[DecodedImage]:
+    """Release the pixels of images that others are preferred to."""
+    chosen = {id for choice in _choices(images) for id in choice.chosen}
+    seen: set[str] = set()
+    kept = []
+    for image in images:
+        used = image.digest in chosen and image.digest not in seen
+        seen.add(image.digest)
+        kept.append(image if used or not image.pixels else replace(image, pixels=()))
+    return kept
+
+
+def _choices(images: Sequence[DecodedImage]) -> Iterable[Choice]:
+    order = {time: at for at, time in enumerate(sorted({image.acquired for image in images}))}
+    by_digest = {image.digest: image for image in images}
+    candidates = [
+        Candidate(
+            id=image.digest,
+            view=image.facts.view or "",
+            view_class=image.facts.view_class or "",
+            view_modifiers=image.facts.view_modifiers,
+            image_type=image.facts.image_type or "",
+            partial_view=image.facts.partial_view,
+            area_mm2=image.facts.area_mm2 or 0.0,
+            acquisition_order=order[image.acquired],
+        )
+        for image in by_digest.values()
+    ]
+    return choose_views(("", candidate) for candidate in candidates).values()
 
 
 def build_breast(images: Sequence[DecodedImage]) -> ScoringUnit:
@@ -163,7 +205,7 @@ def build_breast(images: Sequence[DecodedImage]) -> ScoringUnit:
     Raises:
         RecordError: A view is unknown or repeated, the sides differ, or an image is black.
     """
-    views = [image.facts.view for image in images]
+    views = [image.facts.view_class for image in images]
     sides = {image.facts.laterality for image in images} - {None}
     if not views or None in views or len(set(views)) < len(views) or len(sides) > 1:
         raise RecordError(
@@ -178,7 +220,7 @@ def build_breast(images: Sequence[DecodedImage]) -> ScoringUnit:
         )
     for image in images:
         _require_not_black(image)
-    views_of_breast = {str(image.facts.view): image for image in images}
+    views_of_breast = {str(image.facts.view_class): image for image in images}
     return ScoringUnit(tuple(images), stack_views(views_of_breast))
 
 
@@ -217,10 +259,11 @@ def _reject_unusable(image: DecodedImage, unit: Unit) -> Reject | None:
         return None
     facts = image.facts
     try:
-        if facts.view is None or facts.laterality is None:
+        if facts.view_class is None or facts.laterality is None:
             raise RecordError(
                 f"{image.name} cannot be assigned to a breast",
-                expected="a laterality, and the view CC or MLO, in the header or the file name",
+                expected="a laterality, and a view that counts as CC or MLO, in the header or the "
+                "file name",
                 received=f"laterality {facts.laterality or 'unknown'}, "
                 f"view {facts.view or 'unknown'}",
             )
@@ -230,23 +273,24 @@ def _reject_unusable(image: DecodedImage, unit: Unit) -> Reject | None:
     return None
 
 
-def _breast_key(file: InputFile, keys: PatientKeys) -> tuple[str, str] | None:
-    """Return exam key and laterality; None if the breast is unknown."""
-    facts, exam = _read_facts_and_exam(file, keys, complete=False)
+def _breast_key(file: InputFile, keys: PatientKeys) -> tuple[str, str, str] | None:
+    """Return patient, exam and laterality; None if the breast is unknown."""
+    facts, identity = _read_facts_and_identity(file, keys, complete=False)
     if facts is None and file.source is not None:  # the header may be longer than the start
-        facts, exam = _read_facts_and_exam(file, keys, complete=True)
-    if facts is None or facts.laterality is None or facts.view is None or not exam:
+        facts, identity = _read_facts_and_identity(file, keys, complete=True)
+    known = identity.patient or identity.exam
+    if facts is None or facts.laterality is None or facts.view is None or not known:
         return None
-    return exam, facts.laterality
+    return identity.patient, identity.exam, facts.laterality
 
 
-def _read_facts_and_exam(
+def _read_facts_and_identity(
     file: InputFile, keys: PatientKeys, complete: bool
-) -> tuple[ImageFacts | None, str]:
+) -> tuple[ImageFacts | None, ImageIdentity]:
     with file.as_local_file() if complete else file.as_local_header() as path:
         try:
             # Whether a model accepts raw data is checked when the pixels are read.
             facts = read_facts(path, file.name, for_processing=True)
         except _FILE_ERRORS:
-            return None, ""
-        return fill_from_name(facts, file.name, path), keys.exam_key(path, file.name)
+            return None, ImageIdentity()
+        return fill_from_name(facts, file.name, path), keys.identify(path, file.name)

@@ -8,7 +8,7 @@ here loads pydantic, pandas or a codec.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -91,6 +91,7 @@ class Adapter:
         needs_site_key: Whether patient keys of the source depend on the site key.
         read_file_name: Reads patient and view from a file name of this collection (without
             folders); None when the names do not contain them.
+        header_views: View in the headers of this collection → the view that it means by it.
         pseudonyms: Regular expression of the patient pseudonyms published with the
             collection, which need no key; empty without any.
         keeps_pseudonyms: Whether patient keys of the source may be pseudonyms that another
@@ -106,6 +107,7 @@ class Adapter:
     license: str = ""
     needs_site_key: bool = False
     read_file_name: "Callable[[str], ImageName | None] | None" = None
+    header_views: Mapping[str, str] = field(default_factory=dict)
     pseudonyms: str = ""
     keeps_pseudonyms: bool = False
     fact_lines: Callable[[Facts], list[str]] | None = None

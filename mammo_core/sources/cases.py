@@ -2,11 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Final, Literal
 
 #: Splits in order of preference for an image that is in several.
 SPLITS: Final = ("train", "validation", "test")
+
+#: `malignant` of an image whose label is not known (yet).
+UNKNOWN_LABEL: Final = -1
+#: Stands for the view in ids of images without one.
+UNKNOWN_VIEW: Final = "unknown"
 
 
 @dataclass(frozen=True)
@@ -54,36 +60,64 @@ class ImageCase:
             the likeliest first; none where the source names a file that does not exist.
         patient_key: The patient's key or public pseudonym, never the patient id itself.
         laterality: LEFT or RIGHT.
-        view: CC or MLO.
-        malignant: 0 or 1.
+        view: Short name of a view of DICOM PS3.16 CID 4014, such as CC; None where the source
+            states no view, or only a modifier.
+        malignant: 0 or 1, or UNKNOWN_LABEL.
         breast_density: 1 to 4, 0 when unknown.
         split: train, validation or test; empty when the source has no split.
         lesion_types: Types of lesions without a mask.
         lesions: Lesions with a mask.
         table_path: The image's path in the tables of the source, for messages.
+        exam_key: The exam's key; empty where the source does not name exams: see `assemble`.
+        exam_date: When the exam was, if the source says so; it is never written, and only the
+            days from the patient's anchor are.
+        pathology_date: When the pathology result was that the label comes from; as exam_date.
+        view_modifiers: Modifiers of CID 4015 that the source states.
+        specimen: Whether the source states excised tissue.
     """
 
     item: str
     paths: tuple[str, ...]
     patient_key: str
     laterality: str
-    view: str
+    view: str | None
     malignant: int
     breast_density: int = 0
     split: str = ""
     lesion_types: frozenset[str] = frozenset()
     lesions: tuple[LesionCase, ...] = ()
     table_path: str = ""
+    exam_key: str = ""
+    exam_date: date | None = field(default=None, repr=False)
+    pathology_date: date | None = field(default=None, repr=False)
+    view_modifiers: tuple[str, ...] = ()
+    specimen: bool = False
+
+    @property
+    def breast_id(self) -> str:
+        """Patient, exam and laterality."""
+        return breast_id(self.patient_key, self.exam_key, self.laterality)
 
     @property
     def view_id(self) -> str:
-        """Patient, laterality and view."""
-        return f"{self.patient_key}_{self.laterality}_{self.view}"
+        """Patient, exam, laterality and view."""
+        return f"{self.breast_id}_{self.view or UNKNOWN_VIEW}"
 
     @property
     def types(self) -> frozenset[str]:
         """Types of all lesions."""
         return self.lesion_types | {lesion.lesion_type for lesion in self.lesions}
+
+
+def breast_id(patient_key: str, exam_key: str, laterality: str) -> str:
+    """Return the id of a breast, which begins the ids of its views.
+
+    Args:
+        patient_key: The patient.
+        exam_key: The exam; empty for a patient with one exam, or whose exams nobody knows.
+        laterality: LEFT or RIGHT.
+    """
+    return "_".join(part for part in (patient_key, exam_key, laterality) if part)
 
 
 def case_facts(cases: Iterable[ImageCase]) -> dict[str, Any]:
@@ -115,6 +149,6 @@ def case_facts(cases: Iterable[ImageCase]) -> dict[str, Any]:
 def _counts(cases: list[ImageCase]) -> dict[str, int]:
     return {
         "views": len({case.view_id for case in cases}),
-        "malignant": len({case.view_id for case in cases if case.malignant}),
+        "malignant": len({case.view_id for case in cases if case.malignant == 1}),
         "patients": len({case.patient_key for case in cases}),
     }

@@ -1,13 +1,19 @@
 """The different images of a source: the file of each case, and one row for each image."""
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
-from mammo_core.dicom import ImageFacts
-from mammo_core.sources.cases import SPLITS, ImageCase
+from mammo_core.dicom import ImageFacts, ImageWarning, view_class
+from mammo_core.sources.cases import SPLITS, UNKNOWN_LABEL, ImageCase
 from mammo_core.sources.image_files import ImageFile
 from mammo_core.sources.source_tables import Rejects, Row
+
+#: What images of one view may say about their label: `by_exam` (each has its own, if the source
+#: names exams), `equal` (always the same), `any` (a view is malignant if any of its files is).
+ViewLabels = Literal["by_exam", "equal", "any"]
 
 
 @dataclass(frozen=True)
@@ -15,13 +21,15 @@ class CaseFile:
     """A case, and the file chosen for it.
 
     Args:
-        case: The case.
+        case: The case, with the view and modifiers that source and header state together.
+        original: The case as the adapter made it.
         path: Its file, relative to the root.
         sha256: Digest of the file, hexadecimal.
         facts: What its header says.
     """
 
     case: ImageCase
+    original: ImageCase
     path: str
     sha256: str
     facts: ImageFacts
@@ -32,25 +40,28 @@ class SourceImage:
     """A different image, its row, and all cases it belongs to.
 
     Args:
-        facts: What its header says.
+        facts: What source and header say.
         row: Its row in the table of images.
         cases: Its cases.
     """
 
     facts: ImageFacts
-    row: Row
+    row: Row = field(repr=False)
     cases: tuple[ImageCase, ...]
 
 
 def choose_file(
-    case: ImageCase, described: Mapping[str, ImageFile], header_agrees: bool, rejects: Rejects
+    case: ImageCase,
+    described: Mapping[str, ImageFile],
+    header_views: Mapping[str, str],
+    rejects: Rejects,
 ) -> CaseFile | None:
     """Return the one readable file of a case, or reject the case.
 
     Args:
         case: The case.
         described: Path → description of each file that exists.
-        header_agrees: Whether a case is rejected if its header contradicts side or view.
+        header_views: View in a header → the view that the collection means by it.
         rejects: What was left out; more is added.
     """
     candidates = [described[path] for path in case.paths if path in described]
@@ -77,56 +88,123 @@ def choose_file(
             f"Several different images are in its folder. Expected one. Received {names}.",
         )
     elif (facts := readable[0].facts) is not None:
-        reason = _contradiction(case, readable[0].path, facts) if header_agrees else ""
-        if not reason:
-            return CaseFile(case, readable[0].path, readable[0].sha256, facts)
-        rejects.add(case.item, "image", reason)
+        return _with_header(case, readable[0], facts, header_views, rejects)
     return None
 
 
-def _contradiction(case: ImageCase, path: str, facts: ImageFacts) -> str:
-    """Return how the header contradicts the table, or nothing."""
-    for stated, header in ((case.laterality, facts.laterality), (case.view, facts.view)):
-        if header is not None and header != stated:
-            return (
-                f"The header of {path} contradicts the table. Expected {stated}, as in the "
-                f"table. Received {header}."
+def _with_header(
+    case: ImageCase,
+    file: ImageFile,
+    facts: ImageFacts,
+    header_views: Mapping[str, str],
+    rejects: Rejects,
+) -> CaseFile | None:
+    """Join what source and header say; reject the case if they contradict each other."""
+    header_view = header_views.get(facts.view or "", facts.view)
+    # A source may name the class of a view; the header then says which view it is.
+    is_class = case.view is not None and case.view == view_class(header_view)
+    view_differs = None not in (case.view, header_view) and case.view != header_view
+    for stated, header, differs in (
+        (case.laterality, facts.laterality, facts.laterality not in (None, case.laterality)),
+        (case.view, header_view, view_differs and not is_class),
+    ):
+        if differs:
+            rejects.add(
+                case.item,
+                "image",
+                f"The header of {file.path} contradicts the source. Expected {stated}, as in the "
+                f"source. Received {header}.",
             )
-    return ""
+            return None
+    warnings = list(facts.warnings)
+    if view_differs:
+        message = f"The source says {case.view}, the header says {header_view}"
+        warnings.append(ImageWarning(code="conflict", message=message))
+    view = header_view or case.view
+    modifiers = tuple(sorted({*case.view_modifiers, *facts.view_modifiers}))
+    joined = facts.with_view(view, "LEFT" if case.laterality == "LEFT" else "RIGHT")
+    joined = joined.model_copy(
+        update={
+            "view_modifiers": modifiers,
+            "specimen": facts.specimen or case.specimen,
+            "warnings": tuple(warnings),
+        }
+    )
+    case_with_view = replace(case, view=view, view_modifiers=modifiers)
+    return CaseFile(case_with_view, case, file.path, file.sha256, joined)
 
 
 def group_images(
-    source: str, chosen: list[CaseFile], rejects: Rejects
+    source: str, chosen: list[CaseFile], view_labels: ViewLabels, rejects: Rejects
 ) -> tuple[list[SourceImage], set[int]]:
     """Return the different images, and the identities (`id`) of the cases that have one.
 
     Args:
         source: Name of the source in the tables.
         chosen: The files of the cases; byte-identical ones are one image.
-        rejects: What was left out; images that belong to several views are added.
+        view_labels: What images of one view may say about their label.
+        rejects: What was left out; images that belong to several views, or whose labels
+            contradict those of another image of the view, are added.
     """
+    contradictory = _contradictory(chosen, view_labels)
     by_digest: dict[str, list[CaseFile]] = defaultdict(list)
     for image in chosen:
         by_digest[image.sha256].append(image)
     images: list[SourceImage] = []
     usable: set[int] = set()
     for digest, group in by_digest.items():
-        cases = [image.case for image in group]
-        if not _is_one_view(cases, rejects):
+        if not _is_one_view(group, rejects):
+            continue
+        others = [contradictory[id(image)] for image in group if id(image) in contradictory]
+        if others:
+            for image in group:
+                if id(image) in contradictory:
+                    rejects.add(image.case.item, "image", contradictory[id(image)])
             continue
         first = min(group, key=lambda image: image.path)
+        cases = tuple(image.case for image in group)
         row = _image_row(source, digest, first.path, cases, first.facts)
-        images.append(SourceImage(first.facts, row, tuple(cases)))
-        usable.update(map(id, cases))
+        images.append(SourceImage(first.facts, row, cases))
+        usable.update(id(image.original) for image in group)
     images.sort(key=lambda image: (str(image.row["view_id"]), str(image.row["path"])))
     return images, usable
 
 
-def _is_one_view(cases: list[ImageCase], rejects: Rejects) -> bool:
-    views = sorted({case.view_id for case in cases})
+def _contradictory(chosen: list[CaseFile], view_labels: ViewLabels) -> dict[int, str]:
+    """Return the files whose labels contradict others of their view (by `id`), and why."""
+    if view_labels == "any":
+        return {}
+    groups: dict[tuple[str, str], list[CaseFile]] = defaultdict(list)
+    for image in chosen:
+        if image.case.view is not None and (view_labels == "equal" or not image.case.exam_key):
+            groups["view", image.case.view_id].append(image)
+        groups["file", image.sha256].append(image)
+    reasons: dict[int, str] = {}
+    for group in groups.values():
+        for image in group:
+            others = [
+                other
+                for other in group
+                if UNKNOWN_LABEL not in (other.case.malignant, image.case.malignant)
+                and other.case.malignant != image.case.malignant
+            ]
+            if others:
+                names = ", ".join(sorted({other.case.item for other in others})[:3])
+                more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+                label = "malignant" if others[0].case.malignant else "not malignant"
+                reasons[id(image)] = (
+                    f"Its label contradicts another image of {image.case.view_id}. Expected one "
+                    f"label, or exams that tell the images apart. Received {names}{more}, "
+                    f"{label}."
+                )
+    return reasons
+
+
+def _is_one_view(group: list[CaseFile], rejects: Rejects) -> bool:
+    views = sorted({image.case.view_id for image in group})
     if len(views) == 1:
         return True
-    for item in dict.fromkeys(case.item for case in cases):
+    for item in dict.fromkeys(image.case.item for image in group):
         rejects.add(
             item,
             "image",
@@ -137,18 +215,22 @@ def _is_one_view(cases: list[ImageCase], rejects: Rejects) -> bool:
 
 
 def _image_row(
-    source: str, digest: str, path: str, cases: list[ImageCase], facts: ImageFacts
+    source: str, digest: str, path: str, cases: tuple[ImageCase, ...], facts: ImageFacts
 ) -> Row:
     first = cases[0]
     splits = sorted({case.split for case in cases if case.split})
     by_split = sorted(cases, key=lambda case: case.split)
+    # An image without a view is a view of its own.
+    view_id = first.view_id if first.view is not None else f"{first.view_id}_{digest[:8]}"
     return {
         "image_id": digest,
         "path": path,
         "patient_key": first.patient_key,
+        "exam_key": first.exam_key,
+        "exam_day": None,
+        "pathology_day": None,
         "laterality": first.laterality,
-        "view": first.view,
-        "view_id": first.view_id,
+        "view_id": view_id,
         "source": source,
         "official_split": next((split for split in SPLITS if split in splits), ""),
         "official_splits": "+".join(splits),
@@ -161,4 +243,33 @@ def _image_row(
         "bits_stored": facts.bits_stored,
         "rows": facts.rows,
         "columns": facts.columns,
+        **meaning_row(facts),
+        "acquisition_order": 0,
+        "not_chosen": "",
+    }
+
+
+def meaning_row(facts: ImageFacts) -> Row:
+    """Return what an image is, as cells of the table of images.
+
+    Args:
+        facts: What source and header say.
+    """
+    warnings = [warning.model_dump() for warning in facts.warnings]
+    return {
+        "view": facts.view or "",
+        "view_class": facts.view_class or "",
+        "view_modifiers": "+".join(facts.view_modifiers),
+        "image_type": facts.image_type or "",
+        "implant": facts.implant,
+        "partial_view": facts.partial_view,
+        "specimen": facts.specimen,
+        "body_part": facts.body_part or "",
+        "for_processing": facts.for_processing,
+        "burned_in": facts.burned_in,
+        "patient_identity_removed": facts.patient_identity_removed,
+        "paddle": facts.paddle or "",
+        "magnification_factor": facts.magnification_factor,
+        "area_mm2": facts.area_mm2,
+        "warnings": json.dumps(warnings) if warnings else "",
     }

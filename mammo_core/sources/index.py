@@ -13,6 +13,8 @@ from mammo_core.sources.source_tables import (
 
 if TYPE_CHECKING:  # quick to load: see the package
     from mammo_core.sources.config import SourceConfig
+    from mammo_core.sources.label_windows import LabelsConfig
+    from mammo_core.sources.policy import ImagePolicy
     from mammo_core.sources.source_files import SourceFiles
 
 __all__ = [
@@ -30,16 +32,21 @@ def index(
     progress: ProgressCall | None = None,
     workers: int | None = None,
     files: "SourceFiles | None" = None,
+    policy: "ImagePolicy | None" = None,
+    labels: "LabelsConfig | None" = None,
 ) -> SourceTables:
     """Find, hash and describe the images of a source, and the mask of each lesion.
 
-    Missing or broken files become rejects; a disk or server that fails raises.
+    Missing or broken files become rejects, and so does what the policy leaves out, by its cause;
+    a disk or server that fails raises.
 
     Args:
         config: The source.
         progress: Called with what is being done, how many are done, and of how many.
         workers: Threads; by default two for each core, at most 16.
         files: The files, with a cache of facts about them; by default those of `config`.
+        policy: What is done with images that are not plain mammograms; default: its defaults.
+        labels: How images get their labels; default: each has its own.
 
     Returns:
         The tables, rows in a fixed order.
@@ -51,4 +58,9 @@ def index(
     """
     files = files or config.files()
     files.require_root(f"image folder {config.root}")
-    return get_adapter(config.adapter).index(config, files, progress, workers)
+    tables = get_adapter(config.adapter).index(config, files, progress, workers)
+    from mammo_core.sources.label_windows import LabelsConfig
+    from mammo_core.sources.policy import ImagePolicy
+    from mammo_core.sources.selection import select
+
+    return select(tables, policy or ImagePolicy(), labels or LabelsConfig())

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from mammo_core.datasets.kinds import Facts, Kind
+from mammo_core.datasets.kinds import Facts, Kind, register_kind
 
 
 class TableFacts(Facts):
@@ -19,4 +19,4 @@ class TableFacts(Facts):
     source: dict[str, Any] = Field(default_factory=dict)
 
 
-TABLES = Kind("tables", 3, TableFacts, intermediate=True)
+TABLES = register_kind(Kind("tables", 4, TableFacts, intermediate=True))

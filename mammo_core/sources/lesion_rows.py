@@ -14,6 +14,8 @@ from mammo_core.sources.masks import MaskFile, check_mask, mask_file
 from mammo_core.sources.source_files import SourceFiles
 from mammo_core.sources.source_tables import Rejects, Row
 
+#: Columns of the image in the row of its lesion.
+_IMAGE_COLUMNS: Final = ("image_id", "view_id", "patient_key", "exam_key")
 _MASK_OR_REASON: Final[TypeAdapter[MaskFile | str]] = TypeAdapter(MaskFile | str)
 
 
@@ -125,7 +127,7 @@ def lesion_row(lesion: SourceLesion, mask: MaskFile) -> Row:
     """
     case = lesion.case
     return {
-        **{name: lesion.image.row[name] for name in ("image_id", "view_id", "patient_key")},
+        **{name: lesion.image.row[name] for name in _IMAGE_COLUMNS},
         "lesion_id": lesion.lesion_id,
         "abnormality_id": case.number,
         "lesion_type": case.lesion_type,

@@ -1,4 +1,4 @@
-"""Patient keys: pseudonyms of the patients of your own data.
+"""Patient keys and exam keys: pseudonyms of the patients and exams of your own data.
 
 A key is HMAC-SHA256 of the patient id under a site key that never leaves the site (RFC 2104):
 the same patient has the same key in every table of the site, and nobody without the site key
@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import stat
+import unicodedata
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,8 @@ FILE_ENVIRONMENT: Final = "MAMMO_SITE_KEY_FILE"
 #: Characters of a patient key: 80 bits, so that keys of a million patients do not collide.
 _LENGTH: Final = 20
 _SHORTEST: Final = 16
+#: Characters of the id of a file under the site key; a plain digest has 64.
+CONTENT_LENGTH: Final = 40
 
 
 def site_key_file() -> Path:
@@ -107,14 +110,70 @@ def site_key_state() -> str:
         return "none"
 
 
+def normalize_id(text: str) -> str:
+    """Return an id as ids are compared: Unicode NFC, without blanks around it.
+
+    Args:
+        text: Id of a patient or exam, as a table, a file name or a header writes it.
+    """
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def similar_id(text: str) -> str:
+    """Return what near-equal ids have in common: neither case nor padding zeros count.
+
+    Args:
+        text: Id of a patient.
+    """
+    folded = unicodedata.normalize("NFKC", text).strip().casefold()
+    return re.sub(r"(?<!\d)0+(?=\d)", "", folded)
+
+
 def patient_key(key: bytes, patient_id: str) -> str:
     """Return the key of a patient: 20 hexadecimal digits of HMAC-SHA256.
 
     Args:
         key: The site key.
-        patient_id: As the site writes it; blanks around it are ignored.
+        patient_id: As the site writes it; it is normalized (`normalize_id`).
     """
-    return hmac.new(key, patient_id.strip().encode(), hashlib.sha256).hexdigest()[:_LENGTH]
+    return _keyed(key, normalize_id(patient_id))
+
+
+def exam_key(key: bytes, patient_id: str, exam_id: str) -> str:
+    """Return the key of an exam that a site numbers within the patient.
+
+    Args:
+        key: The site key.
+        patient_id: As the site writes it.
+        exam_id: As the site writes it.
+    """
+    return _keyed(key, f"exam\0{normalize_id(patient_id)}\0{normalize_id(exam_id)}")
+
+
+def study_key(key: bytes, study_uid: str) -> str:
+    """Return the key of the exam of a DICOM study.
+
+    Args:
+        key: The site key.
+        study_uid: Study Instance UID (0020,000D), which is unique in the world.
+    """
+    return _keyed(key, f"study\0{normalize_id(study_uid)}")
+
+
+def content_key(key: bytes, digest: str) -> str:
+    """Return the id of a file under the site key: 40 hexadecimal digits of HMAC-SHA256.
+
+    Whoever holds a copy of the file cannot find its image by it, as with a plain digest.
+
+    Args:
+        key: The site key.
+        digest: SHA-256 of the file, hexadecimal.
+    """
+    return hmac.new(key, f"file\0{digest}".encode(), hashlib.sha256).hexdigest()[:CONTENT_LENGTH]
+
+
+def _keyed(key: bytes, text: str) -> str:
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:_LENGTH]
 
 
 def is_public(patient_id: str) -> bool:

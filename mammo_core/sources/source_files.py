@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from mammo_core.errors import SourceError
+from mammo_core.sources.patients import content_key, fingerprint
 from mammo_core.store import open_store, scratch
 from mammo_core.store.base import Entry, file_sha256, validate_key
 from mammo_core.store.file import FileStore
@@ -20,6 +21,7 @@ _HEADER: Final = 2**16
 if TYPE_CHECKING:  # quick to load: see the package
     from pydantic import TypeAdapter
 
+    from mammo_core.sources.exam_days import ExamDays
     from mammo_core.sources.file_fact_cache import FileFactCache
 
 _Answer = TypeVar("_Answer")
@@ -41,6 +43,10 @@ class SourceFiles:
         self._root = self._store.root if isinstance(self._store, FileStore) else None
         #: Facts about these files from earlier runs; None keeps nothing.
         self.fact_cache: FileFactCache | None = None
+        #: Days of the exams that the store of results has seen; None begins anew.
+        self.exam_days: ExamDays | None = None
+        #: Site key under which ids of files are computed; None: ids are digests.
+        self.site_key: bytes | None = None
 
     @classmethod
     def open(cls, uri: str) -> "SourceFiles":
@@ -89,8 +95,18 @@ class SourceFiles:
         """
         if self.fact_cache is None or not all(name in self.entries for name in names):
             return compute()
+        if self.site_key is not None:  # answers may contain ids
+            question = f"{question}, ids under {fingerprint(self.site_key)}"
         entries = [self.entries[name] for name in names]
         return self.fact_cache.cached(question, entries, answers, compute)
+
+    def content_id(self, digest: str) -> str:
+        """Return what identifies the content of a file: its digest, or that under the site key.
+
+        Args:
+            digest: SHA-256 of the file, hexadecimal.
+        """
+        return digest if self.site_key is None else content_key(self.site_key, digest)
 
     def require_root(self, description: str, hint: str | None = None) -> None:
         """Refuse a root that does not exist.

@@ -10,16 +10,25 @@ from mammo_core.progress import Progress
 from mammo_core.sources.adapter import get_adapter
 from mammo_core.sources.config import SourceConfig
 from mammo_core.sources.kinds import TABLES, TableFacts
+from mammo_core.sources.label_windows import LabelsConfig
 from mammo_core.sources.patients import site_key_state
+from mammo_core.sources.policy import ImagePolicy
 from mammo_core.sources.source_files import SourceFiles
 
 
-def make_tables(attempt: Attempt, source: SourceConfig) -> Draft:
+def make_tables(
+    attempt: Attempt,
+    source: SourceConfig,
+    policy: ImagePolicy | None = None,
+    labels: LabelsConfig | None = None,
+) -> Draft:
     """Read a source and make its tables of images, lesions and rejects, with the audit page.
 
     Args:
         attempt: The attempt to make the tables.
         source: The source.
+        policy: As for `index`.
+        labels: As for `index`.
 
     Raises:
         SourceError: The source cannot be used, or none of its images can.
@@ -27,14 +36,17 @@ def make_tables(attempt: Attempt, source: SourceConfig) -> Draft:
     """
     from mammo_core.sources import index
     from mammo_core.sources.audit_report import audit_page
+    from mammo_core.sources.exam_days import ExamDays
     from mammo_core.sources.file_fact_cache import FileFactCache
     from mammo_core.sources.file_inspection import inspect_files
+    from mammo_core.sources.selection import rejects_by_fault
     from mammo_core.sources.splits import official_splits
 
     store, files = attempt.store, source.files()
     files.fact_cache = FileFactCache.read(store, files.uri)
+    files.exam_days = ExamDays(store)
     progress = _ProgressBars()
-    tables = index(source, progress.show, files=files)
+    tables = index(source, progress.show, files=files, policy=policy, labels=labels)
     inspection = inspect_files(files, tables.images, progress=progress.show)
     progress.close()
     splits = official_splits(tables.images)
@@ -46,6 +58,7 @@ def make_tables(attempt: Attempt, source: SourceConfig) -> Draft:
     }
     digests = [(n, hashlib.sha256(to_parquet(table)).hexdigest()) for n, table in by_name.items()]
     config = {"adapter": source.adapter}
+    faults, left_out = rejects_by_fault(tables.rejects)
     manifest = TABLES.manifest(
         TABLES.content_id(config, digests),
         config=config,
@@ -54,7 +67,8 @@ def make_tables(attempt: Attempt, source: SourceConfig) -> Draft:
             "views": int(tables.images["view_id"].nunique()),
             "patients": int(tables.images["patient_key"].nunique()),
             "lesions": len(tables.lesions),
-            "rejects": len(tables.rejects),
+            "rejects": faults,
+            "left_out": left_out,
             "leaking_patients": len(leaking),
         },
         facts=TableFacts(leaking_patients=leaking, source=tables.facts),
@@ -69,15 +83,27 @@ def make_tables(attempt: Attempt, source: SourceConfig) -> Draft:
     return Draft(manifest.model_copy(update={"files": tuple(stored)}))
 
 
-def listing_digest(source: SourceConfig, files: SourceFiles) -> str:
+def listing_digest(
+    source: SourceConfig,
+    files: SourceFiles,
+    policy: ImagePolicy | None = None,
+    labels: LabelsConfig | None = None,
+) -> str:
     """Return a digest of what is read and how; if it is unchanged, so are the tables.
 
     Args:
         source: The source: its settings count, and the files that its `tables` names.
         files: Its files: their names, sizes and times (or entity tags) count.
+        policy: As for `index`.
+        labels: As for `index`.
     """
-    settings = source.model_dump(mode="json", exclude={"root", "tables"})
-    key = site_key_state() if get_adapter(source.adapter).needs_site_key else ""
+    settings = {
+        **source.model_dump(mode="json", exclude={"root", "tables"}),
+        "images": (policy or ImagePolicy()).model_dump(mode="json"),
+        "labels": (labels or LabelsConfig()).model_dump(mode="json"),
+    }
+    keyed = get_adapter(source.adapter).needs_site_key or source.image_id == "keyed"
+    key = site_key_state() if keyed else ""
     head = json.dumps([TABLES.revision, settings, key], sort_keys=True)
     digest = hashlib.sha256(f"{head}\n".encode())
     listings = [files] if source.tables is None else [files, SourceFiles.open(source.tables)]

@@ -13,21 +13,33 @@ if TYPE_CHECKING:  # quick to load: see the package
 #: Called with what is being done, how many are done, and of how many.
 ProgressCall = Callable[[str, int, int], None]
 
+#: What an image is, under the names of `dicom.ImageMeaning`; an unknown text is empty.
+MEANING_COLUMNS: Final = (
+    "view", "view_class", "view_modifiers", "image_type", "implant", "partial_view", "specimen",
+    "body_part", "for_processing", "burned_in", "patient_identity_removed", "paddle",
+    "magnification_factor", "area_mm2", "warnings",
+)  # fmt: skip
 IMAGE_COLUMNS: Final = (
-    "image_id", "path", "patient_key", "laterality", "view", "view_id", "source",
+    "image_id", "path", "patient_key", "exam_key", "exam_day", "pathology_day", "laterality",
+    "view_id", "source",
     "official_split", "official_splits", "breast_density", "malignant", "lesion_types",
-    "manufacturer", "bits_stored", "rows", "columns",
+    "manufacturer", "bits_stored", "rows", "columns", *MEANING_COLUMNS, "acquisition_order",
+    "not_chosen",
 )  # fmt: skip
 LESION_COLUMNS: Final = (
-    "lesion_id", "image_id", "view_id", "patient_key", "abnormality_id", "lesion_type",
+    "lesion_id", "image_id", "view_id", "patient_key", "exam_key", "abnormality_id", "lesion_type",
     "pathology", "malignant", "assessment", "subtlety", "mass_shape", "mass_margins",
     "calc_type", "calc_distribution", "mask_path", "mask_sha256", "official_split",
 )  # fmt: skip
-REJECT_COLUMNS: Final = ("item", "kind", "reason", "step")
+#: `cause` is empty for a fault, and else what the recipe leaves out: a code of the policy of
+#: images, or `unknown_label`.
+REJECT_COLUMNS: Final = ("item", "kind", "cause", "reason", "step")
 _NUMBERS: Final = {
     "breast_density", "malignant", "bits_stored", "rows", "columns", "abnormality_id",
-    "assessment", "subtlety",
+    "assessment", "subtlety", "acquisition_order",
 }  # fmt: skip
+#: Numbers that may be unknown (NaN).
+_OPTIONAL_NUMBERS: Final = {"exam_day", "pathology_day", "magnification_factor", "area_mm2"}
 
 Row = dict[str, Any]
 T = TypeVar("T")
@@ -41,7 +53,7 @@ class SourceTables:
     Args:
         images: One row per different image file.
         lesions: One row per lesion with a mask that fits its image.
-        rejects: What was left out, and why: item, kind (image|lesion|row), reason, step.
+        rejects: What was left out, and why: item, kind (image|lesion|row), cause, reason, step.
         facts: Counts of the case tables and of the files (JSON-able).
     """
 
@@ -57,15 +69,18 @@ class Rejects:
     def __init__(self) -> None:
         self.rows: list[Row] = []
 
-    def add(self, item: str, kind: str, reason: str) -> None:
+    def add(self, item: str, kind: str, reason: str, cause: str = "") -> None:
         """Record something that is left out.
 
         Args:
             item: Path relative to the root, or name of a row or lesion.
             kind: image, lesion or row.
             reason: What is wrong, what was expected and what was received.
+            cause: What the recipe leaves out; empty for a fault.
         """
-        self.rows.append({"item": item, "kind": kind, "reason": reason, "step": "index"})
+        self.rows.append(
+            {"item": item, "kind": kind, "cause": cause, "reason": reason, "step": "index"}
+        )
 
     def by_kind(self) -> dict[str, int]:
         """Return how many there are of each kind."""
@@ -73,7 +88,9 @@ class Rejects:
 
 
 def table_of(rows: Iterable[Row], columns: tuple[str, ...]) -> "pd.DataFrame":
-    """Return rows as a table of exactly these columns, numbers as int64, the rest as objects.
+    """Return rows as a table of exactly these columns, with the same types for any rows.
+
+    Numbers are int64, or float64 where they may be unknown; the rest are objects.
 
     Args:
         rows: One dict a row.
@@ -82,7 +99,8 @@ def table_of(rows: Iterable[Row], columns: tuple[str, ...]) -> "pd.DataFrame":
     import pandas as pd
 
     table = pd.DataFrame(list(rows), columns=pd.Index(columns))
-    return table.astype({name: "int64" if name in _NUMBERS else "object" for name in columns})
+    kinds = {**dict.fromkeys(_NUMBERS, "int64"), **dict.fromkeys(_OPTIONAL_NUMBERS, "float64")}
+    return table.astype({name: kinds.get(name, "object") for name in columns})
 
 
 def threads(workers: int | None = None) -> ThreadPoolExecutor:

@@ -69,7 +69,11 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
         patients=result.patients,
         assignment_id=assignment,
         dataset_id=images.id,
-        facts={"split": split, "leaking_patients": result.leaking},
+        facts={
+            "split": split,
+            "leaking_patients": result.leaking,
+            "images": recipe.images.model_dump(mode="json"),
+        },
         shuffle_labels=recipe.shuffle_labels,
         seed=recipe.seed,
         inputs={"tables": tables.id, "images": images.id, "assignment": assignment},

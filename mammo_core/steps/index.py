@@ -15,14 +15,15 @@ _PATIENTS_SHOWN = 5
 @step("index")
 def index(context: StepContext) -> Manifest:
     """Find and describe the mammograms of the recipe's source: tables of images and lesions."""
-    source, store = context.recipe.source, context.store
+    recipe, store = context.recipe, context.store
+    source = recipe.source
     files = source.files()
     files.require_root(
         f"source's folder {source.root}",
         "create the phantom first with `mammo phantom create`, or pass --source DIR",
     )
     # The tables' id depends on their content; the memo finds it without reading the files.
-    digest = listing_digest(source, files)
+    digest = listing_digest(source, files, recipe.images, recipe.labels)
     memo = f"{TABLES.folder}/memos/{digest}.json"
 
     def search() -> Manifest | None:
@@ -34,11 +35,12 @@ def index(context: StepContext) -> Manifest:
         store.write(memo, json.dumps({"tables": tables.id}).encode())
 
     def make(attempt: Attempt) -> Draft:
-        return replace(make_tables(attempt, source), finish=finish)
+        return replace(make_tables(attempt, source, recipe.images, recipe.labels), finish=finish)
 
     manifest = context.search_or_make(f"{TABLES.folder}/of-{digest}", search, make)
-    leaking = TABLES.facts_of(manifest).leaking_patients
-    context.facts = {"leaking_patients": list(leaking)}
+    facts, counts = TABLES.facts_of(manifest), manifest.counts
+    leaking, left_out = facts.leaking_patients, facts.source.get("left_out", {})
+    context.facts = {"leaking_patients": list(leaking), "left_out": left_out}
     if leaking:
         names = ", ".join(leaking[:_PATIENTS_SHOWN])
         more = " …" if len(leaking) > _PATIENTS_SHOWN else ""
@@ -46,7 +48,11 @@ def index(context: StepContext) -> Manifest:
             "leaking patients, in both official training and test tables: "
             f"{len(leaking)} ({names}{more})"
         )
-    counts = manifest.counts
+    if left_out:
+        causes = ", ".join(f"{cause} {number}" for cause, number in left_out.items())
+        context.say(f"left out by the recipe: {counts['left_out']} images ({causes})")
+    for warning in facts.source.get("warnings", []):
+        context.say(f"warning: {warning['message']}")
     context.require_few_rejects(
         counts["rejects"],
         counts["images"] + counts["lesions"] + counts["rejects"],

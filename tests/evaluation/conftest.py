@@ -23,6 +23,8 @@ def predictions_of(patients, seed, prefix="T", gain=1.6):
                         "view_id": f"{key}_{side}_{view}",
                         "laterality": side,
                         "view": view,
+                        "view_class": view,
+                        "exam_key": "",
                         "label": label,
                         "probability": float(1 / (1 + np.exp(-2 * log_odds))),
                         "source": "cbis_ddsm",

@@ -30,6 +30,8 @@ def predictions(patients, seed=0):
                         "view_id": f"P_{number:05d}_{side}_{view}",
                         "laterality": side,
                         "view": view,
+                        "view_class": view,
+                        "exam_key": "",
                         "label": label,
                         "probability": float(np.clip(random.normal(0.3 + 0.4 * label, 0.2), 0, 1)),
                     }
@@ -96,6 +98,7 @@ def test_aggregations_by_hand():
         {
             "image_id": list("abcd"),
             "patient_key": "P_1",
+            "exam_key": "",
             "view_id": ["LCC", "LCC", "LMLO", "RCC"],
             "laterality": ["LEFT", "LEFT", "LEFT", "RIGHT"],
             "probability": [0.2, 0.4, 0.9, 0.5],

@@ -25,6 +25,8 @@ def row(patient, side, view, label, probability, file=""):
         "view_id": view_id,
         "laterality": side,
         "view": view,
+        "view_class": view,
+        "exam_key": "",
         "label": label,
         "probability": probability,
     }

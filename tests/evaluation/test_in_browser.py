@@ -62,6 +62,8 @@ def tables(gain):
             "view_id": [f"{name}_LEFT_{view}" for name in names for view in ("CC", "MLO")],
             "laterality": np.tile(["LEFT", "RIGHT"], 120),
             "view": np.tile(["CC", "MLO"], 120),
+            "view_class": np.tile(["CC", "MLO"], 120),
+            "exam_key": "",
             "label": labels,
             "probability": 1 / (1 + np.exp(-(gain * labels + random.normal(size=240)))),
             "source": "cbis_ddsm",

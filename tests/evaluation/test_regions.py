@@ -133,21 +133,21 @@ def test_cutoffs_are_rising_probabilities(cutoffs):
 
 
 def test_each_pair_of_views_has_a_row():
-    views = ["CC", "CC", "MLO", "CC", "ML", "SPOT", "MLO"]
+    classes = ["CC", "CC", "MLO", "CC", "CC", "", "MLO"]
     images = pd.DataFrame(
         {
             "image_id": list("abcdefg"),
             "patient_key": ["P_1"] * 5 + ["P_2"] * 2,
+            "exam_key": ["1"] * 4 + ["2"] + ["1"] * 2,
             "laterality": ["LEFT"] * 3 + ["RIGHT"] * 2 + ["LEFT", "RIGHT"],
-            "view": views,
+            "view_class": classes,
             "label": [0, 0, 1, 0, 0, 0, 0],
         }
     )
     maps = {name: draw_map([(1, 1, 1, 1 + index, 0.9)]) for index, name in enumerate("abcdefg")}
     table = breast_table(images, maps, RegionConfig(cutoffs=(0.5,)))
     pairs = list(table[["cc_image", "mlo_image"]].itertuples(index=False, name=None))
-    # ML counts as CC (docs/original-system.md, "DREAM metadata"); a breast with only a spot view
-    # has no row.
+    # Two exams of a breast are two breasts; one with only an image of neither class has no row.
     assert pairs == [("a", "c"), ("b", "c"), ("d", ""), ("e", ""), ("", "g")]
     assert table["label"].tolist() == [1, 1, 0, 0, 0]
     assert table["cutoff_0.50_cc_mal_1_area"].tolist()[:4] == [1, 2, 4, 5]

@@ -22,6 +22,8 @@ def predictions(quality, seed=0, patients=120):
             "view_id": view_ids,
             "laterality": "LEFT",
             "view": views,
+            "view_class": views,
+            "exam_key": "",
             "label": labels,
             "probability": 1 / (1 + np.exp(-(quality * labels + noise))),
         }
@@ -98,7 +100,9 @@ def both_views(table):
 
 def other_view(table):
     """The same test set with an image of another view, which is not used for breasts."""
-    extra = table[:1].assign(image_id="x", view_id="P_00000_LEFT_XX", view="", probability=0.5)
+    extra = table[:1].assign(
+        image_id="x", view_id="P_00000_LEFT_XX", view="", view_class="", probability=0.5
+    )
     return pd.concat([table, extra], ignore_index=True)
 
 

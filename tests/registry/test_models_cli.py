@@ -62,6 +62,8 @@ def predictions(quality, seed):
             "view_id": [f"{key}_LEFT_{n % 2}" for n, key in enumerate(patients)],
             "laterality": "LEFT",
             "view": "CC",
+            "view_class": "CC",
+            "exam_key": "",
             "label": labels,
             "probability": 1 / (1 + np.exp(-(quality * labels + noise))),
         }

@@ -41,6 +41,8 @@ def table(prefix, seed):
             "view_id": [f"P_{prefix}{n:03d}_LEFT_CC" for n in range(30)],
             "laterality": "LEFT",
             "view": "CC",
+            "view_class": "CC",
+            "exam_key": "",
             "label": labels,
             "probability": (0.3 * labels + 0.7 * random.random(30)),
         }

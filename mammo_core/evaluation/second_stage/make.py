@@ -30,7 +30,7 @@ from mammo_core.store import Store
 from mammo_core.training.kinds import PATCH_TRAINING
 from mammo_core.training.networks import load_network
 
-_KEYS = ["patient_key", "laterality"]
+_KEYS = ["patient_key", "exam_key", "laterality"]
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ its CC and its MLO view. With k = 2 that is 140 numbers per cutoff, with k = 3 i
 
 import itertools
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mammo_core.errors import RecordError
+from mammo_core.evaluation.second_stage.config import RegionConfig
 from mammo_core.sampling.labels import LabelMap
 
 if TYPE_CHECKING:
@@ -45,41 +45,10 @@ REGION_FEATURES = (
     "solidity",
 )
 
-#: Views that count as CC or MLO (docs/original-system.md, "DREAM metadata").
-_AS_VIEW = {
-    "cc": ("CC", "CCID", "FB", "LM", "ML", "MLID", "XCCL", "XCCM"),
-    "mlo": ("MLO", "LMO", "MLOID", "SIO"),
-}
 _VIEWS = ("cc", "mlo")
 
 #: Features of an absent region; the Euler number as in the original.
 _ABSENT = {**dict.fromkeys(REGION_FEATURES, 0.0), "euler_number": 2.0}
-
-
-class RegionConfig(BaseModel):
-    """Which regions are described.
-
-    Attributes:
-        cutoffs: A region is a set of connected cells with at least this probability.
-        regions: Number of regions of each class that are described, the largest first (k).
-        pairs: How the probability of a breast is computed from those of its pairs of a CC and
-            an MLO image, if a view has several images.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    cutoffs: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-    regions: int = Field(default=2, ge=1)
-    pairs: Literal["mean", "max"] = "mean"
-
-    @field_validator("cutoffs")
-    @classmethod
-    def _probabilities(cls, cutoffs: tuple[float, ...]) -> tuple[float, ...]:
-        if not cutoffs or list(cutoffs) != sorted({*cutoffs}) or not 0 < cutoffs[0] <= 1:
-            raise ValueError("cutoffs must be rising probabilities above 0, at least one")
-        if cutoffs[-1] > 1:
-            raise ValueError("cutoffs must be at most 1")
-        return cutoffs
 
 
 def region_map(heat: npt.NDArray[Any], labels: LabelMap) -> npt.NDArray[np.float64]:
@@ -185,15 +154,15 @@ def breast_table(
     """Describe the breasts of a table of images, one row per pair of a CC and an MLO image.
 
     Args:
-        images: image_id, patient_key, laterality, view, label. Views that do not count as CC or
-            MLO (spot views, for instance) are ignored.
+        images: image_id, patient_key, exam_key, laterality, view_class, label. Images that do not
+            count as CC or MLO (spot views, for instance) are ignored.
         maps: Image id → map `(rows, cols, 3) float64, [0, 1]`, from `region_map`.
         config: Which regions are described.
 
     Returns:
-        patient_key, laterality, label (1: any image of the breast is malignant), cc_image,
-        mlo_image (empty for a missing view), and `feature_names`. A breast without both views
-        has no row.
+        patient_key, exam_key, laterality, label (1: any image of the breast is malignant),
+        cc_image, mlo_image (empty for a missing view), and `feature_names`. A breast without both
+        views has no row.
 
     Raises:
         RecordError: A map is missing, or as in `region_features`.
@@ -208,12 +177,14 @@ def breast_table(
             received=f"{len(absent)} images without, first {absent[0]}",
         )
     rows = []
-    by_breast = images.sort_values("image_id").groupby(["patient_key", "laterality"], sort=True)
-    for (patient, side), breast in by_breast:
+    keys = ["patient_key", "exam_key", "laterality"]
+    by_breast = images.sort_values("image_id").groupby(keys, sort=True)
+    for (patient, exam, side), breast in by_breast:
         for cc, mlo in _pairs(breast):
             rows.append(
                 {
                     "patient_key": patient,
+                    "exam_key": exam,
                     "laterality": side,
                     "label": int(breast["label"].max()),
                     "cc_image": cc or "",
@@ -225,7 +196,7 @@ def breast_table(
                     ),
                 }
             )
-    head = ["patient_key", "laterality", "label", "cc_image", "mlo_image"]
+    head = [*keys, "label", "cc_image", "mlo_image"]
     return pd.DataFrame(rows, columns=[*head, *feature_names(config)])
 
 
@@ -233,10 +204,10 @@ def _pairs(breast: "pd.DataFrame") -> Iterator[tuple[str | None, str | None]]:
     chosen: dict[str, list[str | None]] = {
         view: [
             str(image)
-            for image, name in zip(breast["image_id"], breast["view"], strict=True)
-            if name in names
+            for image, name in zip(breast["image_id"], breast["view_class"], strict=True)
+            if name == view.upper()
         ]
-        for view, names in _AS_VIEW.items()
+        for view in _VIEWS
     }
     if chosen["cc"] or chosen["mlo"]:
         yield from itertools.product(chosen["cc"] or [None], chosen["mlo"] or [None])

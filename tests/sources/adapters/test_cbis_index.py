@@ -131,7 +131,13 @@ def test_masks_that_do_not_fit(tree, phantom, fault):
 def test_one_image_for_two_views_is_a_reject(tree, phantom):
     planned = plan(phantom[1])
     first = planned[0]
-    second = next(files for files in planned if files.view.view_id != first.view.view_id)
+    shown = (first.view.laterality, first.view.view)
+    second = next(
+        files
+        for files in planned
+        if files.view.patient_key != first.view.patient_key
+        and (files.view.laterality, files.view.view) == shown
+    )
     shutil.copy(tree / first.image.path, tree / second.image.path)
     rejects = index(SourceConfig(root=str(tree))).rejects
     assert rejects["reason"].str.contains("belongs to several views").sum() >= 2

@@ -6,7 +6,7 @@ import pytest
 
 from mammo_core.errors import SourceError
 from mammo_core.sources import SourceConfig, index
-from mammo_core.sources.names import read_name
+from mammo_core.sources.names import ImageName, read_name
 
 
 def write_image(path, seed):
@@ -39,18 +39,20 @@ def config_of(root, tables=None, **options):
         ("a/b/P_00001_RIGHT_MLO_2.png", ("P_00001", "RIGHT", "MLO", 2, "")),
         ("Calc-Training_P_00005_RIGHT_CC_1.png", ("P_00005", "RIGHT", "CC", 1, "calc")),
         ("Mass-Test_P_00016_LEFT_MLO.png", ("P_00016", "LEFT", "MLO", 0, "mass")),
-        ("subject_7_l_lmo.tif", ("subject_7", "LEFT", "MLO", 0, "")),
+        ("subject_7_l_lmo.tif", ("subject_7", "LEFT", "LMO", 0, "")),
+        ("subject_7_r_ccid.tif", ("subject_7", "RIGHT", "CC", 0, "", ("implant displaced",))),
         (
             "20586934_6c613a14b80a8591_MG_L_ML_ANON.dcm",  # INbreast calls the MLO view ML
             ("6c613a14b80a8591", "LEFT", "MLO", 0, ""),
         ),
-        ("P_00001_LEFT_AT.png", None),
+        ("P_00001_LEFT_AT.png", ("P_00001", "LEFT", None, 0, "", ("axillary tail",))),
+        ("P_00001_LEFT_QQ.png", None),
         ("000001.png", None),
     ],
 )
 def test_names(name, expected):
     image_name = read_name(name)
-    assert (image_name and (*vars(image_name).values(),)) == expected
+    assert image_name == (expected and ImageName(*expected))
 
 
 @pytest.fixture
@@ -82,14 +84,37 @@ def test_folders_without_splits(classes):
     assert set(tables.images["official_splits"]) == {""}
 
 
-def test_copies_of_a_view_are_one_malignant_image(tmp_path):
-    # The fork writes a view once for each lesion: into neg for the benign one.
-    for name in ("neg/P_00001_LEFT_CC_1.png", "mass/P_00001_LEFT_CC_2.png"):
-        write_image(tmp_path / "train" / name, 1)
-    write_image(tmp_path / "train/calc/P_00002_LEFT_CC_1.png", 2)
-    images = index(config_of(tmp_path)).images
-    assert list(images["malignant"]) == [1, 1]
-    assert list(images["lesion_types"]) == ["mass", "calc"]
+@pytest.mark.parametrize("seeds", [(1, 1), (1, 2)], ids=["one image", "two images"])
+@pytest.mark.parametrize("folder", ["pos", "mass", "cancer"])
+def test_a_view_in_folders_of_two_classes_is_rejected_with_both_names(tmp_path, folder, seeds):
+    names = ["train/neg/P_00001_LEFT_CC_1.png", f"train/{folder}/P_00001_LEFT_CC_2.png"]
+    for name, seed in zip(names, seeds, strict=True):
+        write_image(tmp_path / name, seed)
+    write_image(tmp_path / "train/calc/P_00002_LEFT_CC_1.png", 3)
+    write_image(tmp_path / "train/pos/mass/P_00003_LEFT_CC_1.png", 4)
+    tables = index(config_of(tmp_path))
+    assert list(tables.images["malignant"]) == [1, 1]
+    assert list(tables.images["lesion_types"]) == ["calc", "mass"]
+    reasons = dict(zip(tables.rejects["item"], tables.rejects["reason"], strict=True))
+    assert set(reasons) == set(names)
+    assert names[1] in reasons[names[0]] and names[0] in reasons[names[1]]
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        ("benign/mass", "benign and mass"),
+        ("benign/malignant", "benign and malignant"),
+        ("pos/x/NEG", "pos and neg"),
+        ("calc/mass", "calc and mass"),
+        ("train/normal/cancer", "normal and cancer"),
+    ],
+)
+def test_a_path_with_two_classes_is_rejected_with_both_names(classes, path, named):
+    write_image(classes / path / "P_00009_LEFT_CC.png", 6)
+    tables = index(config_of(classes))
+    (reason,) = tables.rejects["reason"]
+    assert f"Received {named}." in reason and len(tables.images) == 5
 
 
 def test_images_of_unknown_class_or_patient_are_rejected(classes):

@@ -24,7 +24,7 @@ VALID = [
     "i/1.png,Zz-Ann,L,CC,malignant,2,calc,benign,,10 20 30 40,train",
     "i/2.png,Zz-Ann,left,mlo,1,B,calc,,m/half.png,,train",
     "i/3.png,Zz-Bea,R,CC,negative,,,,,,test",
-    '"i/4.png",Zz-Cyd,RIGHT,XCCL,0,D,mass,,,,validation',
+    '"i/4.png",Zz-Cyd,RIGHT,RCC,0,D,mass,,,,validation',
 ]
 
 
@@ -118,7 +118,7 @@ def test_patient_ids_never_leave(data):
         ("s3://a/5.png,Q,L,CC,1,,,,,,train", ["image_path"]),
         ("C:/5.png,Q,L,CC,1,,,,,,train", ["image_path"]),
         ("i/5.png,,L,CC,1,,,,,,train", ["patient_id"]),
-        ("i/5.png,Q,both,AT,maybe,7,cyst,bad,../m,1 2 3,later", [
+        ("i/5.png,Q,both,Q7,maybe,7,cyst,bad,../m,1 2 3,later", [
             "breast_density", "label", "laterality", "lesion_box", "lesion_mask", "lesion_type",
             "pathology", "split", "view",
         ]),
@@ -146,7 +146,7 @@ def test_paths_with_patient_ids_can_be_allowed(data):
 
 
 def test_every_problem_is_printed_before_any_work(data):
-    write(data, [*VALID, "i/5.png,Q,both,CC,1,,,,,,train", "i/6.png,Q,L,AT,1,,,,,,train"])
+    write(data, [*VALID, "i/5.png,Q,both,CC,1,,,,,,train", "i/6.png,Q,L,RCC,1,,,,,,train"])
     command = ["check", "--source", "table", "--tables", str(data / "own.csv")]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 1
@@ -317,7 +317,7 @@ def test_a_header_with_another_side_is_a_problem(data):
     write(data, [*VALID, "i/5.dcm,Q,L,CC,1,,,,,,train"])
     (problem,) = check_table(config_of(data), True).problems
     assert problem.line == 7
-    assert "Expected LEFT, as in the table. Received RIGHT." in problem.problem
+    assert "Expected LEFT, as in the source. Received RIGHT." in problem.problem
 
 
 def test_mutated_tables_raise_nothing_else(data):

@@ -33,7 +33,8 @@ def index_cbis_ddsm(
 
     Files are located by names in any layout, and where names fail by the Series Instance UID
     in their headers (`locate_cells`); masks are recognized by content. An image is malignant
-    if any row of its view in any table of its split is.
+    if any row of its view in any table of its split is. A patient has one exam, because every
+    image is a DICOM study of its own.
 
     Args:
         config: The source.
@@ -71,6 +72,7 @@ def index_cbis_ddsm(
         rejects,
         facts={**case_table_facts(rows), "missing": count_missing(rows, cell_files)},
         file_facts={"located_by": cell_files.ways, "other_files": cell_files.other_files},
+        view_labels="any",
         lesions_need_images=True,
         progress=progress,
         workers=workers,

@@ -3,13 +3,15 @@
 from collections import defaultdict
 from typing import Any, Final, Literal
 
-from mammo_core.dicom import parse_laterality, parse_view
+from mammo_core.dicom import parse_laterality
+from mammo_core.dicom.view_text import read_view_position
 from mammo_core.errors import SourceError
 from mammo_core.sources.adapters.folders import FoldersOptions
 from mammo_core.sources.cases import ImageCase, LesionCase
 from mammo_core.sources.csv_table import CsvTable, read_csv
 from mammo_core.sources.image_files import SUFFIXES
 from mammo_core.sources.names import ImageName, read_name
+from mammo_core.sources.patients import normalize_id
 from mammo_core.sources.source_files import SourceFiles
 from mammo_core.sources.source_tables import Rejects
 
@@ -24,8 +26,8 @@ _COLUMNS: Final = {
 }
 _PATHOLOGIES: Final = ("MALIGNANT", "BENIGN", "BENIGN_WITHOUT_CALLBACK")
 
-_View = tuple[str, str, str]
-_Key = tuple[str, str, str, int, str]
+_View = tuple[str, str, str | None]
+_Key = tuple[str, str, str | None, int, str]
 
 
 def read_case_folders(
@@ -61,6 +63,7 @@ def read_case_folders(
     images, masks = _list_files(files, options)
     lesions: dict[_View, list[LesionCase]] = defaultdict(list)
     types: dict[_View, set[str]] = defaultdict(set)
+    modifiers: dict[_View, tuple[str, ...]] = {}
     malignant: dict[_View, int] = defaultdict(int)
     for line, cells in _cells(table):
         item = table.row_name(line)
@@ -71,6 +74,7 @@ def read_case_folders(
         view = (name.patient, name.laterality, name.view)
         kind: Literal["mass", "calc"] = "calc" if name.lesion_type == "calc" else "mass"
         pathology = cells["pathology"].upper().replace(" ", "_")
+        modifiers[view] = tuple(sorted({*modifiers.get(view, ()), *name.view_modifiers}))
         types[view].add(kind)
         malignant[view] = max(malignant[view], int(pathology == "MALIGNANT"))
         candidates = masks.get((*view, name.number, kind)) or masks.get(
@@ -103,6 +107,7 @@ def read_case_folders(
                     patient_key=view[0],
                     laterality=view[1],
                     view=view[2],
+                    view_modifiers=modifiers[view],
                     malignant=malignant[view],
                     split=split,
                     lesion_types=frozenset(types[view]),
@@ -155,17 +160,18 @@ def _cells(table: CsvTable) -> list[tuple[int, dict[str, str]]]:
 
 def _read_row(cells: dict[str, str]) -> ImageName | str:
     """Return what a row names, or what is wrong with it; no cell is quoted."""
-    side, view = parse_laterality(cells["side"]), parse_view(cells["view"])
-    if not cells["patient"]:
+    side, view = parse_laterality(cells["side"]), read_view_position(cells["view"])
+    if not normalize_id(cells["patient"]):
         return "The patient is missing. Expected an id. Received nothing."
     if side is None:
         return "The side is not valid. Expected LEFT or RIGHT. Received another word."
-    if view is None:
-        return "The view is not valid. Expected CC or MLO. Received another word."
+    if not view:
+        return "The view is not valid. Expected a view such as CC or MLO. Received another word."
     if not cells["number"].isdigit() or not 1 <= int(cells["number"]) <= 999:
         return "The lesion's number is not valid. Expected 1 to 999. Received something else."
     if cells["pathology"].upper().replace(" ", "_") not in _PATHOLOGIES:
         choices = ", ".join(_PATHOLOGIES)
         return f"The pathology is not valid. Expected {choices}. Received another word."
     kind = "calc" if cells["type"].lower().startswith("calc") else "mass"
-    return ImageName(cells["patient"], side, view, int(cells["number"]), kind)
+    patient = normalize_id(cells["patient"])
+    return ImageName(patient, side, view.view, int(cells["number"]), kind, view.modifiers)

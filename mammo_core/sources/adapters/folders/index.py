@@ -23,7 +23,14 @@ from mammo_core.sources.cases import ImageCase
 from mammo_core.sources.config import SourceConfig
 from mammo_core.sources.image_files import SUFFIXES
 from mammo_core.sources.names import read_name
-from mammo_core.sources.patients import fingerprint, is_public, patient_key, site_key
+from mammo_core.sources.patients import (
+    fingerprint,
+    is_public,
+    normalize_id,
+    patient_key,
+    similar_id,
+    site_key,
+)
 from mammo_core.sources.source_files import SourceFiles
 from mammo_core.sources.source_tables import ProgressCall, Rejects, SourceTables
 
@@ -40,11 +47,15 @@ _CLASSES: Final = {
     "calc": (1, "calc"),
     "mass": (1, "mass"),
 }
+#: Classes without a lesion type, which may stand above one with it (`pos/mass`).
+_PLAIN: Final = {(0, ""), (1, "")}
 _PATCHES: Final = frozenset(
     ("background", "calc_ben", "calc_mal", "mass_ben", "mass_mal", "bkg", "hard_neg")
 )
 #: Read by the original, not here: lossy, or 8-bit color.
 _UNSUPPORTED: Final = (".jpg", ".jpeg", ".bmp")
+#: Files that a warning lists.
+_LISTED: Final = 5
 
 
 def index_folders(
@@ -55,8 +66,9 @@ def index_folders(
 ) -> SourceTables:
     """Read folders laid out for the original system.
 
-    A view is malignant if any of its files or lesions is. Patients whose names are not
-    published pseudonyms get keys under the site key.
+    A view in folders of different classes is rejected. Patients whose names are not published
+    pseudonyms get keys under the site key, and an exam is then a DICOM study; a published
+    patient has one exam.
 
     Args:
         config: `root` contains everything; with `tables` the case table is read.
@@ -81,13 +93,16 @@ def index_folders(
     else:
         cases = read_case_folders(files, config.tables, options, rejects, facts)
     cases = _apply_lists(cases, _read_lists(files, options), rejects, facts)
-    cases = _with_keys(cases, options.patient_ids_in_paths, facts)
+    facts["warnings"] = _similar_patients(cases)
+    cases, key = _with_keys(cases, options.patient_ids_in_paths, facts)
     return assemble(
         files,
         "folders",
         cases,
         rejects,
         facts={"rows": len(cases), **facts},
+        site_key=key,
+        view_labels="equal",
         progress=progress,
         workers=workers,
     )
@@ -114,9 +129,7 @@ def _class_folder_cases(files: SourceFiles, rejects: Rejects) -> list[ImageCase]
             expected="train/neg/<patient>_<side>_<view>.png and the like",
             received=str(rejects.rows[0]["reason"]) if rejects.rows else "no image file",
         )
-    # The fork writes a view once for each lesion, as neg and as mass when it has both.
-    malignant_views = {case.view_id for case in cases if case.malignant}
-    return [replace(case, malignant=int(case.view_id in malignant_views)) for case in cases]
+    return cases
 
 
 def _class_folder_case(name: str, rejects: Rejects) -> ImageCase | None:
@@ -130,7 +143,8 @@ def _class_folder_case(name: str, rejects: Rejects) -> ImageCase | None:
             hint="Use the mammograms and masks they were cut from (docs/sources.md); the step "
             "`sample` cuts patches again, with preset S10 as in the original",
         )
-    classes = [_CLASSES[folder] for folder in folders if folder in _CLASSES]
+    named = [folder for folder in folders if folder in _CLASSES]
+    classes = [_CLASSES[folder] for folder in named]
     splits = {_SPLITS[folder] for folder in folders if folder in _SPLITS}
     image_name = read_name(name)
     if not classes or len(splits) > 1:
@@ -138,6 +152,14 @@ def _class_folder_case(name: str, rejects: Rejects) -> ImageCase | None:
         received = "folders of several splits" if classes else "none"
         rejects.add(
             name, "image", f"Its class is unknown. Expected {expected}. Received {received}."
+        )
+        return None
+    if len({malignant for malignant, _ in classes}) > 1 or len({*classes} - _PLAIN) > 1:
+        rejects.add(
+            name,
+            "image",
+            "Its folders contradict each other. Expected folders of one class. "
+            f"Received {' and '.join(dict.fromkeys(named))}.",
         )
         return None
     if image_name is None:
@@ -148,13 +170,14 @@ def _class_folder_case(name: str, rejects: Rejects) -> ImageCase | None:
             "Received another name. List the image in a CSV instead (source `table`).",
         )
         return None
-    malignant, lesion_type = classes[-1]
+    malignant, lesion_type = classes[0][0], "".join({kind for _, kind in classes})
     return ImageCase(
         item=name,
         paths=(name,),
         patient_key=image_name.patient,
         laterality=image_name.laterality,
         view=image_name.view,
+        view_modifiers=image_name.view_modifiers,
         malignant=malignant,
         split=next(iter(splits), ""),
         lesion_types=frozenset({lesion_type} - {""}),
@@ -180,7 +203,7 @@ def _read_lists(files: SourceFiles, options: FoldersOptions) -> dict[str, set[st
             )
         with files.as_local_file(name) as path:
             text = path.read_text(encoding="utf-8-sig", errors="replace")
-        lists[split] = {line.strip() for line in text.splitlines() if line.strip()}
+        lists[split] = {normalize_id(line) for line in text.splitlines() if line.strip()}
     overlaps = [
         f"{len(both)} in {split} and {other}"
         for split in lists
@@ -222,12 +245,30 @@ def _apply_lists(
     return kept
 
 
+def _similar_patients(cases: list[ImageCase]) -> list[dict[str, str]]:
+    """Return a warning for each group of patients whose names are nearly equal."""
+    groups: dict[str, dict[str, str]] = defaultdict(dict)
+    for case in cases:
+        groups[similar_id(case.patient_key)].setdefault(case.patient_key, case.item)
+    return [
+        {
+            "code": "similar_ids",
+            "message": "Patients in file names differ only in case or padding zeros, and count as "
+            f"different patients: {', '.join(sorted(items.values())[:_LISTED])}. Expected one "
+            "spelling for each patient.",
+        }
+        for items in groups.values()
+        if len(items) > 1
+    ]
+
+
 def _with_keys(
     cases: list[ImageCase], patient_ids_in_paths: bool, facts: dict[str, Any]
-) -> list[ImageCase]:
+) -> tuple[list[ImageCase], bytes | None]:
+    """Replace the names of patients by keys; return the site key if it was needed."""
     private = sorted({case.patient_key for case in cases if not is_public(case.patient_key)})
     if not private:
-        return cases
+        return cases, None
     if not patient_ids_in_paths:
         raise SourceError(
             f"The file names contain the ids of {len(private)} patients",
@@ -237,9 +278,8 @@ def _with_keys(
         )
     key = site_key()
     facts["site_key"] = fingerprint(key)
-    keys: dict[str, str] = defaultdict(
-        str, {patient_id: patient_key(key, patient_id) for patient_id in private}
-    )
-    return [
+    keys = {patient_id: patient_key(key, patient_id) for patient_id in private}
+    keyed = [
         replace(case, patient_key=keys.get(case.patient_key, case.patient_key)) for case in cases
     ]
+    return keyed, key

@@ -104,7 +104,9 @@ register_adapter(
         options=InbreastOptions,
         license="INbreast: by agreement",
         read_file_name=read_inbreast_name,
-        pseudonyms=r"[0-9a-f]{16}",
+        header_views=VIEWS,
+        # Sixteen decimal digits are rather a number of a hospital.
+        pseudonyms=r"(?!\d{16}$)[0-9a-f]{16}",
         fact_lines=_fact_lines,
     )
 )

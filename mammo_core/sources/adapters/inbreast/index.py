@@ -8,7 +8,7 @@ patient is the pseudonym in the names of the files.
 
 import re
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from mammo_core.dicom import parse_laterality
@@ -22,8 +22,10 @@ from mammo_core.sources.csv_table import CsvTable, read_csv, read_csv_among
 from mammo_core.sources.source_files import SourceFiles
 from mammo_core.sources.source_tables import ProgressCall, Rejects, SourceTables
 
-#: Columns that are read. Ages and dates are not.
+#: Columns that are read. Ages are not.
 _COLUMNS: Final = ("Laterality", "View", "File Name", "ACR", "Bi-Rads")
+#: Tells the exams of a patient apart (year and month), and is neither kept nor written.
+_DATE: Final = "Acquisition date"
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def index_inbreast(
         **dict.fromkeys(options.positive, 1),
     }
     cases: list[ImageCase] = []
+    months: list[str] = []
     excluded: Counter[str] = Counter()
     other_regions: Counter[str] = Counter()
     named: set[str] = set()
@@ -108,6 +111,8 @@ def index_inbreast(
                 lesions=lesions,
             )
         )
+        months.append(cells.get(_DATE, ""))
+    cases = _with_exams(cases, months)
     facts: dict[str, Any] = {
         "rows": len(table.rows),
         "excluded": dict(sorted(excluded.items())),
@@ -115,8 +120,28 @@ def index_inbreast(
         "files_without_a_row": len(set(image_files) - named),
     }
     return assemble(
-        files, "inbreast", cases, rejects, facts=facts, progress=progress, workers=workers
+        files,
+        "inbreast",
+        cases,
+        rejects,
+        facts=facts,
+        header_views=VIEWS,
+        progress=progress,
+        workers=workers,
     )
+
+
+def _with_exams(cases: list[ImageCase], months: list[str]) -> list[ImageCase]:
+    """Number the exams of the patients who have several, by the months of their images."""
+    by_patient: dict[str, set[str]] = defaultdict(set)
+    for case, month in zip(cases, months, strict=True):
+        by_patient[case.patient_key].add(month)
+    return [
+        replace(case, exam_key=str(sorted(by_patient[case.patient_key]).index(month) + 1))
+        if len(by_patient[case.patient_key]) > 1 and "" not in by_patient[case.patient_key]
+        else case
+        for case, month in zip(cases, months, strict=True)
+    ]
 
 
 def _read_table(config: SourceConfig, files: SourceFiles) -> CsvTable:
@@ -135,7 +160,9 @@ def _read_table(config: SourceConfig, files: SourceFiles) -> CsvTable:
 
 
 def _rows(table: CsvTable) -> list[tuple[int, dict[str, str]]]:
-    names = {column.lower().replace(" ", "").replace("-", ""): column for column in _COLUMNS}
+    names = {
+        column.lower().replace(" ", "").replace("-", ""): column for column in (*_COLUMNS, _DATE)
+    }
     positions: dict[str, int] = {}
     for at, column in enumerate(table.columns):
         name = names.get(re.sub(r"[\s_-]", "", column.lower()))

@@ -1,14 +1,15 @@
 """Find every problem of a CSV of your own before a run."""
 
+import re
 from dataclasses import dataclass
 
 from mammo_core.errors import SourceError
 from mammo_core.sources.adapter import Facts
 from mammo_core.sources.adapters.table import TableOptions
 from mammo_core.sources.adapters.table.index import image_cases, require_table
-from mammo_core.sources.adapters.table.rows import Problem, read_rows
+from mammo_core.sources.adapters.table.rows import Problem, read_rows, similar_patients
 from mammo_core.sources.assemble import assemble
-from mammo_core.sources.cases import ImageCase, case_facts
+from mammo_core.sources.cases import case_facts
 from mammo_core.sources.config import SourceConfig
 from mammo_core.sources.csv_table import read_csv
 from mammo_core.sources.source_tables import ProgressCall, Rejects
@@ -47,7 +48,11 @@ def check_table(
     rejects = Rejects()
     # Keys of this check only: nothing is kept that could be matched with another run.
     cases = image_cases(table, rows, problems, rejects, b"check")
-    facts: Facts = {"rows": len(table.rows), **case_facts(cases)}
+    facts: Facts = {
+        "rows": len(table.rows),
+        **case_facts(cases),
+        "warnings": similar_patients(rows),
+    }
     if images and cases:
         lines = {table.row_name(line): line for line, _ in rows}
         row_rejects = len(rejects.rows)
@@ -55,22 +60,26 @@ def check_table(
         files.require_root(f"image folder {config.root}")
         try:
             tables = assemble(
-                files, "table", cases, rejects, facts={}, header_agrees=True, progress=progress
+                files,
+                "table",
+                cases,
+                rejects,
+                facts={"rows": facts["rows"], "warnings": facts["warnings"]},
+                site_key=b"check",
+                progress=progress,
             )
-            facts["files"] = tables.facts["files"]
+            facts = tables.facts
         except SourceError:
             if len(rejects.rows) == row_rejects:
                 raise
         problems += [
-            Problem(lines[row["item"]], "", _without_keys(str(row["reason"]), cases))
+            Problem(lines[row["item"]], "", _without_keys(str(row["reason"])))
             for row in rejects.rows[row_rejects:]
         ]
     problems.sort(key=lambda problem: (problem.line, problem.column))
     return TableCheck(tuple(problems), facts)
 
 
-def _without_keys(reason: str, cases: list[ImageCase]) -> str:
+def _without_keys(reason: str) -> str:
     """Name views by side and view only: the keys of a check have no meaning."""
-    for key in sorted({case.patient_key for case in cases}):
-        reason = reason.replace(f"{key}_", "")
-    return reason
+    return re.sub(r"\b[0-9a-f]{20}_", "", reason)

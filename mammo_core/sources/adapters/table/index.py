@@ -6,12 +6,17 @@ from typing import Literal
 from mammo_core.errors import SourceError
 from mammo_core.sources.adapters.table import TableOptions
 from mammo_core.sources.adapters.table.row import TableRow
-from mammo_core.sources.adapters.table.rows import Problem, column_positions, read_rows
+from mammo_core.sources.adapters.table.rows import (
+    Problem,
+    column_positions,
+    read_rows,
+    similar_patients,
+)
 from mammo_core.sources.assemble import assemble
 from mammo_core.sources.cases import ImageCase, LesionCase
 from mammo_core.sources.config import SourceConfig
 from mammo_core.sources.csv_table import CsvTable, read_csv
-from mammo_core.sources.patients import fingerprint, patient_key, site_key
+from mammo_core.sources.patients import exam_key, fingerprint, patient_key, site_key
 from mammo_core.sources.source_files import SourceFiles
 from mammo_core.sources.source_tables import ProgressCall, Rejects, SourceTables
 
@@ -50,8 +55,12 @@ def index_table(
         "table",
         cases,
         rejects,
-        facts={"rows": len(table.rows), "site_key": fingerprint(key)},
-        header_agrees=True,
+        facts={
+            "rows": len(table.rows),
+            "site_key": fingerprint(key),
+            "warnings": similar_patients(rows),
+        },
+        site_key=key,
         progress=progress,
         workers=workers,
     )
@@ -140,10 +149,15 @@ def _image_case(table: CsvTable, rows: list[tuple[int, TableRow]], key: bytes) -
         paths=(first.image_path,),
         patient_key=patient_key(key, first.patient_id),
         laterality=first.laterality,
-        view=first.view,
+        view=first.view.view,
+        view_modifiers=first.view.modifiers,
+        specimen=first.view.specimen,
         malignant=first.label,
         breast_density=first.breast_density,
         split=first.split,
         lesion_types=frozenset(row.lesion_type for _, row in rows if row.lesion_type),
         lesions=tuple(lesions),
+        exam_key=exam_key(key, first.patient_id, first.exam_id) if first.exam_id else "",
+        exam_date=first.exam_date,
+        pathology_date=first.pathology_date,
     )

@@ -1,16 +1,21 @@
 """One row of a CSV of your own: the valid cells of each column, and the messages for others."""
 
 import re
+from datetime import date
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from mammo_core.dicom import parse_laterality, parse_view
+from mammo_core.dicom import parse_laterality
+from mammo_core.dicom.view_text import ViewText, read_view_position
+from mammo_core.sources.cases import UNKNOWN_LABEL
 from mammo_core.sources.masks import box_text
+from mammo_core.sources.patients import normalize_id
 
 _LABELS: Final = {
     **dict.fromkeys(("0", "neg", "negative", "benign", "normal", "no cancer"), 0),
     **dict.fromkeys(("1", "pos", "positive", "malignant", "cancer"), 1),
+    "unknown": UNKNOWN_LABEL,
 }
 _TYPES: Final = {
     "": "",
@@ -36,14 +41,17 @@ EXPECTED: Final = {
     "image_path": "a path relative to the image folder, with '/', inside it",
     "patient_id": "an id",
     "laterality": "L, R, LEFT or RIGHT",
-    "view": "CC or MLO, or a view that counts as one of them (XCCL, XCCM, LMO …)",
-    "label": "malignant or benign, positive or negative, cancer or normal, 1 or 0",
+    "view": "a view or view modifier of DICOM: CC, MLO, ML, XCCL, CCID, AT and so on",
+    "label": "malignant or benign, positive or negative, cancer or normal, 1 or 0, or unknown",
     "breast_density": "1 to 4 or A to D (BI-RADS), or nothing",
     "lesion_type": "mass or calc, or nothing; required with a mask, box or pathology",
     "pathology": "malignant, benign or benign without callback, or nothing",
     "lesion_mask": "a path relative to the image folder, or nothing",
     "lesion_box": "x y width height in whole pixels, or nothing",
     "split": "train, validation or test, or nothing in all rows",
+    "exam_id": "an id, or nothing in all rows",
+    "exam_date": "a date YYYY-MM-DD, or nothing",
+    "pathology_date": "a date YYYY-MM-DD, or nothing",
 }
 COLUMNS: Final = tuple(EXPECTED)
 REQUIRED: Final = COLUMNS[:5]
@@ -58,6 +66,7 @@ ALIASES: Final = {
     "mask_path": "lesion_mask",
     "box": "lesion_box",
     "type": "lesion_type",
+    "exam": "exam_id",
 }
 
 
@@ -88,6 +97,14 @@ def _require_inside(cell: str) -> str:
     return cell
 
 
+def _optional_date(cell: str) -> date | None:
+    if not cell:
+        return None
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", cell):
+        raise ValueError
+    return date.fromisoformat(cell)
+
+
 _DENSITIES: Final = {
     "": 0,
     **{str(number): number for number in range(5)},
@@ -100,31 +117,42 @@ class TableRow(BaseModel):
 
     Args:
         image_path: Relative to the image folder.
-        patient_id: As the site writes it. It is kept out of every message.
+        patient_id: As the site writes it, normalized. It is kept out of every message.
         laterality: LEFT or RIGHT.
-        view: CC or MLO.
-        label: 1 for malignant.
+        view: View and modifiers.
+        label: 1 for malignant, 0 for benign, or UNKNOWN_LABEL.
         breast_density: 1 to 4, 0 when unknown.
         lesion_type: mass, calc, or empty.
         pathology: MALIGNANT, BENIGN or BENIGN_WITHOUT_CALLBACK, or empty.
         lesion_mask: Relative to the image folder, or empty.
         lesion_box: A mask path `box:x,y,width,height`, or empty.
         split: train, validation, test, or empty.
+        exam_id: As the site writes it, normalized; or empty.
+        exam_date: When the exam was; None if unknown.
+        pathology_date: When the pathology result was that the label comes from; None if the label
+            comes from something else.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     image_path: Annotated[str, BeforeValidator(_require_inside)]
-    patient_id: str = Field(min_length=1, repr=False)
+    patient_id: Annotated[str, BeforeValidator(normalize_id)] = Field(min_length=1, repr=False)
     laterality: Annotated[Literal["LEFT", "RIGHT"], _read_by(parse_laterality)]
-    view: Annotated[Literal["CC", "MLO"], _read_by(parse_view)]
-    label: Annotated[Literal[0, 1], _one_of(_LABELS)]
+    view: Annotated[ViewText, _read_by(lambda cell: read_view_position(cell) or None)]
+    label: Annotated[Literal[0, 1, -1], _one_of(_LABELS)]
     breast_density: Annotated[int, _one_of(_DENSITIES)] = 0
     lesion_type: Annotated[Literal["", "mass", "calc"], _one_of(_TYPES)] = ""
     pathology: Annotated[str, _one_of(_PATHOLOGIES)] = ""
     lesion_mask: Annotated[str, BeforeValidator(lambda cell: cell and _require_inside(cell))] = ""
     lesion_box: Annotated[str, _read_by(lambda cell: box_text(cell) if cell else "")] = ""
     split: Annotated[Literal["", "train", "validation", "test"], _one_of(_SPLITS)] = ""
+    exam_id: Annotated[str, BeforeValidator(normalize_id)] = Field(default="", repr=False)
+    exam_date: Annotated[date | None, BeforeValidator(_optional_date)] = Field(
+        default=None, repr=False
+    )
+    pathology_date: Annotated[date | None, BeforeValidator(_optional_date)] = Field(
+        default=None, repr=False
+    )
 
     @property
     def mask_path(self) -> str:
@@ -149,6 +177,10 @@ def read_row(cells: dict[str, str]) -> tuple[TableRow | None, list[tuple[str, st
             (column, _describe_fault(column, cells.get(column, ""))) for column in columns
         ]
     faults: list[tuple[str, str]] = []
+    if row.view.laterality not in (None, row.laterality):
+        faults.append(
+            ("view", f"Expected a view of the {row.laterality} breast. Received another.")
+        )
     if row.lesion_mask and row.lesion_box:
         faults.append(("lesion_box", "Expected a mask or a box. Received both."))
     if not row.lesion_type and (row.mask_path or row.pathology):

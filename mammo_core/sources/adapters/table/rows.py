@@ -5,16 +5,22 @@ A message names line and column and never quotes a cell, which may contain a pat
 slipped into another column.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Final
 
 from mammo_core.errors import SourceError
 from mammo_core.sources.adapters.table.row import ALIASES, COLUMNS, REQUIRED, TableRow, read_row
 from mammo_core.sources.csv_table import CsvTable
-from mammo_core.sources.patients import contains_patient_id
+from mammo_core.sources.patients import contains_patient_id, similar_id
 
 #: Columns on which all rows of an image agree.
-_SHARED: Final = ("patient_id", "laterality", "view", "label", "breast_density", "split")
+_SHARED: Final = (
+    "patient_id", "laterality", "view", "label", "breast_density", "split", "exam_id", "exam_date",
+    "pathology_date",
+)  # fmt: skip
+#: Lines that a warning lists.
+_LISTED: Final = 10
 
 
 @dataclass(frozen=True)
@@ -144,7 +150,52 @@ def _contradictions(rows: list[tuple[int, TableRow]]) -> list[Problem]:
             for line, row in rows
             if not row.split
         ]
+    problems += _exam_contradictions(rows)
     return problems
+
+
+def _exam_contradictions(rows: list[tuple[int, TableRow]]) -> list[Problem]:
+    """Return where exams are incomplete or contradict each other."""
+    problems: list[Problem] = []
+    if any(row.exam_id for _, row in rows):
+        problems += [
+            Problem(line, "exam_id", "Expected an id, as in other rows. Received nothing.")
+            for line, row in rows
+            if not row.exam_id
+        ]
+    dates: dict[tuple[str, str], tuple[int, object]] = {}
+    for line, row in rows:
+        if row.exam_id and row.exam_date is not None:
+            key = (row.patient_id, row.exam_id)
+            first_line, first = dates.setdefault(key, (line, row.exam_date))
+            if first != row.exam_date:
+                problem = (
+                    f"Expected the date of line {first_line}, of the same exam. "
+                    "Received another one."
+                )
+                problems.append(Problem(line, "exam_date", problem))
+    return problems
+
+
+def similar_patients(rows: list[tuple[int, TableRow]]) -> list[dict[str, str]]:
+    """Return a warning for each group of patient ids that are nearly equal; no id is quoted.
+
+    Args:
+        rows: Valid rows with their lines.
+    """
+    groups: dict[str, dict[str, int]] = defaultdict(dict)
+    for line, row in rows:
+        groups[similar_id(row.patient_id)].setdefault(row.patient_id, line)
+    return [
+        {
+            "code": "similar_ids",
+            "message": "Patient ids differ only in case or padding zeros, and count as different "
+            f"patients: lines {', '.join(map(str, list(lines.values())[:_LISTED]))}. Expected "
+            "one spelling for each patient.",
+        }
+        for lines in groups.values()
+        if len(lines) > 1
+    ]
 
 
 def _ids_in_paths(rows: list[tuple[int, TableRow]]) -> list[Problem]:

@@ -1,0 +1,149 @@
+"""From all images of a source to those that a recipe uses: labels, policy, the best of a view."""
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from mammo_core.dicom import ImageMeaning, ImageWarning
+from mammo_core.sources.best_image import candidate_of, choose_views
+from mammo_core.sources.cases import UNKNOWN_LABEL, breast_id
+from mammo_core.sources.label_windows import LabelsConfig, link_labels
+from mammo_core.sources.policy import ImagePolicy, judge
+from mammo_core.sources.source_tables import (
+    IMAGE_COLUMNS,
+    LESION_COLUMNS,
+    REJECT_COLUMNS,
+    Rejects,
+    Row,
+    SourceTables,
+    table_of,
+)
+
+if TYPE_CHECKING:  # quick to load: see the package
+    import pandas as pd
+
+#: Cause of images without a label, in the table of rejects.
+UNKNOWN_LABEL_CAUSE = "unknown_label"
+_ON_REQUEST = "Expected an image that the policy of the recipe accepts for training"
+
+
+def select(tables: SourceTables, policy: ImagePolicy, labels: LabelsConfig) -> SourceTables:
+    """Leave out what the recipe does not train on, with the cause as a reject.
+
+    Args:
+        tables: All images of a source.
+        policy: What is done with images that are not plain mammograms.
+        labels: How images get their labels.
+
+    Returns:
+        The tables with the remaining images: their labels, warnings, view classes, and why an
+        image is not the one that stands for its view.
+    """
+    rows: list[Row] = [dict(row) for row in tables.images.to_dict("records")]
+    kept: list[Row] = []
+    rejects = Rejects()
+    for row, label in zip(rows, link_labels(rows, labels), strict=True):
+        meaning = meaning_of(row)
+        verdict = judge(meaning, policy)
+        if verdict.action in ("on_request", "reject"):
+            reason = f"{_sentence(verdict.reason)} {_ON_REQUEST}. Received {verdict.action}."
+            rejects.add(row["path"], "image", reason, verdict.code)
+            continue
+        if label == UNKNOWN_LABEL:
+            rejects.add(row["path"], "image", _unknown_label(row, labels), UNKNOWN_LABEL_CAUSE)
+            continue
+        warnings = [
+            *meaning.warnings,
+            *(ImageWarning(code=cause.code, message=cause.message) for cause in verdict.causes),
+        ]
+        texts = [warning.model_dump() for warning in dict.fromkeys(warnings)]
+        row["warnings"] = json.dumps(texts) if texts else ""
+        row["malignant"] = label
+        row["view_class"] = policy.view_class(row["view"] or None)
+        kept.append(row)
+    images = table_of(kept, IMAGE_COLUMNS)
+    reasons: dict[str, str] = {}
+    for choice in choose_views(
+        (breast_id(row.patient_key, row.exam_key, row.laterality), candidate_of(row))
+        for row in images.itertuples()
+    ).values():
+        reasons |= choice.reasons
+    images["not_chosen"] = images["image_id"].map(reasons).fillna("").astype("object")
+    lesions = tables.lesions[tables.lesions["image_id"].isin(set(images["image_id"]))]
+    left_out = Counter(str(row["cause"]) for row in rejects.rows)
+    facts = {**tables.facts, "left_out": dict(sorted(left_out.items()))}
+    if left_out:
+        facts["used"] = {
+            "images": len(images),
+            "views": int(images["view_id"].nunique()),
+            "patients": int(images["patient_key"].nunique()),
+        }
+    all_rejects = [*tables.rejects.to_dict("records"), *rejects.rows]
+    return SourceTables(
+        images=images,
+        lesions=table_of(lesions.to_dict("records"), LESION_COLUMNS),
+        rejects=table_of(all_rejects, REJECT_COLUMNS),
+        facts=facts,
+    )
+
+
+def meaning_of(row: Row) -> ImageMeaning:
+    """Return what an image is, from its row in the table of images.
+
+    Args:
+        row: A row of the table.
+    """
+
+    def number(name: str) -> float | None:
+        value = row[name]
+        return None if value is None or value != value else float(value)
+
+    def flag(name: str) -> bool | None:
+        value = row[name]
+        return None if value is None or value != value else bool(value)
+
+    warnings: list[Any] = json.loads(row["warnings"]) if row["warnings"] else []
+    return ImageMeaning(
+        view=row["view"] or None,
+        view_modifiers=tuple(name for name in row["view_modifiers"].split("+") if name),
+        laterality=row["laterality"] or None,
+        image_type=row["image_type"] or None,
+        implant=flag("implant"),
+        partial_view=bool(row["partial_view"]),
+        specimen=bool(row["specimen"]),
+        body_part=row["body_part"] or None,
+        for_processing=bool(row["for_processing"]),
+        burned_in=flag("burned_in"),
+        patient_identity_removed=flag("patient_identity_removed"),
+        paddle=row["paddle"] or None,
+        magnification_factor=number("magnification_factor"),
+        area_mm2=number("area_mm2"),
+        warnings=tuple(ImageWarning(**warning) for warning in warnings),
+    )
+
+
+def rejects_by_fault(rejects: "pd.DataFrame") -> tuple[int, int]:
+    """Return how many rejects are faults of the source, and how many the recipe leaves out.
+
+    Args:
+        rejects: Table of rejects.
+    """
+    faults = int((rejects["cause"] == "").sum())
+    return faults, len(rejects) - faults
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _unknown_label(row: Row, labels: LabelsConfig) -> str:
+    expected = (
+        "a label"
+        if labels.window_days is None
+        else f"a label, or a pathology result within {labels.window_days} days of the exam"
+    )
+    known = row["pathology_day"] == row["pathology_day"] and row["exam_day"] == row["exam_day"]
+    received = "none"
+    if known and row["pathology_day"] is not None:
+        received = f"a result {row['pathology_day'] - row['exam_day']:.0f} days after it"
+    return f"Its label is unknown. Expected {expected}. Received {received}."
