@@ -7,7 +7,7 @@ from kfp import dsl, kubernetes
 
 from pipelines.roles import secret_of
 
-#: Secret with the site key for patient keys; only `index` reads it.
+#: Secret with the site key for keys of patients and files; only `index` and `convert` read it.
 SITE_SECRET = "mammo-site-key"
 #: Secret with the key that signs model packages; only `push` reads it.
 SIGNING_SECRET = "mammo-signing-key"
@@ -30,6 +30,8 @@ STEP_LABEL = "mammo/uses-store"
 #: Step → the Secrets that only it gets.
 _STEP_SECRETS = {
     "index": {SITE_SECRET: ["MAMMO_SITE_KEY"]},
+    "convert": {SITE_SECRET: ["MAMMO_SITE_KEY"]},
+    "convert-partition": {SITE_SECRET: ["MAMMO_SITE_KEY"]},
     "publish-features": {ONLINE_SECRET: ["MAMMO_ONLINE_STORE", "MAMMO_ONLINE_SECRET"]},
     "push": {SIGNING_SECRET: ["MAMMO_SIGNING_KEY"]},
 }

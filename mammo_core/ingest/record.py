@@ -14,6 +14,7 @@ from mammo_core.errors import DicomError, RecipeError, SourceError, StoreError
 from mammo_core.imaging import resize_mask, statistics
 from mammo_core.preprocessing import Conversion, CropPlacement, Geometry
 from mammo_core.sources.masks import load_mask, mask_file
+from mammo_core.sources.patients import CONTENT_LENGTH, content_key, site_key
 from mammo_core.sources.source_files import SourceFiles
 from mammo_core.store.base import file_sha256
 
@@ -172,14 +173,20 @@ def _resize_mask(mask: Any, placement: CropPlacement, geometry: Geometry) -> Any
 def _read_verified(
     files: SourceFiles, name: str, digest: str, read: Callable[[Path], _Result]
 ) -> _Result:
-    """Read a file that is the same as when it was indexed; retry when the disk fails."""
+    """Read a file that is the same as when it was indexed; retry when the disk fails.
+
+    Its digest may be one under the site key (`image_id: keyed`).
+    """
     received = "no such file"
     for attempt in range(_ATTEMPTS):
         try:
             with files.as_local_file(name) as path:
-                received = f"SHA-256 {file_sha256(path)}"
-                if received == f"SHA-256 {digest}":
+                found = file_sha256(path)
+                if len(digest) == CONTENT_LENGTH:
+                    found = content_key(site_key(), found)
+                if found == digest:
                     return read(path)
+                received = f"SHA-256 {found}"
             break
         except (FileNotFoundError, NotADirectoryError):
             break

@@ -1,12 +1,13 @@
 """Which images are read, by which adapter, with which options."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from mammo_core.sources.adapter import adapter_names, registered_adapters
+from mammo_core.sources.patients import site_key
 from mammo_core.sources.source_files import SourceFiles
 
 _Options = TypeVar("_Options", bound=BaseModel)
@@ -26,6 +27,8 @@ class SourceConfig(BaseModel):
             they are searched under the root, if the adapter can find them there.
         partial: Whether the tables are a part of the collection, of which some may be
             missing or without rows; otherwise that is an error.
+        image_id: What an image is called: the SHA-256 of its file, by which whoever holds the
+            file can find it in every output, or `keyed`: that digest under the site key.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -34,6 +37,7 @@ class SourceConfig(BaseModel):
     root: str = Field(min_length=1)
     tables: str | None = None
     partial: bool = False
+    image_id: Literal["digest", "keyed"] = "digest"
 
     @field_validator("adapter")
     @classmethod
@@ -73,5 +77,12 @@ class SourceConfig(BaseModel):
         return options if isinstance(options, model) else model()
 
     def files(self) -> SourceFiles:
-        """Return the files under the root."""
-        return SourceFiles.open(self.root)
+        """Return the files under the root.
+
+        Raises:
+            SourceError: Ids are keyed, and there is no site key.
+        """
+        files = SourceFiles.open(self.root)
+        if self.image_id == "keyed":
+            files.site_key = site_key()
+        return files

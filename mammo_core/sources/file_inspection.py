@@ -136,7 +136,8 @@ def _inspect_image(files: SourceFiles, name: str, compare: bool, draw: bool) -> 
         with files.as_local_file(name) as path:
             image = read_image(path, name, for_processing=True)
         if compare:
-            digest = hashlib.sha256(np.ascontiguousarray(image.pixels).data).hexdigest()
+            pixels = np.ascontiguousarray(image.pixels)
+            digest = files.content_id(hashlib.sha256(pixels.data).hexdigest())
         if draw:
             small = resize(image.pixels, *_THUMBNAIL, mode="pad")
             pixels = to_full_range(small, image.facts.bits_stored).astype("<u2")

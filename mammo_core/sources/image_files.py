@@ -29,7 +29,7 @@ class ImageFile:
 
     Args:
         path: Relative to the root, posix.
-        sha256: Digest of its bytes, hexadecimal.
+        sha256: What identifies its bytes (`SourceFiles.content_id`).
         facts: What its header says; None when it cannot be a mammogram.
         reason: Why it cannot.
     """
@@ -64,9 +64,9 @@ def _describe(files: SourceFiles, name: str) -> ImageFile:
         with suppress(DicomError), files.as_local_header(name) as path:
             facts = read_facts(path, name, for_processing=True)
             require_mammogram(facts, name)
-            return ImageFile(name, digest, facts)
+            return ImageFile(name, files.content_id(digest), facts)
     with files.as_local_file(name) as path:
-        digest = file_sha256(path)
+        digest = files.content_id(file_sha256(path))
         try:
             facts = read_facts(path, name, for_processing=True)
             require_mammogram(facts, name)
@@ -132,7 +132,7 @@ def find_mask(files: SourceFiles, candidates: list[str], rows: int, columns: int
                 refused.append(str(error))
                 continue
             if levels.size == 2 and levels[0] == 0:
-                return MaskFile(name, file_sha256(path), rescaled)
+                return MaskFile(name, files.content_id(file_sha256(path)), rescaled)
         refused.append(
             f"{name} is a mask without a lesion"
             if levels.size == 1

@@ -81,7 +81,8 @@ def mask_digest(files: SourceFiles, mask_path: str) -> str:
         mask_path: See the module.
     """
     file = mask_file(mask_path)
-    return hashlib.sha256(mask_path.encode()).hexdigest() if file is None else files.sha256(file)
+    digest = files.sha256(file) if file is not None else hashlib.sha256(mask_path.encode())
+    return files.content_id(digest if isinstance(digest, str) else digest.hexdigest())
 
 
 def load_mask(files: SourceFiles, mask_path: str, rows: int, columns: int) -> Mask:
