@@ -24,6 +24,7 @@ from mammo_core.cli import (
 )
 from mammo_core.errors import MammoError
 from mammo_core.processes import follow_parent
+from mammo_core.store.temporary import use_private_folder
 
 _DEBUG = "MAMMO_DEBUG"
 
@@ -67,6 +68,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, _exit_on_interrupt)
     try:
         follow_parent()
+        use_private_folder()
         create_app()()  # shows wrong usage itself, with exit code 2
     except MammoError as error:
         _fail(str(error), error.exit_code)

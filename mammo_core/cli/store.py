@@ -30,7 +30,8 @@ def put(
     """Upload a folder under its relative names.
 
     Files that the store already has with the same size and SHA-256 are skipped, so an interrupted
-    upload resumes when the command is repeated. Hidden files are ignored.
+    upload resumes when the command is repeated. Hidden files are ignored, and links out of the
+    folder are refused.
     """
     import time
 
@@ -38,11 +39,19 @@ def put(
     from mammo_core.progress import progress
     from mammo_core.sources.source_files import SourceFiles
     from mammo_core.store import open_store
-    from mammo_core.store.upload import upload
+    from mammo_core.store.upload import leads_outside, upload
 
     source = SourceFiles(str(folder))
     source.require_root(f"folder {folder}")
     files = {name: source.local(name) for name in source.entries}
+    outside = sorted(name for name, path in files.items() if leads_outside(folder, path))
+    if outside:
+        raise StoreError(
+            f"{len(outside)} names in {folder} are links out of it",
+            expected="files in the folder itself: a link could lead to any file of this user",
+            received=", ".join(outside[:5]) + (", …" if len(outside) > 5 else ""),
+            hint="copy the files into the folder, or remove the links; nothing was sent",
+        )
     store = open_store(uri)
     start = time.monotonic()
     with progress("put", len(files), "files") as bar:

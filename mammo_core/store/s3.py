@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -116,8 +115,8 @@ class S3Store:
 
         def get() -> None:
             final.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=final.parent) as folder:
-                part = Path(folder) / "part"
+            with scratch.part_folder() as folder:
+                part = folder / "part"
                 stored = self._client.fget_object(self._bucket, self._name(key), str(part))
                 self._require_digest(key, _stored_digest(stored.metadata), file_sha256(part))
                 part.replace(final)

@@ -2,13 +2,13 @@
 
 import os
 import shutil
-import tempfile
 import threading
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from mammo_core.errors import StoreError
+from mammo_core.store.temporary import base, held_folder, private_folder, require_private
 
 #: Largest size of the cache (bytes), unless MAMMO_SCRATCH_GB sets another.
 _SIZE_LIMIT = 20 * 2**30
@@ -21,12 +21,20 @@ _used: set[Path] = set()
 
 
 def folder() -> Path:
-    """Return the cache's folder: MAMMO_SCRATCH, or a private one in the temporary folder."""
+    """Return the cache's folder: MAMMO_SCRATCH, or a private one in the temporary folder.
+
+    Raises:
+        StoreError: Others can enter MAMMO_SCRATCH.
+    """
     setting = os.environ.get("MAMMO_SCRATCH")
-    default = Path(tempfile.gettempdir()) / f"mammo-scratch-{os.getuid()}"
-    path = Path(setting) if setting else default
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return path
+    if setting:
+        return require_private(Path(setting))
+    return private_folder(base(), "mammo-scratch-")
+
+
+def part_folder() -> AbstractContextManager[Path]:
+    """Return a folder to fetch a file into, on the disk of the cache, for the length of a block."""
+    return held_folder(folder(), "part-")
 
 
 def use(path: Path) -> None:
@@ -78,7 +86,7 @@ def prune(limit: int | None = None) -> None:
     recent = time.time() - _IN_USE_S
     with _PRUNING:
         files = []
-        for path in folder().glob("*/*"):
+        for path in folder().glob("[0-9a-f]*/*"):
             with suppress(OSError):
                 if path.is_file():
                     facts = path.stat()

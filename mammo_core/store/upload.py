@@ -35,6 +35,16 @@ class UploadResult:
     untried: int = 0
 
 
+def leads_outside(folder: Path, file: Path) -> bool:
+    """Return whether a file in a folder is, or is below, a link that leads out of the folder.
+
+    Args:
+        folder: The folder.
+        file: Its path through the folder.
+    """
+    return not file.resolve().is_relative_to(folder.resolve())
+
+
 def upload(
     store: Store,
     files: Mapping[str, Path],

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -109,3 +110,25 @@ def test_a_failure_is_reported_with_exit_code_1(files, tmp_path):
     assert "1 of 3 files could not be stored" in str(result.exception)
     assert "failed: c d/ü.png" in result.stderr
     assert (tmp_path / "out" / "a" / "b.dcm").exists()
+
+
+def test_put_follows_no_link_out_of_its_folder(tmp_path):
+    secret = tmp_path / "elsewhere"
+    secret.mkdir()
+    (secret / "key").write_text("secret")
+    folder = tmp_path / "images"
+    (folder / "inside").mkdir(parents=True)
+    (folder / "inside" / "a").write_text("a")
+    (folder / "b").symlink_to(folder / "inside" / "a")
+    (folder / "again").symlink_to(folder / "inside")
+    store = tmp_path / "store"
+    words = ["put", str(folder), store.as_uri()]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert (store / "b").read_text() == "a"
+    for name, target in (("c", secret / "key"), ("d", secret), ("e", Path("../elsewhere/key"))):
+        (folder / name).symlink_to(target)
+        result = CliRunner().invoke(app, words)
+        assert isinstance(result.exception, StoreError)
+        assert name in result.exception.received
+        assert not (store / name).exists()
+        (folder / name).unlink()
