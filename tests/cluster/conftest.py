@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.platform import STEP_LABEL
+
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 
@@ -44,6 +46,9 @@ def secrets(kubectl, tmp_path_factory):
     )
     subprocess.run([REPOSITORY / "scripts" / "make-secrets", folder], check=True)
     kubectl("apply", "-f", REPOSITORY / "manifests" / "base" / "namespace.yaml")
+    # KFP's namespace, where one overlay belongs; its own pods are not needed.
+    kubeflow = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kubeflow"}}
+    kubectl("apply", "-f", "-", text=json.dumps(kubeflow))
     kubectl("apply", "-k", folder)
 
 
@@ -87,7 +92,10 @@ def job(kubectl, minio):
                 "readOnlyRootFilesystem": True,
                 "capabilities": {"drop": ["ALL"]},
             },
-            "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}],
+            "volumeMounts": [
+                {"name": "scratch", "mountPath": "/scratch"},
+                {"name": "ca", "mountPath": "/etc/mammo/ca", "readOnly": True},
+            ],
         }
         pod = {
             "restartPolicy": "Never",
@@ -99,13 +107,19 @@ def job(kubectl, minio):
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "containers": [container],
-            "volumes": [{"name": "scratch", "emptyDir": {}}],
+            "volumes": [
+                {"name": "scratch", "emptyDir": {}},
+                {"name": "ca", "configMap": {"name": "mammo-ca", "optional": True}},
+            ],
         }
         manifest = {
             "apiVersion": "batch/v1",
             "kind": "Job",
             "metadata": {"name": name, "namespace": "mammo"},
-            "spec": {"backoffLimit": 0, "template": {"spec": pod}},
+            "spec": {
+                "backoffLimit": 0,
+                "template": {"metadata": {"labels": {STEP_LABEL: "true"}}, "spec": pod},
+            },
         }
         kubectl("apply", "-f", "-", text=json.dumps(manifest))
         for _ in range(150):

@@ -32,7 +32,8 @@ def main(policies: Path, credentials: Path) -> None:
     secure = endpoint.scheme == "https"
     root = os.environ["MINIO_ROOT_USER"], os.environ["MINIO_ROOT_PASSWORD"]
     authority = os.environ.get("MAMMO_CA_BUNDLE") or None
-    pool = urllib3.PoolManager(ca_certs=authority) if authority else None
+    timeout = urllib3.Timeout(connect=5, read=60)
+    pool = urllib3.PoolManager(ca_certs=authority, timeout=timeout) if authority else None
     client = Minio(endpoint.netloc, *root, secure=secure, http_client=pool)
     deadline = time.monotonic() + _PATIENCE_S
     while True:
@@ -40,7 +41,8 @@ def main(policies: Path, credentials: Path) -> None:
             present = {bucket.name for bucket in client.list_buckets()}
             break
         except (HTTPError, OSError) as error:
-            if time.monotonic() > deadline:
+            # A certificate that does not verify is not a server that starts.
+            if time.monotonic() > deadline or "CERTIFICATE_VERIFY_FAILED" in str(error):
                 sys.exit(f"error: MinIO at {endpoint.netloc} does not answer: {error}")
             time.sleep(2)
     for bucket in BUCKETS:
