@@ -1,8 +1,8 @@
 """`mammo store gc --compact`: rewrite datasets that grew, without their excluded records.
 
 The id stays the same, because the records do. Records are sorted by id again and written to shards
-of the target size. The manifest is replaced last, and the replaced files are kept for a day for
-active readers.
+of the target size, under keys of their own. The manifest is replaced last, if it is still the one
+that was read (If-Match), and the replaced files are kept for a day for active readers.
 """
 
 import heapq
@@ -15,10 +15,10 @@ import pandas as pd
 
 from mammo_core.datasets.manifests import Manifest, StoredFile, find, verify_file
 from mammo_core.datasets.shards import (
-    REPLACED_NOTE,
     read_shard,
     record_id,
     record_image_id,
+    replaced_note,
     write_shard,
 )
 from mammo_core.datasets.tables import put_table, read_table
@@ -48,22 +48,24 @@ def compact(store: Store, manifest: Manifest) -> Manifest:
         Its new manifest, with the same id.
 
     Raises:
+        LeaseLostError: Another process has taken over the lease of the dataset.
         RecordError: A shard is damaged or lacks a record, or another process replaced the manifest
             in the meantime.
         StoreError: The store fails.
     """
-    with store.lease(manifest.folder):
+    with store.lease(manifest.folder) as lease:
         old_data = store.read(manifest.key)
         current = find(store, manifest.kind, manifest.id)
         if current is None or not needs_compaction(current):
             return manifest
-        shards = list(_write_shards(store, current))
+        folder = f"{current.folder}/{lease.attempt}"
+        shards = list(_write_shards(store, current, folder))
         shard_of_image = {image: file.name for file, images in shards for image in images}
         items = read_table(store, current, _ITEMS)
         _require_all_records(current, items, shard_of_image)
         items["shard"] = items["image_id"].map(shard_of_image).fillna("")
         files = [file for file, _ in shards]
-        files.append(put_table(store, f"{current.folder}/compacted", _ITEMS, items))
+        files.append(put_table(store, folder, _ITEMS, items))
         for file in files:
             verify_file(store, file)
         other_files = [
@@ -75,8 +77,11 @@ def compact(store: Store, manifest: Manifest) -> Manifest:
         compacted = current.model_copy(update={"files": tuple(ordered)})
         replaced = sorted({f.key for f in current.files} - {f.key for f in compacted.files})
         note = json.dumps({"keys": replaced}).encode()
-        store.write(f"{current.folder}/{REPLACED_NOTE}", note)
+        note_key = f"{current.folder}/{replaced_note(lease.attempt)}"
+        store.write(note_key, note)
+        lease.check()
         if not store.write_if(compacted.key, compacted.to_json().encode(), old_data):
+            store.delete(note_key)
             raise RecordError(
                 f"The manifest {compacted.key} was changed while its dataset was compacted",
                 expected="no other process that writes it",
@@ -98,8 +103,10 @@ class _ImageRecords:
         return sum(map(len, self.records))
 
 
-def _write_shards(store: Store, manifest: Manifest) -> Iterator[tuple[StoredFile, list[str]]]:
-    """Write the shards; yield each with the ids of the images whose records it contains."""
+def _write_shards(
+    store: Store, manifest: Manifest, folder: str
+) -> Iterator[tuple[StoredFile, list[str]]]:
+    """Write the shards to a folder; yield each with the ids of the images whose records it has."""
     target = int(manifest.config.get("shard_mb", _SHARD_MB)) * 2**20
     sources = [read_shard(store, file) for file in manifest.files_like("shard-")]
     records = heapq.merge(*sources, key=record_id)
@@ -122,7 +129,7 @@ def _write_shards(store: Store, manifest: Manifest) -> Iterator[tuple[StoredFile
                 yield from following.records
                 following = next(images, None)
 
-        file = write_shard(store, f"{manifest.folder}/compacted", index, one_shard())
+        file = write_shard(store, folder, index, one_shard())
         yield file, image_ids
 
 

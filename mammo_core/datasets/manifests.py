@@ -1,11 +1,14 @@
 """Manifests: the outputs of steps, by content address.
 
 A manifest lists the files of one output with their digests. It is written last, after the files
-were read back, so a reader that follows manifests never sees an incomplete output.
+were read back, and only once, so a reader that follows manifests never sees an incomplete output
+or two versions of one. The keys of the files carry the attempt that wrote them; id, digests and
+counts are the same whichever attempt was the first to publish.
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,11 +16,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mammo_core.errors import RecordError
-from mammo_core.store import Store
+from mammo_core.errors import RecordError, StoreError
+from mammo_core.store import Lease, Store
 from mammo_core.store.base import file_sha256
 
 SCHEMA_VERSION = 2
+_OUTPUT = re.compile(r".+?/[0-9a-f]{32}(?=/)")
 #: The remedy for a store that an older revision wrote.
 REBUILD_HINT = (
     "`mammo pipeline run --local --recipe RECIPE --store URI` rebuilds it into an empty store"
@@ -201,16 +205,29 @@ def fetch_verified(store: Store, file: StoredFile) -> Path:
     return store.fetch(file.key)
 
 
-def publish(store: Store, manifest: Manifest, base: Manifest | None = None) -> Manifest:
+def publish(
+    store: Store,
+    manifest: Manifest,
+    base: Manifest | None = None,
+    lease: Lease | None = None,
+) -> Manifest:
     """Verify every file of an output and publish it by writing its manifest.
+
+    The manifest is written only if there is none (If-None-Match); an output that another attempt
+    has published stays as it is.
 
     Args:
         store: Where the output is.
         manifest: The output.
         base: A published output; for files that are also in it, only presence and size are
             checked.
+        lease: The lease of the output; it must not have been taken over.
+
+    Returns:
+        The published manifest: this one, or that of the attempt that was first.
 
     Raises:
+        LeaseLostError: Another process has taken over the lease.
         RecordError: A file is damaged, or two files have the same name.
         StoreError: The store fails.
     """
@@ -229,12 +246,23 @@ def publish(store: Store, manifest: Manifest, base: Manifest | None = None) -> M
     for file in ordered.files:
         if (file.key, file.sha256) not in verified:
             verify_file(store, file)
-    store.write(ordered.key, ordered.to_json().encode())
-    return ordered
+    if lease is not None:
+        lease.check()
+    if store.write_if(ordered.key, ordered.to_json().encode(), None):
+        return ordered
+    published = find(store, manifest.kind, manifest.id)
+    if published is None:
+        raise StoreError(
+            f"The output {manifest.folder} was removed while it was published",
+            expected="the manifest of another attempt",
+            received="none",
+            hint="run the same command again",
+        )
+    return published
 
 
 def _require_present(store: Store, files: list[StoredFile]) -> None:
-    folders = {file.key.rpartition("/")[0] for file in files}
+    folders = {_output_of(file.key) for file in files}
     sizes = {entry.key: entry.size for folder in folders for entry in store.entries(f"{folder}/")}
     for file in files:
         if sizes.get(file.key) != file.size:
@@ -244,6 +272,12 @@ def _require_present(store: Store, files: list[StoredFile]) -> None:
                 received=f"{sizes[file.key]} bytes" if file.key in sizes else "no such file",
                 hint="`mammo store verify` lists all damaged files; remove the outputs concerned",
             )
+
+
+def _output_of(key: str) -> str:
+    """Return the folder of the output that a file was written for."""
+    match = _OUTPUT.match(key)
+    return match[0] if match else key.rpartition("/")[0]
 
 
 def put_bytes(store: Store, folder: str, name: str, data: bytes) -> StoredFile:

@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mammo_core.datasets.manifests import Manifest, find, publish
-from mammo_core.store import Lease, Store
-
-#: A training may take three days; a second run waits for its output.
-LEASE_WAIT_S = 80 * 3600.0
+from mammo_core.datasets.manifests import Manifest, publish
+from mammo_core.store import Lease, LeaseLostError, Store
+from mammo_core.store.base import print_wait
 
 
 @dataclass(frozen=True)
@@ -25,10 +23,13 @@ class Attempt:
     def folder(self, output: str) -> str:
         """Return the folder of the files that this attempt writes.
 
+        No other attempt writes there, so its files are never overwritten: an owner that was paused
+        and has lost its lease may go on writing without harm.
+
         Args:
             output: Folder of the output: `Kind.output` or `Manifest.folder`.
         """
-        return output
+        return f"{output}/{self.lease.attempt}"
 
 
 @dataclass(frozen=True)
@@ -51,19 +52,18 @@ class Draft:
 Make = Callable[[Attempt], Draft]
 
 
-def make_output(store: Store, name: str, make: Make, wait_s: float = LEASE_WAIT_S) -> Manifest:
+def make_output(store: Store, name: str, make: Make) -> Manifest:
     """Make an output and publish it.
 
     Args:
         store: The object store.
         name: Name of the lease: the output's folder, or that of its inputs' digest.
         make: Writes the files of the output; publishes nothing.
-        wait_s: How long to wait for another process that makes it (seconds).
 
     Returns:
         The published manifest; that of a partial draft is not in the store.
     """
-    return reuse_or_make(store, name, lambda: None, make, wait_s=wait_s)[0]
+    return reuse_or_make(store, name, lambda: None, make)[0]
 
 
 def reuse_or_make(
@@ -72,43 +72,49 @@ def reuse_or_make(
     search: Callable[[], Manifest | None],
     make: Make,
     *,
-    wait_s: float = LEASE_WAIT_S,
     say: Callable[[str], None] | None = None,
 ) -> tuple[Manifest, bool]:
     """Return the output that `search` finds; make and publish it if there is none.
 
-    A lease keeps a second process from making the same output at the same time: it waits,
-    searches again, and reuses what the first has published.
+    A lease keeps a second process from making the same output at the same time: it waits as long
+    as the first renews its lease, searches again, and reuses what the first has published. An
+    owner that was paused for so long that it lost the lease publishes nothing, and does the same.
 
     Args:
         store: The object store.
         name: Name of the lease: the output's folder, or that of its inputs' digest.
         search: Returns the published output, or None.
         make: Writes the files of the output; publishes nothing.
-        wait_s: How long to wait for another process that makes it (seconds).
-        say: Prints what is made.
+        say: Prints what is made, and who is waited for; None: only the latter, by `print`.
 
     Returns:
         The manifest, and whether it was reused.
     """
-    manifest = search()
-    if manifest is None:
-        with store.lease(name, wait_s=wait_s) as lease:
-            manifest = search()
-            if manifest is None:
+    while True:
+        manifest = search()
+        if manifest is not None:
+            return manifest, True
+        try:
+            with store.lease(name, on_wait=say or print_wait) as lease:
+                manifest = search()
+                if manifest is not None:
+                    return manifest, True
                 if say is not None:
                     say(f"making {name}")
-                return _publish(store, make(Attempt(store, lease))), False
-    return manifest, True
+                return _publish(store, make(Attempt(store, lease)), lease), False
+        except LeaseLostError as error:
+            (say or print_wait)(f"{error.problem}: this process was paused for too long, and another took over")
 
 
-def _publish(store: Store, draft: Draft) -> Manifest:
+def _publish(store: Store, draft: Draft, lease: Lease) -> Manifest:
     """Publish a draft; an output with the same content address stays as it is."""
     if draft.partial:
         return draft.manifest
-    manifest = find(store, draft.manifest.kind, draft.manifest.id)
-    if manifest is None:
-        manifest = publish(store, draft.manifest, draft.base)
+    manifest = publish(store, draft.manifest, draft.base, lease)
     if draft.finish is not None:
         draft.finish(manifest)
+    named = {file.key for file in manifest.files}
+    for file in draft.manifest.files:  # written in vain: the output was there already
+        if f"/{lease.attempt}" in file.key and file.key not in named:
+            store.delete(file.key)
     return manifest

@@ -1,5 +1,6 @@
 """Shards: the TFRecord files of a dataset, planned before the work and published whole."""
 
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,8 +19,17 @@ _Item = TypeVar("_Item")
 NOTES = "notes"
 #: Names the earlier dataset whose shards this one reuses.
 BASE_NOTE = f"{NOTES}/base.json"
-#: Names the files that a compaction replaced.
-REPLACED_NOTE = f"{NOTES}/replaced.json"
+_REPLACED_NOTE = re.compile(rf".*/{NOTES}/replaced-[^/]+\.json")
+
+
+def replaced_note(attempt: str) -> str:
+    """Return the name of the note that names the files that a compaction replaced."""
+    return f"{NOTES}/replaced-{attempt}.json"
+
+
+def is_replaced_note(key: str) -> bool:
+    """Whether a key is that of a `replaced_note`."""
+    return _REPLACED_NOTE.fullmatch(key) is not None
 
 
 def plan(items: Sequence[_Item], sizes: Sequence[int], target_size: int) -> list[list[_Item]]:
@@ -54,7 +64,7 @@ def write_shard(store: Store, folder: str, index: int, records: Iterable[bytes])
 
     Args:
         store: The store of the dataset.
-        folder: The folder of the dataset.
+        folder: Folder for the file, of this attempt alone.
         index: Number of the shard.
         records: Serialized records.
 

@@ -67,18 +67,18 @@ class DatasetBuilder:
         """
         store, folder = attempt.store, self.dataset.folder
         if partition is not None:
-            manifest = self._build_partition(store, partition, runner)
+            manifest = self._build_partition(attempt, partition, runner)
             return Draft(manifest, partial=True)
-        make_shards(store, folder, self.shards, self.make_shard, runner, self.step)
-        manifest = self._put_tables(store, read_finished_shards(store, folder, self.shards))
+        make_shards(attempt, folder, self.shards, self.make_shard, runner, self.step)
+        manifest = self._put_tables(attempt, read_finished_shards(store, folder, self.shards))
         return Draft(manifest, self.reused.base, finish=partial(remove_notes, store))
 
     def _build_partition(
-        self, store: Store, partition: Partition, runner: RunnerConfig
+        self, attempt: Attempt, partition: Partition, runner: RunnerConfig
     ) -> Manifest:
         plans, folder = partition.select(self.shards), self.dataset.folder
-        make_shards(store, folder, plans, self.make_shard, runner, self.step)
-        shards = read_finished_shards(store, folder, plans)
+        make_shards(attempt, folder, plans, self.make_shard, runner, self.step)
+        shards = read_finished_shards(attempt.store, folder, plans)
         images = sum(bool(outcome.rows) for shard in shards for outcome in shard.outcomes)
         return self.dataset.model_copy(
             update={
@@ -87,13 +87,13 @@ class DatasetBuilder:
             }
         )
 
-    def _put_tables(self, store: Store, shards: list[FinishedShard]) -> Manifest:
+    def _put_tables(self, attempt: Attempt, shards: list[FinishedShard]) -> Manifest:
         items = items_table(shards, self.sources, self.reused)
         new = [row for shard in shards for outcome in shard.outcomes for row in outcome.rows]
         rows = concat_rows(self.reused.rows, pd.DataFrame(new, columns=self.columns))
         rejects = pd.DataFrame(rejects_of(items), columns=_REJECTS)
         kinds = Counter(rejects["kind"])
-        folder = self.dataset.folder
+        store, folder = attempt.store, attempt.folder(self.dataset.folder)
         files = (
             *self.reused.files,
             *(shard.file for shard in shards if shard.file is not None),
@@ -119,7 +119,7 @@ def write_records(
 
     Args:
         store: Where the shard goes.
-        folder: Folder of the dataset.
+        folder: Folder for the file.
         index: Number of the shard.
         images: Outcome and records of each image, in the order of the shard.
 

@@ -1,10 +1,11 @@
 """The shards of a dataset before it is published: planned, made, and reused after a crash.
 
-    <dataset>/shard-00003.tfrecord        the shard
-    <dataset>/notes/shard-00003.json      the outcome of each image; written after the shard
+    <dataset>/<attempt>/shard-00003.tfrecord   the shard, under a key that no other attempt has
+    <dataset>/notes/shard-00003.json           its key, and the outcome of each image; written last
 
 An interrupted run loses only the shard it was writing, and several processes can divide the
-shards among them. Publishing the dataset removes the notes.
+shards among them. A note is never replaced while its shard is intact, so all of them take the same
+shard. Publishing the dataset removes the notes.
 """
 
 import threading
@@ -13,11 +14,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mammo_core.datasets import Manifest, StoredFile
 from mammo_core.datasets.manifests import verify_file
+from mammo_core.datasets.outputs import Attempt
 from mammo_core.datasets.shards import NOTES, shard_name
 from mammo_core.datasets.tfrecord import read_records
 from mammo_core.errors import RecordError, StoreError
@@ -78,12 +81,12 @@ class ShardPlan:
     inputs: Any
 
 
-#: Makes a shard: (store, folder of the dataset, plan) → its file, and the outcome of each image.
+#: Makes a shard: (store, folder for the file, plan) → its file, and the outcome of each image.
 MakeShard = Callable[[Store, str, ShardPlan], tuple[StoredFile | None, list[ImageOutcome]]]
 
 
 def make_shards(
-    store: Store,
+    attempt: Attempt,
     folder: str,
     shards: Sequence[ShardPlan],
     make_shard: MakeShard,
@@ -93,7 +96,7 @@ def make_shards(
     """Make the shards that do not exist yet, by a Beam pipeline.
 
     Args:
-        store: Where the shards go.
+        attempt: The attempt to make the dataset; its store is where the shards go.
         folder: Folder of the dataset.
         shards: Their plans.
         make_shard: Makes one shard; pickled, with its plan.
@@ -102,7 +105,14 @@ def make_shards(
     """
     if not shards:
         return
-    work = partial(_make_if_missing, store_uri=store.uri, folder=folder, make_shard=make_shard)
+    store = attempt.store
+    work = partial(
+        _make_if_missing,
+        store_uri=store.uri,
+        folder=folder,
+        attempt_folder=attempt.folder(folder),
+        make_shard=make_shard,
+    )
 
     def build(pipeline: Any) -> None:
         import apache_beam as beam
@@ -147,14 +157,34 @@ def _follow_workers(
         thread.join()
 
 
-def _make_if_missing(shard: ShardPlan, store_uri: str, folder: str, make_shard: MakeShard) -> None:
+def _make_if_missing(
+    shard: ShardPlan, store_uri: str, folder: str, attempt_folder: str, make_shard: MakeShard
+) -> None:
     store = open_store(store_uri)
+    key = _note_key(folder, shard)
     if _is_intact(store, folder, shard):
         advance(shard.image_count)
         return
-    file, outcomes = make_shard(store, folder, shard)
+    etag = _etag_of_note(store, key)
+    # A runner may try the same shard again, or twice at once.
+    file, outcomes = make_shard(store, f"{attempt_folder}-{uuid4().hex[:8]}", shard)
     note = FinishedShard(digest=shard.digest, file=file, outcomes=outcomes)
-    store.write(_note_key(folder, shard), note.model_dump_json().encode())
+    while store.put_if(key, note.model_dump_json().encode(), etag) is None:
+        if _is_intact(store, folder, shard):  # another process was faster
+            if file is not None:
+                store.delete(file.key)
+            return
+        etag = _etag_of_note(store, key)
+
+
+def _etag_of_note(store: Store, key: str) -> str | None:
+    """Return the entity tag of a note that can be replaced; a damaged one is removed."""
+    try:
+        state = store.state(key)
+    except DamagedError:
+        store.delete(key)
+        return None
+    return None if state is None else state[1]
 
 
 def read_finished_shards(

@@ -104,7 +104,8 @@ def reuse_from(
 def _base(store: Store, dataset: Manifest, sources: Mapping[str, str]) -> Manifest | None:
     """Return the dataset to reuse; all partitions of a plan agree on it, by a note."""
     key = f"{dataset.folder}/{BASE_NOTE}"
-    noted_id = _read_note(store, key)
+    previous = store.read(key) if store.exists(key) else None
+    noted_id = None if previous is None else str(json.loads(previous)["base"])
     if noted_id == "":
         return None
     if noted_id is not None:
@@ -114,15 +115,13 @@ def _base(store: Store, dataset: Manifest, sources: Mapping[str, str]) -> Manife
     best = _best(store, dataset, sources)
     note = json.dumps({"base": best.id if best is not None else ""}).encode()
     if best is None:
-        store.write_if(key, note, None)
+        store.write_if(key, note, previous)
         return None
     # Under the lease, garbage collection either removed the dataset before, or sees the note.
     with store.lease(best.folder):
         if find(store, dataset.kind, best.id) is None:
             return None
-        if noted_id is not None:
-            store.write(key, note)
-        elif not store.write_if(key, note, None):  # another partition was faster
+        if not store.write_if(key, note, previous):  # another partition was faster
             other_id = _read_note(store, key)
             return find(store, dataset.kind, other_id) if other_id else None
     return best

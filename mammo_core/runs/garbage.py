@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mammo_core.datasets.manifests import Manifest, parse
-from mammo_core.datasets.shards import BASE_NOTE, REPLACED_NOTE
+from mammo_core.datasets.shards import BASE_NOTE, is_replaced_note
 from mammo_core.errors import RecordError
 from mammo_core.runs.kinds import KINDS
 from mammo_core.runs.run import run_of_status, run_of_summary
@@ -211,7 +211,7 @@ class _Search:
     def _replaced(self) -> Iterator[str]:
         """Yield the files that a compaction replaced a short while ago: they may be in use."""
         for key, entry in self.entries.items():
-            if key.endswith(f"/{REPLACED_NOTE}") and entry.modified >= self.oldest_kept:
+            if is_replaced_note(key) and entry.modified >= self.oldest_kept:
                 yield from read_json(self.store, key).get("keys", [])
 
     def _memos(self, kept: set[str]) -> Iterator[Garbage]:

@@ -48,6 +48,10 @@ class Lease(Protocol):
     def generation(self) -> int:
         """How often the lease has been taken, this time included."""
 
+    @property
+    def attempt(self) -> str:
+        """Names this tenure of the lease: its generation, and a random part."""
+
     def check(self) -> None:
         """Raise LeaseLostError if another process took the lease over."""
 

@@ -103,6 +103,11 @@ class ObjectLease:
         """See Lease.generation."""
         return self._owner.generation
 
+    @property
+    def attempt(self) -> str:
+        """See Lease.attempt."""
+        return f"{self._owner.generation}-{self._owner.token[:8]}"
+
     def acquire(self, wait_s: float | None, on_wait: Callable[[str], None]) -> None:
         """Take the lease, waiting for its owner as long as that renews it.
 

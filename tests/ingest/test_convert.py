@@ -20,7 +20,7 @@ from mammo_core.ingest.convert import ConvertConfig, convert_id
 from mammo_core.ingest.kinds import IMAGE_DATASET
 from mammo_core.preprocessing import Geometry
 from mammo_core.store import open_store
-from tests.support.ingest import Source, convert_tables, digests, read_tables
+from tests.support.ingest import Source, convert_tables, digests, read_tables, without_attempts
 from tests.support.processes import start_child
 
 
@@ -81,7 +81,7 @@ def test_workers_and_shard_size_change_neither_bytes_nor_id(tmp_path, phantom_ta
     stores = {name: open_store(str(tmp_path / name)) for name in ("one", "two", "large")}
     one = convert_tables(stores["one"], phantom_tables, height=432, width=324)
     two = convert_tables(stores["two"], phantom_tables, height=432, width=324, workers=2)
-    assert len(one.files_like("shard-")) > 2 and one == two
+    assert len(one.files_like("shard-")) > 2 and without_attempts(one) == without_attempts(two)
     assert digests(stores["one"], "") == digests(stores["two"], "")
     large = convert_tables(stores["large"], phantom_tables, height=432, width=324, shard_mb=100)
     assert large.id == one.id and len(large.files_like("shard-")) == 1

@@ -19,7 +19,7 @@ from mammo_core.ingest.kinds import IMAGE_DATASET
 from mammo_core.preprocessing import Geometry
 from mammo_core.sampling import SamplingConfig
 from mammo_core.store import open_store
-from tests.support.ingest import digests
+from tests.support.ingest import digests, published_digests, without_attempts
 
 CONFIG = ConvertConfig(geometry=Geometry(height=432, width=324), shard_mb=1)
 SAMPLING = SamplingConfig(patch_size=24, lesion_patches=2, background_patches=2)
@@ -48,10 +48,12 @@ def test_four_partitions_are_one_run(store, tmp_path, phantom_tables):
     assert {manifest.id for manifest in manifests} == {images.id}
     assert IMAGE_DATASET.find(store, images.id) is None  # nothing is published
     # Partition 1 was not run: the run without a partition makes its shards.
-    assert convert_all(store, phantom_tables) == images
+    made = convert_all(store, phantom_tables)
+    assert without_attempts(made) == without_attempts(images)
     for number in range(4):
-        sample_partition(store, images, SAMPLING, 1, Partition(number, 4), RUNNER)
-    assert sample(store, images, SAMPLING, 1, RUNNER) == patches
+        sample_partition(store, made, SAMPLING, 1, Partition(number, 4), RUNNER)
+    again = sample(store, made, SAMPLING, 1, RUNNER)
+    assert without_attempts(again) == without_attempts(patches)
     assert digests(store, "") == digests(plain, "")
 
 
@@ -78,11 +80,11 @@ def test_a_damaged_shard_is_made_again(file_store, phantom_tables, tmp_path, how
     elif how == "missing":
         path.unlink()
     else:
-        (path.parent / "notes" / "shard-00000.json").write_text("{half")
+        (path.parents[1] / "notes" / "shard-00000.json").write_text("{half")
     convert_all(file_store, phantom_tables)
     plain = open_store(str(tmp_path / "plain"))
     convert_all(plain, phantom_tables)
-    assert digests(file_store, "") == digests(plain, "")
+    assert published_digests(file_store) == digests(plain, "")
 
 
 def test_shards_of_another_plan_are_not_reused(file_store, phantom_tables, tmp_path):
@@ -93,7 +95,7 @@ def test_shards_of_another_plan_are_not_reused(file_store, phantom_tables, tmp_p
     first, second = (
         convert(store, phantom_tables.images, phantom_tables.lesions, **larger) for store in stores
     )
-    assert first == second
+    assert without_attempts(first) == without_attempts(second)
 
 
 def test_more_partitions_than_shards(file_store, phantom_tables):

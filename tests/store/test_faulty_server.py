@@ -13,6 +13,7 @@ from mammo_core.sampling import SamplingConfig
 from mammo_core.sources import SourceConfig, index
 from mammo_core.store import DamagedError, open_store, s3_requests
 from tests.support.faulty_proxy import faulty_proxy
+from tests.support.ingest import digests
 
 pytestmark = pytest.mark.s3
 
@@ -42,15 +43,11 @@ def build_datasets(store, source):
     sample(store, images, sampling, 1, runner)
 
 
-def digests(store):
-    return {key: hashlib.sha256(store.read(key)).hexdigest() for key in store.list("")}
-
-
 @pytest.fixture(scope="module")
 def expected(source, tmp_path_factory):
     store = open_store(str(tmp_path_factory.mktemp("plain")))
     build_datasets(store, source)
-    return digests(store)
+    return digests(store, "")
 
 
 @pytest.mark.parametrize("fault", ["fail", "lost", "slow", "truncated", "flipped"])
@@ -63,7 +60,7 @@ def test_faults_do_not_change_the_bytes(s3_environment, monkeypatch, source, exp
         build_datasets(open_store(uri), source)
         assert proxy.counts["faulty"] >= 3, proxy.counts
         monkeypatch.setenv("MAMMO_S3_ENDPOINT", s3_environment.endpoint)
-        assert digests(open_store(uri)) == expected
+        assert digests(open_store(uri), "") == expected
 
 
 def test_a_server_that_always_fails_is_reported(s3_environment, monkeypatch, source):

@@ -1,15 +1,19 @@
 """A small source, its conversion, and digests of what a store contains."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from mammo_core.datasets import Manifest
+from mammo_core.datasets import Manifest, parse
 from mammo_core.ingest import ConvertConfig, RunnerConfig, convert
 from mammo_core.preprocessing import Geometry
 from mammo_core.store import Store
+
+#: The part of a key that names the attempt, and that of a worker.
+_ATTEMPT = re.compile(rb"/\d+-[0-9a-f]{8}(-[0-9a-f]{8})?/")
 
 
 @dataclass(frozen=True)
@@ -56,5 +60,41 @@ def convert_tables(
 
 
 def digests(store: Store, folder: str) -> dict[str, str]:
-    """Return key → SHA-256 of everything in a folder of a store."""
-    return {key: hashlib.sha256(store.read(key)).hexdigest() for key in store.list(folder)}
+    """Return key → SHA-256 of everything in a folder of a store, whichever attempts wrote it.
+
+    Keys, also those in manifests, are without the part that names the attempt. A file that two
+    attempts have left is there twice.
+    """
+    found: dict[str, str] = {}
+    for key in store.list(folder):
+        data = store.read(key)
+        if key.endswith("/manifest.json"):
+            data = _ATTEMPT.sub(b"/", data)
+        name = without_attempt(key)
+        while name in found:
+            name += " again"
+        found[name] = hashlib.sha256(data).hexdigest()
+    return found
+
+
+def published_digests(store: Store) -> dict[str, str]:
+    """Return what `digests` does of the manifests and of the files that they name."""
+    names = set()
+    for key in store.list(""):
+        if key.endswith("/manifest.json"):
+            manifest = parse(store.read(key), key)
+            names |= {key, *(without_attempt(file.key) for file in manifest.files)}
+    return {name: digest for name, digest in digests(store, "").items() if name in names}
+
+
+def without_attempt(key: str) -> str:
+    """Return a key without the part that names the attempt."""
+    return _ATTEMPT.sub(b"/", key.encode()).decode()
+
+
+def without_attempts(manifest: Manifest) -> Manifest:
+    """Return a manifest whose keys are the same whichever attempt published it."""
+    files = tuple(
+        file.model_copy(update={"key": without_attempt(file.key)}) for file in manifest.files
+    )
+    return manifest.model_copy(update={"files": files})
