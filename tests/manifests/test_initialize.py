@@ -135,8 +135,8 @@ def _hold_lease(store, key):
 @pytest.mark.parametrize("role", RIGHTS)
 def test_a_role_reads_and_writes_what_the_table_says_and_nothing_else(stores, role):
     reads, writes = RIGHTS[role]
-    seen = {"read": set(), "list": set(), "write": set(), "lease": set()}
-    for place, (bucket, key) in KEYS.items():
+    allowed = {"read": set(), "list": set(), "write": set(), "lease": set()}
+    for part, (bucket, key) in KEYS.items():
         store, folder = stores[role, bucket], key.rpartition("/")[0]
         actions = {
             "read": lambda store=store, key=key: store.read(key),
@@ -146,13 +146,13 @@ def test_a_role_reads_and_writes_what_the_table_says_and_nothing_else(stores, ro
         }
         for name, action in actions.items():
             if _is_allowed(action):
-                seen[name].add(place)
+                allowed[name].add(part)
     readable = set() if role in PUT_ONLY else {*reads, *writes}
-    assert seen["read"] == readable
+    assert allowed["read"] == readable
     # A listing is by prefix: of `features/main/model_scores` it is that of the view alone.
-    assert seen["list"] == readable
-    assert seen["write"] == set(writes)
-    assert seen["lease"] == (set() if role in PUT_ONLY else set(writes))
+    assert allowed["list"] == readable
+    assert allowed["write"] == set(writes)
+    assert allowed["lease"] == (set() if role in PUT_ONLY else set(writes))
 
 
 @pytest.mark.parametrize("role", ["data", "train", "duel", "release", "score", "monitor", "admin"])
@@ -179,8 +179,10 @@ def test_an_event_that_is_put_again_keeps_its_first_version(stores, s3_server):
         stores["events", bucket].write("2026/twice.json", data)
     endpoint = s3_server.endpoint.removeprefix("http://")
     client = Minio(endpoint, s3_server.access_key, s3_server.secret_key, secure=False)
-    found = client.list_objects(bucket, prefix="2026/twice.json", include_version=True)
-    bodies = {client.get_object(bucket, i.object_name, version_id=i.version_id).data for i in found}
+    versions = client.list_objects(bucket, prefix="2026/twice.json", include_version=True)
+    bodies = {
+        client.get_object(bucket, i.object_name, version_id=i.version_id).data for i in versions
+    }
     assert bodies == {b"first", b"second"}
     assert stores["monitor", bucket].read("2026/twice.json") == b"second"
 
