@@ -276,12 +276,12 @@ def describe_model(
     from mammo_core.packaging.keras_file import import_keras
     from mammo_core.registry import open_package
 
+    if "/" in name and not name.endswith(".keras"):
+        name = str(open_package(name).folder / "model.keras")
     import_keras()
     from mammo_core.models.precision import parse_precision
     from mammo_core.models.printout import describe_named, format_description, parse_size
 
-    if "/" in name and not name.endswith(".keras"):
-        name = str(open_package(name).folder / "model.keras")
     description = describe_named(
         name,
         parse_size(size) if size else None,

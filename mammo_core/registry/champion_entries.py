@@ -162,34 +162,42 @@ def read_for_repair(store: Store, name: str) -> tuple[bytes | None, ChampionEntr
 
 
 def read_entries(store: Store, name: str) -> list[ChampionEntry]:
-    """Return all entries of a model's champion in order, verified with the chain between them.
+    """Return all entries of a model's champion in order.
+
+    The pointer is verified as in `read_pointer`; each earlier entry by its digest in the one after
+    it, whose key may have been replaced since. Where a pointer had to be replaced, the chain begins
+    anew, and the entry before that must be signed by a trusted key itself.
 
     Raises:
-        ModelError: An entry is missing, damaged or not signed by a trusted key, or does not
-            follow the one before it.
+        ModelError: An entry is missing or damaged, or does not come before the next one.
         StoreError: The store fails.
     """
-    trust = TrustPolicy.from_environment()
     data, current = read_pointer(store, name)
     if current is None or data is None:
         return []
-    stored = {number: store.read(entry_key(name, number)) for number in _logged(store, name)}
-    stored.setdefault(current.sequence, data)
-    entries: list[ChampionEntry] = []
-    previous = ""
-    for number in sorted(stored):
-        entry = parse_entry(stored[number], name)
-        entry.require_trusted(trust)
-        follows = entry.action == "promote" or entry.previous == previous
-        if entry.sequence != number or not follows:
+    entries = [current]
+    for number in range(current.sequence - 1, 0, -1):
+        key = entry_key(name, number)
+        data = store.read(key) if store.exists(key) else b""
+        if not data and number < min(_logged(store, name), default=0):
+            break  # the log was lost before an operator stated the champion anew
+        entry = parse_entry(data, name)
+        if entry.sequence != number:
             raise ModelError(
-                f"The champion's entry {number} of {name} does not follow the one before it",
-                expected=f"the number {number} and the digest {previous[:12] or 'of no entry'}",
-                received=f"the number {entry.sequence} and the digest {entry.previous[:12]}",
+                f"{key} is another entry",
+                expected=f"the entry {number}",
+                received=f"the entry {entry.sequence}",
             )
+        if digest_of(data) != entries[-1].previous:
+            if entries[-1].action != "promote":
+                raise ModelError(
+                    f"The champion's entry {number} of {name} is not the one before the next",
+                    expected=f"SHA-256 {entries[-1].previous}",
+                    received=f"SHA-256 {digest_of(data)}",
+                )
+            entry.require_trusted(TrustPolicy.from_environment())
         entries.append(entry)
-        previous = digest_of(stored[number])
-    return entries
+    return entries[::-1]
 
 
 def log_entry(store: Store, name: str, entry: ChampionEntry, data: bytes) -> None:

@@ -61,7 +61,8 @@ def push(store: Store, folder: Path, name: str, *, public_key: Path | None = Non
 
     Raises:
         ModelError: The package's verification fails, or the name is invalid; there is no signing
-            key although MAMMO_TRUST is set, or the package is signed.
+            key although MAMMO_TRUST is set, or the package is signed; or the pointer to the
+            champion cannot be trusted: the version is then published, and not the champion.
         StoreError: The store fails, has no conditional writes, or returns other bytes than
             were written.
     """
@@ -78,7 +79,7 @@ def push(store: Store, folder: Path, name: str, *, public_key: Path | None = Non
     require_conditional_writes(store)
     # The lease makes this the only push; if it is lost, the claims still keep two pushes apart.
     with store.lease(f"models/{name}") as lease:
-        begin(store, name)
+        fault = _champion_fault(store, name)
         identity = (package.model_id, signer)
         same = [
             ref.version
@@ -99,9 +100,30 @@ def push(store: Store, folder: Path, name: str, *, public_key: Path | None = Non
             # A repeated request finds what the first one wrote.
             if not store.write_if(key_of_marker, data, None) and store.read(key_of_marker) != data:
                 raise _taken_error(store, name, number)
-        advance(store, name, number, package.model_id)
+        if fault is None:
+            advance(store, name, number, package.model_id)
+    if fault is not None:
+        raise ModelError(
+            f"Version {number} of {name} was published, but is not the champion",
+            expected="a pointer to the champion that can be trusted",
+            received=fault.problem,
+            hint=f"`mammo models promote {name} {number}` makes it the champion.",
+        ) from fault
     uri = version_uri(store, name, number)
     return PushResult(version=number, uri=uri, new=new, signed_by=signer)
+
+
+def _champion_fault(store: Store, name: str) -> ModelError | None:
+    """Write the first entry of a new model; return why the champion cannot move, if it cannot.
+
+    The version is published all the same: where signing was introduced later, an operator then
+    makes it the champion.
+    """
+    try:
+        begin(store, name)
+    except ModelError as error:
+        return error
+    return None
 
 
 def _claim(store: Store, name: str, package: OpenedPackage) -> int:

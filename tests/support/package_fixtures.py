@@ -79,31 +79,36 @@ def package(built, tmp_path):
     return folder
 
 
-@pytest.fixture
-def light_package(tmp_path):
-    """Builds packages without a network: fast, verifiable and pushable, but not loadable."""
+def build_light_package(folder, content, metrics=0.5):
+    """Write a package without a network; return its folder."""
     from mammo_core.packaging.checksums import digest, write_sums
     from mammo_core.packaging.contents import FORMAT, REQUIRED, LabelMap, model_id
 
+    folder.mkdir()
+    for name in REQUIRED:
+        (folder / name).write_text("{}")
+    (folder / "model.keras").write_text(content)
+    (folder / "metrics.json").write_text(json.dumps({"auc": metrics}))
+    (folder / "preprocessing.json").write_text(preprocessing().model_dump_json())
+    labels = LabelMap(image={"neg": 0, "pos": 1})
+    (folder / "label_map.json").write_text(labels.model_dump_json())
+    identity = model_id(
+        {name: digest(folder / name) for name in ("model.keras", "decision_rules.json")},
+        preprocessing(),
+        labels,
+        {},
+    )
+    manifest = {"format": FORMAT, "name": "light", "model_id": identity, "versions": {}}
+    (folder / "package.json").write_text(json.dumps(manifest))
+    write_sums(folder)
+    return folder
+
+
+@pytest.fixture
+def light_package(tmp_path):
+    """Builds packages without a network: fast, verifiable and pushable, but not loadable."""
+
     def make(content, metrics=0.5):
-        folder = tmp_path / f"light-{content}-{metrics}"
-        folder.mkdir()
-        for name in REQUIRED:
-            (folder / name).write_text("{}")
-        (folder / "model.keras").write_text(content)
-        (folder / "metrics.json").write_text(json.dumps({"auc": metrics}))
-        (folder / "preprocessing.json").write_text(preprocessing().model_dump_json())
-        labels = LabelMap(image={"neg": 0, "pos": 1})
-        (folder / "label_map.json").write_text(labels.model_dump_json())
-        identity = model_id(
-            {name: digest(folder / name) for name in ("model.keras", "decision_rules.json")},
-            preprocessing(),
-            labels,
-            {},
-        )
-        manifest = {"format": FORMAT, "name": "light", "model_id": identity, "versions": {}}
-        (folder / "package.json").write_text(json.dumps(manifest))
-        write_sums(folder)
-        return folder
+        return build_light_package(tmp_path / f"light-{content}-{metrics}", content, metrics)
 
     return make
