@@ -3,12 +3,12 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from mammo_core.dicom import ImageFacts
+    from mammo_core.dicom.inspection import Inspection
 
 app = typer.Typer(no_args_is_help=True, help="Inspect image files.")
 
@@ -24,17 +24,48 @@ def inspect(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per line.")
     ] = False,
+    headers_only: Annotated[
+        bool, typer.Option("--headers-only", help="Read headers without decoding pixels.")
+    ] = False,
+    png: Annotated[
+        Path | None,
+        typer.Option(
+            "--png",
+            metavar="DIR",
+            help="Write each picture as the pipeline sees it before resizing: 16-bit PNG, black "
+            "is 0.",
+        ),
+    ] = None,
 ) -> None:
-    """Check whether files can be read as mammograms and, if not, why.
+    """Check whether files can be read as mammograms, what they are and, if not, why.
 
     Files are decoded completely, one at a time and sorted by name in each folder. Files that are
     not images are listed too. Nothing about the patient is read or shown.
     """
     import json
 
-    for path in _files(paths):
-        result, facts = _inspect(path)
-        typer.echo(json.dumps(result) if as_json else _sentence(path, result, facts))
+    from mammo_core.dicom.inspection import PictureFolder, inspect_file
+
+    if headers_only and png is not None:
+        raise typer.BadParameter(
+            "it needs the pixels that --headers-only skips", param_hint="--png"
+        )
+    pictures = PictureFolder(png) if png is not None else None
+    for path, root in _files_below(paths):
+        inspected = inspect_file(path, headers_only=headers_only)
+        result = {"path": str(path), **inspected.report()}
+        if pictures is not None:
+            picture = pictures.write(path.relative_to(root), inspected)
+            result["png"] = str(picture) if picture else None
+        line = json.dumps(result) if as_json else _sentence(path, inspected)
+        typer.echo(line)
+
+
+def _files_below(paths: list[Path]) -> Iterator[tuple[Path, Path]]:
+    """Yield the files below the paths, each with the folder that its name is relative to."""
+    for path in paths:
+        for file in _files([path]):
+            yield file, path if path.is_dir() else path.parent
 
 
 def _files(paths: list[Path]) -> Iterator[Path]:
@@ -64,55 +95,22 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield folder / name
 
 
-def _inspect(path: Path) -> tuple[dict[str, Any], "ImageFacts | None"]:
-    """Return the JSON object of a file, and its facts if they can be read."""
-    import contextlib
-
-    from mammo_core.dicom import read_facts, read_image
-    from mammo_core.errors import DicomError
-
-    facts: ImageFacts | None = None
-    reason: str | None = None
-    try:
-        if path.exists() and not path.is_file() and not path.is_dir():
-            raise DicomError(
-                f"{path} is not a file", expected="a file", received="a device or pipe"
-            )
-        facts = read_image(path, mammogram=True).facts
-    except DicomError as error:
-        reason = str(error)
-        with contextlib.suppress(DicomError, OSError):
-            if path.is_file():
-                facts = read_facts(path, for_processing=True)
-    except OSError as error:
-        reason = f"{path} cannot be read: {error.strerror or error}."
-    values = facts.model_dump() if facts else {}
-    names = (
-        "transfer_syntax", "photometric", "rows", "columns", "bits_stored", "laterality", "view",
-        "spacing_mm",
-    )  # fmt: skip
-    result = {
-        "path": str(path),
-        "readable": reason is None,
-        "reason": reason,
-        **{name: values.get(name) for name in names},
-    }
-    return result, facts
-
-
-def _sentence(path: Path, result: dict[str, Any], facts: "ImageFacts | None") -> str:
-    if not result["readable"] or facts is None:
-        text = f"{path}: rejected. {result['reason']}"
+def _sentence(path: Path, inspected: "Inspection") -> str:
+    facts = inspected.facts
+    if inspected.reason is not None or facts is None:
+        text = f"{path}: rejected. {inspected.reason}"
     else:
         spacing = "spacing unknown"
         if facts.spacing_mm:
             spacing = f"{facts.spacing_mm:g} mm ({facts.spacing_source})"
         window = f", {facts.voi_function} not applied" if facts.voi_function else ""
+        view = " ".join([facts.view or "view unknown", *facts.view_modifiers])
         text = (
             f"{path}: {facts.rows}x{facts.columns}, {facts.bits_stored} bits, "
-            f"{facts.laterality or 'laterality unknown'}, {facts.view or 'view unknown'}, "
-            f"{spacing}, "
+            f"{facts.laterality or 'laterality unknown'}, {view}, "
+            f"{facts.image_type or 'type unknown'}, {spacing}, "
             f"{facts.photometric}, {facts.transfer_syntax}{window}"
         )
+        text += "".join(f". {warning.code}: {warning.message}" for warning in facts.warnings)
     # A file name may contain any character but must not break the line or the terminal.
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -24,7 +24,7 @@ def read_body_part(data: Any, warnings: list[ImageWarning]) -> str | None:
     """Return the body part that a header states.
 
     Args:
-        data: The allowed header fields (pydicom Dataset).
+        data: The allowed header fields (`FieldValues`).
         warnings: Warnings of the file; a disagreement is added.
 
     Returns:

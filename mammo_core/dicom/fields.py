@@ -4,7 +4,6 @@ import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
 from mammo_core.dicom.inflate import open_inflated
@@ -23,8 +22,31 @@ _BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 _DEFLATED: Final = "1.2.840.10008.1.2.1.99"
 _CHARACTER_SET: Final = 0x00080005
 _TRANSFER_SYNTAX: Final = 0x00020010
+#: Requested fields by identity → their tags, the keyword of each tag, and the fields themselves.
+_TREES: "Final[dict[int, tuple[TagTree, dict[int, str], Fields]]]" = {}
+_MAXIMUM_TREES: Final = 64
 #: Pixel Data, Double Float Pixel Data, Float Pixel Data: the header ends here.
 _PIXELS: Final = (0x7FE00010, 0x7FE00009, 0x7FE00008)
+
+
+class FieldValues(dict[str, Any]):
+    """The values of fields by keyword, also as attributes; the items of a sequence are such too.
+
+    Reading a value takes a tenth of the time that it takes from a pydicom Dataset.
+    """
+
+    file_meta: Any
+
+    def __getattr__(self, keyword: str) -> Any:
+        """Return the value of a field.
+
+        Raises:
+            AttributeError: The header does not have it.
+        """
+        try:
+            return self[keyword]
+        except KeyError:
+            raise AttributeError(keyword) from None
 
 
 @dataclass(frozen=True)
@@ -32,7 +54,7 @@ class Header:
     """The requested fields of a header.
 
     Args:
-        data: pydicom Dataset with a file meta group that names a transfer syntax.
+        data: Values by keyword, with a `file_meta` that names a transfer syntax.
         pixel_offset: Offset of the pixel element, if there is one: in the file or, for a
             deflated data set, in the inflated data set.
         deflated_offset: Offset of the deflated data set in the file; None if it is not deflated.
@@ -127,27 +149,50 @@ def _read_fields(file: BinaryIO, name: str, fields: Fields) -> Header:
     data = walk.data_set(_tag_tree(fields), syntax == _IMPLICIT, lambda tag: tag in _PIXELS)
     for _ in data.iterall():
         pass  # pydicom converts values on access: provoke every error here
-    data.file_meta = FileMetaDataset(meta)
-    return Header(data, walk.position, deflated_offset)
+    values = _field_values(data, fields)
+    values.file_meta = FileMetaDataset(meta)
+    return Header(values, walk.position, deflated_offset)
+
+
+def _field_values(data: Any, fields: Fields) -> FieldValues:
+    names = _tag_names(fields)
+    values = FieldValues()
+    for tag, element in data.items():
+        if name := names.get(tag):
+            inner = fields[name]
+            value = element.value
+            values[name] = [_field_values(item, inner) for item in value] if inner else value
+    return values
 
 
 def _tag_tree(fields: Fields) -> "TagTree":
-    return _cached_tag_tree(_hashable(fields))
+    return _by_identity(fields)[0]
 
 
-def _hashable(fields: Fields) -> Any:
-    return tuple((name, inner and _hashable(inner)) for name, inner in fields.items())
+def _tag_names(fields: Fields) -> dict[int, str]:
+    return _by_identity(fields)[1]
 
 
-@cache
-def _cached_tag_tree(fields: Any) -> "TagTree":
+def _by_identity(fields: Fields) -> "tuple[TagTree, dict[int, str], Fields]":
+    # Most callers pass a constant: hashing its content would take a tenth of the time.
+    stored = _TREES.get(id(fields))
+    if stored is None or stored[2] is not fields:
+        tags = {name: _tag(name) for name in fields}
+        names = {tag: name for name, tag in tags.items()}
+        # The character set determines the encoding of text in every data set (PS3.3 C.12.1.1.2).
+        tree: dict[int, TagTree | None] = {_CHARACTER_SET: None}
+        for name, inner in fields.items():
+            tree[tags[name]] = _tag_tree(inner) if inner else None
+        stored = tree, names, fields
+        if len(_TREES) < _MAXIMUM_TREES:
+            _TREES[id(fields)] = stored
+    return stored
+
+
+def _tag(name: str) -> int:
     from pydicom.datadict import tag_for_keyword
 
-    # The character set determines the encoding of text in every data set (PS3.3 C.12.1.1.2).
-    tree: dict[int, TagTree | None] = {_CHARACTER_SET: None}
-    for name, inner in fields:
-        tag = int(name, 16) if name[:1].isdigit() else tag_for_keyword(name)
-        if tag is None:
-            raise KeyError(name)
-        tree[tag] = _cached_tag_tree(inner) if inner else None
-    return tree
+    tag = int(name, 16) if name[:1].isdigit() else tag_for_keyword(name)
+    if tag is None:
+        raise KeyError(name)
+    return tag

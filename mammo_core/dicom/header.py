@@ -8,6 +8,8 @@ from mammo_core.errors import DicomError
 
 _CODE: Final[Fields] = {"CodeValue": None, "LongCodeValue": None, "CodeMeaning": None}
 _TABLE: Final[Fields] = {"LUTDescriptor": None, "LUTData": None}
+#: The groups of overlays, hexadecimal: their elements have no keywords of their own.
+OVERLAY_GROUPS: Final = tuple(f"60{number:02X}" for number in range(0, 32, 2))
 #: The fields that facts and pixels are made from: none of the patient, the study or the site.
 #: Descriptions are searched for allow-listed words and never repeated.
 ALLOWED: Final[Fields] = {
@@ -55,9 +57,9 @@ ALLOWED: Final[Fields] = {
             "VOILUTFunction",
         )
     ),
-    # Overlay Bits Allocated and Overlay Bit Position of the sixteen groups of overlays.
+    # Overlay Bits Allocated, Overlay Bit Position.
     **dict.fromkeys(
-        f"60{group:02X}{element}" for group in range(0, 32, 2) for element in ("0100", "0102")
+        f"{group}{element}" for group in OVERLAY_GROUPS for element in ("0100", "0102")
     ),
     "ViewCodeSequence": {**_CODE, "ViewModifierCodeSequence": _CODE},
     "ViewModifierCodeSequence": _CODE,
@@ -130,7 +132,7 @@ def require_readable_header(data: Any, name: str, *, for_processing: bool = Fals
     """Reject images that the header shows to be unreadable, before memory is allocated.
 
     Args:
-        data: The allowed header fields (pydicom Dataset).
+        data: The allowed header fields (`FieldValues`).
         name: The file, for messages.
         for_processing: Whether For Processing images are accepted.
 
@@ -208,6 +210,12 @@ def read_modality(data: Any) -> str | None:
     """Return the modality; `unknown` for a value that DICOM does not define, None if empty."""
     word = str(data.get("Modality") or "").strip().upper()
     return word if word in _MODALITIES else "unknown" if word else None
+
+
+def read_photometric(data: Any) -> str:
+    """Return the photometric interpretation; `unknown` for a value that DICOM does not define."""
+    word = str(data.get("PhotometricInterpretation") or "")
+    return word if word in _PHOTOMETRIC else "unknown"
 
 
 def read_integer(data: Any, keyword: str, default: int = 0) -> int:

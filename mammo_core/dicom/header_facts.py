@@ -4,7 +4,7 @@ import contextlib
 from typing import Any
 
 from mammo_core.dicom.facts import ImageFacts
-from mammo_core.dicom.header import is_for_processing, read_integer, read_modality
+from mammo_core.dicom.header import is_for_processing, read_integer, read_modality, read_photometric
 from mammo_core.dicom.header_meaning import read_meaning
 from mammo_core.dicom.manufacturers import normalize_manufacturer
 from mammo_core.dicom.values import first_text
@@ -12,12 +12,12 @@ from mammo_core.dicom.voi import voi_function
 
 
 def header_facts(data: Any) -> ImageFacts:
-    """Return the facts of a header that `require_readable_header` accepted.
+    """Return the facts of a header with rows and columns.
 
     Args:
-        data: The allowed header fields (pydicom Dataset).
+        data: The allowed header fields (`FieldValues`).
     """
-    rows, columns = int(data.Rows), int(data.Columns)
+    rows, columns = read_integer(data, "Rows"), read_integer(data, "Columns")
     spacing, source = _spacing(data)
     function = voi_function(data)
     meaning = read_meaning(
@@ -30,12 +30,12 @@ def header_facts(data: Any) -> ImageFacts:
     return ImageFacts(
         **stated,
         transfer_syntax=str(data.file_meta.TransferSyntaxUID),
-        photometric=str(data.PhotometricInterpretation),
+        photometric=read_photometric(data),
         modality=read_modality(data),
         manufacturer=normalize_manufacturer(first_text(data, "Manufacturer")),
         rows=rows,
         columns=columns,
-        bits_stored=int(data.BitsStored),
+        bits_stored=read_integer(data, "BitsStored"),
         spacing_mm=spacing,
         spacing_source=source,
         voi="available" if function else "none",

@@ -35,7 +35,7 @@ def read_meaning(data: Any, *, for_processing: bool, frames: int = 1) -> ImageMe
     """Return what a header says an image is.
 
     Args:
-        data: The allowed header fields (pydicom Dataset).
+        data: The allowed header fields (`FieldValues`).
         for_processing: Whether the image is raw detector data.
         frames: Number of frames.
     """

@@ -64,7 +64,7 @@ def read_image_type(data: Any, frames: int, warnings: list[ImageWarning]) -> Ima
     secondary capture class.
 
     Args:
-        data: The allowed header fields (pydicom Dataset).
+        data: The allowed header fields (`FieldValues`).
         frames: Number of frames.
         warnings: Warnings of the file; more are added.
 

@@ -32,7 +32,7 @@ def read_lookup_table(item: Any, name: str, kind: str, *, signed: bool) -> LookU
     """Read a look-up table.
 
     Args:
-        item: An item of Modality LUT Sequence or VOI LUT Sequence (pydicom Dataset).
+        item: An item of Modality LUT Sequence or VOI LUT Sequence (`FieldValues`).
         name: The file, for messages.
         kind: modality or VOI, for messages.
         signed: Whether input values may be negative.

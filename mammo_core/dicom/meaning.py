@@ -1,6 +1,6 @@
 """What an image is: view, modifiers, type and circumstances, as its header states them."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -87,7 +87,7 @@ class ImageMeaning(BaseModel):
             return {**values, "view_class": view_class(values.get("view"))}
         return values
 
-    def with_view(self, view: str | None, laterality: Laterality | None) -> "ImageMeaning":
+    def with_view(self, view: str | None, laterality: Laterality | None) -> Self:
         """Return these facts with another view and side, for a file whose name states them.
 
         Args:

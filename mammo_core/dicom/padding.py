@@ -28,7 +28,7 @@ def read_padding(data: Any) -> Padding | None:
     """Return the padding of a header; None if it states none.
 
     Args:
-        data: The allowed header fields (pydicom Dataset).
+        data: The allowed header fields (`FieldValues`).
     """
     first = integers(data, "PixelPaddingValue")
     if len(first) != 1:

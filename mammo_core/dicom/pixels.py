@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from mammo_core.dicom.header import OVERLAY_GROUPS
 from mammo_core.dicom.lookup_table import read_lookup_table, table_warning
 from mammo_core.dicom.meaning import ImageWarning
 from mammo_core.dicom.padding import read_padding
@@ -38,7 +39,7 @@ def to_gray(data: Any, frame: PixelFrame, name: str, *, voi: bool = False) -> Gr
     """Convert the words of a pixel frame to gray levels.
 
     Args:
-        data: The accepted header fields (pydicom Dataset).
+        data: The accepted header fields (`FieldValues`).
         frame: The words, which may be overwritten.
         name: The file, for messages.
         voi: Whether to apply the VOI transform of the header, if it has one.
@@ -92,13 +93,11 @@ def _layout(data: Any, frame: PixelFrame, slope: float, intercept: float) -> Bit
 def _overlay_bits(data: Any) -> int:
     """Return the bits of a word that overlay planes occupy (PS3.5 8.1.2, retired)."""
     bits = 0
-    for group in range(0x6000, 0x6020, 2):
-        element = data.get((group, 0x0102))
-        allocated = data.get((group, 0x0100))
-        position = element.value if element is not None else 0
+    for group in OVERLAY_GROUPS:
+        allocated, position = data.get(f"{group}0100"), data.get(f"{group}0102", 0)
         # An overlay with data of its own has one bit allocated and is not in the pixels.
-        if isinstance(position, int) and allocated is not None and allocated.value in (8, 16):
-            bits |= 1 << position if 0 <= position < 16 else 0
+        if allocated in (8, 16) and isinstance(position, int) and 0 <= position < 16:
+            bits |= 1 << position
     return bits
 
 

@@ -1,7 +1,7 @@
 """Read one image file: DICOM, or gray PNG and TIFF."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -10,11 +10,12 @@ from typing import Any, BinaryIO
 from mammo_core.dicom.facts import ImageFacts, Mammogram, require_mammogram
 from mammo_core.dicom.fields import Header, error_without_text
 from mammo_core.dicom.hashing import file_digest, open_image_file
-from mammo_core.dicom.header import read_header, require_readable_header
+from mammo_core.dicom.header import read_header, read_integer, require_readable_header
 from mammo_core.dicom.header_facts import header_facts
 from mammo_core.dicom.pixel_frame import read_frame
 from mammo_core.dicom.pixels import to_gray
-from mammo_core.dicom.raster import raster_format, read_raster, read_raster_facts
+from mammo_core.dicom.raster import PNG, raster_format, read_raster, read_raster_facts
+from mammo_core.dicom.second_file import require_single_file
 from mammo_core.errors import DicomError
 
 
@@ -43,6 +44,29 @@ def read_facts(
         if raster_format(file.read(132)):
             return read_raster_facts(file, name)
         return _read_header(file, name, for_processing)[1]
+
+
+def read_rejected_facts(path: str | PathLike[str]) -> ImageFacts | None:
+    """Return what the header of a file says that cannot be read as a mammogram.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its facts; None if it has no header of an image.
+
+    Raises:
+        OSError: The disk failed.
+    """
+    name = str(path)
+    with suppress(DicomError), open_image_file(Path(path), name) as file:
+        if raster_format(file.read(132)):
+            return read_raster_facts(file, name)
+        with _only_dicom_errors(name):
+            header = read_header(file, name)
+            if read_integer(header.data, "Rows") and read_integer(header.data, "Columns"):
+                return header_facts(header.data)
+    return None
 
 
 def read_image(
@@ -88,6 +112,7 @@ def read_image(
             if mammogram:
                 require_mammogram(facts, name)
             image = read_raster(file, name)
+            require_single_file(file, len(PNG), name)
         else:
             image = _read_dicom(file, name, mammogram, voi, for_processing)
         return replace(image, sha256=file_digest(file))
@@ -102,6 +127,7 @@ def _read_dicom(
         require_mammogram(facts, name)
     with _only_dicom_errors(name):
         gray = to_gray(header.data, read_frame(file, header, name), name, voi=voi)
+    require_single_file(file, header.deflated_offset or file.tell(), name)
     updates: dict[str, Any] = {"bits_stored": gray.bits}
     updates["warnings"] = (*facts.warnings, *gray.warnings)
     if voi and facts.voi_function:

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from mammo_core.dicom.views import (
+    MODIFIER_OF_MEANING,
     MODIFIERS,
+    NEUTRAL_WORDS,
+    VIEW_OF_MEANING,
     VIEWS,
     Laterality,
-    modifier_from_meaning,
     normalize_meaning,
     view_from_code,
-    view_from_meaning,
 )
 
 
@@ -83,11 +84,17 @@ _SPECIMEN: Final = ("specimen", "tissuespecimen")
 _SIDES: Final[dict[str, Laterality]] = {
     "L": "LEFT", "LT": "LEFT", "LEFT": "LEFT", "R": "RIGHT", "RT": "RIGHT", "RIGHT": "RIGHT",
 }  # fmt: skip
-_NEUTRAL: Final = ("view", "views", "projection", "mammo", "mammogram", "breast")
+_NEUTRAL: Final = (*NEUTRAL_WORDS, "mammo", "mammogram", "breast")
 _NEGATIONS: Final = ("no", "non", "not", "without", "wo")
 #: Characters of a text that are read: a description has up to 64 (PS3.5 6.2).
 _MAXIMUM: Final = 256
-_LONGEST_PHRASE: Final = 6
+_ALL_VIEWS: Final = VIEW_OF_MEANING | _VIEW_PHRASES
+_ALL_MODIFIERS: Final = MODIFIER_OF_MEANING | _PHRASES
+_ALL_PHRASES: Final = frozenset((*_ALL_VIEWS, *_ALL_MODIFIERS, *_SPECIMEN))
+_STARTS_OF_PHRASES: Final = frozenset(
+    phrase[:length] for phrase in _ALL_PHRASES for length in range(len(phrase) + 1)
+)
+_NAMES: Final = frozenset((*VIEWS, *_SHORT))
 
 
 def parse_view(text: str | None) -> str | None:
@@ -129,6 +136,7 @@ class _Reader:
 
     def __init__(self, text: str, *, strict: bool) -> None:
         self._words = re.findall(r"[A-Za-z]+|[0-9]+[A-Za-z]*", text[:_MAXIMUM])
+        self._letters = [normalize_meaning(word) for word in self._words]
         self._strict = strict
         self._is_lower = text == text.lower()
         self._views: set[str] = set()
@@ -168,29 +176,26 @@ class _Reader:
 
     def _phrase(self, at: int) -> tuple[int, str]:
         """Read the longest phrase that starts at a word; return its length and its kind."""
-        for length in range(min(_LONGEST_PHRASE, len(self._words) - at), 0, -1):
-            words = self._words[at : at + length]
-            joined = "".join(words).lower()
-            if joined.upper() in (*VIEWS, *_SHORT):
-                continue  # names are read with their prefixes and suffixes
-            letters = normalize_meaning(" ".join(words))
-            if letters.upper() in VIEWS or not letters:
-                continue
-            view = _VIEW_PHRASES.get(letters) or view_from_meaning(letters)
-            modifier = _PHRASES.get(letters) or modifier_from_meaning(letters)
-            negated = at > 0 and self._words[at - 1].lower() in _NEGATIONS
-            if (view or modifier or letters in _SPECIMEN) and negated:
-                return length, "negated"
-            if view:
-                self._views.add(view)
-                return length, "view"
-            if modifier:
-                self._modifiers.add(modifier)
-                return length, "modifier"
-            if letters in _SPECIMEN:
-                self._specimen = True
-                return length, "specimen"
-        return 1, ""
+        letters, best, longest = "", "", 0
+        for length, word in enumerate(self._letters[at:], 1):
+            letters += word
+            if letters not in _STARTS_OF_PHRASES:
+                break
+            # Short names are read with their prefixes and suffixes.
+            if letters in _ALL_PHRASES and letters.upper() not in _NAMES:
+                best, longest = letters, length
+        if not best:
+            return 1, ""
+        if at > 0 and self._words[at - 1].lower() in _NEGATIONS:
+            return longest, "negated"
+        if view := _ALL_VIEWS.get(best):
+            self._views.add(view)
+            return longest, "view"
+        if modifier := _ALL_MODIFIERS.get(best):
+            self._modifiers.add(modifier)
+            return longest, "modifier"
+        self._specimen = True
+        return longest, "specimen"
 
     def _name(self, at: int, previous: str, pending: set[str]) -> str:
         """Read a word such as LMLO, RMCC, MLOID, AT; return its kind."""
@@ -207,7 +212,8 @@ class _Reader:
             if side:
                 self._sides.add(_SIDES[side])
             return "view"
-        if match := _SIDE_AND_MODIFIER.fullmatch(word):
+        # LAT is a lateral, not the left axillary tail.
+        if (match := _SIDE_AND_MODIFIER.fullmatch(word)) and word != "LAT":
             modifiers = _split_suffixes(match[2])
             if not self._strict or previous in ("side", "view", "modifier"):
                 self._modifiers.update(modifiers)

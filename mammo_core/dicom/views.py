@@ -1,5 +1,6 @@
 """Laterality, views and view modifiers of mammograms, in their codes and meanings."""
 
+import re
 from typing import Final, Literal
 
 Laterality = Literal["LEFT", "RIGHT"]
@@ -63,6 +64,9 @@ _CLASSES: Final[dict[str, ViewClass]] = {
 #: The two classes of views of the original (docs/original-system.md, "DREAM metadata").
 _ORIGINAL_CLASSES: Final[dict[str, ViewClass]] = _CLASSES | {"ML": "CC", "LM": "CC", "SIO": "MLO"}
 
+#: Words that a name of a view or modifier may have without another meaning.
+NEUTRAL_WORDS: Final = ("view", "views", "projection")
+
 #: CID 244 "Laterality": SNOMED RT and CT codes.
 _SIDES: Final = {
     "G-A101": "LEFT",
@@ -116,7 +120,7 @@ def view_from_code(value: str) -> str | None:
 
 def view_from_meaning(meaning: str) -> str | None:
     """Return the view that a code meaning states, in any spelling of its words."""
-    return _VIEW_OF_MEANING.get(normalize_meaning(meaning))
+    return VIEW_OF_MEANING.get(normalize_meaning(meaning))
 
 
 def modifier_from_code(value: str) -> str | None:
@@ -126,7 +130,7 @@ def modifier_from_code(value: str) -> str | None:
 
 def modifier_from_meaning(meaning: str) -> str | None:
     """Return the modifier that a code meaning states, in any spelling of its words."""
-    return _MODIFIER_OF_MEANING.get(normalize_meaning(meaning))
+    return MODIFIER_OF_MEANING.get(normalize_meaning(meaning))
 
 
 def is_specimen_code(value: str, meaning: str) -> bool:
@@ -136,12 +140,12 @@ def is_specimen_code(value: str, meaning: str) -> bool:
 
 def normalize_meaning(meaning: str) -> str:
     """Return the letters of a meaning: spelling of blanks, hyphens and brackets does not matter."""
-    words = meaning.lower().replace("projection", " ").replace("view", " ")
-    return "".join(letter for letter in words if "a" <= letter <= "z")
+    words = re.findall(r"[a-z]+", meaning.lower())
+    return "".join(word for word in words if word not in NEUTRAL_WORDS)
 
 
 _VIEW_OF_CODE: Final = {code: view for view, (codes, _) in VIEWS.items() for code in codes}
-_VIEW_OF_MEANING: Final = {
+VIEW_OF_MEANING: Final = {
     normalize_meaning(text): view
     for view, (_, meanings) in VIEWS.items()
     for text in (view, *meanings)
@@ -149,7 +153,7 @@ _VIEW_OF_MEANING: Final = {
 _MODIFIER_OF_CODE: Final = {
     code: name for name, (_, codes, _meanings) in MODIFIERS.items() for code in codes
 }
-_MODIFIER_OF_MEANING: Final = {
+MODIFIER_OF_MEANING: Final = {
     normalize_meaning(text): name
     for name, (_, _codes, meanings) in MODIFIERS.items()
     for text in (name, *meanings)

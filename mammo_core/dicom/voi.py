@@ -16,7 +16,7 @@ def voi_function(data: Any) -> Function | None:
     """Return the VOI transform of a header: the table, or else the first window.
 
     Args:
-        data: The allowed header fields (pydicom Dataset).
+        data: The allowed header fields (`FieldValues`).
 
     Returns:
         None if there is none, or if DICOM does not define the function of the window.
@@ -37,7 +37,7 @@ def voi_table(data: Any, name: str, *, signed: bool) -> LookUpTable | None:
     """Return the VOI look-up table of a header; None if it has none.
 
     Args:
-        data: The allowed header fields (pydicom Dataset).
+        data: The allowed header fields (`FieldValues`).
         name: The file, for messages.
         signed: Whether modality values may be negative.
 

@@ -16,18 +16,17 @@ def test_inspect_prints_one_json_object_per_line(tmp_path):
     result = CliRunner().invoke(app, ["inspect", str(tmp_path), str(tmp_path / "no"), "--json"])
     assert result.exit_code == 0
     good, bad, absent = (json.loads(line) for line in result.stdout.splitlines())
-    assert good == {
+    stated = {name: value for name, value in good.items() if value not in (None, False, [])}
+    assert stated == {
         "path": str(tmp_path / "a.png"),
         "readable": True,
-        "reason": None,
         "transfer_syntax": "PNG",
         "photometric": "MONOCHROME2",
+        "manufacturer": "unknown",
         "rows": 90,
         "columns": 70,
         "bits_stored": 16,
-        "laterality": None,
-        "view": None,
-        "spacing_mm": None,
+        **({"warnings": good["warnings"]} if good["warnings"] else {}),
     }
     assert not bad["readable"]
     assert "not a DICOM file" in bad["reason"]
@@ -53,6 +52,55 @@ def test_the_facts_of_a_rejected_file_are_shown(tmp_path):
     assert not report["readable"]
     assert "For Processing" in report["reason"]
     assert (report["rows"], report["laterality"]) == (80, "LEFT")
+
+
+def test_headers_alone_show_the_facts_and_no_fault_of_the_pixels(tmp_path):
+    data = mammogram(random_words(), ViewPosition="XCCL", PixelData=b"\0" * 100)
+    save(data, tmp_path / "a.dcm")
+    results = []
+    for options in ([], ["--headers-only"]):
+        result = CliRunner().invoke(app, ["inspect", str(tmp_path), "--json", *options])
+        results.append(json.loads(result.stdout))
+    whole, header = results
+    assert not whole["readable"]
+    assert "truncated pixels" in whole["reason"]
+    assert header["readable"]
+    assert (header["view"], header["view_class"]) == (whole["view"], "CC") == ("XCCL", "CC")
+    assert {**whole, "readable": True, "reason": None} == header
+    (tmp_path / "a.dcm").write_bytes(b"nothing")
+    result = CliRunner().invoke(app, ["inspect", str(tmp_path), "--json", "--headers-only"])
+    assert "not a DICOM file" in json.loads(result.stdout)["reason"]
+
+
+def test_pictures_are_written_as_the_pipeline_sees_them(tmp_path):
+    words = random_words()
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    inverse = {"PhotometricInterpretation": "MONOCHROME1"}
+    save(mammogram(4095 - words, **inverse), tmp_path / "in" / "deep" / "a.dcm")
+    eight = (words >> 4).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "in" / "deep" / "a.tif"), eight)
+    (tmp_path / "in" / "b.dcm").write_bytes(b"nothing")
+    arguments = ["inspect", str(tmp_path / "in"), "--json", "--png", str(tmp_path / "out")]
+    lines = CliRunner().invoke(app, arguments).stdout.splitlines()
+    assert [json.loads(line)["png"] for line in lines] == [
+        None,
+        str(tmp_path / "out" / "deep" / "a.png"),
+        str(tmp_path / "out" / "deep" / "a.tif.png"),
+    ]
+    first, second = (
+        cv2.imread(str(tmp_path / "out" / "deep" / name), cv2.IMREAD_UNCHANGED)
+        for name in ("a.png", "a.tif.png")
+    )
+    assert first.dtype == np.uint16
+    assert np.abs(first / 65535 - words / 4095).max() <= 0.5 / 65535
+    assert np.array_equal(second, eight.astype(np.uint16) * 257)
+    assert not list((tmp_path / "out").rglob("*.part"))
+
+
+def test_pictures_need_pixels(tmp_path):
+    arguments = ["inspect", str(tmp_path), "--headers-only", "--png", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
 
 
 def test_windows_and_spacing_are_shown(tmp_path):

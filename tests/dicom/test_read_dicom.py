@@ -318,7 +318,7 @@ def test_an_oversized_file_is_rejected_before_memory_is_allocated(tmp_path):
     path.write_bytes(raw)
     with path.open("r+b") as file:
         file.truncate(2**32)
-    with pytest.raises(DicomError, match="more pixels than its header states.*11200 bytes"):
+    with pytest.raises(DicomError, match=r"more pixels than its header states.*11200 bytes"):
         read_image(path)
 
 
