@@ -1,3 +1,5 @@
+"""Fixtures of the service; helpers of this folder are importable by its tests."""
+
 import os
 import signal
 import sys
@@ -11,6 +13,7 @@ import pytest
 from tests.support.processes import start_child
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")
@@ -55,10 +58,9 @@ def served_package(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def package(served_package):
-    from mammo_core.packaging import load
-    from mammo_core.registry import resolve
+    from mammo_core.registry import open_package
 
-    return load(resolve(served_package))
+    return open_package(served_package).load()
 
 
 class Server:

@@ -15,7 +15,9 @@ from mammo_core.serving.app import create_app
 @pytest.fixture(scope="module")
 def client(package):
     config = ServeConfig(max_body_mb=0.25, max_json_mb=0.1, max_images=4)
-    with TestClient(create_app(package, "whole-image", "1", config), base_url="http://127.0.0.1") as client:
+    with TestClient(
+        create_app(package, "whole-image", "1", config), base_url="http://127.0.0.1"
+    ) as client:
         yield client
 
 

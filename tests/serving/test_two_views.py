@@ -17,7 +17,9 @@ URL = "/v2/models/pairs/infer"
 @pytest.fixture(scope="module")
 def client(two_views):
     config = ServeConfig(max_body_mb=0.25, max_json_mb=0.2, max_images=4)
-    with TestClient(create_app(two_views, "pairs", "1", config), base_url="http://127.0.0.1") as client:
+    with TestClient(
+        create_app(two_views, "pairs", "1", config), base_url="http://127.0.0.1"
+    ) as client:
         yield client
 
 
