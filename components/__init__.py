@@ -1,41 +1,36 @@
-"""KFP components: each body is one call into `mammo_core.steps`."""
+"""KFP components: each body is one call into `mammo_core.steps`.
 
-from components.combine.component import combine
-from components.convert.component import convert
-from components.convert_partition.component import convert_partition
-from components.evaluate.component import evaluate
-from components.find_new.component import find_new
-from components.gate.component import gate
-from components.index.component import index
-from components.publish_features.component import publish_features
-from components.push.component import push
-from components.regions.component import regions
-from components.sample.component import sample
-from components.sample_partition.component import sample_partition
-from components.score.component import score
-from components.start_from.component import start_from
-from components.summarize.component import summarize
-from components.train_image.component import train_image
-from components.train_patch.component import train_patch
-from components.validate_data.component import validate_data
+The component of a step is in the folder of its name, and an attribute of this package: it is
+imported on first use.
+"""
 
-__all__ = [
-    "combine",
-    "convert",
-    "convert_partition",
-    "evaluate",
-    "find_new",
-    "gate",
-    "index",
-    "publish_features",
-    "push",
-    "regions",
-    "sample",
-    "sample_partition",
-    "score",
-    "start_from",
-    "summarize",
-    "train_image",
-    "train_patch",
-    "validate_data",
-]
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...
+
+
+class _Components(ModuleType):
+    """This package: its attributes are the components, by the names of their functions."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Import a component; the package calls this where it has no such attribute."""
+        module = f"{self.__name__}.{name}.component"
+        if name.startswith("_") or find_spec(f"{self.__name__}.{name}") is None:
+            raise AttributeError(f"module {self.__name__!r} has no component {name!r}")
+        component = getattr(import_module(module), name)
+        setattr(self, name, component)
+        return component
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set an attribute, but no folder in place of its component."""
+        if not (isinstance(value, ModuleType) and hasattr(value, "__path__")):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Components

@@ -11,7 +11,7 @@ import pytest
 from tests.support import loader_scanner
 
 ARRAYS = "plain arrays: NumPy refuses pickled objects"
-TABLE_NAME = "a name from a table in this file; other names are an AttributeError"
+TABLE_NAME = "a name from a table of the package; other names are an AttributeError"
 INSTALLED = "an installed package; no file of a user or of the store names it"
 OUR_MODULES = "the modules in a folder of our package; a name is looked up among them first"
 OUR_MODULE = "the Python interpreter, with one of our modules"
@@ -56,7 +56,6 @@ ALLOWED = {
     ("mammo_core/ingest/runner.py", "_run", "apache_beam.Pipeline"): (
         "our functions, sent to the workers of this pipeline; none is read from the store"
     ),
-    ("mammo_core/models/__init__.py", "__getattr__", "importlib.import_module"): TABLE_NAME,
     ("mammo_core/models/layers.py", "seeded_copy", "layer.__class__.from_config"): OUR_MODEL,
     ("mammo_core/models/keras2/hdf5_worker.py", "main", "h5py.File"): HDF5,
     ("mammo_core/models/keras2/hdf5_worker.py", "_child", "h5py.HardLink"): HDF5,
@@ -87,7 +86,6 @@ ALLOWED = {
         "write_saved_model",
         "tensorflow.saved_model.load",
     ): "the SavedModel that was just written; others are never read",
-    ("mammo_core/phantom/__init__.py", "__getattr__", "importlib.import_module"): TABLE_NAME,
     ("mammo_core/phantom/pool.py", "_initialize_worker", "ctypes.CDLL"): "the C library in memory",
     ("mammo_core/phantom/pool.py", "_context", "multiprocessing.get_context"): CONTEXT,
     ("mammo_core/phantom/pool.py", "write_views", "concurrent.futures.ProcessPoolExecutor"): (POOL),
@@ -102,13 +100,11 @@ ALLOWED = {
         "a template of this package; data are escaped values, never a template"
     ),
     ("mammo_core/scoring/tables.py", "read_rows", "pyarrow.parquet.ParquetFile"): PARQUET,
-    ("mammo_core/sources/__init__.py", "__getattr__", "importlib.import_module"): TABLE_NAME,
     (
         "mammo_core/packaging/source_commit.py",
         "git_sha",
         "subprocess.run",
     ): "git, in our source tree",
-    ("mammo_core/training/__init__.py", "__getattr__", "importlib.import_module"): TABLE_NAME,
     ("mammo_core/training/fit.py", "train", "checkpoints.load"): "our class, in this list",
     ("pipelines/compiled.py", "pipeline", "importlib.import_module"): "one of PIPELINES",
     ("pipelines/local.py", "run_compiled", "kfp.components.load_component_from_text"): (
@@ -122,28 +118,24 @@ ALLOWED = {
     ("benchmarks/score.py", "peak_mb", "multiprocessing.get_context"): CONTEXT,
     ("pipelines/image_tag.py", "source_tag", "subprocess.run"): "git, in our source tree",
     ("mammo_core/sources/adapter.py", "get_adapter", "importlib.import_module"): OUR_MODULES,
+    ("mammo_core/steps/registry.py", "get_step", "importlib.import_module"): OUR_MODULES,
+    ("mammo_core/steps/__init__.py", "__getattr__", "importlib.import_module"): OUR_MODULES,
+    ("components/__init__.py", "__getattr__", "importlib.import_module"): OUR_MODULES,
+    ("mammo_core/lazy.py", "__getattr__", "importlib.import_module"): TABLE_NAME,
     **{
-        (file, function, loader): reason
-        for file, function, entry_point in (
-            ("mammo_core/metrics/metric.py", "_discover", "entry"),
-            ("mammo_core/models/registry.py", "_discover", "entry_point"),
-            ("mammo_core/sources/adapter.py", "discover_adapters", "entry"),
-        )
-        for loader, reason in (
-            ("importlib.import_module", OUR_MODULES),
-            ("importlib.metadata.entry_points", INSTALLED),
-            (f"{entry_point}.load", INSTALLED),
+        ("mammo_core/discovery.py", function, loader): OUR_MODULES
+        for function, loader in (
+            ("module_names", "importlib.import_module"),
+            ("module_names", "pkgutil.iter_modules"),
+            ("import_modules", "importlib.import_module"),
+            ("import_from_packages", "importlib.import_module"),
+            ("import_from_packages", "pkgutil.iter_modules"),
         )
     },
     **{
-        (file, function, "pkgutil.iter_modules"): OUR_MODULES
-        for file, function in (
-            ("mammo_core/metrics/metric.py", "_discover"),
-            ("mammo_core/models/registry.py", "_discover"),
-            ("mammo_core/sources/adapter.py", "_module_names"),
-        )
+        ("mammo_core/discovery.py", "import_entry_points", loader): INSTALLED
+        for loader in ("importlib.metadata.entry_points", "entry.load")
     },
-    ("mammo_core/sources/adapter.py", "_module_names", "importlib.import_module"): OUR_MODULES,
     **{
         (f"benchmarks/{name}.py", "measure", loader): reason
         for name in ("input", "reader", "sample")
@@ -155,8 +147,6 @@ ALLOWED = {
 }
 #: Number of uses, if more than one.
 COUNTS = {
-    ("mammo_core/metrics/metric.py", "_discover", "importlib.import_module"): 2,
-    ("mammo_core/models/registry.py", "_discover", "importlib.import_module"): 2,
     ("images/warm", "main", "importlib.import_module"): 3,
     ("mammo_core/models/keras2/hdf5_worker.py", "_datasets", "h5py.Dataset"): 2,
     ("mammo_core/models/keras2/hdf5_worker.py", "_model", "h5py.Group"): 2,

@@ -12,6 +12,7 @@ LIBRARY = Path(__file__).parent.parent / "mammo_core"
 ROOMS = [
     "errors",
     "lazy",
+    "discovery",
     "documents",
     "csv_cells",
     "seeds",

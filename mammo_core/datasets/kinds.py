@@ -125,3 +125,34 @@ class Kind(Generic[FactsT]):
                 received=f"{first['msg']} at {'.'.join(map(str, first['loc'])) or 'the start'}",
                 hint=f"an older revision of Mammo Pipelines wrote it: {REBUILD_HINT}",
             ) from error
+
+
+#: Folder → kind; `runs.kinds.KINDS` has the kinds of all modules.
+_REGISTERED: dict[str, Kind[Any]] = {}
+
+
+def register_kind(kind: Kind[FactsT]) -> Kind[FactsT]:
+    """Add a kind, so that garbage collection knows its outputs.
+
+    Args:
+        kind: The kind. Registering an equal one again has no effect.
+
+    Returns:
+        The same kind.
+
+    Raises:
+        RecordError: Another kind has the same folder.
+    """
+    taken = _REGISTERED.setdefault(kind.folder, kind)
+    if taken != kind:
+        raise RecordError(
+            f"Two kinds of outputs use the folder {kind.folder}",
+            expected="one kind per folder",
+            received=f"{taken.facts.__name__} and {kind.facts.__name__}",
+        )
+    return kind
+
+
+def registered_kinds() -> dict[str, Kind[Any]]:
+    """Return folder → kind of the modules that were imported, sorted."""
+    return dict(sorted(_REGISTERED.items()))

@@ -2,18 +2,20 @@
 
 import io
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from mammo_core.datasets.manifests import Manifest, StoredFile, fetch_verified, put_bytes
 from mammo_core.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: The largest table has a row for each patch.
 _MAXIMUM_ROWS = 50_000_000
 _MAXIMUM_COLUMNS = 1_000
 
 
-def to_parquet(table: pd.DataFrame) -> bytes:
+def to_parquet(table: "pd.DataFrame") -> bytes:
     """Return a table as Parquet; equal tables give equal bytes."""
     buffer = io.BytesIO()
     # Without pandas metadata, which contains library versions.
@@ -25,7 +27,7 @@ def to_parquet(table: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def from_parquet(source: Path | bytes) -> pd.DataFrame:
+def from_parquet(source: Path | bytes) -> "pd.DataFrame":
     """Read a Parquet file in the calling thread only.
 
     Arrow's own threads may still be starting when a short process ends, and then abort it
@@ -52,12 +54,12 @@ def from_parquet(source: Path | bytes) -> pd.DataFrame:
     return table
 
 
-def put_table(store: Store, folder: str, name: str, table: pd.DataFrame) -> StoredFile:
+def put_table(store: Store, folder: str, name: str, table: "pd.DataFrame") -> StoredFile:
     """Write a table as a Parquet file of an output."""
     stored = put_bytes(store, folder, name, to_parquet(table))
     return stored.model_copy(update={"count": len(table)})
 
 
-def read_table(store: Store, manifest: Manifest, name: str) -> pd.DataFrame:
+def read_table(store: Store, manifest: Manifest, name: str) -> "pd.DataFrame":
     """Read a table of an output."""
     return from_parquet(fetch_verified(store, manifest.file(name)))

@@ -6,7 +6,7 @@ A golden-bytes test fails when that was forgotten.
 from typing import Literal
 
 from mammo_core.datasets import Manifest
-from mammo_core.datasets.kinds import Facts, Kind
+from mammo_core.datasets.kinds import Facts, Kind, register_kind
 from mammo_core.preprocessing import Conversion, Geometry
 
 
@@ -36,8 +36,8 @@ class PatchDatasetFacts(ImageDatasetFacts):
     patch_size: int
 
 
-IMAGE_DATASET = Kind("datasets/images", 3, ImageDatasetFacts, intermediate=True)
-PATCH_DATASET = Kind("datasets/patches", 4, PatchDatasetFacts, intermediate=True)
+IMAGE_DATASET = register_kind(Kind("datasets/images", 3, ImageDatasetFacts, intermediate=True))
+PATCH_DATASET = register_kind(Kind("datasets/patches", 4, PatchDatasetFacts, intermediate=True))
 
 
 def dataset_facts(dataset: Manifest) -> ImageDatasetFacts:

@@ -9,14 +9,11 @@ the evaluation, the report and the model card.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
-from importlib.metadata import entry_points
-from pkgutil import iter_modules
 
 import numpy as np
 import numpy.typing as npt
 
+from mammo_core.discovery import import_entry_points, import_modules
 from mammo_core.errors import RecipeError
 from mammo_core.metrics.checks import Labels, Scores
 from mammo_core.metrics.delong import DeLongInterval
@@ -138,13 +135,10 @@ def metric_names() -> list[str]:
     return sorted(metric.name for metric in metrics())
 
 
-@cache
 def _discover() -> None:
-    """Import every module in `binary/` and every entry point, once; each registers itself."""
-    for module in iter_modules(import_module(_PACKAGE).__path__):
-        import_module(f"{_PACKAGE}.{module.name}")
-    for entry in entry_points(group=_ENTRY_POINTS):
-        entry.load()
+    """Import every module in `binary/` and every entry point; each registers itself."""
+    import_modules(_PACKAGE)
+    import_entry_points(_ENTRY_POINTS)
 
 
 def _registration_error(metric: Metric, expected: str, received: str) -> RecipeError:

@@ -9,12 +9,9 @@ recipes can be read without it: a builder imports Keras when it is called.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import import_module
-from importlib.metadata import entry_points
-from pkgutil import iter_modules
 from typing import Any, Final, Literal
 
+from mammo_core.discovery import import_entry_points, import_modules
 from mammo_core.errors import ModelError
 
 _PACKAGE: Final = "mammo_core.models.networks"
@@ -277,13 +274,10 @@ HALVE = Window(2, 2)
 SAME = Window(3, 2, "same")
 
 
-@cache
 def _discover() -> None:
     """Import every module of `networks/` and of the entry points; each registers its networks."""
-    for module in iter_modules(import_module(_PACKAGE).__path__):
-        import_module(f"{_PACKAGE}.{module.name}")
-    for entry_point in entry_points(group=_ENTRY_POINTS):
-        entry_point.load()
+    import_modules(_PACKAGE)
+    import_entry_points(_ENTRY_POINTS)
 
 
 def _sides(first: int) -> Iterator[int]:

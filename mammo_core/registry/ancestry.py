@@ -8,9 +8,7 @@ of the stores searched is as good as the original.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.kinds import Kind
@@ -23,6 +21,9 @@ from mammo_core.registry.versions import models, read_lineage, versions
 from mammo_core.sources.kinds import TABLES
 from mammo_core.store import Store
 from mammo_core.training.kinds import IMAGE_TRAINING, PATCH_TRAINING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Returns the URIs of the packages that a run, whose record is in a store, started from.
 StartReader = Callable[[Store, str], list[str]]
@@ -45,7 +46,7 @@ class FittedFrame:
 
     package: str
     id: str
-    images: pd.DataFrame
+    images: "pd.DataFrame"
     site_key: str
 
 

@@ -1,6 +1,6 @@
 """The kinds of outputs about releases: decisions of the gate, and pushed versions."""
 
-from mammo_core.datasets.kinds import Facts, Kind
+from mammo_core.datasets.kinds import Facts, Kind, register_kind
 
 
 class GateFacts(Facts):
@@ -29,6 +29,6 @@ class PushFacts(Facts):
     model_id: str
 
 
-GATE = Kind("gates", 4, GateFacts, intermediate=True, judges="evaluation")
+GATE = register_kind(Kind("gates", 4, GateFacts, intermediate=True, judges="evaluation"))
 #: The record of a push; the registry holds the version itself.
-PUSH = Kind("pushes", 2, PushFacts, intermediate=True, judges="image_training")
+PUSH = register_kind(Kind("pushes", 2, PushFacts, intermediate=True, judges="image_training"))

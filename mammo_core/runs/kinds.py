@@ -1,40 +1,45 @@
-"""The registry of the kinds of outputs that a store can contain.
+"""The kinds of outputs that a store can contain.
 
-Each kind is declared in the module `kinds` of the room that makes its outputs.
+A kind is declared and registered in the module `kinds` of the room that makes its outputs, or
+beside the step that makes them. Another package registers its kinds when its module is imported;
+the entry point groups `mammo.kinds` and `mammo.steps` name such modules for every process.
 """
 
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
-from mammo_core.datasets.kinds import Kind
-from mammo_core.errors import RecordError
-from mammo_core.evaluation.kinds import EVALUATION, REGIONS
-from mammo_core.features.kinds import FRAME, NEW_IMAGES, VALIDATION
-from mammo_core.ingest.kinds import IMAGE_DATASET, PATCH_DATASET
-from mammo_core.registry.kinds import GATE, PUSH
-from mammo_core.scoring.kinds import SCORES
-from mammo_core.sources.kinds import TABLES
-from mammo_core.training.kinds import IMAGE_TRAINING, PATCH_TRAINING
+from mammo_core.datasets.kinds import Kind, registered_kinds
+from mammo_core.discovery import import_entry_points, import_from_packages, import_modules
 
-#: Folder → kind; `register_kind` adds one.
-KINDS: dict[str, Kind[Any]] = {}
+_LIBRARY: Final = "mammo_core"
+#: Its modules may declare kinds beside their steps.
+_STEPS: Final = "mammo_core.steps"
+_ENTRY_POINTS: Final = ("mammo.kinds", "mammo.steps")
 
 
-def register_kind(kind: Kind[Any]) -> None:
-    """Add a kind, so that garbage collection knows its outputs.
+class _Kinds(Mapping[str, Kind[Any]]):
+    """Folder → kind, discovered on first use."""
 
-    Raises:
-        RecordError: Another kind has the same folder.
-    """
-    if KINDS.setdefault(kind.folder, kind) is not kind:
-        raise RecordError(
-            f"Two kinds of outputs use the folder {kind.folder}",
-            expected="one kind per folder",
-            received=f"{KINDS[kind.folder].facts.__name__} and {kind.facts.__name__}",
-        )
+    def __getitem__(self, folder: str) -> Kind[Any]:
+        _discover()
+        return registered_kinds()[folder]
+
+    def __iter__(self) -> Iterator[str]:
+        _discover()
+        return iter(registered_kinds())
+
+    def __len__(self) -> int:
+        _discover()
+        return len(registered_kinds())
 
 
-for _kind in (
-    *(TABLES, IMAGE_DATASET, PATCH_DATASET, FRAME, VALIDATION, NEW_IMAGES),
-    *(PATCH_TRAINING, IMAGE_TRAINING, EVALUATION, REGIONS, GATE, PUSH, SCORES),
-):
-    register_kind(_kind)
+#: Every kind by its folder.
+KINDS: Final = _Kinds()
+
+
+def _discover() -> None:
+    """Import every module that declares kinds; each registers itself."""
+    import_from_packages(_LIBRARY, "kinds")
+    import_modules(_STEPS)
+    for group in _ENTRY_POINTS:
+        import_entry_points(group)

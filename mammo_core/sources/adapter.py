@@ -9,12 +9,10 @@ here loads pydantic, pandas or a codec.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
-from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
+from mammo_core.discovery import import_entry_points, import_modules, module_names
 from mammo_core.errors import SourceError
 
 if TYPE_CHECKING:  # quick to load: see the module
@@ -153,10 +151,10 @@ def get_adapter(name: str) -> Adapter:
     Raises:
         SourceError: There is no such adapter.
     """
-    if name not in _ADAPTERS and name in _module_names():
+    if name not in _ADAPTERS and name in module_names(_PACKAGE):
         import_module(f"{_PACKAGE}.{name}")
     if name not in _ADAPTERS:
-        discover_adapters()
+        _discover()
     if name not in _ADAPTERS:
         raise SourceError(
             f"There is no adapter {name!r}",
@@ -167,18 +165,9 @@ def get_adapter(name: str) -> Adapter:
     return _ADAPTERS[name]
 
 
-@cache
-def discover_adapters() -> None:
-    """Import every module in `adapters/` and every entry point, once; each registers itself."""
-    for name in _module_names():
-        import_module(f"{_PACKAGE}.{name}")
-    for entry in entry_points(group=_ENTRY_POINTS):
-        entry.load()
-
-
 def registered_adapters() -> Mapping[str, Adapter]:
     """Return all adapters by name, sorted."""
-    discover_adapters()
+    _discover()
     return dict(sorted(_ADAPTERS.items()))
 
 
@@ -187,8 +176,10 @@ def adapter_names() -> list[str]:
     return list(registered_adapters())
 
 
-def _module_names() -> list[str]:
-    return [module.name for module in iter_modules(import_module(_PACKAGE).__path__)]
+def _discover() -> None:
+    """Import every module in `adapters/` and every entry point; each registers itself."""
+    import_modules(_PACKAGE)
+    import_entry_points(_ENTRY_POINTS)
 
 
 def _registration_error(adapter: Adapter, expected: str) -> SourceError:

@@ -12,21 +12,20 @@ import shutil
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from mammo_core import runs, steps
 from mammo_core.datasets import Manifest, parse
-from mammo_core.errors import MammoError
-from mammo_core.evaluation.kinds import EVALUATION
-from mammo_core.features.kinds import NEW_IMAGES
+from mammo_core.errors import MammoError, RunError
 from mammo_core.processes import follow_parent
-from mammo_core.registry.kinds import GATE
 from mammo_core.runs import Run
 from mammo_core.steps.begin import network_names
+from mammo_core.steps.registry import get_step
 from mammo_core.steps.step import Step, error_message
 from mammo_core.store import open_store
+from mammo_core.store.temporary import use_private_folder
 
 #: Set to 1 to print the traceback of every error.
 DEBUG = "MAMMO_DEBUG"
@@ -127,21 +126,12 @@ def with_paths(step: Step) -> Callable[..., dict[str, Any]]:
     return call
 
 
-index = with_paths(steps.index)
-convert = with_paths(steps.convert)
-publish_features = with_paths(steps.publish_features)
-sample = with_paths(steps.sample)
-find_new = with_paths(steps.find_new)
-train_patch = with_paths(steps.train_patch)
-train_image = with_paths(steps.train_image)
-start_from = with_paths(steps.start_from)
-evaluate = with_paths(steps.evaluate)
-regions = with_paths(steps.regions)
-gate = with_paths(steps.gate)
-push = with_paths(steps.push)
-_combine = with_paths(steps.combine)
-_validate_data = with_paths(steps.validate_data)
-_score = with_paths(steps.score)
+def __getattr__(name: str) -> Callable[..., dict[str, Any]]:
+    """Return any declared step as a function of paths: `at_paths.convert(...)`."""
+    try:
+        return with_paths(get_step(name.replace("_", "-")))
+    except RunError as error:
+        raise AttributeError(f"module {__name__!r} has no step {name!r}") from error
 
 
 def combine(*, patch_trainings: list[str], patch_out: str, **inputs: Any) -> dict[str, Any]:
@@ -152,24 +142,26 @@ def combine(*, patch_trainings: list[str], patch_out: str, **inputs: Any) -> dic
     """
     Path(patch_out).parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(patch_trainings[0], patch_out)
-    return _combine(**inputs)
+    return with_paths(get_step("combine"))(**inputs)
 
 
 def validate_data(*, report: str, **inputs: Any) -> dict[str, Any]:
     """Validate data: see `steps.validate_data`. The page goes to `report`, also on failure."""
+    step = get_step("validate-data")
     try:
-        return _validate_data(**inputs)
+        return with_paths(step)(**inputs)
     finally:
-        store = open_store(inputs["store"])
-        run = Run(store, inputs["run_id"] or inputs.get("kfp_run_id", ""))
-        facts = run.statuses().get(steps.validate_data.name, {}).get("facts", {})
-        if "report" in facts:
-            _write(report, store.read(facts["report"]))
+        with suppress(RunError):  # the record is that of another run, and the step has failed
+            store = open_store(inputs["store"])
+            run = Run.open(store, inputs["run_id"], inputs.get("kfp_run_id", ""))
+            facts = run.statuses().get(step.name, {}).get("facts", {})
+            if "report" in facts:
+                _write(report, store.read(facts["report"]))
 
 
 def score(*, report: str = "", **inputs: Any) -> dict[str, Any]:
     """Score mammograms: see `steps.score`. The page goes to `report` if that is not empty."""
-    metadata = _score(**inputs)
+    metadata = with_paths(get_step("score"))(**inputs)
     if report:
         show_page(inputs["store"], inputs["out"], report)
     return metadata
@@ -177,11 +169,15 @@ def score(*, report: str = "", **inputs: Any) -> dict[str, Any]:
 
 def is_enough(path: str) -> bool:
     """Whether the output of `find_new` says that there is enough to train again."""
+    from mammo_core.features.kinds import NEW_IMAGES
+
     return NEW_IMAGES.facts_of(_read(path)).enough
 
 
 def is_passed(path: str) -> bool:
     """Whether the output of `gate` says that the model may be pushed."""
+    from mammo_core.registry.kinds import GATE
+
     return GATE.facts_of(_read(path)).passed
 
 
@@ -199,7 +195,9 @@ def report_gpus(step: str, requested: str, resource: str) -> int:
     count = int(requested) if requested.isdecimal() else 0
     if not count:
         return 0
-    available = steps.count_gpus()
+    from mammo_core.steps.train import count_gpus
+
+    available = count_gpus()
     print(f"[{step}] {available} of {count} GPUs ({resource})", flush=True)
     if available < count:
         print(
@@ -245,6 +243,8 @@ def show_evaluation(
         report: Path of the HTML page.
         summary: Path of the numbers as Markdown.
     """
+    from mammo_core.evaluation.kinds import EVALUATION
+
     opened, manifest = open_store(store), _read(path)
     numbers = EVALUATION.facts_of(manifest).summary.model_dump(exclude_none=True)
     low, high = numbers.pop("auc_ci95")
@@ -272,6 +272,7 @@ def _exit_on_error(name: str) -> Iterator[None]:
     """Print an error as one line and end the process; also end it with its parent."""
     try:
         follow_parent()
+        use_private_folder()
         yield
     except (Exception, SystemExit) as error:  # Beam exits on options that it does not know
         if os.environ.get(DEBUG) == "1" or not isinstance(error, (MammoError, OSError)):

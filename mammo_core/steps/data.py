@@ -1,6 +1,7 @@
 """The steps from tables to image records, patches and frames."""
 
 import os
+from typing import TYPE_CHECKING
 
 from mammo_core.datasets import Manifest, content_id
 from mammo_core.datasets.outputs import Attempt, Draft
@@ -8,9 +9,11 @@ from mammo_core.datasets.tables import read_table
 from mammo_core.errors import StoreError
 from mammo_core.features.kinds import FRAME
 from mammo_core.ingest.kinds import IMAGE_DATASET, PATCH_DATASET
-from mammo_core.registry.contamination import Role, contamination_error, find_contamination
 from mammo_core.runs import read_start_packages, start_packages_of
 from mammo_core.steps.step import StepContext, step
+
+if TYPE_CHECKING:
+    from mammo_core.registry.contamination import Role
 
 
 @step("convert")
@@ -97,7 +100,7 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
 
 
 def require_unseen_test_patients(
-    context: StepContext, frame: Manifest, uri: str, role: Role
+    context: StepContext, frame: Manifest, uri: str, role: "Role"
 ) -> None:
     """Refuse a test set with patients that a package, or one it was started from, was fitted to.
 
@@ -110,6 +113,8 @@ def require_unseen_test_patients(
     Raises:
         RecordError: It was fitted to test patients.
     """
+    from mammo_core.registry.contamination import contamination_error, find_contamination
+
     result = find_contamination(context.store, frame, uri, role, read_start_packages)
     earlier = context.facts.get("contamination", [])
     context.facts = {**context.facts, "contamination": [*earlier, result.to_dict()]}

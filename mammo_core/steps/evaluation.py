@@ -3,7 +3,6 @@
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.evaluation.kinds import EVALUATION, REGIONS
-from mammo_core.metrics import metric_names
 from mammo_core.steps.step import StepContext, step
 
 
@@ -23,6 +22,7 @@ def evaluate(
         make_evaluation,
         publish_image_scores,
     )
+    from mammo_core.metrics import metric_names
 
     recipe, store = context.recipe, context.store
     settings = {

@@ -3,32 +3,31 @@
 import json
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import ModelError
-from mammo_core.evaluation.aggregate import Unit
-from mammo_core.evaluation.decisions import DecisionRules
 from mammo_core.evaluation.kinds import EVALUATION
 from mammo_core.features.frame import IMAGE_CLASSES, frame_from_manifest
 from mammo_core.models.backend import prepare_keras
-from mammo_core.packaging import TrainingData, signing_key
+from mammo_core.packaging import signing_key
 from mammo_core.packaging.source_commit import git_sha
-from mammo_core.packaging.training_data import training_data
 from mammo_core.recipes import Recipe
-from mammo_core.registry import VersionRef, champion
-from mammo_core.registry import push as push_package
-from mammo_core.registry.challenge import Challenge, judge
+from mammo_core.registry import champion
 from mammo_core.registry.kinds import GATE, PUSH, GateFacts, PushFacts
-from mammo_core.registry.kubeflow import ModelRegistry
-from mammo_core.registry.versions import read_marker, read_package
+from mammo_core.registry.versions import VersionRef, read_marker, read_package
 from mammo_core.sources.adapter import get_adapter
 from mammo_core.sources.kinds import TABLES
 from mammo_core.steps.step import StepContext, step
 from mammo_core.store import Store, require_conditional_writes
 from mammo_core.training.kinds import IMAGE_TRAINING, PATCH_TRAINING
 from mammo_core.training.networks import load_network
+
+if TYPE_CHECKING:
+    from mammo_core.evaluation.aggregate import Unit
+    from mammo_core.packaging import TrainingData
 
 
 @step("gate")
@@ -52,6 +51,8 @@ def gate(
     )
 
     def make(attempt: Attempt) -> Draft:
+        from mammo_core.registry.challenge import Challenge, judge
+
         challenge = Challenge(
             name=recipe.model_name,
             images=images,
@@ -82,7 +83,7 @@ def gate(
     return manifest
 
 
-def unit_of_training(training: Manifest) -> Unit:
+def unit_of_training(training: Manifest) -> "Unit":
     """Return what the whole-image network of a training takes at once."""
     return "image" if training.config.get("two_view") is None else "breast"
 
@@ -114,6 +115,8 @@ def push(
             expected="a gate that passed",
             received="; ".join(verdict.reasons),
         )
+    from mammo_core.registry.kubeflow import ModelRegistry
+
     recipe, store = context.recipe, context.store
     registry = ModelRegistry.from_environment()
     signing_key()  # a missing key fails before the package is built
@@ -166,6 +169,8 @@ def _build_and_push(
 ) -> PushFacts:
     prepare_keras()
     from mammo_core import packaging
+    from mammo_core.evaluation.decisions import DecisionRules
+    from mammo_core.registry import push as push_package
 
     recipe, store = context.recipe, context.store
     patch_facts = PATCH_TRAINING.facts_of(patch_training)
@@ -210,7 +215,11 @@ def _build_and_push(
     return PushFacts(model_uri=pushed.uri, version=pushed.version, model_id=package.model_id)
 
 
-def _training_data(store: Store, images: Manifest, frame: Manifest, recipe: Recipe) -> TrainingData:
+def _training_data(
+    store: Store, images: Manifest, frame: Manifest, recipe: Recipe
+) -> "TrainingData":
+    from mammo_core.packaging.training_data import training_data
+
     tables = TABLES.find(store, images.lineage["tables"])
     return training_data(
         frame_from_manifest(store, frame),

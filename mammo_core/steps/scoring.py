@@ -8,8 +8,7 @@ from mammo_core.datasets.manifests import put_bytes
 from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.errors import ModelError
 from mammo_core.models.backend import prepare_keras
-from mammo_core.scoring import ScoreOptions, list_files, score_report
-from mammo_core.scoring import score as score_files
+from mammo_core.scoring import list_files
 from mammo_core.scoring.kinds import SCORES, ScoreFacts
 from mammo_core.sources.patients import site_key_state
 from mammo_core.steps.step import StepContext, step
@@ -41,6 +40,9 @@ def score(context: StepContext, model: str, source: str) -> Manifest:
 
     def make(attempt: Attempt) -> Draft:
         prepare_keras()
+        from mammo_core.scoring import ScoreOptions, score_report
+        from mammo_core.scoring import score as score_files
+
         loaded = package.load()
         with tempfile.TemporaryDirectory(prefix="mammo-score-") as temporary:
             folder = Path(temporary)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.kinds import Kind
@@ -53,6 +54,7 @@ class StepContext:
         self.facts: dict[str, Any] = {}
         self._recipe = recipe
         self._started = time.time()
+        self._attempt, self._begins = uuid4().hex, True
 
     @property
     def store(self) -> Store:
@@ -135,15 +137,20 @@ class StepContext:
         """Write the step's status into the record of the run."""
         if self.partition:
             details["partition"] = str(self.partition)
-        self.run.write_status(
+        is_written = self.run.write_status(
             self.name,
             state,
             self._started,
+            attempt=self._attempt,
+            begins=self._begins,
             reused=self.reused,
             rejects=self.rejects,
             facts=self.facts,
             **details,
         )
+        self._begins = False
+        if not is_written:
+            self.say(f"a later attempt has begun; the status {state!r} of this one is not recorded")
 
     @contextmanager
     def record_failure(self) -> Iterator[None]:
@@ -230,6 +237,10 @@ class Step:
         return StepResult(manifest, context.reused)
 
 
+#: Name → step, of the modules that were imported; `registry` imports the others.
+_DECLARED: dict[str, Step] = {}
+
+
 def step(name: str, *, has_recipe: bool = True) -> Callable[[Callable[..., Manifest]], Step]:
     """Declare a function of a context and manifests as a step.
 
@@ -241,8 +252,42 @@ def step(name: str, *, has_recipe: bool = True) -> Callable[[Callable[..., Manif
     Args:
         name: Name of the step in records and printed lines.
         has_recipe: Whether the run of the step has a recipe.
+
+    Raises:
+        RunError: A function of another module is declared as a step of this name, or the name is
+            not that of the function, with dashes.
     """
-    return lambda function: Step(name, function, has_recipe)
+
+    def declare(function: Callable[..., Manifest]) -> Step:
+        declared = Step(name, function, has_recipe)
+        # A function within a function cannot be found by its name.
+        if "<locals>" not in function.__qualname__:
+            _register(declared, function)
+        return declared
+
+    return declare
+
+
+def declared_steps() -> Mapping[str, Step]:
+    """Return name → step of the modules that were imported."""
+    return _DECLARED
+
+
+def _register(declared: Step, function: Callable[..., Manifest]) -> None:
+    taken = _DECLARED.get(declared.name)
+    if taken is not None and taken.__module__ != function.__module__:
+        raise RunError(
+            f"The step {declared.name!r} cannot be declared in {function.__module__}",
+            expected="a name that is not taken",
+            received=f"a name that {taken.__module__} declares",
+        )
+    if declared.name != function.__name__.replace("_", "-"):
+        raise RunError(
+            f"The step {declared.name!r} cannot be found by its function",
+            expected=f"a function {declared.name.replace('-', '_')}",
+            received=function.__name__,
+        )
+    _DECLARED[declared.name] = declared
 
 
 def error_message(error: BaseException) -> str:

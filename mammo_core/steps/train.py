@@ -8,15 +8,9 @@ from typing import TYPE_CHECKING, Any
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.datasets.tables import read_table
-from mammo_core.evaluation.breasts import breast_views
-from mammo_core.features.frame import IMAGE_CLASSES, Frame, frame_from_manifest
+from mammo_core.features.frame import IMAGE_CLASSES, frame_from_manifest
 from mammo_core.ingest.kinds import PATCH_DATASET
 from mammo_core.models.backend import prepare_keras
-from mammo_core.packaging import OpenedPackage
-from mammo_core.packaging.initial_model import (
-    from_package,
-    from_patch_classifier,
-)
 from mammo_core.recipes import Recipe
 from mammo_core.steps.step import StepContext, step
 from mammo_core.training.config import FitConfig
@@ -28,6 +22,8 @@ from mammo_core.training.kinds import (
 )
 
 if TYPE_CHECKING:
+    from mammo_core.features.frame import Frame
+    from mammo_core.packaging import OpenedPackage
     from mammo_core.training.fit import TrainingResult
     from mammo_core.training.session import TrainingSession
 
@@ -52,7 +48,7 @@ def train_patch(
         from mammo_core.models import build_patch_network, network_of
         from mammo_core.training.session import FITTED_SPLITS
 
-        session = _session(context, PATCH_TRAINING.output(id))
+        session = _session(context, attempt, PATCH_TRAINING.output(id))
         session.share_batches(config)
         data = frame_from_manifest(context.store, frame)
         table = read_table(context.store, patches, "patches.parquet")
@@ -123,9 +119,10 @@ def train_image(
 
     def make(attempt: Attempt) -> Draft:
         prepare_keras()
+        from mammo_core.packaging.initial_model import from_package, from_patch_classifier
         from mammo_core.training.session import FITTED_SPLITS
 
-        session = _session(context, IMAGE_TRAINING.output(id))
+        session = _session(context, attempt, IMAGE_TRAINING.output(id))
         session.share_batches(config)
         data = frame_from_manifest(context.store, frame)
         if package is not None:
@@ -183,13 +180,13 @@ def count_gpus() -> int:
     return gpus()
 
 
-def _start_package(uri: str) -> OpenedPackage:
+def _start_package(uri: str) -> "OpenedPackage":
     from mammo_core.registry import open_package
 
     return open_package(uri)
 
 
-def _session(context: StepContext, folder: str) -> "TrainingSession":
+def _session(context: StepContext, attempt: Attempt, folder: str) -> "TrainingSession":
     from mammo_core.training.session import TrainingSession
 
     return TrainingSession(
@@ -202,6 +199,7 @@ def _session(context: StepContext, folder: str) -> "TrainingSession":
         print_line=context.say,
         write_page=partial(context.run.write_page, context.name),
         write_events=partial(context.run.write_events, context.name),
+        check_lease=attempt.lease.check,
     )
 
 
@@ -249,9 +247,10 @@ def _record_source(
 
 
 def _breast_source(
-    context: StepContext, config: FitConfig, images: Manifest, frame: Frame, split: str
+    context: StepContext, config: FitConfig, images: Manifest, frame: "Frame", split: str
 ) -> Any:
     from mammo_core.datasets.breasts import BreastSource
+    from mammo_core.evaluation.breasts import breast_views
 
     return BreastSource(
         context.store,

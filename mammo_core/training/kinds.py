@@ -1,6 +1,6 @@
 """The kinds of trained networks."""
 
-from mammo_core.datasets.kinds import Facts, Kind
+from mammo_core.datasets.kinds import Facts, Kind, register_kind
 from mammo_core.preprocessing import Preprocessing
 
 #: Folder of the checkpoints of all trainings, each in the folder of its output.
@@ -47,5 +47,5 @@ class ImageTrainingFacts(TrainingFacts):
     members: tuple[str, ...] = ()
 
 
-PATCH_TRAINING = Kind("trainings/patch", 3, PatchTrainingFacts, intermediate=True)
-IMAGE_TRAINING = Kind("trainings/image", 3, ImageTrainingFacts, intermediate=True)
+PATCH_TRAINING = register_kind(Kind("trainings/patch", 3, PatchTrainingFacts, intermediate=True))
+IMAGE_TRAINING = register_kind(Kind("trainings/image", 3, ImageTrainingFacts, intermediate=True))

@@ -1,13 +1,12 @@
-"""A step of another package, with the kind of its output: this module and a component are all.
+"""A step of another package, with the kind of its output: this module and `component.py` are all.
 
-A component calls `case_mix_at_paths` in its body, as those in `components/` do.
+A package names its module in the entry point group `mammo.steps`; importing the module does the
+same.
 """
 
 from mammo_core.datasets import Manifest
-from mammo_core.datasets.kinds import Facts, Kind
+from mammo_core.datasets.kinds import Facts, Kind, register_kind
 from mammo_core.datasets.outputs import Attempt, Draft
-from mammo_core.runs.kinds import register_kind
-from mammo_core.steps import at_paths
 from mammo_core.steps.step import StepContext, step
 
 
@@ -23,8 +22,7 @@ class CaseMixFacts(Facts):
     malignant: int
 
 
-CASE_MIX = Kind("case-mixes", 1, CaseMixFacts, intermediate=True)
-register_kind(CASE_MIX)
+CASE_MIX = register_kind(Kind("case-mixes", 1, CaseMixFacts, intermediate=True))
 
 
 @step("case-mix")
@@ -56,6 +54,3 @@ def case_mix(context: StepContext, tables: Manifest) -> Manifest:
     manifest = context.reuse_or_make(CASE_MIX, id, make)
     context.facts = CASE_MIX.facts_of(manifest).model_dump()
     return manifest
-
-
-case_mix_at_paths = at_paths.with_paths(case_mix)

@@ -8,15 +8,19 @@ import ast
 import importlib.util
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from kfp import dsl
 from sklearn.metrics import matthews_corrcoef
 
 from mammo_core import steps
+from mammo_core.datasets import kinds
 from mammo_core.datasets.tables import read_table
 from mammo_core.evaluation.kinds import EVALUATION
 from mammo_core.metrics import metric as metric_registry
@@ -25,9 +29,9 @@ from mammo_core.models import network_of
 from mammo_core.models import registry as network_registry
 from mammo_core.phantom import PhantomConfig, create
 from mammo_core.runs.garbage import find_garbage
-from mammo_core.runs.kinds import KINDS
 from mammo_core.sources import adapter as adapter_registry
 from mammo_core.sources import registered_adapters
+from mammo_core.steps import step as step_module
 from mammo_core.store import open_store
 from mammo_core.training.kinds import IMAGE_TRAINING, PATCH_TRAINING
 from mammo_core.training.networks import load_network
@@ -42,6 +46,18 @@ EXTENSIONS = {
     "models/networks": "models/networks",
     "metrics/binary": "metrics",
 }
+
+
+#: Prints the garbage of a store, and the steps of other packages.
+GARBAGE = """
+import json, sys
+from mammo_core.runs.garbage import find_garbage
+from mammo_core.steps import registered_steps
+from mammo_core.store import open_store
+found = find_garbage(open_store(sys.argv[1]), []).garbage
+steps = [name for name, step in registered_steps().items() if step.__module__[:5] != "mammo"]
+print(json.dumps({"garbage": [item.name for item in found], "steps": steps}))
+"""
 
 
 def load(name):
@@ -76,7 +92,8 @@ def metric():
 def step():
     module = load("step")
     yield module
-    del KINDS[module.CASE_MIX.folder]
+    del kinds._REGISTERED[module.CASE_MIX.folder]
+    del step_module._DECLARED[module.case_mix.name]
 
 
 @pytest.fixture(scope="module")
@@ -189,16 +206,46 @@ def test_the_step_makes_an_output_of_its_kind_once(step, phantom_run, capsys):
 
 def test_the_component_of_the_step_calls_it_with_paths(step, phantom_run, tmp_path):
     run = phantom_run("component")
-    tables = steps.index(run)
-    (tmp_path / "tables").write_text(tables.to_json())
-    metadata = step.case_mix_at_paths(
+    tables = dsl.Dataset(uri=str(tmp_path / "tables"))
+    Path(tables.path).write_text(steps.index(run).to_json())
+    mix = dsl.Dataset(uri=str(tmp_path / "mix"))
+    load("component").case_mix.python_func(
         store=run.store.uri,
         run_id=run.id,
-        tables=str(tmp_path / "tables"),
-        out=str(tmp_path / "mix"),
+        kfp_run_id="",
+        recipe="",
+        recipe_digest="",
+        tables=tables,
+        mix=mix,
     )
-    assert metadata["id"] == json.loads((tmp_path / "mix").read_text())["id"]
+    assert mix.metadata["id"] == json.loads(Path(mix.path).read_text())["id"]
     assert run.statuses()["case-mix"]["state"] == "succeeded"
+
+
+def test_every_process_knows_the_step_and_its_kind_by_its_entry_point(
+    step, phantom_run, file_store, tmp_path
+):
+    """`mammo store gc` finds an output of a step that it was not told of by an import."""
+    shared = phantom_run("entry-point")
+    mix = step.case_mix(shared, tables=steps.index(shared))
+    for key in shared.store.list(mix.folder):
+        file_store.write(key, shared.store.read(key))
+    metadata = tmp_path / "case_mix-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: case-mix\nVersion: 1.0\n")
+    command = [sys.executable, "-c", GARBAGE, file_store.uri]
+    path = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(LIBRARY.parent)])}
+    answers = []
+    for names in ("[mammo.steps]\nmix = tests.contributing.step\n", ""):
+        (metadata / "entry_points.txt").write_text(names)
+        done = subprocess.run(
+            command, env={**os.environ, **path}, capture_output=True, text=True, check=True
+        )
+        answers.append(json.loads(done.stdout))
+    assert answers == [
+        {"garbage": [mix.folder], "steps": ["case-mix"]},
+        {"garbage": [], "steps": []},
+    ]
 
 
 def test_garbage_collection_knows_the_kind_of_the_step(step, phantom_run, file_store, tmp_path):

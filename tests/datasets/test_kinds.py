@@ -4,9 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from mammo_core.datasets import content_id, publish
-from mammo_core.datasets.kinds import Facts, Kind
+from mammo_core.datasets.kinds import Facts, Kind, register_kind, registered_kinds
 from mammo_core.errors import RecordError
-from mammo_core.runs.kinds import KINDS, register_kind
+from mammo_core.runs.kinds import KINDS
 
 
 class ThingFacts(Facts):
@@ -53,8 +53,9 @@ def test_an_output_that_is_not_published_is_not_there(file_store):
 
 
 def test_a_folder_belongs_to_one_kind(monkeypatch):
-    monkeypatch.setattr("mammo_core.runs.kinds.KINDS", {"things": THING})
-    register_kind(THING)
+    monkeypatch.setattr("mammo_core.datasets.kinds._REGISTERED", {})
+    assert register_kind(THING) is THING
+    assert register_kind(THING) is THING and registered_kinds() == {"things": THING}
     with pytest.raises(RecordError, match="Two kinds of outputs use the folder things"):
         register_kind(Kind("things", 1, ThingFacts))
 
