@@ -85,8 +85,10 @@ class _Scanner(ast.NodeVisitor):
 
     def visit_Call(self, node: ast.Call) -> None:
         name = self._dotted_name(node.func)
-        if name and _is_loader(name, called=True):
-            self._count(name, *_arguments(node, name))
+        # Whatever takes `allow_pickle` can load pickles, under any name.
+        takes_pickles = any(keyword.arg == "allow_pickle" for keyword in node.keywords)
+        if takes_pickles or (name and _is_loader(name, called=True)):
+            self._count(name or "?", *_arguments(node, name))
             self._visit_base(node.func)
         else:
             self.visit(node.func)
