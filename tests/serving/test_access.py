@@ -1,23 +1,17 @@
-"""Who may use a server: tokens, JSON Web Tokens, TLS, hosts; and what is logged about it."""
+"""Who may use a server: tokens, JSON Web Tokens, hosts; and what is logged about it."""
 
 import asyncio
 import base64
-import contextlib
-import datetime
 import hmac
 import io
 import json
-import os
-import ssl
 import time
 
 import jwt
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
-from server_thread import echo, limited, receive_response, serving
+from server_thread import echo, limited
 
 from mammo_core.errors import RecipeError
 from mammo_core.serving import ServeConfig
@@ -30,7 +24,6 @@ from mammo_core.serving.authentication import (
 )
 from mammo_core.serving.faults import RequestError
 from mammo_core.serving.hosts import require_allowed_host
-from mammo_core.serving.tls import tls_from_files
 
 TOKEN = "0123456789abcdef0123"
 
@@ -97,7 +90,7 @@ def test_a_changed_file_of_tokens_is_read_again(tokens):
 
     def replace(text):
         replaced.write_text(text)
-        os.replace(replaced, tokens)
+        replaced.replace(tokens)
         scheme._file._next_check = 0.0
 
     replace("radiology " + "f" * 32)
@@ -235,71 +228,6 @@ def test_the_host_header_is_checked(host, allowed, accepted):
         with pytest.raises(RequestError) as caught:
             require_allowed_host(host, allowed)
         assert caught.value.status == 400
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """PEM files of a certificate for 127.0.0.1 and of its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
-        .sign(key, hashes.SHA256())
-    )
-    folder = tmp_path_factory.mktemp("tls")
-    (folder / "certificate.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    for file, encryption in (
-        ("key.pem", serialization.NoEncryption()),
-        ("encrypted.pem", serialization.BestAvailableEncryption(b"secret")),
-    ):
-        (folder / file).write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
-            )
-        )
-    return folder
-
-
-def test_tls_connections_are_encrypted_limited_and_dropped_when_silent(certificate):
-    tls = tls_from_files(certificate / "certificate.pem", certificate / "key.pem")
-    config = ServeConfig(max_requests=1, max_connections=4, header_s=4)
-    with serving(limited(config=config), config, tls=tls) as server:
-        client = ssl.create_default_context(cafile=certificate / "certificate.pem")
-        silent = [server.connect() for _ in range(10)]  # no handshake
-        with client.wrap_socket(server.connect(), server_hostname="localhost") as connection:
-            assert connection.version() in ("TLSv1.2", "TLSv1.3")
-            connection.sendall(b"GET /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert receive_response(connection)[0] == 200
-        assert len(server.connections) <= 4
-        for one in silent:
-            with contextlib.suppress(ConnectionError):
-                assert one.recv(1) == b""
-            one.close()
-        with server.connect() as plain:  # no TLS
-            plain.sendall(b"GET /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert b"HTTP/1.1 200" not in plain.recv(1000)
-
-
-def test_files_that_are_not_for_tls_are_errors(certificate, tmp_path):
-    good, key = certificate / "certificate.pem", certificate / "key.pem"
-    for files in (
-        (good, tmp_path / "absent"),
-        (key, good),
-        (good, certificate / "encrypted.pem"),
-        (good, None),
-        (None, key),
-    ):
-        with pytest.raises(RecipeError):
-            tls_from_files(*files)
-    assert tls_from_files(None, None) is None
 
 
 def test_the_log_has_a_line_per_request_and_no_identifiers(tokens):
