@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from mammo_core.documents import MAXIMUM_YAML_BYTES, parse_yaml, read_bounded
 from mammo_core.errors import MammoError
+from mammo_core.store.certificates import CA_BUNDLE, require_certificates
 
 #: The configuration file, unless MAMMO_KFP_CONFIG names another.
 CONFIG = Path("~/.config/mammo/kfp.yaml")
@@ -24,7 +25,7 @@ _ENVIRONMENT = {
     "namespace": "MAMMO_KFP_NAMESPACE",
     "token": "MAMMO_KFP_TOKEN",
     "token_file": "MAMMO_KFP_TOKEN_FILE",
-    "ca_cert": "MAMMO_KFP_CA_CERT",
+    "ca_cert": CA_BUNDLE,
     "verify_tls": "MAMMO_KFP_VERIFY_TLS",
 }
 
@@ -47,7 +48,7 @@ class KfpSettings(BaseModel):
         namespace: Namespace of the runs (a Kubeflow profile); empty for single-user KFP.
         token: Bearer token.
         token_file: File that holds the bearer token, read for each command.
-        ca_cert: CA certificate to verify the server with.
+        ca_cert: PEM file of the authorities to verify the server with (MAMMO_CA_BUNDLE).
         verify_tls: Whether the server's certificate is verified.
     """
 
@@ -153,6 +154,7 @@ def connect(settings: KfpSettings) -> Any:
         configuration.retries = _ATTEMPTS
         if settings.ca_cert:
             configuration.ssl_ca_cert = str(settings.ca_cert.expanduser())
+            require_certificates(configuration.ssl_ca_cert, f"ca_cert or {CA_BUNDLE}")
         token = settings.bearer()
         if token:
             configuration.api_key["authorization"] = token

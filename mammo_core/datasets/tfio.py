@@ -89,6 +89,8 @@ def s3_uris(store: Store, keys: list[str]) -> list[str]:
         AWS_SECRET_ACCESS_KEY=settings.secret_key,
         AWS_REGION=settings.region,
     )
+    if settings.ca_bundle is not None:
+        os.environ["S3_CA_FILE"] = settings.ca_bundle
     load()
     return [f"{store.uri}/{key}" for key in keys]
 

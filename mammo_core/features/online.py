@@ -25,6 +25,7 @@ from mammo_core.features import definitions, stored_registry, view_files
 from mammo_core.features.definitions import VIEWS, View
 from mammo_core.features.join import open_applied, project_of
 from mammo_core.store import Store
+from mammo_core.store.certificates import ca_bundle
 
 SERVER = "MAMMO_ONLINE_STORE"
 PASSWORD = "MAMMO_ONLINE_SECRET"
@@ -175,6 +176,9 @@ def redis_of(environment: Mapping[str, str]) -> dict[str, Any] | None:
         options.append("password=" + json.dumps(environment[PASSWORD]).replace(",", r"\u002c"))
     if url.scheme == "rediss":
         options.append("ssl=true")
+        authorities = ca_bundle(environment)
+        if authorities is not None:
+            options.append("ssl_ca_certs=" + json.dumps(authorities).replace(",", r"\u002c"))
     return {"type": "redis", "connection_string": ",".join(options)}
 
 

@@ -7,6 +7,7 @@ once.
 
 import json
 import os
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -18,6 +19,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from mammo_core.documents import parse_json
 from mammo_core.errors import StoreError
 from mammo_core.packaging.contents import PackageManifest
+from mammo_core.store.certificates import tls_context
 
 #: Address of the registry, such as http://model-registry-service.kubeflow:8080.
 ENDPOINT: Final = "MAMMO_MODEL_REGISTRY"
@@ -151,7 +153,9 @@ class ModelRegistry:
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(self._base + path, data, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
+            with urllib.request.urlopen(
+                request, timeout=_TIMEOUT_S, context=tls_context()
+            ) as response:
                 content = parse_json(response.read(_RESPONSE_BYTES))
         except urllib.error.HTTPError as error:
             if error.code == 404 and method == "GET":
@@ -160,6 +164,9 @@ class ModelRegistry:
                 raise _BusyError(f"status {error.code}") from error
             raise self._error(path, f"status {error.code}") from error
         except (OSError, TimeoutError) as error:
+            reason = getattr(error, "reason", error)
+            if isinstance(reason, ssl.SSLCertVerificationError):
+                raise self._error(path, f"a certificate that is not trusted: {reason}") from error
             raise _BusyError(type(error).__name__) from error
         except ValueError as error:
             raise self._error(path, "a response that is not JSON") from error

@@ -17,6 +17,7 @@ from tenacity import (
 
 from mammo_core.errors import StoreError
 from mammo_core.store.base import DamagedError
+from mammo_core.store.certificates import CA_BUNDLE
 from mammo_core.store.file import DISK_FULL
 
 _Result = TypeVar("_Result")
@@ -112,6 +113,9 @@ class S3Requests:
             problem,
             expected=f"an S3 server that answers at {self._endpoint}, and the right to {verb}",
             received=text.replace(self._secret_key, "…"),
+            hint=f"{CA_BUNDLE} names the authorities that are trusted"
+            if _is_untrusted(error)
+            else None,
         )
 
 
@@ -129,9 +133,16 @@ def error_code(error: BaseException) -> tuple[str, int]:
     return "", 0
 
 
+def _is_untrusted(error: BaseException) -> bool:
+    """Whether the certificate of the server was refused."""
+    return "CERTIFICATE_VERIFY_FAILED" in str(error)
+
+
 def is_transient(error: BaseException) -> bool:
     """Whether the same request may succeed when it is sent again."""
     code, status = error_code(error)
     if code:
         return code in _BUSY or status >= 500
+    if _is_untrusted(error):
+        return False
     return isinstance(error, (urllib3.exceptions.HTTPError, ServerError, InvalidResponseError))

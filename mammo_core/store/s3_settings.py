@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import urllib3
 
 from mammo_core.errors import StoreError
+from mammo_core.store.certificates import ca_bundle
 
 if TYPE_CHECKING:
     from minio import Minio
@@ -29,19 +30,23 @@ class S3Settings:
         access_key: Never printed.
         secret_key: Never printed.
         region: Region that requests are signed for.
+        ca_bundle: PEM file of trusted authorities; None: the system's.
     """
 
     endpoint: str
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
     region: str = "us-east-1"
+    ca_bundle: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "S3Settings":
         """Read MAMMO_S3_ENDPOINT, …_ACCESS_KEY, …_SECRET_KEY, …_REGION, or the AWS names.
 
+        MAMMO_CA_BUNDLE names the authorities that a server with TLS is verified by.
+
         Raises:
-            StoreError: One is missing; its name is in the message.
+            StoreError: One is missing, or cannot be used; its name is in the message.
         """
 
         def find(name: str, *aliases: str, default: str | None = None) -> str:
@@ -62,6 +67,7 @@ class S3Settings:
             access_key=find("MAMMO_S3_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
             secret_key=find("MAMMO_S3_SECRET_KEY", "AWS_SECRET_ACCESS_KEY"),
             region=find("MAMMO_S3_REGION", "AWS_REGION", default="us-east-1"),
+            ca_bundle=ca_bundle(environment),
         )
 
 
@@ -91,16 +97,17 @@ def minio_client(settings: S3Settings, repeats: int = 3) -> "Minio":
         secret_key=settings.secret_key,
         region=settings.region,
         secure=parts.scheme == "https",
-        http_client=_http_pool(repeats),
+        http_client=_http_pool(repeats, settings.ca_bundle),
     )
 
 
-def _http_pool(repeats: int) -> urllib3.PoolManager:
+def _http_pool(repeats: int, authorities: str | None) -> urllib3.PoolManager:
     """Return a pool of connections that retries each request by itself first.
 
     If one part of a large file fails, that part is sent again and not the whole file.
     """
     return urllib3.PoolManager(
+        ca_certs=authorities,
         timeout=urllib3.Timeout(connect=CONNECT_S, read=ANSWER_S),
         retries=urllib3.Retry(
             total=repeats,

@@ -25,7 +25,10 @@ Token = Annotated[
     ),
 ]
 TokenFile = Annotated[Path | None, typer.Option(help="File with the bearer token.")]
-CaCert = Annotated[Path | None, typer.Option(help="CA certificate that verifies the server.")]
+CaCert = Annotated[
+    Path | None,
+    typer.Option(help="PEM file of the authorities that are trusted; default: MAMMO_CA_BUNDLE."),
+]
 VerifyTls = Annotated[
     bool | None,
     typer.Option(

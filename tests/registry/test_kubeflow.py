@@ -107,10 +107,13 @@ def server():
 
 def test_a_version_is_registered_once(server):
     registry = ModelRegistry(server.url)
-    first = registry.register("phantom", 3, "s3://mammo/models/phantom/3", MANIFEST)
+    first = registry.register("phantom", 3, "s3://mammo/models/phantom/3", MANIFEST, "unsigned")
     assert first == {"registered_model": "1", "model_version": "1", "artifact": "1"}
-    assert registry.register("phantom", 3, "s3://mammo/models/phantom/3", MANIFEST) == first
-    second = registry.register("phantom", 4, "s3://mammo/models/phantom/4", MANIFEST)
+    assert (
+        registry.register("phantom", 3, "s3://mammo/models/phantom/3", MANIFEST, "unsigned")
+        == first
+    )
+    second = registry.register("phantom", 4, "s3://mammo/models/phantom/4", MANIFEST, "unsigned")
     assert second["registered_model"] == "1" and second["model_version"] == "2"
     assert server.versions["1"]["name"] == "3"
     properties = server.versions["1"]["customProperties"]
@@ -121,18 +124,22 @@ def test_a_version_is_registered_once(server):
 
 def test_a_busy_registry_is_retried_and_a_dead_one_is_an_error(server):
     server.busy = 2
-    ModelRegistry(server.url).register("m", 1, "s3://x/models/m/1", MANIFEST)
+    ModelRegistry(server.url).register("m", 1, "s3://x/models/m/1", MANIFEST, "unsigned")
     server.busy = 100
     with pytest.raises(StoreError, match="status 503"):
-        ModelRegistry(server.url).register("m", 2, "s3://x/models/m/2", MANIFEST)
+        ModelRegistry(server.url).register("m", 2, "s3://x/models/m/2", MANIFEST, "unsigned")
 
 
 def test_a_token_is_sent_and_never_appears_in_an_error(server):
     server.token = "secret-token"
     environment = {"MAMMO_MODEL_REGISTRY": server.url, "MAMMO_MODEL_REGISTRY_TOKEN": "secret-token"}
-    ModelRegistry.from_environment(environment).register("m", 1, "s3://x/models/m/1", MANIFEST)
+    ModelRegistry.from_environment(environment).register(
+        "m", 1, "s3://x/models/m/1", MANIFEST, "unsigned"
+    )
     with pytest.raises(StoreError, match="status 401") as refused:
-        ModelRegistry(server.url, "wrong-token").register("m", 1, "s3://x/models/m/1", MANIFEST)
+        ModelRegistry(server.url, "wrong-token").register(
+            "m", 1, "s3://x/models/m/1", MANIFEST, "unsigned"
+        )
     assert "token" not in str(refused.value)
 
 
