@@ -23,10 +23,10 @@ def audit(
         split: The split of each image; None counts by the official split.
 
     Returns:
-        A plain dict (JSON-able): images, views, patients, lesions, rejects by kind,
-        leaking patients, sizes, and under splits, for each split that has images: images,
-        views, patients, malignant and other images and views, and images by lesion type,
-        view, laterality, density and bits stored, lesions by type and pathology.
+        A plain dict (JSON-able): images, views, exams, patients, lesions, rejects by kind and by
+        cause, leaking patients, sizes, and under splits, for each split that has images: images,
+        views, exams, patients, malignant and other images and views, and images by lesion type,
+        view, image type, laterality, density and bits stored, lesions by type and pathology.
     """
     from mammo_core.sources.splits import official_splits
 
@@ -42,7 +42,8 @@ def audit(
     return {
         **_totals(images, lesions),
         "views_with_several_images": int((images.groupby("view_id").size() > 1).sum()),
-        "rejects": _count_by(rejects, "kind"),
+        "rejects": _count_by(rejects[rejects["cause"] == ""], "kind"),
+        "left_out": _count_by(rejects[rejects["cause"] != ""], "cause"),
         "leaking_patients": leaking,
         "splits": {
             name: {
@@ -58,6 +59,7 @@ def _totals(images: "pd.DataFrame", lesions: "pd.DataFrame") -> dict[str, int]:
     return {
         "images": len(images),
         "views": int(images["view_id"].nunique()),
+        "exams": len(images[["patient_key", "exam_key"]].drop_duplicates()),
         "patients": int(images["patient_key"].nunique()),
         "lesions": len(lesions),
     }
@@ -75,6 +77,7 @@ def _distributions(images: "pd.DataFrame", lesions: "pd.DataFrame") -> dict[str,
         },
         "lesion_types": _count_by(images, "lesion_types"),
         "view": _count_by(images, "view"),
+        "image_type": _count_by(images, "image_type"),
         "laterality": _count_by(images, "laterality"),
         "breast_density": _count_by(images, "breast_density"),
         "bits_stored": _count_by(images, "bits_stored"),

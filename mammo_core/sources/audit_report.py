@@ -4,7 +4,7 @@ import base64
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -33,6 +33,7 @@ def audit_page(
     *,
     source: str,
     split: SplitResult | None = None,
+    warnings: Sequence[Mapping[str, str]] = (),
 ) -> str:
     """Return the audit as HTML.
 
@@ -43,6 +44,7 @@ def audit_page(
         inspection: What the files show.
         source: Name of the adapter.
         split: The split of each image; None takes the official split.
+        warnings: What the adapter warns of: code, message.
     """
     counts = audit(images, lesions, rejects, split)
     splits = split_names(images, split)
@@ -64,9 +66,12 @@ def audit_page(
                 sum(map(len, duplicates)) if inspection.compared else None,
                 "images with another's pixels" if inspection.compared else "not compared",
             ),
-            "Rejects": (len(rejects), "rows, images and lesions"),
+            "Rejects": (int((rejects["cause"] == "").sum()), "rows, images and lesions"),
+            "Left out": (int((rejects["cause"] != "").sum()), "images, by the recipe"),
         }
     )
+    for warning in warnings:
+        page.text(f"Warning: {warning['message']}")
     _add_content(page, images, lesions, splits, inspection)
     _add_leaks(page, images)
     _add_duplicates(page, images, splits, inspection, duplicates)
@@ -108,7 +113,9 @@ def _add_content(
     for title, values in (
         ("label", images["malignant"].map({1: "malignant", 0: "not malignant"})),
         ("lesion type", images["lesion_types"].replace("", "none")),
-        ("view", images["view"]),
+        ("view", images["view"].replace("", "unknown")),
+        ("view modifier", images["view_modifiers"].replace("", "none")),
+        ("image type", images["image_type"].replace("", "unknown")),
         ("laterality", images["laterality"]),
         ("breast density", images["breast_density"].replace(0, "unknown")),
         ("manufacturer", images["manufacturer"]),
@@ -211,7 +218,10 @@ def _add_rejects(
     page: Page, images: pd.DataFrame, rejects: pd.DataFrame, inspection: FileInspection
 ) -> None:
     paths = dict(zip(images["image_id"], images["path"], strict=True))
-    listed = [(str(row.kind), str(row.item), str(row.reason)) for row in rejects.itertuples()]
+    listed = [
+        (f"{row.kind}, {row.cause}" if row.cause else str(row.kind), str(row.item), str(row.reason))
+        for row in rejects.itertuples()
+    ]
     undecodable = [
         ("pixels", paths[image_id], reason)
         for image_id, reason in sorted(inspection.undecodable.items())

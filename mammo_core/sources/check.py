@@ -58,6 +58,10 @@ def fact_lines(adapter: Adapter, facts: Facts) -> list[str]:
         lines += adapter.fact_lines(facts)
     if "files" in facts:
         lines += _file_lines(facts["files"])
+    if facts.get("left_out"):
+        causes = ", ".join(f"{cause} {count}" for cause, count in facts["left_out"].items())
+        lines.append(f"left out by the default policy of images and labels: {causes}")
+    lines += [f"warning: {warning['message']}" for warning in facts.get("warnings", [])]
     lines += [
         f"rejected {row['kind']} {row['item']}: {row['reason']}" for row in facts.get("rejects", [])
     ]

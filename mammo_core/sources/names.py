@@ -11,7 +11,7 @@ from mammo_core.sources.patients import normalize_id
 #: <patient>_<side>_<view>[_<lesion>], the names of the original system and its fork.
 _NAME: Final = re.compile(
     r"(?:(?P<type>calc|mass)-(?P<split>training|test)_)?(?P<patient>.+?)"
-    r"_(?P<side>left|right|l|r)_(?P<view>[a-z]{2,5})(?:_(?P<number>\d+))?",
+    r"_(?P<side>left|right|l|r)_(?P<view>[a-z]{2,8})(?:_(?P<number>\d+))?",
     re.IGNORECASE,
 )
 

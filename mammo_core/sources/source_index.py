@@ -76,7 +76,12 @@ def make_tables(
     folder = attempt.folder(manifest.folder)
     stored = [put_table(store, folder, name, table) for name, table in by_name.items()]
     page = audit_page(
-        tables.images, tables.lesions, tables.rejects, inspection, source=source.adapter
+        tables.images,
+        tables.lesions,
+        tables.rejects,
+        inspection,
+        source=source.adapter,
+        warnings=tables.facts.get("warnings", ()),
     )
     files.fact_cache.write(store, files.uri)
     stored.append(put_bytes(store, folder, "audit.html", page.encode()))

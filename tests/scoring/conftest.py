@@ -12,7 +12,16 @@ PATIENT = "PLANTED^PATIENT"
 
 
 def write_dicom(
-    path, pixels, *, bits=12, laterality="L", view="CC", modality="MG", patient="", study=""
+    path,
+    pixels,
+    *,
+    bits=12,
+    laterality="L",
+    view="CC",
+    modality="MG",
+    patient="",
+    study="",
+    **fields,
 ):
     """Write a For Presentation mammogram (PS3.3 A.26) with an uncompressed frame."""
     dataset = Dataset()
@@ -28,6 +37,8 @@ def write_dicom(
     dataset.SamplesPerPixel, dataset.PixelRepresentation = 1, 0
     dataset.PhotometricInterpretation = "MONOCHROME2"
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, bits, bits - 1
+    for name, value in fields.items():
+        setattr(dataset, name, value)
     dataset.PixelData = pixels.astype("<u2").tobytes()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

@@ -114,11 +114,11 @@ def test_low_resolution_and_missing_training_data_give_warnings(package, tmp_pat
 
     facts = read_facts(write.dicom(tmp_path / "x.dcm", write.breast()))
     large = package.preprocessing.model_copy(update={"geometry": Geometry(height=97, width=36)})
-    warnings = domain_warnings(facts, TrainingData(), large)
+    warnings = [item.message for item in domain_warnings(facts, TrainingData(), large)]
     assert "low resolution: 96x72 pixels are enlarged" in warnings
     assert "the package does not describe its training data" in warnings
     assert not any(
-        "resolution" in warning
+        "resolution" in warning.message
         for warning in domain_warnings(facts, TrainingData(), package.preprocessing)
     )
 
@@ -145,7 +145,9 @@ def test_json_and_parquet_equal_csv(package_with_rules, exam, tmp_path):
             for column in ("malignant_probability", "calibrated_probability"):
                 assert float(csv_row[column]) == json_row[column] == parquet_row[column]
             assert csv_row["decision"] == json_row["decision"] == parquet_row["decision"]
-    assert result["images"][0]["warnings"] == ["vendor unknown"]
+    assert result["images"][0]["warnings"] == [
+        {"code": "vendor_unknown", "message": "vendor unknown"}
+    ]
     assert (tmp_path / "s.rejects.csv").read_text() == "path,reason\n"
     assert not (tmp_path / "s.breasts.json").exists()
 

@@ -165,15 +165,18 @@ def test_sources_with_one_official_split_are_refused():
 def test_audit_counts():
     table = LEAK.assign(
         view_id=[f"v{at}" for at in range(6)], view="CC", laterality="LEFT",
-        breast_density=3, bits_stored=16, official_split="train",
+        breast_density=3, bits_stored=16, official_split="train", exam_key="", image_type="film",
     )  # fmt: skip
     lesions = pd.DataFrame(
         {"image_id": table["image_id"][:2], "lesion_type": "mass", "pathology": "BENIGN"}
     )
-    rejects = pd.DataFrame({"kind": ["image", "lesion", "lesion"]})
+    rejects = pd.DataFrame(
+        {"kind": ["image", "lesion", "lesion", "image"], "cause": [""] * 3 + ["view"]}
+    )
     split = assign(table, SplitConfig(name="official-without-leak", validation=0))
     counted = audit(table, lesions, rejects, split)
     assert counted["rejects"] == {"image": 1, "lesion": 2}
+    assert counted["left_out"] == {"view": 1} and counted["exams"] == counted["patients"]
     assert counted["leaking_patients"] == ["P_1", "P_5"]
     assert counted["splits"]["excluded"]["images"] == 1
     assert counted["splits"]["train"]["label"]["malignant_views"] == 2
