@@ -20,7 +20,7 @@ FOLLOW = MAMMO_FOLLOW=$$PPID:$$(sed 's/.*) //' /proc/$$PPID/stat | cut -d' ' -f2
 TAG ?= $(shell python3 pipelines/image_tag.py)
 IMAGES ?= data train
 
-.PHONY: help setup run test test-fast setup-tfio test-tfio test-docker test-cluster lint types reference minio prism \
+.PHONY: help setup run test test-fast verify-fuzz setup-tfio test-tfio test-docker test-cluster lint types reference minio prism \
   kustomize compile images release-images kind-up kind-deploy kind-run kind-test kind-down requirements clean
 
 help: ## List the targets
@@ -42,6 +42,9 @@ setup-tfio: .venv-tfio/.installed ## Make the environment of tensorflow-io
 
 test-tfio: .venv/.test-installed .venv-tfio/.installed .tools/bin/minio ## Make the environment of tensorflow-io and test in it (needs Go)
 	$(PYTHON) -m pytest tests/tfio $(ARGS)
+
+verify-fuzz: .venv/.test-installed ## 5,000 mutated images and 500 mutated models through every command (half an hour)
+	MAMMO_VERIFY_FUZZ=1 $(PYTHON) -m pytest -s tests/attacks/test_fuzz.py $(ARGS)
 
 lint: .venv/.test-installed ## Check style
 	.venv/bin/ruff check .
