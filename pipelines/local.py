@@ -12,6 +12,10 @@ from typing import Any
 
 import yaml
 
+from mammo_core.packaging.keys import KEY, KEY_FILE, read_key_file
+from mammo_core.packaging.trust import TRUST
+from mammo_core.store.certificates import CA_BUNDLE
+
 
 def run_compiled(
     package: Path, arguments: dict[str, Any], folder: Path, *, in_images: bool = False
@@ -62,6 +66,7 @@ def run_compiled(
 
 def _docker_runner(folder: Path) -> Any:
     """Return the Docker runner of KFP: an unprivileged user, and only the store's settings."""
+    from docker.types import Mount
     from kfp import local
 
     user = {}
@@ -75,7 +80,17 @@ def _docker_runner(folder: Path) -> Any:
         for name, value in os.environ.items()
         if name.startswith(passed_on) and not name.endswith("_FILE")
     }
-    return local.DockerRunner(network_mode="host", environment=environment, **user)
+    if os.environ.get(KEY_FILE) and KEY not in environment:
+        environment[KEY] = read_key_file(os.environ[KEY_FILE], f"signing key ({KEY_FILE})").decode()
+    mounts = []
+    for name in (TRUST, CA_BUNDLE):
+        if os.environ.get(name):
+            environment[name] = f"/etc/mammo/{name.lower()}"
+            source = str(Path(os.environ[name]).absolute())
+            mounts.append(Mount(environment[name], source, type="bind", read_only=True))
+    return local.DockerRunner(
+        network_mode="host", environment=environment, mounts=mounts or None, **user
+    )
 
 
 def _without_retries(compiled: str) -> str:

@@ -15,16 +15,20 @@ SIGNING_SECRET = "mammo-signing-key"
 #: it, and without it no features go online.
 ONLINE_SECRET = "mammo-online"
 
-#: Keys of the Secret of a role: endpoint, credentials and CA of the object store.
+#: Keys of the Secret of a role: endpoint, credentials and CA of the object store, and the file of
+#: the trust policy. A policy whose file is missing is an error, and never no policy.
 _STORE_KEYS = (
     "MAMMO_S3_ENDPOINT",
     "MAMMO_S3_ACCESS_KEY",
     "MAMMO_S3_SECRET_KEY",
     "MAMMO_S3_REGION",
     "MAMMO_CA_BUNDLE",
+    "MAMMO_TRUST",
 )
 #: ConfigMap with the CA of an object store with TLS, and where pods have it; it may be absent.
 _CA_CONFIG_MAP, _CA_FOLDER = "mammo-ca", "/etc/mammo/ca"
+#: ConfigMap with the trust policy, `trust.yaml`, and where pods have it; it may be absent.
+_TRUST_CONFIG_MAP, _TRUST_FOLDER = "mammo-trust", "/etc/mammo/trust"
 #: Label of our steps; the network policies select it.
 STEP_LABEL = "mammo/uses-store"
 #: Step → the Secrets that only it gets.
@@ -162,6 +166,7 @@ def on_platform(
     kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
     kubernetes.empty_dir_mount(task, "scratch", _SCRATCH)
     kubernetes.use_config_map_as_volume(task, _CA_CONFIG_MAP, _CA_FOLDER, optional=True)
+    kubernetes.use_config_map_as_volume(task, _TRUST_CONFIG_MAP, _TRUST_FOLDER, optional=True)
     kubernetes.add_pod_label(task, STEP_LABEL, "true")
     _set_secrets(task, role or platform.role)
     if platform.gpu and placement is not None:

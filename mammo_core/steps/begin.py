@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mammo_core.errors import ModelError, RecipeError
+from mammo_core.packaging import TrustPolicy
 from mammo_core.recipes import Recipe, load_recipe
 from mammo_core.registry import champion
 from mammo_core.runs import Run
@@ -49,11 +50,12 @@ def begin(
 
     Raises:
         RecipeError: The recipe or the number of partitions is not valid.
-        ModelError: There is no champion to start from.
+        ModelError: There is no champion to start from, or the trust policy cannot be used.
         StoreError: The store has no conditional writes, which leases and the registry need.
     """
     with StepContext("index", run).record_failure():
         require_conditional_writes(run.store)
+        TrustPolicy.from_environment()
         overrides = list(settings)
         if source:
             overrides.append(f"source.root={json.dumps(source)}")

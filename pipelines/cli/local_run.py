@@ -32,9 +32,15 @@ def run_locally(
         MammoError: The request is not valid, or a step failed.
     """
     from mammo_core.errors import RecipeError
+    from mammo_core.packaging import TrustPolicy, signing_key
     from mammo_core.runs import Run
     from mammo_core.store import open_store
 
+    # Before hours of work: an invalid trust policy, or no key to sign the package with.
+    if request.pipeline == "score":
+        TrustPolicy.from_environment()
+    else:
+        signing_key()
     store = open_store(request.store or "file://store")
     if images is not None and not store.uri.startswith("s3://"):
         raise RecipeError(

@@ -254,3 +254,15 @@ def test_rendering_puts_the_tag_in(manifests):
     done = subprocess.run(line, capture_output=True, text=True, check=True)
     assert "image: registry.example/mammo/data:abc1234\n" in done.stdout
     assert "unset" not in done.stdout
+
+
+def test_pods_that_open_packages_have_the_trust_policy(built):
+    for folder in ("overlays/kserve", "overlays/kind/champion"):
+        for name, spec in _pods(built(folder)):
+            volumes = {volume["name"]: volume for volume in spec["volumes"]}
+            assert volumes["trust"]["configMap"] == {"name": "mammo-trust", "optional": True}, name
+            (container,) = spec["containers"]
+            mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+            assert mounts["trust"] == "/etc/mammo/trust"
+            # The Secret of the role names the file: without it, MAMMO_TRUST is an error.
+            assert {"secretRef": {"name": "mammo-s3-serve"}} in container["envFrom"]
