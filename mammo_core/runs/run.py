@@ -136,24 +136,46 @@ class Run:
         except RecipeError:
             return reference[:80]
 
-    def write_status(self, step: str, state: str, started: float, **details: Any) -> None:
-        """Write the status of a step.
+    def write_status(
+        self,
+        step: str,
+        state: str,
+        started: float,
+        *,
+        attempt: str = "",
+        begins: bool = True,
+        **details: Any,
+    ) -> bool:
+        """Write the status of a step, unless a later attempt at it has begun.
 
         Args:
             step: Name of the step, with its partition or ensemble member.
             state: `running`, `succeeded` or `failed`.
             started: When it started (seconds since 1970).
+            attempt: Names the attempt at the step.
+            begins: Whether this is the first status that the attempt writes.
             details: What else the summary needs: `reused`, `rejects`, `facts`, `counts`, `output`,
                 `partition`, `error`.
+
+        Returns:
+            False if the status is that of a later attempt, and was left as it is.
         """
         status = {
             "step": step,
             "state": state,
             "started": round(started, 3),
             "seconds": round(time.time() - started, 2),
+            "attempt": attempt,
             **{"reused": False, "rejects": 0, "facts": {}, **details},
         }
-        self._write_json(f"steps/{step}.json", status, sort_keys=True)
+        key, data = self._key(f"steps/{step}.json"), _to_json(status, sort_keys=True)
+        while True:
+            stored = self.store.state(key)
+            previous = {} if stored is None else json.loads(stored[0])
+            if not begins and previous.get("attempt", attempt) != attempt:
+                return False
+            if self.store.put_if(key, data, None if stored is None else stored[1]) is not None:
+                return True
 
     def statuses(self) -> dict[str, dict[str, Any]]:
         """Return step → status, in the order in which the steps started."""
@@ -164,7 +186,7 @@ class Run:
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write the summary of the run."""
-        self._write_json("summary.json", summary)
+        self.store.write(self._key("summary.json"), _to_json(summary))
 
     def summary(self) -> dict[str, Any]:
         """Return the summary that the last task wrote; empty where there is none."""
@@ -204,9 +226,9 @@ class Run:
     def _key(self, name: str) -> str:
         return f"runs/{self.id}/{name}"
 
-    def _write_json(self, name: str, value: Mapping[str, Any], sort_keys: bool = False) -> None:
-        data = json.dumps(value, sort_keys=sort_keys, indent=1) + "\n"
-        self.store.write(self._key(name), data.encode())
+
+def _to_json(value: Mapping[str, Any], sort_keys: bool = False) -> bytes:
+    return (json.dumps(value, sort_keys=sort_keys, indent=1) + "\n").encode()
 
 
 def start_packages_of(recipe: Recipe) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mammo_core.datasets.manifests import parse
 from mammo_core.runs.run import Run
 
 #: Step → name of its output in the summary.
@@ -48,7 +49,7 @@ def summarize(run: Run, recipe: str = "", state: str = "") -> dict[str, Any]:
         "gate": fact("gate", "gate"),
         "model_uri": fact("push", "model_uri"),
         "model_id": fact("push", "model_id"),
-        "report": _report_key(steps),
+        "report": _report_key(run, steps),
         "seconds": {name: status["seconds"] for name, status in steps.items()},
         "states": {name: status["state"] for name, status in steps.items()},
         "reused": {name: status["reused"] for name, status in steps.items()},
@@ -80,6 +81,8 @@ def _errors(steps: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _report_key(steps: Mapping[str, Mapping[str, Any]]) -> str | None:
-    output = str(steps.get("evaluate", {}).get("output", ""))
-    return output.replace("manifest.json", "report.html") or None
+def _report_key(run: Run, steps: Mapping[str, Mapping[str, Any]]) -> str | None:
+    key = str(steps.get("evaluate", {}).get("output", ""))
+    if not key or not run.store.exists(key):
+        return None
+    return parse(run.store.read(key), key).file("report.html").key

@@ -3,9 +3,11 @@
 import json
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -76,20 +78,30 @@ class Checkpoint:
 class Checkpoints:
     """The checkpoints of one training in a store; only the latest is kept.
 
-    `latest.json` names the files of the checkpoint with their digests and is written last,
-    so a process that is killed while writing leaves the previous checkpoint.
+    `latest.json` names the files of the checkpoint with their digests and is swapped last
+    (If-Match), so a process that is killed while writing leaves the previous checkpoint, and one
+    that was paused and has lost its lease replaces no checkpoint of its successor.
 
     Args:
         store: The store.
         folder: Folder of this training; its name identifies everything that determines the result.
         minutes: Time from one checkpoint until the next is due.
+        check_lease: Raises LeaseLostError if this process no longer makes the training.
 
     Attributes:
         fault: Why `load` could not use the checkpoint; empty if there was no fault.
     """
 
-    def __init__(self, store: Store, folder: str, minutes: float = 10.0) -> None:
+    def __init__(
+        self,
+        store: Store,
+        folder: str,
+        minutes: float = 10.0,
+        check_lease: Callable[[], None] = lambda: None,
+    ) -> None:
         self._store, self._folder = store, folder
+        self._check_lease = check_lease
+        self._latest, self._etag = f"{folder}/latest.json", ""
         self._seconds = minutes * 60
         self._last = time.monotonic()
         self._best: dict[str, Any] | None = None
@@ -104,8 +116,10 @@ class Checkpoints:
         """Write a checkpoint and remove the previous one.
 
         Raises:
+            LeaseLostError: Another process has taken over the training.
             StoreError: The store fails.
         """
+        self._check_lease()
         before = set(self._store.list(f"{self._folder}/"))
         if state.best_epoch and (self._best or {}).get("epoch") != state.best_epoch:
             named = {f"best-{at}": value for at, value in enumerate(best)}
@@ -119,8 +133,8 @@ class Checkpoints:
             "arrays": stored,
             "best": self._best,
         }
-        self._store.write(f"{self._folder}/latest.json", json.dumps(latest).encode())
-        kept = {f"{self._folder}/latest.json", stored["key"]}
+        self._swap(json.dumps(latest).encode())
+        kept = {self._latest, stored["key"]}
         kept |= {self._best["key"]} if self._best else set()
         for key in before - kept:
             self._store.delete(key)
@@ -132,11 +146,12 @@ class Checkpoints:
         Raises:
             StoreError: The store fails.
         """
-        key = f"{self._folder}/latest.json"
-        if not self._store.exists(key):
+        stored = self._store.state(self._latest)
+        if stored is None:
             return None
+        self._etag = stored[1]
         try:
-            latest = parse_json(self._store.read(key))
+            latest = parse_json(stored[0])
             if latest["format"] != _FORMAT:
                 self.fault = f"it has format {latest['format']}, not {_FORMAT}"
                 return None
@@ -162,12 +177,24 @@ class Checkpoints:
         for key in list(self._store.list(f"{self._folder}/")):
             self._store.delete(key)
 
+    def _swap(self, latest: bytes) -> None:
+        """Replace `latest.json` if it is the one that this process knows, or if it is the owner."""
+        written = self._store.put_if(self._latest, latest, self._etag or None)
+        while written is None:
+            self._check_lease()  # else a former owner wrote between its last check and now
+            stored = self._store.state(self._latest)
+            written = self._store.put_if(
+                self._latest, latest, None if stored is None else stored[1]
+            )
+        self._etag = written
+
     def _write_arrays(self, name: str, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="mammo-checkpoint-") as temporary:
             path = Path(temporary) / "arrays.npz"
             np.savez(path, **arrays)  # type: ignore[arg-type]
             digest = file_sha256(path)
-            key = f"{self._folder}/{name}-{digest[:16]}.npz"
+            # Equal arrays of another owner have another key, which it alone removes.
+            key = f"{self._folder}/{name}-{digest[:16]}-{uuid4().hex[:8]}.npz"
             self._store.put_file(key, path)
         return {"key": key, "sha256": digest}
 

@@ -33,6 +33,7 @@ class TrainingSession:
         print_line: Prints a line.
         write_page: Writes the page of curves.
         write_events: Writes a TensorBoard event file, given its name and its bytes.
+        check_lease: Raises LeaseLostError if another process makes the output now.
     """
 
     store: Store
@@ -44,6 +45,7 @@ class TrainingSession:
     print_line: Callable[[str], None]
     write_page: Callable[[str], None]
     write_events: Callable[[str, bytes], None]
+    check_lease: Callable[[], None]
 
     def share_batches(self, config: FitConfig) -> None:
         """Divide batches among devices; call it before the network is built."""
@@ -115,7 +117,10 @@ class TrainingSession:
 
     def _checkpoints(self) -> Checkpoints:
         return Checkpoints(
-            self.store, f"{CHECKPOINTS}/{self.folder}", self.hardware.checkpoint_minutes
+            self.store,
+            f"{CHECKPOINTS}/{self.folder}",
+            self.hardware.checkpoint_minutes,
+            self.check_lease,
         )
 
 

@@ -93,6 +93,16 @@ def test_statuses_are_in_the_order_of_their_start(run):
     assert run.statuses()["convert"]["error"] == "disk full"
 
 
+def test_a_status_of_a_later_attempt_is_kept(run):
+    assert run.write_status("index", "running", 10.0, attempt="a")
+    assert run.write_status("index", "running", 20.0, attempt="b")  # "a" was paused meanwhile
+    assert not run.write_status("index", "failed", 10.0, attempt="a", begins=False, error="lost")
+    assert run.write_status("index", "succeeded", 20.0, attempt="b", begins=False)
+    assert not run.write_status("index", "succeeded", 10.0, attempt="a", begins=False)
+    status = run.statuses()["index"]
+    assert (status["state"], status["attempt"], status["started"]) == ("succeeded", "b", 20.0)
+
+
 def test_the_summary_shows_which_step_failed_and_why(run):
     output = {"output": "tables/t1/manifest.json", "counts": {"images": 3}}
     run.write_status("index", "succeeded", 1.0, reused=True, **output)

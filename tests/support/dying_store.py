@@ -13,7 +13,7 @@ class DyingStore:
 
     def __getattr__(self, name):
         real = getattr(self._store, name)
-        if name not in ("write", "write_if", "put_file"):
+        if name not in ("write", "write_if", "put_if", "put_file"):
             return real
 
         def counted(*arguments):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mammo_core.store import LeaseLostError
 from mammo_core.training import train
 from mammo_core.training.checkpoint import Checkpoints, TrainingState
 
@@ -146,3 +147,58 @@ def test_a_damaged_checkpoint_is_reported_and_not_used(file_store, damage: str) 
     again = Checkpoints(file_store, "checkpoints/t")
     assert again.load() is None
     assert again.fault
+
+
+class TestTwoOwners:
+    """A training whose owner was paused, and lost its lease to another."""
+
+    STATE, ARRAYS = TrainingState(best_epoch=1), [np.arange(3.0)]
+
+    def owner(self, store, owns):
+        def check():
+            if not owns:
+                raise LeaseLostError("lost", expected="a", received="b")
+
+        return Checkpoints(store, "checkpoints/t", check_lease=check)
+
+    def save(self, checkpoints, batches):
+        state = TrainingState(best_epoch=1, batches=batches)
+        checkpoints.save(state, self.ARRAYS, [], self.ARRAYS)
+
+    def test_the_former_owner_replaces_and_removes_nothing(self, store):
+        former_owns = [True]
+        former, owner = self.owner(store, former_owns), self.owner(store, [True])
+        self.save(former, 1)
+        assert owner.load().state.batches == 1
+        self.save(owner, 2)
+        before = sorted(store.list(""))
+        former_owns.clear()
+        with pytest.raises(LeaseLostError):
+            self.save(former, 3)
+        assert sorted(store.list("")) == before
+        assert self.owner(store, [True]).load().state.batches == 2
+
+    def test_a_former_owner_that_was_paused_after_its_check_loses_the_swap(self, store):
+        answers = [True]  # the lease was held at the check before the files, not at the next
+        former, owner = self.owner(store, [True]), self.owner(store, [True])
+        self.save(former, 1)
+        owner.load()
+        self.save(owner, 2)
+        lost = self.owner(store, [])._check_lease
+        former._check_lease = lambda: answers.pop() if answers else lost()
+        with pytest.raises(LeaseLostError):
+            self.save(
+                former, 3
+            )  # equal arrays: they must have other keys
+        checkpoint = self.owner(store, [True]).load()
+        assert checkpoint.state.batches == 2 and np.array_equal(checkpoint.model[0], self.ARRAYS[0])
+
+    def test_the_owner_replaces_what_a_former_owner_wrote_late(self, store):
+        owner, former = self.owner(store, [True]), self.owner(store, [True])
+        self.save(former, 1)
+        owner.load()
+        self.save(former, 2)  # between its check and the owner's next checkpoint
+        self.save(owner, 3)
+        assert self.owner(store, [True]).load().state.batches == 3
+        owner.clear()
+        assert list(store.list("")) == []
