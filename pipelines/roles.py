@@ -43,6 +43,9 @@ PLACES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
 BUCKETS: Final = tuple(dict.fromkeys(bucket for parts in PLACES.values() for bucket, _ in parts))
 #: Buckets that keep every version of an object: the role that may only put overwrites nothing.
 VERSIONED_BUCKETS: Final = ("mammo-events",)
+#: Places whose objects only `admin` may delete: nobody else can take the latest entries of a champion
+#: away, so an older one that is put back in place is always noticed.
+KEPT: Final = ("models",)
 _LIST: Final = ("s3:ListBucket",)
 _READ: Final = ("s3:GetObject",)
 _WRITE: Final = (
@@ -153,7 +156,11 @@ def _statements(role: StoreRole) -> list[dict[str, Any]]:
     if role.reads:
         statements.append(_allow(_READ, _objects(role.reads)))
     if role.writes:
-        written = _objects(role.writes)
+        kept = tuple(name for name in role.writes if name in KEPT)
+        written = _objects(tuple(name for name in role.writes if name not in KEPT))
+        if kept:
+            actions = tuple(action for action in _WRITE if action != "s3:DeleteObject")
+            statements.append(_allow(actions, _objects(kept)))
         written += [
             # A folder has a lease of its own name.
             f"{bucket}/.leases/{prefix.rstrip('/')}*"

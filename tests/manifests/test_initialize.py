@@ -171,6 +171,13 @@ def test_an_event_is_never_deleted(stores, role):
     assert not _is_allowed(lambda: stores[role, bucket].delete(key))
 
 
+def test_no_step_deletes_a_version_or_an_entry_of_a_champion(stores):
+    for part in ("models", "champion"):
+        bucket, key = KEYS[part]
+        assert not _is_allowed(lambda bucket=bucket, key=key: stores["release", bucket].delete(key))
+        assert stores["release", bucket].read(key)
+
+
 def test_an_event_that_is_put_again_keeps_its_first_version(stores, s3_server):
     from minio import Minio
 
