@@ -226,7 +226,8 @@ def _unsigned(
         _require_constant(raw, outside, layout, name)
         raw &= (1 << bits) - 1
         used &= (1 << bits) - 1
-    if precision is not None and precision > bits:
+    # Codecs often code whole words; other precisions differ without a reason.
+    if precision is not None and precision > bits and precision not in (8, 16):
         warnings.append(_precision_warning(layout, precision, kept=True))
     return StoredValues(raw, bits, padding=mask, used=used, warnings=tuple(warnings))
 

@@ -1,0 +1,76 @@
+"""The small files of ../shared/cases: each as its README says. They are not part of the project."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from mammo_core.cli.dicom import app
+from mammo_core.dicom import read_image
+from mammo_core.errors import DicomError
+
+CASES = Path(__file__).resolve().parents[2].parent / "shared" / "cases"
+pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="needs ../shared/cases")
+
+#: File → bits of its range, codes of warnings. The background is 0 in all of them.
+DARK = {
+    "baseline_honest": (8, []),
+    "header12_baseline8": (8, ["precision"]),
+    "j2k_header12_stream16": (16, ["precision"]),
+    "highbit15_left_justified": (12, []),
+    "highbit15_right_justified": (12, ["high_bit"]),
+    "signed16_no_negative": (15, ["unused_range"]),
+    "bits16_values12": (16, ["unused_range"]),
+    "j2k_jp2_header": (12, []),
+    "left_chest_left": (12, []),
+}
+
+
+@pytest.mark.parametrize("name", DARK)
+def test_gray_levels(name):
+    bits, codes = DARK[name]
+    image = read_image(CASES / f"{name}.dcm")
+    assert image.facts.bits_stored == bits
+    assert [warning.code for warning in image.facts.warnings] == codes
+    assert np.count_nonzero(image.pixels == 0) > image.pixels.size / 4
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("header12_baseline8", "baseline_honest"),
+        ("highbit15_right_justified", "highbit15_left_justified"),
+        ("j2k_jp2_header", "highbit15_left_justified"),
+        ("bits16_values12", "signed16_no_negative"),
+    ],
+)
+def test_files_of_one_picture_agree(one, other):
+    first, second = (read_image(CASES / f"{name}.dcm").pixels for name in (one, other))
+    assert np.array_equal(first, second)
+
+
+def test_several_pages_are_refused():
+    with pytest.raises(DicomError, match="pixels of several images"):
+        read_image(CASES / "three_pages_no_frames.dcm")
+
+
+@pytest.mark.parametrize(
+    ("name", "view", "view_class", "image_type"),
+    [
+        ("exam_cc", "CC", "CC", "ffdm"),
+        ("exam_mlo", "MLO", "MLO", "ffdm"),
+        ("exam_ml", "ML", None, "ffdm"),
+        ("cview_one_frame", "CC", "CC", "synthetic"),
+    ],
+)
+def test_facts(name, view, view_class, image_type):
+    result = CliRunner().invoke(app, ["inspect", "--json", str(CASES / f"{name}.dcm")])
+    facts = json.loads(result.stdout)
+    assert facts["readable"]
+    assert (facts["view"], facts["view_class"], facts["image_type"]) == (
+        view,
+        view_class,
+        image_type,
+    )

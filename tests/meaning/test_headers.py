@@ -1,0 +1,299 @@
+"""What an image is, by the header of a drawn picture: expected facts, and its pixels."""
+
+import numpy as np
+import pytest
+from drawn_files import (
+    FOR_PROCESSING,
+    MAMMOGRAM,
+    PICTURE,
+    PLANTED,
+    SECONDARY_CAPTURE,
+    TOMOSYNTHESIS,
+    code,
+    data_set,
+    save,
+    view,
+)
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from mammo_core.dicom import read_image
+from mammo_core.errors import DicomError
+
+# PS3.16 CID 4014: short name → SNOMED CT, SNOMED RT, meaning.
+VIEWS = {
+    "CC": ("399162004", "R-10242", "cranio-caudal"),
+    "MLO": ("399368009", "R-10226", "medio-lateral oblique"),
+    "ML": ("399260004", "R-10224", "medio-lateral"),
+    "LM": ("399352003", "R-10228", "latero-medial"),
+    "LMO": ("399099002", "R-10230", "latero-medial oblique"),
+    "FB": ("399196006", "R-10244", "caudo-cranial (from below)"),
+    "SIO": ("399188001", "R-102D0", "superolateral to inferomedial oblique"),
+    "ISO": ("441555000", "R-40AAA", "inferomedial to superolateral oblique"),
+    "XCCL": ("399192008", "R-1024A", "cranio-caudal exaggerated laterally"),
+    "XCCM": ("399101009", "R-1024B", "cranio-caudal exaggerated medially"),
+}
+CLASSES = {"CC": "CC", "XCCL": "CC", "XCCM": "CC", "FB": "CC", "MLO": "MLO", "LMO": "MLO"}
+# PS3.16 CID 4015: meaning → SNOMED CT, SNOMED RT.
+MODIFIERS = {
+    "Cleavage": ("399161006", "R-102D2"),
+    "Axillary Tail": ("399011000", "R-102D1"),
+    "Rolled Lateral": ("399197002", "R-102D3"),
+    "Rolled Medial": ("399226006", "R-102D4"),
+    "Rolled Inferior": ("414493004", "R-102CA"),
+    "Rolled Superior": ("415670009", "R-102C9"),
+    "Implant Displaced": ("399209000", "R-102D5"),
+    "Magnification": ("399163009", "R-102D6"),
+    "Spot Compression": ("399055006", "R-102D7"),
+    "Tangential": ("399110001", "R-102C2"),
+    "Nipple in profile": ("442581004", "R-40AB3"),
+    "Anterior compression": ("441752004", "P2-00161"),
+    "Infra-mammary fold": ("442593008", "R-40ABE"),
+    "Axillary tissue": ("442580003", "R-40AB2"),
+}
+CC = {"view": "CC", "view_class": "CC"}
+DERIVED = ["DERIVED", "PRIMARY"]
+
+
+def facts_of(view_name, *modifiers):
+    return {
+        "view": view_name,
+        "view_class": CLASSES.get(view_name),
+        "view_modifiers": tuple(modifiers),
+    }
+
+
+def top_level(value, meaning, scheme):
+    return {"ViewModifierCodeSequence": code(value, meaning, scheme)}
+
+
+#: Name → fields of the header, expected facts, expected codes of warnings.
+FILES = {
+    # View Code Sequence: current and retired codes, and meanings with codes of another scheme.
+    **{
+        f"{name} SCT": ({"ViewCodeSequence": view(sct, meaning)}, facts_of(name), [])
+        for name, (sct, _, meaning) in VIEWS.items()
+    },
+    **{
+        f"{name} SNM3": ({"ViewCodeSequence": view(srt, "", "SNM3")}, facts_of(name), [])
+        for name, (_, srt, _) in VIEWS.items()
+    },
+    **{
+        f"{name} by its meaning": (
+            {"ViewCodeSequence": view("4711", meaning.upper(), "99SITE")}, facts_of(name), [],
+        )
+        for name, (_, _, meaning) in VIEWS.items()
+    },
+    "XCCL retired": ({"ViewCodeSequence": view("Y-X1770", "", "SRT")}, facts_of("XCCL"), []),
+    "XCCM retired": ({"ViewCodeSequence": view("Y-X1771", "", "SRT")}, facts_of("XCCM"), []),
+    "XCC retired": ({"ViewCodeSequence": view("R-102CF", "", "SRT")}, facts_of("XCC"), []),
+    # Modifiers, in the view (PS3.3 C.8.11.7) or beside it.
+    **{
+        f"{meaning} in the view": (
+            {"ViewCodeSequence": view(*VIEWS["MLO"][::2], modifiers=[(sct, meaning)])},
+            facts_of("MLO", meaning.lower()), [],
+        )
+        for meaning, (sct, _) in MODIFIERS.items()
+    },
+    **{
+        f"{meaning} beside the view": (
+            {"ViewPosition": "CC", **top_level(srt, "", "SRT")},
+            facts_of("CC", meaning.lower()), [],
+        )
+        for meaning, (_, srt) in MODIFIERS.items()
+    },
+    "two modifiers": (
+        {"ViewCodeSequence": view("R-10242", "", "SRT", [("R-102D6", ""), ("R-102D7", "")])},
+        facts_of("CC", "magnification", "spot compression"), [],
+    ),
+    "a modifier as a view": (
+        {"ViewCodeSequence": view("R-102D1", "Axillary Tail", "SRT")},
+        facts_of(None, "axillary tail"), [],
+    ),
+    "an unknown modifier": (
+        {"ViewPosition": "CC", **top_level("4711", PLANTED, "99SITE")}, CC, ["unknown_modifier"],
+    ),
+    # The text fields of vendors.
+    "by series": ({"SeriesDescription": "R MLO"}, {**facts_of("MLO"), "laterality": "RIGHT"}, []),
+    "by protocol": ({"ProtocolName": "L XCCL"}, facts_of("XCCL"), []),
+    "by processing": (
+        {"AcquisitionDeviceProcessingDescription": "LMLO", "SeriesDescription": PLANTED},
+        facts_of("MLO"), [],
+    ),
+    "a modifier by series": (
+        {"SeriesDescription": "Mag view"}, facts_of(None, "magnification"), [],
+    ),
+    "a modifier by position": ({"ViewPosition": "CV"}, facts_of(None, "cleavage"), []),
+    "a modifier in the text of a view": (
+        {"ViewPosition": "CC", "SeriesDescription": "R CC ID"},
+        {**facts_of("CC", "implant displaced"), "implant": True}, [],
+    ),
+    # Disagreements: the first source counts.
+    "code and position": (
+        {"ViewCodeSequence": view("R-10226", "", "SRT"), "ViewPosition": "CC"},
+        facts_of("MLO"), ["conflict"],
+    ),
+    "code and meaning": (
+        {"ViewCodeSequence": view("R-10242", "medio-lateral", "SRT")}, CC, ["conflict"],
+    ),
+    "position and series": (
+        {"ViewPosition": "CC", "SeriesDescription": "R XCCL"}, CC, ["conflict"],
+    ),
+    "two views": (
+        {"ViewCodeSequence": Sequence([view("R-10242")[0], view("R-10226")[0]])},
+        CC, ["conflict"],
+    ),
+    "two sides": (
+        {"ImageLaterality": "R", "SeriesDescription": "L CC"},
+        {**CC, "laterality": "RIGHT"}, ["conflict"],
+    ),
+    "another view": ({"ViewPosition": "AP"}, {"view": None}, ["unknown_view"]),
+    "no view": ({}, {"view": None, "view_class": None, "view_modifiers": ()}, []),
+    # Types.
+    "ffdm": ({"ImageType": ["ORIGINAL", "PRIMARY"]}, {"image_type": "ffdm"}, []),
+    "synthetic": (
+        {"ImageType": [*DERIVED, "TOMOSYNTHESIS", "GENERATED_2D"]}, {"image_type": "synthetic"}, [],
+    ),
+    "synthetic of the tomosynthesis class": (
+        {
+            "ImageType": [*DERIVED, "TOMOSYNTHESIS", "GENERATED_2D"],
+            "SOPClassUID": TOMOSYNTHESIS,
+            "NumberOfFrames": 1,
+        },
+        {"image_type": "synthetic"}, [],
+    ),
+    **{
+        f"synthetic by {text}": (
+            {"SeriesDescription": text}, {"image_type": "synthetic"}, [],
+        )
+        for text in ("L CC C-View", "RMLO Intelligent 2D", "V-Preview L CC", "Insight2D RCC")
+    },
+    "synthetic by its conversion": (
+        {"SOPClassUID": SECONDARY_CAPTURE, "ConversionType": "SYN"},
+        {"image_type": "synthetic"}, [],
+    ),
+    "film": (
+        {"SOPClassUID": SECONDARY_CAPTURE, "ConversionType": "DF"}, {"image_type": "film"}, [],
+    ),
+    "film by its detector": ({"DetectorType": "FILM"}, {"image_type": "film"}, []),
+    "contrast low-energy": (
+        {"ImageType": ["ORIGINAL", "PRIMARY", "", "LOW_ENERGY"]},
+        {"image_type": "contrast low-energy"}, [],
+    ),
+    "contrast recombined": (
+        {"ImageType": [*DERIVED, "", "RECOMBINED"]}, {"image_type": "contrast recombined"}, [],
+    ),
+    "a capture of unknown kind": (
+        {"SOPClassUID": SECONDARY_CAPTURE, "ConversionType": "WSD"}, {"image_type": None}, [],
+    ),
+    "type and text": (
+        {"ImageType": [*DERIVED, "", "LOW_ENERGY"], "SeriesDescription": "CC recombined"},
+        {"image_type": "contrast low-energy"}, ["conflict"],
+    ),
+    "a mammogram beside a tomosynthesis": (
+        {"SeriesDescription": "L CC Tomo Combo"}, {"image_type": "ffdm"}, [],
+    ),
+    # Circumstances.
+    "implant": ({"BreastImplantPresent": "YES"}, {"implant": True}, []),
+    "no implant": ({"BreastImplantPresent": "NO"}, {"implant": False}, []),
+    "implant unknown": ({}, {"implant": None}, []),
+    "displaced without implant": (
+        {"BreastImplantPresent": "NO", "ViewPosition": "MLOID"},
+        {**facts_of("MLO", "implant displaced"), "implant": True}, ["conflict"],
+    ),
+    "partial": ({"PartialView": "YES"}, {"partial_view": True}, []),
+    "partial by its part": (
+        {"PartialViewCodeSequence": code("255561001", "Medial")}, {"partial_view": True}, [],
+    ),
+    "specimen": (
+        {"ViewCodeSequence": view("G-8310", "", "SRT")}, {"specimen": True, "view": None}, [],
+    ),
+    "specimen SCT": ({"ViewCodeSequence": view("127457009", "")}, {"specimen": True}, []),
+    "specimen by series": ({"SeriesDescription": "Specimen"}, {"specimen": True}, []),
+    "breast": ({"BodyPartExamined": "BREAST"}, {"body_part": "breast"}, []),
+    "breast by code": (
+        {"AnatomicRegionSequence": code("T-04000", "", "SRT")}, {"body_part": "breast"}, [],
+    ),
+    "another body part": ({"BodyPartExamined": "CHEST"}, {"body_part": "chest"}, []),
+    "an unknown body part": ({"BodyPartExamined": PLANTED}, {"body_part": "other"}, []),
+    "two body parts": (
+        {"BodyPartExamined": "CHEST", "AnatomicRegionSequence": code("76752008", "Breast")},
+        {"body_part": "chest"}, ["conflict"],
+    ),
+    "for processing": (
+        {"SOPClassUID": FOR_PROCESSING}, {"for_processing": True, "image_type": "ffdm"}, [],
+    ),
+    "burned in": ({"BurnedInAnnotation": "YES"}, {"burned_in": True}, []),
+    "not burned in": ({"BurnedInAnnotation": "NO"}, {"burned_in": False}, []),
+    "de-identified": (
+        {"PatientIdentityRemoved": "YES"}, {"patient_identity_removed": True}, [],
+    ),
+    "orientation": ({"PatientOrientation": ["A", "FR"]}, {"patient_orientation": "A/FR"}, []),
+    "no orientation": ({"PatientOrientation": [PLANTED, "F"]}, {"patient_orientation": None}, []),
+    # Paddle and magnification.
+    "paddle": (
+        {"PaddleDescription": f"18X24CM FLEX {PLANTED}"}, {"paddle": "18x24 flexible"}, [],
+    ),
+    "spot paddle": (
+        {"ViewPosition": "CC", "PaddleDescription": "10CM SPOT"},
+        {**facts_of("CC", "spot compression"), "paddle": "10cm spot"}, ["implied_modifier"],
+    ),
+    "magnified": (
+        {"ViewPosition": "CC", "EstimatedRadiographicMagnificationFactor": "1.8"},
+        {**facts_of("CC", "magnification"), "magnification_factor": 1.8}, ["implied_modifier"],
+    ),
+    "contact": (
+        {"ViewPosition": "CC", "EstimatedRadiographicMagnificationFactor": "1.07"},
+        {**CC, "view_modifiers": (), "magnification_factor": 1.07}, [],
+    ),
+    "area": (
+        {"ImagerPixelSpacing": [0.1, 0.1]}, {"area_mm2": pytest.approx(96 * 80 * 0.01)}, [],
+    ),
+}  # fmt: skip
+
+#: Name → fields of the header, and why the file is rejected.
+REJECTED = {
+    "a volume": ({"SOPClassUID": TOMOSYNTHESIS, "NumberOfFrames": 9}, "is a tomosynthesis volume"),
+    "a slice": ({"SOPClassUID": TOMOSYNTHESIS}, "is a tomosynthesis slice"),
+    "a projection": (
+        {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.13.1.4"}, "is a tomosynthesis slice",
+    ),
+    "a slice of the mammography class": (
+        {"ImageType": [*DERIVED, "TOMOSYNTHESIS"]}, "is a tomosynthesis slice",
+    ),
+    "a slice by series": ({"SeriesDescription": "L CC Tomo"}, "is a tomosynthesis slice"),
+    "several mammograms": ({"NumberOfFrames": 2, "SOPClassUID": MAMMOGRAM}, "is multi-frame"),
+}  # fmt: skip
+
+
+def test_there_are_enough_files():
+    assert len(FILES) + len(REJECTED) > 100
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_facts_and_pixels(tmp_path, name):
+    fields, expected, codes = FILES[name]
+    path = save(data_set(**fields), tmp_path / "a.dcm")
+    image = read_image(path, "a.dcm", for_processing=True)
+    facts = image.facts
+    assert {key: getattr(facts, key) for key in expected} == expected
+    assert [warning.code for warning in facts.warnings] == codes
+    assert PLANTED not in facts.model_dump_json()
+    assert np.array_equal(image.pixels, PICTURE)
+
+
+@pytest.mark.parametrize("name", REJECTED)
+def test_what_is_out_of_scope_is_rejected_by_its_name(tmp_path, name):
+    fields, reason = REJECTED[name]
+    path = save(data_set(**fields), tmp_path / "a.dcm")
+    with pytest.raises(DicomError, match=reason):
+        read_image(path, "a.dcm")
+
+
+def test_a_specimen_by_its_module(tmp_path):
+    item = Dataset()
+    item.SpecimenIdentifier = PLANTED
+    data = data_set(SpecimenDescriptionSequence=Sequence([item]))
+    image = read_image(save(data, tmp_path / "a.dcm"))
+    assert image.facts.specimen
+    assert PLANTED not in image.facts.model_dump_json()
