@@ -108,10 +108,13 @@ def open_applied(
     Raises:
         RecordError: The registry in the store contains code.
     """
+    key = stored_registry.key_of(folder)
+    etag = stored_registry.etag_of(store, key)
     stored_registry.require_no_code(store, folder)
     feast = definitions.open_feast(workspace, project_of(folder), online)
     definitions.apply(feast)
-    store.put_file(stored_registry.key_of(folder), workspace / "registry.db")
+    # Nobody reads it here; that of a process which took over the lease is as good.
+    stored_registry.swap(store, key, workspace / "registry.db", etag)
     return feast
 
 

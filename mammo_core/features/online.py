@@ -62,10 +62,12 @@ def apply(store: Store, folder: str) -> ApplyResult:
     """
     server = redis_of(os.environ)
     with (
-        stored_registry.leased(store, folder),
+        stored_registry.leased(store, folder) as lease,
         tempfile.TemporaryDirectory(prefix="mammo-features-") as temporary,
     ):
         workspace = Path(temporary)
+        file = f"{folder}/{_FILE}"
+        etag = stored_registry.etag_of(store, file)
         newest = view_files.mirror(store, folder, workspace)
         with _as_store_errors(server):
             feast = open_applied(store, folder, workspace, server or _sqlite(workspace))
@@ -78,10 +80,18 @@ def apply(store: Store, folder: str) -> ApplyResult:
                         end.to_pydatetime() + timedelta(seconds=1),
                         feature_views=[view.name for view in newest],
                     )
-        if server is None:
-            store.put_file(f"{folder}/{_FILE}", workspace / _FILE)
+        lease.check()
+        if server is None and not stored_registry.swap(store, file, workspace / _FILE, etag):
+            raise StoreError(
+                f"The online store {file} in {store.uri} was written by another process",
+                expected="the file that was there at the start",
+                received="another one",
+                hint="run the same command again: its rows may be newer",
+            )
         # Feast has added the time of the materialization.
-        store.put_file(stored_registry.key_of(folder), workspace / "registry.db")
+        key = stored_registry.key_of(folder)
+        etag = stored_registry.etag_of(store, key)
+        stored_registry.swap(store, key, workspace / "registry.db", etag)
     counts = {view.name: len(view_files.latest_rows(store, folder, view)) for view in VIEWS}
     return ApplyResult(
         tuple(definitions.ENTITIES), counts, f"redis {_address(server)}" if server else "sqlite"

@@ -13,10 +13,11 @@ Source: feast/protos/feast/core/Registry.proto of Feast 0.67; protobuf's encodin
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from mammo_core.errors import RecordError
-from mammo_core.store import Store
+from mammo_core.store import Lease, Store
 
 #: A registry of our definitions has about 20 kB, and grows with each materialization.
 _BYTES = 64 << 20
@@ -96,15 +97,15 @@ def key_of(folder: str) -> str:
 
 
 @contextmanager
-def leased(store: Store, folder: str) -> Iterator[None]:
+def leased(store: Store, folder: str) -> Iterator[Lease]:
     """Hold the lease of a feature store whose registry contains no code.
 
     Raises:
         RecordError: It contains code, or is not a registry.
     """
-    with store.lease(folder):
+    with store.lease(folder) as lease:
         require_no_code(store, folder)
-        yield
+        yield lease
 
 
 def require_no_code(store: Store, folder: str) -> None:
@@ -129,6 +130,27 @@ def require_no_code(store: Store, folder: str) -> None:
     received = _forbidden_content(store.read(key), REGISTRY, ())
     if received:
         raise _registry_error(store, key, received)
+
+
+def swap(store: Store, key: str, path: Path, etag: str | None) -> bool:
+    """Replace a file of the feature store by a local one, if it is still the one that was read.
+
+    Args:
+        store: The object store.
+        key: Key of the file.
+        path: The new file.
+        etag: Entity tag of the file that was read; None: there was none.
+
+    Returns:
+        False if another process has written it since, whose file was kept.
+    """
+    return store.put_if(key, path.read_bytes(), etag) is not None
+
+
+def etag_of(store: Store, key: str) -> str | None:
+    """Return the entity tag for `swap`."""
+    state = store.state(key)
+    return None if state is None else state[1]
 
 
 def _forbidden_content(data: bytes, allowed: Fields, path: tuple[int, ...]) -> str:

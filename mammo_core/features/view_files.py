@@ -65,7 +65,7 @@ def append_rows(store: Store, folder: str, view: View, rows: pd.DataFrame, at: d
         event_timestamp=event, created=pd.Timestamp(datetime.now(at.tzinfo))
     ).astype(dict.fromkeys(TIMES, "datetime64[us, UTC]"))
     name = f"{folder}/{view.name}/rows-{event:%Y%m%dT%H%M%S%f}-{digest}.parquet"
-    store.write(name, to_parquet(stamped))
+    store.write_if(name, to_parquet(stamped), None)  # never replaced
     return len(table)
 
 

@@ -53,7 +53,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(200, data, _etag(data))
 
-    do_HEAD = do_GET
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def do_DELETE(self) -> None:
         self.server.objects.pop(self.path, None)
