@@ -20,7 +20,7 @@ FOLLOW = MAMMO_FOLLOW=$$PPID:$$(sed 's/.*) //' /proc/$$PPID/stat | cut -d' ' -f2
 TAG ?= $(shell python3 pipelines/image_tag.py)
 IMAGES ?= data train
 
-.PHONY: help setup run test test-fast verify-fuzz setup-tfio test-tfio test-docker test-cluster lint types reference minio prism \
+.PHONY: help setup run test test-fast verify-fuzz setup-tfio test-tfio test-docker test-cluster verify-serving lint types reference minio prism \
   kustomize compile images release-images kind-up kind-deploy kind-run kind-test kind-down requirements clean
 
 help: ## List the targets
@@ -68,6 +68,9 @@ images: $(UV) ## Build IMAGES="data train [train-gpu train-tfio]" with a Docker 
 
 release-images: $(UV) ## Build and push IMAGES from BASE=NAME@sha256:DIGEST to REGISTRY; their digests go to build/images.txt
 	scripts/build-images --release "$(TAG)" $(IMAGES)
+
+verify-serving: .venv/.test-installed ## Serve 2,000 requests, a tenth of them bombs or slow, and judge the times
+	MAMMO_VERIFY_SERVING=1 $(PYTHON) -m pytest tests/serving/test_load.py $(ARGS)
 
 test-docker: .venv/.test-installed ## Build the images and run the phantom in them (needs Docker)
 	MAMMO_TEST_DOCKER=1 $(PYTHON) -m pytest tests/containers $(ARGS)
