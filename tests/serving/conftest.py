@@ -1,16 +1,15 @@
 """Fixtures of the service; helpers of this folder are importable by its tests."""
 
 import os
+import re
 import signal
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.support.processes import start_child
+from tests.support.processes import start_child, wait_until
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(Path(__file__).parent))
@@ -66,9 +65,23 @@ def package(served_package):
 class Server:
     """`mammo serve` in a separate process."""
 
-    def __init__(self, process, port, log):
-        self.process, self.port, self.log = process, port, log
-        self.url = f"http://127.0.0.1:{port}"
+    def __init__(self, process, log):
+        self.process, self.log = process, log
+        self.port = self.health_port = 0
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def is_announced(self):
+        """Read the ports from the log; return whether the server says that it serves."""
+        text = self.log.read_text()
+        assert self.process.poll() is None, text[-2000:]
+        if health := re.search(r"health and metrics at port (\d+)", text):
+            self.health_port = int(health[1])
+        if served := re.search(r"serving at http://127\.0\.0\.1:(\d+)\n", text):
+            self.port = int(served[1])
+        return self.port
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -80,42 +93,25 @@ class Server:
 
 @pytest.fixture(scope="session")
 def start(served_package, tmp_path_factory):
-    """Return a context manager that starts a server and waits until it responds."""
+    """Return a context manager that starts a server and waits until it says that it serves."""
     from contextlib import contextmanager
 
     @contextmanager
     def start_server(*options, model=served_package):
-        port = free_port()
         log = tmp_path_factory.mktemp("serve") / "log"
         # Like the command `mammo`, from this source tree.
         code = "from mammo_core.cli import main; main()"
-        command = [sys.executable, "-c", code, "serve", "--model", model, "--port", str(port)]
+        command = [sys.executable, "-c", code, "serve", "--model", model, "--port", "0"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         with (
             log.open("wb") as file,
             start_child([*command, *options], stdout=file, stderr=file, env=environment) as process,
         ):
-            server = Server(process, port, log)
-            deadline = time.monotonic() + 180
-            while process.poll() is None and time.monotonic() < deadline:
-                try:
-                    urllib.request.urlopen(f"{server.url}/v2/health/ready", timeout=5)
-                    break
-                except OSError:
-                    time.sleep(0.2)
-            else:
-                pytest.fail(f"the server does not respond: {log.read_text()[-2000:]}")
+            server = Server(process, log)
+            wait_until(server.is_announced, 300)
             yield server
 
     return start_server
-
-
-def free_port():
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="session")
@@ -127,7 +123,7 @@ def dicom_bytes(tmp_path_factory):
         ExplicitVRLittleEndian,
     )
 
-    def make(seed=0, modality="MG", shape=(96, 72), view="CC"):
+    def make(seed=0, modality="MG", shape=(96, 72), view="CC", **fields):
         dataset = Dataset()
         dataset.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
         dataset.SOPInstanceUID = "1.2.826.0.1.3680043.8.498.1"
@@ -140,6 +136,8 @@ def dicom_bytes(tmp_path_factory):
         dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
         pixels = np.random.default_rng(seed).integers(0, 4096, shape)
         dataset.PixelData = pixels.astype("<u2").tobytes()
+        for name, value in fields.items():
+            setattr(dataset, name, value)
         dataset.file_meta = FileMetaDataset()
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         path = tmp_path_factory.mktemp("dicom") / "x.dcm"

@@ -88,7 +88,8 @@ def test_a_dicom_file_is_scored(client, package, dicom_bytes, expected):
     # The form field matters only for models of two views.
     assert client.post("/score", files={"mlo": ("x.dcm", data)}).json() == result
     outside = client.post("/score", content=dicom_bytes(1, view="MLO")).json()
-    assert "view MLO is outside the training data" in outside["warnings"]
+    outside_message = "view MLO is outside the training data"
+    assert {"code": "view", "message": outside_message} in outside["warnings"]
 
 
 @pytest.mark.parametrize("nested", [False, True])
@@ -179,10 +180,135 @@ def test_invalid_tensors_are_rejected(client, package, status, change):
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b'{"inputs": []}', b'{"inputs": [1]}', b"\xff\xfe", b"null"]
+    "body",
+    [b"", b"{", b"[]", b'{"inputs": []}', b'{"inputs": [1]}', b"\xff\xfe", b"null", b"[" * 9999],
 )
 def test_bodies_that_are_not_a_request_are_rejected(client, body):
-    assert client.post(URL, content=body).status_code == 400
+    response = client.post(URL, content=body)
+    assert response.status_code == 400
+    assert {"error", "expected", "received"} <= response.json().keys()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shape": [-1, 48, 36]},
+        {"shape": [2, -1, 36]},
+        {"shape": [2, 48, 36, 1]},
+        {"shape": [2, 1728]},
+        {"shape": [3456]},
+        {"shape": [2.5, 48, 36]},
+        {"shape": ["2", 48, 36]},
+        {"shape": [True, 48, 36]},
+        {"shape": None},
+        {"shape": [2**63, 48, 36]},
+        {"data": [10**30] * 3456},
+        {"data": [True] * 3456},
+        {"data": [[0] * 3456]},
+        {"data": [[[0] * 48] * 36] * 2},  # the other way round
+        {"data": [None] * 3456},
+        {"name": 7},
+        {"parameters": {"binary_data_size": True}},
+        {"parameters": {"binary_data_size": 6912}},
+        {"parameters": []},
+    ],
+)
+def test_impossible_tensors_are_rejected(client, package, change):
+    response = client.post(URL, json=infer(tensor(package), **change))
+    assert response.status_code == 400, response.text
+
+
+def test_null_is_as_good_as_an_absent_field(client, package):
+    body = infer(tensor(package), parameters=None)
+    body |= {"id": None, "parameters": None, "outputs": None}
+    response = client.post(URL, json=body)
+    assert response.status_code == 200 and "id" not in response.json(), response.text
+    body["outputs"] = [{"name": "malignant_probability", "parameters": None}]
+    assert client.post(URL, json=body).status_code == 200
+    body["outputs"] *= 2
+    assert client.post(URL, json=body).status_code == 400
+
+
+def test_bytes_that_belong_to_no_tensor_are_rejected(client, package):
+    pixels = tensor(package)
+    for described in (
+        infer(pixels),
+        infer(pixels, data=None, parameters={"binary_data_size": 6912}),
+    ):
+        text = json.dumps(described).encode()
+        binary = pixels.tobytes() if described["inputs"][0]["data"] is None else b""
+        headers = {"inference-header-content-length": str(len(text))}
+        assert client.post(URL, content=text + binary, headers=headers).status_code == 200
+        response = client.post(URL, content=text + binary + b"\0\0", headers=headers)
+        assert response.status_code == 400 and "binary data" in response.json()["expected"]
+    assert client.post(URL, content=json.dumps(infer(pixels)).encode() + b"{}").status_code == 400
+    for length in ("-1", "9" * 5000, "1e3", ""):
+        headers = {"inference-header-content-length": length}
+        assert client.post(URL, json=infer(pixels), headers=headers).status_code == 400
+
+
+def test_a_second_file_in_a_body_is_rejected(client, dicom_bytes):
+    response = client.post("/score", content=dicom_bytes(1) + dicom_bytes(2))
+    assert response.status_code == 422 and "another image file" in response.json()["error"]
+
+
+def test_errors_of_http_have_the_documented_form(client):
+    for method, path, status in (
+        ("GET", "/nowhere", 404),
+        ("GET", "/v2/models/other", 404),
+        ("GET", "/v2/models/whole-image/config", 404),
+        ("DELETE", "/v2", 405),
+        ("GET", "/score", 405),
+        ("OPTIONS", "/v2", 405),
+        ("POST", "/score?explain=perhaps", 400),
+    ):
+        response = client.request(method, path)
+        assert response.status_code == status, (method, path)
+        assert {"error", "problem", "expected", "received"} <= response.json().keys()
+    assert client.delete("/v2").headers["allow"] == "GET"
+    response = client.get("/v2", headers={"host": "evil.example"})
+    assert response.status_code == 400 and "evil" not in response.text
+    slash = client.get("/v2/", follow_redirects=False)
+    assert slash.status_code == 200 and slash.json()["name"] == "mammo"
+
+
+def test_api_pages_are_served_on_request_and_load_nothing(client, package):
+    for path in ("/docs", "/redoc"):
+        assert client.get(path).status_code == 404
+    app = create_app(package, "m", "1", ServeConfig(api_pages=True))
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        page = client.get("/docs")
+    assert page.status_code == 200 and "POST /score" in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert not any(word in page.text for word in ("<script", "<link", "http://", "https://"))
+
+
+def test_work_that_takes_too_long_gets_503(package, dicom_bytes, monkeypatch):
+    import threading
+
+    from mammo_core.serving.engine import Engine
+
+    release = threading.Event()
+    decode = Engine._decode
+
+    def wait(self, path, view):
+        release.wait(60)
+        return decode(self, path, view)
+
+    monkeypatch.setattr(Engine, "_decode", wait)
+    app = create_app(package, "m", "1", ServeConfig(work_s=0.2, slots=2))
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        response = client.post("/score", content=dicom_bytes(1))
+        assert response.status_code == 503 and response.headers["retry-after"] == "10"
+        # Its slot is in use until its thread ends: a client holds one of two.
+        assert client.post("/score", content=dicom_bytes(1)).status_code == 503
+        release.set()
+        monkeypatch.undo()
+        while not app.state.service.engine.is_idle:
+            pass
+    app = create_app(package, "m", "1", ServeConfig())
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        assert client.post("/score", content=dicom_bytes(1)).status_code == 200
 
 
 def test_unknown_outputs_and_models_and_large_bodies_are_rejected(client, package):

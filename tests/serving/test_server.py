@@ -1,17 +1,23 @@
-"""The command `mammo serve` as a process: clients, load, shutdown."""
+"""The command `mammo serve` as a process: clients of others, start and end."""
 
 import asyncio
 import json
+import shutil
 import socket
-import time
+import subprocess
+import sys
 import urllib.error
 import urllib.request
-from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
+from server_thread import receive_response
+
+from tests.support.processes import wait_until
 
 pytestmark = pytest.mark.slow
+JAVA = Path(__file__).parent / "java" / "Score.java"
 
 
 def tensor(package, count, seed=1):
@@ -22,17 +28,28 @@ def tensor(package, count, seed=1):
 
 def post(url, body, content_type="application/dicom"):
     request = urllib.request.Request(url, body, {"content-type": content_type})
-    try:
-        with urllib.request.urlopen(request, timeout=60) as response:
-            return response.status, json.loads(response.read())
-    except urllib.error.HTTPError as error:
-        return error.code, json.loads(error.read())
+    with urllib.request.urlopen(request, timeout=60) as response:
+        return json.loads(response.read())
 
 
 @pytest.fixture(scope="module")
 def server(start):
-    with start("--max-body-mb", "0.5", "--idle-s", "1.5") as running:
+    with start("--health-port", "0") as running:
         yield running
+
+
+def test_the_start_says_what_is_open(server):
+    log = server.log.read_text()
+    assert "no authentication" in log and "no TLS" in log
+    # The last line of the start, once the port is open.
+    assert urllib.request.urlopen(f"{server.url}/v2").status == 200
+    url = f"http://127.0.0.1:{server.health_port}"
+    ready = json.load(urllib.request.urlopen(f"{url}/v2/health/ready"))
+    assert ready == {"live": True, "ready": True}
+    assert b"mammo_model{" in urllib.request.urlopen(f"{url}/metrics").read()
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f"{url}/score", b"x")
+    assert caught.value.code == 405
 
 
 def test_tritonclient_gets_the_score(server, package, dicom_bytes):
@@ -44,6 +61,7 @@ def test_tritonclient_gets_the_score(server, package, dicom_bytes):
     with http.InferenceServerClient(f"127.0.0.1:{server.port}") as client:
         assert client.is_server_live() and client.is_server_ready()
         assert client.is_model_ready("whole-image")
+        assert client.get_server_metadata()["extensions"] == ["binary_tensor_data"]
         metadata = client.get_model_metadata("whole-image", "1")
         assert metadata["inputs"][0]["name"] == "pixels"
         for binary in (True, False):
@@ -59,107 +77,105 @@ def test_tritonclient_gets_the_score(server, package, dicom_bytes):
         file = http.InferInput("image", [1], "BYTES")
         file.set_data_from_numpy(np.array([dicom_bytes(1)], dtype=object))
         result = client.infer("whole-image", [file], model_version="1")
-        _, score = post(f"{server.url}/score", dicom_bytes(1))
+        score = post(f"{server.url}/score", dicom_bytes(1))
         assert result.as_numpy("malignant_probability")[0] == pytest.approx(
             score["malignant_probability"], abs=2e-6
         )
 
 
-def test_200_concurrent_requests_valid_damaged_large_and_slow(server, package, dicom_bytes):
-    """All get the right status; the second round uses no more memory than the first."""
-    import httpx
+def test_the_client_of_kserve_gets_the_score(server, package):
+    """KServe's REST client, with binary tensors and with JSON."""
+    from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 
-    valid, damaged, large = dicom_bytes(1), dicom_bytes(2)[:4000], b"x" * 1_000_000
-    infer_body = {
-        "inputs": [
-            {"name": "pixels", "datatype": "UINT16", "shape": [1, 48, 36],
-             "data": tensor(package, 1).ravel().tolist()}
+    pixels = tensor(package, 2)
+
+    async def use():
+        client = InferenceRESTClient(RESTConfig(protocol="v2", timeout=60))
+        states = [
+            await client.is_server_live(server.url),
+            await client.is_server_ready(server.url),
+            await client.is_model_ready(server.url, "whole-image"),
         ]
-    }  # fmt: skip
+        results = []
+        for binary in (True, False):
+            pixel_input = InferInput("pixels", list(pixels.shape), "UINT16")
+            pixel_input.set_data_from_numpy(pixels, binary_data=binary)
+            request = InferRequest("whole-image", [pixel_input], request_id="7")
+            results.append(await client.infer(server.url, request, model_name="whole-image"))
+        await client.close()
+        return states, results
 
-    async def stalled():
-        yield b"x" * 100
-        await asyncio.sleep(4)
-        yield b"x"
-
-    async def dripped():
-        for start in range(0, len(valid), 4000):
-            yield valid[start : start + 4000]
-            await asyncio.sleep(0.2)
-
-    async def send_all():
-        limits = httpx.Limits(max_connections=None)
-        async with httpx.AsyncClient(base_url=server.url, limits=limits, timeout=120) as client:
-
-            async def send(kind):
-                requests = {
-                    "valid": lambda: client.post("/score", content=valid),
-                    "infer": lambda: client.post("/v2/models/whole-image/infer", json=infer_body),
-                    "damaged": lambda: client.post("/score", content=damaged),
-                    "large": lambda: client.post("/score", content=large),
-                    "stalled": lambda: client.post("/score", content=stalled()),
-                    "dripped": lambda: client.post("/score", content=dripped()),
-                    "wrong": lambda: client.post("/v2/models/whole-image/infer", content=b"{"),
-                    "none": lambda: client.post("/v2/models/other/infer", json=infer_body),
-                }
-                return kind, (await requests[kind]()).status_code
-
-            kinds = ["valid", "infer", "damaged", "large", "stalled", "dripped", "wrong", "none"]
-            return Counter(await asyncio.gather(*(send(kind) for kind in kinds * 25)))
-
-    expected = {
-        ("valid", 200): 25,
-        ("infer", 200): 25,
-        ("damaged", 422): 25,
-        ("large", 413): 25,
-        ("stalled", 408): 25,
-        ("dripped", 200): 25,
-        ("wrong", 400): 25,
-        ("none", 404): 25,
-    }
-    assert asyncio.run(send_all()) == expected
-    first = server.memory_mb()
-    assert asyncio.run(send_all()) == expected
-    assert server.memory_mb() < first + 60
-    assert server.process.poll() is None
-    text = urllib.request.urlopen(f"{server.url}/metrics").read().decode()
-    assert "mammo_requests_in_flight 0.0" in text
-    assert 'mammo_requests_total{route="/score",status="413"} 50.0' in text
+    states, results = asyncio.run(use())
+    assert states == [True, True, True]
+    for result in results:
+        assert result.id == "7"
+        [probability, _] = result.outputs
+        np.testing.assert_allclose(probability.as_numpy(), package.predict(pixels), atol=1e-5)
 
 
-def test_a_stopped_server_completes_its_requests(start, dicom_bytes):
+@pytest.mark.skipif(shutil.which("javac") is None, reason="needs a JDK")
+def test_the_client_of_java_gets_the_score(server, dicom_bytes, tmp_path):
+    """Its first request asks for h2c (`Upgrade`); two requests over one connection."""
+    (tmp_path / "image.dcm").write_bytes(dicom_bytes(1))
+    command = ["java", str(JAVA), f"{server.url}/score", str(tmp_path / "image.dcm")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2, done.stderr
+    score = post(f"{server.url}/score", dicom_bytes(1))
+    for line in lines:
+        status, _, body = line.partition(" HTTP_1_1 ")
+        assert status == "200"
+        assert json.loads(body)["malignant_probability"] == score["malignant_probability"]
+
+
+def test_a_stopped_server_completes_its_requests_or_says_that_it_cannot(start, dicom_bytes):
     data = dicom_bytes(1)
-    with start() as server:
-        head = (
-            "POST /score HTTP/1.1\r\nhost: x\r\ncontent-type: application/dicom\r\n"
-            f"content-length: {len(data)}\r\n\r\n"
-        )
-        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
-            client.sendall(head.encode() + data[:5000])
-            time.sleep(0.5)
+    head = (
+        "POST /score HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/dicom\r\n"
+        f"content-length: {len(data)}\r\n\r\n"
+    ).encode()
+    with start("--grace-s", "8", "--health-port", "0") as server:
+        address = ("127.0.0.1", server.port)
+        with (
+            socket.create_connection(address, timeout=60) as completed,
+            socket.create_connection(address, timeout=60) as cut_off,
+        ):
+            for client in (completed, cut_off):
+                client.sendall(head + data[:5000])
+            url = f"http://127.0.0.1:{server.health_port}"
+            wait_until(
+                lambda: (
+                    b"in_flight 2.0" in urllib.request.urlopen(f"{url}/metrics", timeout=20).read()
+                )
+            )
             server.stop()
-            time.sleep(1)
-            with pytest.raises(OSError):
-                urllib.request.urlopen(f"{server.url}/v2/health/live", timeout=5)
-            assert server.process.poll() is None
-            client.sendall(data[5000:])
-            response = b""
-            while chunk := client.recv(65536):
-                response += chunk
-        assert response.startswith(b"HTTP/1.1 200") and b"malignant_probability" in response
-        assert server.process.wait(30) == 0
+            wait_until(lambda: not accepts(address))
+            # Alive, but not ready.
+            assert urllib.request.urlopen(f"{url}/v2/health/live", timeout=20).status == 200
+            with pytest.raises(urllib.error.HTTPError):
+                urllib.request.urlopen(f"{url}/v2/health/ready", timeout=20)
+            completed.sendall(data[5000:])
+            status, content = receive_response(completed)
+            assert status == 200 and "malignant_probability" in content
+            status, content = receive_response(cut_off)
+            assert status == 503 and content["problem"] == "The server stops"
+        assert server.process.wait(60) == 0
         log = server.log.read_text()
-        assert log.rstrip().endswith("stopped") and "Traceback" not in log
+        assert log.rstrip().endswith("stopped") and "Traceback" not in log and "/work" not in log
 
 
-def test_a_modified_package_is_not_served(served_package, tmp_path, monkeypatch):
-    import shutil
-    import subprocess
-    import sys
+def accepts(address):
+    try:
+        with socket.create_connection(address, timeout=20):
+            return True
+    except OSError:
+        return False
 
-    from mammo_core.registry import resolve
 
-    shutil.copytree(resolve(served_package), tmp_path / "package")
+def test_a_modified_package_is_not_served(served_package, tmp_path):
+    from mammo_core.registry import open_package
+
+    shutil.copytree(open_package(served_package).folder, tmp_path / "package")
     with (tmp_path / "package/model.keras").open("r+b") as file:
         file.seek(100)
         byte = file.read(1)
@@ -167,7 +183,7 @@ def test_a_modified_package_is_not_served(served_package, tmp_path, monkeypatch)
         file.write(bytes([byte[0] ^ 1]))
     code = "from mammo_core.cli import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", code, "serve", "--model", str(tmp_path / "package")],
+        [sys.executable, "-c", code, "serve", "--model", str(tmp_path / "package"), "--port", "0"],
         capture_output=True,
         text=True,
         check=False,

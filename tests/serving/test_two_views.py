@@ -76,7 +76,7 @@ def test_two_files_in_a_form_are_one_breast(client, dicom_bytes, expected):
     assert (
         "malignant_probability" not in result["images"][0] and len(result["images"][0]["id"]) == 64
     )
-    assert not any("scored without" in warning for warning in result["warnings"])
+    assert "scored without" not in str(result["warnings"])
     assert "PLANTED" not in json.dumps(result)
 
 
@@ -84,7 +84,8 @@ def test_a_single_view_is_scored(client, dicom_bytes, expected):
     mlo = dicom_bytes(2, view="MLO")
     result = client.post("/score?explain=1", content=mlo).json()
     assert result["malignant_probability"] == pytest.approx(expected(None, mlo), abs=2e-6)
-    assert result["views"] == ["MLO"] and "scored without CC: no such view" in result["warnings"]
+    assert result["views"] == ["MLO"]
+    assert "scored without CC: no such view" in str(result["warnings"])
     assert isinstance(result["images"][0]["regions"], list)
     # If the header has no view, the name of the form field is used.
     unknown = dicom_bytes(2, view="")
@@ -111,6 +112,20 @@ def test_files_that_are_not_one_breast_are_rejected(
     ]
     response = client.post("/score", files=sent)
     assert response.status_code == status and reason in response.json()["error"]
+
+
+def test_views_of_two_exams_are_not_one_breast(client, dicom_bytes):
+    study = "1.2.826.0.1.3680043.8.498.7"
+    sent = [
+        ("cc", ("x.dcm", dicom_bytes(1, view="CC", StudyInstanceUID=f"{study}.1"))),
+        ("mlo", ("y.dcm", dicom_bytes(2, view="MLO", StudyInstanceUID=f"{study}.2"))),
+    ]
+    response = client.post("/score", files=sent)
+    assert response.status_code == 422 and response.json()["received"] == "images of 2 exams"
+    assert study not in response.text
+    # A view that the policy holds back is not scored in place of the standard one.
+    spot = client.post("/score", content=dicom_bytes(1, view="SCC"))
+    assert spot.status_code == 422 and "view modifier spot compression" in spot.text
 
 
 @pytest.mark.parametrize("names", [("cc", "mlo"), ("mlo", "cc"), ("cc",), ("mlo",)])
