@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mammo_core.documents import DocumentError, parse_json, require_json_limits
 from mammo_core.errors import RecordError, StoreError
 from mammo_core.store import Lease, Store
 from mammo_core.store.base import file_sha256
@@ -141,7 +142,14 @@ def parse(text: str | bytes, origin: str) -> Manifest:
         RecordError: It is damaged, or of another schema version.
     """
     try:
+        require_json_limits(text)
         manifest = Manifest.model_validate_json(text)
+    except DocumentError as error:
+        raise RecordError(
+            f"The manifest {origin} cannot be read",
+            expected=f"a manifest of schema version {SCHEMA_VERSION}",
+            received=error.received,
+        ) from error
     except ValidationError as error:
         _require_version(text, origin)  # its keys may be those of another version
         first = error.errors()[0]
@@ -157,7 +165,7 @@ def parse(text: str | bytes, origin: str) -> Manifest:
 def _require_version(text: str | bytes, origin: str) -> None:
     version: Any = None
     with suppress(ValueError, AttributeError):
-        version = json.loads(text).get("schema_version")
+        version = parse_json(text).get("schema_version")
     if version in (None, SCHEMA_VERSION):
         return
     older = isinstance(version, int) and version < SCHEMA_VERSION

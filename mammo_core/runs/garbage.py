@@ -5,16 +5,17 @@ to it, directly or through the lineage of an output in use. A file is kept as lo
 of any output in use lists it: datasets share shards.
 """
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mammo_core import documents
 from mammo_core.datasets.manifests import Manifest, parse
 from mammo_core.datasets.shards import BASE_NOTE, is_replaced_note
 from mammo_core.errors import RecordError
+from mammo_core.registry.keys import marker_key, model_folder, version_folder, version_of_key
 from mammo_core.runs.kinds import KINDS
 from mammo_core.runs.run import run_of_status, run_of_summary
 from mammo_core.store import Store, find_leases, store_time
@@ -242,16 +243,14 @@ class _Search:
 
     def _unpublished_versions(self) -> Iterator[Garbage]:
         """Yield the files of model versions that were never published."""
-        versions: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+        versions: dict[tuple[str, int], list[Entry]] = defaultdict(list)
         for key, entry in self.entries.items():
-            parts = key.split("/")
-            if parts[0] == "models" and len(parts) > 3 and parts[2].isdecimal():
-                versions[parts[1], parts[2]].append(entry)
-        for (name, version), entries in sorted(versions.items()):
-            published = f"models/{name}/published/{version}.json" in self.entries
-            lease = f"models/{name}"
+            if (version := version_of_key(key)) is not None:
+                versions[version].append(entry)
+        for version, entries in sorted(versions.items()):
+            published, lease = marker_key(*version) in self.entries, model_folder(version[0])
             if not (published or self._is_recent(entries) or self._is_leased(lease)):
-                yield _garbage(f"{lease}/{version}", "never published", entries, lease=lease)
+                yield _garbage(version_folder(*version), "never published", entries, lease=lease)
 
     def _part_files(self) -> Iterator[Garbage]:
         for entry in self.store.unfinished_writes():
@@ -284,7 +283,7 @@ def read_json(store: Store, key: str) -> Mapping[str, Any]:
 def parse_json(data: bytes) -> Mapping[str, Any]:
     """Return a JSON object; an empty one if the text is none."""
     try:
-        document = json.loads(data)
+        document = documents.parse_json(data)
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}

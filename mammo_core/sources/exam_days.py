@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from typing import Final
 
+from mammo_core.documents import inflate, parse_json
 from mammo_core.errors import RecordError
 from mammo_core.sources.kinds import TABLES
 from mammo_core.store import Store
@@ -22,6 +23,8 @@ Exam = tuple[str, str]
 Days = dict[str, dict[str, int]]
 
 _ATTEMPTS: Final = 100
+#: Bytes of the days of all exams: a million of them have 50 MB.
+_MAXIMUM_BYTES: Final = 2**28
 
 
 class ExamDays:
@@ -73,22 +76,22 @@ def _merge(known: Days, dates: Mapping[Exam, Callable[[], date | None]]) -> Days
     for patient, exam in dates:
         by_patient[patient].append(exam)
     for patient, exams in by_patient.items():
-        seen = days.get(patient, {})
-        new = sorted(exam for exam in exams if exam not in seen)
+        days_before = days.get(patient, {})
+        new = sorted(exam for exam in exams if exam not in days_before)
         if not new:
             continue
         anchor: date | None = None
-        for exam in sorted(set(exams) & set(seen)):
+        for exam in sorted(set(exams) & set(days_before)):
             value = dates[patient, exam]()
             if value is not None:
-                anchor = value - timedelta(days=seen[exam])
+                anchor = value - timedelta(days=days_before[exam])
                 break
-        found = {exam: value for exam in new if (value := dates[patient, exam]()) is not None}
-        if anchor is None and not seen and found:
-            anchor = min(found.values())
-        if anchor is not None and found:
-            update = {exam: (value - anchor).days for exam, value in found.items()}
-            days[patient] = {**seen, **update}
+        new_dates = {exam: value for exam in new if (value := dates[patient, exam]()) is not None}
+        if anchor is None and not days_before and new_dates:
+            anchor = min(new_dates.values())
+        if anchor is not None and new_dates:
+            update = {exam: (value - anchor).days for exam, value in new_dates.items()}
+            days[patient] = {**days_before, **update}
     return days
 
 
@@ -111,8 +114,8 @@ def _parse(data: bytes | None, key: str) -> Days:
     if data is None:
         return {}
     try:
-        days: Days = json.loads(gzip.decompress(data))
-    except (ValueError, OSError, EOFError) as error:
+        days: Days = parse_json(inflate(data, _MAXIMUM_BYTES), max_bytes=_MAXIMUM_BYTES)
+    except ValueError as error:
         raise RecordError(
             f"The days of exams at {key} are damaged",
             expected="the file that `index` wrote",
