@@ -168,11 +168,11 @@ def build_unit(
 def _release_unused(images: list[DecodedImage]) -> list[DecodedImage]:
     """Release the pixels of images that others are preferred to."""
     chosen = {id for choice in _choices(images) for id in choice.chosen}
-    seen: set[str] = set()
+    digests: set[str] = set()
     kept = []
     for image in images:
-        used = image.digest in chosen and image.digest not in seen
-        seen.add(image.digest)
+        used = image.digest in chosen and image.digest not in digests
+        digests.add(image.digest)
         kept.append(image if used or not image.pixels else replace(image, pixels=()))
     return kept
 
@@ -203,7 +203,8 @@ def build_breast(images: Sequence[DecodedImage]) -> ScoringUnit:
         images: At most one image per view; the laterality may be unknown.
 
     Raises:
-        RecordError: A view is unknown or repeated, the sides differ, or an image is black.
+        RecordError: A view is unknown or repeated, the sides, patients or exams differ, or an
+            image is black.
     """
     views = [image.facts.view_class for image in images]
     sides = {image.facts.laterality for image in images} - {None}
@@ -218,6 +219,14 @@ def build_breast(images: Sequence[DecodedImage]) -> ScoringUnit:
             )
             or "no image",
         )
+    for name in ("patient", "exam"):
+        keys = {getattr(image, name) for image in images} - {""}
+        if len(keys) > 1:
+            raise RecordError(
+                "These are not the views of one breast",
+                expected=f"images of one {name}",
+                received=f"images of {len(keys)} {name}s",
+            )
     for image in images:
         _require_not_black(image)
     views_of_breast = {str(image.facts.view_class): image for image in images}

@@ -90,8 +90,8 @@ def assemble(
         names = sorted(paths)
         described = run_all(pool, lambda name: describe(files, name), names, "images", progress)
         by_path = dict(zip(names, described, strict=True))
-        found = [choose_file(case, by_path, header_views or {}, rejects) for case in cases]
-        chosen = [image for image in found if image is not None]
+        files_of_cases = [choose_file(case, by_path, header_views or {}, rejects) for case in cases]
+        chosen = [image for image in files_of_cases if image is not None]
         warnings: list[Row] = list(facts.get("warnings", []))
         if site_key is not None:
             keys = list(

@@ -141,32 +141,32 @@ def judge(meaning: "ImageMeaning", policy: ImagePolicy) -> Verdict:
 
 
 def _causes(meaning: "ImageMeaning", policy: ImagePolicy) -> list[Cause]:
-    found: list[tuple[str, Action, str]] = []
+    causes: list[tuple[str, Action, str]] = []
     if meaning.body_part not in (None, "breast"):
-        found.append(("body_part", "reject", f"body part {meaning.body_part}"))
+        causes.append(("body_part", "reject", f"body part {meaning.body_part}"))
     if meaning.for_processing:
-        found.append(("for_processing", policy.for_processing, "For Processing image"))
+        causes.append(("for_processing", policy.for_processing, "For Processing image"))
     if meaning.specimen:
-        found.append(("specimen", policy.specimen, "specimen"))
+        causes.append(("specimen", policy.specimen, "specimen"))
     if meaning.image_type is not None:
         action = _action(policy.types, meaning.image_type, _STANDARD_TYPES, _TYPE_DEFAULTS)
-        found.append(("type", action, f"image type {meaning.image_type}"))
+        causes.append(("type", action, f"image type {meaning.image_type}"))
     if meaning.view is not None:
-        found.append(("view", _view_action(policy, meaning.view), f"view {meaning.view}"))
+        causes.append(("view", _view_action(policy, meaning.view), f"view {meaning.view}"))
     for modifier in meaning.view_modifiers:
         if modifier != IMPLANT_DISPLACED:
-            found.append(
+            causes.append(
                 ("modifier", _action(policy.modifiers, modifier), f"view modifier {modifier}")
             )
     if meaning.implant or IMPLANT_DISPLACED in meaning.view_modifiers:
         displaced = IMPLANT_DISPLACED in meaning.view_modifiers
         text = f"implant, {'displaced' if displaced else 'not displaced'}"
-        found.append(("implant", policy.implants, text))
+        causes.append(("implant", policy.implants, text))
     if meaning.partial_view:
-        found.append(("partial", policy.partial, "partial view"))
+        causes.append(("partial", policy.partial, "partial view"))
     if meaning.burned_in:
-        found.append(("burned_in", policy.burned_in, "burned-in annotation"))
-    return [Cause(*cause) for cause in found if cause[1] != "accept"]
+        causes.append(("burned_in", policy.burned_in, "burned-in annotation"))
+    return [Cause(*cause) for cause in causes if cause[1] != "accept"]
 
 
 def _view_action(policy: ImagePolicy, view: str) -> Action:

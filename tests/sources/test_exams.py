@@ -47,7 +47,7 @@ def site_key(monkeypatch):
 
 
 @pytest.fixture
-def own(tmp_path):
+def table(tmp_path):
     """A function that writes a table and returns its source."""
 
     def source(header, *rows):
@@ -86,23 +86,23 @@ def test_a_cancer_does_not_make_earlier_exams_malignant():
     assert "contradicts" in second.rejects["reason"][0]
 
 
-def test_an_exam_is_the_column_or_the_study_or_the_date(own):
+def test_an_exam_is_the_column_or_the_study_or_the_date(table):
     for number, (study, day) in enumerate(
         [("1", "20100105"), ("1", "20100105"), ("2", "20120301")]
     ):
-        write_dicom(own.images / f"{number}.dcm", number, study=study, day=day)
+        write_dicom(table.images / f"{number}.dcm", number, study=study, day=day)
     rows = [f"{number}.dcm,Zz-1,L,CC,{label}" for number, label in enumerate("001")]
-    by_study = views_of(index(own(HEADER, *rows)))
+    by_study = views_of(index(table(HEADER, *rows)))
     assert by_study["0.dcm"] == by_study["1.dcm"] != by_study["2.dcm"]
     assert by_study["2.dcm"][1] == 1 and by_study["0.dcm"][1] == 0
     columns = f"{HEADER},exam_id"
     exams = ["a", " A\u0301 ", "\u00c1"]  # the second and third are one id (NFC, trimmed)
-    named = own(columns, *(f"{row},{exam}" for row, exam in zip(rows, exams, strict=True)))
+    named = table(columns, *(f"{row},{exam}" for row, exam in zip(rows, exams, strict=True)))
     by_column = views_of(index(named))
     assert by_column["1.dcm"][0] == by_column["2.dcm"][0] != by_column["0.dcm"][0]
-    for path in own.images.iterdir():
+    for path in table.images.iterdir():
         write_dicom(path, int(path.stem), study="1")
-    dated = own(
+    dated = table(
         f"{HEADER},exam_date",
         *(
             f"{row},{day}"
@@ -115,24 +115,24 @@ def test_an_exam_is_the_column_or_the_study_or_the_date(own):
     assert not any(word in text for word in ("2010", "2012", STUDY, "Zz-1"))
 
 
-def test_images_of_one_view_with_different_labels_need_exams(own):
+def test_images_of_one_view_with_different_labels_need_exams(table):
     import cv2
 
-    own.images.mkdir()
+    table.images.mkdir()
     for number in range(4):
         pixels = np.random.default_rng(number).integers(0, 65536, (80, 64)).astype(np.uint16)
-        cv2.imwrite(str(own.images / f"{number}.png"), pixels)
+        cv2.imwrite(str(table.images / f"{number}.png"), pixels)
     rows = ["0.png,Zz-1,L,CC,0", "1.png,Zz-1,L,CC,1", "2.png,Zz-1,L,MLO,1", "3.png,Zz-1,L,MLO,1"]
-    tables = index(own(HEADER, *rows))
+    tables = index(table(HEADER, *rows))
     assert list(tables.images["path"]) == ["2.png", "3.png"]  # they agree
     reasons = dict(zip(tables.rejects["item"], tables.rejects["reason"], strict=True))
     assert set(reasons) == {"own.csv line 2", "own.csv line 3"}
     assert "own.csv line 3" in reasons["own.csv line 2"]
     assert "own.csv line 2" in reasons["own.csv line 3"]
-    check = check_table(own(HEADER, *rows), True)
+    check = check_table(table(HEADER, *rows), True)
     assert [problem.line for problem in check.problems] == [2, 3]
     exams = [f"{row},e{number}" for number, row in enumerate(rows)]
-    assert len(index(own(f"{HEADER},exam_id", *exams)).images) == 4
+    assert len(index(table(f"{HEADER},exam_id", *exams)).images) == 4
 
 
 def test_days_count_from_an_anchor_that_never_moves(tmp_path):
@@ -154,11 +154,11 @@ def test_days_count_from_an_anchor_that_never_moves(tmp_path):
     read.clear()
     assert assign(exams) == {("p", "b"): 0, ("p", "c"): 730, ("q", "d"): 0}
     assert not read  # known exams are not read again
-    # An older exam that is found later has a negative day; the first exam is gone.
+    # An older exam that is labeled later has a negative day; the first exam is gone.
     later = {("p", "a"): date(2010, 3, 1), ("p", "c"): date(2014, 3, 1)}
     assert assign(later) == {("p", "a"): -731, ("p", "c"): 730}
     assert assign({("p", "b"): date(2012, 3, 1)}) == {("p", "b"): 0}
-    # Without an exam whose day is known, the anchor cannot be found, and does not move.
+    # Without an exam whose day is known, the anchor cannot be labeled, and does not move.
     assert assign({("p", "e"): date(2020, 1, 1)}) == {("p", "e"): None}
     assert assign({("p", "e"): date(2020, 1, 1), ("p", "a"): date(2010, 3, 1)}) == {
         ("p", "e"): 2862,
@@ -170,18 +170,18 @@ def test_days_count_from_an_anchor_that_never_moves(tmp_path):
     }
 
 
-def test_an_index_keeps_days_and_no_date(own, tmp_path):
+def test_an_index_keeps_days_and_no_date(table, tmp_path):
     store = open_store(str(tmp_path / "store"))
     rows = []
 
     def days(*exams):
         rows.clear()
         for number, (study, day) in enumerate(exams):
-            write_dicom(own.images / f"{study}.dcm", number, study=study, day=day)
+            write_dicom(table.images / f"{study}.dcm", number, study=study, day=day)
             rows.append(f"{study}.dcm,Zz-1,L,CC,0")
-        files = SourceFiles.open(str(own.images))
+        files = SourceFiles.open(str(table.images))
         files.exam_days = ExamDays(store)
-        tables = index(own(HEADER, *rows), files=files)
+        tables = index(table(HEADER, *rows), files=files)
         return dict(zip(tables.images["path"], tables.images["exam_day"], strict=True))
 
     assert days(("1", "20120301"), ("2", "20140301")) == {"1.dcm": 0, "2.dcm": 730}
@@ -192,7 +192,7 @@ def test_an_index_keeps_days_and_no_date(own, tmp_path):
         assert not any(word in text for word in ("2012", "2014", "2010", STUDY, "Zz-1"))
 
 
-def test_a_dated_result_counts_for_the_exams_shortly_before_it(own):
+def test_a_dated_result_counts_for_the_exams_shortly_before_it(table):
     """The window of labels.window_days; outside it a label is unknown, never negative."""
     exams = {
         "1": ("20100101", "unknown", ""),  # two years before the result: unknown
@@ -205,37 +205,37 @@ def test_a_dated_result_counts_for_the_exams_shortly_before_it(own):
     }
     rows = []
     for number, (study, (day, label, result)) in enumerate(exams.items()):
-        write_dicom(own.images / f"{study}.dcm", number, study=study, day=day)
+        write_dicom(table.images / f"{study}.dcm", number, study=study, day=day)
         rows.append(f"{study}.dcm,Zz-1,L,CC,{label},{result}")
-    write_dicom(own.images / "right.dcm", 99, study="2", day="20120110", side="R")
+    write_dicom(table.images / "right.dcm", 99, study="2", day="20120110", side="R")
     rows.append("right.dcm,Zz-1,R,CC,0,")
-    source = own(f"{HEADER},pathology_date", *rows)
+    source = table(f"{HEADER},pathology_date", *rows)
 
     def labels(window):
         tables = index(source, labels=LabelsConfig(window_days=window))
         causes = set(tables.rejects["cause"])
         assert causes <= {"unknown_label"}
-        found = dict(zip(tables.images["path"], tables.images["malignant"], strict=True))
+        labeled = dict(zip(tables.images["path"], tables.images["malignant"], strict=True))
         left_out = dict(zip(tables.rejects["item"], tables.rejects["reason"], strict=True))
         assert tables.facts["left_out"].get("unknown_label", 0) == len(left_out)
-        return {path.removesuffix(".dcm"): label for path, label in found.items()}, left_out
+        return {path.removesuffix(".dcm"): label for path, label in labeled.items()}, left_out
 
-    found, left_out = labels(365)
-    assert found == {"2": 1, "3": 1, "5": 0, "7": 0, "right": 0}
+    labeled, left_out = labels(365)
+    assert labeled == {"2": 1, "3": 1, "5": 0, "7": 0, "right": 0}
     assert set(left_out) == {"1.dcm", "4.dcm", "6.dcm"}
     assert "730 days after" in left_out["6.dcm"]
     assert labels(30)[0] == {"3": 1, "7": 0, "right": 0}
     assert labels(None)[0] == {"3": 1, "4": 0, "5": 0, "6": 0, "7": 0, "right": 0}
 
 
-def test_side_and_view_of_the_header_are_compared(own):
-    write_dicom(own.images / "0.dcm", 0, view="XCCL")
-    write_dicom(own.images / "1.dcm", 1, view="MLO", study="2")
-    write_dicom(own.images / "2.dcm", 2, side="R", study="3")
-    write_dicom(own.images / "3.dcm", 3, view="CV", study="4")
+def test_side_and_view_of_the_header_are_compared(table):
+    write_dicom(table.images / "0.dcm", 0, view="XCCL")
+    write_dicom(table.images / "1.dcm", 1, view="MLO", study="2")
+    write_dicom(table.images / "2.dcm", 2, side="R", study="3")
+    write_dicom(table.images / "3.dcm", 3, view="CV", study="4")
     rows = [f"{number}.dcm,Zz-1,L,CC,0" for number in range(4)]
-    write_dicom(own.images / "4.dcm", 4, view="CC", study="5")
-    tables = index(own(HEADER, *rows, "4.dcm,Zz-1,L,CC,0"))
+    write_dicom(table.images / "4.dcm", 4, view="CC", study="5")
+    tables = index(table(HEADER, *rows, "4.dcm,Zz-1,L,CC,0"))
     assert list(tables.images["path"]) == ["4.dcm"]
     rejects = {row.item: (row.cause, row.reason) for row in tables.rejects.itertuples()}
     assert rejects["own.csv line 3"][0] == rejects["own.csv line 4"][0] == ""
@@ -246,13 +246,13 @@ def test_side_and_view_of_the_header_are_compared(own):
     assert tables.facts["left_out"] == {"modifier": 1, "view": 1}
 
 
-def test_near_equal_ids_and_names_of_one_patient_are_reported(own, tmp_path):
+def test_near_equal_ids_and_names_of_one_patient_are_reported(table, tmp_path):
     patients = ["Zz-7", "zz-7", "Zz-007", unicodedata.normalize("NFD", "Zz-\u00e9"), " Zz-\u00e9 "]
     rows = []
     for number, patient in enumerate(patients):
-        write_dicom(own.images / f"{number}.dcm", number, patient="Zz-0", study=str(number))
+        write_dicom(table.images / f"{number}.dcm", number, patient="Zz-0", study=str(number))
         rows.append(f"{number}.dcm,{patient},L,CC,0")
-    tables = index(own(HEADER, *rows))
+    tables = index(table(HEADER, *rows))
     assert tables.images["patient_key"].nunique() == 4  # the last two are one
     warnings = {warning["code"]: warning["message"] for warning in tables.facts["warnings"]}
     assert "lines 2, 3, 4" in warnings["similar_ids"]
@@ -270,7 +270,7 @@ def test_near_equal_ids_and_names_of_one_patient_are_reported(own, tmp_path):
     assert "36 patients where the headers of the same files name 12" in warning["message"]
 
 
-def test_what_the_policy_leaves_out_is_no_fault(own):
+def test_what_the_policy_leaves_out_is_no_fault(table):
     facts = {
         "plain": {},
         "synthetic": {"ImageType": ["DERIVED", "PRIMARY", "", "GENERATED_2D"]},
@@ -282,9 +282,9 @@ def test_what_the_policy_leaves_out_is_no_fault(own):
     }
     rows = []
     for number, (name, fields) in enumerate(facts.items()):
-        write_dicom(own.images / f"{name}.dcm", number, study=str(number), **fields)
+        write_dicom(table.images / f"{name}.dcm", number, study=str(number), **fields)
         rows.append(f"{name}.dcm,Zz-1,L,CC,0,mass,0 0 9 9")
-    tables = index(own(f"{HEADER},lesion_type,lesion_box", *rows))
+    tables = index(table(f"{HEADER},lesion_type,lesion_box", *rows))
     warnings = dict(zip(tables.images["path"], tables.images["warnings"], strict=True))
     assert set(warnings) == {"plain.dcm", "synthetic.dcm", "burned.dcm"}
     assert "image type synthetic" in warnings["synthetic.dcm"] and not warnings["plain.dcm"]
@@ -300,16 +300,16 @@ def test_what_the_policy_leaves_out_is_no_fault(own):
     assert tables.facts["used"] == {"images": 3, "views": 3, "patients": 1}
 
 
-def test_the_best_image_of_a_view_is_noted_in_the_table(own):
+def test_the_best_image_of_a_view_is_noted_in_the_table(table):
     common = {"day": "20120301"}
     write_dicom(
-        own.images / "0.dcm", 0, ImageType=["DERIVED", "PRIMARY", "", "GENERATED_2D"], **common
+        table.images / "0.dcm", 0, ImageType=["DERIVED", "PRIMARY", "", "GENERATED_2D"], **common
     )
-    write_dicom(own.images / "1.dcm", 1, AcquisitionTime="080000", **common)
-    write_dicom(own.images / "2.dcm", 2, AcquisitionTime="090000", **common)
-    write_dicom(own.images / "3.dcm", 3, study="2", **common)
+    write_dicom(table.images / "1.dcm", 1, AcquisitionTime="080000", **common)
+    write_dicom(table.images / "2.dcm", 2, AcquisitionTime="090000", **common)
+    write_dicom(table.images / "3.dcm", 3, study="2", **common)
     rows = [f"{number}.dcm,Zz-1,L,CC,0" for number in range(4)]
-    images = index(own(HEADER, *rows)).images.set_index("path")
+    images = index(table(HEADER, *rows)).images.set_index("path")
     assert images.loc["2.dcm", "not_chosen"] == images.loc["3.dcm", "not_chosen"] == ""
     assert "synthetic" in images.loc["0.dcm", "not_chosen"]
     assert "acquired earlier" in images.loc["1.dcm", "not_chosen"]
