@@ -1,5 +1,6 @@
 """The body part of an image, from fixed lists."""
 
+import re
 from typing import Any, Final
 
 from mammo_core.dicom.meaning import ImageWarning
@@ -7,10 +8,8 @@ from mammo_core.dicom.values import first_text
 
 #: Breast in SNOMED RT and CT (CID 4013), and its other names.
 _BREAST_CODES: Final = ("T-04000", "76752008")
-_BREAST: Final = (
-    "breast", "breasts", "bilateral breasts", "left breast", "right breast", "mamma", "mammo",
-    "entire breast", "breast structure", "mammary gland",
-)  # fmt: skip
+#: The breast in the languages of vendors and sites, as parts of words: MAMMA, LEFT BREAST, MAMA.
+_BREAST: Final = re.compile(r"breast|mamm|mama|mamo|brust|borst|bryst|brost|\bsein|\bseno|\bpecho")
 #: Other body parts of PS3.16 Annex L that X-ray devices send; everything else is `other`.
 _OTHERS: Final = (
     "abdomen", "ankle", "arm", "axilla", "brain", "calcaneus", "chest", "clavicle", "coccyx",
@@ -28,7 +27,8 @@ def read_body_part(data: Any, warnings: list[ImageWarning]) -> str | None:
         warnings: Warnings of the file; a disagreement is added.
 
     Returns:
-        `breast`, another body part in lower case, `other`, or None if there is no statement.
+        `breast`, another body part in lower case, `other`, or None if there is no statement, or
+        one in unknown words from a mammography device.
     """
     text = first_text(data, "BodyPartExamined").strip().lower()
     named = _normalize(text) if text else None
@@ -45,12 +45,21 @@ def read_body_part(data: Any, warnings: list[ImageWarning]) -> str | None:
                 message=f"Body Part Examined says {named}, Anatomic Region Sequence says {coded}",
             )
         )
-    # A region that is coded as a breast counts although the text is in another language.
-    return coded if named in (None, "other") and coded else named
+    # A region that is coded counts although the text is in another language.
+    part = coded if named in (None, "other") and coded else named
+    if part == "other" and first_text(data, "Modality").strip().upper() == "MG":
+        warnings.append(
+            ImageWarning(
+                code="unknown_body_part",
+                message="The header of a mammography device states an unknown body part",
+            )
+        )
+        return None
+    return part
 
 
 def _normalize(text: str) -> str:
     text = " ".join(text.replace("_", " ").split())
-    if text in _BREAST:
+    if _BREAST.search(text):
         return "breast"
     return text if text in _OTHERS else "other"

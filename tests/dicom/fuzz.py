@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 from dicom_files import mammogram, recode, save
-from pydicom.uid import JPEG2000Lossless, RLELossless
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import ImplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from mammo_core.dicom import read_image
 from mammo_core.dicom.decoders import DECODERS
@@ -23,7 +25,7 @@ SHAPE = (96, 80)
 
 
 def bases(folder):
-    """Return the files to mutate: raw, JPEG lossless, RLE, JPEG 2000."""
+    """Return the files to mutate: raw, JPEG lossless, RLE, JPEG 2000, many facts in the header."""
     y, x = np.mgrid[0 : SHAPE[0], 0 : SHAPE[1]]
     noise = np.random.default_rng(1).integers(0, 64, SHAPE)
     words = ((x * 20 + y * 15 + noise) % 4096).astype(np.uint16)
@@ -34,7 +36,37 @@ def bases(folder):
         data.compress(syntax, encoding_plugin="pylibjpeg", generate_instance_uid=False)
         data.save_as(folder / f"{name}.dcm", enforce_file_format=True)
         paths.append(folder / f"{name}.dcm")
+    paths.append(save(stated(words), folder / "stated.dcm", ImplicitVRLittleEndian))
     return [path.read_bytes() for path in paths]
+
+
+def stated(words):
+    """Return a data set that states what the image is in every field that is read."""
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = (
+        "R-10242",
+        "SRT",
+        "cranio-caudal",
+    )
+    modifier = Dataset()
+    modifier.CodeValue, modifier.CodeMeaning = "R-102D6", "Magnification"
+    item.ViewModifierCodeSequence = Sequence([modifier])
+    data = mammogram(
+        words.astype(np.int32) - 1024,
+        13,
+        PixelRepresentation=1,
+        ImageType=["DERIVED", "PRIMARY", "TOMOSYNTHESIS", "GENERATED_2D"],
+        ViewCodeSequence=Sequence([item]),
+        SeriesDescription="R CC mag ID",
+        PaddleDescription="10CM SPOT",
+        BodyPartExamined="BREAST",
+        PatientOrientation=["P", "L"],
+        EstimatedRadiographicMagnificationFactor="1.8",
+        RescaleIntercept="1024",
+        RescaleSlope="1",
+    )
+    data.add_new("PixelPaddingValue", "SS", -1024)
+    return data
 
 
 def mutated(base, draw):

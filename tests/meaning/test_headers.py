@@ -215,7 +215,13 @@ FILES = {
         {"AnatomicRegionSequence": code("T-04000", "", "SRT")}, {"body_part": "breast"}, [],
     ),
     "another body part": ({"BodyPartExamined": "CHEST"}, {"body_part": "chest"}, []),
-    "an unknown body part": ({"BodyPartExamined": PLANTED}, {"body_part": "other"}, []),
+    "an unknown body part": (
+        {"BodyPartExamined": PLANTED, "Modality": "DX"}, {"body_part": "other"}, [],
+    ),
+    "unknown words of a mammography device": (
+        {"BodyPartExamined": PLANTED}, {"body_part": None}, ["unknown_body_part"],
+    ),
+    "breast in Spanish": ({"BodyPartExamined": "MAMA IZQ"}, {"body_part": "breast"}, []),
     "two body parts": (
         {"BodyPartExamined": "CHEST", "AnatomicRegionSequence": code("76752008", "Breast")},
         {"body_part": "chest"}, ["conflict"],
