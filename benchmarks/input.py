@@ -30,8 +30,8 @@ def _reading(folder: Path, images: int, rounds: int, sender: Any) -> None:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import tensorflow as tf
 
-    from mammo_core.datasets import find
     from mammo_core.datasets.readers import RecordSource
+    from mammo_core.ingest.kinds import IMAGE_DATASET
     from mammo_core.preprocessing import Geometry, Preprocessing
     from mammo_core.store import open_store
     from mammo_core.training import AugmentationConfig, FitConfig, StageConfig
@@ -40,9 +40,7 @@ def _reading(folder: Path, images: int, rounds: int, sender: Any) -> None:
     from mammo_core.training.prefetch import prefetch
 
     store = open_store(str(folder))
-    manifest = find(store, "datasets/images", "bench")
-    if manifest is None:
-        raise SystemExit("the dataset is missing")
+    manifest = IMAGE_DATASET.read(store, "bench")
     labels = {f"{number:064x}": number % 2 for number in range(images)}
     preprocessing = Preprocessing(geometry=Geometry(height=1152, width=896), mean=52.18)
     augmentation = AugmentationConfig()

@@ -31,10 +31,11 @@ def make_dataset(folder: Path, images: int) -> str:
     """Publish a dataset of noise images; returns its id."""
     from mammo_core.datasets import ImageRecord, Manifest, publish
     from mammo_core.datasets.shards import write_shard
+    from mammo_core.ingest.kinds import IMAGE_DATASET
     from mammo_core.store import open_store
 
     store = open_store(str(folder))
-    dataset = Manifest(kind="datasets/images", id="bench", revision=1, config={}, files=())
+    dataset = Manifest(kind=IMAGE_DATASET.folder, id="bench", revision=1, config={}, files=())
     noise = np.random.default_rng(1).integers(0, 2**16, (HEIGHT, WIDTH), dtype=np.uint16)
 
     def records(start: int) -> Iterator[bytes]:
@@ -51,14 +52,12 @@ def make_dataset(folder: Path, images: int) -> str:
 
 def _read_in_process(folder: Path, images: int, rounds: int, sender: Any) -> None:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    from mammo_core.datasets import find
     from mammo_core.datasets.readers import RecordSource
+    from mammo_core.ingest.kinds import IMAGE_DATASET
     from mammo_core.store import open_store
 
     store = open_store(str(folder))
-    manifest = find(store, "datasets/images", "bench")
-    if manifest is None:
-        raise SystemExit("the dataset is gone")
+    manifest = IMAGE_DATASET.read(store, "bench")
     labels = {f"{number:064x}": number % 2 for number in range(images)}
     source = RecordSource(
         store, manifest, labels, classes=2, batch_size=BATCH, shuffle_seed=1, memory_bytes=0

@@ -285,9 +285,8 @@ def _read(reference: str) -> tuple[str, str]:
     if reference.lstrip().startswith("{"):
         return reference, "in JSON"
     if "://" in reference:
-        head, _, tail = reference.rpartition("/runs/")
-        store = open_store(head or reference)
-        return store.read(f"runs/{tail}").decode(), reference
+        folder, _, name = reference.rpartition("/")
+        return open_store(folder).read(name).decode(), reference
     folder = Path(os.environ.get("MAMMO_RECIPES", _FOLDER))
     for path in (Path(reference), folder / f"{reference}.yaml"):
         if path.is_file():

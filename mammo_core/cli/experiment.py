@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from mammo_core.experiments import ExperimentKind, Unit
+    from mammo_core.experiments import ExperimentKind, Trial
     from mammo_core.recipes import Recipe
     from mammo_core.store import Store
 
@@ -32,11 +32,11 @@ _Partition = Annotated[
     str,
     typer.Option(
         metavar="I/N",
-        help="Train only the units k with k % N == I, for instance in one of N pods. After all "
+        help="Train only the trials k with k % N == I, for instance in one of N pods. After all "
         "partitions, the command without --partition finishes the experiment.",
     ),
 ]
-_Workers = Annotated[int, typer.Option(min=1, help="Number of units that run at a time.")]
+_Workers = Annotated[int, typer.Option(min=1, help="Number of trials that run at a time.")]
 _Out = Annotated[Path, typer.Option(help="Folder for the tables and plots.")]
 _DEFAULT_STORE = "file://store"
 _DEFAULT_OUT = Path("experiments")
@@ -63,8 +63,8 @@ def patch_pretraining(
     from mammo_core import experiments
 
     loaded = _load(recipe, source, settings)
-    units = experiments.patch_pretraining(range(seeds), loaded.image_training)
-    _run("patch-pretraining", loaded, units, store, partition, workers, out)
+    trials = experiments.patch_pretraining(range(seeds), loaded.image_training)
+    _run("patch-pretraining", loaded, trials, store, partition, workers, out)
 
 
 @app.command("transfer-curve")
@@ -106,8 +106,8 @@ def transfer_curve(
             received=patients,
         ) from None
     by_patient = _patients(open_store(store), loaded)
-    units = experiments.transfer_curve(counts, repeats, by_patient, start, loaded.seed)
-    _run("transfer-curve", loaded, units, store, partition, workers, out)
+    trials = experiments.transfer_curve(counts, repeats, by_patient, start, loaded.seed)
+    _run("transfer-curve", loaded, trials, store, partition, workers, out)
 
 
 @app.command("folds")
@@ -155,32 +155,32 @@ def _patients(store: "Store", recipe: "Recipe") -> dict[str, tuple[str, int]]:
 def _run(
     kind: "ExperimentKind",
     recipe: "Recipe",
-    units: "list[Unit]",
+    trials: "list[Trial]",
     store: str,
     partition: str,
     workers: int,
     out: Path,
 ) -> None:
-    from mammo_core.experiments import result_files, summarize_units
+    from mammo_core.experiments import result_files, summarize_trials
     from mammo_core.experiments.run import Experiment
     from mammo_core.store import open_store
 
-    experiment = Experiment(open_store(store), kind, recipe, units)
+    experiment = Experiment(open_store(store), kind, recipe, trials)
     scores = experiment.scores()
-    missing = [unit for unit in _select(units, partition) if unit.name not in scores]
+    missing = [trial for trial in _select(trials, partition) if trial.name not in scores]
     _print(
-        f"{kind} {experiment.id}: {len(units)} units, {len(scores)} already finished, "
+        f"{kind} {experiment.id}: {len(trials)} trials, {len(scores)} already finished, "
         f"{len(missing)} to run"
     )
-    experiment.run_units(missing, workers, _print)
+    experiment.run_trials(missing, workers, _print)
     scores = experiment.scores()
-    if len(scores) < len(units):
-        _print(f"{len(scores)} of {len(units)} units are finished; run the other partitions")
+    if len(scores) < len(trials):
+        _print(f"{len(scores)} of {len(trials)} trials are finished; run the other partitions")
         return
-    result = summarize_units(kind, units, scores, recipe.seed)
+    result = summarize_trials(kind, trials, scores, recipe.seed)
     command = " ".join(["mammo", *sys.argv[1:]])
     files = result_files(result, f"{recipe.name}: {kind}", command)
-    experiment.write_files(files)
+    experiment.publish(files, result.conclusion)
     folder = out / f"{kind}-{experiment.id}"
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
@@ -189,10 +189,10 @@ def _run(
     typer.echo(f"table: {folder}/table.md\nplot:  {folder}/plot.png\npage:  {folder}/report.html")
 
 
-def _select(units: "list[Unit]", partition: str) -> "list[Unit]":
+def _select(trials: "list[Trial]", partition: str) -> "list[Trial]":
     from mammo_core.ingest import Partition
 
-    return Partition.parse(partition).select(units) if partition else units
+    return Partition.parse(partition).select(trials) if partition else trials
 
 
 def _print(text: str) -> None:

@@ -74,21 +74,26 @@ def export(
 
 
 def _find_dataset(dataset: str, uri: str) -> tuple["Store", "Manifest"]:
-    from mammo_core.datasets import find, parse
+    from mammo_core.datasets import parse
     from mammo_core.errors import RecordError
+    from mammo_core.ingest.kinds import IMAGE_DATASET, PATCH_DATASET
     from mammo_core.store import open_store
 
     if Path(dataset).is_file():
         return open_store(uri), parse(Path(dataset).read_bytes(), dataset)
-    head, separator, tail = dataset.rstrip("/").rpartition("datasets/")
-    kind, _, id = tail.removesuffix("/manifest.json").partition("/")
-    store = open_store(head.rstrip("/") if head else uri)
-    manifest = find(store, f"datasets/{kind}", id) if separator and kind and id else None
-    if manifest is None:
-        raise RecordError(
-            f"There is no dataset {dataset} in {store.uri}",
-            expected="a published dataset: datasets/images/ID or datasets/patches/ID",
-            received=dataset,
-            hint="`mammo store ls` lists the datasets",
-        )
-    return store, manifest
+    kinds = (IMAGE_DATASET, PATCH_DATASET)
+    location = dataset.rstrip("/").removesuffix("/manifest.json")
+    for kind in kinds:
+        head, is_of_kind, id = location.rpartition(f"{kind.folder}/")
+        if is_of_kind and (not head or head.endswith("/")):
+            store = open_store(head.rstrip("/") or uri)
+            manifest = kind.find(store, id)
+            if manifest is not None:
+                return store, manifest
+            uri = store.uri
+    raise RecordError(
+        f"There is no dataset {dataset} in {uri}",
+        expected=f"a published dataset: {' or '.join(kind.output('ID') for kind in kinds)}",
+        received=dataset,
+        hint="`mammo store ls` lists the datasets",
+    )

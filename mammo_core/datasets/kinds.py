@@ -5,7 +5,7 @@ Each kind is declared once, in the module `kinds` of the room that makes its out
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -16,8 +16,11 @@ from mammo_core.datasets.manifests import (
     content_id,
     find,
 )
+from mammo_core.discovery import import_from_packages
 from mammo_core.errors import RecordError
 from mammo_core.store import Store
+
+_LIBRARY: Final = "mammo_core"
 
 
 class Facts(BaseModel):
@@ -40,6 +43,7 @@ class Kind(Generic[FactsT]):
         intermediate: Whether garbage collection removes an output that nothing refers to.
         judges: Name, in the lineage of its outputs, of the output that they judge; they are
             kept as long as it is.
+        record_id: Field that identifies a record; empty for outputs without records.
     """
 
     folder: str
@@ -47,6 +51,7 @@ class Kind(Generic[FactsT]):
     facts: type[FactsT]
     intermediate: bool = False
     judges: str = ""
+    record_id: str = ""
 
     def content_id(self, config: Mapping[str, Any], inputs: Iterable[tuple[str, str]] = ()) -> str:
         """Return the content address of an output.
@@ -60,6 +65,16 @@ class Kind(Generic[FactsT]):
     def output(self, id: str) -> str:
         """Return the folder of an output in the store."""
         return f"{self.folder}/{id}"
+
+    def note(self, name: str, digest: str, ending: str = ".json") -> str:
+        """Return the key of a note beside the outputs: what was found out, so as to be quick.
+
+        Args:
+            name: What the notes of this name say.
+            digest: What the note is about.
+            ending: The ending of its file.
+        """
+        return f"{self.folder}/{name}/{digest}{ending}"
 
     def find(self, store: Store, id: str) -> Manifest | None:
         """Return the published manifest of an output, or None."""
@@ -127,7 +142,7 @@ class Kind(Generic[FactsT]):
             ) from error
 
 
-#: Folder → kind; `runs.kinds.KINDS` has the kinds of all modules.
+#: Folder → kind, of the modules that were imported; `runs.kinds.KINDS` has all kinds.
 _REGISTERED: dict[str, Kind[Any]] = {}
 
 
@@ -149,6 +164,23 @@ def register_kind(kind: Kind[FactsT]) -> Kind[FactsT]:
             f"Two kinds of outputs use the folder {kind.folder}",
             expected="one kind per folder",
             received=f"{taken.facts.__name__} and {kind.facts.__name__}",
+        )
+    return kind
+
+
+def kind_of(manifest: Manifest) -> Kind[Any]:
+    """Return the kind of an output that this library makes.
+
+    Raises:
+        RecordError: It is of another kind.
+    """
+    import_from_packages(_LIBRARY, "kinds")
+    kind = _REGISTERED.get(manifest.kind)
+    if kind is None:
+        raise RecordError(
+            f"The output {manifest.folder} is of an unknown kind",
+            expected=f"one of {', '.join(sorted(_REGISTERED))}",
+            received=manifest.kind,
         )
     return kind
 

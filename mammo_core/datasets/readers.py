@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo_core.datasets.batches import Batch
+from mammo_core.datasets.kinds import kind_of
 from mammo_core.datasets.manifests import Manifest
 from mammo_core.datasets.random_access import locate_records, read_pixels
 from mammo_core.datasets.tfrecord import RecordLocation
@@ -24,7 +25,6 @@ MEMORY_BYTES = 4 * 2**30
 _PARALLEL_SHARDS = 8
 _LOAD_BATCH = 16
 _IDS_IN_ERROR = 3
-_ID_FIELDS = {"datasets/images": "image_id", "datasets/patches": "patch_id"}
 
 
 class RecordSource:
@@ -177,7 +177,7 @@ class RecordSource:
 
     def _locate(self) -> list[RecordLocation]:
         """Return the locations of the labeled records, in the order of their ids."""
-        id_field = _ID_FIELDS[self._manifest.kind]
+        id_field = kind_of(self._manifest).record_id
         locations: dict[str, RecordLocation] = {}
         for file in self._manifest.files_like("shard-") if self._labels else []:
             excluded = frozenset(file.excluded)
@@ -224,7 +224,7 @@ class RecordSource:
         return ShardStream(
             s3_uris(self._store, [file.key for file in shards]),
             self._labels,
-            _ID_FIELDS[self._manifest.kind],
+            kind_of(self._manifest).record_id,
             batch_size=self._batch_size,
             record_size=sum(file.size for file in shards) // max(records, 1),
             parallel=_PARALLEL_SHARDS,

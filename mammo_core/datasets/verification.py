@@ -79,7 +79,7 @@ def _read_manifests(
 ) -> list[Manifest]:
     manifests = []
     for key in sizes:
-        if not key.endswith("/manifest.json") or key.startswith("models/"):
+        if not key.endswith("/manifest.json"):
             continue
         try:
             manifest = parse(store.read(key), key)

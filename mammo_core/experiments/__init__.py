@@ -1,25 +1,25 @@
 """Experiments: patch-pretraining, transfer curve, cross-validation.
 
-`plan` lists the units of work, `run` runs them, `results` combines their scores.
+`plan` lists the trials, `run` runs them, `results` combines their scores.
 """
 
 from mammo_core.experiments.plan import (
     ExperimentKind,
-    Unit,
+    Trial,
     folds,
     patch_pretraining,
     transfer_curve,
 )
 from mammo_core.experiments.report import result_files
-from mammo_core.experiments.results import ExperimentResult, summarize_units
+from mammo_core.experiments.results import ExperimentResult, summarize_trials
 
 __all__ = [
     "ExperimentKind",
     "ExperimentResult",
-    "Unit",
+    "Trial",
     "folds",
     "patch_pretraining",
     "result_files",
-    "summarize_units",
+    "summarize_trials",
     "transfer_curve",
 ]

@@ -1,4 +1,4 @@
-"""The units of an experiment, which can run anywhere and in any order."""
+"""The trials of an experiment, which can run anywhere and in any order."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ UNTRAINED = "as-it-is"
 
 
 @dataclass(frozen=True)
-class Unit:
+class Trial:
     """A whole-image training, possibly after a patch training, with its test scores.
 
     Attributes:
@@ -33,17 +33,17 @@ class Unit:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """Return the unit as JSON, for another process."""
+        """Return the trial as JSON, for another process."""
         return json.dumps(self.__dict__, sort_keys=True)
 
     @classmethod
-    def from_json(cls, text: str) -> "Unit":
-        """Read a unit from JSON."""
+    def from_json(cls, text: str) -> "Trial":
+        """Read a trial from JSON."""
         values = json.loads(text)
         return cls(**{**values, "overrides": tuple(values["overrides"])})
 
 
-def patch_pretraining(seeds: Sequence[int], training: ImageTrainingConfig) -> list[Unit]:
+def patch_pretraining(seeds: Sequence[int], training: ImageTrainingConfig) -> list[Trial]:
     """Plan patch-initialized against from-scratch training, a pair for each seed.
 
     Both train on the same images in the same order, for the same number of steps and at the same
@@ -60,15 +60,15 @@ def patch_pretraining(seeds: Sequence[int], training: ImageTrainingConfig) -> li
         for stage in training.stages
     ]
     scratch = (f"image_training.stages={json.dumps(stages)}", "image_training.start=''")
-    units = []
+    trials = []
     for seed in seeds:
         for arm, settings in ((PATCH, ("image_training.start=''",)), (SCRATCH, scratch)):
             overrides = (f"seed={seed}", *settings)
-            units.append(Unit(f"{arm}-{seed}", arm, overrides, arm == PATCH, {"seed": seed}))
-    return units
+            trials.append(Trial(f"{arm}-{seed}", arm, overrides, arm == PATCH, {"seed": seed}))
+    return trials
 
 
-def folds(count: int) -> list[Unit]:
+def folds(count: int) -> list[Trial]:
     """Plan a cross-validation, in which every patient is a test patient once.
 
     Args:
@@ -79,7 +79,7 @@ def folds(count: int) -> list[Unit]:
             "A cross-validation needs folds", expected="2 or more", received=f"{count}"
         )
     return [
-        Unit(
+        Trial(
             f"fold-{fold}",
             f"fold {fold}",
             ("split.name=folds", f"split.folds={count}", f"split.fold={fold}"),
@@ -96,7 +96,7 @@ def transfer_curve(
     patients: Mapping[str, tuple[str, int]],
     start: str,
     seed: int,
-) -> list[Unit]:
+) -> list[Trial]:
     """Plan fine-tuning on increasing numbers of patients.
 
     This is the table of the original's poster (docs/original-system.md, "Reported results"). The
@@ -123,19 +123,19 @@ def transfer_curve(
         key: split for key, (split, _) in patients.items() if split in ("validation", "test")
     }
     start_setting = f"image_training.start={json.dumps(start)}"
-    units = []
+    trials = []
     for count in sorted(set(counts)):
         for repeat in range(repeats if count else 1):
             facts = {"patients": count, "repeat": repeat}
             if not count:
-                units.append(Unit(UNTRAINED, UNTRAINED, (start_setting,), False, facts))
+                trials.append(Trial(UNTRAINED, UNTRAINED, (start_setting,), False, facts))
                 continue
             subset = dict.fromkeys(_subset(training, count, repeat, seed), "train")
             split_patients = json.dumps({**held_out, **subset}, sort_keys=True)
             overrides = (start_setting, "split.name=given", f"split.patients={split_patients}")
             name = f"patients-{count}-repeat-{repeat}"
-            units.append(Unit(name, f"{count} patients", overrides, False, facts))
-    return units
+            trials.append(Trial(name, f"{count} patients", overrides, False, facts))
+    return trials
 
 
 def _subset(patients: Mapping[str, int], count: int, repeat: int, seed: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""The result of an experiment: a row for each unit, their summary, and the conclusion."""
+"""The result of an experiment: a row for each trial, their summary, and the conclusion."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mammo_core.errors import RecordError
-from mammo_core.experiments.plan import PATCH, SCRATCH, ExperimentKind, Unit
+from mammo_core.experiments.plan import PATCH, SCRATCH, ExperimentKind, Trial
 from mammo_core.metrics import Interval, auc, auc_interval, mean_auc_interval
 
 _REPLICATES = 2000
@@ -20,7 +20,7 @@ class ExperimentResult:
 
     Attributes:
         kind: The kind of experiment.
-        rows: One for each unit: its name, arm, facts, test AUC, numbers of images and patients.
+        rows: One for each trial: its name, arm, facts, test AUC, numbers of images and patients.
         summary: One for each arm: AUC over its runs with the 95 % interval (patients
             resampled) and the standard deviation between runs.
         difference: For patch-pretraining, the mean paired AUC difference, patch-initialized minus
@@ -39,38 +39,38 @@ class ExperimentResult:
         return asdict(self)
 
 
-def summarize_units(
+def summarize_trials(
     kind: ExperimentKind,
-    units: Sequence[Unit],
+    trials: Sequence[Trial],
     predictions: Mapping[str, pd.DataFrame],
     seed: int = 0,
 ) -> ExperimentResult:
-    """Combine the test scores of all units.
+    """Combine the test scores of all trials.
 
     Args:
         kind: The kind of experiment.
-        units: Its plan.
-        predictions: Unit name → a table with image_id, patient_key, label, probability of the
+        trials: Its plan.
+        predictions: Trial name → a table with image_id, patient_key, label, probability of the
             test images, and `trained_on`, the number of training images (equal in all rows).
         seed: Seed of the bootstrap.
 
     Raises:
-        RecordError: The scores of a unit are missing, or units that are compared have other test
+        RecordError: The scores of a trial are missing, or trials that are compared have other test
             images.
     """
-    missing = [unit.name for unit in units if unit.name not in predictions]
+    missing = [trial.name for trial in trials if trial.name not in predictions]
     if missing:
         raise RecordError(
             "The experiment is not complete",
-            expected=f"the scores of {len(units)} units",
+            expected=f"the scores of {len(trials)} trials",
             received=f"no scores of {', '.join(missing)}",
         )
     tables = {name: table.sort_values("image_id") for name, table in predictions.items()}
-    rows = [_row(unit, tables[unit.name]) for unit in units]
-    arms = list(dict.fromkeys(unit.arm for unit in units))
-    by_arm = {arm: [tables[unit.name] for unit in units if unit.arm == arm] for arm in arms}
+    rows = [_row(trial, tables[trial.name]) for trial in trials]
+    arms = list(dict.fromkeys(trial.arm for trial in trials))
+    by_arm = {arm: [tables[trial.name] for trial in trials if trial.arm == arm] for arm in arms}
     if kind != "folds":
-        _require_same_images(units, tables)
+        _require_same_images(trials, tables)
     summary = [_summarize_arm(arm, by_arm[arm], rows, seed) for arm in arms]
     if kind == "folds":
         summary.append(_summarize_all_folds(by_arm, seed))
@@ -81,11 +81,11 @@ def summarize_units(
     return ExperimentResult(kind, rows, summary, difference, conclusion)
 
 
-def _row(unit: Unit, table: pd.DataFrame) -> dict[str, Any]:
+def _row(trial: Trial, table: pd.DataFrame) -> dict[str, Any]:
     return {
-        "unit": unit.name,
-        "arm": unit.arm,
-        **unit.facts,
+        "trial": trial.name,
+        "arm": trial.arm,
+        **trial.facts,
         "auc": auc(table["label"], table["probability"]),
         "test_images": len(table),
         "test_patients": int(table["patient_key"].nunique()),
@@ -153,13 +153,13 @@ def _difference(by_arm: Mapping[str, list[pd.DataFrame]], seed: int) -> Interval
     )
 
 
-def _require_same_images(units: Sequence[Unit], tables: Mapping[str, pd.DataFrame]) -> None:
-    first = tables[units[0].name]
-    for unit in units[1:]:
-        other = tables[unit.name]
+def _require_same_images(trials: Sequence[Trial], tables: Mapping[str, pd.DataFrame]) -> None:
+    first = tables[trials[0].name]
+    for trial in trials[1:]:
+        other = tables[trial.name]
         if list(other["image_id"]) != list(first["image_id"]):
             raise RecordError(
-                f"The unit {unit.name} was tested on other images than {units[0].name}",
+                f"The trial {trial.name} was tested on other images than {trials[0].name}",
                 expected=f"the same {len(first)} images",
                 received=f"{len(other)}, {len(set(other['image_id']) & set(first['image_id']))} "
                 "of them the same",

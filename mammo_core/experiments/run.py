@@ -1,19 +1,21 @@
-"""Run the units of an experiment, each with the ordinary steps of a run."""
+"""Run the trials of an experiment, each with the ordinary steps of a run."""
 
-import hashlib
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import pandas as pd
 
 from mammo_core import steps
 from mammo_core.datasets import Manifest
-from mammo_core.datasets.tables import from_parquet
+from mammo_core.datasets.manifests import put_bytes
+from mammo_core.datasets.outputs import Attempt, Draft, reuse_or_make
+from mammo_core.datasets.tables import put_table, read_table
 from mammo_core.errors import MammoError, RunError
-from mammo_core.experiments.plan import ExperimentKind, Unit
+from mammo_core.experiments.kinds import EXPERIMENT, TRIAL, ExperimentFacts, TrialFacts
+from mammo_core.experiments.plan import ExperimentKind, Trial
 from mammo_core.models.backend import prepare_keras
 from mammo_core.processes import follow_parent, run_process
 from mammo_core.recipes import Recipe, load_recipe
@@ -22,9 +24,7 @@ from mammo_core.store import Store, open_store
 from mammo_core.training.kinds import IMAGE_TRAINING
 from mammo_core.training.networks import load_network
 
-#: Raised by hand when units would result in other scores.
-_REVISION = 1
-_FOLDER = "experiments"
+_SCORES = "scores.parquet"
 #: Sections of a recipe that affect no score.
 _IRRELEVANT = {
     *("name", "command", "expected_time", "expected_result", "model_name"),
@@ -45,78 +45,101 @@ class RunData(NamedTuple):
 
 
 class Experiment:
-    """An experiment in a store: its recipe, and the scores of its units.
+    """An experiment in a store: its recipe, and the scores of its trials.
 
     Args:
         store: The object store.
         kind: The kind of experiment.
-        recipe: The recipe of all units.
-        units: The plan. The same plan and recipe have the same id.
+        recipe: The recipe of all trials.
+        trials: The plan. The same plan and recipe have the same id.
     """
 
     def __init__(
-        self, store: Store, kind: ExperimentKind, recipe: Recipe, units: Sequence[Unit]
+        self, store: Store, kind: ExperimentKind, recipe: Recipe, trials: Sequence[Trial]
     ) -> None:
-        content = {
-            "revision": _REVISION,
+        self._config = {
             "kind": kind,
             "recipe": recipe.model_dump(mode="json", exclude=_IRRELEVANT),
-            "units": [unit.to_json() for unit in units],
+            "trials": [trial.to_json() for trial in trials],
         }
-        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-        self.id = digest[:16]
-        self.folder = f"{_FOLDER}/{kind}/{self.id}"
+        self.id = EXPERIMENT.content_id(self._config)
         self.run = Run(store, f"{kind}-{self.id}")
-        self._store, self._recipe, self._units = store, recipe, units
+        self._store, self._kind, self._recipe, self._trials = store, kind, recipe, trials
 
     def scores(self) -> dict[str, pd.DataFrame]:
-        """Return the test scores of the finished units, by name."""
-        keys = {unit.name: _scores_key(self.folder, unit) for unit in self._units}
+        """Return the test scores of the finished trials, by name."""
         return {
-            name: from_parquet(self._store.read(key))
-            for name, key in keys.items()
-            if self._store.exists(key)
+            name: read_table(self._store, output, _SCORES)
+            for name, output in self._outputs().items()
         }
 
-    def run_units(
-        self, units: Sequence[Unit], workers: int, print_line: Callable[[str], None]
+    def _outputs(self) -> dict[str, Manifest]:
+        """The outputs of the finished trials, by name."""
+        ids = {trial.name: _trial_id(self.id, trial) for trial in self._trials}
+        outputs = {name: TRIAL.find(self._store, id) for name, id in ids.items()}
+        return {name: output for name, output in outputs.items() if output is not None}
+
+    def run_trials(
+        self, trials: Sequence[Trial], workers: int, print_line: Callable[[str], None]
     ) -> None:
-        """Run units in separate processes.
+        """Run trials in separate processes.
 
         Args:
-            units: The units to run.
+            trials: The trials to run.
             workers: Number of processes at a time.
-            print_line: Called with a line when a unit starts or ends.
+            print_line: Called with a line when a trial starts or ends.
 
         Raises:
-            RunError: A unit failed; all others were run.
+            RunError: A trial failed; all others were run.
         """
         self.run.write_recipe(self._recipe)
         failed = []
 
-        def run(unit: Unit) -> None:
-            print_line(f"started: {unit.name}")
+        def run(trial: Trial) -> None:
+            print_line(f"started: {trial.name}")
             command = [sys.executable, "-m", "mammo_core.experiments.run", self._store.uri]
-            arguments = [self.run.id, self.folder, unit.to_json()]
+            arguments = [self.run.id, self.id, trial.to_json()]
             result = run_process([*command, *arguments], capture=False)
             if not result.succeeded:
-                failed.append(f"{unit.name} ({result.failure})")
-            print_line(f"{'finished' if result.succeeded else 'failed'}: {unit.name}")
+                failed.append(f"{trial.name} ({result.failure})")
+            print_line(f"{'finished' if result.succeeded else 'failed'}: {trial.name}")
 
         with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(run, units))
+            list(pool.map(run, trials))
         if failed:
             raise RunError(
-                f"{len(failed)} of {len(units)} units of the experiment failed",
+                f"{len(failed)} of {len(trials)} trials of the experiment failed",
                 expected="exit code 0 of each",
                 received=", ".join(failed),
-                hint="their output is above; the same command runs the missing units",
+                hint="their output is above; the same command runs the missing trials",
             )
 
-    def write_files(self, files: Mapping[str, bytes]) -> None:
-        """Write the files of the result into the experiment's folder in the store."""
-        for name, data in files.items():
-            self._store.write(f"{self.folder}/{name}", data)
+    def publish(self, files: Mapping[str, bytes], conclusion: str) -> Manifest:
+        """Publish the result, unless it is published.
+
+        Args:
+            files: The files of the result, by name.
+            conclusion: The conclusion, in a sentence.
+        """
+        output = EXPERIMENT.output(self.id)
+
+        def make(attempt: Attempt) -> Draft:
+            folder = attempt.folder(output)
+            return Draft(
+                EXPERIMENT.manifest(
+                    self.id,
+                    config=self._config,
+                    files=[
+                        put_bytes(self._store, folder, name, data) for name, data in files.items()
+                    ],
+                    counts={"trials": len(self._trials)},
+                    facts=ExperimentFacts(kind=self._kind, conclusion=conclusion),
+                    lineage={name: trial.id for name, trial in self._outputs().items()},
+                )
+            )
+
+        search = partial(EXPERIMENT.find, self._store, self.id)
+        return reuse_or_make(self._store, output, search, make)[0]
 
 
 def prepare_data(run: Run) -> RunData:
@@ -126,31 +149,51 @@ def prepare_data(run: Run) -> RunData:
     return RunData(images, steps.publish_features(run, tables=tables, images=images))
 
 
-def run_unit(store: Store, run_id: str, folder: str, unit: Unit) -> None:
-    """Train a unit and store its test scores.
+def run_trial(store: Store, run_id: str, experiment: str, trial: Trial) -> Manifest:
+    """Run a trial and publish its test scores, unless they are published.
 
     Args:
         store: The object store.
-        run_id: The run of the experiment, whose recipe the unit overrides.
-        folder: Folder of the experiment.
-        unit: The unit.
+        run_id: The run of the experiment, whose recipe the trial overrides.
+        experiment: Id of the experiment.
+        trial: The trial.
     """
-    recipe = load_recipe(Run(store, run_id).recipe_uri, unit.overrides)
-    run = Run(store, f"{run_id}-{unit.name}")
+    id = _trial_id(experiment, trial)
+    return reuse_or_make(
+        store,
+        TRIAL.output(id),
+        lambda: TRIAL.find(store, id),
+        lambda attempt: _make_trial(attempt, id, run_id, trial),
+    )[0]
+
+
+def _trial_id(experiment: str, trial: Trial) -> str:
+    return TRIAL.content_id({"trial": trial.to_json()}, [(EXPERIMENT.folder, experiment)])
+
+
+def _make_trial(attempt: Attempt, id: str, run_id: str, trial: Trial) -> Draft:
+    store = attempt.store
+    recipe = load_recipe(Run(store, run_id).recipe_uri, trial.overrides)
+    run = Run(store, f"{run_id}-{trial.name}")
     run.write_recipe(recipe)
     data = prepare_data(run)
     inputs = data._asdict()
-    if unit.patch:
+    if trial.patch:
         patches = steps.sample(run, images=data.images)
         inputs["patch_training"] = steps.train_patch(run, patches=patches, frame=data.frame)
-    # A unit of no patients scores the model package as it is.
-    training = steps.train_image(run, **inputs) if unit.facts.get("patients") != 0 else None
+    # A trial of no patients scores the model package as it is.
+    training = steps.train_image(run, **inputs) if trial.facts.get("patients") != 0 else None
     table = _test_scores(store, recipe, data, training)
-    store.write(_scores_key(folder, unit), table.to_parquet(index=False))
-
-
-def _scores_key(folder: str, unit: Unit) -> str:
-    return f"{folder}/units/{unit.name}.parquet"
+    return Draft(
+        TRIAL.manifest(
+            id,
+            config={"trial": trial.to_json()},
+            files=[put_table(store, attempt.folder(TRIAL.output(id)), _SCORES, table)],
+            counts={"test_images": len(table)},
+            facts=TrialFacts(name=trial.name, trained_on=int(table["trained_on"].iloc[0])),
+            lineage={"frame": data.frame.id},
+        )
+    )
 
 
 def _test_scores(
@@ -177,10 +220,10 @@ def _test_scores(
     return table.assign(trained_on=count)
 
 
-def _main(store: str, run_id: str, folder: str, unit: str) -> None:
+def _main(store: str, run_id: str, experiment: str, trial: str) -> None:
     follow_parent()
     try:
-        run_unit(open_store(store), run_id, folder, Unit.from_json(unit))
+        run_trial(open_store(store), run_id, experiment, Trial.from_json(trial))
     except MammoError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

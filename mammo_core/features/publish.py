@@ -3,7 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -234,8 +234,10 @@ def _note_current(store: Store, folder: str, id: str) -> None:
     history = _current_frames(store, folder)
     if not history or history[-1][1] != id:
         now = datetime.now(UTC)
+        if history:  # by the clock of another machine, the last one may be of the future
+            now = max(now, history[-1][0] + timedelta(microseconds=1))
         note = json.dumps({"frame": id, "published": now.isoformat()}).encode()
-        store.write(f"{folder}/frames/{now:{_STAMP}}-{id}.json", note)
+        store.write_if(f"{folder}/frames/{now:{_STAMP}}-{id}.json", note, None)
 
 
 def _current_frames(store: Store, folder: str) -> list[tuple[datetime, str]]:
@@ -266,7 +268,7 @@ def _memo_key(store: Store, tables: FeatureTables, at: datetime | None) -> str:
     if at is not None:
         content["at"] = at.isoformat()
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
-    return f"{FRAME.folder}/memos/{digest}.json"
+    return FRAME.note("memos", digest)
 
 
 def _publish_rows(store: Store, tables: FeatureTables) -> dict[str, int]:

@@ -36,8 +36,12 @@ class PatchDatasetFacts(ImageDatasetFacts):
     patch_size: int
 
 
-IMAGE_DATASET = register_kind(Kind("datasets/images", 3, ImageDatasetFacts, intermediate=True))
-PATCH_DATASET = register_kind(Kind("datasets/patches", 4, PatchDatasetFacts, intermediate=True))
+IMAGE_DATASET = register_kind(
+    Kind("datasets/images", 3, ImageDatasetFacts, intermediate=True, record_id="image_id")
+)
+PATCH_DATASET = register_kind(
+    Kind("datasets/patches", 4, PatchDatasetFacts, intermediate=True, record_id="patch_id")
+)
 
 
 def dataset_facts(dataset: Manifest) -> ImageDatasetFacts:

@@ -2,7 +2,8 @@
 
 from mammo_core.errors import ModelError
 from mammo_core.registry.champion_entries import ChampionEntry, read_pointer
-from mammo_core.registry.versions import VersionRef, read_marker, version_uri
+from mammo_core.registry.keys import version_uri
+from mammo_core.registry.versions import VersionRef, read_marker
 from mammo_core.store import Store
 
 

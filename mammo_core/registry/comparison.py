@@ -11,8 +11,9 @@ from mammo_core.evaluation.comparison import ComparisonResult, compare
 from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.evaluation.kinds import EVALUATION
 from mammo_core.packaging.contents import read_json
+from mammo_core.registry.keys import split_model_uri
 from mammo_core.registry.opening import open_package
-from mammo_core.store import open_store, split_model_uri
+from mammo_core.store import open_store
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,17 +13,10 @@ from mammo_core.packaging.keys import KEY_FILE
 from mammo_core.packaging.package import OpenedPackage
 from mammo_core.packaging.release import released
 from mammo_core.packaging.trust import UNSIGNED, signing_key
+from mammo_core.registry.keys import marker_key, model_folder, version_folder, version_uri
 from mammo_core.registry.opening import open_for_push
 from mammo_core.registry.promotion import advance, begin
-from mammo_core.registry.versions import (
-    PublishedMarker,
-    marker_key,
-    require_name,
-    to_file,
-    version_folder,
-    version_uri,
-    versions,
-)
+from mammo_core.registry.versions import PublishedMarker, require_name, to_file, versions
 from mammo_core.store import Store, require_conditional_writes
 
 
@@ -45,7 +38,14 @@ class PushResult(BaseModel):
     signed_by: str = UNSIGNED
 
 
-def push(store: Store, folder: Path, name: str, *, public_key: Path | None = None) -> PushResult:
+def push(
+    store: Store,
+    folder: Path,
+    name: str,
+    *,
+    public_key: Path | None = None,
+    accept_unsigned: bool = False,
+) -> PushResult:
     """Publish a package as the next version of a model, and as its champion.
 
     It is signed as this version with the configured key. Pushing a model that is already a
@@ -57,7 +57,9 @@ def push(store: Store, folder: Path, name: str, *, public_key: Path | None = Non
         store: Where the registry is.
         folder: Folder of the package; its signature, if it has one, is verified and replaced.
         name: Name of the model.
-        public_key: PEM file of the key the package must be signed by; None: it may be unsigned.
+        public_key: PEM file of the key the package must be signed by; None: it may be unsigned, if
+            it was never pushed.
+        accept_unsigned: Whether to sign a pushed version that nobody signed; see `open_for_push`.
 
     Raises:
         ModelError: The package's verification fails, or the name is invalid; there is no signing
@@ -68,7 +70,7 @@ def push(store: Store, folder: Path, name: str, *, public_key: Path | None = Non
     """
     require_name(name)
     key = signing_key()
-    package = open_for_push(str(folder.absolute()), public_key)
+    package = open_for_push(str(folder.absolute()), public_key, accept_unsigned=accept_unsigned)
     if package.signed_by != UNSIGNED and key is None:
         raise ModelError(
             f"The signature of the model package {folder.name} would be lost",
@@ -78,7 +80,7 @@ def push(store: Store, folder: Path, name: str, *, public_key: Path | None = Non
     signer = key.public_id() if key is not None else UNSIGNED
     require_conditional_writes(store)
     # The lease makes this the only push; if it is lost, the claims still keep two pushes apart.
-    with store.lease(f"models/{name}") as lease:
+    with store.lease(model_folder(name)) as lease:
         fault = _champion_fault(store, name)
         identity = (package.model_id, signer)
         same = [
@@ -129,9 +131,9 @@ def _champion_fault(store: Store, name: str) -> ModelError | None:
 def _claim(store: Store, name: str, package: OpenedPackage) -> int:
     """Claim the next number for this push alone; that of an interrupted push stays unused."""
     data = json.dumps({"model_id": package.model_id, "push": uuid4().hex}, sort_keys=True).encode()
-    claims = (key.rpartition("/")[2] for key in store.list(f"models/{name}/claims/"))
+    claims = (key.rpartition("/")[2] for key in store.list(f"{model_folder(name)}/claims/"))
     number = max((int(claim) for claim in claims if claim.isdecimal()), default=0) + 1
-    while not store.write_if(f"models/{name}/claims/{number}", data, None):
+    while not store.write_if(f"{model_folder(name)}/claims/{number}", data, None):
         number += 1
     return number
 

@@ -5,13 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from mammo_core.packaging.checksums import SUMS, read_sums
-from mammo_core.registry.versions import (
-    VersionRef,
-    marker_key,
-    models,
-    version_folder,
-    versions,
-)
+from mammo_core.registry.keys import marker_key, version_folder
+from mammo_core.registry.versions import VersionRef, models, versions
 from mammo_core.store import Store
 
 

@@ -10,8 +10,9 @@ from mammo_core.packaging.checksums import SUMS
 from mammo_core.packaging.imported import temporary_package
 from mammo_core.packaging.trust import TrustPolicy, unsigned_error
 from mammo_core.registry.champions import champion
+from mammo_core.registry.keys import split_model_uri
 from mammo_core.registry.versions import NAME, fetch_version, read_marker
-from mammo_core.store import Store, open_store, split_model_uri
+from mammo_core.store import Store, open_store
 
 _KEY = re.compile(r"models/([^/]+)(?:/([1-9][0-9]*))?")
 

@@ -31,6 +31,7 @@ from mammo_core.packaging.checksums import SUMS, digest, parse_sums, read_sums
 from mammo_core.packaging.contents import RELEASE, SIGNATURE, PackageManifest, Release
 from mammo_core.packaging.signing import verify_signature
 from mammo_core.packaging.trust import UNSIGNED, TrustPolicy
+from mammo_core.registry.keys import marker_key, version_folder, version_uri
 from mammo_core.store import Store
 from mammo_core.store.base import validate_key
 
@@ -240,21 +241,6 @@ def fetch_version(store: Store, name: str, version: int) -> Path:
             f"SHA-256 {digest(folder / SUMS)}",
         )
     return folder
-
-
-def version_folder(name: str, version: int) -> str:
-    """Return the folder of a version's package."""
-    return f"models/{name}/{version}"
-
-
-def marker_key(name: str, version: int) -> str:
-    """Return the key whose existence means that the version exists."""
-    return f"models/{name}/published/{version}.json"
-
-
-def version_uri(store: Store, name: str, version: int) -> str:
-    """Return the URI of a version."""
-    return f"{store.uri}/{version_folder(name, version)}"
 
 
 def require_name(name: str) -> str:

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mammo_core.documents import inflate, parse_json
 from mammo_core.errors import StoreError
+from mammo_core.sources.kinds import TABLES
 from mammo_core.store import Store
 from mammo_core.store.base import Entry
 
@@ -99,4 +100,5 @@ class FileFactCache:
 
 
 def _key(source_uri: str) -> str:
-    return f"tables/file-facts/{hashlib.sha256(source_uri.encode()).hexdigest()[:32]}.json.gz"
+    digest = hashlib.sha256(source_uri.encode()).hexdigest()[:32]
+    return TABLES.note("file-facts", digest, ".json.gz")

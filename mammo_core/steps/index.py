@@ -24,7 +24,7 @@ def index(context: StepContext) -> Manifest:
     )
     # The tables' id depends on their content; the memo finds it without reading the files.
     digest = listing_digest(source, files, recipe.images, recipe.labels)
-    memo = f"{TABLES.folder}/memos/{digest}.json"
+    memo = TABLES.note("memos", digest)
 
     def search() -> Manifest | None:
         if not store.exists(memo):

@@ -6,7 +6,7 @@ the status of runs. Keys are relative to the store's root, so a store can be cop
 
 from mammo_core.store.base import DamagedError, Lease, LeaseHeldError, LeaseLostError, Store
 from mammo_core.store.lease import LeaseReport, find_leases
-from mammo_core.store.open import open_store, split_model_uri
+from mammo_core.store.open import open_store
 from mammo_core.store.probe import require_conditional_writes, store_time
 
 __all__ = [
@@ -19,6 +19,5 @@ __all__ = [
     "find_leases",
     "open_store",
     "require_conditional_writes",
-    "split_model_uri",
     "store_time",
 ]

@@ -49,22 +49,3 @@ def open_store(uri: str) -> Store:
         expected="a URI like file:///data/store, or s3://bucket/prefix",
         received=repr(uri),
     )
-
-
-def split_model_uri(uri: str) -> tuple[str, str]:
-    """Split the URI of a model into its store and its key.
-
-    `s3://bucket/prefix/models/x/3` → (`s3://bucket/prefix`, `models/x/3`): a key starts at
-    the last `models` part.
-
-    Raises:
-        StoreError: The URI has no such part.
-    """
-    head, separator, tail = uri.rstrip("/").rpartition("/models/")
-    if not separator or not head:
-        raise StoreError(
-            "The URI does not name a model in a store",
-            expected="…/models/<name> or …/models/<name>/<version>",
-            received=repr(uri),
-        )
-    return head, f"models/{tail}"

@@ -33,10 +33,10 @@ def test_patch_pretraining_runs_in_partitions_and_writes_a_table(
         return done.stdout
 
     first = run("--partition", "1/2")
-    assert "1 of 2 units are finished" in first
+    assert "1 of 2 trials are finished" in first
     assert not list(tmp_path.glob("*/table.md"))
     second = run()
-    assert "2 units, 1 already finished, 1 to run" in second
+    assert "2 trials, 1 already finished, 1 to run" in second
     assert "patch-initialized minus from scratch" in second
     (folder,) = tmp_path.iterdir()
     result = json.loads((folder / "result.json").read_text())

@@ -8,11 +8,11 @@ import pytest
 
 from mammo_core.errors import RecipeError, RecordError
 from mammo_core.experiments import (
-    Unit,
+    Trial,
     folds,
     patch_pretraining,
     result_files,
-    summarize_units,
+    summarize_trials,
     transfer_curve,
 )
 from mammo_core.metrics import auc, auc_difference
@@ -38,34 +38,34 @@ def scores(seed: int, signal: float, count: int = 60) -> pd.DataFrame:
 
 def test_patch_pretraining_pairs_the_arms_at_the_same_budget() -> None:
     recipe = load_recipe("phantom_patch_pretraining")
-    units = patch_pretraining(range(3), recipe.image_training)
-    assert [(u.arm, u.facts["seed"], u.patch) for u in units[:2]] == [
+    trials = patch_pretraining(range(3), recipe.image_training)
+    assert [(u.arm, u.facts["seed"], u.patch) for u in trials[:2]] == [
         ("patch-initialized", 0, True),
         ("from-scratch", 0, False),
     ]
-    assert len({unit.name for unit in units}) == 6
-    for unit in units[:2]:
-        changed = load_recipe("phantom_patch_pretraining", unit.overrides)
+    assert len({trial.name for trial in trials}) == 6
+    for trial in trials[:2]:
+        changed = load_recipe("phantom_patch_pretraining", trial.overrides)
         assert changed.seed == 0
         budget = [(s.epochs, s.learning_rate) for s in changed.image_training.stages]
         assert budget == [(s.epochs, s.learning_rate) for s in recipe.image_training.stages]
         opened = {stage.train for stage in changed.image_training.stages}
-        assert opened == ({"all"} if unit.arm == "from-scratch" else {"head", "all"})
-        assert Unit.from_json(unit.to_json()) == unit
+        assert opened == ({"all"} if trial.arm == "from-scratch" else {"head", "all"})
+        assert Trial.from_json(trial.to_json()) == trial
 
 
 def test_the_difference_averages_seeds_and_resamples_patients() -> None:
-    units = patch_pretraining(range(2), load_recipe("phantom").image_training)
-    tables = {u.name: scores(u.facts["seed"] + 10 * u.patch, 2.0 * u.patch) for u in units}
-    result = summarize_units("patch-pretraining", units, tables)
-    aucs = {row["unit"]: row["auc"] for row in result.rows}
+    trials = patch_pretraining(range(2), load_recipe("phantom").image_training)
+    tables = {u.name: scores(u.facts["seed"] + 10 * u.patch, 2.0 * u.patch) for u in trials}
+    result = summarize_trials("patch-pretraining", trials, tables)
+    aucs = {row["trial"]: row["auc"] for row in result.rows}
     expected = np.mean([aucs[f"patch-initialized-{s}"] - aucs[f"from-scratch-{s}"] for s in (0, 1)])
     assert result.difference is not None
     assert result.difference.value == pytest.approx(expected)
     assert result.difference.low < expected < result.difference.high
     assert result.difference.low > 0 and "helps" in result.conclusion
     # With one seed it is the paired difference of two models.
-    one = summarize_units("patch-pretraining", units[:2], tables)
+    one = summarize_trials("patch-pretraining", trials[:2], tables)
     first, second = tables["patch-initialized-0"], tables["from-scratch-0"]
     known = auc_difference(
         first["label"], first["probability"], second["probability"], first["patient_key"]
@@ -74,54 +74,54 @@ def test_the_difference_averages_seeds_and_resamples_patients() -> None:
 
 
 def test_no_difference_is_said_to_be_none() -> None:
-    units = patch_pretraining([0], load_recipe("phantom").image_training)
-    tables = {unit.name: scores(3, 1.0) for unit in units}
-    result = summarize_units("patch-pretraining", units, tables)
+    trials = patch_pretraining([0], load_recipe("phantom").image_training)
+    tables = {trial.name: scores(3, 1.0) for trial in trials}
+    result = summarize_trials("patch-pretraining", trials, tables)
     assert result.difference is not None and result.difference.value == 0
     assert "no difference is shown" in result.conclusion
 
 
 def test_an_unfinished_or_mixed_experiment_is_refused() -> None:
-    units = patch_pretraining([0], load_recipe("phantom").image_training)
+    trials = patch_pretraining([0], load_recipe("phantom").image_training)
     with pytest.raises(RecordError, match="not complete"):
-        summarize_units("patch-pretraining", units, {units[0].name: scores(0, 1)})
-    tables = {units[0].name: scores(0, 1), units[1].name: scores(0, 1, count=50)}
+        summarize_trials("patch-pretraining", trials, {trials[0].name: scores(0, 1)})
+    tables = {trials[0].name: scores(0, 1), trials[1].name: scores(0, 1, count=50)}
     with pytest.raises(RecordError, match="tested on other images"):
-        summarize_units("patch-pretraining", units, tables)
+        summarize_trials("patch-pretraining", trials, tables)
 
 
 def test_folds_are_pooled() -> None:
-    units = folds(3)
+    trials = folds(3)
     tables = {}
-    for unit in units:
-        table = scores(unit.facts["fold"], 1.5)
-        tables[unit.name] = table.assign(
-            image_id=table["image_id"] + unit.name, patient_key=table["patient_key"] + unit.name
+    for trial in trials:
+        table = scores(trial.facts["fold"], 1.5)
+        tables[trial.name] = table.assign(
+            image_id=table["image_id"] + trial.name, patient_key=table["patient_key"] + trial.name
         )
-    result = summarize_units("folds", units, tables)
+    result = summarize_trials("folds", trials, tables)
     pooled = pd.concat(tables.values())
     assert result.summary[-1]["auc"] == pytest.approx(auc(pooled["label"], pooled["probability"]))
     assert [row["arm"] for row in result.summary] == ["fold 0", "fold 1", "fold 2", "all folds"]
-    changed = load_recipe("phantom", units[2].overrides)
+    changed = load_recipe("phantom", trials[2].overrides)
     assert (changed.split.name, changed.split.folds, changed.split.fold) == ("folds", 3, 2)
 
 
 def test_transfer_subsets_are_nested_and_hold_both_classes() -> None:
-    units = transfer_curve([0, 6, 12], 2, PATIENTS, "file:///m/models/a", 5)
-    assert len(units) == 1 + 2 * 2
-    assert units[0].facts["patients"] == 0
+    trials = transfer_curve([0, 6, 12], 2, PATIENTS, "file:///m/models/a", 5)
+    assert len(trials) == 1 + 2 * 2
+    assert trials[0].facts["patients"] == 0
     chosen = {}
-    for unit in units[1:]:
-        recipe = load_recipe("phantom", unit.overrides)
+    for trial in trials[1:]:
+        recipe = load_recipe("phantom", trial.overrides)
         assert recipe.image_training.start == "file:///m/models/a"
         given = recipe.split.patients
         assert {k for k, s in given.items() if s == "test"} == {
             k for k, (s, _) in PATIENTS.items() if s == "test"
         }
         mine = {key for key, split in given.items() if split == "train"}
-        assert len(mine) == unit.facts["patients"]
+        assert len(mine) == trial.facts["patients"]
         assert {PATIENTS[key][1] for key in mine} == {0, 1}
-        chosen[unit.facts["patients"], unit.facts["repeat"]] = mine
+        chosen[trial.facts["patients"], trial.facts["repeat"]] = mine
     assert chosen[6, 0] < chosen[12, 0]
     assert chosen[6, 0] != chosen[6, 1]
     with pytest.raises(RecipeError, match="30, the training patients"):
@@ -129,8 +129,8 @@ def test_transfer_subsets_are_nested_and_hold_both_classes() -> None:
 
 
 def test_files_hold_the_table_the_plot_and_the_command() -> None:
-    units = transfer_curve([0, 6], 2, PATIENTS, "m", 5)
-    result = summarize_units("transfer-curve", units, {u.name: scores(1, 1.0) for u in units})
+    trials = transfer_curve([0, 6], 2, PATIENTS, "m", 5)
+    result = summarize_trials("transfer-curve", trials, {u.name: scores(1, 1.0) for u in trials})
     by_name = result_files(result, "phantom: transfer-curve", "mammo experiment transfer-curve")
     assert by_name["plot.png"].startswith(b"\x89PNG")
     assert b"mammo experiment transfer-curve" in by_name["table.md"]

@@ -3,7 +3,7 @@
 import pytest
 
 from mammo_core.errors import StoreError
-from mammo_core.store import open_store, split_model_uri
+from mammo_core.store import open_store
 
 _SERVER = {
     "MAMMO_S3_ENDPOINT": "http://127.0.0.1:9",
@@ -85,10 +85,3 @@ def test_an_endpoint_without_scheme_is_rejected(monkeypatch, endpoint):
     monkeypatch.setenv("MAMMO_S3_ENDPOINT", endpoint)
     with pytest.raises(StoreError, match="http://host:port"):
         open_store("s3://bucket/x")
-
-
-def test_a_model_uri_is_split_into_store_and_key():
-    assert split_model_uri("s3://b/models/x/models/y/3/") == ("s3://b/models/x", "models/y/3")
-    assert split_model_uri("file:///s/models/y") == ("file:///s", "models/y")
-    with pytest.raises(StoreError):
-        split_model_uri("file:///s/y")

@@ -4,8 +4,9 @@ import hashlib
 import json
 
 from mammo_core.packaging.checksums import SUMS
+from mammo_core.registry.keys import marker_key
 from mammo_core.registry.promotion import advance, begin
-from mammo_core.registry.versions import PublishedMarker, marker_key, to_file
+from mammo_core.registry.versions import PublishedMarker, to_file
 
 
 def put_version(store, name, number, lineage, model_id):
