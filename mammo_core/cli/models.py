@@ -141,6 +141,14 @@ def push_package(
         str, typer.Option(help="Name of the model in the registry; default: the package's.")
     ] = "",
     public_key: _PublicKey = None,
+    accept_unsigned: Annotated[
+        bool,
+        typer.Option(
+            "--accept-unsigned",
+            help="Sign a published version that nobody signed, although MAMMO_TRUST is set: you "
+            "vouch for its files.",
+        ),
+    ] = False,
 ) -> None:
     """Publish a package as the next version of a model, and as its champion.
 
@@ -155,10 +163,16 @@ def push_package(
 
     registry = ModelRegistry.from_environment()
     signing_key()
-    opened = open_for_push(package, public_key)
+    opened = open_for_push(package, public_key, accept_unsigned=accept_unsigned)
     self_check_in_new_process(opened.folder)
     model = name or opened.name
-    result = push(open_store(store), opened.folder, model, public_key=public_key)
+    result = push(
+        open_store(store),
+        opened.folder,
+        model,
+        public_key=public_key,
+        accept_unsigned=accept_unsigned,
+    )
     typer.echo(f"{'pushed' if result.new else 'already published:'} {result.uri}")
     if registry is not None:
         registry.register(model, result.version, result.uri, opened.manifest, result.signed_by)

@@ -1,5 +1,6 @@
 """Reading a model package. Nothing in it is used before every file has been verified."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -119,6 +120,7 @@ class OpenedPackage:
         folder: Local folder.
         manifest: package.json.
         release: Which version of which model it is; None for a package that was never pushed.
+        digests: SHA-256 (hex) of each file by name, as verified.
         trust: The keys that its signature was verified with; None: only digests were compared.
         key: The key that signed; None: the signature was not verified, or there is none.
     """
@@ -126,6 +128,7 @@ class OpenedPackage:
     folder: Path
     manifest: PackageManifest
     release: Release | None
+    digests: Mapping[str, str] = field(repr=False)
     trust: TrustPolicy | None = None
     key: TrustedKey | None = None
 
@@ -156,7 +159,7 @@ class OpenedPackage:
             ModelError: A file was changed since.
         """
         again = verify(self.folder, self.trust)
-        if (again.manifest, again.release) != (self.manifest, self.release):
+        if again.digests != self.digests:
             raise ModelError(
                 f"The model package {self.folder.name} was replaced while it was in use",
                 expected=f"model id {self.model_id}",
@@ -225,7 +228,7 @@ def verify(folder: Path, trust: TrustPolicy | None = None) -> OpenedPackage:
         )
     release = read_content(folder, RELEASE, Release) if RELEASE in digests else None
     _require_release(folder, release, manifest, key, signed=SIGNATURE in digests)
-    return OpenedPackage(folder, manifest, release, trust, key)
+    return OpenedPackage(folder, manifest, release, digests, trust, key)
 
 
 def load(folder: Path, trust: TrustPolicy | None = None) -> Package:

@@ -3,11 +3,12 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from mammo_core.packaging.checksums import SUMS, write_sums
+from mammo_core.errors import ModelError
+from mammo_core.packaging.checksums import SUMS, read_sums, write_sums
 from mammo_core.packaging.contents import RELEASE, SIGNATURE, Release, write_json
 from mammo_core.packaging.keys import SigningKey
 from mammo_core.packaging.package import OpenedPackage
@@ -32,7 +33,7 @@ def released(
         key: Key to sign with; None: the version is unsigned, and says so.
 
     Raises:
-        ModelError: The key cannot be used.
+        ModelError: The key cannot be used, or a file of the package was changed meanwhile.
     """
     with tempfile.TemporaryDirectory(prefix="mammo-release-") as temporary:
         folder = Path(temporary) / package.folder.name
@@ -52,7 +53,24 @@ def released(
         if key is not None:
             sign(folder, key)
         write_sums(folder)
+        _require_unchanged(package, read_sums(folder))
         yield folder
+
+
+def _require_unchanged(package: OpenedPackage, released: Mapping[str, str]) -> None:
+    """Require that what was signed is what was verified, file by file."""
+    before, after = (
+        {name: digest for name, digest in digests.items() if name not in _WRITTEN}
+        for digests in (package.digests, released)
+    )
+    if before != after:
+        names = sorted(name for name in before | after if before.get(name) != after.get(name))
+        raise ModelError(
+            f"The model package {package.folder.name} changed while it was released",
+            expected="every file as it was verified",
+            received=f"another {', '.join(names)}",
+            hint="Find out who writes to it; nothing was published.",
+        )
 
 
 def _link_or_copy(source: str, target: str) -> str:

@@ -7,8 +7,9 @@ that the trust policy (`MAMMO_TRUST`) and what the registry says about a version
 from pathlib import Path
 
 from mammo_core.datasets import Manifest
+from mammo_core.datasets.manifests import fetch_verified
 from mammo_core.errors import ModelError
-from mammo_core.packaging.checksums import SUMS, digest
+from mammo_core.packaging.checksums import SUMS
 from mammo_core.packaging.contents import RELEASE, SIGNATURE
 from mammo_core.packaging.package import OpenedPackage, verify
 from mammo_core.packaging.trust import TrustPolicy, policy_with
@@ -36,18 +37,27 @@ def open_package(uri: str, public_key: Path | None = None) -> OpenedPackage:
     return _require_version(verify(resolved.folder, trust), resolved)
 
 
-def open_for_push(uri: str, public_key: Path | None = None) -> OpenedPackage:
-    """Open a package that is about to be signed: what was never signed is verified by digests.
+def open_for_push(
+    uri: str, public_key: Path | None = None, *, accept_unsigned: bool = False
+) -> OpenedPackage:
+    """Open a package that is about to be signed: one that was never pushed may be unsigned.
 
     Args:
         uri: As in `open_package`.
-        public_key: PEM file of the key that must have signed it; None: it may be unsigned.
+        public_key: PEM file of the key that must have signed it; None: see below.
+        accept_unsigned: Whether a version that was pushed may be unsigned although MAMMO_TRUST is
+            set: somebody could have removed its signature.
 
     Raises:
         ModelError: As in `open_package`.
     """
     resolved = resolve_version(uri)
-    if public_key is not None or (resolved.folder / SIGNATURE).exists():
+    was_pushed = resolved.version is not None or (resolved.folder / RELEASE).exists()
+    if (
+        public_key is not None
+        or (resolved.folder / SIGNATURE).exists()
+        or (was_pushed and not accept_unsigned)
+    ):
         return open_package(uri, public_key)
     return _require_version(verify(resolved.folder), resolved)
 
@@ -68,8 +78,8 @@ def open_candidate(store: Store, manifest: Manifest) -> OpenedPackage:
         manifest: A published output whose files are those of a package.
 
     Raises:
-        ModelError: A file differs from the manifest, or is missing or surplus in the package; or
-            the package was already released.
+        ModelError: A file is missing or surplus in the package, or it was already released.
+        RecordError: A file differs from the manifest.
         StoreError: The store fails.
     """
     names = {file.name for file in manifest.files}
@@ -79,16 +89,7 @@ def open_candidate(store: Store, manifest: Manifest) -> OpenedPackage:
             expected=f"the files of a package: with {SUMS}, without {RELEASE} and {SIGNATURE}",
             received=", ".join(sorted(names)),
         )
-    folder = gather({file.name: store.fetch(file.key) for file in manifest.files})
-    for file in manifest.files:
-        actual = digest(folder / file.name)
-        if actual != file.sha256:
-            raise ModelError(
-                f"{file.name} of the candidate {manifest.id} is not what was published",
-                expected=f"SHA-256 {file.sha256}",
-                received=f"SHA-256 {actual}",
-            )
-    return verify(folder)
+    return verify(gather({file.name: fetch_verified(store, file) for file in manifest.files}))
 
 
 def _require_version(opened: OpenedPackage, resolved: ResolvedModel) -> OpenedPackage:

@@ -162,23 +162,25 @@ def _move(
     """
     key = signing_key()
     while True:
-        found = _find_position(store, name, action, key)
-        fields = choose(found.entry)
+        position = _find_position(store, name, action, key)
+        fields = choose(position.entry)
         if fields is None:
-            if not found.damaged:
-                return found.entry
-            fields = found.entry.model_dump(include={"version", "model_id", "before", "withdrawn"})
+            if not position.damaged:
+                return position.entry
+            fields = position.entry.model_dump(
+                include={"version", "model_id", "before", "withdrawn"}
+            )
         entry = ChampionEntry(
             name=name,
-            sequence=found.next,
+            sequence=position.next,
             action=action,
-            previous=digest_of(found.data) if found.data is not None else "",
+            previous=digest_of(position.data) if position.data is not None else "",
             **fields,
         ).signed(key)
         moved = entry_bytes(entry)
         # A repeated request finds what the first one wrote.
         if (
-            store.write_if(pointer_key(name), moved, found.data)
+            store.write_if(pointer_key(name), moved, position.data)
             or store.read(pointer_key(name)) == moved
         ):
             log_entry(store, name, entry, moved)

@@ -164,6 +164,15 @@ def test_a_signature_that_names_a_trusted_key_must_be_made_by_it(copy, keys, tru
     assert verify(copy, trust).key.name == "mine"
 
 
+def test_what_is_signed_is_what_was_verified(light_package, keys):
+    folder = light_package("verified")
+    opened = verify(folder)
+    (folder / "metrics.json").write_text('{"auc": 0.99}')
+    changed = pytest.raises(ModelError, match=r"changed while it was released.*metrics\.json")
+    with changed, released(opened, "m", 1, keys.mine.signing):
+        pytest.fail("released")
+
+
 def test_a_package_that_is_replaced_while_in_use_is_not_loaded(copy, light_package, keys, trust):
     opened = verify(copy, trust)
     with released(verify(light_package("other")), "m", 3, keys.mine.signing) as release:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -236,10 +237,13 @@ def test_a_registry_from_before_the_policy(store, light_package, keys, configure
         open_package(f"{store.uri}/models/m/1")
     with pytest.raises(ModelError, match="is unsigned"):
         promote(store, "m", 1)
+    # Somebody may have removed its signature: it is not signed anew without a word.
+    with pytest.raises(ModelError, match="is unsigned"):
+        push(store, Path(store.root) / "models/m/1", "m")
     for _ in range(2):  # the second push finds the version of the first
-        published = open_for_push(f"{store.uri}/models/m/1")
+        published = open_for_push(f"{store.uri}/models/m/1", accept_unsigned=True)
         with pytest.raises(ModelError, match=r"Version 2 .* published.*is unsigned.*promote m 2"):
-            push(store, published.folder, "m")
+            push(store, published.folder, "m", accept_unsigned=True)
     assert promote(store, "m", 2).sequence == 3
     assert open_package(f"{store.uri}/models/m").signed_by == keys.mine.id
     assert rollback_is_refused(store)

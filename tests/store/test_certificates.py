@@ -127,7 +127,7 @@ def test_the_model_registry_and_kubeflow_pipelines(endpoint, authority, stranger
         with pytest.raises(ClusterError, match=r"cannot be reached.*CERTIFICATE_VERIFY_FAILED"):
             pipelines()
     use(authority.file)
-    with pytest.raises(StoreError, match="status 4"):  # MinIO is no model registry
+    with pytest.raises(StoreError, match="status 4"):  # MinIO does not have that API
         register()
     with pytest.raises(ClusterError, match="HTTP 4"):
         pipelines()
