@@ -23,7 +23,7 @@ class LesionCase:
         item: Its name in rejects.
         number: Its number among the lesions of its view.
         lesion_type: mass or calc.
-        pathology: MALIGNANT, BENIGN or BENIGN_WITHOUT_CALLBACK.
+        pathology: MALIGNANT, BENIGN or BENIGN_WITHOUT_CALLBACK; empty: the label of its image.
         mask_path: See `masks`; empty where only candidates exist.
         mask_candidates: Files of which one is the mask, relative to the root, the likeliest
             first; they are distinguished by content.

@@ -28,6 +28,8 @@ class HeaderKeys:
     study: str = ""
 
 
+#: Day of a pathology result whose exam has no date: outside every window.
+UNKNOWN_DAY: Final = float("inf")
 _HEADER_KEYS: Final = TypeAdapter(HeaderKeys)
 
 
@@ -100,6 +102,8 @@ def assign_days(
     readers: dict[Exam, Callable[[], date | None]] = {}
     for image in images:
         exam = _exam(image)
+        if any(case.pathology_date for case in image.cases):
+            image.row["pathology_day"] = UNKNOWN_DAY
         if not exam[1]:
             continue
         stated = next((case.exam_date for case in image.cases if case.exam_date), None)
@@ -112,8 +116,7 @@ def assign_days(
     days = files.exam_days or ExamDays()
     assigned = days.assign(readers, fingerprint(key) if key else "")
     for image in images:
-        day = assigned.get(_exam(image))
-        image.row["exam_day"] = day
+        image.row["exam_day"] = day = assigned.get(_exam(image))
         result = next((case.pathology_date for case in image.cases if case.pathology_date), None)
         if result is not None and day is not None:
             exam_date = readers[_exam(image)]()

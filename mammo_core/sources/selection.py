@@ -62,6 +62,7 @@ def select(tables: SourceTables, policy: ImagePolicy, labels: LabelsConfig) -> S
         row["view_class"] = policy.view_class(row["view"] or None)
         kept.append(row)
     images = table_of(kept, IMAGE_COLUMNS)
+    images["pathology_day"] = images["pathology_day"].replace(float("inf"), float("nan"))
     reasons: dict[str, str] = {}
     for choice in choose_views(
         (breast_id(row.patient_key, row.exam_key, row.laterality), candidate_of(row))
@@ -69,7 +70,7 @@ def select(tables: SourceTables, policy: ImagePolicy, labels: LabelsConfig) -> S
     ).values():
         reasons |= choice.reasons
     images["not_chosen"] = images["image_id"].map(reasons).fillna("").astype("object")
-    lesions = tables.lesions[tables.lesions["image_id"].isin(set(images["image_id"]))]
+    lesions = _lesions_of(images, tables.lesions)
     left_out = Counter(str(row["cause"]) for row in rejects.rows)
     facts = {**tables.facts, "left_out": dict(sorted(left_out.items()))}
     if left_out:
@@ -85,6 +86,17 @@ def select(tables: SourceTables, policy: ImagePolicy, labels: LabelsConfig) -> S
         rejects=table_of(all_rejects, REJECT_COLUMNS),
         facts=facts,
     )
+
+
+def _lesions_of(images: "pd.DataFrame", lesions: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the lesions of some images; one without a pathology has the label of its image."""
+    labels = dict(zip(images["image_id"], images["malignant"], strict=True))
+    lesions = lesions[lesions["image_id"].isin(set(labels))].copy()
+    unstated = lesions["pathology"] == ""
+    malignant = lesions.loc[unstated, "image_id"].map(labels)
+    lesions.loc[unstated, "malignant"] = malignant
+    lesions.loc[unstated, "pathology"] = malignant.map({1: "MALIGNANT", 0: "BENIGN"})
+    return lesions
 
 
 def meaning_of(row: Row) -> ImageMeaning:
@@ -142,8 +154,10 @@ def _unknown_label(row: Row, labels: LabelsConfig) -> str:
         if labels.window_days is None
         else f"a label, or a pathology result within {labels.window_days} days of the exam"
     )
-    known = row["pathology_day"] == row["pathology_day"] and row["exam_day"] == row["exam_day"]
+    days = row["pathology_day"] - row["exam_day"]
     received = "none"
-    if known and row["pathology_day"] is not None:
-        received = f"a result {row['pathology_day'] - row['exam_day']:.0f} days after it"
+    if row["pathology_day"] == float("inf"):
+        received = "a result with a date, and an exam without one"
+    elif days == days:
+        received = f"a result {days:.0f} days after it"
     return f"Its label is unknown. Expected {expected}. Received {received}."

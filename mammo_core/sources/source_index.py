@@ -39,6 +39,7 @@ def make_tables(
     from mammo_core.sources.exam_days import ExamDays
     from mammo_core.sources.file_fact_cache import FileFactCache
     from mammo_core.sources.file_inspection import inspect_files
+    from mammo_core.sources.forgotten import leave_out_forgotten
     from mammo_core.sources.selection import rejects_by_fault
     from mammo_core.sources.splits import official_splits
 
@@ -47,6 +48,7 @@ def make_tables(
     files.exam_days = ExamDays(store)
     progress = _ProgressBars()
     tables = index(source, progress.show, files=files, policy=policy, labels=labels)
+    tables = leave_out_forgotten(store, tables)
     inspection = inspect_files(files, tables.images, progress=progress.show)
     progress.close()
     splits = official_splits(tables.images)

@@ -10,10 +10,13 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
+from mammo_core.datasets.outputs import make_output
 from mammo_core.sources import SourceConfig, SourceFiles, index
 from mammo_core.sources.adapters.table.check import check_table
 from mammo_core.sources.exam_days import ExamDays
 from mammo_core.sources.label_windows import LabelsConfig
+from mammo_core.sources.policy import ImagePolicy
+from mammo_core.sources.source_index import listing_digest, make_tables
 from mammo_core.store import open_store
 
 CASES = Path(__file__).parents[3] / "shared/cases"
@@ -202,14 +205,15 @@ def test_a_dated_result_counts_for_the_exams_shortly_before_it(table):
         "5": ("20160101", "0", "2016-06-01"),  # a benign result in the window
         "6": ("20180101", "0", "2020-01-01"),  # a benign result outside it: unknown
         "7": ("20190101", "0", ""),  # a statement about the image
+        "8": ("", "0", "2016-06-01"),  # a result without the day of its exam: unknown
     }
     rows = []
     for number, (study, (day, label, result)) in enumerate(exams.items()):
         write_dicom(table.images / f"{study}.dcm", number, study=study, day=day)
-        rows.append(f"{study}.dcm,Zz-1,L,CC,{label},{result}")
+        rows.append(f"{study}.dcm,Zz-1,L,CC,{label},{result},mass,0 0 9 9")
     write_dicom(table.images / "right.dcm", 99, study="2", day="20120110", side="R")
-    rows.append("right.dcm,Zz-1,R,CC,0,")
-    source = table(f"{HEADER},pathology_date", *rows)
+    rows.append("right.dcm,Zz-1,R,CC,0,,,")
+    source = table(f"{HEADER},pathology_date,lesion_type,lesion_box", *rows)
 
     def labels(window):
         tables = index(source, labels=LabelsConfig(window_days=window))
@@ -217,15 +221,20 @@ def test_a_dated_result_counts_for_the_exams_shortly_before_it(table):
         assert causes <= {"unknown_label"}
         labeled = dict(zip(tables.images["path"], tables.images["malignant"], strict=True))
         left_out = dict(zip(tables.rejects["item"], tables.rejects["reason"], strict=True))
+        # A lesion without a pathology of its own is what its image is.
+        by_id = tables.images.set_index("image_id")["malignant"]
+        assert list(tables.lesions["malignant"]) == list(tables.lesions["image_id"].map(by_id))
         assert tables.facts["left_out"].get("unknown_label", 0) == len(left_out)
         return {path.removesuffix(".dcm"): label for path, label in labeled.items()}, left_out
 
     labeled, left_out = labels(365)
     assert labeled == {"2": 1, "3": 1, "5": 0, "7": 0, "right": 0}
-    assert set(left_out) == {"1.dcm", "4.dcm", "6.dcm"}
+    assert set(left_out) == {"1.dcm", "4.dcm", "6.dcm", "8.dcm"}
+    assert "an exam without one" in left_out["8.dcm"]
     assert "730 days after" in left_out["6.dcm"]
     assert labels(30)[0] == {"3": 1, "7": 0, "right": 0}
-    assert labels(None)[0] == {"3": 1, "4": 0, "5": 0, "6": 0, "7": 0, "right": 0}
+    unlinked = {"3": 1, "4": 0, "5": 0, "6": 0, "7": 0, "8": 0, "right": 0}
+    assert labels(None)[0] == unlinked
 
 
 def test_side_and_view_of_the_header_are_compared(table):
@@ -298,6 +307,22 @@ def test_what_the_policy_leaves_out_is_no_fault(table):
     }
     assert tables.facts["files"]["rejects"] == {}
     assert tables.facts["used"] == {"images": 3, "views": 3, "patients": 1}
+
+
+def test_published_tables_count_faults_apart_from_what_is_left_out(table, tmp_path):
+    store = open_store(str(tmp_path / "store"))
+    write_dicom(table.images / "0.dcm", 0, day="20120301")
+    write_dicom(table.images / "1.dcm", 1, view="ML")
+    source = table(HEADER, "0.dcm,Zz-1,L,CC,0", "1.dcm,Zz-1,L,ML,0")
+    manifest = make_output(store, "tables/of-own", lambda attempt: make_tables(attempt, source))
+    assert (manifest.counts["rejects"], manifest.counts["left_out"]) == (0, 1)
+    (days,) = store.list("tables/exam-days/")
+    assert b"2012" not in gzip.decompress(store.read(days))
+    digests = {
+        listing_digest(source, source.files(), policy)
+        for policy in (None, ImagePolicy(), ImagePolicy(views="accept"))
+    }
+    assert len(digests) == 2  # another policy is another index
 
 
 def test_the_best_image_of_a_view_is_noted_in_the_table(table):

@@ -140,7 +140,7 @@ def _image_case(table: CsvTable, rows: list[tuple[int, TableRow]], key: bytes) -
                     item=table.row_name(line),
                     number=numbers[lesion_type],
                     lesion_type=lesion_type,
-                    pathology=row.pathology or ("MALIGNANT" if row.label else "BENIGN"),
+                    pathology=row.pathology,  # by default the label of the image: see `select`
                     mask_path=row.mask_path,
                 )
             )
