@@ -70,6 +70,13 @@ def serve(
             "Addresses and localhost are always allowed.",
         ),
     ] = None,
+    on_request: Annotated[
+        bool,
+        typer.Option(
+            "--on-request",
+            help="Also score what the model's policy of images scores on request only.",
+        ),
+    ] = False,
     api_pages: Annotated[
         bool, typer.Option("--api-pages", help="Serve a page about the API at /docs.")
     ] = False,
@@ -127,6 +134,7 @@ def serve(
             slots=slots,
             grace_s=grace_s,
             allowed_hosts=tuple(allowed_host or ()),
+            on_request=on_request,
             api_pages=api_pages,
             access_log=access_log,
         )

@@ -29,6 +29,7 @@ class ServeConfig(BaseModel):
         grace_s: Time for a stopped server to complete its requests (seconds).
         allowed_hosts: Names that the Host header may have; `*.example.org` for all below a name,
             `*` for any. Addresses and `localhost` are always allowed.
+        on_request: Whether images are scored that the model's policy scores on request only.
         api_pages: Whether to serve a page about the API at `/docs`.
         access_log: Whether to log a line per request.
     """
@@ -48,6 +49,7 @@ class ServeConfig(BaseModel):
     slots: int = Field(default=4, ge=1)
     grace_s: int = Field(default=30, ge=1)
     allowed_hosts: tuple[str, ...] = ()
+    on_request: bool = False
     api_pages: bool = False
     access_log: bool = True
 

@@ -19,6 +19,7 @@ from mammo_core.packaging.prediction import require_pixels
 from mammo_core.scoring.files import InputFile
 from mammo_core.scoring.images import DecodedImage, decode_file
 from mammo_core.scoring.model import ScoringModel, score_fields
+from mammo_core.scoring.patients import PatientKeys
 from mammo_core.scoring.scorer import image_row, warning_list
 from mammo_core.scoring.units import ScoringUnit, build_breast
 from mammo_core.serving.fair_queue import FairQueue
@@ -59,6 +60,7 @@ class Engine:
     def __init__(self, package: Package, slots: int, on_request: bool = False) -> None:
         self.model = ScoringModel.from_packages([package])
         self._rule = self.model.policy_rule(on_request)
+        self._keys = PatientKeys()
         self.package = package
         self._queue = FairQueue(slots)
         self._inspections = FairQueue(_INSPECTORS)
@@ -225,11 +227,11 @@ class Engine:
 
     def _decode(self, path: Path, view: str | None) -> DecodedImage:
         image = decode_file(
-            InputFile(_NAME, path=path), self.model.preprocessings, None, self._rule
+            InputFile(_NAME, path=path), self.model.preprocessings, self._keys, self._rule
         )
         if not isinstance(image, DecodedImage):
             raise image.error
-        if view is None or image.facts.view == view:
+        if view in (None, image.facts.view, image.facts.view_class):
             return image
         if image.facts.view is not None:
             raise RecordError(

@@ -62,7 +62,7 @@ def build_schemas(package: Package, config: ServeConfig) -> dict[str, Any]:
             calibrated_probability=_PROBABILITY,
             operating_point=_TEXT,
             decision={"enum": ["positive", "negative", ""]},
-            warnings={"type": "array"},
+            warnings={"type": "array", "items": _object(code=_TEXT, message=_TEXT)},
             notice=_TEXT,
         ),
         "ScoreForm": _form(package),

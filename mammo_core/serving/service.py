@@ -62,7 +62,7 @@ class Service:
         signed_by: str = "unsigned",
         has_tokens: bool = False,
     ) -> None:
-        self.engine = Engine(package, config.slots)
+        self.engine = Engine(package, config.slots, config.on_request)
         self._package, self._name, self._version = package, name, version
         self._config, self._metrics, self._signed_by = config, metrics, signed_by
         self._document = build_openapi(package, name, version, config, has_tokens=has_tokens)
