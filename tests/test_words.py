@@ -16,6 +16,8 @@ LISTS = Path(__file__).parent / "words"
 VOCABULARY = REPOSITORY / "docs" / "architecture.md"
 #: What carries text of ours: code, docs, recipes, manifests, scripts.
 SUFFIXES = {".py", ".md", ".yaml", ".yml", ".toml", ".sh", ".json", ""}
+#: Names of Python's own that are British.
+OTHERS_NAMES = re.compile(r"\bCancelledError\b|\.cancelled\(\)")
 #: Texts that are not ours, or are about the words themselves.
 EXEMPT = ("LICENSE", "tests/words/", "tests/test_words.py", "pipelines/yaml/", "requirements/")
 
@@ -78,7 +80,7 @@ def british_words(text: str, spellings: re.Pattern[str]) -> list[str]:
     return [
         f"{number}: {word}"
         for number, line in enumerate(text.splitlines(), 1)
-        for word in words_of(line)
+        for word in words_of(OTHERS_NAMES.sub("", line))
         if spellings.fullmatch(word)
     ]
 

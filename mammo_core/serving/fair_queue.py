@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 
 @dataclass(eq=False)
-class _Place:
-    """A place in the queue."""
+class _Ticket:
+    """A ticket in the queue."""
 
     client: str
     heavy: bool
@@ -29,7 +29,7 @@ class FairQueue:
     def __init__(self, slots: int) -> None:
         self._slots = slots
         self._most = max(1, slots - 1)
-        self._waiting: list[_Place] = []
+        self._waiting: list[_Ticket] = []
         self._held: Counter[str] = Counter()
         self._heavy = 0
         self._turn = 0
@@ -43,54 +43,54 @@ class FairQueue:
             client: Whose work it is.
             heavy: Whether the work takes far longer than usual.
         """
-        place = _Place(client, heavy, asyncio.get_running_loop().create_future())
-        self._waiting.append(place)
+        ticket = _Ticket(client, heavy, asyncio.get_running_loop().create_future())
+        self._waiting.append(ticket)
         self._give()
         try:
-            await place.ready
+            await ticket.ready
         except asyncio.CancelledError:
-            if place in self._waiting:
-                self._waiting.remove(place)
-                self._drop_if_absent(place.client)
+            if ticket in self._waiting:
+                self._waiting.remove(ticket)
+                self._drop_if_absent(ticket.client)
             else:  # the slot was given in the same moment
-                self._return(place)
+                self._return(ticket)
             raise
         try:
             yield
         finally:
-            self._return(place)
+            self._return(ticket)
 
-    def _return(self, place: _Place) -> None:
-        self._held[place.client] -= 1
-        self._heavy -= place.heavy
-        self._drop_if_absent(place.client)
+    def _return(self, ticket: _Ticket) -> None:
+        self._held[ticket.client] -= 1
+        self._heavy -= ticket.heavy
+        self._drop_if_absent(ticket.client)
         self._give()
 
     def _drop_if_absent(self, client: str) -> None:
         if self._held[client]:
             return
         del self._held[client]
-        if all(place.client != client for place in self._waiting):
+        if all(ticket.client != client for ticket in self._waiting):
             self._last_turn.pop(client, None)
 
     def _give(self) -> None:
         while self._held.total() < self._slots:
-            allowed = [place for place in self._waiting if self._may_have_slot(place)]
+            allowed = [ticket for ticket in self._waiting if self._may_have_slot(ticket)]
             if not allowed:
                 return
             # `min` takes the first of equals: within a client, the order of arrival.
-            place = min(
+            ticket = min(
                 allowed,
                 key=lambda one: (self._held[one.client], self._last_turn.get(one.client, 0)),
             )
-            self._waiting.remove(place)
+            self._waiting.remove(ticket)
             self._turn += 1
-            self._last_turn[place.client] = self._turn
-            self._held[place.client] += 1
-            self._heavy += place.heavy
-            place.ready.set_result(None)
+            self._last_turn[ticket.client] = self._turn
+            self._held[ticket.client] += 1
+            self._heavy += ticket.heavy
+            ticket.ready.set_result(None)
 
-    def _may_have_slot(self, place: _Place) -> bool:
-        if place.ready.done() or self._held[place.client] >= self._most:
+    def _may_have_slot(self, ticket: _Ticket) -> bool:
+        if ticket.ready.done() or self._held[ticket.client] >= self._most:
             return False  # done: it was given up
-        return not place.heavy or self._heavy < 1
+        return not ticket.heavy or self._heavy < 1
