@@ -234,3 +234,71 @@ def gc(
         return
     verb = "removed" if apply else "would be removed (--apply removes)"
     report(f"{len(items)} items, {total} bytes {verb}; {len(result.kept)} outputs kept")
+
+
+@app.command()
+def forget(
+    patient: Annotated[
+        str, typer.Argument(metavar="PATIENT", help="Key of the patient, as in the tables.")
+    ],
+    uri: _StoreUri,
+    patient_id: Annotated[
+        bool,
+        typer.Option(
+            "--patient-id", help="PATIENT is `-`: read the site's own id from standard input."
+        ),
+    ] = False,
+    unsigned: Annotated[
+        bool, typer.Option("--unsigned", help="Leave the tombstone unsigned.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Remove a patient: her pixels, features and scores; list the models that were trained on her.
+
+    Leaves a tombstone, signed with MAMMO_SIGNING_KEY, by which `index` leaves her out from now on.
+    Her files in sources, copies of the store and earlier versions of objects in a bucket are not
+    removed. Run it again if it was interrupted.
+    """
+    import json
+    import sys
+    from dataclasses import asdict
+
+    from mammo_core.errors import ModelError, RecipeError
+    from mammo_core.packaging import signing_key
+    from mammo_core.runs.forget import forget as forget_patient
+    from mammo_core.sources.patients import patient_key, site_key
+    from mammo_core.store import open_store
+
+    store = open_store(uri)
+    store.require_exists()
+    if patient_id:
+        if patient != "-":
+            raise RecipeError(
+                "An id of a patient does not belong on a command line, which others can read",
+                expected="`-` as PATIENT, and the id on standard input",
+                received="another PATIENT",
+            )
+        patient = patient_key(site_key(), sys.stdin.readline())
+    key = signing_key()
+    if key is None and not unsigned:
+        raise ModelError(
+            "The tombstone cannot be signed",
+            expected="MAMMO_SIGNING_KEY or MAMMO_SIGNING_KEY_FILE",
+            received="neither",
+            hint="--unsigned leaves it unsigned",
+        )
+    if not yes:
+        typer.confirm(f"Remove this patient from {store.uri}? It cannot be undone", abort=True)
+    result = forget_patient(store, patient, key, (lambda text: None) if as_json else typer.echo)
+    if as_json:
+        typer.echo(json.dumps(asdict(result)))
+        return
+    typer.echo(
+        f"{result.images} images removed: {len(result.outputs)} outputs, {len(result.features)} "
+        f"files of features, {len(result.pages)} pages; {result.tombstone}"
+    )
+    for name in result.models:
+        typer.echo(f"trained on her: {name}")
+    for text in result.unknown:
+        typer.echo(f"unknown: {text}")

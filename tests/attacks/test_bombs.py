@@ -321,14 +321,13 @@ def test_recipes_that_are_bombs_are_refused(tmp_path):
     from mammo_core.recipes import load_recipe
     from tests.test_documents import YAML
 
-    for kind, text in YAML.items():
+    for kind in ("aliases of aliases", "depth", "a number of 5,000 digits", "a tag"):
         path = tmp_path / "recipe.yaml"
-        path.write_text(text)
-        with pytest.raises(RecipeError):
+        path.write_text(YAML[kind])
+        with pytest.raises(RecipeError, match="cannot be parsed"):
             load_recipe(str(path))
-        if "\0" not in text:
-            with pytest.raises(RecipeError):
-                load_recipe("phantom", [f"source.root={text.removeprefix('a: ')}", f"x={kind}"])
+    with pytest.raises(RecipeError, match="cannot be read"):
+        load_recipe("phantom", [f"source.root={'[' * 1500}"])
 
 
 @pytest.mark.parametrize(

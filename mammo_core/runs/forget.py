@@ -1,0 +1,332 @@
+"""`mammo store forget`: remove what a store has of a patient, and say what cannot be removed.
+
+Records, rows of tables, features and scores are rewritten without her; each manifest is swapped if
+it is still the one that was read, and the old files are deleted at once. Ids stay the same, as in a
+compaction. Pages that may show her images are replaced. Models cannot be changed: those that were
+trained on her are listed. A tombstone keeps her from being indexed again.
+"""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from mammo_core.datasets.manifests import Manifest, StoredFile, parse, put_bytes, verify_file
+from mammo_core.datasets.shards import read_shard, record_image_id, write_shard
+from mammo_core.datasets.tables import from_parquet, to_parquet
+from mammo_core.documents import inflate, parse_json
+from mammo_core.errors import RecordError
+from mammo_core.features.kinds import FRAME
+from mammo_core.packaging.keys import SigningKey
+from mammo_core.registry.ancestry import ancestry
+from mammo_core.registry.versions import models, versions
+from mammo_core.runs.garbage import ids_in, output_of_status
+from mammo_core.runs.patient_traces import (
+    REMOVED_PAGE,
+    Traces,
+    pruned,
+    read_tables,
+    without_patient,
+)
+from mammo_core.runs.run import read_start_packages, run_of_status
+from mammo_core.sources.forgotten import tombstone_key
+from mammo_core.sources.kinds import TABLES
+from mammo_core.store import Store
+
+_KIND: Final = "application/vnd.mammo-pipelines.tombstone+json"
+_FEATURES: Final = "features"
+_PAGES: Final = (".html", ".png")
+
+
+@dataclass
+class Forgotten:
+    """What was removed.
+
+    Attributes:
+        images: Number of her images.
+        outputs: Outputs that were rewritten.
+        features: Files of features that were rewritten.
+        pages: Pages that were replaced.
+        models: `name/version: splits` of each version that was fitted to a frame with her.
+        trainings: Trainings, registered or not, whose frame had her.
+        unknown: What the store does not record about the origin of models.
+        tombstone: Key of the tombstone.
+    """
+
+    images: int = 0
+    outputs: list[str] = field(default_factory=list)
+    features: list[str] = field(default_factory=list)
+    pages: list[str] = field(default_factory=list)
+    models: list[str] = field(default_factory=list)
+    trainings: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    tombstone: str = ""
+
+
+def forget(
+    store: Store,
+    patient_key: str,
+    key: SigningKey | None,
+    report: Callable[[str], None] = lambda text: None,
+) -> Forgotten:
+    """Remove a patient from a store. After a kill, the same call completes it.
+
+    Args:
+        store: The store.
+        patient_key: Her key, as in the tables.
+        key: Signs the tombstone; None leaves it unsigned.
+        report: Called with what is being rewritten.
+
+    Returns:
+        What was removed, and the models that were trained on her.
+
+    Raises:
+        RecordError: The store knows no such patient, or an output was changed meanwhile.
+        StoreError: The store fails, or an output is being written for too long.
+    """
+    with store.lease(tombstone_key(patient_key)):
+        outputs = _outputs(store)
+        traces = _traces(store, outputs, patient_key)
+        result = Forgotten(images=len(traces.images), tombstone=tombstone_key(patient_key))
+        if not traces.images and not store.exists(result.tombstone):
+            raise RecordError(
+                "The store knows no such patient",
+                expected="a patient key of its tables",
+                received="a key that no table has",
+                hint="`--patient-id` takes the site's own id and computes the key",
+            )
+        # Before anything is removed: models are found by the frames that name her.
+        _find_models(store, outputs, traces, result)
+        _bury(store, result, key)
+        # The tables and frames that say which images are hers come last, so that a second call
+        # after a kill still knows them.
+        ordered = sorted(outputs, key=lambda each: each.kind in (FRAME.folder, TABLES.folder))
+        derived = _derived(outputs, traces)
+        for manifest in ordered:
+            _rewrite_output(store, manifest, traces, derived, result, report)
+        _rewrite_features(store, traces, result, report)
+        _rewrite_records_of_runs(store, traces, derived, result)
+        _remove_caches(store, traces)
+        return result
+
+
+def _outputs(store: Store) -> list[Manifest]:
+    keys = [key for key in store.list("") if key.endswith("/manifest.json")]
+    return [parse(store.read(key), key) for key in keys]
+
+
+def _traces(store: Store, outputs: list[Manifest], patient_key: str) -> Traces:
+    traces = Traces(patient_key)
+    for manifest in outputs:
+        for file in manifest.files:
+            if file.name.endswith((".parquet", ".csv")):
+                for table in read_tables(file.name, store.read(file.key)):
+                    if traces.learn(table):
+                        traces.outputs.add(manifest.id)
+    for key in _feature_files(store):
+        traces.learn(from_parquet(store.read(key)))
+    return traces
+
+
+def _derived(outputs: list[Manifest], traces: Traces) -> set[str]:
+    """Return the ids of the outputs that name the patient, and of all made from them."""
+    derived = set(traces.outputs)
+    while True:
+        more = {
+            manifest.id
+            for manifest in outputs
+            if manifest.id not in derived and derived & ids_in(manifest.lineage.values())
+        }
+        if not more:
+            return derived
+        derived |= more
+
+
+def _find_models(store: Store, outputs: list[Manifest], traces: Traces, result: Forgotten) -> None:
+    frames = {
+        manifest.id
+        for manifest in outputs
+        if manifest.kind == FRAME.folder and _has_patient(store, manifest, traces)
+    }
+    result.trainings = sorted(
+        manifest.folder for manifest in outputs if manifest.lineage.get("frame") in frames
+    )
+    for name in models(store):
+        for ref in versions(store, name):
+            origin = ancestry(ref.uri, store, read_start_packages)
+            result.unknown += [text for text in origin.unknown if text not in result.unknown]
+            splits: set[str] = set()
+            for frame in origin.frames:
+                rows = frame.images[frame.images["patient_key"] == traces.patient]
+                splits |= set(rows["split"])
+            if splits:
+                result.models.append(f"{ref.name}/{ref.version}: {', '.join(sorted(splits))}")
+
+
+def _has_patient(store: Store, manifest: Manifest, traces: Traces) -> bool:
+    images = from_parquet(store.read(manifest.file("images.parquet").key))
+    return bool((images["patient_key"] == traces.patient).any())
+
+
+def _rewrite_output(
+    store: Store,
+    listed: Manifest,
+    traces: Traces,
+    derived: set[str],
+    result: Forgotten,
+    report: Callable[[str], None],
+) -> None:
+    """Write the files of an output that know the patient again, and swap its manifest."""
+    with store.lease(listed.folder) as lease:
+        if not store.exists(listed.key):
+            return  # removed meanwhile
+        old = store.read(listed.key)
+        manifest = parse(old, listed.key)
+        folder = f"{manifest.folder}/{lease.attempt}"
+        files = [
+            _rewritten(store, folder, number, file, traces)
+            for number, file in enumerate(manifest.files)
+        ]
+        facts = pruned(manifest.facts, traces)
+        kept = tuple(file for file in files if file is not None)
+        if kept != manifest.files or manifest.id in derived:
+            pages = [_without_page(store, folder, file, result) for file in kept]
+            kept = tuple(file for file in pages if file is not None)
+        if kept == manifest.files and facts == manifest.facts:
+            return
+        report(f"rewriting {manifest.folder}")
+        for file in kept:
+            if file not in manifest.files:
+                verify_file(store, file)
+        swapped = manifest.model_copy(update={"files": kept, "facts": facts})
+        lease.check()
+        if not store.write_if(swapped.key, swapped.to_json().encode(), old):
+            raise RecordError(
+                f"The manifest {swapped.key} was changed while a patient was removed from it",
+                expected="no other process that writes it",
+                received="another manifest",
+                hint="run the same command again: it goes on with the rest",
+            )
+        result.outputs.append(manifest.folder)
+        _delete_unnamed(store, {f.key for f in manifest.files} - {f.key for f in kept})
+
+
+def _rewritten(
+    store: Store, folder: str, number: int, file: StoredFile, traces: Traces
+) -> StoredFile | None:
+    """Return a file without the patient: itself, another, or None if nothing is left of it."""
+    if file.name.startswith("shard-"):
+        kept = [r for r in read_shard(store, file) if record_image_id(r) not in traces.images]
+        if len(kept) == (file.count or 0) - len(file.excluded):
+            return file  # what it excludes is not hers, or a compaction removes it
+        if not kept:
+            return None
+        return write_shard(store, folder, int(file.name.removeprefix("shard-")), kept)
+    if not file.name.endswith((".parquet", ".csv", ".json")):
+        return file
+    data = store.read(file.key)
+    content = without_patient(file.name, data, traces)
+    if content == data:
+        return file
+    stored = put_bytes(store, folder, f"{number}-{file.name}", content)
+    tables = list(read_tables(file.name, content)) if file.count is not None else []
+    count = len(tables[0]) if tables else file.count
+    return stored.model_copy(update={"name": file.name, "count": count})
+
+
+def _without_page(
+    store: Store, folder: str, file: StoredFile, result: Forgotten
+) -> StoredFile | None:
+    if not file.name.endswith(_PAGES) or file.sha256 == hashlib.sha256(REMOVED_PAGE).hexdigest():
+        return file
+    result.pages.append(file.key)
+    if file.name.endswith(".png"):
+        return None
+    return put_bytes(store, folder, file.name, REMOVED_PAGE)
+
+
+def _delete_unnamed(store: Store, keys: set[str]) -> None:
+    """Delete files that no manifest lists any more: datasets share shards."""
+    named = {file.key for manifest in _outputs(store) for file in manifest.files}
+    for key in sorted(keys - named):
+        store.delete(key)
+
+
+def _feature_files(store: Store) -> list[str]:
+    return [key for key in store.list(f"{_FEATURES}/") if key.endswith(".parquet")]
+
+
+def _rewrite_features(
+    store: Store, traces: Traces, result: Forgotten, report: Callable[[str], None]
+) -> None:
+    by_folder: dict[str, list[str]] = {}
+    for key in _feature_files(store):
+        by_folder.setdefault(key.rpartition("/")[0].rpartition("/")[0], []).append(key)
+    for folder, keys in by_folder.items():
+        with store.lease(folder):
+            for key in keys:
+                table = from_parquet(store.read(key))
+                found = traces.mask(table)
+                if not found.any():
+                    continue
+                report(f"rewriting {key}")
+                data = to_parquet(table[~found])
+                digest = hashlib.sha256(data).hexdigest()[:16]
+                if not found.all():
+                    store.write(f"{key.rpartition('-')[0]}-{digest}.parquet", data)
+                store.delete(key)
+                result.features.append(key)
+
+
+def _rewrite_records_of_runs(
+    store: Store, traces: Traces, derived: set[str], result: Forgotten
+) -> None:
+    """Replace the pages of runs that made such outputs, and prune what runs say of them."""
+    keys = list(store.list("runs/"))
+    runs = {
+        run
+        for key in keys
+        if (run := run_of_status(key)) and output_of_status(store, key) in derived
+    }
+    for key in keys:
+        if key.endswith(_PAGES) and key.split("/")[1] in runs:
+            if store.read(key) != REMOVED_PAGE:
+                store.write(key, REMOVED_PAGE)
+                result.pages.append(key)
+        elif key.endswith(".json"):
+            data = store.read(key)
+            content = without_patient(key, data, traces)
+            if content != data:
+                store.write_if(key, content, data)
+
+
+def _remove_caches(store: Store, traces: Traces) -> None:
+    """Delete the facts about files, which any run computes again, and her days of exams."""
+    for key in list(store.list(f"{TABLES.folder}/file-facts/")):
+        store.delete(key)
+    for key in list(store.list(f"{TABLES.folder}/exam-days/")):
+        data = store.read(key)
+        days = parse_json(inflate(data, 2**28), max_bytes=2**28)
+        if days.pop(traces.patient, None) is not None:
+            text = json.dumps(days, sort_keys=True).encode()
+            store.write_if(key, gzip.compress(text, 6, mtime=0), data)
+
+
+def _bury(store: Store, result: Forgotten, key: SigningKey | None) -> None:
+    """Write the tombstone: it names neither the patient nor her images."""
+    if store.exists(result.tombstone):
+        return
+    content: dict[str, Any] = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "images": result.images,
+        "models": result.models,
+        "trainings": result.trainings,
+        "signed_by": key.public_id() if key is not None else "unsigned",
+    }
+    signed = json.dumps({"key": result.tombstone, **content}, sort_keys=True).encode()
+    content["signature"] = key.sign(_KIND, signed) if key is not None else ""
+    data = (json.dumps(content, sort_keys=True, indent=1) + "\n").encode()
+    store.write_if(result.tombstone, data, None)
