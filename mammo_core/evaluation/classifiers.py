@@ -58,11 +58,6 @@ class EvaluationInputs:
         """Name → id of each output."""
         return {name: manifest.id for name, manifest in vars(self).items()}
 
-    @property
-    def sources(self) -> list[tuple[str, str]]:
-        """Kind and id of each output, which enter the id of the evaluation."""
-        return [(manifest.kind, manifest.id) for manifest in vars(self).values()]
-
 
 @dataclass(frozen=True)
 class EvaluationOptions:

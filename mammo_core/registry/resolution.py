@@ -7,7 +7,6 @@ from urllib.parse import unquote, urlsplit
 
 from mammo_core.errors import ModelError, StoreError
 from mammo_core.packaging.checksums import SUMS
-from mammo_core.packaging.imported import temporary_package
 from mammo_core.packaging.trust import TrustPolicy, unsigned_error
 from mammo_core.registry.champions import champion
 from mammo_core.registry.keys import split_model_uri
@@ -53,6 +52,8 @@ def resolve_version(uri: str, trust: TrustPolicy | None = None) -> ResolvedModel
             return ResolvedModel(path)
         if trust is not None:
             raise unsigned_error(f"the network {path.name}", trust)
+        from mammo_core.packaging.imported import temporary_package  # loads codecs
+
         return ResolvedModel(temporary_package(path))
     store, name, version = location
     marker = read_marker(store, name, version)

@@ -1,5 +1,7 @@
 """The steps that evaluate."""
 
+import json
+
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.evaluation.kinds import EVALUATION, REGIONS
@@ -16,12 +18,6 @@ def evaluate(
     image_training: Manifest,
 ) -> Manifest:
     """Evaluate both classifiers on the test split and write the report."""
-    from mammo_core.evaluation.classifiers import (
-        EvaluationInputs,
-        EvaluationOptions,
-        make_evaluation,
-        publish_image_scores,
-    )
     from mammo_core.metrics import metric_names
 
     recipe, store = context.recipe, context.store
@@ -30,17 +26,29 @@ def evaluate(
         "metrics": metric_names(),
         "seed": recipe.seed,
     }
-    inputs = EvaluationInputs(images, patches, frame, patch_training, image_training)
-    id = EVALUATION.content_id(settings, inputs.sources)
+    sources = (images, patches, frame, patch_training, image_training)
+    id = EVALUATION.content_id(settings, [(m.kind, m.id) for m in sources])
 
     def make(attempt: Attempt) -> Draft:
+        from mammo_core.evaluation.classifiers import (
+            EvaluationInputs,
+            EvaluationOptions,
+            make_evaluation,
+        )
+
+        inputs = EvaluationInputs(*sources)
         options = EvaluationOptions(
             recipe.name, recipe.evaluation, recipe.label_map, recipe.split, recipe.seed
         )
         return make_evaluation(attempt, id, settings, inputs, options, context.say)
 
     manifest = context.reuse_or_make(EVALUATION, id, make)
-    publish_image_scores(store, manifest, frame, model_id=image_training.id)
+    note = EVALUATION.note("memos", id)
+    if not store.exists(note):
+        from mammo_core.evaluation.classifiers import publish_image_scores
+
+        publish_image_scores(store, manifest, frame, model_id=image_training.id)
+        store.write(note, json.dumps({"evaluation": id}).encode())
     context.facts = EVALUATION.facts_of(manifest).summary.model_dump(mode="json")
     return manifest
 

@@ -2,16 +2,12 @@
 
 import hashlib
 import json
-import re
-from pathlib import Path
 
 import pytest
 
 from mammo_core.errors import RecipeError, RunError
 from mammo_core.recipes import load_recipe
 from mammo_core.runs import Run, read_start_packages, run_id_of, start_packages_of, summarize
-
-ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
@@ -143,15 +139,3 @@ def test_start_packages_of_a_recipe_and_of_a_stored_run(run):
     assert read_start_packages(run.store, "r2") == ["s3://m/models/a", "s3://m/models/b"]
     assert start_packages_of(load_recipe("phantom")) == []
     assert read_start_packages(run.store, "none") == read_start_packages(run.store, "") == []
-
-
-def test_nothing_else_knows_the_keys_of_a_record():
-    spelled = re.compile(r'"runs/|f"runs/')
-    users = {
-        str(path.relative_to(ROOT))
-        for folder in ("mammo_core", "pipelines", "components")
-        for path in (ROOT / folder).rglob("*.py")
-        if spelled.search(path.read_text())
-    }
-    # load_recipe reads the URI of a stored recipe, whichever run wrote it.
-    assert users <= {"mammo_core/runs/run.py", "mammo_core/recipes.py"}
