@@ -1,10 +1,11 @@
 """From the words of a pixel frame to gray levels with black at 0."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
+from mammo_core.dicom.gray_range import background_warnings, range_warnings
 from mammo_core.dicom.header import OVERLAY_GROUPS
 from mammo_core.dicom.lookup_table import read_lookup_table, table_warning
 from mammo_core.dicom.meaning import ImageWarning
@@ -16,8 +17,6 @@ from mammo_core.errors import DicomError
 
 Words = np.ndarray[Any, np.dtype[Any]]
 Gray = np.ndarray[Any, np.dtype[np.uint16]]
-#: Bits of the range that may be unused before it is reported: a fourth of the range is common.
-_UNUSED_BITS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -52,27 +51,15 @@ def to_gray(data: Any, frame: PixelFrame, name: str, *, voi: bool = False) -> Gr
     layout = _layout(data, frame, slope, intercept)
     stored = read_stored_values(frame.words, layout, read_padding(data), name)
     warnings = list(stored.warnings)
-    if stored.used.bit_length() <= stored.bits - _UNUSED_BITS:
-        warnings.append(unused_range_warning(stored.used.bit_length(), stored.bits))
+    warnings.extend(range_warnings(stored.used, stored.bits))
     levels, bits = _levels(data, stored, (slope, intercept), warnings, name, voi=voi)
     if str(data.PhotometricInterpretation) == "MONOCHROME1":
         levels = (2**bits - 1) - levels
     if stored.padding is not None:
         levels[stored.padding] = 0
-    return GrayImage(levels.astype(np.uint16, copy=False), bits, tuple(warnings))
-
-
-def unused_range_warning(used: int, bits: int) -> ImageWarning:
-    """Return the warning that an image uses few bits of its gray range.
-
-    Args:
-        used: Bits that its values use.
-        bits: Bits of the range.
-    """
-    return ImageWarning(
-        code="unused_range",
-        message=f"The pixels use {used} of {bits} bits: 1/{2 ** (bits - used)} of the gray range",
-    )
+    levels = levels.astype(np.uint16, copy=False)
+    warnings.extend(background_warnings(levels, bits))
+    return GrayImage(levels, bits, tuple(warnings))
 
 
 def _layout(data: Any, frame: PixelFrame, slope: float, intercept: float) -> BitLayout:

@@ -6,7 +6,9 @@ import numpy as np
 
 from mammo_core.dicom.decoders import DECODERS
 from mammo_core.dicom.facts import ImageFacts, Mammogram
+from mammo_core.dicom.gray_range import background_warnings, range_warnings
 from mammo_core.dicom.header import MAXIMUM_BYTES, MAXIMUM_PIXELS
+from mammo_core.dicom.stored_values import used_bits
 from mammo_core.errors import DicomError
 
 PNG: Final = b"\x89PNG\r\n\x1a\n"
@@ -99,7 +101,11 @@ def read_raster(file: BinaryIO, name: str) -> Mammogram:
     if pixels.shape != (facts.rows, facts.columns):
         raise _decode_error(name, facts, "truncated or damaged pixels")
     gray = pixels.astype(np.uint16, copy=False)
-    return Mammogram(pixels=gray, facts=facts)
+    warnings = (
+        *range_warnings(used_bits(gray), facts.bits_stored),
+        *background_warnings(gray, facts.bits_stored),
+    )
+    return Mammogram(pixels=gray, facts=facts.model_copy(update={"warnings": warnings}))
 
 
 def _read_bounded(file: BinaryIO, name: str) -> bytes:

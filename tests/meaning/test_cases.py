@@ -51,6 +51,22 @@ def test_files_of_one_picture_agree(one, other):
     assert np.array_equal(first, second)
 
 
+def test_an_inverted_picture_is_reported():
+    codes = [
+        warning.code for warning in read_image(CASES / "mono2_but_inverted.dcm").facts.warnings
+    ]
+    assert codes == ["bright_background"]
+
+
+def test_a_png_of_12_bits_in_16_is_reported():
+    full, raw = (
+        read_image(CASES / f"P_00001_LEFT_CC_{name}.png").facts.warnings
+        for name in ("full16", "raw12in16")
+    )
+    assert full == ()
+    assert [warning.code for warning in raw] == ["unused_range"]
+
+
 def test_several_pages_are_refused():
     with pytest.raises(DicomError, match="pixels of several images"):
         read_image(CASES / "three_pages_no_frames.dcm")

@@ -62,6 +62,7 @@ READ = {
     "MONOCHROME1": (
         lambda: native(4095 - WORDS, PhotometricInterpretation="MONOCHROME1"), WORDS, 12, [],
     ),
+    "inverted": (lambda: native(4095 - WORDS), 4095 - WORDS, 12, ["bright_background"]),
     # Sign.
     "signed": (lambda: native(WORDS - 2048, **SIGNED), WORDS, 12, []),
     "signed, 13 bits without negative values": (lambda: native(WORDS, 13, **SIGNED), WORDS, 12, []),
