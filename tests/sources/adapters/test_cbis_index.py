@@ -128,6 +128,25 @@ def test_masks_that_do_not_fit(tree, phantom, fault):
     assert rejects["item"].iloc[0].startswith(plan(phantom[1])[0].view.view_id)
 
 
+def test_files_of_a_view_in_two_splits_share_one_label(phantom):
+    """One view stays one view, malignant if any of its files is, also in another split's table."""
+    from mammo_core.sources.adapters.cbis_ddsm.case_tables import read_case_rows
+    from mammo_core.sources.adapters.cbis_ddsm.index import image_cases
+    from mammo_core.sources.adapters.cbis_ddsm.layout import CellFiles
+    from mammo_core.sources.source_tables import Rejects
+
+    first = read_case_rows(str(phantom[0]))[0]
+    other = {**first, "image_path": "a/b/c/d", "official_split": "test", "row": 99}
+    rows = [
+        {**first, "official_split": "train", "malignant": 0},
+        {**other, "malignant": 1, "abnormality_id": 2},
+    ]
+    cells = {row[name]: [] for row in rows for name in ("image_path", "mask_path", "crop_path")}
+    cases = image_cases(rows, CellFiles(cells, {}, 0), Rejects())
+    assert len({case.view_id for case in cases}) == 1
+    assert sorted((case.split, case.malignant) for case in cases) == [("test", 1), ("train", 1)]
+
+
 def test_one_image_for_two_views_is_a_reject(tree, phantom):
     planned = plan(phantom[1])
     first = planned[0]

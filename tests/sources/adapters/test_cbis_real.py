@@ -51,6 +51,32 @@ def test_facts_of_the_official_tables(cases):
     assert cases["image_path"].nunique() == 3103
 
 
+def test_files_of_one_view_share_one_label(cases):
+    """71 views have several files; in 16 of them the pathology differs, in 7 between splits."""
+    from collections import defaultdict
+
+    from mammo_core.sources.adapters.cbis_ddsm.index import image_cases
+    from mammo_core.sources.adapters.cbis_ddsm.layout import CellFiles
+    from mammo_core.sources.source_tables import Rejects
+
+    rows = cases.to_dict("records")
+    cells = {
+        row[name]: [row[name]] for row in rows for name in ("image_path", "mask_path", "crop_path")
+    }
+    by_file: dict[str, dict[str, int]] = defaultdict(dict)
+    for row in rows:
+        labels = by_file[row["view_id"]]
+        labels[row["image_path"]] = max(labels.get(row["image_path"], 0), row["malignant"])
+    several = {view: labels for view, labels in by_file.items() if len(labels) > 1}
+    assert (len(several), sum(len(set(labels.values())) > 1 for labels in several.values())) == (
+        71,
+        16,
+    )
+    for case in image_cases(rows, CellFiles(cells, {}, 0), Rejects()):
+        assert case.malignant == max(by_file[case.view_id].values())
+        assert case.exam_key == ""
+
+
 def test_cells_are_normalized(cases):
     words = cases.select_dtypes("object")
     assert not words.apply(lambda column: column.str.contains(r"\s$|^N/A$", regex=True)).any().any()

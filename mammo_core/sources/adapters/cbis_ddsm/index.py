@@ -33,8 +33,8 @@ def index_cbis_ddsm(
 
     Files are located by names in any layout, and where names fail by the Series Instance UID
     in their headers (`locate_cells`); masks are recognized by content. An image is malignant
-    if any row of its view in any table of its split is. A patient has one exam, because every
-    image is a DICOM study of its own.
+    if any row of its view in any table is, whatever its split. A patient has one exam, because
+    every image is a DICOM study of its own.
 
     Args:
         config: The source.
@@ -68,7 +68,7 @@ def index_cbis_ddsm(
     return assemble(
         files,
         "cbis_ddsm",
-        _image_cases(rows, cell_files, rejects),
+        image_cases(rows, cell_files, rejects),
         rejects,
         facts={**case_table_facts(rows), "missing": count_missing(rows, cell_files)},
         file_facts={"located_by": cell_files.ways, "other_files": cell_files.other_files},
@@ -91,12 +91,20 @@ def _table_files(config: SourceConfig, files: SourceFiles) -> SourceFiles:
     return files
 
 
-def _image_cases(rows: list[Case], cell_files: CellFiles, rejects: Rejects) -> list[ImageCase]:
-    """Return a case for each image cell, view and split, sorted by cell."""
+def image_cases(rows: list[Case], cell_files: CellFiles, rejects: Rejects) -> list[ImageCase]:
+    """Return a case for each image cell, view and split, sorted by cell.
+
+    Args:
+        rows: Rows of the case tables (`read_case_rows`).
+        cell_files: The files of their cells.
+        rejects: What was left out; lesions that are there twice are added.
+    """
     by_view: dict[tuple[str, str], list[Case]] = defaultdict(list)
+    malignant: dict[str, int] = defaultdict(int)
     by_image: dict[tuple[str, str, str], list[Case]] = defaultdict(list)
     for row in rows:
         by_view[row["view_id"], row["official_split"]].append(row)
+        malignant[row["view_id"]] |= row["malignant"]
         by_image[row["image_path"], row["view_id"], row["official_split"]].append(row)
     lesions = _lesion_cases(rows, cell_files, rejects)
     cases: list[ImageCase] = []
@@ -112,7 +120,7 @@ def _image_cases(rows: list[Case], cell_files: CellFiles, rejects: Rejects) -> l
                 patient_key=first["patient_key"],
                 laterality=first["laterality"],
                 view=first["view"],
-                malignant=max(row["malignant"] for row in view_rows),
+                malignant=malignant[view_id],
                 breast_density=next(
                     (row["breast_density"] for row in view_rows if row["breast_density"]), 0
                 ),
