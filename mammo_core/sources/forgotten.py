@@ -8,12 +8,14 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from mammo_core.sources.kinds import TABLES
 from mammo_core.store import Store
 
 if TYPE_CHECKING:  # quick to load: see the package
     from mammo_core.sources.source_tables import SourceTables
 
-TOMBSTONES: Final = "tombstones"
+#: Beside the tables, so that who indexes may read them.
+TOMBSTONES: Final = f"{TABLES.folder}/tombstones"
 CAUSE: Final = "forgotten"
 
 

@@ -228,7 +228,7 @@ def test_a_patient_whom_no_table_has_is_an_error(store):
     with pytest.raises(RecordError, match="knows no such patient") as caught:
         forget(store, "P_99999", None)
     assert "P_99999" not in str(caught.value)
-    assert not list(store.list("tombstones/"))
+    assert not list(store.list("tables/tombstones/"))
 
 
 def test_the_command_takes_an_id_from_standard_input(store, monkeypatch, key):
@@ -239,7 +239,7 @@ def test_the_command_takes_an_id_from_standard_input(store, monkeypatch, key):
     result = runner.invoke(app, words, input="Ann\n")
     assert isinstance(result.exception, ModelError)
     assert "cannot be signed" in str(result.exception)
-    assert not list(store.list("tombstones/"))
+    assert not list(store.list("tables/tombstones/"))
     monkeypatch.setenv("MAMMO_SIGNING_KEY_FILE", str(key.private))
     result = runner.invoke(app, words, input="Ann\n")
     assert result.exit_code == 0, result.exception
