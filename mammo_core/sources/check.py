@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from mammo_core.sources.adapter import Adapter, Facts, get_adapter
-from mammo_core.sources.source_tables import ProgressCall
+from mammo_core.sources.source_tables import ProgressCall, Row, SourceTables
 
 if TYPE_CHECKING:  # quick to load: see the package
     from mammo_core.sources.config import SourceConfig
@@ -35,7 +35,16 @@ def check_source(
     from mammo_core.sources.index import index
 
     tables = index(config, progress)
-    return {**tables.facts, "rejects": tables.rejects.to_dict("records")}
+    return {**tables.facts, "rejects": faults_of(tables)}
+
+
+def faults_of(tables: SourceTables) -> list[Row]:
+    """Return the rejects that are faults of a source, without what a recipe leaves out.
+
+    Args:
+        tables: The tables of the source.
+    """
+    return [row for row in tables.rejects.to_dict("records") if not row["cause"]]
 
 
 def fact_lines(adapter: Adapter, facts: Facts) -> list[str]:

@@ -46,9 +46,10 @@ def check_cbis_ddsm(
         )
     if any(cell_files.files[row["image_path"]] for row in rows):
         from mammo_core.sources import SourceConfig, index
+        from mammo_core.sources.check import faults_of
 
         indexed = index(SourceConfig(root=images, tables=tables, partial=partial), progress)
-        return {**indexed.facts, "rejects": indexed.rejects.to_dict("records")}
+        return {**indexed.facts, "rejects": faults_of(indexed)}
     counts = {"image_files": 0, "images": 0, "views": 0, "lesions": 0}
     facts["missing"] = count_missing(rows, cell_files)
     facts["files"] = {
