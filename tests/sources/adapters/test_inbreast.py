@@ -112,6 +112,40 @@ def test_without_contours(inbreast):
     assert tables.lesions.empty and len(tables.images) == 5
 
 
+def test_months_of_acquisition_tell_exams_apart(tmp_path):
+    """A benign image of 2008 and a malignant one of 2010 of one view are no contradiction."""
+    patient = "6c613a14b80a8591"
+    cases = [
+        ("20586908", patient, "R", "CC", "CC", "4", "5", []),
+        ("20586909", patient, "R", "CC", "CC", "4", "2", []),
+        ("20586910", "036aff49b8ac84f0", "R", "CC", "CC", "4", "2", []),
+    ]
+    build(tmp_path, cases)
+    contours = {"contours": False}
+    tables = index(config_of(tmp_path, **contours))
+    assert sorted(tables.rejects["item"]) == ["INbreast.csv line 2", "INbreast.csv line 3"]
+    table = tmp_path / "INbreast.csv"
+    table.write_text(table.read_text().replace("201001;20586909", "200801;20586909"))
+    images = index(config_of(tmp_path, **contours)).images.set_index("path")
+    rows = {
+        path.split("/")[1][:8]: (row.exam_key, row.malignant) for path, row in images.iterrows()
+    }
+    assert rows == {"20586908": ("2", 1), "20586909": ("1", 0), "20586910": ("", 0)}
+
+
+def test_headers_are_compared_in_the_words_of_the_collection(tmp_path):
+    build(tmp_path)
+    for path in sorted((tmp_path / "AllDICOMs").iterdir()):
+        data = pydicom.dcmread(path)
+        data.ViewPosition = "CC" if "_CC_" in path.name else "ML"
+        data.ImageLaterality = "L" if path.name.startswith("20586908") else path.name.split("_")[3]
+        data.save_as(path)
+    tables = index(config_of(tmp_path, contours=False))
+    assert set(tables.images["view"]) == {"CC", "MLO"}  # ML means MLO
+    assert list(tables.rejects["item"]) == ["INbreast.csv line 2"]
+    assert "Received LEFT" in tables.rejects["reason"][0]
+
+
 def test_wrong_rows_are_rejects_with_their_line(tmp_path):
     build(tmp_path)
     table = tmp_path / "INbreast.csv"
