@@ -162,7 +162,13 @@ class FileStore:
     def delete(self, key: str) -> None:
         """See Store.delete."""
         with self._as_store_errors("delete", key), suppress(NotADirectoryError):
-            self._path(key).unlink(missing_ok=True)
+            path = self._path(key)
+            path.unlink(missing_ok=True)
+            # Attempts have folders of their own: without its last file, a folder is removed.
+            for folder in path.relative_to(self.root).parents:
+                with suppress(OSError):  # it is not empty
+                    if folder.name:
+                        (self.root / folder).rmdir()
 
     def lease(
         self, key: str, wait_s: float | None = None, on_wait: Callable[[str], None] = print_wait
@@ -194,8 +200,11 @@ class FileStore:
     @contextmanager
     def _part(self, final: Path) -> Iterator[Path]:
         """Yield a new file beside another, which is gone at the end."""
-        final.parent.mkdir(parents=True, exist_ok=True)
         part = final.parent / f"{_PART}{os.getpid()}-{uuid4().hex[:8]}"
+        while not part.exists():
+            final.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # another process has just emptied the folder
+                part.open("xb").close()
         try:
             yield part
         finally:

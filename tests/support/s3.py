@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.error import HTTPError
@@ -75,27 +75,66 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
     server = S3Server(
         kind, f"http://127.0.0.1:{port}", f"test-{secrets.token_hex(6)}", secrets.token_hex(20)
     )
-    environment = dict(os.environ)
     if kind == "minio":
-        command = [str(_MINIO), "server", "--quiet", "--address", f"127.0.0.1:{port}"]
-        command += ["--console-address", f"127.0.0.1:{free_port()}", str(folder / "data")]
-        environment.update(
-            MINIO_ROOT_USER=server.access_key,
-            MINIO_ROOT_PASSWORD=server.secret_key,
-            MINIO_UPDATE="off",
-            HOME=str(folder),
-        )
-        health = f"{server.endpoint}/minio/health/ready"
-    else:
-        moto = Path(sys.executable).parent / "moto_server"
-        command = [sys.executable, str(moto), "-H", "127.0.0.1", "-p", str(port)]
-        health = f"{server.endpoint}/moto-api/data.json"
+        with run_minio(folder, server):
+            yield server
+        return
+    moto = Path(sys.executable).parent / "moto_server"
+    command = [sys.executable, str(moto), "-H", "127.0.0.1", "-p", str(port)]
     with (
         (folder / "log").open("wb") as log,
+        start_child(command, stdout=log, stderr=log) as process,
+    ):
+        _wait_for_answer(process, f"{server.endpoint}/moto-api/data.json")
+        yield server
+
+
+@contextmanager
+def run_minio(folder: Path, server: S3Server) -> Iterator[None]:
+    """Run MinIO at an endpoint of the loopback interface, on the data of a folder."""
+    address = server.endpoint.removeprefix("http://")
+    command = [str(_MINIO), "server", "--quiet", "--address", address]
+    command += ["--console-address", f"127.0.0.1:{free_port()}", str(folder / "data")]
+    environment = {
+        **os.environ,
+        "MINIO_ROOT_USER": server.access_key,
+        "MINIO_ROOT_PASSWORD": server.secret_key,
+        "MINIO_UPDATE": "off",
+        "HOME": str(folder),
+    }
+    with (
+        (folder / "log").open("ab") as log,
         start_child(command, env=environment, stdout=log, stderr=log) as process,
     ):
-        _wait_for_answer(process, health)
-        yield server
+        _wait_for_answer(process, f"{server.endpoint}/minio/health/ready")
+        yield
+
+
+class RestartableMinio:
+    """A MinIO that can be stopped and started again, on the same endpoint and data.
+
+    Args:
+        folder: For its data and log.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        endpoint = f"http://127.0.0.1:{free_port()}"
+        keys = f"test-{secrets.token_hex(6)}", secrets.token_hex(20)
+        self.server = S3Server("minio", endpoint, *keys)
+        self._running = ExitStack()
+
+    def __enter__(self) -> "RestartableMinio":
+        self._running.enter_context(run_minio(self._folder, self.server))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.close()
+
+    def restart(self) -> None:
+        """Kill it and start it again."""
+        self._running.close()
+        self.__enter__()
 
 
 def _wait_for_answer(process: subprocess.Popen, url: str, seconds: float = 90.0) -> None:
