@@ -46,6 +46,9 @@ test-tfio: .venv/.test-installed .venv-tfio/.installed .tools/bin/minio ## Make 
 verify-fuzz: .venv/.test-installed ## 5,000 mutated images and 500 mutated models through every command (half an hour)
 	MAMMO_VERIFY_FUZZ=1 $(PYTHON) -m pytest -s tests/attacks/test_fuzz.py $(ARGS)
 
+verify-owners: .venv/.test-installed .tools/bin/minio ## Disturb whole runs in a folder and on MinIO (an hour)
+	$(PYTHON) -m tests.owners.verify_owners $(ARGS)
+
 lint: .venv/.test-installed ## Check style
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .

@@ -55,6 +55,11 @@ class Events:
     restarts: int = 0
     done: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def is_left(self) -> bool:
+        """Whether an event is still to be done."""
+        return self.stops + self.kills + self.jumps + self.restarts > 0
+
     def draw(self, rng: random.Random) -> str:
         """Return one of the events that are left, or an empty text."""
         names = ("stops", "kills", "jumps", "restarts")
