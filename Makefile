@@ -20,7 +20,7 @@ FOLLOW = MAMMO_FOLLOW=$$PPID:$$(sed 's/.*) //' /proc/$$PPID/stat | cut -d' ' -f2
 TAG ?= $(shell python3 pipelines/image_tag.py)
 IMAGES ?= data train
 
-.PHONY: help setup run test test-fast verify-fuzz setup-tfio test-tfio test-docker test-cluster verify-serving lint types reference minio prism \
+.PHONY: help setup run test test-fast verify-fuzz verify-owners setup-tfio test-tfio test-docker test-cluster verify-serving lint types reference minio prism \
   kustomize compile images release-images kind-up kind-deploy kind-run kind-test kind-down requirements clean
 
 help: ## List the targets
