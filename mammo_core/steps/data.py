@@ -45,7 +45,7 @@ def convert(context: StepContext, tables: Manifest) -> Manifest:
             counts["rejected_images"] + counts["rejected_lesions"],
             counts["planned"] + counts["lesions"],
             "images and lesions",
-            f"{manifest.folder}/rejects.parquet",
+            manifest.file("rejects.parquet").key,
         )
     return manifest
 

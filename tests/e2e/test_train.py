@@ -190,7 +190,7 @@ def test_a_run_with_the_id_of_another_replaces_its_record(undisturbed, pipeline)
 def test_a_damaged_table_is_an_error(undisturbed, new_run, tmp_path):
     work, _ = undisturbed
     shutil.copytree(work / "store", tmp_path / "store")
-    for path in (tmp_path / "store" / "frames").glob("*/images.parquet"):
+    for path in (tmp_path / "store" / "frames").glob("*/*/images.parquet"):
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 1
         path.write_bytes(bytes(data))
