@@ -57,6 +57,6 @@ def index(context: StepContext) -> Manifest:
         counts["rejects"],
         counts["images"] + counts["lesions"] + counts["rejects"],
         "inputs",
-        f"{manifest.folder}/rejects.parquet",
+        manifest.file("rejects.parquet").key,
     )
     return manifest
