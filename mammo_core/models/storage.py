@@ -95,9 +95,12 @@ def _refuse_large(config: Any, stored: int) -> None:
     from keras.src.backend.common import global_state  # no public name
 
     state = random.getstate()  # layers without a seed draw one
+    network = copy.deepcopy(config)
+    if isinstance(network, dict):
+        network.pop("compile_config", None)  # an optimizer needs memory at once; it is not loaded
     try:
         with keras.StatelessScope(initialize_variables=False):
-            model = keras.saving.deserialize_keras_object(copy.deepcopy(config), safe_mode=True)
+            model = keras.saving.deserialize_keras_object(network, safe_mode=True)
     finally:
         random.setstate(state)
         global_state.set_global_attribute("uninitialized_variables", [])
