@@ -111,6 +111,10 @@ class Careless:
         self._store.write(key, data)
         return True
 
+    def put_if(self, key, data, etag):
+        self._store.write(key, data)
+        return "any"
+
 
 def test_a_store_without_conditional_writes_is_refused_at_start(tmp_path, light_package):
     careless = Careless(open_store(f"file://{tmp_path}/careless"))
@@ -121,7 +125,7 @@ def test_a_store_without_conditional_writes_is_refused_at_start(tmp_path, light_
     ):
         with pytest.raises(StoreError, match="conditional writes"):
             use()
-    assert list(careless.list("")) == []
+    assert [key for key in careless.list("") if not key.startswith(".")] == []
 
 
 def test_pointer_is_plain_json(store, light_package):

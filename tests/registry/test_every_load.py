@@ -114,7 +114,7 @@ def test_a_changed_version_is_refused_at_every_load(
         ["models", "describe", f"{uri}/1"],
         ["models", "push", f"{uri}/1", "--store", store.uri],
         ["score", str(tmp_path / "image.dcm"), "--model", uri, "--out", str(tmp_path / "s.csv")],
-        ["serve", "--model", uri],
+        ["serve", "--model", uri, "--port", "0"],
     ):
         loads[" ".join(arguments[:2])] = lambda arguments=arguments: CliRunner().invoke(
             app, arguments, catch_exceptions=False
