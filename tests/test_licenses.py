@@ -57,8 +57,10 @@ def normalized(name):
 
 @cache
 def installed():
-    found = {normalized(item.metadata["Name"]): item for item in importlib.metadata.distributions()}
-    return {name: item for name, item in found.items() if name in shipped()}
+    packages = {
+        normalized(item.metadata["Name"]): item for item in importlib.metadata.distributions()
+    }
+    return {name: item for name, item in packages.items() if name in shipped()}
 
 
 def license_of(metadata):
@@ -126,15 +128,15 @@ def test_every_package_has_an_allowed_license():
 
 def libraries():
     """Package → names of its shared libraries that are not extension modules of Python."""
-    found = {}
+    libraries = {}
     for name, package in installed().items():
         names = {Path(file).name for file in package.files or [] if ".so" in Path(file).suffixes}
         # TensorFlow's are all its own, built from one repository.
         if name != "tensorflow-cpu":
-            found[name] = sorted(
+            libraries[name] = sorted(
                 name for name in names if not re.search(r"\.(cpython-[^.]*|abi3)\.so$", name)
             )
-    return found
+    return libraries
 
 
 def test_every_native_library_has_an_allowed_license():

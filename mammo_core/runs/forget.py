@@ -269,13 +269,13 @@ def _rewrite_features(
         with store.lease(folder):
             for key in keys:
                 table = from_parquet(store.read(key))
-                found = traces.mask(table)
-                if not found.any():
+                hers = traces.mask(table)
+                if not hers.any():
                     continue
                 report(f"rewriting {key}")
-                data = to_parquet(table[~found])
+                data = to_parquet(table[~hers])
                 digest = hashlib.sha256(data).hexdigest()[:16]
-                if not found.all():
+                if not hers.all():
                     store.write(f"{key.rpartition('-')[0]}-{digest}.parquet", data)
                 store.delete(key)
                 result.features.append(key)

@@ -63,13 +63,13 @@ class Traces:
 
     def mask(self, table: pd.DataFrame) -> "pd.Series[bool]":
         """Return which rows of a table are about the patient."""
-        found = pd.Series(False, index=table.index)
+        hers = pd.Series(False, index=table.index)
         for name in table.columns:
             if table[name].dtype == object or str(table[name].dtype).startswith("str"):
-                found |= table[name].map(
+                hers |= table[name].map(
                     lambda value: isinstance(value, str) and self.is_name(value)
                 )
-        return found
+        return hers
 
 
 def read_tables(name: str, data: bytes) -> Iterator[pd.DataFrame]:
@@ -95,8 +95,8 @@ def without_patient(name: str, data: bytes, traces: Traces) -> bytes:
     """
     if name.endswith(".parquet"):
         table = from_parquet(data)
-        found = traces.mask(table)
-        return to_parquet(table[~found]) if found.any() else data
+        hers = traces.mask(table)
+        return to_parquet(table[~hers]) if hers.any() else data
     if name.endswith(".csv"):
         return _csv_without(data, traces)
     if name.endswith(".json") and any(each.encode() in data for each in traces.names):

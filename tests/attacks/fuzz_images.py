@@ -185,8 +185,8 @@ def main(folder, count, seed):
     report, faults = {}, []
     for command in (inspect, index, convert, score):
         start = time.monotonic()
-        used, rejected, found = command(files, names, folder)
-        faults += found
+        used, rejected, new = command(files, names, folder)
+        faults += new
         if used + rejected != count:
             faults.append(f"{command.__name__}: {used} + {rejected} of {count} files")
         report[command.__name__] = {

@@ -50,10 +50,10 @@ def test_the_next_process_removes_what_a_killed_one_left(tmp_path):
     killed.communicate()
     assert list(left.rglob("pixels"))
     ended = start(tmp_path)
-    own = Path(ended.communicate()[0].strip())
+    ended_folder = Path(ended.communicate()[0].strip())
     assert ended.returncode == 0
     assert not left.exists()  # removed by the next
-    assert not own.exists()  # removed by itself
+    assert not ended_folder.exists()  # removed by itself
     assert list(kept.rglob("pixels"))  # its process runs
     running.communicate("")
     assert list(tmp_path.iterdir()) == []
