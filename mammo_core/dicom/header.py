@@ -8,6 +8,14 @@ from mammo_core.errors import DicomError
 
 _CODE: Final[Fields] = {"CodeValue": None, "LongCodeValue": None, "CodeMeaning": None}
 _TABLE: Final[Fields] = {"LUTDescriptor": None, "LUTData": None}
+#: Fields of an enhanced image (PS3.3 C.7.6.16), such as a synthetic one of the tomosynthesis class,
+#: that others have at the top.
+_GROUPS: Final[Fields] = {
+    "FrameAnatomySequence": {"FrameLaterality": None},
+    "PixelMeasuresSequence": {"PixelSpacing": None},
+    "PixelValueTransformationSequence": {"RescaleSlope": None, "RescaleIntercept": None},
+    "FrameVOILUTSequence": {"WindowCenter": None, "WindowWidth": None, "VOILUTFunction": None},
+}
 #: The groups of overlays, hexadecimal: their elements have no keywords of their own.
 OVERLAY_GROUPS: Final = tuple(f"60{number:02X}" for number in range(0, 32, 2))
 #: The fields that facts and pixels are made from: none of the patient, the study or the site.
@@ -67,6 +75,7 @@ ALLOWED: Final[Fields] = {
     "SpecimenDescriptionSequence": {"SpecimenTypeCodeSequence": _CODE},
     "ModalityLUTSequence": _TABLE,
     "VOILUTSequence": _TABLE,
+    "SharedFunctionalGroupsSequence": _GROUPS,
     "AnatomicRegionSequence": {**_CODE, "AnatomicRegionModifierSequence": _CODE},
 }
 
@@ -125,7 +134,15 @@ def read_header(file: BinaryIO, name: str) -> Header:
             or a header over a limit.
         OSError: The disk failed.
     """
-    return read_fields(file, name, ALLOWED)
+    header = read_fields(file, name, ALLOWED)
+    for group in header.data.get("SharedFunctionalGroupsSequence") or []:
+        for macro in _GROUPS:
+            for item in group.get(macro) or []:
+                for keyword, value in item.items():
+                    # The same fact has two names.
+                    keyword = "ImageLaterality" if keyword == "FrameLaterality" else keyword
+                    header.data.setdefault(keyword, value)
+    return header
 
 
 def require_readable_header(data: Any, name: str, *, for_processing: bool = False) -> None:

@@ -303,3 +303,32 @@ def test_a_specimen_by_its_module(tmp_path):
     image = read_image(save(data, tmp_path / "a.dcm"))
     assert image.facts.specimen
     assert PLANTED not in image.facts.model_dump_json()
+
+
+def group(**fields):
+    item = Dataset()
+    for name, value in fields.items():
+        setattr(item, name, value)
+    return Sequence([item])
+
+
+def test_a_synthetic_image_states_side_spacing_and_rescale_in_its_groups(tmp_path):
+    # PS3.3 A.55: the tomosynthesis class has them in functional groups.
+    groups = group(
+        FrameAnatomySequence=group(FrameLaterality="R"),
+        PixelMeasuresSequence=group(PixelSpacing=[0.1, 0.1]),
+        PixelValueTransformationSequence=group(RescaleSlope="-1", RescaleIntercept="4095"),
+    )
+    data = data_set(
+        4095 - PICTURE,
+        SOPClassUID=TOMOSYNTHESIS,
+        NumberOfFrames=1,
+        SeriesDescription="R CC C-View",
+        ViewCodeSequence=view("R-10242", "", "SRT"),
+        SharedFunctionalGroupsSequence=groups,
+    )
+    image = read_image(save(data, tmp_path / "a.dcm"))
+    facts = image.facts
+    assert (facts.view, facts.laterality, facts.spacing_mm) == ("CC", "RIGHT", 0.1)
+    assert (facts.image_type, facts.warnings) == ("synthetic", ())
+    assert np.array_equal(image.pixels, PICTURE)
