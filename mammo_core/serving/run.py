@@ -1,5 +1,6 @@
 """Running the service until a signal stops it."""
 
+import atexit
 import os
 import resource
 import signal
@@ -101,7 +102,7 @@ def serve(
         )
 
         def announce() -> None:
-            for line in _announcement(access, health and health.port):
+            for line in _announcement(access, health.port if health else None):
                 print(line)
             print(
                 f"{model} version {version}, model id {package.model_id[:12]}: {check.samples} "
@@ -130,7 +131,8 @@ def serve(
         server.run()
         print("stopped", flush=True)
         if not app.state.service.engine.is_idle:
-            # A thread cannot be stopped, and Python would wait for it.
+            # A thread cannot be stopped, and Python would wait for it; temporary files go first.
+            atexit._run_exitfuncs()
             os._exit(0)
 
 
