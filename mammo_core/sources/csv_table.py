@@ -18,6 +18,11 @@ _MAXIMUM_COLUMNS: Final = 1_000
 _MAXIMUM_NAME: Final = 200
 #: Characters of a line, and so of a cell: the limit of Python's reader. Rows have a few hundred.
 _MAXIMUM_LINE: Final = 131_072
+#: Why a row without cells is a reject.
+LONG_ROW: Final = (
+    f"The row is too long. Expected up to {_MAXIMUM_LINE} characters in a line and "
+    f"{_MAXIMUM_COLUMNS} cells. Received more."
+)
 _ARCHIVE: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods; .xls
 
 
@@ -29,7 +34,7 @@ class CsvTable:
         name: Name of the file.
         columns: Columns as spelled in the header, blanks stripped.
         rows: (line number, cells) of each row that is not blank; cells are stripped. A row that
-            is too long has no cells.
+            is too long has no cells (`LONG_ROW`).
     """
 
     name: str

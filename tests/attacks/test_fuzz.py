@@ -31,7 +31,7 @@ def run(script, folder, count, seed):
 
 @pytest.mark.timeout(3600 if FULL else 600)
 def test_mutated_images_are_used_or_rejected_by_every_command(tmp_path):
-    count = 5000 if FULL else 60
+    count = 5000 if FULL else 40
     report = run("fuzz_images.py", tmp_path, count, 2)
     assert report["faults"] == []
     for command in ("inspect", "index", "convert", "score"):
@@ -42,7 +42,7 @@ def test_mutated_images_are_used_or_rejected_by_every_command(tmp_path):
 
 @pytest.mark.timeout(3600 if FULL else 600)
 def test_mutated_models_are_read_or_refused(tmp_path):
-    count = 500 if FULL else 15
+    count = 500 if FULL else 10
     report = run("fuzz_models.py", tmp_path, count, 7)
     assert report["faults"] == []
     refused = sum(number for name, number in report.items() if name.endswith(" refused"))

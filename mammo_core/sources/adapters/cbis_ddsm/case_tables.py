@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from mammo_core.documents import DocumentError, read_bounded
 from mammo_core.errors import SourceError
 from mammo_core.sources.source_files import SourceFiles
 
@@ -26,6 +27,8 @@ TABLES: Final = {
     "calc_case_description_test_set.csv": ("calc", "test"),
 }
 
+#: Bytes of a case table: the largest has half a megabyte.
+_MAXIMUM_BYTES: Final = 2**26
 #: Column in the tables (underscores read as blanks) → column here.
 _COMMON: Final = {
     "patient id": "patient_key",
@@ -187,9 +190,9 @@ def _parse(path: Path, name: str) -> tuple[list[str], list[list[str]]]:
         )
 
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_bounded(path, _MAXIMUM_BYTES).decode("utf-8-sig")
         lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (DocumentError, UnicodeDecodeError, csv.Error) as error:
         raise parse_error(str(error)) from error
     if not lines:
         raise parse_error("no line")

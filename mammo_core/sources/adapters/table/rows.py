@@ -11,7 +11,7 @@ from typing import Final
 
 from mammo_core.errors import SourceError
 from mammo_core.sources.adapters.table.row import ALIASES, COLUMNS, REQUIRED, TableRow, read_row
-from mammo_core.sources.csv_table import CsvTable
+from mammo_core.sources.csv_table import LONG_ROW, CsvTable
 from mammo_core.sources.patients import contains_patient_id, similar_id
 
 #: Columns on which all rows of an image agree.
@@ -63,7 +63,7 @@ def read_rows(
             problem = (
                 f"Expected {len(table.columns)} cells, as in the header. Received {len(cells)}."
             )
-            problems.append(Problem(line, "", problem))
+            problems.append(Problem(line, "", problem if cells else LONG_ROW))
             continue
         row, faults = read_row({name: cells[at] for name, at in positions.items()})
         problems += [Problem(line, column, text) for column, text in faults]
