@@ -215,7 +215,7 @@ def _unsigned(
 ) -> StoredValues:
     bits, precision = layout.stored, layout.precision
     mask = padding_mask(raw, padding, bits, signed=False)
-    if used >> bits and mask is not None:
+    if mask is not None:
         raw[mask] = 0  # padding may be outside the stored range
         used = used_bits(raw)
     outside = _FULL & ~((1 << bits) - 1)
