@@ -20,10 +20,10 @@ class _Components(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         """Import a component; the package calls this where it has no such attribute."""
-        module = f"{self.__name__}.{name}.component"
-        if name.startswith("_") or find_spec(f"{self.__name__}.{name}") is None:
+        folder = None if name.startswith("_") else find_spec(f"{self.__name__}.{name}")
+        if folder is None or folder.submodule_search_locations is None:
             raise AttributeError(f"module {self.__name__!r} has no component {name!r}")
-        component = getattr(import_module(module), name)
+        component = getattr(import_module(f"{self.__name__}.{name}.component"), name)
         setattr(self, name, component)
         return component
 

@@ -285,8 +285,8 @@ def _read(reference: str) -> tuple[str, str]:
     if reference.lstrip().startswith("{"):
         return reference, "in JSON"
     if "://" in reference:
-        folder, _, name = reference.rpartition("/")
-        return open_store(folder).read(name).decode(), reference
+        root, _, name = reference.rpartition("/")
+        return open_store(root).read(name).decode(), reference
     folder = Path(os.environ.get("MAMMO_RECIPES", _FOLDER))
     for path in (Path(reference), folder / f"{reference}.yaml"):
         if path.is_file():

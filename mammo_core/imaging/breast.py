@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from mammo_core.errors import RecipeError
-from mammo_core.imaging.intensity import FULL_RANGE
+from mammo_core.imaging.options import FULL_RANGE
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[Any]]
 Mask = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]

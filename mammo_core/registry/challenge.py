@@ -14,7 +14,8 @@ from mammo_core.evaluation.kinds import EVALUATION
 from mammo_core.features.frame import frame_from_manifest
 from mammo_core.ingest.kinds import IMAGE_DATASET
 from mammo_core.models.backend import prepare_keras
-from mammo_core.registry.gate import GateConfig, GateResult, decide
+from mammo_core.registry.config import GateConfig
+from mammo_core.registry.gate import GateResult, decide
 from mammo_core.registry.opening import open_package
 from mammo_core.registry.versions import VersionRef
 from mammo_core.store import Store

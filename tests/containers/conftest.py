@@ -40,7 +40,7 @@ def docker():
 
 @pytest.fixture(scope="session")
 def tag() -> str:
-    return "test"
+    return "7e57000"  # like a git sha: other tags can move
 
 
 @pytest.fixture(scope="session")

@@ -15,13 +15,10 @@ from mammo_core.datasets.readers import RecordSource
 from mammo_core.datasets.tables import put_table
 from mammo_core.errors import RecordError
 from mammo_core.evaluation.kinds import REGIONS, RegionFacts
+from mammo_core.evaluation.second_stage.config import SecondStageConfig
 from mammo_core.evaluation.second_stage.forest import FittedForest, fit_forest
 from mammo_core.evaluation.second_stage.regions import breast_table, feature_names, region_map
-from mammo_core.evaluation.second_stage.report import (
-    RegionResult,
-    SecondStageConfig,
-    region_report,
-)
+from mammo_core.evaluation.second_stage.report import RegionResult, region_report
 from mammo_core.features.frame import IMAGE_CLASSES, frame_from_manifest
 from mammo_core.metrics import auc_interval, delong_interval, roc_curve
 from mammo_core.progress import progress
