@@ -66,7 +66,6 @@ def run_compiled(
 
 def _docker_runner(folder: Path) -> Any:
     """Return the Docker runner of KFP: an unprivileged user, and only the store's settings."""
-    from docker.types import Mount
     from kfp import local
 
     user = {}
@@ -87,7 +86,9 @@ def _docker_runner(folder: Path) -> Any:
         if os.environ.get(name):
             environment[name] = f"/etc/mammo/{name.lower()}"
             source = str(Path(os.environ[name]).absolute())
-            mounts.append(Mount(environment[name], source, type="bind", read_only=True))
+            mounts.append(
+                {"Type": "bind", "Source": source, "Target": environment[name], "ReadOnly": True}
+            )
     return local.DockerRunner(
         network_mode="host", environment=environment, mounts=mounts or None, **user
     )
