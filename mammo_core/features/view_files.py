@@ -134,7 +134,12 @@ def _with_types(rows: pd.DataFrame, view: View) -> pd.DataFrame:
     for name, kind in view.fields:
         if name in view.optional:
             empty = "" if kind == "text" else float("nan")
-            table[name] = table[name].fillna(empty) if name in table.columns else empty
+            if name not in table.columns:
+                table[name] = empty
+            elif kind == "text":
+                table[name] = table[name].fillna(empty)
+            else:  # numbers, or True, False and None
+                table[name] = [empty if pd.isna(value) else float(value) for value in table[name]]
     missing = [name for name in view.columns if name not in table.columns]
     if missing:
         raise RecordError(
