@@ -1,6 +1,7 @@
 """The server: uvicorn on a bound socket, with connections of our own."""
 
 import asyncio
+import logging
 import ssl
 import time
 from collections.abc import Callable, Sequence
@@ -46,6 +47,8 @@ class Server(uvicorn.Server):
         on_start: Callable[[], None] = lambda: None,
         on_fault: Callable[[int], None] = lambda _: None,
     ) -> None:
+        # Its messages quote addresses and paths; every fault is counted and logged by us.
+        logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
         super().__init__(
             uvicorn.Config(
                 app,
