@@ -148,7 +148,7 @@ def client(folder):
     from mammo_core.serving.app import create_app
 
     service = create_app(package(folder), "probe", "1", ServeConfig())
-    return TestClient(service).__enter__()
+    return TestClient(service, base_url="http://127.0.0.1").__enter__()
 
 
 def memory_mb():
