@@ -16,7 +16,8 @@ PIPELINES = ("train", "retrain", "transfer", "score")
 COMMITTED = Path(__file__).parent / "yaml"
 
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
-_TAG = re.compile(r":([A-Za-z0-9_][A-Za-z0-9._-]{0,127})$")
+#: A git sha, also after other words: `v1-0123abc`. Branches and releases can move.
+_TAG = re.compile(r":(?:[A-Za-z0-9_][A-Za-z0-9._-]*[._-])?[0-9a-f]{7,40}$")
 
 
 def pipeline(name: str, parallelism: int = 4) -> Any:
@@ -84,18 +85,14 @@ def require_pinned_image(reference: str) -> str:
     KFP caches by reference and nodes keep images by reference: a moving tag runs old code.
 
     Raises:
-        RecipeError: It has no tag, or the tag `latest` or `unset`.
+        RecipeError: It has neither a digest nor a git sha as its tag.
     """
-    tag = _TAG.search(reference)
-    if "@" in reference:
-        named = bool(_DIGEST.search(reference))
-    else:
-        named = tag is not None and tag[1] not in ("latest", "unset")
-    if not named or re.search(r"[\s'\"]", reference):
+    named = (_DIGEST if "@" in reference else _TAG).search(reference)
+    if named is None or re.search(r"[\s'\"]", reference):
         raise RecipeError(
             "The container image is not pinned",
             expected="a reference by digest (name@sha256:…) or by git sha (name:<sha>), "
-            "never latest",
+            "never latest or a branch",
             received=repr(reference),
             hint="give --image-tag, --data-image and --train-image, or MAMMO_IMAGE_TAG",
         )

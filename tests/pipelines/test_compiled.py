@@ -165,16 +165,21 @@ def test_images_take_the_placeholders_place(compiled):
 
 
 def test_the_training_steps_can_have_an_image_of_their_own(compiled):
-    text = with_images(compiled["train"], "r/data:abc", "r/train:abc", "r/train-tfio:abc")
+    text = with_images(
+        compiled["train"], "r/data:abc1234", "r/train:abc1234", "r/train-tfio:abc1234"
+    )
     spec, _ = _parts(text)
     for label, executor in spec["deploymentSpec"]["executors"].items():
         training = label in ("exec-train-patch", "exec-train-image")
-        assert (executor["container"]["image"] == "r/train-tfio:abc") == training, label
+        assert (executor["container"]["image"] == "r/train-tfio:abc1234") == training, label
 
 
 @pytest.mark.parametrize(
     "reference",
-    ["r/data", "r/data:latest", "r/data:unset", "r:5000/data", "r/d@sha256:12", "a b:1"],
+    [
+        *("r/data", "r/data:latest", "r/data:unset", "r:5000/data", "r/d@sha256:12", "a b:abc1234"),
+        *("r/data:main", "r/data:v1.2.0", "r/data:release-2026", "r/data:1", "r/data:abc123"),
+    ],
 )
 def test_images_that_may_change_are_refused(reference):
     with pytest.raises(RecipeError, match="by digest"):
