@@ -1,6 +1,6 @@
 """Gray PNG and TIFF files of 8 or 16 bits."""
 
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Literal
 
 import numpy as np
 
@@ -12,7 +12,10 @@ from mammo_core.dicom.stored_values import used_bits
 from mammo_core.errors import DicomError
 
 PNG: Final = b"\x89PNG\r\n\x1a\n"
-TIFF: Final = (b"II*\x00", b"MM\x00*")
+#: The last two are BigTIFF.
+TIFF: Final = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+#: Far more than any gray picture has.
+_MAXIMUM_TAGS: Final = 1000
 
 
 def raster_format(start: bytes) -> str | None:
@@ -51,6 +54,13 @@ def read_raster_facts(file: BinaryIO, name: str) -> ImageFacts:
             bits, gray, photometric = start[24], start[25] == 0, "MONOCHROME2"
         else:
             rows, columns, bits, gray, photometric = _tiff(file)
+    except _SeveralPagesError as error:
+        raise DicomError(
+            f"{name} has several pages",
+            expected="one picture in a TIFF file",
+            received="at least two",
+            hint="Export its pages as single files",
+        ) from error
     except (IndexError, ValueError, KeyError) as error:
         raise DicomError(
             f"{name} is a damaged image file",
@@ -61,7 +71,8 @@ def read_raster_facts(file: BinaryIO, name: str) -> ImageFacts:
         raise DicomError(
             f"{name} is not a gray image",
             expected="one channel of 8 or 16 bits",
-            received=f"{file_format}, {bits} bits, {'gray' if gray else 'color, palette or alpha'}",
+            received=f"{file_format}, {bits} bits, "
+            f"{'gray' if gray else 'color, palette, alpha, signed or floating-point'}",
         )
     if not 0 < rows * columns <= MAXIMUM_PIXELS:
         raise DicomError(
@@ -101,6 +112,8 @@ def read_raster(file: BinaryIO, name: str) -> Mammogram:
     if pixels.shape != (facts.rows, facts.columns):
         raise _decode_error(name, facts, "truncated or damaged pixels")
     gray = pixels.astype(np.uint16, copy=False)
+    if facts.photometric == "MONOCHROME1" and facts.bits_stored == 16:
+        gray = (2**16 - 1) - gray  # OpenCV inverts 8 bits only
     warnings = (
         *range_warnings(used_bits(gray), facts.bits_stored),
         *background_warnings(gray, facts.bits_stored),
@@ -128,22 +141,34 @@ def _decode_error(name: str, facts: ImageFacts, received: str) -> DicomError:
     )
 
 
+class _SeveralPagesError(Exception):
+    """A TIFF file has more than one page."""
+
+
 def _tiff(file: BinaryIO) -> tuple[int, int, int, bool, str]:
-    """Return rows, columns, bits, whether it is gray, and photometric of the first image."""
+    """Return rows, columns, bits, whether it is gray, and photometric of the only page."""
     file.seek(0)
-    order = "little" if file.read(4) == TIFF[0] else "big"
+    magic = file.read(4)
+    order: Literal["little", "big"] = "little" if magic[:2] == b"II" else "big"
+    big = b"+" in magic
+    # TIFF 6.0 and BigTIFF: sizes of an offset, of the number of tags, and of a tag's count.
+    offset_size, number_size = (8, 8) if big else (4, 2)
 
     def number(size: int) -> int:
-        return int.from_bytes(file.read(size), order)  # type: ignore[arg-type]
+        return int.from_bytes(file.read(size), order)
 
-    file.seek(number(4))
-    # TIFF 6.0: tag, type, count, value; SHORT values use the first two bytes.
+    file.seek(8 if big else 4)
+    file.seek(number(offset_size))
     tags: dict[int, int] = {}
-    for _ in range(number(2)):
-        tag, value_type, count = number(2), number(2), number(4)
-        value = file.read(4)
-        if count == 1 and value_type in (3, 4):
-            tags[tag] = int.from_bytes(value[: 2 if value_type == 3 else 4], order)  # type: ignore[arg-type]
+    for _ in range(min(number(number_size), _MAXIMUM_TAGS)):
+        tag, value_type, count = number(2), number(2), number(offset_size)
+        value = file.read(offset_size)
+        size = {3: 2, 4: 4}.get(value_type)  # SHORT and LONG are at the start of the value
+        if count == 1 and size is not None:
+            tags[tag] = int.from_bytes(value[:size], order)
+    if number(offset_size):
+        raise _SeveralPagesError
     photometric = {0: "MONOCHROME1", 1: "MONOCHROME2"}.get(tags.get(262, -1), "")
-    gray = tags.get(277, 1) == 1 and bool(photometric)
+    # Sample Format (339): 1 is unsigned.
+    gray = tags.get(277, 1) == 1 and bool(photometric) and tags.get(339, 1) == 1
     return tags[257], tags[256], tags.get(258, 1), gray, photometric or "color"

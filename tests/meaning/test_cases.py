@@ -51,6 +51,13 @@ def test_files_of_one_picture_agree(one, other):
     assert np.array_equal(first, second)
 
 
+def test_white_is_zero_at_both_depths():
+    images = [read_image(CASES / f"miniswhite{bits}.tif") for bits in (8, 16)]
+    eight, sixteen = (image.pixels / (2**image.facts.bits_stored - 1) for image in images)
+    assert np.abs(eight - sixteen).max() < 1 / 255
+    assert np.count_nonzero(sixteen == 0) > sixteen.size / 4
+
+
 def test_an_inverted_picture_is_reported():
     codes = [
         warning.code for warning in read_image(CASES / "mono2_but_inverted.dcm").facts.warnings
