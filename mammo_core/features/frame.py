@@ -1,8 +1,7 @@
 """Frames: which image or lesion, which label, which split, and the training statistics."""
 
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.tables import read_table
@@ -13,6 +12,9 @@ from mammo_core.preprocessing import IntensityConfig, Preprocessing
 from mammo_core.sampling.labels import BACKGROUND, FIVE_CLASSES, LESION_CLASSES, LabelMap
 from mammo_core.sources.policy import ImagePolicy
 from mammo_core.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: What a patch can show. A label map turns these into the classes of a network.
 PATCH_CLASSES = (BACKGROUND, *LESION_CLASSES)
@@ -36,8 +38,8 @@ class Frame:
     """
 
     id: str
-    images: pd.DataFrame
-    lesions: pd.DataFrame
+    images: "pd.DataFrame"
+    lesions: "pd.DataFrame"
     facts: FrameFacts
 
     @property
@@ -85,7 +87,7 @@ class Frame:
         """What was done with images that are not plain mammograms."""
         return self.facts.images
 
-    def split(self, name: str) -> pd.DataFrame:
+    def split(self, name: str) -> "pd.DataFrame":
         """Return the images of a split, sorted by id."""
         rows: pd.DataFrame = self.images[self.images["split"] == name]
         return rows.sort_values("image_id").reset_index(drop=True)
@@ -98,7 +100,7 @@ class Frame:
         }
 
     def patch_labels(
-        self, patches: pd.DataFrame, split: str, label_map: LabelMap = FIVE_CLASSES
+        self, patches: "pd.DataFrame", split: str, label_map: LabelMap = FIVE_CLASSES
     ) -> dict[str, int]:
         """Return patch id → class index for the patches of a split's images.
 
