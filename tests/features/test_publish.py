@@ -58,6 +58,11 @@ def test_a_frame_contains_the_images_with_label_and_split(history):
             image["patient_key"],
             image["breast_density"],
         )
+        number = int(row.patient_key[2:])
+        assert (row.exam_key, row.exam_day, row.view_class) == ("", 10 * number, image["view"])
+        # Feast knows numbers only: yes, no and unknown come back as they were.
+        assert row.implant is (True, False, None)[number % 3]
+    assert frame.images["area_mm2"].isna().all()
     assert [len(frame.split(name)) for name in ("train", "validation", "test")] == [8, 4, 4]
     for column in ("label", "breast_density", "bits_stored"):
         assert frame.images[column].dtype == "int64"  # Feast returns floats
