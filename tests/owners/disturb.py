@@ -119,7 +119,7 @@ class Disturbance:
     Args:
         work: Folder for logs.
         source: Folder of the images.
-        whole: Whether the runs train, evaluate and push.
+        extent: `whole`, `data` or `records`: see `worker.py`.
         lease_s: Time to live of leases (seconds).
         seed: Of the moments and of the choices.
         restart_server: Restarts the server of the store.
@@ -130,12 +130,12 @@ class Disturbance:
         work: Path,
         source: Path,
         *,
-        whole: bool,
+        extent: str,
         lease_s: float,
         seed: int,
         restart_server: Callable[[], None] | None = None,
     ) -> None:
-        self.work, self.source, self.whole, self.lease_s = work, source, whole, lease_s
+        self.work, self.source, self.extent, self.lease_s = work, source, extent, lease_s
         self.rng = random.Random(seed)
         self.restart_server = restart_server
         self.clock = work / "clock"
@@ -181,9 +181,8 @@ class Disturbance:
         if COMPILER:
             library = str(wall_clock_library(self.work))
             environment |= {"LD_PRELOAD": library, "WALL_CLOCK": str(self.clock)}
-        whole = "whole" if self.whole else "data"
         script = str(Path(__file__).parent / "worker.py")
-        command = [sys.executable, script, store.uri, str(self.source), name, whole]
+        command = [sys.executable, script, store.uri, str(self.source), name, self.extent]
         return Worker(command, environment, self.work / f"{name}-{number}.log")
 
     def _disturb(

@@ -1,6 +1,6 @@
-"""Two runs of the data steps on one store, disturbed at random: nothing is lost or replaced.
+"""Two runs on one store, disturbed at random moments: nothing is lost or replaced.
 
-`make verify-owners` does the same for whole runs, and more of it.
+They make the records of images and patches. `make verify-owners` does it with whole runs, and more.
 """
 
 import subprocess
@@ -40,19 +40,19 @@ def undisturbed(source, tmp_path_factory):
     """A store that one run has filled alone, and the ids of its outputs."""
     work = tmp_path_factory.mktemp("undisturbed")
     store = open_store((work / "store").as_uri())
-    disturbance = Disturbance(work, source, whole=False, lease_s=LEASE_S, seed=0)
+    disturbance = Disturbance(work, source, extent="records", lease_s=LEASE_S, seed=0)
     (ids,) = disturbance.run(store, ("alone",), Events(0, 0), 1)
     return store, ids
 
 
 def events(restarts=0):
-    return Events(stops=2, kills=2, jumps=2 if COMPILER else 0, restarts=restarts)
+    return Events(stops=1, kills=1, jumps=1 if COMPILER else 0, restarts=restarts)
 
 
 def test_two_disturbed_runs_in_a_folder(source, undisturbed, tmp_path):
     plain, ids = undisturbed
     store = open_store((tmp_path / "store").as_uri())
-    disturbance = Disturbance(tmp_path, source, whole=False, lease_s=LEASE_S, seed=1)
+    disturbance = Disturbance(tmp_path, source, extent="records", lease_s=LEASE_S, seed=1)
     assert disturbance.run(store, ("a", "b"), events(), 0.7) == [ids, ids]
     require_as_undisturbed(store, plain)
 
@@ -71,7 +71,7 @@ def test_two_disturbed_attempts_at_one_run_on_a_server(source, undisturbed, tmp_
         disturbance = Disturbance(
             tmp_path,
             source,
-            whole=False,
+            extent="records",
             lease_s=LEASE_S,
             seed=2,
             restart_server=minio.restart,
@@ -83,7 +83,7 @@ def test_two_disturbed_attempts_at_one_run_on_a_server(source, undisturbed, tmp_
 
 def test_the_harness_notices_a_replaced_file(source, undisturbed, tmp_path):
     store = open_store((tmp_path / "store").as_uri())
-    disturbance = Disturbance(tmp_path, source, whole=False, lease_s=LEASE_S, seed=1)
+    disturbance = Disturbance(tmp_path, source, extent="records", lease_s=LEASE_S, seed=1)
     key = f"frames/{'0' * 32}/1-00000000/a"
     store.write(key, b"1")
     disturbance._look(store)

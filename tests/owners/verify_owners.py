@@ -37,7 +37,8 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=count)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--lease", type=float, default=5.0, help="time to live of leases (seconds)")
-    parser.add_argument("--data", action="store_true", help="only the steps before training")
+    parser.add_argument("--pause", type=float, help="mean time between events (seconds)")
+    parser.add_argument("--extent", choices=("whole", "data", "records"), default="whole")
     parser.add_argument("--stores", nargs="+", default=["file", "s3"])
     options = parser.parse_args()
     if options.jumps and not COMPILER:
@@ -45,14 +46,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="verify-owners-") as folder, ExitStack() as running:
         work = Path(folder)
         source = work / "tree"
-        config = PhantomConfig(patients=6 if options.data else 24, seed=3, height=192, width=150)
+        config = PhantomConfig(
+            patients=24 if options.extent == "whole" else 6, seed=3, height=192, width=150
+        )
         create(source, config, workers=1)
-        whole = not options.data
         plain = open_store((work / "plain").as_uri())
-        alone = Disturbance(work, source, whole=whole, lease_s=options.lease, seed=0)
+        alone = Disturbance(work, source, extent=options.extent, lease_s=options.lease, seed=0)
         start = time.monotonic()
         (ids,) = alone.run(plain, ("alone",), Events(0, 0), 1)
         length = time.monotonic() - start
+        pause_s = options.pause or max(1.0, length / 10)
         print(f"undisturbed: {length:.0f} s, {ids}", flush=True)
         minio = RestartableMinio(work / "minio")
         if "s3" in options.stores:
@@ -77,14 +80,14 @@ def main() -> None:
                 disturbance = Disturbance(
                     work / name,
                     source,
-                    whole=whole,
+                    extent=options.extent,
                     lease_s=options.lease,
                     seed=options.seed + rounds,
                     restart_server=minio.restart,
                 )
                 # Two runs, or two attempts at one.
                 names = ("a", "b") if rounds % 2 else ("a", "a")
-                found = disturbance.run(store, names, events, max(1.0, length / 10))
+                found = disturbance.run(store, names, events, pause_s)
                 if found != [ids, ids]:
                     raise SystemExit(f"error: other ids than undisturbed: {found}")
                 require_as_undisturbed(store, plain)

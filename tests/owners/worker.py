@@ -1,6 +1,7 @@
-"""One attempt at a whole run, in one process: `worker.py STORE SOURCE RUN WHOLE`.
+"""One attempt at a whole run, in one process: `worker.py STORE SOURCE RUN EXTENT`.
 
-Prints the ids of the outputs. It is stopped, continued and killed from outside.
+EXTENT is `whole`; `data`, the steps before training; or `records`, without the frame, which needs
+seconds to import. Prints the ids of the outputs. It is stopped, continued and killed from outside.
 """
 
 import json
@@ -18,7 +19,7 @@ from tests.support.training_run import run_training
 RECIPE = Path(__file__).parents[1] / "e2e" / "recipe.yaml"
 
 
-def main(uri: str, source: str, run_id: str, whole: str) -> None:
+def main(uri: str, source: str, run_id: str, extent: str) -> None:
     """Do the run and print name → id of its outputs."""
     follow_parent()
     start = time.monotonic()
@@ -27,7 +28,7 @@ def main(uri: str, source: str, run_id: str, whole: str) -> None:
     run = Run(store, run_id)
     settings = [f"source.root={source}", "runner.workers=2"]
     run.write_recipe(load_recipe(str(RECIPE), settings))
-    if whole == "whole":
+    if extent == "whole":
         outputs = run_training(run)
         ids = {name: output.id for name, output in outputs.items()}
         ids["model"] = outputs["model"].facts["model_id"]
@@ -36,9 +37,10 @@ def main(uri: str, source: str, run_id: str, whole: str) -> None:
     else:
         tables = steps.index(run)
         images = steps.convert(run, tables=tables)
-        frame = steps.publish_features(run, tables=tables, images=images)
-        patches = steps.sample(run, images=images)
-        outputs = {"tables": tables, "images": images, "frame": frame, "patches": patches}
+        outputs = {"tables": tables, "images": images}
+        if extent == "data":
+            outputs["frame"] = steps.publish_features(run, tables=tables, images=images)
+        outputs["patches"] = steps.sample(run, images=images)
         ids = {name: output.id for name, output in outputs.items()}
     print(f"done {json.dumps(ids)} {time.monotonic() - start:.1f}", flush=True)
 
