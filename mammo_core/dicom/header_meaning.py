@@ -56,11 +56,14 @@ def read_meaning(data: Any, *, for_processing: bool, frames: int = 1) -> ImageMe
                 message="The header states a view that is not one of mammography",
             )
         )
+    laterality = _laterality(data, statements, warnings)
+    orientation = _orientation(data)
+    warnings.extend(_orientation_warnings(orientation, laterality))
     return ImageMeaning(
         view=view,
         view_modifiers=tuple(sorted(modifiers)),
         view_class=view_class(view),
-        laterality=_laterality(data, statements, warnings),
+        laterality=laterality,
         image_type=read_image_type(data, frames, warnings),
         implant=_implant(data, modifiers, warnings),
         partial_view=read_flag(data, "PartialView") is True
@@ -70,7 +73,7 @@ def read_meaning(data: Any, *, for_processing: bool, frames: int = 1) -> ImageMe
         for_processing=for_processing,
         burned_in=read_flag(data, "BurnedInAnnotation"),
         patient_identity_removed=read_flag(data, "PatientIdentityRemoved"),
-        patient_orientation=_orientation(data),
+        patient_orientation=orientation,
         paddle=paddle,
         magnification_factor=factor,
         warnings=tuple(warnings),
@@ -228,6 +231,29 @@ def _orientation(data: Any) -> str | None:
     if len(values) != 2 or not all(value and set(value) <= set("ALRPHF") for value in values):
         return None
     return "/".join(values)
+
+
+def _orientation_warnings(
+    orientation: str | None, laterality: Laterality | None
+) -> list[ImageWarning]:
+    """Return the warning that rows run to the other side than in mammograms of this breast.
+
+    Rows of a left breast run to anterior, of a right breast to posterior, so that the chest walls
+    are side by side when both hang together.
+    """
+    usual = {"LEFT": "A", "RIGHT": "P"}.get(laterality or "")
+    if usual is None or orientation is None or orientation[0] not in "AP":
+        return []
+    if orientation[0] == usual:
+        return []
+    side = "right" if laterality == "LEFT" else "left"
+    return [
+        ImageWarning(
+            code="orientation",
+            message=f"Patient Orientation places the chest wall of this {laterality} breast at the "
+            f"{side} of the picture",
+        )
+    ]
 
 
 def _factor(data: Any) -> float | None:

@@ -65,6 +65,11 @@ def test_an_inverted_picture_is_reported():
     assert codes == ["bright_background"]
 
 
+def test_a_mirrored_picture_is_reported():
+    codes = [warning.code for warning in read_image(CASES / "left_chest_right.dcm").facts.warnings]
+    assert codes == ["orientation"]
+
+
 def test_a_png_of_12_bits_in_16_is_reported():
     full, raw = (
         read_image(CASES / f"P_00001_LEFT_CC_{name}.png").facts.warnings

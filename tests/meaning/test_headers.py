@@ -235,6 +235,17 @@ FILES = {
         {"PatientIdentityRemoved": "YES"}, {"patient_identity_removed": True}, [],
     ),
     "orientation": ({"PatientOrientation": ["A", "FR"]}, {"patient_orientation": "A/FR"}, []),
+    "a left breast": (
+        {"PatientOrientation": ["A", "R"], "ImageLaterality": "L"}, {"laterality": "LEFT"}, [],
+    ),
+    "a mirrored left breast": (
+        {"PatientOrientation": ["P", "L"], "ImageLaterality": "L"},
+        {"laterality": "LEFT", "patient_orientation": "P/L"}, ["orientation"],
+    ),
+    "a mirrored right breast": (
+        {"PatientOrientation": ["A", "R"], "ImageLaterality": "R"},
+        {"laterality": "RIGHT"}, ["orientation"],
+    ),
     "no orientation": ({"PatientOrientation": [PLANTED, "F"]}, {"patient_orientation": None}, []),
     # Paddle and magnification.
     "paddle": (
