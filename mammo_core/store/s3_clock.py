@@ -4,12 +4,13 @@ S3 servers refuse requests whose time differs from theirs by more than 15 minute
 (RequestTimeTooSkewed; AWS, "Authenticating Requests (AWS Signature Version 4)").
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from minio import Minio, time
 from minio.error import S3Error
+from minio.time import utcnow
 
 #: A smaller difference is not why a request was refused (seconds).
 _TOLERANCE_S = 300.0
@@ -28,23 +29,30 @@ class ClockedMinio(Minio):  # type: ignore[misc]
         return headers, date
 
     def _url_open(self, *args: Any, **options: Any) -> Any:
+        used = self._offset
         try:
             return super()._url_open(*args, **options)
         except S3Error as error:
             # The answer to HEAD has no text, and so no code.
             if error.code not in ("RequestTimeTooSkewed", "AccessDenied"):
                 raise
-            if not self._correct(str(error.response.headers.get("date") or "")):
+            if not self._correct(used, str(error.response.headers.get("date") or "")):
                 raise
         return super()._url_open(*args, **options)
 
-    def _correct(self, date: str) -> bool:
-        """Take over the server's clock; False if ours was not the reason of the refusal."""
+    def _correct(self, used: timedelta, date: str) -> bool:
+        """Take over the server's clock; False if ours was not the reason of the refusal.
+
+        Args:
+            used: The correction with which the request was signed; another thread may have
+                made a better one since.
+            date: The server's time, as in its answer.
+        """
         try:
-            offset = parsedate_to_datetime(date) - datetime.now(UTC)
+            offset = parsedate_to_datetime(date) - utcnow()
         except ValueError:
             return False
-        if abs(offset - self._offset).total_seconds() < _TOLERANCE_S:
+        if abs(offset - used).total_seconds() < _TOLERANCE_S:
             return False
         self._offset = offset
         return True

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
+from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio.error import InvalidResponseError, S3Error, ServerError
@@ -145,4 +146,7 @@ def is_transient(error: BaseException) -> bool:
         return code in _BUSY or status >= 500
     if _is_untrusted(error):
         return False
-    return isinstance(error, (urllib3.exceptions.HTTPError, ServerError, InvalidResponseError))
+    # ParseError: the text of an error arrived damaged.
+    return isinstance(
+        error, (urllib3.exceptions.HTTPError, ServerError, InvalidResponseError, ParseError)
+    )
