@@ -88,10 +88,17 @@ class Worker:
 
     def _start(self) -> subprocess.Popen[bytes]:
         self.starts += 1
+        self._log.touch()
+        self._size = self._log.stat().st_size
         with self._log.open("ab") as log:
             return subprocess.Popen(
                 self._command, env=self._environment, stdout=log, stderr=log, cwd=REPOSITORY
             )
+
+    @property
+    def is_working(self) -> bool:
+        """Whether the process runs and has imported what it needs."""
+        return self.process.poll() is None and self._log.stat().st_size > self._size
 
     @property
     def result(self) -> str:
@@ -189,7 +196,7 @@ class Disturbance:
         self, events: Events, workers: list[Worker], stopped: list[tuple[float, Worker]]
     ) -> None:
         paused = [worker for _, worker in stopped]
-        running = [w for w in workers if w.process.poll() is None and w not in paused]
+        running = [w for w in workers if w.is_working and w not in paused]
         if not running:
             return
         worker = self.rng.choice(running)

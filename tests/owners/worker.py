@@ -22,6 +22,7 @@ RECIPE = Path(__file__).parents[1] / "e2e" / "recipe.yaml"
 def main(uri: str, source: str, run_id: str, extent: str) -> None:
     """Do the run and print name → id of its outputs."""
     follow_parent()
+    print("begun", flush=True)
     start = time.monotonic()
     store = open_store(uri)
     require_conditional_writes(store)
