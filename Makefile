@@ -17,7 +17,7 @@ RECIPE := recipes/phantom.yaml
 FOLLOW = MAMMO_FOLLOW=$$PPID:$$(sed 's/.*) //' /proc/$$PPID/stat | cut -d' ' -f20)
 
 # The images are tagged by the commit they are built from, in one way everywhere.
-TAG ?= $(shell python3 pipelines/image_tag.py)
+TAG ?= $(shell python3 -m pipelines.image_tag)
 IMAGES ?= data train
 
 .PHONY: help setup run test test-fast verify-fuzz verify-owners setup-tfio test-tfio test-docker test-cluster verify-serving lint types reference minio prism \

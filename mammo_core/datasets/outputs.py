@@ -103,8 +103,9 @@ def reuse_or_make(
                     say(f"making {name}")
                 return _publish(store, make(Attempt(store, lease)), lease), False
         except LeaseLostError as error:
-            tell = say or print_wait
-            tell(f"{error.problem}: this process was paused for too long, and another took over")
+            (say or print_wait)(
+                f"{error.problem}: this process was paused for too long, and another took over"
+            )
 
 
 def _publish(store: Store, draft: Draft, lease: Lease) -> Manifest:

@@ -193,7 +193,7 @@ def _build_and_push(
             lineage={
                 "recipe": recipe.name,
                 "run_id": context.run.id,
-                "git_sha": git_sha(),
+                "git_sha": git_sha() or "unknown",
                 "tables_id": images.lineage["tables"],
                 "image_dataset_id": images.id,
                 "patch_dataset_id": evaluation.lineage["patches"],

@@ -225,7 +225,7 @@ def test_the_component_of_the_step_calls_it_with_paths(step, phantom_run, tmp_pa
 def test_every_process_knows_the_step_and_its_kind_by_its_entry_point(
     step, phantom_run, file_store, tmp_path
 ):
-    """`mammo store gc` finds an output of a step that it was not told of by an import."""
+    """`mammo store gc` finds an output of a step that nothing imports by its name."""
     shared = phantom_run("entry-point")
     mix = step.case_mix(shared, tables=steps.index(shared))
     for key in shared.store.list(mix.folder):

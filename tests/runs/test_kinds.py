@@ -44,8 +44,8 @@ def spelled_keys(source):
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose
     ]
-    found = {match[1] for text in texts if " " not in text for match in KEY.finditer(text)}
-    return found | {text.split("/")[0] for text in texts if text in KINDS and "/" in text}
+    keys = {match[1] for text in texts if " " not in text for match in KEY.finditer(text)}
+    return keys | {text.split("/")[0] for text in texts if text in KINDS and "/" in text}
 
 
 def test_a_key_is_spelled_by_its_owner_alone():
