@@ -120,9 +120,8 @@ ALLOWED = {
     ("mammo_core/sources/adapter.py", "get_adapter", "importlib.import_module"): OUR_MODULES,
     ("mammo_core/steps/registry.py", "get_step", "importlib.import_module"): OUR_MODULES,
     ("mammo_core/steps/__init__.py", "__getattr__", "importlib.import_module"): OUR_MODULES,
-    **{
-        (file, function, loader): PACKAGE
-        for file, function, loader in (
+    **dict.fromkeys(
+        (
             ("mammo_core/cli/models.py", "verify_model", "opened.load"),
             ("mammo_core/cli/score.py", "score", "?.load"),
             ("mammo_core/experiments/run.py", "_test_scores", "?.load"),
@@ -130,8 +129,9 @@ ALLOWED = {
             ("mammo_core/registry/challenge.py", "_predict", "?.load"),
             ("mammo_core/serving/run.py", "serve", "opened.load"),
             ("mammo_core/steps/scoring.py", "make", "package.load"),
-        )
-    },
+        ),
+        PACKAGE,
+    ),
     ("components/__init__.py", "__getattr__", "importlib.import_module"): OUR_MODULES,
     ("mammo_core/lazy.py", "__getattr__", "importlib.import_module"): TABLE_NAME,
     **{
