@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "dicom"))
 
-from hostile import DEFLATED, hostile, items, window
+from hostile import DEFLATED, IMPLICIT, hostile, items, window
 
 #: Rows and columns of an image just within the limit of pixels.
 SIDE = 9_900
@@ -53,7 +53,7 @@ def bombs(infer_path, side=SIDE):
     heavy = (200, 422, 503)  # 503: after a wait for its turn
     return [
         Bomb("header of items", "/score", hostile(DEFLATED, early=items(190_000)), (422,)),
-        Bomb("header of values", "/score", hostile(window=window(1_000_000)), (422,)),
+        Bomb("header of values", "/score", hostile(IMPLICIT, window=window(1_000_000)), (422,)),
         Bomb("black image", "/score", png(side, side), heavy),
         Bomb("image beyond the limit", "/score", png(40, 9_000_000), (422,)),
         Bomb("nested lists", infer_path, b"[" * 1_000_000, (400,)),
