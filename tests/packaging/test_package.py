@@ -158,7 +158,7 @@ def test_a_link_in_place_of_a_file_is_refused(package, tmp_path):
         (b"", "surplus"),
         (b"garbage\n", "line 1"),
         (b"a" * 64 + b"  ../../etc/passwd\n", "line 1"),
-        (b"\xff\xfe", "not a model package"),
+        (b"\xff\xfe", "bytes that are not text"),
     ],
 )
 def test_damaged_sums_are_refused(package, text, words):
