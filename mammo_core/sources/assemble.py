@@ -22,6 +22,7 @@ from mammo_core.sources.lesion_rows import (
     read_lesion_mask,
     reject_lesions,
 )
+from mammo_core.sources.patients import is_public
 from mammo_core.sources.source_files import SourceFiles
 from mammo_core.sources.source_tables import (
     IMAGE_COLUMNS,
@@ -94,9 +95,7 @@ def assemble(
         chosen = [image for image in files_of_cases if image is not None]
         warnings: list[Row] = list(facts.get("warnings", []))
         if site_key is not None:
-            keys = list(
-                pool.map(lambda image: read_header_keys(files, image.path, site_key), chosen)
-            )
+            keys = list(pool.map(lambda image: _header_keys(files, image, site_key), chosen))
             warnings += _patient_warnings(chosen, keys)
             chosen = [
                 with_exam(image, ids, site_key) for image, ids in zip(chosen, keys, strict=True)
@@ -148,6 +147,13 @@ def assemble(
             },
         },
     )
+
+
+def _header_keys(files: SourceFiles, image: CaseFile, key: bytes) -> HeaderKeys:
+    """Return the keyed ids of a header; none for a published patient, whose images are studies."""
+    if is_public(image.case.patient_key):
+        return HeaderKeys()
+    return read_header_keys(files, image.path, key)
 
 
 def _patient_warnings(chosen: Sequence[CaseFile], keys: Sequence[HeaderKeys]) -> list[Row]:

@@ -279,6 +279,15 @@ def test_near_equal_ids_and_names_of_one_patient_are_reported(table, tmp_path):
     assert "36 patients where the headers of the same files name 12" in warning["message"]
 
 
+def test_a_published_patient_has_one_exam_also_beside_others(tmp_path):
+    for number, name in enumerate(("P_00001_L_CC", "P_00001_L_MLO", "Zz_L_CC")):
+        view = name.split("_")[-1]
+        write_dicom(tmp_path / f"neg/{name}.dcm", number, study=str(number), view=view)
+    options = {"patient_ids_in_paths": True}
+    images = index(SourceConfig(adapter="folders", root=str(tmp_path), folders=options)).images
+    assert sorted(map(len, images["exam_key"])) == [0, 0, 20]
+
+
 def test_what_the_policy_leaves_out_is_no_fault(table):
     facts = {
         "plain": {},
