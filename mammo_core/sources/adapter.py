@@ -27,7 +27,7 @@ _PACKAGE: Final = "mammo_core.sources.adapters"
 _ENTRY_POINTS: Final = "mammo.adapters"
 
 #: Counts of a source (JSON-able), as a check prints them and the tables' manifest keeps them.
-Facts = dict[str, Any]
+SourceFacts = dict[str, Any]
 
 
 class IndexCall(Protocol):
@@ -60,7 +60,7 @@ class CheckCall(Protocol):
 
     def __call__(
         self, config: "SourceConfig", images: bool, progress: "ProgressCall | None"
-    ) -> Facts:
+    ) -> SourceFacts:
         """Return counts, and the faults under `rejects` or `problems`.
 
         Args:
@@ -108,7 +108,7 @@ class Adapter:
     header_views: Mapping[str, str] = field(default_factory=dict)
     pseudonyms: str = ""
     keeps_pseudonyms: bool = False
-    fact_lines: Callable[[Facts], list[str]] | None = None
+    fact_lines: Callable[[SourceFacts], list[str]] | None = None
 
 
 _ADAPTERS: Final[dict[str, Adapter]] = {}

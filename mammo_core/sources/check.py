@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from mammo_core.sources.adapter import Adapter, Facts, get_adapter
+from mammo_core.sources.adapter import Adapter, SourceFacts, get_adapter
 from mammo_core.sources.source_tables import ProgressCall, Row, SourceTables
 
 if TYPE_CHECKING:  # quick to load: see the package
@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # quick to load: see the package
 
 def check_source(
     config: "SourceConfig", images: bool, progress: ProgressCall | None = None
-) -> Facts:
+) -> SourceFacts:
     """Count what a source contains, and find its faults.
 
     Args:
@@ -47,7 +47,7 @@ def faults_of(tables: SourceTables) -> list[Row]:
     return [row for row in tables.rejects.to_dict("records") if not row["cause"]]
 
 
-def fact_lines(adapter: Adapter, facts: Facts) -> list[str]:
+def fact_lines(adapter: Adapter, facts: SourceFacts) -> list[str]:
     """Format the facts of a source, one line each.
 
     Args:
@@ -84,7 +84,7 @@ def fact_lines(adapter: Adapter, facts: Facts) -> list[str]:
     return lines
 
 
-def _file_lines(files: Facts) -> list[str]:
+def _file_lines(files: SourceFacts) -> list[str]:
     lines = [
         f"{files['image_files']} image files, {files['images']} different images of "
         f"{files['views']} views, {files['lesions']} lesions with a mask"

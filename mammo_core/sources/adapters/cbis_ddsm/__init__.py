@@ -5,7 +5,7 @@ Lee et al., Sci Data 2017 (DOI 10.1038/sdata.2017.177).
 
 from typing import TYPE_CHECKING
 
-from mammo_core.sources.adapter import Adapter, Facts, register_adapter
+from mammo_core.sources.adapter import Adapter, SourceFacts, register_adapter
 
 if TYPE_CHECKING:  # counting the case tables loads neither pydantic, pandas nor a codec
     from mammo_core.sources.config import SourceConfig
@@ -24,14 +24,14 @@ def _index(
     return index_cbis_ddsm(config, files, progress, workers)
 
 
-def _check(config: "SourceConfig", images: bool, progress: "ProgressCall | None") -> Facts:
+def _check(config: "SourceConfig", images: bool, progress: "ProgressCall | None") -> SourceFacts:
     from mammo_core.sources.adapters.cbis_ddsm.check import check_cbis_ddsm
 
     tables = str(config.tables or config.root)
     return check_cbis_ddsm(tables, config.root if images else None, config.partial, progress)
 
 
-def _fact_lines(facts: Facts) -> list[str]:
+def _fact_lines(facts: SourceFacts) -> list[str]:
     lines: list[str] = []
     rest = facts["test_without_leak"]
     if facts["leaking_patients"]:

@@ -1,6 +1,6 @@
 """Count what the case tables contain, and which of it exists; quick to load."""
 
-from mammo_core.sources.adapter import Facts
+from mammo_core.sources.adapter import SourceFacts
 from mammo_core.sources.adapters.cbis_ddsm.case_tables import case_table_facts, read_case_rows
 from mammo_core.sources.adapters.cbis_ddsm.layout import count_missing, locate_cells
 from mammo_core.sources.source_files import SourceFiles
@@ -12,7 +12,7 @@ def check_cbis_ddsm(
     images: str | None,
     partial: bool = False,
     progress: ProgressCall | None = None,
-) -> Facts:
+) -> SourceFacts:
     """Count rows, views and patients; with images, also look for every image and mask.
 
     If no image of the tables exists nothing is decoded, so the check takes a second.

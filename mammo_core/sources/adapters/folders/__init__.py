@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from mammo_core.sources.adapter import Adapter, Facts, register_adapter
+from mammo_core.sources.adapter import Adapter, SourceFacts, register_adapter
 
 if TYPE_CHECKING:  # a recipe is read without any codec
     from mammo_core.sources.config import SourceConfig
@@ -43,7 +43,7 @@ def _index(
     return index_folders(config, files, progress, workers)
 
 
-def _fact_lines(facts: Facts) -> list[str]:
+def _fact_lines(facts: SourceFacts) -> list[str]:
     unlisted = facts.get("patients_of_no_list")
     return [f"patients on no patient list, left out: {unlisted}"] if unlisted else []
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mammo_core.sources.adapter import Adapter, Facts, register_adapter
+from mammo_core.sources.adapter import Adapter, SourceFacts, register_adapter
 from mammo_core.sources.names import ImageName
 
 if TYPE_CHECKING:  # a recipe is read without any codec
@@ -83,7 +83,7 @@ def _index(
     return index_inbreast(config, files, progress, workers)
 
 
-def _fact_lines(facts: Facts) -> list[str]:
+def _fact_lines(facts: SourceFacts) -> list[str]:
     lines: list[str] = []
     for name, words in (
         ("excluded", "images of an excluded BI-RADS category"),

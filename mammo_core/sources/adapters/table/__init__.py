@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from mammo_core.sources.adapter import Adapter, Facts, register_adapter
+from mammo_core.sources.adapter import Adapter, SourceFacts, register_adapter
 
 if TYPE_CHECKING:  # a recipe is read without any codec
     from mammo_core.sources.config import SourceConfig
@@ -36,7 +36,7 @@ def _index(
     return index_table(config, files, progress, workers)
 
 
-def _check(config: "SourceConfig", images: bool, progress: "ProgressCall | None") -> Facts:
+def _check(config: "SourceConfig", images: bool, progress: "ProgressCall | None") -> SourceFacts:
     from dataclasses import asdict
 
     from mammo_core.sources.adapters.table.check import check_table

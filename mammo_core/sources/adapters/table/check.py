@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from mammo_core.errors import SourceError
-from mammo_core.sources.adapter import Facts
+from mammo_core.sources.adapter import SourceFacts
 from mammo_core.sources.adapters.table import TableOptions
 from mammo_core.sources.adapters.table.index import image_cases, require_table
 from mammo_core.sources.adapters.table.rows import Problem, read_rows, similar_patients
@@ -25,7 +25,7 @@ class TableCheck:
     """
 
     problems: tuple[Problem, ...]
-    facts: Facts
+    facts: SourceFacts
 
 
 def check_table(
@@ -48,7 +48,7 @@ def check_table(
     rejects = Rejects()
     # Keys of this check only: nothing is kept that could be matched with another run.
     cases = image_cases(table, rows, problems, rejects, b"check")
-    facts: Facts = {
+    facts: SourceFacts = {
         "rows": len(table.rows),
         **case_facts(cases),
         "warnings": similar_patients(rows),
