@@ -36,7 +36,8 @@ def result_files(result: ExperimentResult, title: str, command: str) -> dict[str
 
 
 def _csv(rows: list[dict[str, Any]]) -> bytes:
-    return pd.DataFrame([escape_row(row) for row in rows]).to_csv(index=False).encode()
+    text: str = pd.DataFrame([escape_row(row) for row in rows]).to_csv(index=False)
+    return text.encode()
 
 
 def _markdown(result: ExperimentResult, command: str) -> str:
