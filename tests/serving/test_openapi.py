@@ -18,7 +18,7 @@ MEDIA_TYPES = ("application/dicom", "application/octet-stream", "image/png", "im
 @pytest.fixture(scope="module")
 def app(package):
     # The host of schemathesis.
-    config = ServeConfig(max_images=2, api_pages=True, allowed_hosts=("testserver",))
+    config = ServeConfig(max_images=1, api_pages=True, allowed_hosts=("testserver",))
     return create_app(package, "whole-image", "1", config)
 
 
@@ -30,7 +30,7 @@ def api(app, dicom_bytes):
         schemathesis.openapi.media_type(media_type, st.sampled_from(files))
     config = schemathesis.Config(seed=1)
     schema = schemathesis.openapi.from_asgi("/openapi.json", app, config=config)
-    schema.config.generation.update(max_examples=3)
+    schema.config.generation.update(max_examples=2)
     schema.config.phases.stateful.enabled = False
 
     @schemathesis.hook
@@ -49,6 +49,7 @@ def test_the_document_is_valid(app, two_views):
         validate(one.state.service._document)
 
 
+@pytest.mark.slow
 def test_every_answer_is_as_documented(api):
     """All checks of schemathesis: coverage of the schemas, then drawn requests."""
     operations, faults = set(), []
