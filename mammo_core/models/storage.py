@@ -106,7 +106,7 @@ def _refuse_large(config: Any, stored: int) -> None:
         global_state.set_global_attribute("uninitialized_variables", [])
     if not isinstance(model, keras.Model):
         raise ValueError(f"a {type(model).__name__} instead of a network")
-    count = sum(math.prod(variable.shape) for variable in model.variables)
+    count = sum(math.prod(weight.shape) for weight in model.weights)
     if count > stored:
         raise ValueError(f"a network of {count} weights, with {stored} stored")
     for operation in getattr(model, "operations", ()):
