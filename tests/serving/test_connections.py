@@ -7,8 +7,10 @@ import threading
 
 import pytest
 from server_thread import echo, limited, receive_response, serving
+from starlette.requests import Request
 
 from mammo_core.serving import ServeConfig
+from mammo_core.serving.bodies import body_files
 
 HEAD = b"POST /score HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 3\r\n"
 
@@ -80,6 +82,21 @@ def test_silent_and_slow_connections_are_closed():
         assert receive_response(slow)[0] == 408 and slow.recv(1) == b""
         assert pausing.recv(1) == b""  # no further request
         assert receive_response(slow_again)[0] == 408
+
+
+def test_a_body_that_does_not_arrive_gets_408():
+    config = ServeConfig(idle_s=0.5)
+
+    async def read(scope, receive, send):
+        if scope["type"] != "http":
+            raise NotImplementedError
+        async with body_files(Request(scope, receive), config):
+            await echo(scope, receive, send)
+
+    with serving(limited(read, config), config) as server, server.connect() as connection:
+        connection.sendall(HEAD + b"\r\na")  # one byte of three
+        status, content = receive_response(connection)
+        assert status == 408 and "pauses of at most 0.5 s" in content["expected"]
 
 
 def test_idle_connections_make_room_for_others():
