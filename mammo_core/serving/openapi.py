@@ -144,7 +144,8 @@ def _infer(errors: tuple[int, ...]) -> dict[str, Any]:
     )
     operation["requestBody"] = {
         "required": True,
-        "content": _json("InferRequest") | {"application/octet-stream": {}},
+        # No schema describes JSON with bytes after it.
+        "content": _json("InferRequest"),
     }
     return operation
 
