@@ -73,7 +73,9 @@ def find_version(uri: str) -> tuple[Store, str, int] | None:
     """
     path = local_path(uri)
     # In a registry a folder alone proves nothing: it may hold an interrupted push.
-    in_registry = path is not None and (path.absolute().parent / "claims").is_dir()
+    in_registry = path is not None and any(
+        (path.absolute().parent / name).is_dir() for name in ("claims", "published")
+    )
     if path is not None and (path / SUMS).is_file() and not in_registry:
         return None
     if path is not None and path.suffix == ".keras" and path.is_file():

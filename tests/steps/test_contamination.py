@@ -165,7 +165,7 @@ def test_gaps_in_the_record_are_reported_as_unknown(store, tmp_path, capsys):
         (elsewhere, "the model cccccccccccc…, which m/1 was started from, is not in the store"),
         (lost, f"the training {'1' * 32} of lost/1 is not in the store"),
         (str(imported), "network.keras does not name the frame"),
-        (f"file://{tmp_path}/nowhere/models/m/1", "cannot be read here: The lineage"),
+        (f"file://{tmp_path}/nowhere/models/m/1", "cannot be read here: The model m has no"),
         (f"file://{tmp_path}/nowhere/models/m", "cannot be read here: There is no such model"),
     ):
         facts = check(store, ours, uri)
