@@ -25,7 +25,8 @@ PLACES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "frames": ((STORE, "frames/"),),
     "validations": ((STORE, "validations/"),),
     "new images": ((STORE, "new-images/"),),
-    "trainings": ((STORE, "trainings/"),),
+    # A training that goes on resumes from its checkpoint.
+    "trainings": ((STORE, "trainings/"), (STORE, "checkpoints/")),
     "evaluations": ((STORE, "evaluations/"),),
     "regions": ((STORE, "regions/"),),
     "candidates": ((STORE, "candidates/"),),

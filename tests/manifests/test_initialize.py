@@ -25,6 +25,7 @@ KEYS = {
     "validations": ("mammo", "validations/0/report.html"),
     "new images": ("mammo", "new-images/0/manifest.json"),
     "trainings": ("mammo", "trainings/image/0/model.keras"),
+    "checkpoints": ("mammo", "checkpoints/trainings/image/0/latest.json"),
     "evaluations": ("mammo", "evaluations/0/metrics.json"),
     "regions": ("mammo", "regions/0/forest"),
     "candidates": ("mammo", "candidates/0/package.json"),
@@ -44,6 +45,7 @@ EVERYTHING = tuple(KEYS)
 _MODELS = ("models", "champion")
 _SCORES = ("scores", "score bucket")
 _RECORDS = ("tables", "records")
+_TRAININGS = ("trainings", "checkpoints")
 #: Role → (what it reads besides, what it writes): the table of issue "Hostile files", with the
 #: kinds that it does not name given to the role of the step that makes them.
 RIGHTS = {
@@ -54,11 +56,11 @@ RIGHTS = {
     ),
     "train": (
         (*_RECORDS, "features", "frames", *_MODELS),
-        ("model scores", "trainings", "evaluations", "regions", "candidates", "runs"),
+        ("model scores", *_TRAININGS, "evaluations", "regions", "candidates", "runs"),
     ),
     "duel": (("sources", "tables", "frames", "candidates", *_MODELS), ("duels", "runs")),
     "release": (
-        ("frames", "evaluations", "candidates", "duels", *_RECORDS, "trainings"),
+        ("frames", "evaluations", "candidates", "duels", *_RECORDS, *_TRAININGS),
         ("gates", "pushes", *_MODELS, "runs"),
     ),
     "score": (("sources", *_MODELS), (*_SCORES, "runs")),

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from mammo_core.runs.kinds import KINDS
+from mammo_core.training.kinds import CHECKPOINTS
 from pipelines.platform import STEPS
 from pipelines.reference import POLICIES
 from pipelines.roles import PLACES, ROLES, policy_files, policy_of, role_table, secret_of
@@ -41,6 +42,11 @@ def _writes(role: str, key: str) -> bool:
 def test_a_kind_belongs_to_the_role_of_the_step_that_makes_it(folder):
     writers = [role for role in ROLES if _writes(role, f"{folder}/0/manifest.json")]
     assert writers == [STEPS[MAKERS[folder]].role]
+
+
+@pytest.mark.parametrize("step", ["train-patch", "train-image"])
+def test_a_training_writes_its_checkpoints(step):
+    assert _writes(STEPS[step].role, f"{CHECKPOINTS}/trainings/image/0/latest.json")
 
 
 @pytest.mark.parametrize("step", STEPS)
