@@ -181,12 +181,12 @@ def _read_verified(
     for attempt in range(_ATTEMPTS):
         try:
             with files.as_local_file(name) as path:
-                found = file_sha256(path)
+                current = file_sha256(path)
                 if len(digest) == CONTENT_LENGTH:
-                    found = content_key(site_key(), found)
-                if found == digest:
+                    current = content_key(site_key(), current)
+                if current == digest:
                     return read(path)
-                received = f"SHA-256 {found}"
+                received = f"SHA-256 {current}"
             break
         except (FileNotFoundError, NotADirectoryError):
             break
