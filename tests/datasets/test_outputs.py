@@ -44,13 +44,13 @@ def run(store, make, said=None):
 
 
 def test_the_files_of_attempts_have_their_own_keys(store):
-    made = make_output(store, FOLDER, draft_of)
-    (file,) = made.files
+    first = make_output(store, FOLDER, draft_of)
+    (file,) = first.files
     assert file.key.split("/")[:2] == ["frames", "x1"] and file.key.endswith("/a")
-    store.delete(made.key)
+    store.delete(first.key)
     again = make_output(store, FOLDER, draft_of)
     assert again.files[0].key != file.key and store.exists(file.key)
-    assert (again.id, again.files[0].sha256, again.counts) == (made.id, file.sha256, made.counts)
+    assert (again.id, again.files[0].sha256, again.counts) == (first.id, file.sha256, first.counts)
     assert again.files[0].key.split("/")[2].startswith("2-")  # the generation of the lease
 
 

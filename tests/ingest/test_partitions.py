@@ -48,11 +48,11 @@ def test_four_partitions_are_one_run(store, tmp_path, phantom_tables):
     assert {manifest.id for manifest in manifests} == {images.id}
     assert IMAGE_DATASET.find(store, images.id) is None  # nothing is published
     # Partition 1 was not run: the run without a partition makes its shards.
-    made = convert_all(store, phantom_tables)
-    assert without_attempts(made) == without_attempts(images)
+    dataset = convert_all(store, phantom_tables)
+    assert without_attempts(dataset) == without_attempts(images)
     for number in range(4):
-        sample_partition(store, made, SAMPLING, 1, Partition(number, 4), RUNNER)
-    again = sample(store, made, SAMPLING, 1, RUNNER)
+        sample_partition(store, dataset, SAMPLING, 1, Partition(number, 4), RUNNER)
+    again = sample(store, dataset, SAMPLING, 1, RUNNER)
     assert without_attempts(again) == without_attempts(patches)
     assert digests(store, "") == digests(plain, "")
 

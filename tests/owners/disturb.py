@@ -147,7 +147,7 @@ class Disturbance:
         self.restart_server = restart_server
         self.clock = work / "clock"
         self.clock.write_text("0\n")
-        self._seen: dict[str, tuple[int, ...]] = {}
+        self._identities: dict[str, tuple[int, ...]] = {}
 
     def run(
         self, store: Store, names: tuple[str, ...], events: Events, pause_s: float
@@ -224,8 +224,8 @@ class Disturbance:
                     facts = (root / key).stat()
                 except FileNotFoundError:
                     continue
-                seen = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
-                if self._seen.setdefault(key, seen) != seen:
+                identity = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
+                if self._identities.setdefault(key, identity) != identity:
                     raise AssertionError(f"{key} was replaced")
 
 
@@ -241,9 +241,9 @@ def wall_clock_library(folder: Path) -> Path:
 
 def require_as_undisturbed(store: Store, plain: Store) -> None:
     """Check that a store has what an undisturbed one has, and after gc nothing else."""
-    expected, found = published_digests(plain), published_digests(store)
+    expected, stored = published_digests(plain), published_digests(store)
     outputs = {name for name in expected if not name.startswith(("gates/", "pushes/"))}
-    different = {name for name in outputs if found.get(name) != expected[name]}
+    different = {name for name in outputs if stored.get(name) != expected[name]}
     assert not different, f"other bytes than undisturbed: {sorted(different)}"
     ids = set(referred_ids(store))
     named = set()

@@ -87,9 +87,9 @@ def main() -> None:
                 )
                 # Two runs, or two attempts at one.
                 names = ("a", "b") if rounds % 2 else ("a", "a")
-                found = disturbance.run(store, names, events, pause_s)
-                if found != [ids, ids]:
-                    raise SystemExit(f"error: other ids than undisturbed: {found}")
+                printed = disturbance.run(store, names, events, pause_s)
+                if printed != [ids, ids]:
+                    raise SystemExit(f"error: other ids than undisturbed: {printed}")
                 require_as_undisturbed(store, plain)
                 if kind == "s3":
                     require_single_versions(minio.server, _BUCKET)

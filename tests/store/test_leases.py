@@ -158,11 +158,11 @@ class TestShortLeases:
         assert store.state(held._file)[0] == owner.to_bytes()
 
     def test_the_generation_grows_with_each_owner(self, store):
-        seen = []
+        generations = []
         for _ in range(3):
             with store.lease("k") as held:
-                seen.append(held.generation)
-        assert seen == [1, 2, 3]
+                generations.append(held.generation)
+        assert generations == [1, 2, 3]
 
     def test_a_renewal_whose_answer_was_lost_keeps_the_lease(self, store):
         with store.lease("k") as held:

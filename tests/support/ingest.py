@@ -65,16 +65,16 @@ def digests(store: Store, folder: str) -> dict[str, str]:
     Keys, also those in manifests, are without the part that names the attempt. A file that two
     attempts have left is there twice.
     """
-    found: dict[str, str] = {}
+    contents: dict[str, str] = {}
     for key in store.list(folder):
         data = store.read(key)
         if key.endswith("/manifest.json"):
             data = _ATTEMPT.sub(b"/", data)
         name = without_attempt(key)
-        while name in found:
+        while name in contents:
             name += " again"
-        found[name] = hashlib.sha256(data).hexdigest()
-    return found
+        contents[name] = hashlib.sha256(data).hexdigest()
+    return contents
 
 
 def published_digests(store: Store) -> dict[str, str]:
