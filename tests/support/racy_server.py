@@ -84,7 +84,7 @@ class _Server(ThreadingHTTPServer):
         self._meeting = threading.Barrier(2)
 
     def looked(self) -> None:
-        """Wait for a second request that has looked, but not for ever: there may be none."""
+        """Wait a second for another request that has looked; there may be none."""
         try:
             self._meeting.wait(timeout=1)
         except threading.BrokenBarrierError:
