@@ -31,7 +31,7 @@ from mammo_core.runs.patient_traces import (
     read_tables,
     without_patient,
 )
-from mammo_core.runs.run import read_start_packages, run_of_status
+from mammo_core.runs.run import read_start_packages, record_keys, run_of_status
 from mammo_core.sources.forgotten import tombstone_key
 from mammo_core.sources.kinds import TABLES
 from mammo_core.store import Store
@@ -285,14 +285,14 @@ def _rewrite_records_of_runs(
     store: Store, traces: Traces, derived: set[str], result: Forgotten
 ) -> None:
     """Replace the pages of runs that made such outputs, and prune what runs say of them."""
-    keys = list(store.list("runs/"))
+    keys = record_keys(store)
     runs = {
         run
         for key in keys
         if (run := run_of_status(key)) and output_of_status(store, key) in derived
     }
-    for key in keys:
-        if key.endswith(_PAGES) and key.split("/")[1] in runs:
+    for key, run in keys.items():
+        if key.endswith(_PAGES) and run in runs:
             if store.read(key) != REMOVED_PAGE:
                 store.write(key, REMOVED_PAGE)
                 result.pages.append(key)

@@ -256,6 +256,11 @@ def read_start_packages(store: Store, run_id: str) -> list[str]:
     return [uri for uri in dict.fromkeys(uris) if uri]
 
 
+def record_keys(store: Store) -> dict[str, str]:
+    """Return key → id of its run, for every key of a record."""
+    return {key: key.split("/")[1] for key in store.list("runs/")}
+
+
 def run_of_status(key: str) -> str:
     """Return the id of the run if a key is that of a step's status, or an empty text."""
     match = _STATUS_KEY.fullmatch(key)
