@@ -128,7 +128,7 @@ class Disturbance:
         source: Folder of the images.
         extent: `whole`, `data` or `records`: see `worker.py`.
         lease_s: Time to live of leases (seconds).
-        seed: Of the moments and of the choices.
+        seed: The moments and the choices depend on it.
         restart_server: Restarts the server of the store.
     """
 
