@@ -44,8 +44,8 @@ PLACES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
 BUCKETS: Final = tuple(dict.fromkeys(bucket for parts in PLACES.values() for bucket, _ in parts))
 #: Buckets that keep every version of an object: the role that may only put overwrites nothing.
 VERSIONED_BUCKETS: Final = ("mammo-events",)
-#: Places whose objects only `admin` may delete: nobody else can take the latest entries of a champion
-#: away, so an older one that is put back in place is always noticed.
+#: Places whose objects only `admin` may delete: nobody else can take the latest entries of a
+#: champion away, so an older one that is put back in place is always noticed.
 KEPT: Final = ("models",)
 _LIST: Final = ("s3:ListBucket",)
 _READ: Final = ("s3:GetObject",)
