@@ -67,6 +67,7 @@ def _run(
     from mammo_core.ingest import Partition
     from mammo_core.recipes import load_recipe
     from mammo_core.runs import Run
+    from mammo_core.steps.index import index
     from mammo_core.store import open_store
 
     if partition:
@@ -78,7 +79,7 @@ def _run(
     default_id = f"{recipe.name}-{last}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
     run = Run(open_store(store), run_id or default_id)
     run.write_recipe(recipe)
-    tables = steps.index(run)
+    tables = index(run)
     if last == "convert":
         result = steps.convert.execute(run, tables=tables, partition=partition)
     else:

@@ -187,9 +187,7 @@ class TestTwoOwners:
         lost = self.owner(store, [])._check_lease
         former._check_lease = lambda: answers.pop() if answers else lost()
         with pytest.raises(LeaseLostError):
-            self.save(
-                former, 3
-            )  # equal arrays: they must have other keys
+            self.save(former, 3)  # equal arrays: they must have other keys
         checkpoint = self.owner(store, [True]).load()
         assert checkpoint.state.batches == 2 and np.array_equal(checkpoint.model[0], self.ARRAYS[0])
 
