@@ -22,7 +22,13 @@ def built(tmp_path):
     log = tmp_path / "docker.log"
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name, body in (("docker", f'echo "$@" >>{log}'), ("uv", ":")):
+    # The packages that `docker run … dpkg-query` lists, and the SBOM that uv's tool writes.
+    package = r"tzdata\t2024a\tall\ttzdata\t2024a\n"
+    docker = f"""printf '%s\\n' "$*" >>{log}\n[ "$1" != run ] || printf '{package}'"""
+    sbom = """for word in "$@"; do
+      case $word in build/sbom/*) echo '{"components": []}' >"$word" ;; esac
+    done"""
+    for name, body in (("docker", docker), ("uv", sbom)):
         path = programs / name
         path.write_text(f"#!/bin/sh\n{body}\n")
         path.chmod(0o755)
