@@ -14,7 +14,7 @@ Kind = Literal["text", "integer", "number", "flag"]
 
 
 @dataclass(frozen=True)
-class View:
+class ViewDefinition:
     """A feature view.
 
     Attributes:
@@ -57,7 +57,7 @@ MEANING: tuple[tuple[str, Kind], ...] = (
     ("warnings", "text"),
     ("not_chosen", "text"),
 )
-IMAGE_METADATA = View(
+IMAGE_METADATA = ViewDefinition(
     "image_metadata",
     ("image_id",),
     (
@@ -79,19 +79,19 @@ IMAGE_METADATA = View(
 # label_origin: `source` (the case tables), `correction` (published by `mammo features labels`;
 # valid until the next correction, whatever the tables contain), `lesions` (derived from
 # corrected lesions).
-IMAGE_LABEL = View(
+IMAGE_LABEL = ViewDefinition(
     "image_label",
     ("image_id",),
     (("malignant", "integer"), ("lesion_types", "text"), ("label_origin", "text")),
     frozenset({"label_origin"}),
 )
-LESION_LABEL = View(
+LESION_LABEL = ViewDefinition(
     "lesion_label",
     ("lesion_id",),
     (("pathology", "text"), ("lesion_malignant", "integer"), ("label_origin", "text")),
     frozenset({"label_origin"}),
 )
-LESION_ANNOTATION = View(
+LESION_ANNOTATION = ViewDefinition(
     "lesion_annotation",
     ("lesion_id",),
     (
@@ -107,8 +107,10 @@ LESION_ANNOTATION = View(
 )
 # An image has one split per assignment, statistics and a record location per dataset, and one
 # score per model.
-SPLIT_ASSIGNMENT = View("split_assignment", ("image_id", "assignment_id"), (("split", "text"),))
-INTENSITY_STATISTICS = View(
+SPLIT_ASSIGNMENT = ViewDefinition(
+    "split_assignment", ("image_id", "assignment_id"), (("split", "text"),)
+)
+INTENSITY_STATISTICS = ViewDefinition(
     "intensity_statistics",
     ("image_id", "dataset_id"),
     (
@@ -121,10 +123,10 @@ INTENSITY_STATISTICS = View(
     ),
     frozenset({"minimum", "equalized_mean", "equalized_image_max_mean"}),
 )
-RECORD_LOCATION = View(
+RECORD_LOCATION = ViewDefinition(
     "record_location", ("image_id", "dataset_id"), (("shard", "text"), ("position", "integer"))
 )
-MODEL_SCORES = View(
+MODEL_SCORES = ViewDefinition(
     "model_scores",
     ("image_id", "model_id"),
     (("malignant_probability", "number"), ("evaluation_id", "text")),

@@ -11,7 +11,7 @@ import pandas as pd
 
 from mammo_core.errors import RecordError
 from mammo_core.features import definitions, stored_registry, view_files
-from mammo_core.features.definitions import View
+from mammo_core.features.definitions import ViewDefinition
 from mammo_core.store import Store
 
 #: How many ids an error lists.
@@ -122,8 +122,8 @@ def _historical_features(
     feast: Any,
     ids: pd.DataFrame,
     at: pd.Timestamp,
-    views: Sequence[View],
-    newest: dict[View, pd.Timestamp],
+    views: Sequence[ViewDefinition],
+    newest: dict[ViewDefinition, pd.Timestamp],
 ) -> pd.DataFrame:
     """Join the views to the ids; refuse missing values, which Feast returns as NaN."""
     key = str(ids.columns[0])
@@ -156,7 +156,7 @@ def _historical_features(
 
 
 def _missing_features_error(
-    ids: list[str], total: int, views: Sequence[View], key: str, at: pd.Timestamp
+    ids: list[str], total: int, views: Sequence[ViewDefinition], key: str, at: pd.Timestamp
 ) -> RecordError:
     listed = ", ".join(ids[:_LISTED]) + (" …" if len(ids) > _LISTED else "")
     return RecordError(

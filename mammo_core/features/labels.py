@@ -129,7 +129,7 @@ def publish_labels(
         at: Event time (UTC); default now.
 
     Returns:
-        View → rows written; rows that are already published are not written again.
+        Feature view → rows written; rows that are already published are not written again.
 
     Raises:
         RecordError: An image or lesion is not in the feature store, or an image with a

@@ -22,7 +22,7 @@ import pandas as pd
 
 from mammo_core.errors import RecordError, StoreError
 from mammo_core.features import definitions, stored_registry, view_files
-from mammo_core.features.definitions import VIEWS, View
+from mammo_core.features.definitions import VIEWS, ViewDefinition
 from mammo_core.features.join import open_applied, project_of
 from mammo_core.store import Store
 from mammo_core.store.certificates import ca_bundle
@@ -40,7 +40,7 @@ class ApplyResult:
 
     Attributes:
         entities: Names of the entities.
-        views: View → number of keys in the online store.
+        views: Feature view → number of keys in the online store.
         online: `sqlite`, or `redis` with the server.
     """
 
@@ -99,7 +99,7 @@ def apply(store: Store, folder: str) -> ApplyResult:
 
 
 def look_up(
-    store: Store, folder: str, view: View, keys: Sequence[Mapping[str, str]]
+    store: Store, folder: str, view: ViewDefinition, keys: Sequence[Mapping[str, str]]
 ) -> pd.DataFrame:
     """Return the features of some keys in the online store.
 

@@ -89,7 +89,7 @@ def publish_features(store: Store, tables: FeatureTables) -> dict[str, int]:
     """Publish the features of a run; rows that are already published are not written again.
 
     Returns:
-        View → rows written.
+        Feature view → rows written.
     """
     with stored_registry.leased(store, tables.folder):
         return _publish_rows(store, tables)

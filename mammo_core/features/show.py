@@ -6,11 +6,11 @@ import pandas as pd
 
 from mammo_core.errors import RecordError
 from mammo_core.features import stored_registry, view_files
-from mammo_core.features.definitions import VIEWS, View
+from mammo_core.features.definitions import VIEWS, ViewDefinition
 from mammo_core.store import Store
 
 
-def view_by_name(name: str) -> View:
+def view_by_name(name: str) -> ViewDefinition:
     """Return a view by its name; RecordError lists the names."""
     for view in VIEWS:
         if view.name == name:
@@ -53,7 +53,7 @@ def summarize_views(store: Store, folder: str) -> list[dict[str, Any]]:
     return summaries
 
 
-def read_history(store: Store, folder: str, view: View, id: str = "") -> pd.DataFrame:
+def read_history(store: Store, folder: str, view: ViewDefinition, id: str = "") -> pd.DataFrame:
     """Return the rows of a view, oldest first: keys, features and event_timestamp.
 
     Args:

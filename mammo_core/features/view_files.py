@@ -9,13 +9,13 @@ import pandas as pd
 
 from mammo_core.datasets.tables import from_parquet, to_parquet
 from mammo_core.errors import RecordError
-from mammo_core.features.definitions import FRAME_VIEWS, VIEWS, View
+from mammo_core.features.definitions import FRAME_VIEWS, VIEWS, ViewDefinition
 from mammo_core.store import Store
 
 TIMES = ["event_timestamp", "created"]
 
 
-def list_files(store: Store, folder: str, view: View) -> list[str]:
+def list_files(store: Store, folder: str, view: ViewDefinition) -> list[str]:
     """Return the keys of the files of a view, oldest first."""
     return [key for key in store.list(f"{folder}/{view.name}/") if key.endswith(".parquet")]
 
@@ -26,7 +26,9 @@ def frame_state(store: Store, folder: str) -> str:
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
-def append_rows(store: Store, folder: str, view: View, rows: pd.DataFrame, at: datetime) -> int:
+def append_rows(
+    store: Store, folder: str, view: ViewDefinition, rows: pd.DataFrame, at: datetime
+) -> int:
     """Write the rows that are new, or differ from the latest row of their key, as one file.
 
     Args:
@@ -69,7 +71,7 @@ def append_rows(store: Store, folder: str, view: View, rows: pd.DataFrame, at: d
     return len(table)
 
 
-def read_rows(store: Store, folder: str, view: View) -> pd.DataFrame:
+def read_rows(store: Store, folder: str, view: ViewDefinition) -> pd.DataFrame:
     """Return all rows of a view, history included, with their times."""
     tables = [_read(store, key, view) for key in list_files(store, folder, view)]
     if not tables:
@@ -77,23 +79,23 @@ def read_rows(store: Store, folder: str, view: View) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def latest_rows(store: Store, folder: str, view: View) -> pd.DataFrame:
+def latest_rows(store: Store, folder: str, view: ViewDefinition) -> pd.DataFrame:
     """Return the latest row of each key of a view, with its times."""
     ordered = read_rows(store, folder, view).sort_values(TIMES, kind="stable")
     return ordered.drop_duplicates(list(view.keys), keep="last")
 
 
 def mirror(
-    store: Store, folder: str, workspace: Path, views: Iterable[View] = VIEWS
-) -> dict[View, pd.Timestamp]:
+    store: Store, folder: str, workspace: Path, views: Iterable[ViewDefinition] = VIEWS
+) -> dict[ViewDefinition, pd.Timestamp]:
     """Copy the rows to a local folder, where Feast reads them.
 
     The registry is not copied: see `stored_registry`.
 
     Returns:
-        View → its newest event, without empty views, which Feast cannot read.
+        Feature view → its newest event, without empty views, which Feast cannot read.
     """
-    newest: dict[View, pd.Timestamp] = {}
+    newest: dict[ViewDefinition, pd.Timestamp] = {}
     for view in views:
         view_folder = workspace / view.name
         view_folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +107,7 @@ def mirror(
     return newest
 
 
-def _read(store: Store, key: str, view: View) -> pd.DataFrame:
+def _read(store: Store, key: str, view: ViewDefinition) -> pd.DataFrame:
     try:
         table = from_parquet(store.fetch(key))
     except (ValueError, OSError) as error:  # pyarrow's errors
@@ -129,7 +131,7 @@ def _read(store: Store, key: str, view: View) -> pd.DataFrame:
     return table[[*view.columns, *TIMES]]
 
 
-def _with_types(rows: pd.DataFrame, view: View) -> pd.DataFrame:
+def _with_types(rows: pd.DataFrame, view: ViewDefinition) -> pd.DataFrame:
     table = rows.copy()
     for name, kind in view.fields:
         if name in view.optional:

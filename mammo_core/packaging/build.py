@@ -24,7 +24,7 @@ from mammo_core.packaging.contents import (
     PATCH_MODEL,
     POSITIVE,
     RULES,
-    LabelMap,
+    LabelMapFile,
     PackageManifest,
     TrainingData,
     model_id,
@@ -184,7 +184,7 @@ def _write_expected(
 
 def _labels(
     image_model: Any, label_map: Mapping[str, int], patch_model: Any, patch_classes: Sequence[str]
-) -> LabelMap:
+) -> LabelMapFile:
     if POSITIVE not in label_map or sorted(label_map.values()) != list(range(len(label_map))):
         raise ModelError(
             "This label map cannot be packaged",
@@ -204,7 +204,7 @@ def _labels(
                 received=f"{network.output_shape[-1]}",
             )
     patch = {name: index for index, name in enumerate(patch_classes)}
-    return LabelMap(image=dict(label_map), patch=patch if patch_model is not None else {})
+    return LabelMapFile(image=dict(label_map), patch=patch if patch_model is not None else {})
 
 
 def _unit(image_model: Any, preprocessing: Preprocessing) -> Unit:

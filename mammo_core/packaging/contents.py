@@ -103,7 +103,7 @@ class Release(_Content):
     signed_by: str = "unsigned"
 
 
-class LabelMap(_Content):
+class LabelMapFile(_Content):
     """label_map.json: the classes of the two networks, by index.
 
     Attributes:
@@ -152,7 +152,7 @@ class TrainingData(_Content):
 def model_id(
     digests: Mapping[str, str],
     preprocessing: Preprocessing,
-    labels: LabelMap,
+    labels: LabelMapFile,
     lineage: Mapping[str, Any],
 ) -> str:
     """Return the content hash of a model.

@@ -20,7 +20,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from mammo_core.errors import ModelError
-from mammo_core.packaging.contents import MODEL, ONNX, LabelMap, read_content
+from mammo_core.packaging.contents import MODEL, ONNX, LabelMapFile, read_content
 from mammo_core.packaging.prediction import named_inputs
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.processes import ProcessError, call_in_process
@@ -85,7 +85,7 @@ def _export_all(package: str, target: str, formats: Sequence[str]) -> dict[str, 
 
     folder = Path(package)
     preprocessing = read_content(folder, "preprocessing.json", Preprocessing)
-    labels = read_content(folder, "label_map.json", LabelMap)
+    labels = read_content(folder, "label_map.json", LabelMapFile)
     pixels, expected = read_expected(folder)
     functions = serving_functions(load_model(folder / MODEL), preprocessing, labels.image)
     result = {}

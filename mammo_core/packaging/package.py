@@ -22,7 +22,7 @@ from mammo_core.packaging.contents import (
     REQUIRED,
     RULES,
     SIGNATURE,
-    LabelMap,
+    LabelMapFile,
     PackageManifest,
     Release,
     TrainingData,
@@ -54,7 +54,7 @@ class Package:
     folder: Path
     manifest: PackageManifest
     preprocessing: Preprocessing
-    labels: LabelMap
+    labels: LabelMapFile
     rules: DecisionRules
     training_data: TrainingData
     model: Any = field(repr=False)
@@ -217,7 +217,7 @@ def verify(folder: Path, trust: TrustPolicy | None = None) -> OpenedPackage:
     actual = model_id(
         digests,
         read_content(folder, "preprocessing.json", Preprocessing),
-        read_content(folder, "label_map.json", LabelMap),
+        read_content(folder, "label_map.json", LabelMapFile),
         read_json(folder, "lineage.json"),
     )
     if actual != manifest.model_id:
@@ -280,7 +280,7 @@ def _load(opened: OpenedPackage) -> Package:
         folder=folder,
         manifest=manifest,
         preprocessing=read_content(folder, "preprocessing.json", Preprocessing),
-        labels=read_content(folder, "label_map.json", LabelMap),
+        labels=read_content(folder, "label_map.json", LabelMapFile),
         rules=read_content(folder, RULES, DecisionRules),
         training_data=read_content(folder, "training_data.json", TrainingData),
         model=model,

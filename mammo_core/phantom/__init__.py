@@ -11,15 +11,15 @@ from mammo_core.lazy import import_lazily
 if TYPE_CHECKING:
     from mammo_core.phantom.config import PhantomConfig, PhantomSummary
     from mammo_core.phantom.create import create, verify
-    from mammo_core.phantom.draw import View, draw_view
+    from mammo_core.phantom.draw import DrawnView, draw_view
     from mammo_core.phantom.latent import optimal_auc
     from mammo_core.phantom.plan import LesionPlan, ViewPlan, plan_views
 
 __all__ = [
+    "DrawnView",
     "LesionPlan",
     "PhantomConfig",
     "PhantomSummary",
-    "View",
     "ViewPlan",
     "create",
     "draw_view",
@@ -33,7 +33,7 @@ import_lazily(
     {
         "config": ["PhantomConfig", "PhantomSummary"],
         "create": ["create", "verify"],
-        "draw": ["View", "draw_view"],
+        "draw": ["DrawnView", "draw_view"],
         "latent": ["optimal_auc"],
         "plan": ["LesionPlan", "ViewPlan", "plan_views"],
     },

@@ -29,7 +29,7 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class View:
+class DrawnView:
     """A drawn view.
 
     Args:
@@ -43,7 +43,7 @@ class View:
     masks: tuple[npt.NDArray[np.uint8], ...]
 
 
-def draw_view(config: PhantomConfig, plan: ViewPlan, *, scan_number: int = 0) -> View:
+def draw_view(config: PhantomConfig, plan: ViewPlan, *, scan_number: int = 0) -> DrawnView:
     """Draw a view of a phantom.
 
     Args:
@@ -55,7 +55,7 @@ def draw_view(config: PhantomConfig, plan: ViewPlan, *, scan_number: int = 0) ->
         Pixels and masks; the same for the same arguments, in any process.
     """
     scene = draw_scene(config, plan)
-    return View(plan, scan_scene(config, plan, scene, scan_number), scene.masks)
+    return DrawnView(plan, scan_scene(config, plan, scene, scan_number), scene.masks)
 
 
 def draw_scene(config: PhantomConfig, plan: ViewPlan) -> Scene:

@@ -82,7 +82,7 @@ def package(built, tmp_path):
 def build_light_package(folder, content, metrics=0.5):
     """Write a package without a network; return its folder."""
     from mammo_core.packaging.checksums import digest, write_sums
-    from mammo_core.packaging.contents import FORMAT, REQUIRED, LabelMap, model_id
+    from mammo_core.packaging.contents import FORMAT, REQUIRED, LabelMapFile, model_id
 
     folder.mkdir()
     for name in REQUIRED:
@@ -90,7 +90,7 @@ def build_light_package(folder, content, metrics=0.5):
     (folder / "model.keras").write_text(content)
     (folder / "metrics.json").write_text(json.dumps({"auc": metrics}))
     (folder / "preprocessing.json").write_text(preprocessing().model_dump_json())
-    labels = LabelMap(image={"neg": 0, "pos": 1})
+    labels = LabelMapFile(image={"neg": 0, "pos": 1})
     (folder / "label_map.json").write_text(labels.model_dump_json())
     identity = model_id(
         {name: digest(folder / name) for name in ("model.keras", "decision_rules.json")},

@@ -33,7 +33,7 @@ class TensorReference:
 
 
 @dataclass(frozen=True)
-class Entry:
+class LayerEntry:
     """A layer, an input or a nested model.
 
     Attributes:
@@ -54,7 +54,7 @@ class Entry:
     settings: Mapping[str, Any]
     trainable: bool
     calls: tuple[tuple[TensorReference, ...], ...]
-    layers: tuple["Entry", ...] = ()
+    layers: tuple["LayerEntry", ...] = ()
     inputs: tuple[TensorReference, ...] = ()
     outputs: tuple[TensorReference, ...] = ()
 
@@ -69,7 +69,7 @@ class Entry:
         return 1 if self.is_model else 0
 
 
-def parse(text: str, groups: Sequence[str], what: str) -> Entry:
+def parse(text: str, groups: Sequence[str], what: str) -> LayerEntry:
     """Parse and validate an architecture.
 
     Args:
@@ -115,7 +115,7 @@ def _model(
     calls: tuple[tuple[TensorReference, ...], ...],
     names: Sequence[str] = (),
     name: str = "",
-) -> Entry:
+) -> LayerEntry:
     if depth > _MAX_DEPTH:
         raise SettingError(f"models nested at most {_MAX_DEPTH} deep")
     if kind == "Sequential":
@@ -141,12 +141,12 @@ def _model(
     if not layers or not inputs or not outputs:
         raise SettingError(f"layers, inputs and outputs in {path or name}")
     trainable = not isinstance(config, dict) or config.get("trainable") is not False
-    return Entry(
+    return LayerEntry(
         name, path, None, {}, trainable, calls, tuple(layers), tuple(inputs), tuple(outputs)
     )
 
 
-def _layer(entry: Any, around: str, depth: int) -> Entry:
+def _layer(entry: Any, around: str, depth: int) -> LayerEntry:
     kind = _field(entry, "class_name", str)
     name = validators.require_name(_field(entry, "name", str))
     config = entry.get("config")
@@ -168,7 +168,7 @@ def _layer(entry: Any, around: str, depth: int) -> Entry:
 
 def _plain(
     kind: str, config: Any, path: str, name: str, calls: tuple[tuple[TensorReference, ...], ...]
-) -> Entry:
+) -> LayerEntry:
     if not isinstance(config, dict):
         raise SettingError(f"a config of layer {path}")
     layer_class, settings = validate_layer(kind, config, path)
@@ -176,25 +176,27 @@ def _plain(
         raise SettingError(f"one name of layer {path}; its config contains {settings.get('name')}")
     if not layer_class.multiple_inputs and any(len(call) != 1 for call in calls):
         raise SettingError(f"one input to each call of {path}")
-    return Entry(name, path, layer_class, settings, settings.pop("trainable", True) is True, calls)
+    return LayerEntry(
+        name, path, layer_class, settings, settings.pop("trainable", True) is True, calls
+    )
 
 
-def _input(config: Any, path: str, name: str) -> Entry:
+def _input(config: Any, path: str, name: str) -> LayerEntry:
     accepted = {"name", "dtype", "sparse", "batch_input_shape", "trainable"}
     if not isinstance(config, dict) or config.keys() - accepted or config.get("name") != name:
         raise SettingError(f"an input {path} with {', '.join(sorted(accepted))}")
     shape = validators.require_batch_shape(config.get("batch_input_shape"))
     validators.require_float32(config.get("dtype"))
     validators.require_dense(config.get("sparse"))
-    return Entry(name, path, None, {"shape": shape}, True, ())
+    return LayerEntry(name, path, None, {"shape": shape}, True, ())
 
 
-def _chain(config: Any, around: str, depth: int, names: Sequence[str]) -> list[Entry]:
+def _chain(config: Any, around: str, depth: int, names: Sequence[str]) -> list[LayerEntry]:
     """Parse a Sequential: a list of layers, each applied to the output of the previous one."""
     items = config.get("layers") if isinstance(config, dict) else config
     if not isinstance(items, list) or not items:
         raise SettingError("a list of the layers of a Sequential")
-    entries: list[Entry] = []
+    entries: list[LayerEntry] = []
     for number, each in enumerate(items):
         kind = _field(each, "class_name", str)
         inner = each.get("config")
@@ -206,7 +208,9 @@ def _chain(config: Any, around: str, depth: int, names: Sequence[str]) -> list[E
         if not entries and kind != "InputLayer":
             shape = _first_shape(kind, inner, around)
             entries.append(
-                Entry(f"{name}_input", f"{around}{name}_input", None, {"shape": shape}, True, ())
+                LayerEntry(
+                    f"{name}_input", f"{around}{name}_input", None, {"shape": shape}, True, ()
+                )
             )
         before = (
             ((TensorReference(entries[-1].name, entries[-1].first_call, 0),),) if entries else ()
@@ -254,5 +258,5 @@ def _list(value: Any) -> list[Any]:
     return value
 
 
-def _count(entry: Entry) -> int:
+def _count(entry: LayerEntry) -> int:
     return 1 + sum(map(_count, entry.layers))

@@ -5,11 +5,11 @@ from typing import Any
 import keras
 
 from mammo_core.errors import ModelError
-from mammo_core.models.keras2.architecture import Entry, TensorReference
+from mammo_core.models.keras2.architecture import LayerEntry, TensorReference
 from mammo_core.models.keras2.weights import Stored, initializer
 
 
-def build(entry: Entry, stored: Stored, what: str) -> keras.Model:
+def build(entry: LayerEntry, stored: Stored, what: str) -> keras.Model:
     """Build a model with every layer trainable.
 
     Args:
@@ -23,7 +23,7 @@ def build(entry: Entry, stored: Stored, what: str) -> keras.Model:
     where = entry.path or what
     layers: dict[str, tuple[Any, dict[str, Any]]] = {}
     tensors: dict[TensorReference, Any] = {}
-    pending: list[tuple[Entry, int, tuple[TensorReference, ...]]] = []
+    pending: list[tuple[LayerEntry, int, tuple[TensorReference, ...]]] = []
     for layer in entry.layers:
         if "shape" in layer.settings:
             tensor = keras.Input(layer.settings["shape"], dtype="float32", name=layer.name)
@@ -62,7 +62,7 @@ def build(entry: Entry, stored: Stored, what: str) -> keras.Model:
     return model
 
 
-def _create_layer(layer: Entry, stored: Stored) -> tuple[Any, dict[str, Any]]:
+def _create_layer(layer: LayerEntry, stored: Stored) -> tuple[Any, dict[str, Any]]:
     if layer.kind is None:
         raise ModelError(
             f"Layer {layer.path} cannot be created", expected="a layer's class", received="none"
@@ -82,7 +82,9 @@ def _create_layer(layer: Entry, stored: Stored) -> tuple[Any, dict[str, Any]]:
     return created, {argument: getattr(plain, argument) for argument in values}
 
 
-def _call(layer: Entry, created: Any, initializers: dict[str, Any], inputs: list[Any]) -> list[Any]:
+def _call(
+    layer: LayerEntry, created: Any, initializers: dict[str, Any], inputs: list[Any]
+) -> list[Any]:
     multiple = len(inputs) > 1 or (layer.kind is not None and layer.kind.multiple_inputs)
     try:
         outputs = created(inputs if multiple else inputs[0])
@@ -95,7 +97,7 @@ def _call(layer: Entry, created: Any, initializers: dict[str, Any], inputs: list
     return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
 
 
-def _connect(entry: Entry, tensors: dict[TensorReference, Any], where: str) -> keras.Model:
+def _connect(entry: LayerEntry, tensors: dict[TensorReference, Any], where: str) -> keras.Model:
     ends = []
     for kind, references in (("input", entry.inputs), ("output", entry.outputs)):
         missing = [reference for reference in references if reference not in tensors]
@@ -114,7 +116,7 @@ def _connect(entry: Entry, tensors: dict[TensorReference, Any], where: str) -> k
         raise _build_error(entry, error) from error
 
 
-def _build_error(layer: Entry, error: Exception) -> ModelError:
+def _build_error(layer: LayerEntry, error: Exception) -> ModelError:
     lines = str(error).splitlines()
     return ModelError(
         f"Layer {layer.path or layer.name} cannot be built on its inputs",

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from mammo_core.errors import ModelError
-from mammo_core.models.keras2.architecture import Entry, parse
+from mammo_core.models.keras2.architecture import LayerEntry, parse
 from mammo_core.models.keras2.graph import build
 from mammo_core.models.keras2.hdf5 import read_model
 from mammo_core.models.keras2.weights import assign, require_valid_statistics
@@ -106,11 +106,11 @@ def import_keras2(path: Path) -> tuple[keras.Model, Keras2Report]:
     )
 
 
-def _frozen(entry: Entry) -> list[str]:
+def _frozen(entry: LayerEntry) -> list[str]:
     if entry.kind is not None and entry.kind.weights and not entry.trainable:
         return [entry.path]
     return [path for layer in entry.layers for path in _frozen(layer)]
 
 
-def _count(entry: Entry) -> int:
+def _count(entry: LayerEntry) -> int:
     return sum(_count(layer) for layer in entry.layers) if entry.is_model else 1

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo_core.errors import ModelError
-from mammo_core.models.keras2.architecture import Entry
+from mammo_core.models.keras2.architecture import LayerEntry
 from mammo_core.models.keras2.hdf5 import StoredLayer, StoredModel
 
 Values = npt.NDArray[np.float32]
@@ -41,7 +41,7 @@ class _Slot:
 
 
 def assign(
-    model: StoredModel, entries: Sequence[Entry], what: str
+    model: StoredModel, entries: Sequence[LayerEntry], what: str
 ) -> dict[tuple[str, str], Values]:
     """Assign stored values to every weight of the architecture, by name.
 
@@ -72,7 +72,9 @@ def assign(
     return values
 
 
-def _group(group: StoredLayer, entry: Entry, what: str) -> Iterator[tuple[tuple[str, str], Values]]:
+def _group(
+    group: StoredLayer, entry: LayerEntry, what: str
+) -> Iterator[tuple[tuple[str, str], Values]]:
     slots = _order(entry)
     stored = list(group.weights)
     if len(stored) != len(slots) or group.extra:
@@ -111,12 +113,12 @@ def _match(slots: Sequence[_Slot], stored: Sequence[str]) -> list[str] | None:
     return None
 
 
-def _order(entry: Entry) -> list[_Slot]:
+def _order(entry: LayerEntry) -> list[_Slot]:
     trainable, frozen = _parts(entry)
     return trainable + frozen
 
 
-def _parts(entry: Entry) -> tuple[list[_Slot], list[_Slot]]:
+def _parts(entry: LayerEntry) -> tuple[list[_Slot], list[_Slot]]:
     """Return the weights that Keras 2.0.8 lists first (trainable) and last (frozen)."""
     trainable: list[_Slot] = []
     frozen: list[_Slot] = []
