@@ -4,6 +4,10 @@ This file runs in the process of `worker.py`, which loads it by path. It imports
 library, and each codec only when a frame needs it.
 """
 
+import io
+import logging
+import re
+import struct
 from typing import Any
 
 import numpy as np
@@ -27,9 +31,15 @@ CODECS = {
     "1.2.840.10008.1.2.4.203": "openjpeg",  # High-Throughput JPEG 2000
     "1.2.840.10008.1.2.5": "rle",  # RLE Lossless
     "PNG": "opencv",
-    "TIFF": "opencv",
+    "TIFF": "tiff",
+    "PNM": "pnm",
 }
 
+#: Compressions of TIFF that tifffile decodes without other packages: none, deflate. OpenCV fills
+#: the rest of a short strip of 8 bits with zeros, and refuses some tiles.
+_TIFFFILE = (1, 8, 32946)
+_NETPBM = re.compile(rb"P([1-6])" + 2 * rb"(?:\s|#[^\n]*\n)+(\d{1,9})")
+_MAXVAL = re.compile(rb"(?:\s|#[^\n]*\n)+(\d{1,9})")
 _JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
 
 
@@ -38,12 +48,14 @@ def decode(request: dict[str, Any], frame: bytes) -> Words:
 
     Args:
         request: `syntax` (a key of `CODECS`), `rows`, `columns`, `bits_allocated`, and
-            `precision`: the bits per sample in the codestream, or else in the header.
+            `precision`: the bits per sample in the codestream, or else in the header. For a TIFF
+            file, `bits`: the bits per sample.
         frame: The codestream, its fragments joined.
 
     Returns:
-        Words of 8 or 16 bits, little endian, in the shape that the codec gives (`(h, w)` or
-        `(h * w,)`); their number is not checked.
+        Words of 8 or 16 bits, little endian, in the shape that the codec gives (`(h, w)`,
+        `(h * w,)`, or `(h, w, samples)` of a color file); their number is not checked. Of a TIFF
+        file, the samples as they are stored: not inverted, not turned.
 
     Raises:
         ValueError: The codec cannot decode the frame.
@@ -61,6 +73,10 @@ def decode(request: dict[str, Any], frame: bytes) -> Words:
             frame, None, 2, rows=request["rows"], columns=request["columns"], bits_allocated=bits
         )
         return np.frombuffer(data, np.uint8 if bits == 8 else "<u2")
+    if codec == "tiff":
+        return _decode_tiff(frame, request["bits"])
+    if codec == "pnm":
+        return _decode_pnm(frame)
     return _decode_opencv(frame) if codec == "opencv" else _decode_gdcm(request, frame)
 
 
@@ -81,6 +97,116 @@ def _decode_opencv(file: bytes) -> Words:
     if pixels.dtype not in (np.uint8, np.uint16):
         raise ValueError("samples that are not integers of 8 or 16 bits")
     return np.asarray(pixels)
+
+
+def _decode_tiff(file: bytes, bits: int) -> Words:
+    import tifffile
+
+    with tifffile.TiffFile(io.BytesIO(file)) as tiff:
+        page = tiff.pages.first
+        if len(tiff.pages) != 1 or (tiff.imagej_metadata or {}).get("images", 1) != 1:
+            raise ValueError("several pages")
+        segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+        if not segments or not all(
+            size > 0 and 0 < offset <= len(file) - size for offset, size in segments
+        ):
+            raise ValueError("strips or tiles outside the file")
+        packed = bits not in (1, 8, 16)
+        if page.compression in _TIFFFILE and not packed:
+            samples = _read_page(page)
+        else:
+            samples = _decode_libtiff(file, page, bits)
+        if samples.ndim == 3 and page.planarconfig == 2:
+            samples = np.moveaxis(samples, 0, -1)
+        if page.photometric == 3:  # a palette
+            samples = np.moveaxis(np.asarray(page.colormap)[:, samples.astype(np.intp)], 0, -1)
+        return samples
+
+
+def _read_page(page: Any) -> Words:
+    """Read the samples with tifffile, which only warns of a strip that ends too early."""
+    messages: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("tifffile")
+    logger.addHandler(handler)
+    try:
+        samples = page.asarray(maxworkers=1)
+    finally:
+        logger.removeHandler(handler)
+    if messages:
+        raise ValueError("truncated or damaged pixels")
+    if samples.dtype == np.bool_:
+        samples = samples.view(np.uint8)
+    return np.asarray(samples.astype(samples.dtype.newbyteorder("<"), copy=False))
+
+
+def _decode_libtiff(file: bytes, page: Any, bits: int) -> Words:
+    """Decode strips and tiles with libtiff, without what its callers make of the samples."""
+    content, order = bytearray(file), page.parent.byteorder
+    for name, value in (("PhotometricInterpretation", 1), ("Orientation", 1)):
+        tag = page.tags.get(name)
+        if tag is not None and (tag.value in (0, 3) or name == "Orientation"):
+            content[tag.valueoffset : tag.valueoffset + 2] = struct.pack(f"{order}H", value)
+    if bits == 16 or bits not in (1, 8):
+        words = _decode_opencv(bytes(content))  # packed bits are in the high ones
+        return words if bits == 16 else words >> (16 - bits)
+    from PIL import Image
+
+    with Image.open(io.BytesIO(content), formats=["TIFF"]) as picture:
+        return np.asarray(picture).view(np.uint8)
+
+
+def _decode_pnm(file: bytes) -> Words:
+    """Decode a Netpbm file: black is 0, and the maximum value is that of its bits."""
+    start = _NETPBM.match(file)
+    if start is None:
+        raise ValueError("no Netpbm header")
+    kind, columns, rows = (int(number) for number in start.groups())
+    end, maximum = start.end(), 1
+    if kind not in (1, 4):
+        last = _MAXVAL.match(file, end)
+        if last is None or not 0 < int(last[1]) < 65536:
+            raise ValueError("no Netpbm header")
+        end, maximum = last.end(), int(last[1])
+    shape = (rows, columns, 3) if kind in (3, 6) else (rows, columns)
+    if kind < 4:
+        values = _plain_values(file[end:], kind)
+    else:
+        values = _raw_values(file, end + 1, kind, shape, maximum)
+    if values.size != np.prod(shape) or (values.size and values.max() > maximum):
+        raise ValueError("truncated or damaged pixels")
+    values = values.reshape(shape)
+    if kind in (1, 4):
+        return 1 - values.astype(np.uint8)  # 1 is black
+    top = 2 ** maximum.bit_length() - 1
+    if top != maximum:
+        values = (values.astype(np.uint32) * top + maximum // 2) // maximum
+    return values.astype("<u2" if top > 255 else np.uint8)
+
+
+def _plain_values(text: bytes, kind: int) -> Words:
+    text = re.sub(rb"#[^\n]*", b"", text)
+    if re.search(rb"[^\s\d]", text) or (kind != 1 and re.search(rb"\d{6}", text)):
+        raise ValueError("truncated or damaged pixels")
+    if kind == 1:  # the digits of a bitmap need no blanks between them
+        return np.frombuffer(re.sub(rb"\s", b"", text), np.uint8) - ord("0")
+    return np.fromstring(text.decode("ascii"), np.int32, sep=" ")
+
+
+def _raw_values(file: bytes, start: int, kind: int, shape: tuple[int, ...], maximum: int) -> Words:
+    dtype = np.dtype(np.uint8 if maximum < 256 else ">u2")
+    line = (shape[1] + 7) // 8 if kind == 4 else int(np.prod(shape[1:])) * dtype.itemsize
+    size = shape[0] * line
+    if file[start + size :].strip():
+        raise ValueError("several pictures, or more pixels than the header states")
+    values: Words = np.frombuffer(file[start : start + size], dtype)
+    if kind != 4:
+        return values
+    if values.size != size:
+        raise ValueError("truncated or damaged pixels")
+    rows = values.view(np.uint8).reshape(shape[0], line)
+    return np.unpackbits(rows, axis=1)[:, : shape[1]]
 
 
 def _decode_gdcm(request: dict[str, Any], frame: bytes) -> Words:

@@ -1,6 +1,6 @@
-"""Gray PNG and TIFF files of 8 or 16 bits."""
+"""Gray PNG, TIFF and Netpbm files, and the masks among them."""
 
-from typing import BinaryIO, Final, Literal
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 
@@ -8,117 +8,179 @@ from mammo_core.dicom.decoders import DECODERS
 from mammo_core.dicom.facts import ImageFacts, Mammogram
 from mammo_core.dicom.gray_range import background_warnings, range_warnings
 from mammo_core.dicom.header import MAXIMUM_BYTES, MAXIMUM_PIXELS
+from mammo_core.dicom.raster_header import (
+    PNG,
+    RasterHeader,
+    SeveralPagesError,
+    raster_format,
+    read_raster_header,
+)
 from mammo_core.dicom.stored_values import used_bits
 from mammo_core.errors import DicomError
 
-PNG: Final = b"\x89PNG\r\n\x1a\n"
-#: The last two are BigTIFF.
-TIFF: Final = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
-#: Far more than any gray picture has.
-_MAXIMUM_TAGS: Final = 1000
+__all__ = ["PNG", "raster_format", "read_raster", "read_raster_facts"]
+
+#: Bits of a gray picture. Netpbm files state a maximum value, so they have any number.
+_GRAY_BITS: Final = {"PNG": (8, 16), "TIFF": (8, 10, 12, 14, 16), "PNM": tuple(range(8, 17))}
+_MASK_BITS: Final = {"PNG": (1, 2, 4, 8, 16), "TIFF": (1, 8, 16), "PNM": tuple(range(1, 17))}
+_MASK_KINDS: Final = ("gray", "RGB", "palette")
+_PHOTOMETRIC: Final = {"RGB": "RGB", "palette": "PALETTE COLOR"}
+
+Samples = np.ndarray[Any, np.dtype[Any]]
 
 
-def raster_format(start: bytes) -> str | None:
-    """Return PNG or TIFF according to the first bytes of a file; None for other files.
-
-    Args:
-        start: The first 132 bytes or more, or the whole file.
-    """
-    if start[128:132] == b"DICM":
-        return None  # a DICOM file may have a TIFF header in its preamble (PS3.10 7.1)
-    if start.startswith(PNG):
-        return "PNG"
-    return "TIFF" if start[:4] in TIFF else None
-
-
-def read_raster_facts(file: BinaryIO, name: str) -> ImageFacts:
-    """Read the size and depth of a PNG or TIFF file without its pixels.
+def read_raster_facts(file: BinaryIO, name: str, *, mask: bool = False) -> ImageFacts:
+    """Read the size and depth of a PNG, TIFF or Netpbm file without its pixels.
 
     Args:
         file: The file, open.
         name: The file, for messages.
+        mask: Whether it is a mask, which may have fewer bits, three channels or a palette.
 
     Returns:
         The facts; modality, laterality and view are unknown.
 
     Raises:
-        DicomError: The file is damaged, in color, not of 8 or 16 bits, or too large.
+        DicomError: The file is damaged, too large, compressed with a loss, has several pages, or
+            is not gray with 8 to 16 bits.
     """
+    return _facts(file, name, mask)[0]
+
+
+def _facts(file: BinaryIO, name: str, mask: bool) -> tuple[ImageFacts, RasterHeader]:
+    file.seek(0)
+    file_format = raster_format(file.read(132)) or ""
+    if file_format == "JPEG":
+        raise DicomError(
+            f"{name} is a JPEG picture",
+            expected="a file without loss: DICOM, PNG, TIFF or PGM",
+            received="JPEG, which changes gray levels",
+            hint="Use the original; no data set that an adapter reads is published as JPEG",
+        )
     try:
-        file.seek(0)
-        start = file.read(33)
-        file_format = raster_format(start) or ""
-        if file_format == "PNG":
-            # IHDR is the first chunk (PNG 11.2.1): columns, rows, depth, color type.
-            columns, rows = (int.from_bytes(start[at : at + 4], "big") for at in (16, 20))
-            bits, gray, photometric = start[24], start[25] == 0, "MONOCHROME2"
-        else:
-            rows, columns, bits, gray, photometric = _tiff(file)
-    except _SeveralPagesError as error:
+        header = read_raster_header(file, file_format, name)
+    except SeveralPagesError as error:
         raise DicomError(
             f"{name} has several pages",
-            expected="one picture in a TIFF file",
+            expected="one picture in a file",
             received="at least two",
             hint="Export its pages as single files",
         ) from error
     except (IndexError, ValueError, KeyError) as error:
         raise DicomError(
             f"{name} is a damaged image file",
-            expected="a complete PNG or TIFF header",
+            expected="a complete PNG, TIFF or Netpbm header",
             received=type(error).__name__,
         ) from error
-    if not gray or bits not in (8, 16):
+    bits = (_MASK_BITS if mask else _GRAY_BITS)[file_format]
+    if header.kind not in (_MASK_KINDS if mask else ("gray",)) or header.bits not in bits:
         raise DicomError(
-            f"{name} is not a gray image",
-            expected="one channel of 8 or 16 bits",
-            received=f"{file_format}, {bits} bits, "
-            f"{'gray' if gray else 'color, palette, alpha, signed or floating-point'}",
-        )
-    if not 0 < rows * columns <= MAXIMUM_PIXELS:
+            f"{name} is not a {'mask' if mask else 'gray image'}",
+            expected="one channel, three equal ones, or a palette" if mask else
+            f"one channel of {', '.join(map(str, bits))} bits",
+            received=f"{file_format}, {header.bits} bits, {header.kind}",
+        )  # fmt: skip
+    if not 0 < header.rows * header.columns <= MAXIMUM_PIXELS:
         raise DicomError(
             f"{name} has too many pixels, or none",
             expected=f"1 to {MAXIMUM_PIXELS} pixels",
-            received=f"{rows}x{columns}",
+            received=f"{header.rows}x{header.columns}",
         )
-    return ImageFacts(
+    gray = "MONOCHROME1" if header.white_is_zero else "MONOCHROME2"
+    turned = header.orientation > 4
+    facts = ImageFacts(
         transfer_syntax=file_format,
-        photometric=photometric,
-        rows=rows,
-        columns=columns,
-        bits_stored=bits,
+        photometric=_PHOTOMETRIC.get(header.kind, gray),
+        rows=header.columns if turned else header.rows,
+        columns=header.rows if turned else header.columns,
+        bits_stored=header.bits,
     )
+    return facts, header
 
 
-def read_raster(file: BinaryIO, name: str) -> Mammogram:
-    """Read a gray PNG or TIFF file.
+def read_raster(file: BinaryIO, name: str, *, mask: bool = False) -> Mammogram:
+    """Read a gray PNG, TIFF or Netpbm file, or a mask.
 
     Args:
         file: The file, open.
         name: The file, for messages.
+        mask: As for `read_raster_facts`.
 
     Returns:
-        Pixels `(h, w) uint16`, [0, 255] or [0, 65535], and facts.
+        Pixels `(h, w) uint16`, [0, 2**bits_stored - 1], and facts. Of a mask: a level for each
+        gray level or color, 0 for black.
 
     Raises:
-        DicomError: As for `read_raster_facts`, or the pixels cannot be decoded.
+        DicomError: As for `read_raster_facts`, or the pixels cannot be decoded, or the channels of
+            a mask differ.
     """
-    facts = read_raster_facts(file, name)
+    facts, header = _facts(file, name, mask)
     content = _read_bounded(file, name)
     # OpenCV pads a truncated PNG, so its last chunk is checked first.
     if facts.transfer_syntax == "PNG" and b"IEND" not in content[-64:]:
         raise _decode_error(name, facts, "truncated or damaged pixels")
-    request = {"syntax": facts.transfer_syntax, "rows": facts.rows, "columns": facts.columns}
-    pixels = DECODERS.decode(request, content, name)
-    if pixels.shape != (facts.rows, facts.columns):
+    request = {
+        "syntax": facts.transfer_syntax,
+        "rows": header.rows,
+        "columns": header.columns,
+        "bits": header.bits,
+    }
+    samples = DECODERS.decode(request, content, name)
+    if samples.shape[:2] != (header.rows, header.columns):
         raise _decode_error(name, facts, "truncated or damaged pixels")
-    gray = pixels.astype(np.uint16, copy=False)
-    if facts.photometric == "MONOCHROME1" and facts.bits_stored == 16:
-        gray = (2**16 - 1) - gray  # OpenCV inverts 8 bits only
+    if samples.ndim == 3 and mask:
+        samples = _levels_of_colors(samples, name, header.kind == "palette")
+    if samples.ndim != 2:
+        raise _decode_error(name, facts, "color")
+    if header.white_is_zero:
+        samples = np.asarray((2**header.bits - 1) - samples)
+    gray = turn(samples.astype(np.uint16, copy=False), header.orientation)
+    if mask:
+        return Mammogram(pixels=gray, facts=facts)
     warnings = (
         *range_warnings(used_bits(gray), facts.bits_stored),
         *background_warnings(gray, facts.bits_stored),
     )
     return Mammogram(pixels=gray, facts=facts.model_copy(update={"warnings": warnings}))
+
+
+def turn(picture: Samples, orientation: int) -> Samples:
+    """Return a picture as it is meant to be seen.
+
+    Args:
+        picture: `(h, w)`, as stored.
+        orientation: 1 to 8 (TIFF 6.0, tag 274): where its first row and first column belong.
+
+    Returns:
+        `(h, w)`, or `(w, h)` for 5 to 8; contiguous.
+    """
+    if orientation > 4:
+        picture = picture.T
+        # Rows and columns are exchanged first: 5 → 1, 6 → 2, 7 → 3, 8 → 4.
+        orientation -= 4
+    if orientation in (2, 3):
+        picture = picture[:, ::-1]
+    if orientation in (3, 4):
+        picture = picture[::-1]
+    return np.ascontiguousarray(picture)
+
+
+def _levels_of_colors(colors: Samples, name: str, palette: bool) -> Samples:
+    """Return `(h, w) uint16`: the gray level of equal channels, or a number for each color."""
+    first = colors[..., 0]
+    alpha = colors.shape[2] == 4 and not (colors[..., 3] == colors.max()).all()
+    if not alpha and all(np.array_equal(first, colors[..., at]) for at in (1, 2)):
+        return np.asarray(first)
+    if not palette or alpha:
+        raise DicomError(
+            f"{name} is not a mask",
+            expected="equal channels",
+            received="a color picture" if not alpha else "a picture with transparent pixels",
+        )
+    packed = colors[..., :3].astype(np.uint64) @ np.array([1, 2**16, 2**32], np.uint64)
+    values, numbers = np.unique(packed, return_inverse=True)
+    levels = numbers.reshape(first.shape) + (0 if values[0] == 0 else 1)
+    return np.asarray(levels.astype(np.uint16))
 
 
 def _read_bounded(file: BinaryIO, name: str) -> bytes:
@@ -139,36 +201,3 @@ def _decode_error(name: str, facts: ImageFacts, received: str) -> DicomError:
         expected=f"{facts.rows}x{facts.columns} pixels as {facts.transfer_syntax}",
         received=received,
     )
-
-
-class _SeveralPagesError(Exception):
-    """A TIFF file has more than one page."""
-
-
-def _tiff(file: BinaryIO) -> tuple[int, int, int, bool, str]:
-    """Return rows, columns, bits, whether it is gray, and photometric of the only page."""
-    file.seek(0)
-    magic = file.read(4)
-    order: Literal["little", "big"] = "little" if magic[:2] == b"II" else "big"
-    big = b"+" in magic
-    # TIFF 6.0 and BigTIFF: sizes of an offset, of the number of tags, and of a tag's count.
-    offset_size, number_size = (8, 8) if big else (4, 2)
-
-    def number(size: int) -> int:
-        return int.from_bytes(file.read(size), order)
-
-    file.seek(8 if big else 4)
-    file.seek(number(offset_size))
-    tags: dict[int, int] = {}
-    for _ in range(min(number(number_size), _MAXIMUM_TAGS)):
-        tag, value_type, count = number(2), number(2), number(offset_size)
-        value = file.read(offset_size)
-        size = {3: 2, 4: 4}.get(value_type)  # SHORT and LONG are at the start of the value
-        if count == 1 and size is not None:
-            tags[tag] = int.from_bytes(value[:size], order)
-    if number(offset_size):
-        raise _SeveralPagesError
-    photometric = {0: "MONOCHROME1", 1: "MONOCHROME2"}.get(tags.get(262, -1), "")
-    # Sample Format (339): 1 is unsigned.
-    gray = tags.get(277, 1) == 1 and bool(photometric) and tags.get(339, 1) == 1
-    return tags[257], tags[256], tags.get(258, 1), gray, photometric or "color"

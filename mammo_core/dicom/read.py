@@ -1,4 +1,4 @@
-"""Read one image file: DICOM, or gray PNG and TIFF."""
+"""Read one image file: DICOM, or gray PNG, TIFF and Netpbm."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,9 +20,13 @@ from mammo_core.errors import DicomError
 
 
 def read_facts(
-    path: str | PathLike[str], name: str | None = None, *, for_processing: bool = False
+    path: str | PathLike[str],
+    name: str | None = None,
+    *,
+    for_processing: bool = False,
+    mask: bool = False,
 ) -> ImageFacts:
-    """Read the facts of a DICOM, PNG or TIFF file without its pixels.
+    """Read the facts of a DICOM, PNG, TIFF or Netpbm file without its pixels.
 
     The content decides which of them it is, not the name.
 
@@ -31,6 +35,7 @@ def read_facts(
         name: How messages call the file; by default its path.
         for_processing: Whether to accept raw detector data, which is not meant for reading: the
             facts say so.
+        mask: Whether it is a mask, which may have 1 bit, three equal channels or a palette.
 
     Returns:
         The allow-listed facts.
@@ -42,7 +47,7 @@ def read_facts(
     name = name or str(path)
     with open_image_file(Path(path), name) as file:
         if raster_format(file.read(132)):
-            return read_raster_facts(file, name)
+            return read_raster_facts(file, name, mask=mask)
         return _read_header(file, name, for_processing)[1]
 
 
@@ -77,8 +82,9 @@ def read_image(
     voi: bool = False,
     for_processing: bool = False,
     hash_file: bool = False,
+    mask: bool = False,
 ) -> Mammogram:
-    """Read a DICOM image, or a gray PNG or TIFF file of 8 or 16 bits.
+    """Read a DICOM image, or a gray PNG, TIFF or Netpbm file of 8 to 16 bits.
 
     The content decides which of them it is, not the name. DICOM files have one gray frame,
     uncompressed, deflated, or compressed with RLE, JPEG (baseline, extended, lossless), JPEG-LS,
@@ -96,6 +102,8 @@ def read_image(
         for_processing: Whether to accept raw detector data, which is not meant for reading: the
             facts say so.
         hash_file: Whether to hash the file while it is read, without a second read.
+        mask: Whether it is a mask, which may also have 1 bit, three equal channels or a palette;
+            its pixels are a level for each color, 0 for black.
 
     Returns:
         Pixels `(h, w) uint16, [0, 2**bits_stored - 1]`, facts, and the digest.
@@ -108,10 +116,10 @@ def read_image(
     name = name or str(path)
     with open_image_file(Path(path), name, hash_file=hash_file) as file:
         if raster_format(file.read(132)):
-            facts = read_raster_facts(file, name)
+            facts = read_raster_facts(file, name, mask=mask)
             if mammogram:
                 require_mammogram(facts, name)
-            image = read_raster(file, name)
+            image = read_raster(file, name, mask=mask)
             require_single_file(file, len(PNG), name)
         else:
             image = _read_dicom(file, name, mammogram, voi, for_processing)

@@ -20,7 +20,7 @@ from mammo_core.sources.source_files import SourceFiles
 from mammo_core.store.base import file_sha256
 
 #: Suffixes of files that can be mammograms.
-SUFFIXES: Final = (".dcm", ".dicom", ".png", ".tif", ".tiff")
+SUFFIXES: Final = (".dcm", ".dicom", ".png", ".tif", ".tiff", ".pgm", ".pnm")
 
 
 @dataclass(frozen=True)

@@ -116,8 +116,8 @@ def _class_folder_cases(files: SourceFiles, rejects: Rejects) -> list[ImageCase]
             rejects.add(
                 name,
                 "image",
-                "This image format is not supported. Expected DICOM, or gray PNG or TIFF of 8 or "
-                "16 bits. Received another format.",
+                "This image format is not supported. Expected DICOM, or gray PNG, TIFF or PGM of "
+                "8 to 16 bits. Received another format.",
             )
         elif lower.endswith(SUFFIXES):
             case = _class_folder_case(name, rejects)
