@@ -23,8 +23,8 @@ __all__ = ["PNG", "raster_format", "read_raster", "read_raster_facts"]
 #: Bits of a gray picture. Netpbm files state a maximum value, so they have any number.
 _GRAY_BITS: Final = {"PNG": (8, 16), "TIFF": (8, 10, 12, 14, 16), "PNM": tuple(range(8, 17))}
 _MASK_BITS: Final = {"PNG": (1, 2, 4, 8, 16), "TIFF": (1, 8, 16), "PNM": tuple(range(1, 17))}
-_MASK_KINDS: Final = ("gray", "RGB", "palette")
-_PHOTOMETRIC: Final = {"RGB": "RGB", "palette": "PALETTE COLOR"}
+_MASK_KINDS: Final = ("gray", "RGB", "palette", "RGB with alpha")
+_PHOTOMETRIC: Final = {"RGB": "RGB", "RGB with alpha": "RGB", "palette": "PALETTE COLOR"}
 
 Samples = np.ndarray[Any, np.dtype[Any]]
 
@@ -168,7 +168,7 @@ def turn(picture: Samples, orientation: int) -> Samples:
 def _levels_of_colors(colors: Samples, name: str, palette: bool) -> Samples:
     """Return `(h, w) uint16`: the gray level of equal channels, or a number for each color."""
     first = colors[..., 0]
-    alpha = colors.shape[2] == 4 and not (colors[..., 3] == colors.max()).all()
+    alpha = colors.shape[2] == 4 and not (colors[..., 3] == np.iinfo(colors.dtype).max).all()
     if not alpha and all(np.array_equal(first, colors[..., at]) for at in (1, 2)):
         return np.asarray(first)
     if not palette or alpha:

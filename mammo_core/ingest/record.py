@@ -140,7 +140,9 @@ def _mask(files: SourceFiles, mask_path: str, digest: str, size: tuple[int, ...]
             files, name, digest, lambda _: load_mask(files, mask_path, size[0], size[1])
         )
     # `index` checked the content of the file with this digest.
-    mask = _read_verified(files, name, digest, lambda path: read_image(path, name).pixels)
+    mask = _read_verified(
+        files, name, digest, lambda path: read_image(path, name, mask=True).pixels
+    )
     # Some masks are smaller than their image.
     return mask if mask.shape == size else resize_mask(mask, size[0], size[1])
 

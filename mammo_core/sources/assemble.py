@@ -122,6 +122,9 @@ def assemble(
             rejects.add(lesion.case.item, "lesion", mask)
             continue
         rows.append(lesion_row(lesion, mask))
+        warnings += [
+            {"code": "mask", "message": f"{lesion.case.item}: {text}"} for text in mask.warnings
+        ]
         if mask.rescaled:
             rescaled.append(lesion.lesion_id)
     by_original = {id(image.original): image.case for image in chosen}

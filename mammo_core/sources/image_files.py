@@ -15,7 +15,8 @@ from mammo_core.dicom import (
     require_mammogram,
 )
 from mammo_core.errors import DicomError, SourceError
-from mammo_core.sources.masks import ASPECT_TOLERANCE, MaskFile
+from mammo_core.sources.mask_warnings import mask_warnings
+from mammo_core.sources.masks import ASPECT_TOLERANCE, MaskFile, read_mammogram
 from mammo_core.sources.source_files import SourceFiles
 from mammo_core.store.base import file_sha256
 
@@ -96,7 +97,9 @@ def _series_uid(files: SourceFiles, name: str) -> str:
         return read_identity(path).series_uid
 
 
-def find_mask(files: SourceFiles, candidates: list[str], rows: int, columns: int) -> MaskFile:
+def find_mask(
+    files: SourceFiles, candidates: list[str], rows: int, columns: int, image: str
+) -> MaskFile:
     """Distinguish a lesion's mask from its crop, by content.
 
     A mask has the size of its mammogram, or its aspect ratio within 1 %, and two gray
@@ -107,6 +110,7 @@ def find_mask(files: SourceFiles, candidates: list[str], rows: int, columns: int
         candidates: The files of the lesion, relative to the root, the likeliest first.
         rows: Rows of the mammogram.
         columns: Columns of the mammogram.
+        image: The mammogram, relative to the root.
 
     Raises:
         SourceError: No file is a mask of that mammogram.
@@ -127,12 +131,14 @@ def find_mask(files: SourceFiles, candidates: list[str], rows: int, columns: int
     for rescaled, name in sorted(fitting, key=lambda candidate: candidate[0]):
         with files.as_local_file(name) as path:
             try:
-                levels = np.flatnonzero(np.bincount(read_image(path, name).pixels.ravel()))
+                pixels = read_image(path, name, mask=True).pixels
             except DicomError as error:
                 refused.append(str(error))
                 continue
+            levels = np.flatnonzero(np.bincount(pixels.ravel()))
             if levels.size == 2 and levels[0] == 0:
-                return MaskFile(name, files.content_id(file_sha256(path)), rescaled)
+                warnings = mask_warnings(pixels, lambda: read_mammogram(files, image))
+                return MaskFile(name, files.content_id(file_sha256(path)), rescaled, warnings)
         refused.append(
             f"{name} is a mask without a lesion"
             if levels.size == 1
@@ -148,8 +154,8 @@ def find_mask(files: SourceFiles, candidates: list[str], rows: int, columns: int
 def _size(files: SourceFiles, name: str) -> tuple[int, int]:
     """Return rows and columns, from the start of the file if that is enough."""
     with suppress(DicomError), files.as_local_header(name) as path:
-        facts = read_facts(path, name)
+        facts = read_facts(path, name, mask=True)
         return facts.rows, facts.columns
     with files.as_local_file(name) as path:
-        facts = read_facts(path, name)
+        facts = read_facts(path, name, mask=True)
     return facts.rows, facts.columns

@@ -91,31 +91,33 @@ def read_lesion_mask(files: SourceFiles, lesion: SourceLesion) -> MaskFile | str
         lesion: The lesion.
     """
     rows, columns = lesion.image.facts.rows, lesion.image.facts.columns
-    case = lesion.case
+    case, image = lesion.case, str(lesion.image.row["path"])
 
     def find() -> MaskFile | str:
         try:
             if case.mask_path:
-                return _existing_mask(files, case.mask_path, rows, columns)
-            return find_mask(files, list(case.mask_candidates), rows, columns)
+                return _existing_mask(files, case.mask_path, rows, columns, image)
+            return find_mask(files, list(case.mask_candidates), rows, columns, image)
         except (DicomError, SourceError) as error:
             return str(error)
 
     if not case.mask_path:
-        names = list(case.mask_candidates)
+        names = [*case.mask_candidates, image]
         return files.cached(f"mask of {(rows, columns)}", names, _MASK_OR_REASON, find)
     file = mask_file(case.mask_path)
     question = f"mask {case.mask_path} of {(rows, columns)}"
-    return files.cached(question, [file] if file else [], _MASK_OR_REASON, find)
+    return files.cached(question, [file, image] if file else [image], _MASK_OR_REASON, find)
 
 
-def _existing_mask(files: SourceFiles, mask_path: str, rows: int, columns: int) -> MaskFile:
+def _existing_mask(
+    files: SourceFiles, mask_path: str, rows: int, columns: int, image: str
+) -> MaskFile:
     file = mask_file(mask_path)
     if file is not None and file not in files.entries:
         raise DicomError(
             f"The mask {file} is missing", expected="a file under the root", received="none"
         )
-    return check_mask(files, mask_path, rows, columns)
+    return check_mask(files, mask_path, rows, columns, image)
 
 
 def lesion_row(lesion: SourceLesion, mask: MaskFile) -> Row:

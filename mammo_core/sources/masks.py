@@ -1,7 +1,8 @@
 """The mask of a lesion: an image, contours, or a box.
 
 A mask path is one of
-- `masks/a.png`: an image file; every pixel above 0 is lesion;
+- `masks/a.png`: an image file, also of 1 bit, with equal channels or a palette; every pixel
+  above 0 (not black) is lesion;
 - `AllXML/123.xml#0`: the first region of an INbreast contour file; `#3+7` is the convex hull
   around the regions 3 and 7, a cluster of single calcifications;
 - `box:x,y,width,height`: a box in pixels of the mammogram, from the left and the top.
@@ -24,6 +25,7 @@ from mammo_core.documents import (
 )
 from mammo_core.errors import DicomError
 from mammo_core.imaging import resize_mask
+from mammo_core.sources.mask_warnings import mask_warnings
 from mammo_core.sources.source_files import SourceFiles
 
 #: Aspect ratios this close are the same film scanned at another resolution: the mask of
@@ -31,6 +33,7 @@ from mammo_core.sources.source_files import SourceFiles
 ASPECT_TOLERANCE: Final = 0.01
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Levels = np.ndarray[Any, np.dtype[Any]]
 Points = np.ndarray[Any, np.dtype[np.float64]]
 
 #: Regions of an image: INbreast has 6,880 calcifications in 299 images.
@@ -48,11 +51,13 @@ class MaskFile:
         path: A mask path, see the module.
         sha256: Digest of the mask's file, or of the box's text, hexadecimal.
         rescaled: Whether it has another size than its mammogram, and will be rescaled.
+        warnings: What is odd about it: see `mask_warnings`.
     """
 
     path: str
     sha256: str
     rescaled: bool
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,12 +109,12 @@ def load_mask(files: SourceFiles, mask_path: str, rows: int, columns: int) -> Ma
         DicomError: The mask cannot be read, does not fit, or is empty.
         OSError: The disk failed.
     """
-    mask = _read_mask(files, mask_path, rows, columns)
+    mask: Mask = _read_levels(files, mask_path, rows, columns) > 0
     return mask if mask.shape == (rows, columns) else resize_mask(mask, rows, columns)
 
 
-def _read_mask(files: SourceFiles, mask_path: str, rows: int, columns: int) -> Mask:
-    """Return a mask of the same aspect ratio as its mammogram, in its stored size."""
+def _read_levels(files: SourceFiles, mask_path: str, rows: int, columns: int) -> Levels:
+    """Return a mask of the same aspect ratio as its mammogram, in its stored size and levels."""
     if mask_path.startswith(_BOX):
         return _draw_box(mask_path, rows, columns)
     file, fragment, regions = mask_path.partition("#")
@@ -119,25 +124,26 @@ def _read_mask(files: SourceFiles, mask_path: str, rows: int, columns: int) -> M
         return _read_image(path, file, rows, columns)
 
 
-def _read_image(path: Path, file: str, rows: int, columns: int) -> Mask:
-    facts = read_facts(path, file)
+def _read_image(path: Path, file: str, rows: int, columns: int) -> Levels:
+    facts = read_facts(path, file, mask=True)
     if abs(facts.rows * columns / (facts.columns * rows) - 1) > ASPECT_TOLERANCE:
         raise DicomError(
             f"The mask {file} does not fit its mammogram",
             expected=f"{rows}x{columns} pixels, or the same aspect ratio within 1 %",
             received=f"{facts.rows}x{facts.columns} pixels",
         )
-    mask: Mask = read_image(path, file).pixels > 0
+    levels = read_image(path, file, mask=True).pixels
+    mask = levels > 0
     if mask.all() or not mask.any():
         raise DicomError(
             f"The mask {file} shows no lesion",
             expected="pixels above 0 where the lesion is, 0 elsewhere",
             received="every pixel above 0" if mask.all() else "0 everywhere",
         )
-    return mask
+    return levels
 
 
-def check_mask(files: SourceFiles, mask_path: str, rows: int, columns: int) -> MaskFile:
+def check_mask(files: SourceFiles, mask_path: str, rows: int, columns: int, image: str) -> MaskFile:
     """Refuse what `load_mask` would refuse, and describe the mask.
 
     Args:
@@ -145,13 +151,37 @@ def check_mask(files: SourceFiles, mask_path: str, rows: int, columns: int) -> M
         mask_path: See the module.
         rows: Rows of the mammogram.
         columns: Columns of the mammogram.
+        image: The mammogram, relative to the root.
 
     Raises:
         DicomError: The mask cannot be used.
         OSError: The disk failed.
     """
-    mask = _read_mask(files, mask_path, rows, columns)
-    return MaskFile(mask_path, mask_digest(files, mask_path), mask.shape != (rows, columns))
+    levels = _read_levels(files, mask_path, rows, columns)
+    return MaskFile(
+        mask_path,
+        mask_digest(files, mask_path),
+        levels.shape != (rows, columns),
+        mask_warnings(levels, lambda: read_mammogram(files, image)),
+    )
+
+
+def read_mammogram(files: SourceFiles, image: str) -> Levels:
+    """Return the pixels of the mammogram of a mask.
+
+    Args:
+        files: The files of the source.
+        image: Relative to the root.
+
+    Returns:
+        `(h, w) uint16`.
+
+    Raises:
+        DicomError: It cannot be read.
+        OSError: The disk failed.
+    """
+    with files.as_local_file(image) as path:
+        return read_image(path, image, for_processing=True).pixels
 
 
 def box_text(cell: str) -> str | None:
