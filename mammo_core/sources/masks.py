@@ -1,11 +1,12 @@
-"""The mask of a lesion: an image, contours, or a box.
+"""The mask of a lesion: an image, contours, a box, a circle or a polygon.
 
 A mask path is one of
 - `masks/a.png`: an image file, also of 1 bit, with equal channels or a palette; every pixel
   above 0 (not black) is lesion;
 - `AllXML/123.xml#0`: the first region of an INbreast contour file; `#3+7` is the convex hull
   around the regions 3 and 7, a cluster of single calcifications;
-- `box:x,y,width,height`: a box in pixels of the mammogram, from the left and the top.
+- `box:x,y,width,height`: a box in pixels of the mammogram, from the left and the top;
+- a circle or a polygon: see `mask_shapes`.
 """
 
 import hashlib
@@ -25,6 +26,7 @@ from mammo_core.documents import (
 )
 from mammo_core.errors import DicomError
 from mammo_core.imaging import resize_mask
+from mammo_core.sources.mask_shapes import CIRCLE, POLYGON, draw_outline
 from mammo_core.sources.mask_warnings import mask_warnings
 from mammo_core.sources.source_files import SourceFiles
 
@@ -40,6 +42,7 @@ Points = np.ndarray[Any, np.dtype[np.float64]]
 _MAXIMUM_REGIONS: Final = 5_000
 _MAXIMUM_POINTS: Final = 500_000
 _BOX: Final = "box:"
+_SHAPES: Final = (_BOX, CIRCLE, POLYGON)
 _POINT: Final = re.compile(r"\(\s*([-+.\deE]+)\s*,\s*([-+.\deE]+)\s*\)")
 
 
@@ -74,12 +77,12 @@ class Region:
 
 
 def mask_file(mask_path: str) -> str | None:
-    """Return the file that contains a mask, relative to the root; None for a box."""
-    return None if mask_path.startswith(_BOX) else mask_path.partition("#")[0]
+    """Return the file that contains a mask, relative to the root; None for a shape."""
+    return None if mask_path.startswith(_SHAPES) else mask_path.partition("#")[0]
 
 
 def mask_digest(files: SourceFiles, mask_path: str) -> str:
-    """Return the SHA-256 of the file that contains a mask, or of the box's text.
+    """Return the SHA-256 of the file that contains a mask, or of the shape's text.
 
     Args:
         files: The files of the source.
@@ -117,6 +120,8 @@ def _read_levels(files: SourceFiles, mask_path: str, rows: int, columns: int) ->
     """Return a mask of the same aspect ratio as its mammogram, in its stored size and levels."""
     if mask_path.startswith(_BOX):
         return _draw_box(mask_path, rows, columns)
+    if mask_path.startswith(_SHAPES):
+        return draw_outline(mask_path, rows, columns)
     file, fragment, regions = mask_path.partition("#")
     if fragment:
         return _draw_regions(files, file, regions, rows, columns)

@@ -9,9 +9,10 @@ import tifffile
 from PIL import Image
 
 from mammo_core.errors import DicomError
-from mammo_core.sources import SourceConfig, SourceFiles
+from mammo_core.sources import SourceConfig, SourceFiles, index
 from mammo_core.sources.adapter import get_adapter
 from mammo_core.sources.check import check_source, fact_lines
+from mammo_core.sources.mask_shapes import outline_text
 from mammo_core.sources.masks import load_mask
 
 SIZE = ROWS, COLUMNS = 128, 96
@@ -119,3 +120,48 @@ def test_odd_masks_are_reported(table, mask, message):
     assert facts["problems"] == []
     if message:
         assert message in "\n".join(fact_lines(get_adapter("table"), facts))
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ("10, 20, 5", "circle:10,20,5"),
+        ("(1 2; 3 4; 5 6)", "polygon:1,2,3,4,5,6"),
+        ("1 2", None),
+        ("10 20 0", None),
+        ("1 2 3 4", None),
+        ("1 2 3 4 5", None),
+        ("1 2 3 4 5 6.5", None),
+        ("-1 2 3", None),
+        ("1 " * 10_002, None),
+    ],
+)
+def test_outlines(cell, text):
+    assert outline_text(cell) == text
+
+
+def test_outlines_are_drawn(tmp_path):
+    files = SourceFiles.open(str(tmp_path))
+    square = load_mask(files, "polygon:20,30,34,30,34,49,20,49", *SIZE)
+    assert np.array_equal(square, LESION)  # corners belong to it
+    circle = load_mask(files, "circle:40,60,10", *SIZE)
+    assert circle[60, 50] and not circle[60, 51] and circle[50, 40] and not circle[49, 40]
+    assert circle.sum() == 317  # the lattice points of a circle of radius 10 (OEIS A000328)
+    assert load_mask(files, "circle:0,0,10", *SIZE).sum() == 90  # a quarter, with its edges
+    for outside in ("circle:96,0,10", "circle:0,128,1", "polygon:1,2,96,4,5,6"):
+        with pytest.raises(DicomError, match="extends beyond"):
+            load_mask(files, outside, *SIZE)
+
+
+@pytest.mark.parametrize("cell", ["40 60 10", "20 30 34 30 34 49"])
+def test_an_outline_of_a_table(table, cell):
+    source = table("lesion_outline", cell)
+    assert check_source(source, True)["problems"] == []
+    (lesion,) = index(source).lesions.to_dict("records")
+    assert lesion["mask_path"] == outline_text(cell)
+
+
+def test_a_lesion_has_one_shape(table):
+    source = table("lesion_box,lesion_outline", '1 2 3 4","40 60 10')
+    (problem,) = check_source(source, False)["problems"]
+    assert problem["column"] == "lesion_outline"

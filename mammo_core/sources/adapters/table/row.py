@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from mammo_core.dicom import parse_laterality
 from mammo_core.dicom.view_text import ViewText, read_view_position
 from mammo_core.sources.cases import UNKNOWN_LABEL
+from mammo_core.sources.mask_shapes import outline_text
 from mammo_core.sources.masks import box_text
 from mammo_core.sources.patients import normalize_id
 
@@ -48,6 +49,8 @@ EXPECTED: Final = {
     "pathology": "malignant, benign or benign without callback, or nothing",
     "lesion_mask": "a path relative to the image folder, or nothing",
     "lesion_box": "x y width height in whole pixels, or nothing",
+    "lesion_outline": "x y radius of a circle, or x y of three corners or more, in whole "
+    "pixels, or nothing",
     "split": "train, validation or test, or nothing in all rows",
     "exam_id": "an id, or nothing in all rows",
     "exam_date": "a date YYYY-MM-DD, or nothing",
@@ -65,6 +68,7 @@ ALIASES: Final = {
     "mask": "lesion_mask",
     "mask_path": "lesion_mask",
     "box": "lesion_box",
+    "outline": "lesion_outline",
     "type": "lesion_type",
     "exam": "exam_id",
 }
@@ -126,6 +130,7 @@ class TableRow(BaseModel):
         pathology: MALIGNANT, BENIGN or BENIGN_WITHOUT_CALLBACK, or empty.
         lesion_mask: Relative to the image folder, or empty.
         lesion_box: A mask path `box:x,y,width,height`, or empty.
+        lesion_outline: A mask path of a circle or polygon, or empty.
         split: train, validation, test, or empty.
         exam_id: As the site writes it, normalized; or empty.
         exam_date: When the exam was; None if unknown.
@@ -145,6 +150,7 @@ class TableRow(BaseModel):
     pathology: Annotated[str, _one_of(_PATHOLOGIES)] = ""
     lesion_mask: Annotated[str, BeforeValidator(lambda cell: cell and _require_inside(cell))] = ""
     lesion_box: Annotated[str, _read_by(lambda cell: box_text(cell) if cell else "")] = ""
+    lesion_outline: Annotated[str, _read_by(lambda cell: outline_text(cell) if cell else "")] = ""
     split: Annotated[Literal["", "train", "validation", "test"], _one_of(_SPLITS)] = ""
     exam_id: Annotated[str, BeforeValidator(normalize_id)] = Field(default="", repr=False)
     exam_date: Annotated[date | None, BeforeValidator(_optional_date)] = Field(
@@ -156,8 +162,8 @@ class TableRow(BaseModel):
 
     @property
     def mask_path(self) -> str:
-        """The mask or box of the lesion, or empty."""
-        return self.lesion_mask or self.lesion_box
+        """The mask, box or outline of the lesion, or empty."""
+        return self.lesion_mask or self.lesion_box or self.lesion_outline
 
 
 def read_row(cells: dict[str, str]) -> tuple[TableRow | None, list[tuple[str, str]]]:
@@ -183,6 +189,10 @@ def read_row(cells: dict[str, str]) -> tuple[TableRow | None, list[tuple[str, st
         )
     if row.lesion_mask and row.lesion_box:
         faults.append(("lesion_box", "Expected a mask or a box. Received both."))
+    if row.lesion_outline and (row.lesion_mask or row.lesion_box):
+        faults.append(
+            ("lesion_outline", "Expected one of mask, box and outline. Received several.")
+        )
     if not row.lesion_type and (row.mask_path or row.pathology):
         faults.append(("lesion_type", f"Expected {EXPECTED['lesion_type']}. Received nothing."))
     if row.pathology == "MALIGNANT" and row.label == 0:
