@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from mammo_core import steps
+from mammo_core.datasets import parse
 from mammo_core.errors import MammoError, RecordError
 from mammo_core.evaluation.kinds import REGIONS
 from mammo_core.features.kinds import FRAME
@@ -142,13 +143,14 @@ def _evaluation(work, done):
 
 def test_the_evaluation_includes_the_official_split(undisturbed):
     work, done = undisturbed
-    folder = _evaluation(work, done).parent
-    groups = json.loads((folder / "metrics.json").read_text())["image"]["subgroups"]
+    manifest = parse(_evaluation(work, done).read_bytes(), "manifest.json")
+    files = {file.name: work / "store" / file.key for file in manifest.files}
+    groups = json.loads(files["metrics.json"].read_text())["image"]["subgroups"]
     variants = {group["group"]: group["n_images"] for group in groups if group["by"] == "split"}
     assert variants["official without leak"] == done.summary["n_test_images"]
     # The leaking patient's test image is not in the test set, but in the official one.
     assert variants["official"] > variants["official without leak"]
-    assert (folder / "summary.md").read_text().startswith("# Evaluation")
+    assert files["summary.md"].read_text().startswith("# Evaluation")
 
 
 def test_the_second_stage_on_published_outputs(undisturbed, new_run):

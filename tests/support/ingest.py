@@ -78,13 +78,16 @@ def digests(store: Store, folder: str) -> dict[str, str]:
 
 
 def published_digests(store: Store) -> dict[str, str]:
-    """Return what `digests` does of the manifests and of the files that they name."""
-    names = set()
+    """Return what `digests` does, but only of the manifests and of the files that they name."""
+    contents = {}
     for key in store.list(""):
         if key.endswith("/manifest.json"):
-            manifest = parse(store.read(key), key)
-            names |= {key, *(without_attempt(file.key) for file in manifest.files)}
-    return {name: digest for name, digest in digests(store, "").items() if name in names}
+            data = store.read(key)
+            contents[without_attempt(key)] = hashlib.sha256(_ATTEMPT.sub(b"/", data)).hexdigest()
+            for file in parse(data, key).files:
+                digest = hashlib.sha256(store.read(file.key)).hexdigest()
+                contents[without_attempt(file.key)] = digest
+    return contents
 
 
 def without_attempt(key: str) -> str:
