@@ -90,11 +90,30 @@ def ancestry(uri: str, store: Store, read_starts: StartReader) -> Ancestry:
     """
     search = _Search([store], read_starts)
     try:
-        search.pending.append(_package(uri, search.stores))
+        label, lineage = _package(uri, search.stores)
     except MammoError as error:
         if uri.startswith(f"{store.uri}/"):
             raise
         return Ancestry((), (f"the package {uri} cannot be read here: {error.problem}",))
+    return _run(search, label, lineage)
+
+
+def ancestry_of(
+    label: str, lineage: dict[str, Any], store: Store, read_starts: StartReader
+) -> Ancestry:
+    """Return the frames that a package with this lineage, published or not, was fitted to.
+
+    Args:
+        label: Name of the package in messages.
+        lineage: Its lineage.
+        store: As in `ancestry`.
+        read_starts: As in `ancestry`.
+    """
+    return _run(_Search([store], read_starts), label, lineage)
+
+
+def _run(search: _Search, label: str, lineage: dict[str, Any]) -> Ancestry:
+    search.pending.append((label, lineage))
     while search.pending:
         _visit(search, *search.pending.pop())
     return Ancestry(tuple(search.frames.values()), tuple(search.unknown))

@@ -1,0 +1,19 @@
+"""The kind of output that is a package before its release."""
+
+from mammo_core.datasets.kinds import Facts, Kind, register_kind
+
+
+class CandidateFacts(Facts):
+    """Facts of a candidate.
+
+    Attributes:
+        model_id: Id of the model.
+        name: Name of the model as it was built.
+    """
+
+    model_id: str
+    name: str
+
+
+#: Packages without name, version and signature in a registry; `push` adds these.
+CANDIDATE = register_kind(Kind("candidates", 1, CandidateFacts, intermediate=True))
