@@ -12,6 +12,21 @@ from mammo_core.sources.source_files import SourceFiles
 
 
 @dataclass(frozen=True)
+class StatedView:
+    """What the table of a source says about an image; it goes before the header.
+
+    Attributes:
+        laterality: LEFT or RIGHT.
+        view: Short name of the view; empty if unknown.
+        view_modifiers: Its modifiers.
+    """
+
+    laterality: str
+    view: str = ""
+    view_modifiers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class InputFile:
     """A file to score.
 
@@ -20,12 +35,14 @@ class InputFile:
         version: Size, and time or entity tag: changes whenever the content changes.
         path: Its path on this machine; None for an object in a bucket.
         source: The bucket; None for a local file.
+        stated: What the table of its source says; None where there is no table.
     """
 
     name: str
     version: str = ""
     path: Path | None = None
     source: SourceFiles | None = None
+    stated: StatedView | None = None
 
     @contextmanager
     def as_local_file(self) -> Iterator[Path]:

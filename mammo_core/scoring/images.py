@@ -16,7 +16,7 @@ from mammo_core.dicom import (
 )
 from mammo_core.errors import DicomError, MammoError, RecipeError, RecordError
 from mammo_core.preprocessing import Preprocessing
-from mammo_core.scoring.files import InputFile
+from mammo_core.scoring.files import InputFile, StatedView
 from mammo_core.scoring.patients import ImageIdentity, PatientKeys, read_published_name
 from mammo_core.sources.names import header_views_of, read_name
 from mammo_core.sources.policy import ImagePolicy, Verdict, judge
@@ -131,7 +131,7 @@ def decode_file(
     """
     with file.as_local_file() as path:
         try:
-            digest, pixels, facts = _decode(path, file.name, models)
+            digest, pixels, facts = _decode(path, file, models)
             facts, warnings = rule.apply(facts, file.name)
         except (DicomError, RecipeError, RecordError) as error:
             return Reject(file.name, error)
@@ -149,9 +149,9 @@ def decode_file(
 
 
 def _decode(
-    path: Path, name: str, models: Sequence[Preprocessing]
+    path: Path, file: InputFile, models: Sequence[Preprocessing]
 ) -> tuple[str, tuple[npt.NDArray[np.uint16], ...], ImageFacts]:
-    digest = ""
+    digest, name = "", file.name
     by_options: dict[tuple[bool, bool], Mammogram] = {}
     pixels = []
     for model in models:
@@ -168,10 +168,19 @@ def _decode(
             digest = digest or by_options[options].sha256 or ""
         mammogram = by_options[options]
         facts = fill_from_name(mammogram.facts, name, path)
+        if file.stated is not None:
+            facts = _as_stated(facts, file.stated)
         pixels.append(
             model.from_source(mammogram.pixels, facts.bits_stored, facts.laterality or "")
         )
     return digest, tuple(pixels), facts
+
+
+def _as_stated(facts: ImageFacts, stated: StatedView) -> ImageFacts:
+    view = stated.view or facts.view
+    modifiers = stated.view_modifiers or facts.view_modifiers
+    laterality = parse_laterality(stated.laterality) or facts.laterality
+    return facts.with_view(view, laterality).model_copy(update={"view_modifiers": modifiers})
 
 
 def fill_from_name(facts: ImageFacts, name: str, path: Path) -> ImageFacts:

@@ -194,7 +194,7 @@ def _score_batch(
     """Return the rows of the images and of the regions."""
     if not units:
         return [], []
-    scores = _predict_units(model, units, size)
+    scores = predict_units(model, units, size)
     probabilities, calibrated = model.combine(scores), model.calibrate(model.unit, scores)
     point = model.decision_point(model.unit)
     rows, regions = [], []
@@ -211,10 +211,19 @@ def _score_batch(
     return rows, regions
 
 
-def _predict_units(
+def predict_units(
     model: ScoringModel, units: list[ScoringUnit], size: int
 ) -> list[npt.NDArray[np.float64]]:
-    """Score every unit; a breast whose view exists in parts is scored with each, and averaged."""
+    """Score every unit; a breast whose view exists in parts is scored with each, and averaged.
+
+    Args:
+        model: The model.
+        units: The units.
+        size: Units in a batch of the network.
+
+    Returns:
+        For every package `(n,) float64, [0, 1]`, uncalibrated.
+    """
     scores = model.predict([unit.pixels for unit in units], size)
     for at, unit in enumerate(units):
         pairs = unit.further_pairs

@@ -49,6 +49,9 @@ def build_candidate(
     inputs = [(m.kind, m.id) for m in (images, frame, patch_training, image_training, evaluation)]
     id = CANDIDATE.content_id(settings, [*inputs, (TABLES.folder, images.lineage["tables"])])
 
+    def lineage() -> dict[str, Any]:
+        return _lineage(context, images, frame, patch_training, image_training, evaluation)
+
     def make(attempt: Attempt) -> Draft:
         prepare_keras()
         from mammo_core import packaging
