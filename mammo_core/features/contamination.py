@@ -44,18 +44,28 @@ def patient_overlap(
         theirs: Images of the frame that a model was fitted to; the same columns.
         site_keys: Fingerprints of the site keys of both; empty where unknown.
     """
-    ours, theirs = _with_namespace(ours), _with_namespace(theirs)
+    ours, theirs = with_namespace(ours), with_namespace(theirs)
     test = ours[ours["split"] == "test"]
     fitted = theirs[theirs["split"].isin(FITTED_SPLITS)]
     uncertainty = ""
     if _SITE in set(test["namespace"]) & set(fitted["namespace"]):
         uncertainty = _why_not_comparable(ours, theirs, site_keys)
-    fitted_keys = set(zip(fitted["namespace"], fitted["patient_key"], strict=True))
-    pairs = zip(test["namespace"], test["patient_key"], strict=True)
-    same_key = pd.Series([pair in fitted_keys for pair in pairs], index=test.index, dtype=bool)
-    same_file = test["image_id"].isin(set(fitted["image_id"]))
-    shared = frozenset(map(str, test.loc[same_key | same_file, "patient_key"]))
+    shared = patients_seen(test, fitted)
     return PatientOverlap(int(test["patient_key"].nunique()), shared, uncertainty)
+
+
+def patients_seen(ours: pd.DataFrame, theirs: pd.DataFrame) -> frozenset[str]:
+    """Return our patients who are in another table too: by their keys, or by an exact image.
+
+    Args:
+        ours: image_id, patient_key, namespace.
+        theirs: The same columns.
+    """
+    their_keys = set(zip(theirs["namespace"], theirs["patient_key"], strict=True))
+    pairs = zip(ours["namespace"], ours["patient_key"], strict=True)
+    same_key = pd.Series([pair in their_keys for pair in pairs], index=ours.index, dtype=bool)
+    same_file = ours["image_id"].isin(set(theirs["image_id"]))
+    return frozenset(map(str, ours.loc[same_key | same_file, "patient_key"]))
 
 
 def _why_not_comparable(
@@ -73,8 +83,14 @@ def _why_not_comparable(
     )
 
 
-def _with_namespace(images: pd.DataFrame) -> pd.DataFrame:
-    """Add the namespace within which a patient key identifies one patient."""
+def with_namespace(images: pd.DataFrame) -> pd.DataFrame:
+    """Add the namespace within which a patient key identifies one patient.
+
+    Args:
+        images: patient_key, source, manufacturer; a table that has the namespace stays as it is.
+    """
+    if "namespace" in images:
+        return images
     sources = images.get("source", pd.Series("", index=images.index))
     manufacturers = images.get("manufacturer", pd.Series("", index=images.index))
     rows = zip(images["patient_key"], sources, manufacturers, strict=True)

@@ -20,6 +20,9 @@ class FrameFacts(Facts):
         splits: Split → number of images, views, patients and malignant images.
         split: Configuration of the split.
         leaking_patients: Patients on both sides of the official split, sorted.
+        withheld: Cause → number of patients who are on no side: `tested_before` (in a test set of
+            this model or of one that it was started from), `seen_by_ancestors` (these were fitted
+            to them, and the recipe excludes them; `images_seen_by_ancestors`).
         images: What was done with images that are not plain mammograms.
     """
 
@@ -30,7 +33,18 @@ class FrameFacts(Facts):
     splits: dict[str, dict[str, int]] = Field(default_factory=dict)
     split: dict[str, Any] = Field(default_factory=dict)
     leaking_patients: tuple[str, ...] = ()
+    withheld: dict[str, int] = Field(default_factory=dict)
     images: ImagePolicy = ImagePolicy()
+
+
+class AssignmentFacts(Facts):
+    """Facts of a state of an assignment of patients to splits.
+
+    Attributes:
+        origin: Where its first sides are from, in words; empty: they were drawn.
+    """
+
+    origin: str = ""
 
 
 class ValidationFacts(Facts):
@@ -65,7 +79,10 @@ class NewImagesFacts(Facts):
     summary: str
 
 
-FRAME = register_kind(Kind("frames", 5, FrameFacts))
+FRAME = register_kind(Kind("frames", 6, FrameFacts))
+#: Beside the features: whoever may publish them may store sides. Garbage collection keeps all
+#: that is there.
+ASSIGNMENT = register_kind(Kind("features/assignments", 1, AssignmentFacts))
 VALIDATION = register_kind(
     Kind("validations", 2, ValidationFacts, intermediate=True, judges="frame")
 )

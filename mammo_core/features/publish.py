@@ -20,7 +20,11 @@ from mammo_core.features.kinds import FRAME
 from mammo_core.features.labels import with_corrections
 from mammo_core.features.shuffle import shuffle_labels
 from mammo_core.preprocessing import IntensityConfig
-from mammo_core.store import Store
+from mammo_core.store import (
+    MAXIMUM_NOTE_BYTES,
+    Store,
+    read_object,
+)
 
 MAIN = "features/main"
 _STAMP = "%Y%m%dT%H%M%S%f"
@@ -43,6 +47,8 @@ class FeatureTables:
         shuffle_labels: Whether labels are permuted over patients, as a check.
         seed: Seed of the permutation.
         inputs: Ids of what the tables were made from.
+        sides_id: Content address of the state of the assignment that the split is from; the same
+            split of another state is the same frame.
         intensity: How gray levels become numbers; the frame's mean depends on it.
         locations: image_id, shard, position of each record; None to publish no locations.
     """
@@ -58,6 +64,7 @@ class FeatureTables:
     shuffle_labels: bool
     seed: int
     inputs: dict[str, str]
+    sides_id: str = ""
     intensity: IntensityConfig = field(default_factory=IntensityConfig)
     locations: pd.DataFrame | None = None
 
@@ -82,7 +89,7 @@ def find_frame(store: Store, tables: FeatureTables, at: datetime | None = None) 
     key = _memo_key(store, tables, at)
     if not store.exists(key):
         return None
-    return FRAME.find(store, json.loads(store.read(key))["frame"])
+    return FRAME.find(store, read_object(store, key, MAXIMUM_NOTE_BYTES)["frame"])
 
 
 def publish_features(store: Store, tables: FeatureTables) -> dict[str, int]:
@@ -140,7 +147,7 @@ def make_frame(attempt: Attempt, tables: FeatureTables, at: datetime | None = No
             patients=tables.patients,
             facts={**tables.facts, "shuffled_labels": tables.shuffle_labels},
             intensity=tables.intensity,
-            lineage=tables.inputs,
+            lineage=tables.inputs | ({"sides": tables.sides_id} if tables.sides_id else {}),
         )
         memo_key = _memo_key(store, tables, at)
 

@@ -1,14 +1,17 @@
 """Whether the test patients of a frame were fitted to by a package, or by one of its ancestors."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import RecordError
 from mammo_core.features.contamination import patient_overlap
-from mammo_core.registry.ancestry import StartReader, ancestry, recorded_site_key
+from mammo_core.registry.ancestry import Ancestry, StartReader, ancestry, recorded_site_key
 from mammo_core.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Role = Literal["champion", "start package"]
 
@@ -24,6 +27,9 @@ class Contamination:
         fitted: Number of those that it was fitted to.
         overlaps: Where they were, one text for each frame.
         unknown: Why there may be more, one sentence each.
+        fitted_images: Number of their test images.
+        shared: Keys of the patients that it was fitted to; in no record.
+        excluded: Whether these are left out of the test set.
     """
 
     role: Role
@@ -32,6 +38,9 @@ class Contamination:
     fitted: int
     overlaps: tuple[str, ...]
     unknown: tuple[str, ...]
+    fitted_images: int = 0
+    shared: frozenset[str] = frozenset()
+    excluded: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for the summary; `state` is none, unknown or contaminated."""
@@ -40,13 +49,27 @@ class Contamination:
             "package": self.package,
             "test_patients": self.test_patients,
             "fitted": self.fitted,
-            "state": "contaminated" if self.fitted else "unknown" if self.unknown else "none",
+            "fitted_images": self.fitted_images,
+            "state": self.state,
             "reasons": list(self.unknown),
         }
+
+    @property
+    def state(self) -> str:
+        """`none`, `unknown`, `contaminated`, or `excluded`: contaminated, and left out."""
+        if self.fitted:
+            return "excluded" if self.excluded else "contaminated"
+        return "unknown" if self.unknown else "none"
 
     def description(self) -> str:
         """Return a sentence for the log of a run."""
         total = self.test_patients
+        if self.excluded and self.fitted:
+            return (
+                f"{self.fitted} of {total} test patients with {self.fitted_images} images are "
+                f"excluded: the {self.role} {self.package}, or a model that it was started from, "
+                "was fitted to them"
+            )
         if self.unknown:
             return (
                 f"unknown whether the {self.role} {self.package} was fitted to any of the {total} "
@@ -69,22 +92,39 @@ def find_contamination(
     """
     ours = read_table(store, frame, "images.parquet")
     site_key = recorded_site_key([store], frame)
-    lineage = ancestry(uri, store, read_starts)
-    unknown, shared, overlaps = list(lineage.unknown), set[str](), []
-    for fitted in lineage.frames:
+    return contamination_of(ours, site_key, uri, role, ancestry(uri, store, read_starts))
+
+
+def contamination_of(
+    ours: "pd.DataFrame", site_key: str, uri: str, role: Role, origin: Ancestry
+) -> Contamination:
+    """Find the test patients that a package of known ancestry was fitted to.
+
+    Args:
+        ours: The images with the test set: image_id, patient_key, source, manufacturer, split.
+        site_key: Fingerprint of the site key of their patient keys; empty if unknown.
+        uri: The package.
+        role: What the package is to the run.
+        origin: Its ancestry.
+    """
+    unknown, shared, overlaps = list(origin.unknown), set[str](), []
+    for fitted in origin.frames:
         overlap = patient_overlap(ours, fitted.images, (site_key, fitted.site_key))
         if overlap.shared:
             shared |= overlap.shared
             overlaps.append(f"{len(overlap.shared)} in the frame {fitted.id} of {fitted.package}")
         if overlap.uncertainty:
             unknown.append(f"{overlap.uncertainty} (frame {fitted.id} of {fitted.package})")
+    test = ours[ours["split"] == "test"]
     return Contamination(
         role,
         uri,
-        int(ours.loc[ours["split"] == "test", "patient_key"].nunique()),
+        int(test["patient_key"].nunique()),
         len(shared),
         tuple(overlaps),
         tuple(unknown),
+        fitted_images=int(test["patient_key"].isin(shared).sum()),
+        shared=frozenset(shared),
     )
 
 
@@ -96,7 +136,8 @@ def contamination_error(result: Contamination, store: Store) -> RecordError:
         "from",
         expected="test patients that no earlier training was fitted to",
         received="; ".join(result.overlaps),
-        hint="keep every patient on the side where she was: split.name=given with split.patients "
-        f"as in the frame's splits.parquet in {store.uri}/frames, new patients added "
-        "(docs/evaluation.md); or train from the beginning under another model_name",
+        hint="leave them out of the test set: split.overlap=exclude; or keep every patient on the "
+        f"side where she was: split.name=given with split.patients as in the frame's "
+        f"splits.parquet in {store.uri}/frames, new patients added (docs/evaluation.md); or train "
+        "from the beginning under another model_name",
     )

@@ -14,12 +14,23 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from mammo_core.datasets.manifests import Manifest, StoredFile, parse, put_bytes, verify_file
+from mammo_core.datasets.manifests import (
+    Manifest,
+    StoredFile,
+    parse,
+    put_bytes,
+    read_manifest,
+    verify_file,
+)
 from mammo_core.datasets.shards import read_shard, record_image_id, write_shard
 from mammo_core.datasets.tables import from_parquet, to_parquet
-from mammo_core.documents import inflate, parse_json
+from mammo_core.documents import (
+    MAXIMUM_JSON_BYTES,
+    inflate,
+    parse_json,
+)
 from mammo_core.errors import RecordError
-from mammo_core.features.kinds import FRAME
+from mammo_core.features.kinds import ASSIGNMENT, FRAME
 from mammo_core.packaging.keys import SigningKey
 from mammo_core.registry.ancestry import ancestry
 from mammo_core.registry.versions import models, versions
@@ -39,6 +50,8 @@ from mammo_core.store import Store
 _KIND: Final = "application/vnd.mammo-pipelines.tombstone+json"
 _FEATURES: Final = "features"
 _PAGES: Final = (".html", ".png")
+#: Bytes of a table, which is read whole to be written again.
+_MAXIMUM_FILE: Final = 2**31
 
 
 @dataclass
@@ -115,7 +128,7 @@ def forget(
 
 def _outputs(store: Store) -> list[Manifest]:
     keys = [key for key in store.list("") if key.endswith("/manifest.json")]
-    return [parse(store.read(key), key) for key in keys]
+    return [read_manifest(store, key) for key in keys]
 
 
 def _traces(store: Store, outputs: list[Manifest], patient_key: str) -> Traces:
@@ -123,11 +136,11 @@ def _traces(store: Store, outputs: list[Manifest], patient_key: str) -> Traces:
     for manifest in outputs:
         for file in manifest.files:
             if file.name.endswith((".parquet", ".csv")):
-                for table in read_tables(file.name, store.read(file.key)):
+                for table in read_tables(file.name, store.read(file.key, _MAXIMUM_FILE)):
                     if traces.learn(table):
                         traces.outputs.add(manifest.id)
     for key in _feature_files(store):
-        traces.learn(from_parquet(store.read(key)))
+        traces.learn(from_parquet(store.read(key, _MAXIMUM_FILE)))
     return traces
 
 
@@ -167,7 +180,7 @@ def _find_models(store: Store, outputs: list[Manifest], traces: Traces, result: 
 
 
 def _has_patient(store: Store, manifest: Manifest, traces: Traces) -> bool:
-    images = from_parquet(store.read(manifest.file("images.parquet").key))
+    images = from_parquet(store.read(manifest.file("images.parquet").key, _MAXIMUM_FILE))
     return bool((images["patient_key"] == traces.patient).any())
 
 
@@ -183,7 +196,7 @@ def _rewrite_output(
     with store.lease(listed.folder) as lease:
         if not store.exists(listed.key):
             return  # removed meanwhile
-        old = store.read(listed.key)
+        old = store.read(listed.key, MAXIMUM_JSON_BYTES)
         manifest = parse(old, listed.key)
         folder = f"{manifest.folder}/{lease.attempt}"
         files = [
@@ -227,7 +240,7 @@ def _rewritten(
         return write_shard(store, folder, int(file.name.removeprefix("shard-")), kept)
     if not file.name.endswith((".parquet", ".csv", ".json")):
         return file
-    data = store.read(file.key)
+    data = store.read(file.key, _MAXIMUM_FILE)
     content = without_patient(file.name, data, traces)
     if content == data:
         return file
@@ -256,7 +269,9 @@ def _delete_unnamed(store: Store, keys: set[str]) -> None:
 
 
 def _feature_files(store: Store) -> list[str]:
-    return [key for key in store.list(f"{_FEATURES}/") if key.endswith(".parquet")]
+    outputs = f"{ASSIGNMENT.folder}/"  # among the outputs, with manifests
+    keys = store.list(f"{_FEATURES}/")
+    return [key for key in keys if key.endswith(".parquet") and not key.startswith(outputs)]
 
 
 def _rewrite_features(
@@ -268,7 +283,7 @@ def _rewrite_features(
     for folder, keys in by_folder.items():
         with store.lease(folder):
             for key in keys:
-                table = from_parquet(store.read(key))
+                table = from_parquet(store.read(key, _MAXIMUM_FILE))
                 hers = traces.mask(table)
                 if not hers.any():
                     continue
@@ -308,7 +323,7 @@ def _remove_caches(store: Store, traces: Traces) -> None:
     for key in list(store.list(f"{TABLES.folder}/file-facts/")):
         store.delete(key)
     for key in list(store.list(f"{TABLES.folder}/exam-days/")):
-        data = store.read(key)
+        data = store.read(key, 2**28)
         days = parse_json(inflate(data, 2**28), max_bytes=2**28)
         if days.pop(traces.patient, None) is not None:
             text = json.dumps(days, sort_keys=True).encode()

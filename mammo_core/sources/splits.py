@@ -7,6 +7,7 @@ every split; smaller classes are drawn together, so that three patients still fi
 Two patients fill training and test, one fills training.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -17,6 +18,9 @@ from mammo_core.seeds import generator
 
 if TYPE_CHECKING:
     import pandas as pd
+
+#: Patient → (malignant, lesion types).
+Strata = dict[str, tuple[int, str]]
 
 
 class SplitConfig(BaseModel):
@@ -37,6 +41,11 @@ class SplitConfig(BaseModel):
         fold: Number of the fold that is the test set, from 0; `folds` only.
         seed: Seed of the draw.
         patients: patient_key → split; `given` only. Patients not named are excluded.
+        assignment: Name under which the sides of patients are stored; later runs of this name
+            and seed keep them, and draw only new patients. Empty: the model's name.
+        overlap: What is done with test patients that the start package, or a model that it was
+            started from, was fitted to: `stop` the run before training, or `exclude` them, which
+            the report, the card and the gate state.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +58,8 @@ class SplitConfig(BaseModel):
     fold: int = Field(default=0, ge=0)
     seed: int = 12345
     patients: dict[str, Literal["train", "validation", "test"]] = {}
+    assignment: str = Field(default="", pattern=r"^([a-z0-9][a-z0-9_-]*)?$")
+    overlap: Literal["stop", "exclude"] = "stop"
 
     @model_validator(mode="after")
     def _require_existing_fold(self) -> Self:
@@ -73,12 +84,15 @@ class SplitResult:
     images: "pd.DataFrame"
 
 
-def assign(images: "pd.DataFrame", config: SplitConfig) -> SplitResult:
+def assign(
+    images: "pd.DataFrame", config: SplitConfig, sides: Mapping[str, str] | None = None
+) -> SplitResult:
     """Assign every patient to one split.
 
     Args:
         images: image_id, patient_key, malignant, lesion_types, official_splits.
         config: How patients are assigned.
+        sides: The side of each patient, where they are known; None: they are drawn.
 
     Returns:
         The patients, the leaking ones, and the images.
@@ -91,22 +105,7 @@ def assign(images: "pd.DataFrame", config: SplitConfig) -> SplitResult:
         raise SourceError("There is no image to split", expected="at least one", received="none")
     official = official_splits(images)
     leaking = sorted(key for key, names in official.items() if len(names) > 1)
-    if config.name == "official" and leaking:
-        raise SourceError(
-            f"The official split has {len(leaking)} patients in train and in test",
-            expected="every patient in one split",
-            received=", ".join(leaking[:5]) + (" …" if len(leaking) > 5 else ""),
-            hint="Choose official-without-leak, or stratified",
-        )
-    strata = _strata(images)
-    if config.name == "stratified":
-        patients = _stratified(strata, config)
-    elif config.name == "folds":
-        patients = _folds(strata, config)
-    elif config.name == "given":
-        patients = _given(strata, config)
-    else:
-        patients = _official(strata, official, config)
+    patients = dict(sides) if sides is not None else _drawn(images, config, official, leaking)
     import pandas as pd
 
     table = pd.DataFrame(
@@ -115,14 +114,38 @@ def assign(images: "pd.DataFrame", config: SplitConfig) -> SplitResult:
     by_image = images[["image_id", "patient_key"]].reset_index(drop=True).copy()
     by_image["split"] = by_image["patient_key"].map(patients)
     if config.name == "official-without-leak":
-        kept = "train" if config.leak == "drop_from_test" else "test"
         lost = [
-            str(key) in leaking and kept not in str(names).split("+")
+            str(key) in leaking
+            and ("test" if patients[str(key)] == "test" else "train") not in str(names).split("+")
             for key, names in zip(images["patient_key"], images["official_splits"], strict=True)
         ]
         by_image.loc[lost, "split"] = "excluded"
     require_disjoint(by_image)
     return SplitResult(patients=table, leaking=leaking, images=by_image)
+
+
+def _drawn(
+    images: "pd.DataFrame",
+    config: SplitConfig,
+    official: dict[str, set[str]],
+    leaking: list[str],
+) -> dict[str, str]:
+    """Draw the side of every patient."""
+    if config.name == "official" and leaking:
+        raise SourceError(
+            f"The official split has {len(leaking)} patients in train and in test",
+            expected="every patient in one split",
+            received=", ".join(leaking[:5]) + (" …" if len(leaking) > 5 else ""),
+            hint="Choose official-without-leak, or stratified",
+        )
+    strata = strata_of(images)
+    if config.name == "stratified":
+        return _stratified(strata, config)
+    if config.name == "folds":
+        return _folds(strata, config)
+    if config.name == "given":
+        return _given(strata, config)
+    return _official(strata, official, config)
 
 
 def official_splits(images: "pd.DataFrame") -> dict[str, set[str]]:
@@ -137,8 +160,12 @@ def official_splits(images: "pd.DataFrame") -> dict[str, set[str]]:
     return splits
 
 
-def _strata(images: "pd.DataFrame") -> dict[str, tuple[int, str]]:
-    """Return (malignant, lesion types) of each patient."""
+def strata_of(images: "pd.DataFrame") -> Strata:
+    """Return (malignant, lesion types) of each patient.
+
+    Args:
+        images: Rows with patient_key, malignant and lesion_types.
+    """
     strata: dict[str, tuple[int, set[str]]] = {}
     columns = (images["patient_key"], images["malignant"], images["lesion_types"])
     for key, malignant, types in zip(*columns, strict=True):
@@ -150,9 +177,7 @@ def _strata(images: "pd.DataFrame") -> dict[str, tuple[int, str]]:
     return {key: (malignant, "+".join(sorted(types))) for key, (malignant, types) in strata.items()}
 
 
-def _official(
-    strata: dict[str, tuple[int, str]], official: dict[str, set[str]], config: SplitConfig
-) -> dict[str, str]:
+def _official(strata: Strata, official: dict[str, set[str]], config: SplitConfig) -> dict[str, str]:
     kept = "train" if config.leak == "drop_from_test" else "test"
     patients = {
         key: next(iter(names)) if len(names) == 1 else kept for key, names in official.items()
@@ -172,7 +197,7 @@ def _official(
     return {**patients, **dict.fromkeys(drawn, "validation")}
 
 
-def _given(strata: dict[str, tuple[int, str]], config: SplitConfig) -> dict[str, str]:
+def _given(strata: Strata, config: SplitConfig) -> dict[str, str]:
     unknown = sorted(set(config.patients) - set(strata))
     if unknown or not config.patients:
         raise SourceError(
@@ -185,7 +210,7 @@ def _given(strata: dict[str, tuple[int, str]], config: SplitConfig) -> dict[str,
     return {key: config.patients.get(key, "excluded") for key in strata}
 
 
-def _stratified(strata: dict[str, tuple[int, str]], config: SplitConfig) -> dict[str, str]:
+def _stratified(strata: Strata, config: SplitConfig) -> dict[str, str]:
     remain = 2 if config.validation > 0 and len(strata) > 2 else 1
     test = _draw(list(strata), strata, config.test, config.seed, "test", remain)
     rest = [key for key in strata if key not in test]
@@ -196,7 +221,7 @@ def _stratified(strata: dict[str, tuple[int, str]], config: SplitConfig) -> dict
     return patients
 
 
-def _folds(strata: dict[str, tuple[int, str]], config: SplitConfig) -> dict[str, str]:
+def _folds(strata: Strata, config: SplitConfig) -> dict[str, str]:
     """Deal the patients, sorted by stratum and then at random, to the folds in turn."""
     if len(strata) <= config.folds:
         raise SourceError(
@@ -204,7 +229,7 @@ def _folds(strata: dict[str, tuple[int, str]], config: SplitConfig) -> dict[str,
             expected=f"more than {config.folds}",
             received=str(len(strata)),
         )
-    ordered = _ordered(list(strata), strata, config.seed, "folds")
+    ordered = random_order(list(strata), strata, config.seed, "folds")
     test = {key for at, key in enumerate(ordered) if at % config.folds == config.fold}
     rest = [key for key in strata if key not in test]
     purpose = f"validation of fold {config.fold} of {config.folds}"
@@ -217,7 +242,7 @@ def _folds(strata: dict[str, tuple[int, str]], config: SplitConfig) -> dict[str,
 
 def _draw(
     keys: list[str],
-    strata: dict[str, tuple[int, str]],
+    strata: Strata,
     share: float,
     seed: int,
     purpose: str,
@@ -236,17 +261,20 @@ def _draw(
     return drawn or _even_steps(keys, strata, 1, seed, purpose)
 
 
-def _even_steps(
-    keys: list[str], strata: dict[str, tuple[int, str]], count: int, seed: int, purpose: str
-) -> set[str]:
-    ordered = _ordered(keys, strata, seed, purpose)
+def _even_steps(keys: list[str], strata: Strata, count: int, seed: int, purpose: str) -> set[str]:
+    ordered = random_order(keys, strata, seed, purpose)
     return {ordered[int((at + 0.5) * len(ordered) / count)] for at in range(count)}
 
 
-def _ordered(
-    keys: list[str], strata: dict[str, tuple[int, str]], seed: int, purpose: str
-) -> list[str]:
-    """Sort by stratum, and at random within a stratum."""
+def random_order(keys: Collection[str], strata: Strata, seed: int, purpose: str) -> list[str]:
+    """Sort patients by stratum, and at random within a stratum.
+
+    Args:
+        keys: The patients.
+        strata: The stratum of each patient.
+        seed: Seed of the draw.
+        purpose: Name of the draw.
+    """
     ranks = {key: float(generator(seed, "split", purpose, key).random()) for key in keys}
     return sorted(keys, key=lambda key: (strata[key], ranks[key], key))
 

@@ -3,7 +3,7 @@
 import os
 from typing import TYPE_CHECKING
 
-from mammo_core.datasets import Manifest, content_id
+from mammo_core.datasets import Manifest
 from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import StoreError
@@ -53,22 +53,25 @@ def convert(context: StepContext, tables: Manifest) -> Manifest:
 @step("publish-features")
 def publish_features(context: StepContext, tables: Manifest, images: Manifest) -> Manifest:
     """Publish labels, splits and statistics to the feature store, and the frame of this run."""
+    from mammo_core.features.assignments import split_id
     from mammo_core.features.locations import record_locations
     from mammo_core.features.publish import FeatureTables, find_frame, make_frame
-    from mammo_core.sources import assign
+    from mammo_core.steps.sides import run_sides
 
     recipe, store = context.recipe, context.store
     split = recipe.split.model_dump(mode="json")
-    assignment = content_id("splits", 1, split, [(tables.kind, tables.id)])
     table = read_table(store, tables, "images.parquet")
     statistics = read_table(store, images, "statistics.parquet")
     # Patients with a rejected image keep their split; the rejected image has no record.
-    result = assign(table, recipe.split)
+    sides = run_sides(context, tables, table, start_packages_of(recipe))
+    result = sides.result
+    splits = dict(zip(result.images["image_id"], result.images["split"], strict=True))
+    assignment = split_id({**split, "withheld": sides.facts}, splits)
     features = FeatureTables(
         images=table[table["image_id"].isin(set(statistics["image_id"]))],
         lesions=read_table(store, tables, "lesions.parquet"),
         statistics=statistics,
-        splits=dict(zip(result.images["image_id"], result.images["split"], strict=True)),
+        splits=splits,
         patients=result.patients,
         assignment_id=assignment,
         dataset_id=images.id,
@@ -76,10 +79,12 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
             "split": split,
             "leaking_patients": result.leaking,
             "images": recipe.images.model_dump(mode="json"),
+            "withheld": sides.facts,
         },
         shuffle_labels=recipe.shuffle_labels,
         seed=recipe.seed,
         inputs={"tables": tables.id, "images": images.id, "assignment": assignment},
+        sides_id=sides.assignment_id,
         intensity=recipe.intensity,
         locations=record_locations(store, images),
     )
@@ -92,10 +97,7 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
     lease = f"{FRAME.folder}/of-{images.id}"
     frame = context.search_or_make(lease, lambda: find_frame(store, features, recipe.as_of), make)
     facts = FRAME.facts_of(frame)
-    context.facts = {"splits": facts.splits, "mean": facts.mean}
-    # Pipelines and experiments take their frames from here.
-    for uri in start_packages_of(recipe):
-        require_unseen_test_patients(context, frame, uri, "start package")
+    context.facts = {**context.facts, "splits": facts.splits, "mean": facts.mean}
     return frame
 
 

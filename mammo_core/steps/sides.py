@@ -1,0 +1,159 @@
+"""The sides of a run's patients: known ones keep theirs, new ones are drawn and stored."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mammo_core.datasets import Manifest
+from mammo_core.sources.kinds import TABLES
+from mammo_core.steps.step import StepContext
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mammo_core.features.assignments import Assignment
+    from mammo_core.registry.ancestry import Ancestry
+    from mammo_core.registry.contamination import Contamination
+    from mammo_core.sources.sides import Vault
+    from mammo_core.sources.splits import SplitResult
+
+
+@dataclass(frozen=True)
+class RunSides:
+    """The split of a run.
+
+    Attributes:
+        result: The split of each patient and image.
+        assignment_id: Content address of the state of the assignment that was used.
+        facts: Cause → number of patients who are on no side (`FrameFacts.withheld`).
+    """
+
+    result: "SplitResult"
+    assignment_id: str
+    facts: dict[str, int]
+
+
+def run_sides(
+    context: StepContext, tables: Manifest, images: "pd.DataFrame", packages: list[str]
+) -> RunSides:
+    """Assign the patients of a run: known ones keep their sides, and new ones are stored.
+
+    Args:
+        context: The context of the step, whose facts get what was found.
+        tables: The tables of the source.
+        images: Their images.
+        packages: URIs of the packages that training starts from.
+
+    Raises:
+        RecordError: A start package or a model before it was fitted to test patients, and the
+            recipe does not exclude them.
+        SourceError: The patients cannot be assigned as the recipe says.
+    """
+    from mammo_core.features.assignments import (
+        DrawId,
+        assignment_of,
+        extend_assignment,
+        lineage_of,
+        note_lineage,
+    )
+    from mammo_core.features.contamination import with_namespace
+    from mammo_core.registry.ancestry import ancestry
+    from mammo_core.registry.vault import adopted_sides, find_vault, has_earlier_sides
+    from mammo_core.runs import read_start_packages
+    from mammo_core.sources.sides import all_sides
+    from mammo_core.sources.splits import assign
+
+    recipe, store = context.recipe, context.store
+    config, name = recipe.split, recipe.model_name
+    fold = config.fold if config.name == "folds" else 0
+    ours = with_namespace(images)
+    starts = {uri: ancestry(uri, store, read_start_packages) for uri in packages}
+    vault = find_vault(store, ours, config, name, starts, read_start_packages)
+    draw = DrawId.of(config, name)
+    adopted = adopted_sides(store, config, name)
+    has_earlier = has_earlier_sides(store, config, name)
+    counts: dict[str, int] = {}
+    sides: dict[str, tuple[str, ...]] = {}
+
+    def extend(state: "Assignment | None") -> "Assignment":
+        before = state or adopted.assignment
+        known = before.known(ours) if before is not None else {}
+        drawn = all_sides(images, config, known, vault)
+        sides.clear()
+        sides.update(drawn)
+        counts.clear()
+        counts.update(known=len(known), new=len(drawn) - len(known), stored=state is not None)
+        return assignment_of(ours, drawn, before)
+
+    state = extend_assignment(
+        store, draw, extend, origin=adopted.text, lineage={"tables": tables.id}
+    )
+    note_lineage(store, lineage_of(config, name), draw, fold)
+    _report(context, draw.name, counts, adopted.text, has_earlier)
+    chosen = {key: side[fold] for key, side in sides.items()}
+    withheld = _withhold(context, chosen, vault)
+    found = _overlaps(context, tables, ours.assign(split=ours["patient_key"].map(chosen)), starts)
+    overlap = frozenset[str]().union(*(each.shared for each in found))
+    chosen |= dict.fromkeys(overlap, "excluded")
+    if overlap:
+        rows = ours[ours["patient_key"].isin(overlap)]
+        withheld |= {"seen_by_ancestors": len(overlap), "images_seen_by_ancestors": len(rows)}
+    return RunSides(assign(images, config, chosen), state.id, withheld)
+
+
+def _report(
+    context: StepContext, name: str, counts: dict[str, int], adopted: str, has_earlier: bool
+) -> None:
+    known, new = counts["known"], counts["new"]
+    facts: dict[str, Any] = {"name": name, "known": known, "new": new, "redrawn": False}
+    if counts["stored"]:
+        context.say(f"{known} patients keep their sides (assignment {name}), {new} are new")
+    elif known:
+        context.say(f"{known} patients keep their sides, those of the {adopted}; {new} are new")
+    elif has_earlier:
+        facts["redrawn"] = True
+        context.say(
+            f"the sides of all {new} patients are drawn anew: nothing is stored for the "
+            f"assignment {name} with this seed"
+        )
+        if adopted:
+            context.say(adopted)
+    context.facts = {**context.facts, "assignment": facts}
+
+
+def _withhold(context: StepContext, sides: dict[str, str], vault: "Vault") -> dict[str, int]:
+    """Leave out of training who was in a test set; the others were drawn within the limits."""
+    tested = {key for key in vault.tested if sides.get(key) in ("train", "validation")}
+    sides |= dict.fromkeys(tested, "excluded")
+    out = {key for key in vault.tested if sides.get(key) == "excluded"}
+    if not out:
+        return {}
+    context.say(
+        f"{len(out)} patients are in neither training nor validation: they were in a test set of "
+        "this model or of one that it was started from"
+    )
+    return {"tested_before": len(out)}
+
+
+def _overlaps(
+    context: StepContext,
+    tables: Manifest,
+    images: "pd.DataFrame",
+    starts: "dict[str, Ancestry]",
+) -> "list[Contamination]":
+    """Find the test patients that start packages saw; refuse them unless they are excluded."""
+    from dataclasses import replace
+
+    from mammo_core.registry.contamination import contamination_error, contamination_of
+
+    excluded = context.recipe.split.overlap == "exclude"
+    site_key = str(TABLES.facts_of(tables).source.get("site_key", ""))
+    results = []
+    for uri, origin in starts.items():
+        found = contamination_of(images, site_key, uri, "start package", origin)
+        results.append(replace(found, excluded=excluded))
+        facts = [each.to_dict() for each in results]
+        context.facts = {**context.facts, "contamination": facts}
+        if found.fitted and not excluded:
+            raise contamination_error(found, context.store)
+        context.say(results[-1].description())
+    return results
