@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         remove_pectoral,
         suppress_artifacts,
     )
+    from mammo_core.imaging.gray_measures import GrayMeasures, measure_gray_levels
     from mammo_core.imaging.intensity import (
         equalize_hist,
         statistics,
@@ -28,20 +29,36 @@ if TYPE_CHECKING:
         Stretch,
     )
     from mammo_core.imaging.orientation import chest_side, needs_flip
+    from mammo_core.imaging.plausibility import (
+        Distribution,
+        Fault,
+        Outlier,
+        distribution_of,
+        find_faults,
+        find_outliers,
+    )
     from mammo_core.imaging.resize import output_size, resize, resize_mask
 
 __all__ = [
     "FULL_RANGE",
+    "Distribution",
+    "Fault",
+    "GrayMeasures",
     "Interpolation",
     "MaskInterpolation",
     "Orientation",
+    "Outlier",
     "Resize",
     "Stretch",
     "breast_mask",
     "breast_share",
     "chest_side",
+    "distribution_of",
     "equalize_hist",
+    "find_faults",
+    "find_outliers",
     "largest_object",
+    "measure_gray_levels",
     "median_filter",
     "needs_flip",
     "output_size",
@@ -61,6 +78,7 @@ import_lazily(
     {
         "breast": ["breast_mask", "breast_share", "segment_breast"],
         "clean": ["largest_object", "median_filter", "remove_pectoral", "suppress_artifacts"],
+        "gray_measures": ["GrayMeasures", "measure_gray_levels"],
         "intensity": ["equalize_hist", "statistics", "stretch", "to_eight_bit", "to_full_range"],
         "options": [
             "FULL_RANGE",
@@ -71,6 +89,14 @@ import_lazily(
             "Stretch",
         ],
         "orientation": ["chest_side", "needs_flip"],
+        "plausibility": [
+            "Distribution",
+            "Fault",
+            "Outlier",
+            "distribution_of",
+            "find_faults",
+            "find_outliers",
+        ],
         "resize": ["output_size", "resize", "resize_mask"],
     },
 )
