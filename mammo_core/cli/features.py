@@ -172,10 +172,10 @@ def labels(
 ) -> None:
     """Publish corrected labels; frames of earlier times keep the old ones."""
     from mammo_core.features import MAIN
-    from mammo_core.features.labels import publish_labels, read_labels
+    from mammo_core.features.labels import publish_labels, read_labels, standing_corrections
 
-    corrections = read_labels(file)
-    written = publish_labels(_open_existing(store), corrections, MAIN)
+    corrections, opened = read_labels(file), _open_existing(store)
+    written = publish_labels(opened, corrections, MAIN)
     if as_json:
         typer.echo(json.dumps({"corrections": len(corrections), "rows": written}, indent=1))
         return
@@ -185,6 +185,26 @@ def labels(
     )
     if not any(written.values()):
         typer.echo("All of them are already published.")
+    standing = standing_corrections(opened, corrections, MAIN)
+    if standing:
+        typer.echo(f"{standing} images of corrected lesions keep a correction of their own.")
+
+
+@app.command()
+def history(
+    id: Annotated[str, typer.Argument(metavar="ID", help="Id of an image or a lesion.")],
+    store: _Store = _DEFAULT_STORE,
+    as_json: _Json = False,
+) -> None:
+    """Show every label that an image, with its lesions, or a lesion has had, oldest first."""
+    from mammo_core.features import MAIN
+    from mammo_core.features.labels import label_history
+
+    table = label_history(_open_existing(store), MAIN, id)
+    if as_json:
+        typer.echo(table.to_json(orient="records", date_format="iso", indent=1))
+        return
+    typer.echo(table.to_string(index=False))
 
 
 def _open_existing(uri: str) -> "Store":

@@ -119,8 +119,9 @@ def publish_labels(
 ) -> dict[str, int]:
     """Publish corrected labels of images and lesions, valid from now on.
 
-    The image of a corrected lesion is malignant if any of its lesions is, unless a row
-    corrects the image itself. Frames of earlier times do not change.
+    The image of a corrected lesion is malignant if any of its lesions is, unless the image itself
+    was corrected, by a row or at any time before: that stands until another correction of the
+    image. Frames of earlier times do not change.
 
     Args:
         store: The object store.
@@ -155,7 +156,8 @@ def publish_labels(
         image_of = annotated["lesion_image_id"]
         any_malignant = lesions["lesion_malignant"].astype(int).groupby(image_of).max()
         affected = set(image_of.loc[corrected_lesions.index]) & set(images.index)
-        derived = pd.Index(sorted(affected - set(by_kind["image"].index)))
+        by_hand = set(_corrected_images(store, folder).index)
+        derived = pd.Index(sorted(affected - set(by_kind["image"].index) - by_hand))
         images.loc[derived, "malignant"] = any_malignant.reindex(derived)
         images.loc[derived, "label_origin"] = LESIONS
         corrected_images = by_kind["image"]
@@ -198,15 +200,77 @@ def with_corrections(
     for name in ("pathology", "lesion_malignant", "label_origin"):
         _overlay(lesions, "lesion_id", name, corrected[name])
     rows = view_files.latest_rows(store, folder, IMAGE_LABEL)
-    corrected = rows[rows["label_origin"].isin([CORRECTION, LESIONS])].set_index("image_id")
-    derived = corrected.index[corrected["label_origin"] == LESIONS]
+    derived = rows[rows["label_origin"] == LESIONS].set_index("image_id")["malignant"]
+    # Another lesion of the image may have changed in the tables since the correction; and an image
+    # may be published later than the correction of its lesion.
     any_malignant = lesions.groupby("lesion_image_id")["lesion_malignant"].max()
-    # Another lesion of the image may have changed in the tables since the correction.
-    current = any_malignant.reindex(derived).reindex(corrected.index)
-    corrected["malignant"] = current.fillna(corrected["malignant"])
-    for name in ("malignant", "label_origin"):
-        _overlay(images, "image_id", name, corrected[name])
+    of_corrected = lesions.loc[lesions["label_origin"] == CORRECTION, "lesion_image_id"]
+    ids = derived.index.union(pd.Index(of_corrected.unique()))
+    derived = any_malignant.reindex(ids).fillna(derived.reindex(ids))
+    by_hand = _corrected_images(store, folder)
+    for labels, origin in ((derived, LESIONS), (by_hand, CORRECTION)):
+        _overlay(images, "image_id", "malignant", labels)
+        _overlay(images, "image_id", "label_origin", pd.Series(origin, labels.index))
     return images, lesions
+
+
+def standing_corrections(store: Store, corrections: pd.DataFrame, folder: str) -> int:
+    """Return how many images keep a correction of their own, although a lesion is corrected.
+
+    Args:
+        store: The object store.
+        corrections: As `read_labels` returns them.
+        folder: Folder of the feature store.
+    """
+    annotated = view_files.latest_rows(store, folder, LESION_ANNOTATION)
+    lesions = set(corrections.loc[corrections["kind"] == "lesion", "id"])
+    images = set(annotated.loc[annotated["lesion_id"].isin(lesions), "lesion_image_id"])
+    own = set(corrections.loc[corrections["kind"] == "image", "id"])
+    return len(images & set(_corrected_images(store, folder).index) - own)
+
+
+def label_history(store: Store, folder: str, id: str) -> pd.DataFrame:
+    """Return every label that an image or a lesion has had, oldest first.
+
+    Args:
+        store: The object store.
+        folder: Folder of the feature store.
+        id: Id of an image, with the history of its lesions, or of a lesion.
+
+    Returns:
+        time (UTC), kind (image or lesion), id, malignant, pathology, origin.
+
+    Raises:
+        RecordError: There is no label of such an image or lesion.
+    """
+    images = view_files.read_rows(store, folder, IMAGE_LABEL)
+    lesions = view_files.read_rows(store, folder, LESION_LABEL)
+    annotated = view_files.latest_rows(store, folder, LESION_ANNOTATION)
+    of_image = set(annotated.loc[annotated["lesion_image_id"] == id, "lesion_id"])
+    images = images[images["image_id"] == id].assign(kind="image", pathology="")
+    lesions = lesions[lesions["lesion_id"].isin({*of_image, id})].assign(kind="lesion")
+    names = {"image_id": "id", "lesion_id": "id", "lesion_malignant": "malignant"}
+    tables = [table.rename(columns=names) for table in (images, lesions) if len(table)]
+    if not tables:
+        raise RecordError(
+            f"There is no label of {id}",
+            expected="the id of an image or lesion in the feature store",
+            received="an unknown id",
+            hint="`mammo features show --rows image_label` lists the ids",
+        )
+    rows = pd.concat(tables).sort_values([*view_files.TIMES, "kind", "id"], kind="stable")
+    rows = rows.rename(columns={"event_timestamp": "time", "label_origin": "origin"})
+    rows["origin"] = rows["origin"].replace("", SOURCE)
+    columns = ["time", "kind", "id", "malignant", "pathology", "origin"]
+    return rows[columns].reset_index(drop=True)
+
+
+def _corrected_images(store: Store, folder: str) -> "pd.Series[int]":
+    """Image → the label of its last correction by hand, whatever was published since."""
+    rows = view_files.read_rows(store, folder, IMAGE_LABEL)
+    rows = rows[rows["label_origin"] == CORRECTION].sort_values(view_files.TIMES, kind="stable")
+    last = rows.drop_duplicates("image_id", keep="last").set_index("image_id")
+    return last["malignant"].astype(int)
 
 
 def _overlay(table: pd.DataFrame, key: str, name: str, values: "pd.Series[object]") -> None:

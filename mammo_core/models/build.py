@@ -1,5 +1,7 @@
 """Patch classifiers: an image patch in, the probability of each class out."""
 
+from collections.abc import Callable, Sequence
+
 import keras
 from keras import layers
 
@@ -9,11 +11,16 @@ from mammo_core.models.config import NetworkConfig
 from mammo_core.models.graph import leaf_layers
 from mammo_core.models.layers import layer_seed, softmax_layer
 from mammo_core.models.registry import NETWORKS, Network, network_of
+from mammo_core.models.weight_files import head_classes
 from mammo_core.models.weights import load_weights
 
 
 def build_patch_network(
-    config: NetworkConfig, patch_shape: tuple[int, int], classes: int, seed: int
+    config: NetworkConfig,
+    patch_shape: tuple[int, int],
+    classes: int | Sequence[str],
+    seed: int,
+    say: Callable[[str], None] | None = None,
 ) -> keras.Model:
     """Build a patch classifier.
 
@@ -23,8 +30,10 @@ def build_patch_network(
     Args:
         config: The network.
         patch_shape: `(h, w)` of the patches it will be trained on, pixels.
-        classes: Number of classes.
+        classes: Names of the classes by index, or their number: the head of a file of weights is
+            taken over only if its classes have the same names.
         seed: Determines every random weight, whatever the state of global generators.
+        say: Called with what was taken over from a file of weights.
 
     Returns:
         A model `(n, h, w, channels) float32 -> (n, classes) float32, [0, 1]`.
@@ -35,11 +44,13 @@ def build_patch_network(
     """
     network = NETWORKS[config.network]
     require_patch_size(network, patch_shape)
-    if classes < 2:
+    names = () if isinstance(classes, int) else tuple(classes)
+    count = classes if isinstance(classes, int) else len(names)
+    if count < 2:
         raise ModelError(
             f"A {network.name} classifier has too few classes",
             expected="2 classes or more",
-            received=str(classes),
+            received=str(count),
         )
     features = build_body(network, seed)
     x = features.output
@@ -48,9 +59,11 @@ def build_patch_network(
     x = layers.GlobalAveragePooling2D(name=network.pool_name)(x)
     if config.dropout:
         x = layers.Dropout(config.dropout, seed=layer_seed(seed, "dropout"), name="dropout")(x)
-    model = keras.Model(features.input, softmax_layer(classes, seed)(x), name=network.name)
+    model = keras.Model(features.input, softmax_layer(count, seed)(x), name=network.name)
     if config.weights != "none":
-        load_weights(model, features, network, config.weights)
+        head = load_weights(model, features, network, config.weights, names, head_classes(config))
+        if say is not None:
+            say(f"weights of {config.weights}: {head}")
     return model
 
 

@@ -22,6 +22,8 @@ class NetworkConfig(BaseModel):
         weights: `"none"` (random, from the seed), `"imagenet"`, or a file or its URI
             (`s3://bucket/…`): `.keras` (a patch model of the same network) or `.h5` (the
             network without its head).
+        weights_classes: Classes of the head in the `.keras` file, by index, where they are not
+            stored with it. The head is taken over only if they are those of the recipe.
         dropout: Rate before the last dense layer; 0 adds no layer.
     """
 
@@ -30,6 +32,7 @@ class NetworkConfig(BaseModel):
     name: str
     topology: Literal["today", "keras2"] = "today"
     weights: str = "none"
+    weights_classes: tuple[str, ...] = ()
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
     @field_validator("name")

@@ -1,9 +1,8 @@
 """Weights from a file, a store or another model, verified layer by layer."""
 
-import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import keras
 import numpy as np
@@ -13,43 +12,56 @@ from mammo_core.models.applications import copy_weights, load_application
 from mammo_core.models.keras2.hdf5 import scan
 from mammo_core.models.registry import NETWORKS, Network
 from mammo_core.models.storage import load_model
+from mammo_core.models.weight_files import local_weights
 from mammo_core.store import open_store
 
 _SUFFIXES = (".keras", ".h5")
+_NEW_HEAD = "a new head"
 
 
-def load_weights(model: keras.Model, body: keras.Model, network: Network, weights: str) -> None:
+def load_weights(
+    model: keras.Model,
+    body: keras.Model,
+    network: Network,
+    weights: str,
+    classes: Sequence[str] = (),
+    stored_classes: Sequence[str] = (),
+) -> str:
     """Load a patch network's weights.
 
     Args:
         model: The patch classifier.
         body: Its layers up to the features (shared with `model`).
         network: The registered network.
-        weights: `"imagenet"`, a file or its URI, see `NetworkConfig`. The head of a `.keras`
-            file is loaded too if it has as many classes.
+        weights: `"imagenet"`, a file or its URI, see `NetworkConfig`.
+        classes: Names of the model's classes, by index.
+        stored_classes: Those of the head in the file; empty if unknown. The head of a `.keras`
+            file is loaded too if both are known and the same.
+
+    Returns:
+        What became of the head, in words.
 
     Raises:
         ModelError: There are no such weights, they cannot be fetched, or they do not fit.
     """
     if weights == "imagenet":
         _load_imagenet(body, network)
-        return
-    if _is_local(weights):
-        _load_file(model, body, network, Path(unquote(weights.removeprefix("file://"))))
-        return
+        return _NEW_HEAD
+    names = (tuple(classes), tuple(stored_classes))
+    path = local_weights(weights)
+    if path is not None:
+        return _load_file(model, body, network, path, names)
     folder, _, name = weights.rpartition("/")
     _require_suffix(weights)
-    with tempfile.TemporaryDirectory(prefix="mammo-weights-") as temporary:
-        path = Path(temporary) / name
-        try:
-            path.write_bytes(open_store(folder).read(name))
-        except MammoError as error:
-            raise ModelError(
-                f"Cannot fetch the weights {weights}",
-                expected=f"a {' or '.join(_SUFFIXES)} file at this URI",
-                received=str(error),
-            ) from error
-        _load_file(model, body, network, path)
+    try:
+        path = open_store(folder).fetch(name)
+    except MammoError as error:
+        raise ModelError(
+            f"Cannot fetch the weights {weights}",
+            expected=f"a {' or '.join(_SUFFIXES)} file at this URI",
+            received=str(error),
+        ) from error
+    return _load_file(model, body, network, path, names)
 
 
 def transfer_weights(source: keras.Model, target: keras.Model, *, what: str) -> list[str]:
@@ -112,10 +124,6 @@ def set_layer_weights(layer: Any, values: list[Any], *, what: str) -> None:
             )
 
 
-def _is_local(weights: str) -> bool:
-    return "://" not in weights or weights.startswith("file://")
-
-
 def _require_suffix(weights: str) -> None:
     if not weights.endswith(_SUFFIXES):
         raise ModelError(
@@ -125,7 +133,13 @@ def _require_suffix(weights: str) -> None:
         )
 
 
-def _load_file(model: keras.Model, body: keras.Model, network: Network, path: Path) -> None:
+def _load_file(
+    model: keras.Model,
+    body: keras.Model,
+    network: Network,
+    path: Path,
+    names: tuple[tuple[str, ...], tuple[str, ...]],
+) -> str:
     if not path.is_file():
         raise ModelError(
             f"No weights file {path}",
@@ -137,9 +151,13 @@ def _load_file(model: keras.Model, body: keras.Model, network: Network, path: Pa
         source = load_model(path)
         transfer_weights(source, body, what=path.name)
         head, theirs = model.get_layer("predictions"), source.layers[-1]
-        if [w.shape for w in head.weights] == [w.shape for w in theirs.weights]:
-            set_layer_weights(head, theirs.get_weights(), what=path.name)
-        return
+        ours, stored = names
+        if not stored:
+            return f"{_NEW_HEAD}: no class names are stored with it (weights_classes gives them)"
+        if stored != ours:
+            return f"{_NEW_HEAD}: its classes are {', '.join(stored)}, not {', '.join(ours)}"
+        set_layer_weights(head, theirs.get_weights(), what=path.name)
+        return f"with its head, classes {', '.join(stored)}"
     # A file of an application has the layers as Keras builds them.
     target = body
     if network.application is not None:
@@ -155,6 +173,7 @@ def _load_file(model: keras.Model, body: keras.Model, network: Network, path: Pa
         ) from error
     if target is not body:
         copy_weights(target, body)
+    return _NEW_HEAD
 
 
 def _load_imagenet(body: keras.Model, network: Network) -> None:

@@ -1,5 +1,6 @@
 """The network that a whole-image training starts from."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +9,11 @@ from mammo_core.errors import ModelError
 from mammo_core.features.frame import IMAGE_CLASSES, Frame
 from mammo_core.ingest.kinds import IMAGE_DATASET
 from mammo_core.models.config import HeadConfig, NetworkConfig, TwoViewConfig
-from mammo_core.packaging.package import OpenedPackage
+from mammo_core.packaging.package import OpenedPackage, Package
+from mammo_core.packaging.start_contract import require_same_contract
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.store import Store
+from mammo_core.training.config import StartDifference
 from mammo_core.training.networks import load_network
 
 
@@ -32,7 +35,11 @@ class InitialModel:
 
 
 def from_package(
-    package: OpenedPackage, images: Manifest, frame: Frame, two_view: TwoViewConfig | None
+    package: OpenedPackage,
+    images: Manifest,
+    frame: Frame,
+    two_view: TwoViewConfig | None,
+    allowed: Collection[StartDifference] = (),
 ) -> InitialModel:
     """Return the network of a model package, resized to the images of a dataset.
 
@@ -44,17 +51,24 @@ def from_package(
         images: The image dataset.
         frame: The frame of the training.
         two_view: How the views of a breast are combined; None: one image at a time.
+        allowed: In what its images may differ from those of the dataset.
 
     Raises:
-        ModelError: The package has other classes, or its network does not suit `two_view`.
+        ModelError: The package has other classes or takes other images, or its network does not
+            suit `two_view`.
     """
-    model = _model_of_package(package, images, two_view)
+    loaded = package.load()
+    ours = frame.preprocessing(images, loaded.preprocessing.channels)
+    what = f"The model package {package.model_id}"
+    differences = require_same_contract(what, loaded.preprocessing, ours, allowed)
+    model = _model_of_package(package, loaded, images, two_view)
     channels = int(model.inputs[0].shape[-1])
+    other = f", trained on other images: {'; '.join(differences)}" if differences else ""
     return InitialModel(
         model,
         frame.preprocessing(images, channels),
         False,
-        f"model package {package.model_id}",
+        f"model package {package.model_id}{other}",
     )
 
 
@@ -103,14 +117,13 @@ def from_patch_classifier(
 
 
 def _model_of_package(
-    start: OpenedPackage, images: Manifest, two_view: TwoViewConfig | None
+    start: OpenedPackage, package: Package, images: Manifest, two_view: TwoViewConfig | None
 ) -> Any:
     import keras
 
     from mammo_core.models import to_two_views
     from mammo_core.models.weights import transfer_weights
 
-    package = start.load()
     classes = {name: index for index, name in enumerate(IMAGE_CLASSES)}
     if dict(package.label_map) != classes:
         raise ModelError(

@@ -1,12 +1,12 @@
 """The steps that combine trained networks, or take one from a package."""
 
-import json
 from typing import Any
 
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.errors import ModelError
 from mammo_core.models.backend import prepare_keras
+from mammo_core.packaging.package import OpenedPackage
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.steps.step import StepContext, step
 from mammo_core.training.kinds import IMAGE_TRAINING, PATCH_TRAINING, PatchTrainingFacts
@@ -75,17 +75,19 @@ def start_from(context: StepContext) -> Manifest:
             expected=f"a package with {PATCH_MODEL}",
             received=f"model id {package.model_id}, without one",
         )
+    _require_same_contract(context, package)
     settings = {"start": "package"}
     id = PATCH_TRAINING.content_id(settings, [("package", package.model_id)])
 
     def make(attempt: Attempt) -> Draft:
         prepare_keras()
         from mammo_core.models import load_model
+        from mammo_core.packaging.contents import read_json
         from mammo_core.packaging.trained_network import draft_network
 
         package.verify_again()
         model = load_model(network)
-        labels = json.loads((folder / "label_map.json").read_text())["patch"]
+        labels = read_json(folder, "label_map.json")["patch"]
         manifest = PATCH_TRAINING.manifest(
             id,
             config=settings,
@@ -103,3 +105,29 @@ def start_from(context: StepContext) -> Manifest:
     manifest = context.reuse_or_make(PATCH_TRAINING, id, make)
     context.facts = {"start": uri, "model_id": package.model_id}
     return manifest
+
+
+def _require_same_contract(context: StepContext, package: OpenedPackage) -> None:
+    """Refuse a package of other images or patch classes before any data is made for it."""
+    from mammo_core.packaging.contents import LabelMapFile, read_content
+    from mammo_core.packaging.start_contract import (
+        require_same_contract,
+        require_same_patch_classes,
+    )
+
+    recipe, what = context.recipe, f"The model package {context.recipe.image_training.start}"
+    allowed = recipe.image_training.start_differences
+    theirs = read_content(package.folder, "preprocessing.json", Preprocessing)
+    ours = Preprocessing(
+        geometry=recipe.convert.geometry,
+        mean=theirs.mean,
+        intensity=recipe.intensity.regime,
+        target_scale=recipe.intensity.target_scale,
+        equalize=recipe.intensity.equalize,
+        conversion=recipe.convert.conversion,
+        channels=theirs.channels,
+    )
+    for text in require_same_contract(what, theirs, ours, allowed):
+        context.say(f"the start package was trained on other images: {text}")
+    labels = read_content(package.folder, "label_map.json", LabelMapFile)
+    require_same_patch_classes(what, labels.patch, recipe.label_map.names, allowed)

@@ -11,6 +11,7 @@ from mammo_core.datasets.tables import read_table
 from mammo_core.features.frame import IMAGE_CLASSES, frame_from_manifest
 from mammo_core.ingest.kinds import PATCH_DATASET
 from mammo_core.models.backend import prepare_keras
+from mammo_core.models.weight_files import weights_digest
 from mammo_core.recipes import Recipe
 from mammo_core.steps.step import StepContext, step
 from mammo_core.training.config import FitConfig
@@ -41,7 +42,10 @@ def train_patch(
         "label_map": label_map.model_dump(mode="json"),
         **_reader_setting(recipe),
     }
-    id = PATCH_TRAINING.content_id(settings, [(m.kind, m.id) for m in (patches, frame)])
+    weights = weights_digest(config.network.weights)
+    inputs = [(m.kind, m.id) for m in (patches, frame)]
+    inputs += [("weights", weights)] if weights else []
+    id = PATCH_TRAINING.content_id(settings, inputs)
 
     def make(attempt: Attempt) -> Draft:
         prepare_keras()
@@ -53,7 +57,9 @@ def train_patch(
         data = frame_from_manifest(context.store, frame)
         table = read_table(context.store, patches, "patches.parquet")
         side = PATCH_DATASET.facts_of(patches).patch_size
-        model = build_patch_network(config.network, (side, side), len(label_map.names), recipe.seed)
+        model = build_patch_network(
+            config.network, (side, side), label_map.names, recipe.seed, context.say
+        )
         preprocessing = data.preprocessing(patches, network_of(model).channels)
         labels = {split: data.patch_labels(table, split, label_map) for split in FITTED_SPLITS}
         source = partial(_record_source, context, config, patches, labels, len(label_map.names))
@@ -76,7 +82,12 @@ def train_patch(
                 best_epoch=result.best_epoch,
                 best_value=result.best_value,
             ),
-            lineage={**patches.lineage, "patches": patches.id, "frame": frame.id},
+            lineage={
+                **patches.lineage,
+                "patches": patches.id,
+                "frame": frame.id,
+                **({"weights": weights} if weights else {}),
+            },
         )
         return _draft(context, attempt, session, manifest, model, result)
 
@@ -100,7 +111,7 @@ def train_image(
     config = recipe.image_training
     package = _start_package(config.start) if config.start else None
     settings = {
-        **config.model_dump(mode="json", exclude={"start"}),
+        **config.model_dump(mode="json", exclude={"start", "start_differences"}),
         "seed": recipe.seed,
         **_reader_setting(recipe),
     }
@@ -115,6 +126,10 @@ def train_image(
         lineage["patch_training"] = patch_training.id
     else:
         settings["network"] = recipe.patch_training.network.model_dump(mode="json")
+        weights = weights_digest(recipe.patch_training.network.weights)
+        if weights:
+            inputs.append(("weights", weights))
+            lineage["weights"] = weights
     id = IMAGE_TRAINING.content_id(settings, inputs)
 
     def make(attempt: Attempt) -> Draft:
@@ -126,7 +141,8 @@ def train_image(
         session.share_batches(config)
         data = frame_from_manifest(context.store, frame)
         if package is not None:
-            initial = from_package(package, images, data, config.two_view)
+            allowed = config.start_differences
+            initial = from_package(package, images, data, config.two_view, allowed)
         else:
             initial = from_patch_classifier(
                 context.store,

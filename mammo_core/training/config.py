@@ -10,6 +10,12 @@ Optimizer = Literal["sgd", "rmsprop", "adagrad", "adadelta", "adamax", "adam", "
 Balance = Literal["batch_weights", "class_weights", "balanced_sampling"]
 Selection = Literal["accuracy", "auc"]
 Precision = Literal["float32", "mixed_bfloat16"]
+#: In what the images of a start package can differ from those of a recipe.
+StartDifference = Literal[
+    "geometry", "scale", "equalization", "channels", "stretch", "voi", "for_processing",
+    "median_filter", "suppress_artifacts", "remove_pectoral", "crop_to_breast", "orientation",
+    "patch_classes",
+]  # fmt: skip
 
 
 class StageConfig(BaseModel):
@@ -200,12 +206,15 @@ class ImageTrainingConfig(FitConfig):
         start: Model package (folder, `…/models/<name>`, `…/models/<name>/<n>`) whose whole-image
             network training starts from, instead of a patch classifier. `head` is then ignored.
             Empty for none.
+        start_differences: In what the images of `start` may differ from those of the recipe;
+            any other difference is an error. `patch_classes`: the classes of its patch classifier.
         head: The head on the patch network.
         two_view: Classify both views of a breast together, so that the probability is the
             breast's; None: classify each image alone.
     """
 
     start: str = ""
+    start_differences: tuple[StartDifference, ...] = ()
     head: HeadConfig = HeadConfig()
     two_view: TwoViewConfig | None = None
     batch_size: int = Field(default=2, ge=1)

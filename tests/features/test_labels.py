@@ -1,16 +1,24 @@
 """Corrected labels: valid until corrected again, and only for existing images and lesions."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from mammo_core.cli.features import app
 from mammo_core.errors import RecordError, SourceError
 from mammo_core.features import MAIN, frame_as_of, publish_frame, read_frame, view_files
 from mammo_core.features.definitions import IMAGE_LABEL, LESION_LABEL
-from mammo_core.features.labels import publish_labels, read_labels
+from mammo_core.features.labels import (
+    label_history,
+    publish_labels,
+    read_labels,
+    standing_corrections,
+)
 from mammo_core.features.publish import publish_features
 from mammo_core.store import open_store
 from tests.support.feature_tables import make_tables
@@ -113,6 +121,67 @@ def test_a_correction_changes_the_current_frame_but_not_past_frames(tmp_path):
     assert frame.mean == read_frame(store, first.id).mean
     # The next run of the pipeline uses the correction, too.
     assert publish_frame(store, tables).id == today.id
+
+
+def test_a_corrected_image_stands_until_it_is_corrected_again(published):
+    store, image = published.store, image_of(published.tables, BENIGN)
+    publish_labels(store, corrections(("image", image, 1, "")), MAIN)
+    # Its lesion is corrected, twice; the image was corrected by hand.
+    for value, pathology in ((1, "MALIGNANT"), (0, "BENIGN")):
+        table = corrections(("lesion", BENIGN, value, pathology))
+        assert standing_corrections(store, table, MAIN) == 1
+        assert publish_labels(store, table, MAIN)["lesion_label"] == 1
+        publish_features(store, published.tables)
+        assert labels_of(store)[image] == 1
+        assert labels_of(store, IMAGE_LABEL, "label_origin")[image] == "correction"
+    publish_labels(store, corrections(("image", image, 0, "")), MAIN)
+    assert labels_of(store)[image] == 0
+    publish_features(store, published.tables)
+    assert labels_of(store)[image] == 0
+
+
+def test_a_correction_that_an_earlier_release_overwrote_stands_again(published):
+    store, image = published.store, image_of(published.tables, BENIGN)
+    publish_labels(store, corrections(("image", image, 1, "")), MAIN)
+    rows = view_files.latest_rows(store, MAIN, IMAGE_LABEL)
+    rows = rows[rows["image_id"] == image].assign(malignant=0, label_origin="lesions")
+    view_files.append_rows(store, MAIN, IMAGE_LABEL, rows, datetime.now(UTC))
+    assert labels_of(store)[image] == 0
+    publish_features(store, published.tables)
+    assert labels_of(store)[image] == 1
+
+
+def test_an_image_that_comes_after_the_correction_of_its_lesion_follows_it(file_store):
+    tables = make_tables()
+    image = image_of(tables, MALIGNANT)
+    without = replace(tables, images=tables.images[tables.images["image_id"] != image])
+    publish_features(file_store, without)
+    publish_labels(file_store, corrections(("lesion", MALIGNANT, 0, "BENIGN")), MAIN)
+    publish_features(file_store, tables)
+    assert labels_of(file_store)[image] == 0
+    assert labels_of(file_store, IMAGE_LABEL, "label_origin")[image] == "lesions"
+
+
+def test_the_history_of_an_image_has_every_label_and_those_of_its_lesions(published):
+    store, image = published.store, image_of(published.tables, BENIGN)
+    publish_labels(store, corrections(("lesion", BENIGN, 1, "MALIGNANT")), MAIN)
+    publish_labels(store, corrections(("image", image, 1, "")), MAIN)
+    rows = label_history(store, MAIN, image)
+    assert [tuple(row) for row in rows.drop(columns=["time", "id"]).to_numpy()] == [
+        ("image", 0, "", "source"),
+        ("lesion", 0, "BENIGN", "source"),
+        ("image", 1, "", "lesions"),
+        ("lesion", 1, "MALIGNANT", "correction"),
+        ("image", 1, "", "correction"),
+    ]
+    assert rows["time"].is_monotonic_increasing
+    assert set(label_history(store, MAIN, BENIGN)["id"]) == {BENIGN}
+    shown = CliRunner().invoke(app, ["history", image, "--store", store.uri])
+    assert shown.exit_code == 0 and shown.output.count("correction") == 2
+    shown = CliRunner().invoke(app, ["history", image, "--store", store.uri, "--json"])
+    assert json.loads(shown.output)[-1]["origin"] == "correction"
+    with pytest.raises(RecordError, match="no label of nobody"):
+        label_history(store, MAIN, "nobody")
 
 
 def csv(tmp_path, text):

@@ -1,5 +1,7 @@
 """Weights of patch networks from ImageNet, files and stores; never silently random."""
 
+import hashlib
+import json
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,10 @@ from mammo_core.models import (
     save_model,
 )
 from mammo_core.models.applications import copy_application, copy_weights, load_application
+from mammo_core.models.weight_files import weights_digest
+
+CLASSES = ("background", "a", "b", "c", "d")
+LABEL_MAP = {"patch": {name: index for index, name in enumerate(CLASSES)}}
 
 
 def images(network: str, side: int, count: int = 2) -> np.ndarray:
@@ -173,10 +179,14 @@ def test_a_published_file_gives_keras_network(name: str, tmp_path: Path) -> None
 def test_weights_from_a_model_file(tmp_path: Path) -> None:
     trained = build_patch_network(NetworkConfig(name="compact"), (56, 56), 5, seed=1)
     save_model(trained, tmp_path / "trained.keras")
-    config = NetworkConfig(name="compact", weights=str(tmp_path / "trained.keras"))
+    config = NetworkConfig(
+        name="compact", weights=str(tmp_path / "trained.keras"), weights_classes=CLASSES
+    )
     x = images("compact", 56)
-    again = build_patch_network(config, (56, 56), 5, seed=2)
+    said: list[str] = []
+    again = build_patch_network(config, (56, 56), CLASSES, 2, said.append)
     assert np.array_equal(again.predict_on_batch(x), trained.predict_on_batch(x))
+    assert "with its head, classes background, a, b, c, d" in said[0]
     # With other classes the head is new; the other layers are loaded.
     other = build_patch_network(config, (56, 56), 3, seed=2)
     for layer in blocks(other)["block4"]:
@@ -208,8 +218,51 @@ def test_weights_from_a_store(tmp_path: Path, store: Any) -> None:
     trained = build_patch_network(NetworkConfig(name="compact"), (56, 56), 5, seed=1)
     save_model(trained, tmp_path / "trained.keras")
     store.put_file("weights/trained.keras", tmp_path / "trained.keras")
-    model = build("compact", f"{store.uri}/weights/trained.keras")
+    uri = f"{store.uri}/weights/trained.keras"
+    store.write("weights/label_map.json", json.dumps(LABEL_MAP).encode())
+    config = NetworkConfig(name="compact", weights=uri)
+    model = build_patch_network(config, (56, 56), CLASSES, 2)
     x = images("compact", 56)
     assert np.array_equal(model.predict_on_batch(x), trained.predict_on_batch(x))
+    digest = hashlib.sha256((tmp_path / "trained.keras").read_bytes()).hexdigest()
+    assert weights_digest(uri) == weights_digest(str(tmp_path / "trained.keras")) == digest
     with pytest.raises(ModelError, match=r"none\.keras"):
         build("compact", f"{store.uri}/weights/none.keras")
+    for missing in (f"{store.uri}/weights/none.keras", str(tmp_path / "none.keras")):
+        with pytest.raises(ModelError, match=r"Cannot read the weights .*none\.keras"):
+            weights_digest(missing)
+    assert weights_digest("none") == weights_digest("imagenet") == ""
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("label_map.json", LABEL_MAP),
+        ("trained.json", {"label_map": LABEL_MAP["patch"]}),
+        ("manifest.json", {"facts": {"classes": CLASSES}}),
+        ("../manifest.json", {"facts": {"classes": CLASSES}}),
+    ],
+)
+def test_a_head_is_taken_over_only_where_its_stored_classes_agree(
+    tmp_path: Path, file: str, content: dict[str, Any]
+) -> None:
+    trained = build_patch_network(NetworkConfig(name="compact"), (56, 56), 5, seed=1)
+    folder = tmp_path / "1-abcd"
+    folder.mkdir()
+    save_model(trained, folder / "trained.keras")
+    config = NetworkConfig(name="compact", weights=str(folder / "trained.keras"))
+
+    def head(classes: Any) -> tuple[bool, str]:
+        said: list[str] = []
+        model = build_patch_network(config, (56, 56), classes, 2, said.append)
+        ours, theirs = (m.get_layer("predictions").get_weights()[0] for m in (model, trained))
+        return bool(np.array_equal(ours, theirs)), said[0]
+
+    taken, text = head(CLASSES)
+    assert not taken and "a new head: no class names are stored with it" in text
+    (folder / file).write_text(json.dumps(content))
+    assert head(CLASSES)[0]
+    # The same number of classes in another order, or of other names: a new head.
+    for other in (CLASSES[::-1], ("background", *"wxyz")):
+        taken, text = head(other)
+        assert not taken and "a new head: its classes are background, a, b, c, d, not" in text

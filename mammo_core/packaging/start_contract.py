@@ -1,0 +1,129 @@
+"""Whether the package that a training starts from takes the images that the recipe makes."""
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from mammo_core.errors import ModelError
+from mammo_core.preprocessing import Conversion, Preprocessing
+from mammo_core.training.config import StartDifference
+
+#: Fields of a geometry that reach a network; masks do not.
+_GEOMETRY: Final = ("height", "width", "resize", "interpolation")
+#: Published factors are rounded.
+_PRECISION: Final = 5
+
+
+def contract_differences(
+    theirs: Preprocessing, ours: Preprocessing
+) -> dict[StartDifference, tuple[str, str]]:
+    """Return in what two preprocessings differ: name → theirs and ours, in words.
+
+    The mean is that of each training set, and not compared.
+
+    Args:
+        theirs: Of the start package.
+        ours: Of the recipe.
+    """
+    pairs: dict[StartDifference, tuple[str, str]] = {
+        "geometry": (_geometry(theirs), _geometry(ours)),
+        "scale": (_scale(theirs), _scale(ours)),
+        "equalization": (str(theirs.equalize).lower(), str(ours.equalize).lower()),
+        "channels": (str(theirs.channels), str(ours.channels)),
+    }
+    names: Mapping[str, StartDifference] = {
+        "stretch": "stretch",
+        "voi": "voi",
+        "for_processing": "for_processing",
+        "median_filter": "median_filter",
+        "suppress_artifacts": "suppress_artifacts",
+        "remove_pectoral": "remove_pectoral",
+        "crop_to_breast": "crop_to_breast",
+        "orientation": "orientation",
+    }
+    for field in Conversion.model_fields:
+        pairs[names[field]] = (
+            str(getattr(theirs.conversion, field)),
+            str(getattr(ours.conversion, field)),
+        )
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def require_same_contract(
+    what: str,
+    theirs: Preprocessing,
+    ours: Preprocessing,
+    allowed: Collection[StartDifference],
+) -> list[str]:
+    """Refuse a start package that was trained on images of another kind.
+
+    Args:
+        what: Name of the package in messages.
+        theirs: Its preprocessing.
+        ours: That of the recipe.
+        allowed: Names of differences that the recipe allows.
+
+    Returns:
+        The allowed differences that there are, one text each.
+
+    Raises:
+        ModelError: There is a difference that is not allowed.
+    """
+    differences = contract_differences(theirs, ours)
+    _require_allowed(what, differences, allowed)
+    return [f"{name} {old}, here {new}" for name, (old, new) in differences.items()]
+
+
+def require_same_patch_classes(
+    what: str,
+    theirs: Mapping[str, int],
+    ours: Collection[str],
+    allowed: Collection[StartDifference],
+) -> None:
+    """Refuse a patch classifier whose classes are not those of the recipe, in their order.
+
+    Args:
+        what: Name of the package in messages.
+        theirs: Class → index.
+        ours: Names of the recipe's classes, by index.
+        allowed: Names of differences that the recipe allows.
+
+    Raises:
+        ModelError: They differ, and that is not allowed.
+    """
+    names = sorted(theirs, key=lambda name: theirs[name])
+    if names != list(ours):
+        difference: dict[StartDifference, tuple[str, str]] = {
+            "patch_classes": (", ".join(names), ", ".join(ours))
+        }
+        _require_allowed(what, difference, allowed)
+
+
+def _require_allowed(
+    what: str,
+    differences: Mapping[StartDifference, tuple[str, str]],
+    allowed: Collection[StartDifference],
+) -> None:
+    refused = {name: pair for name, pair in differences.items() if name not in allowed}
+    if refused:
+        raise ModelError(
+            f"{what} was trained on other images than the recipe makes: {', '.join(refused)}",
+            expected="; ".join(f"{name} {old}" for name, (old, _) in refused.items()),
+            received="; ".join(f"{name} {new}" for name, (_, new) in refused.items()),
+            hint="set the recipe to the package's values, or allow the difference: "
+            f"image_training.start_differences=[{', '.join([*allowed, *refused])}]",
+        )
+
+
+def _geometry(preprocessing: Preprocessing) -> str:
+    values: dict[str, Any] = {name: getattr(preprocessing.geometry, name) for name in _GEOMETRY}
+    size = f"{values['height']}x{values['width']}"
+    if values["resize"] == "height":  # the width follows
+        size = f"height {values['height']}"
+    return f"{size} {values['resize']} {values['interpolation']}"
+
+
+def _scale(preprocessing: Preprocessing) -> str:
+    factor = preprocessing.rescale_factor
+    if preprocessing.intensity == "image_max":
+        factor = preprocessing.target_scale
+    return f"{preprocessing.intensity} {factor:.{_PRECISION - 1}g} {preprocessing.bit_depth} bits"
