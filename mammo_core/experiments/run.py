@@ -62,7 +62,7 @@ class Experiment:
             "recipe": recipe.model_dump(mode="json", exclude=_IRRELEVANT),
             "trials": [trial.to_json() for trial in trials],
         }
-        self.id = EXPERIMENT.content_id(self._config)
+        self.id = EXPERIMENT.content_id(self._config, _references(recipe, trials))
         self.run = Run(store, f"{kind}-{self.id}")
         self._store, self._kind, self._recipe, self._trials = store, kind, recipe, trials
 
@@ -140,6 +140,30 @@ class Experiment:
 
         search = partial(EXPERIMENT.find, self._store, self.id)
         return reuse_or_make(self._store, output, search, make)[0]
+
+
+def _references(recipe: Recipe, trials: Sequence[Trial]) -> list[tuple[str, str]]:
+    """The digests of the files and models that the recipes of the trials name."""
+    from mammo_core.models.weight_files import weights_digest
+    from mammo_core.registry.start_identity import start_identity
+    from mammo_core.runs import start_packages_of
+    from mammo_core.sources.table_digests import referenced_tables
+
+    text = recipe.to_json()
+    recipes = [recipe, *(load_recipe(text, trial.overrides) for trial in trials)]
+    starts = {uri for each in recipes for uri in start_packages_of(each)}
+    networks = [each.of_member(m) for each in recipes for m in _members(each)]
+    weights = {each.patch_training.network.weights for each in networks}
+    digests = ((uri, weights_digest(uri)) for uri in sorted(weights))
+    return [
+        *((f"start {uri}", start_identity(uri)) for uri in sorted(starts)),
+        *((f"weights {uri}", digest) for uri, digest in digests if digest),
+        *((f"table {name}", digest) for name, digest in referenced_tables(recipe.source)),
+    ]
+
+
+def _members(recipe: Recipe) -> list[str]:
+    return [member.name for member in recipe.members] or [""]
 
 
 def prepare_data(run: Run) -> RunData:

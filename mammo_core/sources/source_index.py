@@ -14,6 +14,7 @@ from mammo_core.sources.label_windows import LabelsConfig
 from mammo_core.sources.patients import site_key_state
 from mammo_core.sources.policy import ImagePolicy
 from mammo_core.sources.source_files import SourceFiles
+from mammo_core.sources.table_digests import table_digests
 
 
 def make_tables(
@@ -100,7 +101,8 @@ def listing_digest(
 
     Args:
         source: The source: its settings count, and the files that its `tables` names.
-        files: Its files: their names, sizes and times (or entity tags) count.
+        files: Its files: their names, sizes and times (or entity tags) count, and the content
+            of tables.
         policy: As for `index`.
         labels: As for `index`.
     """
@@ -118,6 +120,9 @@ def listing_digest(
         digest.update(f"{listing.uri}\n".encode())
         for entry in listing.entries.values():
             digest.update(f"{entry.key}\t{entry.size}\t{entry.version}\n".encode())
+        if not listing.remote:  # an entity tag is a digest already
+            for name, content in table_digests(source, listing).items():
+                digest.update(f"{name}\t{content}\n".encode())
     # `tables` can name one file as well as a folder.
     folder, _, name = (source.tables or "").rpartition("/")
     if name and (table := SourceFiles.open(folder or ".").entry(name)) is not None:

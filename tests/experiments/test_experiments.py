@@ -137,3 +137,32 @@ def test_files_hold_the_table_the_plot_and_the_command() -> None:
     assert json.loads(by_name["result.json"])["summary"][1]["patients"] == 6
     assert by_name["table.csv"].count(b"\n") == 1 + 3
     assert b"data:image/png" in by_name["report.html"]
+
+
+def test_an_experiment_depends_on_what_its_recipe_refers_to(file_store, tmp_path) -> None:
+    from mammo_core.experiments.run import Experiment
+    from tests.support.registry_fixtures import put_version
+
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "cases.csv").write_text("1")
+    (tmp_path / "w.h5").write_text("1")
+    uri = put_version(file_store, "m", 1, {}, "a" * 64).rpartition("/")[0]
+    text = load_recipe("phantom", [f"source.root={tmp_path}/root"]).to_json()
+
+    def ids() -> list[str]:
+        weights = load_recipe(text, [f"patch_training.network.weights={tmp_path}/w.h5"])
+        plain = load_recipe(text)
+        trials = transfer_curve([5], 1, PATIENTS, uri, seed=1)
+        return [
+            Experiment(file_store, "transfer-curve", recipe, plan).id
+            for recipe, plan in ((weights, []), (plain, trials), (plain, []))
+        ]
+
+    before = ids()
+    assert ids() == before
+    (tmp_path / "w.h5").write_text("2")
+    put_version(file_store, "m", 2, {}, "b" * 64)  # the URI names another model now
+    after = ids()
+    assert [a == b for a, b in zip(before, after, strict=True)] == [False, False, True]
+    (tmp_path / "root" / "cases.csv").write_text("2")
+    assert ids()[2] != after[2]

@@ -1,5 +1,6 @@
 """The step `index` reuses its tables as long as the source is unchanged."""
 
+import os
 import shutil
 
 import pytest
@@ -10,6 +11,7 @@ from mammo_core.recipes import load_recipe
 from mammo_core.runs import Run
 from mammo_core.sources import SourceFiles
 from mammo_core.sources.source_index import listing_digest
+from mammo_core.sources.table_digests import referenced_tables
 from mammo_core.steps import index
 from mammo_core.store import open_store
 from mammo_core.store.upload import upload
@@ -75,3 +77,32 @@ def test_a_table_that_is_one_file_counts_by_its_bytes(tree, tmp_path):
 def test_a_missing_source_is_an_error_with_a_remedy(tmp_path):
     with pytest.raises(SourceError, match="mammo phantom create"):
         run_index(tmp_path, tmp_path / "none")
+
+
+def test_a_table_that_changed_within_its_size_and_time_counts(tree, tmp_path):
+    """A corrected label can have as many bytes as the old one, and tools keep times."""
+    table = tmp_path / "own.csv"
+    lists = tmp_path / "root"
+    lists.mkdir()
+    named, other = lists / "pat.lst", lists / "notes.log"
+    for path in (table, named, other):
+        path.write_text("patient,0\n")
+    recipe = load_recipe("phantom", [
+        "source.adapter=folders", f"source.root={lists}", f"source.tables={table}",
+        "source.folders.patient_lists={train: pat.lst}",
+    ])  # fmt: skip
+
+    def digests():
+        return listing_digest(recipe.source, recipe.source.files()), referenced_tables(
+            recipe.source
+        )
+
+    before = digests()
+    for path in (table, named):
+        status = path.stat()
+        path.write_text("patient,1\n")
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        after = digests()
+        assert after[0] != before[0] and after[1] != before[1]
+        before = after
+    assert [name for name, _ in before[1]] == ["root/pat.lst", "tables"]
