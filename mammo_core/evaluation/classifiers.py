@@ -21,6 +21,7 @@ from mammo_core.evaluation.report import wording
 from mammo_core.evaluation.report.run import report
 from mammo_core.evaluation.whole_image import evaluate
 from mammo_core.features.frame import SPLITS, Frame, frame_from_manifest
+from mammo_core.features.withheld import withheld_lines
 from mammo_core.sampling import LabelMap
 from mammo_core.sources.kinds import TABLES
 from mammo_core.sources.splits import SplitConfig
@@ -156,6 +157,7 @@ def make_evaluation(
             "Patch training": inputs.patch_training.id,
             "Whole-image training": inputs.image_training.id,
             "Leaking patients": len(frame.facts.leaking_patients),
+            "On no side": "; ".join(withheld_lines(frame.facts.withheld)) or "nobody",
             **(_PER_BREAST if per_breast else {}),
         },
         result=result,
@@ -198,7 +200,11 @@ def make_evaluation(
             config=settings,
             files=files,
             counts={"test_images": result.n_images, "test_patches": patch_result.n_patches},
-            facts=EvaluationFacts(summary=summary, shuffled_labels=frame.shuffled_labels),
+            facts=EvaluationFacts(
+                summary=summary,
+                shuffled_labels=frame.shuffled_labels,
+                withheld=frame.facts.withheld,
+            ),
             lineage=inputs.lineage,
         ),
     )

@@ -1,6 +1,6 @@
 """The kinds of evaluations: of both classifiers, and of the second stage."""
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from mammo_core.datasets.kinds import Facts, Kind, register_kind
 
@@ -38,10 +38,12 @@ class EvaluationFacts(Facts):
     Attributes:
         summary: The numbers by which runs are compared.
         shuffled_labels: Whether the labels were permuted over patients.
+        withheld: Cause → number of patients who are on no side (`FrameFacts.withheld`).
     """
 
     summary: EvaluationSummary
     shuffled_labels: bool
+    withheld: dict[str, int] = Field(default_factory=dict)
 
 
 class RegionFacts(Facts):

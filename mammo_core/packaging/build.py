@@ -32,6 +32,7 @@ from mammo_core.packaging.contents import (
 )
 from mammo_core.packaging.exports import Export, export
 from mammo_core.packaging.keras_file import write_model
+from mammo_core.packaging.patient_list import PATIENTS, PatientList
 from mammo_core.packaging.prediction import predict
 from mammo_core.packaging.samples import phantom_samples
 from mammo_core.preprocessing import Preprocessing
@@ -58,6 +59,7 @@ def build(
     intended_use: str = INTENDED_USE,
     limitations: Sequence[str] = LIMITATIONS,
     exports: Sequence[Export] = (),
+    patients: PatientList | None = None,
 ) -> PackageManifest:
     """Write a model package, unsigned: `registry.push` signs it as a version of a model.
 
@@ -86,6 +88,7 @@ def build(
         intended_use: Section of the model card.
         limitations: Section of the model card.
         exports: Further formats of the network.
+        patients: Who it was fitted to and tested on, as keyed digests.
 
     Returns:
         The manifest (package.json).
@@ -119,6 +122,8 @@ def build(
             ("training_data.json", data.model_dump(mode="json")),
         ):
             write_json(temporary / file, value)
+        if patients is not None:
+            write_json(temporary / PATIENTS, patients.model_dump(mode="json"))
         digests = {path.name: digest(path) for path in sorted(temporary.iterdir())}
         _write_expected(temporary, preprocessing, label_map, samples)
         manifest = PackageManifest(

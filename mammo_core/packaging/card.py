@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mammo_core.evaluation.decisions import DecisionRules
+from mammo_core.features.withheld import withheld_lines
 from mammo_core.models.config import VIEWS
 from mammo_core.packaging.contents import PackageManifest, TrainingData
 from mammo_core.preprocessing import Preprocessing
@@ -178,6 +179,7 @@ def _training_data(data: Mapping[str, Any]) -> list[str]:
     for split, images in data["images"].items():
         patients, malignant = data["patients"].get(split), data["malignant"].get(split)
         lines.append(f"- {split}: {images} images of {patients} patients, {malignant} malignant")
+    lines += [f"- {line}" for line in withheld_lines(data.get("withheld", {}))]
     for title, key in (("Views", "views"), ("Manufacturers", "manufacturers")):
         if data[key]:
             lines.append(f"- {title} in training: {', '.join(data[key])}")

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mammo_core.documents import DocumentError, parse_json, read_bounded, require_json_limits
 from mammo_core.errors import ModelError
 from mammo_core.evaluation.aggregate import Unit
+from mammo_core.imaging.plausibility import Distribution
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.sources.policy import ImagePolicy
 
@@ -133,6 +134,9 @@ class TrainingData(_Content):
         bits_stored: In the training split.
         smallest: Smallest number of rows and of columns of a training image, before resizing.
         policy: What was done with images that are not plain mammograms; scoring does the same.
+        withheld: Cause → number of patients who are on no side, as in the frame.
+        gray_levels: Measure of gray levels → its distribution over the training images, before they
+            were resized; images outside its range get no decision.
     """
 
     description: str = ""
@@ -147,6 +151,8 @@ class TrainingData(_Content):
     bits_stored: tuple[int, ...] = ()
     smallest: tuple[int, int] | None = None
     policy: ImagePolicy = ImagePolicy()
+    withheld: dict[str, int] = {}
+    gray_levels: dict[str, Distribution] = {}
 
 
 def model_id(

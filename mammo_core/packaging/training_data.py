@@ -62,5 +62,7 @@ def training_data(
         manufacturers=manufacturers,
         bits_stored=tuple(map(int, values("bits_stored"))),
         policy=frame.image_policy,
+        withheld=frame.facts.withheld,
+        gray_levels=frame.facts.gray_levels,
         smallest=(int(rows["rows"].min()), int(rows["columns"].min())) if "rows" in rows else None,
     )

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.kinds import Kind
 from mammo_core.datasets.tables import read_table
+from mammo_core.documents import read_bounded
 from mammo_core.errors import MammoError
 from mammo_core.features.kinds import FRAME
 from mammo_core.packaging.contents import read_json
+from mammo_core.packaging.patient_list import PATIENTS, PatientList
+from mammo_core.registry.keys import version_folder
 from mammo_core.registry.resolution import find_version, local_path
-from mammo_core.registry.versions import models, read_lineage, versions
+from mammo_core.registry.versions import models, read_lineage, read_version_file, versions
 from mammo_core.sources.kinds import TABLES
 from mammo_core.store import Store
 from mammo_core.training.kinds import IMAGE_TRAINING, PATCH_TRAINING
@@ -57,10 +60,12 @@ class Ancestry:
     Attributes:
         frames: The frames that the package and its ancestors were fitted to.
         unknown: What the stores do not record, one sentence each.
+        lists: Name of a package → its own list of patients, where its frame is in no store.
     """
 
     frames: tuple[FittedFrame, ...]
     unknown: tuple[str, ...]
+    lists: tuple[tuple[str, PatientList], ...] = ()
 
 
 @dataclass
@@ -73,6 +78,9 @@ class _Search:
     frames: dict[str, FittedFrame] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     starts: set[str] = field(default_factory=set)
+    lists: dict[str, PatientList] = field(default_factory=dict)
+    #: Name of a package → reads a file of it, or returns None.
+    readers: dict[str, Callable[[str], bytes | None]] = field(default_factory=dict)
 
 
 def ancestry(uri: str, store: Store, read_starts: StartReader) -> Ancestry:
@@ -90,7 +98,7 @@ def ancestry(uri: str, store: Store, read_starts: StartReader) -> Ancestry:
     """
     search = _Search([store], read_starts)
     try:
-        label, lineage = _package(uri, search.stores)
+        label, lineage = _package(uri, search)
     except MammoError as error:
         if uri.startswith(f"{store.uri}/"):
             raise
@@ -116,7 +124,9 @@ def _run(search: _Search, label: str, lineage: dict[str, Any]) -> Ancestry:
     search.pending.append((label, lineage))
     while search.pending:
         _visit(search, *search.pending.pop())
-    return Ancestry(tuple(search.frames.values()), tuple(search.unknown))
+    return Ancestry(
+        tuple(search.frames.values()), tuple(search.unknown), tuple(search.lists.items())
+    )
 
 
 def recorded_site_key(stores: list[Store], frame: Manifest) -> str:
@@ -134,6 +144,12 @@ def recorded_site_key(stores: list[Store], frame: Manifest) -> str:
 
 
 def _visit(search: _Search, label: str, lineage: dict[str, Any]) -> None:
+    if "fitted_frames" in lineage:  # of the package and of all before it; no training is read
+        search.unknown += map(str, lineage.get("fitted_unknown", []))
+        for id in lineage["fitted_frames"]:
+            if id not in search.frames:
+                _add_frame(search, label, str(id))
+        return
     trainings = list(_trainings(search, label, lineage))
     frames = [str(lineage.get("frame_id", "")), *(t.lineage.get("frame", "") for t in trainings)]
     ids = sorted(set(frames) - {""})
@@ -175,7 +191,43 @@ def _add_frame(search: _Search, label: str, id: str) -> None:
             site_key = recorded_site_key(search.stores, manifest)
             search.frames[id] = FittedFrame(label, id, images, site_key)
             return
-    search.unknown.append(f"the frame {id} of {label} is not in the store")
+    own = _read_list(search, label)
+    if own is None:
+        search.unknown.append(f"the frame {id} of {label} is not in the store")
+    elif label not in search.lists:  # it has the patients of all frames
+        search.lists[label] = own
+        search.unknown += own.unknown
+
+
+def _read_list(search: _Search, label: str) -> PatientList | None:
+    """The list of patients that a package has, or None."""
+    read = search.readers.get(label)
+    data = read(PATIENTS) if read is not None else None
+    try:
+        return PatientList.model_validate_json(data) if data is not None else None
+    except ValueError:
+        search.unknown.append(f"the list of patients of {label} cannot be read")
+        return None
+
+
+def _remember(search: _Search, label: str, read: Callable[[str], bytes | None]) -> None:
+    search.readers[label] = read
+
+
+def _in_version(store: Store, name: str, version: int) -> Callable[[str], bytes | None]:
+    def read(file: str) -> bytes | None:
+        if not store.exists(f"{version_folder(name, version)}/{file}"):
+            return None
+        return read_version_file(store, name, version, file)
+
+    return read
+
+
+def _in_folder(folder: Path) -> Callable[[str], bytes | None]:
+    def read(file: str) -> bytes | None:
+        return read_bounded(folder / file, 2**28) if (folder / file).is_file() else None
+
+    return read
 
 
 def _add_start(search: _Search, label: str, lineage: dict[str, Any], model_id: str) -> None:
@@ -193,6 +245,7 @@ def _add_start(search: _Search, label: str, lineage: dict[str, Any], model_id: s
                 return
             folder = local_path(uri)
             if location is None and folder is not None and _has_model_id(folder, model_id):
+                _remember(search, folder.name, _in_folder(folder))
                 search.pending.append((folder.name, read_json(folder, "lineage.json")))
                 return
         except MammoError:
@@ -207,7 +260,9 @@ def _add_version(search: _Search, store: Store, model_id: str) -> bool:
         for ref in versions(store, name):
             if ref.model_id == model_id:
                 _add_store(search.stores, store)
-                search.pending.append((f"{ref.name}/{ref.version}", ref.lineage(store)))
+                label = f"{ref.name}/{ref.version}"
+                _remember(search, label, _in_version(store, ref.name, ref.version))
+                search.pending.append((label, ref.lineage(store)))
                 return True
     return False
 
@@ -217,16 +272,18 @@ def _has_model_id(folder: Path, model_id: str) -> bool:
     return is_package and read_json(folder, "package.json").get("model_id") == model_id
 
 
-def _package(uri: str, stores: list[Store]) -> tuple[str, dict[str, Any]]:
+def _package(uri: str, search: _Search) -> tuple[str, dict[str, Any]]:
     """Name of a package in messages, and its lineage."""
     location = find_version(uri)
     if location is not None:
         store, name, version = location
-        _add_store(stores, store)
+        _add_store(search.stores, store)
+        _remember(search, f"{name}/{version}", _in_version(store, name, version))
         return f"{name}/{version}", read_lineage(store, name, version)
     path = local_path(uri) or Path(uri)
     # An imported network records nothing about its patients.
     has_lineage = (path / "lineage.json").is_file()
+    _remember(search, path.name, _in_folder(path))
     return path.name, read_json(path, "lineage.json") if has_lineage else {}
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import RecordError
-from mammo_core.features.contamination import patient_overlap
+from mammo_core.features.contamination import FITTED_SPLITS, patient_overlap
 from mammo_core.registry.ancestry import Ancestry, StartReader, ancestry, recorded_site_key
 from mammo_core.store import Store
 
@@ -116,6 +116,13 @@ def contamination_of(
         if overlap.uncertainty:
             unknown.append(f"{overlap.uncertainty} (frame {fitted.id} of {fitted.package})")
     test = ours[ours["split"] == "test"]
+    for name, patients in origin.lists:
+        listed = patients.seen(test, FITTED_SPLITS)
+        shared |= listed
+        if listed:
+            overlaps.append(f"{len(listed)} in the list of patients of {name}")
+        if patients.site_key and site_key and patients.site_key != site_key:
+            unknown.append(f"the patient keys of {name} were made with another site key")
     return Contamination(
         role,
         uri,

@@ -72,9 +72,13 @@ def find_vault(
     for origin in [*starts.values(), *_older_versions(store, config, model_name, read_starts)]:
         for frame in origin.frames:
             tested |= _seen(images, frame.images, ("test",))
+        for _, patients in origin.lists:
+            tested |= patients.seen(images, ("test",))
     for origin in starts.values():
         for frame in origin.frames:
             fitted |= _seen(images, frame.images, FITTED_SPLITS)
+        for _, patients in origin.lists:
+            fitted |= patients.seen(images, FITTED_SPLITS)
     return Vault(frozenset(tested), frozenset(fitted))
 
 

@@ -15,6 +15,7 @@ from mammo_core.features.assignments import (
     extend_assignment,
 )
 from mammo_core.features.kinds import ASSIGNMENT, FRAME, FrameFacts
+from mammo_core.packaging.patient_list import PATIENTS, patient_list
 from mammo_core.recipes import load_recipe
 from mammo_core.runs import Run
 from mammo_core.runs.garbage import find_garbage
@@ -254,3 +255,56 @@ def test_garbage_collection_keeps_the_sides(file_store):
         for key in item.keys:
             file_store.delete(key)
     assert sides_of(file_store, patients(30))[0] == before
+
+
+def listed_package(store, images, splits, **changes):
+    """A package whose frame is in no store, with its own list of patients."""
+    theirs = images.assign(split=images["patient_key"].map(splits))
+    before = patients(3, start=900).assign(split="train")
+    listed = patient_list("f" * 32, theirs, [before], **changes)
+    lineage = {"frame_id": "f" * 32, "fitted_frames": ["f" * 32], "fitted_unknown": []}
+    uri = put_version(store, "far", 1, lineage, "c" * 64, {PATIENTS: listed.model_dump()})
+    return uri, listed
+
+
+def test_the_list_of_a_package_limits_the_sides_where_its_frame_is_gone(file_store):
+    images = patients(60)
+    old = {key: "test" if at % 5 == 0 else "train" for at, key in enumerate(images["patient_key"])}
+    uri, listed = listed_package(file_store, images, old)
+    text = listed.model_dump_json()
+    assert not any(key in text for key in [*old, *images["image_id"]])  # digests alone
+    later = pd.concat([patients(80), patients(3, start=900)], ignore_index=True)
+    splits, _, context = sides_of(file_store, later, packages=[uri])
+    assert of(old, "test") <= of(splits, "test") and not of(old, "train") & of(splits, "test")
+    # The models before it count too.
+    assert not of(splits, "test") & {f"P_{at:05d}" for at in range(900, 903)}
+    assert context.facts["contamination"][0]["state"] == "none"
+
+
+def test_the_list_of_a_package_stops_a_run_on_its_patients(file_store):
+    images = patients(40)
+    before, _, _ = sides_of(file_store, images)
+    uri, _ = listed_package(file_store, images, dict.fromkeys(before, "validation"))
+    count = len(of(before, "test"))
+    with pytest.raises(RecordError, match=f"{count} of {count} test.*list of patients of far/1"):
+        sides_of(file_store, images, packages=[uri])
+
+
+def test_a_package_of_several_folds_was_fitted_to_the_patients_of_all(file_store):
+    images = patients(20)
+    frames = [
+        put_frame(file_store, images, {key: "test" if at % 2 == fold else "train"
+                                       for at, key in enumerate(images["patient_key"])})
+        for fold in range(2)
+    ]  # fmt: skip
+    lineage = {"fitted_frames": [frame.id for frame in frames], "fitted_unknown": []}
+    uri = put_version(file_store, "folds", 1, lineage, "d" * 64)
+    given = dict.fromkeys(images["patient_key"], "test")
+    settings = [f"split={{name: given, patients: {given}}}"]
+    with pytest.raises(RecordError, match="20 of 20 test patients"):
+        sides_of(file_store, images, *settings, packages=[uri])
+    outside = patients(5, start=500)
+    given = dict.fromkeys(outside["patient_key"], "test")
+    settings = ["model_name=other", f"split={{name: given, patients: {given}}}"]
+    splits, _, _ = sides_of(file_store, outside, *settings, packages=[uri])
+    assert len(of(splits, "test")) == 5

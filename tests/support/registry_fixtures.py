@@ -9,11 +9,11 @@ from mammo_core.registry.promotion import advance, begin
 from mammo_core.registry.versions import PublishedMarker, to_file
 
 
-def put_version(store, name, number, lineage, model_id):
+def put_version(store, name, number, lineage, model_id, more=None):
     """Write a version with its small files alone, and make it the champion; return its URI."""
     folder = f"models/{name}/{number}"
     release = {"name": name, "version": number, "model_id": model_id}
-    files = {"lineage.json": lineage, "release.json": release}
+    files = {"lineage.json": lineage, "release.json": release, **(more or {})}
     data = {file: json.dumps(value).encode() for file, value in files.items()}
     data[SUMS] = "".join(
         f"{hashlib.sha256(value).hexdigest()}  {file}\n" for file, value in sorted(data.items())

@@ -1,0 +1,108 @@
+"""Who a model was fitted to and tested on, as keyed digests that travel with its package.
+
+Whoever knows a patient's key, or has the file of an image, can ask whether she is in the list;
+nobody can read keys out of it. Each package has a key of its own, so that two lists cannot be
+matched with each other.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from pydantic import BaseModel, ConfigDict
+
+from mammo_core.features.contamination import with_namespace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PATIENTS: Final = "patients.json"
+#: Hexadecimal digits of a digest: 128 bits.
+_LENGTH: Final = 32
+_ANCESTORS: Final = " of a model before it"
+
+
+class PatientList(BaseModel):
+    """patients.json: the patients of a model by split.
+
+    Attributes:
+        frame_id: The frame that it was fitted to; the digests are keyed by it.
+        site_key: Fingerprint of the site key of its patient keys; empty if there is none.
+        patients: Split → digests of patients, sorted. The splits of models that training started
+            from are there too, as `train of a model before it`.
+        images: Split → digests of images.
+        unknown: What is not known about the models before it, one sentence each.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    frame_id: str
+    site_key: str = ""
+    patients: dict[str, tuple[str, ...]]
+    images: dict[str, tuple[str, ...]]
+    unknown: tuple[str, ...] = ()
+
+    def seen(self, images: "pd.DataFrame", splits: Collection[str]) -> frozenset[str]:
+        """Return the patients of images who are in these splits, of the model or of one before it.
+
+        Args:
+            images: image_id, patient_key, source, manufacturer.
+            splits: Names of splits.
+        """
+        names = [name for split in splits for name in (split, f"{split}{_ANCESTORS}")]
+        patients = {each for name in names for each in self.patients.get(name, ())}
+        files = {each for name in names for each in self.images.get(name, ())}
+        rows = with_namespace(images)
+        columns = (rows["namespace"], rows["patient_key"], rows["image_id"])
+        return frozenset(
+            str(key)
+            for namespace, key, image_id in zip(*columns, strict=True)
+            if _digest(self.frame_id, str(namespace), str(key)) in patients
+            or _digest(self.frame_id, str(image_id)) in files
+        )
+
+
+def patient_list(
+    frame_id: str,
+    images: "pd.DataFrame",
+    ancestors: Iterable["pd.DataFrame"] = (),
+    *,
+    site_key: str = "",
+    unknown: Collection[str] = (),
+) -> PatientList:
+    """Return the list of a package.
+
+    Args:
+        frame_id: The frame that the model was fitted to.
+        images: Its images: image_id, patient_key, source, manufacturer, split.
+        ancestors: The images of the frames of models that training started from.
+        site_key: Fingerprint of the site key of the patient keys.
+        unknown: What is not known about those models.
+    """
+    patients: dict[str, set[str]] = {}
+    files: dict[str, set[str]] = {}
+    for number, table in enumerate((images, *ancestors)):
+        rows = with_namespace(table)
+        columns = (rows["split"], rows["namespace"], rows["patient_key"], rows["image_id"])
+        for split, namespace, key, image_id in zip(*columns, strict=True):
+            name = f"{split}{_ANCESTORS}" if number else str(split)
+            patient = _digest(frame_id, str(namespace), str(key))
+            patients.setdefault(name, set()).add(patient)
+            files.setdefault(name, set()).add(_digest(frame_id, str(image_id)))
+    return PatientList(
+        frame_id=frame_id,
+        site_key=site_key,
+        patients=_sorted(patients),
+        images=_sorted(files),
+        unknown=tuple(unknown),
+    )
+
+
+def _sorted(digests: Mapping[str, set[str]]) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(sorted(digests[name])) for name in sorted(digests)}
+
+
+def _digest(frame_id: str, *texts: str) -> str:
+    key = f"mammo patients\0{frame_id}".encode()
+    return hmac.new(key, "\0".join(texts).encode(), hashlib.sha256).hexdigest()[:_LENGTH]
