@@ -6,7 +6,6 @@ frozen into the model package, and used by training, evaluation, scoring and ser
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from mammo_core import imaging
 from mammo_core.errors import RecipeError
 from mammo_core.imaging import options
+from mammo_core.imaging.crop import CropPlacement
 
 if TYPE_CHECKING:  # a recipe is read without NumPy
     import numpy as np
@@ -27,27 +27,10 @@ RESCALE_FACTOR = 255 / options.FULL_RANGE
 TARGET_SCALE = 255.0
 """Value of the brightest pixel under `image_max` (--img-scale of the original)."""
 
+#: Share of an image from which its breast is the whole image: no background was found.
+_WHOLE_IMAGE = 0.99
+
 Intensity = Literal["rescale", "image_max"]
-
-
-@dataclass(frozen=True)
-class CropPlacement:
-    """The crop and flip of a source image; masks are cropped and flipped alike.
-
-    Attributes:
-        box: The crop, (x, y, width, height) in source pixels; None for the whole image.
-        flipped: Whether it is mirrored left to right, after cropping.
-    """
-
-    box: tuple[int, int, int, int] | None = None
-    flipped: bool = False
-
-    def apply(self, pixels: Pixels) -> Pixels:
-        """Crop and mirror an image or mask of the source's size, (h, w); returns a view."""
-        if self.box is not None:
-            x, y, width, height = self.box
-            pixels = pixels[y : y + height, x : x + width]
-        return pixels[:, ::-1] if self.flipped else pixels
 
 
 class Conversion(BaseModel):
@@ -66,7 +49,7 @@ class Conversion(BaseModel):
         crop_to_breast: Whether the image is cropped to the breast's bounding box and everything
             else in it set to black; masks are cropped alike.
         orientation: `as_stored`, or the side of the chest wall in all images (`chest_left`,
-            `chest_right`), by the laterality or, if unknown, by the tissue.
+            `chest_right`), by the tissue or, if that is unclear, by the laterality.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -91,24 +74,40 @@ class Conversion(BaseModel):
             laterality: `LEFT`, `RIGHT`, or anything else for unknown.
 
         Returns:
-            (h', w') uint16, [0, 65535], and its crop and flip.
+            (h', w') uint16, [0, 65535], and its crop and flip, with notes.
 
         Raises:
             RecipeError: Levels are outside the stored range, or no breast is found.
         """
+        import numpy as np
+
         converted: Pixels = imaging.stretch(pixels, bits_stored, self.stretch)
         if self.median_filter:
             converted = imaging.median_filter(converted, self.median_filter)
+        notes: list[tuple[str, str]] = []
+        background = imaging.background_level(converted) if self._finds_breast else 0
         if self.suppress_artifacts or self.remove_pectoral:
-            clean, breast = imaging.suppress_artifacts(converted)
+            clean, breast = imaging.suppress_artifacts(converted, background=background)
+            if breast.mean() > _WHOLE_IMAGE:
+                notes.append(("artifacts_kept", "Artifacts are not suppressed: no background"))
             converted = clean if self.suppress_artifacts else converted
             if self.remove_pectoral:
                 converted, _ = imaging.remove_pectoral(converted, breast)
         box = None
         if self.crop_to_breast:
-            converted, box = imaging.segment_breast(converted)
-        placement = CropPlacement(box, imaging.needs_flip(converted, laterality, self.orientation))
+            whole = converted.size
+            if self.suppress_artifacts:
+                background = 0  # it is black now
+            converted, box = imaging.segment_breast(converted, background=background)
+            if np.count_nonzero(converted) > _WHOLE_IMAGE * whole:
+                notes.append(("not_cropped", "The image is not cropped: no background"))
+        flip = imaging.needs_flip(converted, laterality, self.orientation)
+        placement = CropPlacement(box, flip, tuple(notes))
         return CropPlacement(flipped=placement.flipped).apply(converted), placement
+
+    @property
+    def _finds_breast(self) -> bool:
+        return self.suppress_artifacts or self.remove_pectoral or self.crop_to_breast
 
 
 class IntensityConfig(BaseModel):

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from mammo_core.datasets.kinds import Facts, Kind, register_kind
+from mammo_core.imaging.plausibility import Distribution
 from mammo_core.preprocessing import IntensityConfig
 from mammo_core.sources.policy import ImagePolicy
 
@@ -24,6 +25,7 @@ class FrameFacts(Facts):
             this model or of one that it was started from), `seen_by_ancestors` (these were fitted
             to them, and the recipe excludes them; `images_seen_by_ancestors`).
         images: What was done with images that are not plain mammograms.
+        gray_levels: Measure of gray levels → its distribution over the training images.
     """
 
     mean: float
@@ -35,6 +37,7 @@ class FrameFacts(Facts):
     leaking_patients: tuple[str, ...] = ()
     withheld: dict[str, int] = Field(default_factory=dict)
     images: ImagePolicy = ImagePolicy()
+    gray_levels: dict[str, Distribution] = Field(default_factory=dict)
 
 
 class AssignmentFacts(Facts):

@@ -5,7 +5,12 @@ from typing import TYPE_CHECKING
 from mammo_core.lazy import import_lazily
 
 if TYPE_CHECKING:
-    from mammo_core.imaging.breast import breast_mask, breast_share, segment_breast
+    from mammo_core.imaging.breast import (
+        background_level,
+        breast_mask,
+        breast_share,
+        segment_breast,
+    )
     from mammo_core.imaging.clean import (
         largest_object,
         median_filter,
@@ -50,6 +55,7 @@ __all__ = [
     "Outlier",
     "Resize",
     "Stretch",
+    "background_level",
     "breast_mask",
     "breast_share",
     "chest_side",
@@ -76,7 +82,7 @@ __all__ = [
 import_lazily(
     __name__,
     {
-        "breast": ["breast_mask", "breast_share", "segment_breast"],
+        "breast": ["background_level", "breast_mask", "breast_share", "segment_breast"],
         "clean": ["largest_object", "median_filter", "remove_pectoral", "suppress_artifacts"],
         "gray_measures": ["GrayMeasures", "measure_gray_levels"],
         "intensity": ["equalize_hist", "statistics", "stretch", "to_eight_bit", "to_full_range"],

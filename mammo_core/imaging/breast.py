@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from mammo_core.errors import RecipeError
+from mammo_core.imaging.gray_measures import measure_gray_levels
 from mammo_core.imaging.options import FULL_RANGE
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[Any]]
@@ -13,7 +14,7 @@ Box = tuple[int, int, int, int]
 
 
 def segment_breast(
-    img: Pixels, low_int_threshold: float = 0.05, crop: bool = True
+    img: Pixels, low_int_threshold: float = 0.05, crop: bool = True, background: int = 0
 ) -> tuple[Pixels, Box]:
     """Keep the largest bright object of a mammogram and set the rest to black.
 
@@ -26,6 +27,7 @@ def segment_breast(
         low_int_threshold: Fraction of the maximum that the breast exceeds; from 1 on, an
             absolute level of the 8-bit copy.
         crop: Whether to crop to the breast's bounding box.
+        background: Level of the background; the threshold is a fraction of what is above it.
 
     Returns:
         The image, dtype kept, and the box (x, y, width, height) in pixels of `img`.
@@ -33,7 +35,7 @@ def segment_breast(
     Raises:
         RecipeError: No object exceeds the threshold.
     """
-    mask, box = breast_mask(img, low_int_threshold)
+    mask, box = breast_mask(img, low_int_threshold, background)
     breast = np.where(mask, img, np.zeros((), img.dtype))
     if crop:
         x, y, width, height = box
@@ -41,12 +43,15 @@ def segment_breast(
     return breast, box
 
 
-def breast_mask(img: Pixels, low_int_threshold: float = 0.05) -> tuple[Mask, Box]:
+def breast_mask(
+    img: Pixels, low_int_threshold: float = 0.05, background: int = 0
+) -> tuple[Mask, Box]:
     """Return the mask of the breast: the filled contour of the largest bright object.
 
     Args:
         img: (h, w) uint8, uint16 or float32, at least 0.
         low_int_threshold: As in `segment_breast`.
+        background: As in `segment_breast`.
 
     Returns:
         The mask, (h, w) bool, and its bounding box (x, y, width, height) in pixels.
@@ -56,6 +61,10 @@ def breast_mask(img: Pixels, low_int_threshold: float = 0.05) -> tuple[Mask, Box
     """
     import cv2
 
+    if background:
+        img = np.where(img > background, img - np.asarray(background, img.dtype), 0).astype(
+            img.dtype
+        )
     top = float(img.max()) if img.size else 0.0
     contours: Any = ()
     if img.ndim == 2 and top > 0:
@@ -88,6 +97,21 @@ def _above(img: Pixels, top: float, low_int_threshold: float) -> Any:
             return np.zeros(img.shape, np.uint8)
         return (img >= first).view(np.uint8)
     return ((img.astype(np.float64) / top * 255).astype(np.uint8) > level).view(np.uint8)
+
+
+def background_level(pixels: Pixels, threshold: float = 0.05) -> int:
+    """Return the level of a background that is not black, which hides the breast's outline.
+
+    Args:
+        pixels: (h, w) uint16, [0, 65535].
+        threshold: Fraction of the image's brightest levels above which a background hides it.
+
+    Returns:
+        A level, [0, 65535]; 0 for a background below the threshold, which needs no attention.
+    """
+    measures = measure_gray_levels(pixels, 16)
+    hides = measures.background_share > 0 and measures.background > threshold * measures.high
+    return round(measures.background * FULL_RANGE) if hides else 0
 
 
 def breast_share(patch: Pixels, threshold: float = 0.05) -> float:

@@ -72,7 +72,7 @@ def largest_object(
 
 
 def suppress_artifacts(
-    pixels: Pixels, global_threshold: float = 0.05, kernel_size: int = 15
+    pixels: Pixels, global_threshold: float = 0.05, kernel_size: int = 15, background: int = 0
 ) -> tuple[Pixels, Mask]:
     """Keep the largest object above a threshold, with filled holes and a smooth outline.
 
@@ -81,6 +81,7 @@ def suppress_artifacts(
         global_threshold: Fraction of the image's maximum that the breast exceeds; from 1 on, an
             absolute gray level.
         kernel_size: Side of the square that smooths the outline, in pixels.
+        background: Level of the background; the threshold is a fraction of what is above it.
 
     Returns:
         The image with everything else black, dtype kept, and the breast's mask, (h, w) bool.
@@ -89,7 +90,8 @@ def suppress_artifacts(
         RecipeError: No object exceeds the threshold.
     """
     top = int(pixels.max()) if pixels.size else 0
-    level = int(global_threshold if global_threshold >= 1 else top * global_threshold)
+    share = (top - background) * global_threshold
+    level = background + int(global_threshold if global_threshold >= 1 else share)
     breast = largest_object(
         pixels > level, fill_holes=True, smooth_boundary=True, kernel_size=kernel_size
     )

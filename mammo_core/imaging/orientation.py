@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mammo_core.imaging.gray_measures import measure_gray_levels
 from mammo_core.imaging.options import Orientation
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[Any]]
@@ -26,15 +27,18 @@ def chest_side(pixels: Pixels) -> Literal["left", "right"]:
 def needs_flip(pixels: Pixels, laterality: str, orientation: Orientation) -> bool:
     """Whether an image must be mirrored to have the chest wall on the given side.
 
-    Mammograms are displayed with the chest wall of the left breast on the left and of the right
-    breast on the right, so the laterality decides; if it is unknown, the tissue does.
+    The tissue decides, whatever a header says: pictures are stored mirrored, too. Where it is
+    unclear, the laterality does: mammograms are displayed with the chest wall of the left breast
+    on the left and of the right breast on the right.
 
     Args:
-        pixels: (h, w) uint8 or uint16.
+        pixels: (h, w) uint16, [0, 65535].
         laterality: `LEFT`, `RIGHT`, or anything else for unknown.
         orientation: Where the chest wall shall be; `as_stored` never flips.
     """
     if orientation == "as_stored":
         return False
-    side = {"LEFT": "left", "RIGHT": "right"}.get(laterality) or chest_side(pixels)
+    tissue = measure_gray_levels(pixels, 16).chest_wall
+    usual = {"LEFT": "left", "RIGHT": "right"}.get(laterality)
+    side = tissue if tissue in ("left", "right") else usual or chest_side(pixels)
     return f"chest_{side}" != orientation

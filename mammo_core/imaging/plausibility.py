@@ -135,7 +135,7 @@ def find_faults(measures: "GrayMeasures") -> list[Fault]:
     """
     m = measures
     if m.steps == 0 and m.levels <= 1:
-        return [_fault("constant", m, "levels", "The picture has one gray level", "a mammogram")]
+        return [_fault("constant", m, "levels", "The picture has one gray level", "at least 2")]
     if m.steps < _FEW_STEPS or m.levels < _FEW_LEVELS:
         name, least = ("steps", _FEW_STEPS) if m.steps < _FEW_STEPS else ("levels", _FEW_LEVELS)
         problem = "The picture is nearly constant"

@@ -222,7 +222,9 @@ def _convert(
     image: ImageInput, files: SourceFiles, config: ConvertConfig
 ) -> tuple[ImageOutcome, Iterable[bytes]]:
     try:
-        result = convert_image(image, files, config.conversion, config.geometry)
+        result = convert_image(
+            image, files, config.conversion, config.geometry, config.plausibility
+        )
     except DicomError as error:
         rejects = [_reject(image.path, "image", str(error))]
         return ImageOutcome(image_id=image.image_id, rejects=rejects), []

@@ -1,25 +1,37 @@
 """Convert one mammogram and the masks of its lesions to an image record."""
 
+import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from mammo_core.datasets import ImageRecord, LesionMask
-from mammo_core.dicom import read_image
+from mammo_core.dicom import ImageWarning, read_image
 from mammo_core.errors import DicomError, RecipeError, SourceError, StoreError
-from mammo_core.imaging import resize_mask, statistics
+from mammo_core.imaging import (
+    GrayMeasures,
+    find_faults,
+    measure_gray_levels,
+    resize_mask,
+    statistics,
+)
 from mammo_core.preprocessing import Conversion, CropPlacement, Geometry
+from mammo_core.sources.gray_levels import pixel_warnings, rejection
 from mammo_core.sources.masks import load_mask, mask_file
 from mammo_core.sources.patients import CONTENT_LENGTH, content_key, site_key
+from mammo_core.sources.policy import PlausibilityPolicy
 from mammo_core.sources.source_files import SourceFiles
 from mammo_core.store.base import file_sha256
 
 _ATTEMPTS = 3
 _Result = TypeVar("_Result")
+
+MEASURE_PREFIX = "gray_"
+"""Start of the names of the columns with the measures of the source image's gray levels."""
 
 STATISTICS = [
     "image_id",
@@ -37,8 +49,11 @@ STATISTICS = [
     "crop_height",
     "flipped",
     "lesions",
+    *(f"{MEASURE_PREFIX}{field.name}" for field in fields(GrayMeasures)),
+    "warnings",
 ]
-"""Columns of the statistics table: gray levels of the record, and its area of the source image."""
+"""Columns of the statistics table: gray levels of the record, its area of the source image, the
+measures of the source image, and what its pixels warn of (JSON: code, message)."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +89,11 @@ class ConversionResult:
 
 
 def convert_image(
-    image_input: ImageInput, files: SourceFiles, conversion: Conversion, geometry: Geometry
+    image_input: ImageInput,
+    files: SourceFiles,
+    conversion: Conversion,
+    geometry: Geometry,
+    plausibility: PlausibilityPolicy | None = None,
 ) -> ConversionResult:
     """Read, check and convert one mammogram and its masks.
 
@@ -83,9 +102,11 @@ def convert_image(
         files: The files of the source.
         conversion: What is done to the image before it is resized.
         geometry: Size of the record.
+        plausibility: What is done with gray levels that cannot be those of a mammogram; default:
+            its defaults.
 
     Raises:
-        DicomError: The image cannot be used.
+        DicomError: The image cannot be used, or the policy rejects its gray levels.
         SourceError: A file changed since it was indexed.
         StoreError: A file cannot be read.
     """
@@ -97,6 +118,10 @@ def convert_image(
         lambda path: read_image(path, image_input.path, mammogram=True, **options),
     )
     size = image.pixels.shape
+    measures = measure_gray_levels(image.pixels, image.facts.bits_stored)
+    policy = plausibility or PlausibilityPolicy()
+    if (error := rejection(find_faults(measures), policy, image_input.path)) is not None:
+        raise error
     laterality = image_input.laterality or image.facts.laterality or ""
     try:
         full, placement = conversion.apply(image.pixels, image.facts.bits_stored, laterality)
@@ -108,6 +133,7 @@ def convert_image(
             hint=error.hint,
         ) from error
     pixels = np.ascontiguousarray(geometry.apply(full), np.uint16)
+    warnings = pixel_warnings(image.facts, measures, laterality, conversion, policy, placement)
     del image, full  # tens of megabytes, not needed while the masks are read
     lesions, rejects = [], []
     for lesion_id, mask_path, digest in image_input.lesions:
@@ -118,7 +144,8 @@ def convert_image(
         else:
             lesions.append(LesionMask(lesion_id, _resize_mask(mask, placement, geometry)))
     record = ImageRecord(image_input.image_id, pixels, tuple(lesions), size[0], size[1])
-    return ConversionResult(record, _statistics_row(record, placement), rejects)
+    row = _statistics_row(record, placement) | _measures_row(measures, warnings)
+    return ConversionResult(record, row, rejects)
 
 
 def _options(conversion: Conversion) -> dict[str, Any]:
@@ -206,6 +233,14 @@ def _read_verified(
         received=received,
         hint="run the same command again: it indexes the files first",
     )
+
+
+def _measures_row(measures: GrayMeasures, warnings: list[ImageWarning]) -> dict[str, Any]:
+    texts = [warning.model_dump() for warning in warnings]
+    return {
+        **{f"{MEASURE_PREFIX}{name}": value for name, value in asdict(measures).items()},
+        "warnings": json.dumps(texts) if texts else "",
+    }
 
 
 def _statistics_row(record: ImageRecord, placement: CropPlacement) -> dict[str, Any]:

@@ -19,6 +19,7 @@ _STANDARD_VIEWS: Final = ("CC", "MLO")
 _STANDARD_TYPES: Final = ("ffdm", "film")
 #: `on_request`: never trained on, and scored only when asked for.
 Action = Literal["accept", "warn", "on_request", "reject"]
+FaultAction = Literal["accept", "warn", "reject"]
 _SEVERITY: Final[dict[str, int]] = {"accept": 0, "warn": 1, "on_request": 2, "reject": 3}
 _TYPE_DEFAULTS: Final[dict[str, Action]] = {
     "synthetic": "warn",
@@ -28,6 +29,42 @@ _TYPE_DEFAULTS: Final[dict[str, Action]] = {
     "other": "reject",
 }
 _OTHER: Final = "other"
+
+
+class PlausibilityPolicy(BaseModel):
+    """What is done with images whose gray levels cannot be those of a mammogram.
+
+    Each key is `accept`, `warn` (used, with a warning) or `reject`. Scoring gives such an image no
+    decision, whatever this says.
+
+    Attributes:
+        constant: One gray level, such as all zeros.
+        nearly_constant: A few gray levels.
+        inverted: A bright background.
+        folded: Gray levels that wrap around.
+        noise: Neighbors that have nothing in common.
+        dark: A small share of the gray range, such as 12-bit values in 16 bits.
+        no_breast: Nothing that reaches a side of the picture as a breast does.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    constant: FaultAction = "reject"
+    nearly_constant: FaultAction = "reject"
+    inverted: FaultAction = "reject"
+    folded: FaultAction = "reject"
+    noise: FaultAction = "reject"
+    dark: FaultAction = "warn"
+    no_breast: FaultAction = "reject"
+
+    def action(self, code: str) -> FaultAction:
+        """Return what is done about a fault.
+
+        Args:
+            code: Its code.
+        """
+        action: FaultAction = getattr(self, code)
+        return action
 
 
 class ImagePolicy(BaseModel):
@@ -48,6 +85,7 @@ class ImagePolicy(BaseModel):
         specimen: Excised tissue.
         burned_in: Pixels with text that could identify the patient.
         for_processing: Raw detector data.
+        plausibility: Gray levels that cannot be those of a mammogram.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,6 +98,7 @@ class ImagePolicy(BaseModel):
     specimen: Action = "reject"
     burned_in: Action = "warn"
     for_processing: Action = "reject"
+    plausibility: PlausibilityPolicy = PlausibilityPolicy()
 
     @model_validator(mode="after")
     def _require_known_names(self) -> Self:

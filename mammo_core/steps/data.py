@@ -54,6 +54,7 @@ def convert(context: StepContext, tables: Manifest) -> Manifest:
 def publish_features(context: StepContext, tables: Manifest, images: Manifest) -> Manifest:
     """Publish labels, splits and statistics to the feature store, and the frame of this run."""
     from mammo_core.features.assignments import split_id
+    from mammo_core.features.gray_levels import training_gray_levels
     from mammo_core.features.locations import record_locations
     from mammo_core.features.publish import FeatureTables, find_frame, make_frame
     from mammo_core.steps.sides import run_sides
@@ -80,6 +81,7 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
             "leaking_patients": result.leaking,
             "images": recipe.images.model_dump(mode="json"),
             "withheld": sides.facts,
+            "gray_levels": training_gray_levels(statistics, splits),
         },
         shuffle_labels=recipe.shuffle_labels,
         seed=recipe.seed,

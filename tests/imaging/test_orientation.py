@@ -6,6 +6,8 @@ from mammo_core.imaging import chest_side, needs_flip
 LEFT = np.zeros((20, 30), np.uint16)
 LEFT[:, :10] = 500
 RIGHT = LEFT[:, ::-1]
+BOTH = np.full((20, 30), 500, np.uint16)
+BOTH[:, 4:6] = 0
 
 
 def test_the_chest_wall_is_on_the_side_of_the_tissue():
@@ -21,9 +23,14 @@ def test_the_chest_wall_is_on_the_side_of_the_tissue():
         (LEFT, "LEFT", "chest_right", True),
         (RIGHT, "RIGHT", "chest_left", True),
         (RIGHT, "RIGHT", "chest_right", False),
-        # A known laterality decides, whatever the image shows.
-        (LEFT, "RIGHT", "chest_left", True),
-        # Unknown: the tissue decides.
+        # The tissue decides, whatever the laterality is.
+        (LEFT, "RIGHT", "chest_left", False),
+        (RIGHT, "LEFT", "chest_left", True),
+        (RIGHT, "LEFT", "chest_right", False),
+        # Unclear: the laterality decides, and without one the side with more.
+        (BOTH, "RIGHT", "chest_left", True),
+        (BOTH, "LEFT", "chest_left", False),
+        (BOTH, "", "chest_left", True),
         (RIGHT, "", "chest_left", True),
         (LEFT, "", "chest_left", False),
         (RIGHT, "RIGHT", "as_stored", False),

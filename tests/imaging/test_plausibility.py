@@ -150,7 +150,7 @@ def test_the_chest_wall_is_where_the_breast_touches_the_border(turn, side):
 def test_a_fault_names_measure_and_value():
     (fault,) = find_faults(measure_gray_levels(np.zeros((80, 64), np.uint16), 12))
     assert fault.code in FAULTS
-    assert fault.message == "The picture has one gray level: levels 1, expected a mammogram"
+    assert fault.message == "The picture has one gray level: levels 1, expected at least 2"
 
 
 @pytest.fixture(scope="module")

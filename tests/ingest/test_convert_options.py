@@ -124,7 +124,11 @@ def test_an_image_without_a_breast_is_a_reject(file_store, changeable):
     data.PixelData = bytes(len(data.PixelData))
     data.save_as(path)
     source = read_tables(changeable.root)
-    manifest, _ = run(file_store, source, crop_to_breast=True)
-    rejects = read_table(file_store, manifest, "rejects.parquet")
-    reasons = [row.reason for row in rejects.itertuples() if row.kind == "image"]
-    assert len(reasons) == 1 and "No breast was found" in reasons[0]
+    for plausibility, expected in (
+        ({}, "(constant)"),
+        ({"constant": "accept"}, "No breast was found"),
+    ):
+        manifest, _ = run(file_store, source, crop_to_breast=True, plausibility=plausibility)
+        rejects = read_table(file_store, manifest, "rejects.parquet")
+        reasons = [row.reason for row in rejects.itertuples() if row.kind == "image"]
+        assert len(reasons) == 1 and expected in reasons[0]
