@@ -132,25 +132,25 @@ class Recipe(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _raw_images_from_policy(cls, values: Any) -> Any:
-        """Let the conversion read raw detector data if the policy of images does not reject it."""
+    def _conversion_from_policy(cls, values: Any) -> Any:
+        """Give the conversion what the policy of images says about pixels."""
         if not isinstance(values, dict):
             return values
         images, convert = values.get("images", {}), values.get("convert", {})
         if not isinstance(images, dict) or not isinstance(convert, dict):
             return values
-        action = images.get("for_processing", "reject")
-        if action == "reject" or "for_processing" in convert:
-            return values
-        return {**values, "convert": {**convert, "for_processing": True}}
+        stated: dict[str, Any] = {"plausibility": images.get("plausibility", {})}
+        if images.get("for_processing", "reject") != "reject":
+            stated["for_processing"] = True
+        return {**values, "convert": {**stated, **convert}}
 
     @model_validator(mode="after")
-    def _require_one_rule_for_raw_images(self) -> "Recipe":
-        if self.convert.for_processing != (self.images.for_processing != "reject"):
-            raise ValueError(
-                f"images.for_processing {self.images.for_processing} contradicts "
-                f"convert.for_processing {str(self.convert.for_processing).lower()}"
-            )
+    def _require_one_policy(self) -> "Recipe":
+        if self.convert.plausibility != self.images.plausibility:
+            raise ValueError("convert.plausibility contradicts images.plausibility")
+        action, raw = self.images.for_processing, self.convert.for_processing
+        if raw != (action != "reject"):
+            raise ValueError(f"images.for_processing {action}, convert.for_processing {raw}")
         return self
 
     @model_validator(mode="after")
