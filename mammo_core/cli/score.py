@@ -61,6 +61,13 @@ def score(
             help="Also score what the model's policy of images scores on request only.",
         ),
     ] = False,
+    decide_unlike: Annotated[
+        bool,
+        typer.Option(
+            "--decide-unlike",
+            help="Also decide about images whose gray levels are unlike training images.",
+        ),
+    ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per batch of the network.")] = 8,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Threads that read files.")] = 2,
 ) -> None:
@@ -74,6 +81,7 @@ def score(
     from mammo_core.registry import open_package
     from mammo_core.scoring import ScoreOptions, list_files, output_files
     from mammo_core.scoring import score as score_files
+    from mammo_core.scoring.gray_levels import GENERAL_RULES
     from mammo_core.scoring.tables import format_of
 
     # A wrong path is reported before a network is loaded.
@@ -89,6 +97,7 @@ def score(
         explain=explain,
         workers=workers,
         on_request=on_request,
+        decide_unlike=decide_unlike,
     )
     with progress("score", len(files), "images") as bar:
         summary = score_files(packages, files, out, options, progress=bar.advance)
@@ -103,6 +112,13 @@ def score(
         typer.echo(f"{summary.resumed} of them were scored by an earlier, interrupted run")
     if summary.warned:
         typer.echo(f"{summary.warned} images with warnings: see the column `warnings`")
+    if summary.unlike:
+        typer.echo(
+            f"{summary.unlike} images are unlike training images: see the column "
+            f"`unlike_training`{'' if decide_unlike else ', they have no decision'}"
+        )
+    if not all(package.training_data.gray_levels for package in packages):
+        typer.echo(f"Gray levels were checked by {GENERAL_RULES}")
     if summary.without_patient:
         typer.echo(
             f"{summary.without_patient} images without patient or laterality: not included in "

@@ -77,6 +77,13 @@ def serve(
             help="Also score what the model's policy of images scores on request only.",
         ),
     ] = False,
+    decide_unlike: Annotated[
+        bool,
+        typer.Option(
+            "--decide-unlike",
+            help="Also decide about images whose gray levels are unlike training images.",
+        ),
+    ] = False,
     api_pages: Annotated[
         bool, typer.Option("--api-pages", help="Serve a page about the API at /docs.")
     ] = False,
@@ -135,6 +142,7 @@ def serve(
             grace_s=grace_s,
             allowed_hosts=tuple(allowed_host or ()),
             on_request=on_request,
+            decide_unlike=decide_unlike,
             api_pages=api_pages,
             access_log=access_log,
         )

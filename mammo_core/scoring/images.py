@@ -15,9 +15,12 @@ from mammo_core.dicom import (
     read_image,
 )
 from mammo_core.errors import DicomError, MammoError, RecipeError, RecordError
+from mammo_core.imaging import GrayMeasures, measure_gray_levels
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.scoring.files import InputFile, StatedView
+from mammo_core.scoring.gray_levels import GrayLevels, UnlikeTraining, find_unlike
 from mammo_core.scoring.patients import ImageIdentity, PatientKeys, read_published_name
+from mammo_core.sources.gray_levels import chest_wall_warnings
 from mammo_core.sources.names import header_views_of, read_name
 from mammo_core.sources.policy import ImagePolicy, Verdict, judge
 
@@ -36,6 +39,7 @@ class DecodedImage:
         exam: Key of the exam; empty if unknown.
         acquired: Sorts the images of an exam; it is never written.
         warnings: What the header says, and what the policy of the model warns of.
+        unlike: How its gray levels differ from those of training images.
     """
 
     digest: str
@@ -46,20 +50,31 @@ class DecodedImage:
     exam: str = ""
     acquired: tuple[str, int] = field(default=("", 0), repr=False)
     warnings: tuple[ImageWarning, ...] = ()
+    unlike: tuple[UnlikeTraining, ...] = ()
 
 
 @dataclass(frozen=True)
 class PolicyRule:
-    """Which images are scored.
+    """Which images are scored, and which get no decision.
 
     Attributes:
         policies: The policies of the models; the strictest one decides, and the first one says
             what a view counts as.
         on_request: Whether images are scored that a policy scores on request only.
+        gray_levels: For each model the gray levels of its training images; empty if unknown.
     """
 
     policies: tuple[ImagePolicy, ...]
     on_request: bool = False
+    gray_levels: tuple[GrayLevels, ...] = ()
+
+    def unlike(self, measures: Sequence[GrayMeasures]) -> tuple[UnlikeTraining, ...]:
+        """Return how an image differs from the training images.
+
+        Args:
+            measures: For each model the measures of the image, as that model reads it.
+        """
+        return find_unlike(measures, self.gray_levels or ({},) * len(measures))
 
     def apply(self, facts: ImageFacts, name: str) -> tuple[ImageFacts, tuple[ImageWarning, ...]]:
         """Return the facts with the view class of the policy, and what it warns of.
@@ -131,8 +146,9 @@ def decode_file(
     """
     with file.as_local_file() as path:
         try:
-            digest, pixels, facts = _decode(path, file, models)
+            digest, pixels, facts, measures = _decode(path, file, models)
             facts, warnings = rule.apply(facts, file.name)
+            unlike = rule.unlike(measures)
         except (DicomError, RecipeError, RecordError) as error:
             return Reject(file.name, error)
         identity = patients.identify(path, file.name) if patients is not None else ImageIdentity()
@@ -145,19 +161,21 @@ def decode_file(
         exam=identity.exam,
         acquired=identity.acquired,
         warnings=tuple(dict.fromkeys((*facts.warnings, *warnings))),
+        unlike=unlike,
     )
 
 
 def _decode(
     path: Path, file: InputFile, models: Sequence[Preprocessing]
-) -> tuple[str, tuple[npt.NDArray[np.uint16], ...], ImageFacts]:
+) -> tuple[str, tuple[npt.NDArray[np.uint16], ...], ImageFacts, list[GrayMeasures]]:
     digest, name = "", file.name
-    by_options: dict[tuple[bool, bool], Mammogram] = {}
-    pixels = []
+    by_options: dict[tuple[bool, bool], tuple[Mammogram, GrayMeasures]] = {}
+    pixels, measures = [], []
+    warnings: list[ImageWarning] = []
     for model in models:
         options = (model.conversion.voi, model.conversion.for_processing)
         if options not in by_options:
-            by_options[options] = read_image(
+            read = read_image(
                 path,
                 name,
                 mammogram=True,
@@ -165,15 +183,20 @@ def _decode(
                 for_processing=options[1],
                 hash_file=not digest,
             )
-            digest = digest or by_options[options].sha256 or ""
-        mammogram = by_options[options]
+            digest = digest or read.sha256 or ""
+            by_options[options] = read, measure_gray_levels(read.pixels, read.facts.bits_stored)
+        mammogram, measured = by_options[options]
+        measures.append(measured)
         facts = fill_from_name(mammogram.facts, name, path)
         if file.stated is not None:
             facts = _as_stated(facts, file.stated)
-        pixels.append(
-            model.from_source(mammogram.pixels, facts.bits_stored, facts.laterality or "")
-        )
-    return digest, tuple(pixels), facts
+        laterality = facts.laterality or ""
+        full, placement = model.conversion.apply(mammogram.pixels, facts.bits_stored, laterality)
+        pixels.append(model.to_geometry(full))
+        warnings += chest_wall_warnings(facts, measured, laterality, model.conversion)
+        warnings += [ImageWarning(code=code, message=text) for code, text in placement.notes]
+    update = {"warnings": (*facts.warnings, *dict.fromkeys(warnings))}
+    return digest, tuple(pixels), facts.model_copy(update=update), measures
 
 
 def _as_stated(facts: ImageFacts, stated: StatedView) -> ImageFacts:

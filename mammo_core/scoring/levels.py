@@ -39,7 +39,8 @@ def _level(
 ) -> list[dict[str, Any]]:
     import pandas as pd
 
-    images = pd.DataFrame([_image_row(row) for row in rows if row["patient"] and row["laterality"]])
+    rows = [row for row in rows if row["patient"] and row["laterality"]]
+    images = pd.DataFrame([_image_row(row) for row in rows])
     if images.empty:
         return []
     aggregation = model.packages[0].rules.aggregation
@@ -49,6 +50,7 @@ def _level(
         table = at_level(scored, level, aggregation)
         scores.append(table["probability"].to_numpy())
     grouped = images.groupby(keys, sort=True)
+    unlike = _unlike(rows, keys)
     counts = grouped.agg(
         images=("view_id", "size"), views=("view_id", "nunique"), breasts=("laterality", "nunique")
     ).reset_index()
@@ -65,12 +67,28 @@ def _level(
             ),
             "images": int(group.images),
             "model_id": model.model_id,
-            **score_fields(point, float(probability), float(score)),
+            **score_fields(
+                point, float(probability), float(score), model.decide_unlike or not differences
+            ),
+            "unlike_training": differences,
         }
         for group, probability, score in zip(
             counts.itertuples(), probabilities, calibrated, strict=True
         )
+        for differences in [unlike.get(tuple(getattr(group, key) for key in keys), [])]
     ]
+
+
+def _unlike(
+    rows: Iterable[Mapping[str, Any]], keys: list[str]
+) -> dict[tuple[str, ...], list[dict[str, Any]]]:
+    """Return how images are unlike training images, by what they are aggregated to."""
+    found: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        cells = _image_row(row)
+        differences = found.setdefault(tuple(cells[key] for key in keys), [])
+        differences += [item for item in row["unlike_training"] if item not in differences]
+    return found
 
 
 def _image_row(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from mammo_core.evaluation.decisions import NamedPoint
 from mammo_core.evaluation.ensemble import average, ensemble_id, normalize_weights
 from mammo_core.packaging import Package
 from mammo_core.preprocessing import Preprocessing
+from mammo_core.scoring.gray_levels import GENERAL_RULES
 from mammo_core.scoring.images import PolicyRule
 
 
@@ -27,12 +28,14 @@ class ScoringModel:
         flips: Whether each image is scored with its three flips; None: as each package was
             evaluated.
         point: Name of the operating point for decisions; None: the first one of the package.
+        decide_unlike: Whether images unlike the training images get a decision, too.
     """
 
     packages: tuple[Package, ...]
     weights: tuple[float, ...]
     flips: bool | None = None
     point: str | None = None
+    decide_unlike: bool = False
 
     @classmethod
     def from_packages(
@@ -94,7 +97,8 @@ class ScoringModel:
             on_request: Whether images are scored that a policy scores on request only.
         """
         policies = tuple(package.training_data.policy for package in self.packages)
-        return PolicyRule(policies, on_request)
+        gray_levels = tuple(package.training_data.gray_levels for package in self.packages)
+        return PolicyRule(policies, on_request, gray_levels)
 
     def decision_point(self, level: Level) -> NamedPoint | None:
         """Return the operating point of a level, or None if there is none."""
@@ -160,6 +164,7 @@ class ScoringModel:
             "unit": self.unit,
             "operating_point": point.name if point is not None else None,
             "threshold": point.threshold if point is not None else None,
+            "gray_levels": self.gray_levels,
             "members": [
                 {
                     "name": package.manifest.name,
@@ -172,20 +177,29 @@ class ScoringModel:
             ],
         }
 
+    @property
+    def gray_levels(self) -> str:
+        """What the gray levels of images are compared with, in words."""
+        known = all(package.training_data.gray_levels for package in self.packages)
+        return "training images" if known else GENERAL_RULES
+
     def _flips(self, package: Package) -> bool:
         return package.rules.flips if self.flips is None else self.flips
 
 
-def score_fields(point: NamedPoint | None, probability: float, calibrated: float) -> dict[str, Any]:
+def score_fields(
+    point: NamedPoint | None, probability: float, calibrated: float, decide: bool = True
+) -> dict[str, Any]:
     """Return the fields of a score: both probabilities, operating point and decision.
 
     Args:
         point: The operating point; None if there is none.
         probability: [0, 1], uncalibrated.
         calibrated: [0, 1].
+        decide: Whether there is a decision; there is none for images unlike the training images.
     """
     decision = ""
-    if point is not None:
+    if point is not None and decide:
         decision = "positive" if probability >= point.threshold else "negative"
     return {
         "malignant_probability": round(probability, 6),

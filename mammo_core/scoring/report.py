@@ -29,6 +29,7 @@ def score_report(package: Package, summary: ScoreSummary, source: str) -> str:
             "Images scored": summary.scored,
             "Files rejected": summary.rejected,
             "Images with warnings": summary.warned,
+            "Images unlike training images, without a decision": summary.unlike,
             "Images without patient or laterality": summary.without_patient,
             "Operating point": point.name if point else "none in the package",
             "Probability": "of each image"

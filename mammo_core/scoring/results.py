@@ -21,6 +21,7 @@ class ScoreSummary:
         scored: Rows of the scores.
         rejected: Rows of the rejects.
         warned: Images with a warning.
+        unlike: Images whose gray levels are unlike training images.
         without_patient: Images without patient or laterality: in no breast and no patient.
         resumed: Files that an earlier, interrupted run had completed.
         seconds: Duration.
@@ -33,6 +34,7 @@ class ScoreSummary:
     scored: int
     rejected: int
     warned: int
+    unlike: int
     without_patient: int
     resumed: int
     seconds: float
@@ -70,7 +72,7 @@ def write_results(
         explain: Whether regions are written.
 
     Returns:
-        Counts of rows (`images`, `warned`, `without_patient`, `rejects`), and the files.
+        Counts of rows (`images`, `warned`, `unlike`, `without_patient`, `rejects`), and the files.
 
     Raises:
         OSError: The disk failed.
@@ -87,6 +89,7 @@ def write_results(
         for row in images():
             counts["images"] += 1
             counts["warned"] += bool(row["warnings"])
+            counts["unlike"] += bool(row["unlike_training"])
             counts["without_patient"] += not (row["patient"] and row["laterality"])
             yield {name: row[name] for name in tables.IMAGE_COLUMNS}
 

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ class ScoreOptions:
         workers: Threads that read files ahead of the network.
         on_request: Whether images are scored that the model's policy of images scores on request
             only.
+        decide_unlike: Whether images unlike the training images get a decision, too.
     """
 
     batch_size: int = 8
@@ -55,6 +56,7 @@ class ScoreOptions:
     explain: bool = False
     workers: int = 2
     on_request: bool = False
+    decide_unlike: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("batch size", self.batch_size), ("number of workers", self.workers)):
@@ -98,6 +100,7 @@ def score(
     scoring_model = ScoringModel.from_packages(
         packages, options.weights, options.flips, options.operating_point
     )
+    scoring_model = replace(scoring_model, decide_unlike=options.decide_unlike)
     tables.format_of(out)
     files = list_files(inputs, exclude=output_files(out))
     started = time.monotonic()
@@ -127,6 +130,7 @@ def score(
         scored=counts["images"],
         rejected=counts["rejects"],
         warned=counts["warned"],
+        unlike=counts["unlike"],
         without_patient=counts["without_patient"],
         resumed=done,
         seconds=time.monotonic() - started,
@@ -159,6 +163,7 @@ def image_row(model: ScoringModel, image: DecodedImage) -> dict[str, Any]:
             for name, value in facts.model_dump(mode="json").items()
             if name in tables.MEANING_COLUMNS
         },
+        "unlike_training": [item.row() for item in image.unlike],
         "warnings": warning_list(
             (*domain_warnings(facts, package.training_data, package.preprocessing), *image.warnings)
         ),
@@ -200,7 +205,8 @@ def _score_batch(
     rows, regions = [], []
     for index, unit in enumerate(units):
         probability = float(probabilities[index])
-        fields = score_fields(point, probability, float(calibrated[index]))
+        decide = model.decide_unlike or not unit.is_unlike
+        fields = score_fields(point, probability, float(calibrated[index]), decide)
         fields["scores"] = [float(values[index]) for values in scores]
         for image in unit.images:
             heatmap, image_regions = explainer.explain(unit, image, probability)

@@ -27,14 +27,15 @@ MEANING_COLUMNS: Final = (
 IMAGE_COLUMNS: Final = (
     "id", "path", "laterality", "view", "malignant_probability", "model_id", "patient", "exam",
     *_DECISION, "rows", "columns", "bits_stored", "spacing_mm", "transfer_syntax", "photometric",
-    "manufacturer", *MEANING_COLUMNS, "warnings", "heatmap",
+    "manufacturer", *MEANING_COLUMNS, "unlike_training", "warnings", "heatmap",
 )  # fmt: skip
 BREAST_COLUMNS: Final = (
     "patient", "exam", "laterality", "views", "images", "malignant_probability", "model_id",
-    *_DECISION,
+    *_DECISION, "unlike_training",
 )  # fmt: skip
 PATIENT_COLUMNS: Final = (
     "patient", "exam", "breasts", "images", "malignant_probability", "model_id", *_DECISION,
+    "unlike_training",
 )  # fmt: skip
 REJECT_COLUMNS: Final = ("path", "reason")
 REGION_COLUMNS: Final = (

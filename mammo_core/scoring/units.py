@@ -46,6 +46,11 @@ class ScoringUnit:
         """Whether the unit is a breast."""
         return self.pixels[0].ndim == 3
 
+    @property
+    def is_unlike(self) -> bool:
+        """Whether the gray levels of an image that is used are unlike training images."""
+        return any(image.unlike for image in self.images if image.pixels)
+
     def warnings(self, image: DecodedImage) -> list[ImageWarning]:
         """Return warnings about the views that the probability of an image is based on."""
         if not self.is_breast:

@@ -30,6 +30,7 @@ class ServeConfig(BaseModel):
         allowed_hosts: Names that the Host header may have; `*.example.org` for all below a name,
             `*` for any. Addresses and `localhost` are always allowed.
         on_request: Whether images are scored that the model's policy scores on request only.
+        decide_unlike: Whether images unlike the training images get a decision, too.
         api_pages: Whether to serve a page about the API at `/docs`.
         access_log: Whether to log a line per request.
     """
@@ -50,6 +51,7 @@ class ServeConfig(BaseModel):
     grace_s: int = Field(default=30, ge=1)
     allowed_hosts: tuple[str, ...] = ()
     on_request: bool = False
+    decide_unlike: bool = False
     api_pages: bool = False
     access_log: bool = True
 

@@ -55,10 +55,14 @@ class Engine:
         package: The verified and loaded package.
         slots: Images decoded or scored at a time; waiting ones have no pixels in memory.
         on_request: Whether images are scored that the model's policy scores on request only.
+        decide_unlike: Whether images unlike the training images get a decision, too.
     """
 
-    def __init__(self, package: Package, slots: int, on_request: bool = False) -> None:
-        self.model = ScoringModel.from_packages([package])
+    def __init__(
+        self, package: Package, slots: int, on_request: bool = False, decide_unlike: bool = False
+    ) -> None:
+        model = ScoringModel.from_packages([package])
+        self.model = replace(model, decide_unlike=decide_unlike)
         self._rule = self.model.policy_rule(on_request)
         self._keys = PatientKeys()
         self.package = package
@@ -112,6 +116,7 @@ class Engine:
             self.model.decision_point(self.package.unit),
             float(scores.probability[0]),
             float(scores.calibrated[0]),
+            self.model.decide_unlike or not unit.is_unlike,
         )
         rows = []
         for image in unit.images:
@@ -129,6 +134,7 @@ class Engine:
             "views": [row["view"] for row in rows],
             "model_id": self.model.model_id,
             **fields,
+            "unlike_training": _unlike_rows(unit),
             "warnings": list(
                 {
                     warning["code"] + warning["message"]: warning
@@ -141,7 +147,7 @@ class Engine:
 
     async def read_pixels(
         self, client: str, files: Sequence[tuple[Path, str | None]]
-    ) -> npt.NDArray[np.uint16]:
+    ) -> tuple[npt.NDArray[np.uint16], list[dict[str, Any]]]:
         """Wait for a slot and read image files in the geometry of the model.
 
         Args:
@@ -149,11 +155,13 @@ class Engine:
             files: As in `score_files`.
 
         Returns:
-            `(H, W) uint16, [0, 65535]`; for a breast `(2, H, W)`.
+            `(H, W) uint16, [0, 65535]`; for a breast `(2, H, W)`; and how it is unlike training
+            images.
         """
         heavy = await self._are_heavy(client, files)
         async with self._queue.slot(client, heavy=heavy):
-            return (await self._read_unit(files)).pixels[0]
+            unit = await self._read_unit(files)
+            return unit.pixels[0], _unlike_rows(unit)
 
     async def score(self, images: Sequence[npt.NDArray[np.uint16]]) -> Probabilities:
         """Score images in the geometry of the model; the caller has a slot.
@@ -247,3 +255,8 @@ class Engine:
         predict = unit.predictor_of_image(image, self.package.predict)
         explanation = explain(self.package, image.pixels[0], predict=predict)
         return [asdict(region) for region in explanation.regions]
+
+
+def _unlike_rows(unit: ScoringUnit) -> list[dict[str, Any]]:
+    """Return how the images of a unit are unlike training images, each difference once."""
+    return [item.row() for item in dict.fromkeys(i for image in unit.images for i in image.unlike)]

@@ -62,6 +62,19 @@ def build_schemas(package: Package, config: ServeConfig) -> dict[str, Any]:
             calibrated_probability=_PROBABILITY,
             operating_point=_TEXT,
             decision={"enum": ["positive", "negative", ""]},
+            unlike_training={
+                "type": "array",
+                "description": "How the gray levels differ from those of training images; then "
+                "there is no decision",
+                "items": _object(
+                    code=_TEXT,
+                    measure=_TEXT,
+                    value={"type": "number"},
+                    low={"type": ["number", "null"]},
+                    high={"type": ["number", "null"]},
+                    message=_TEXT,
+                ),
+            },
             warnings={"type": "array", "items": _object(code=_TEXT, message=_TEXT)},
             notice=_TEXT,
         ),

@@ -1,6 +1,7 @@
 """The routes: what each of them does with a request."""
 
 import asyncio
+import json
 from collections.abc import Coroutine
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -62,7 +63,7 @@ class Service:
         signed_by: str = "unsigned",
         has_tokens: bool = False,
     ) -> None:
-        self.engine = Engine(package, config.slots, config.on_request)
+        self.engine = Engine(package, config.slots, config.on_request, config.decide_unlike)
         self._package, self._name, self._version = package, name, version
         self._config, self._metrics, self._signed_by = config, metrics, signed_by
         self._document = build_openapi(package, name, version, config, has_tokens=has_tokens)
@@ -132,6 +133,7 @@ class Service:
                     "unit": unit,
                     "signed_by": self._signed_by,
                     "operating_point": point.name if point else "",
+                    "gray_levels": self.engine.model.gray_levels,
                     "notice": NOTICE,
                 },
             }
@@ -177,16 +179,21 @@ class Service:
         length = request.headers.get(HEADER_LENGTH)
         client = request.scope["mammo.client"]
         async with body_files(request, self._config) as [body]:
-            infer, scores = await self._work(request, self._infer(client, body.path, length))
+            infer, scores, unlike = await self._work(
+                request, self._infer(client, body.path, length)
+            )
         point = self._point
-        for probability in scores.probability:
+        for number, probability in enumerate(scores.probability):
             positive = point is not None and probability >= point.threshold
-            self._count(("positive" if positive else "negative") if point else "", False)
+            decides = point is not None and (self._config.decide_unlike or number not in unlike)
+            self._count(("positive" if positive else "negative") if decides else "", False)
         head = {
             "model_name": self._name,
             "model_version": self._version,
             "parameters": {"model_id": self._package.model_id},
         }
+        if unlike:
+            head["parameters"]["unlike_training"] = json.dumps(unlike)
         values = dict(
             zip(
                 OUTPUTS,
@@ -199,7 +206,7 @@ class Service:
 
     async def _infer(
         self, client: str, body: Path, length: str | None
-    ) -> tuple[InferRequest, Probabilities]:
+    ) -> tuple[InferRequest, Probabilities, dict[int, list[dict[str, Any]]]]:
         config, unit = self._config, self._package.unit
 
         def parse() -> tuple[InferRequest, list[list[tuple[Path, str | None]]]]:
@@ -211,10 +218,11 @@ class Service:
         async with self.engine.slot(client):
             infer, written = await self.engine.read(parse)
             if infer.pixels is not None:
-                return infer, await self.engine.score(list(infer.pixels))
-        images = [await self.engine.read_pixels(client, files) for files in written]
+                return infer, await self.engine.score(list(infer.pixels)), {}
+        read = [await self.engine.read_pixels(client, files) for files in written]
+        unlike = {number: rows for number, (_, rows) in enumerate(read) if rows}
         async with self.engine.slot(client):
-            return infer, await self.engine.score(images)
+            return infer, await self.engine.score([pixels for pixels, _ in read]), unlike
 
     async def _work(self, request: Request, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Wait for work within its time, as long as the client does.
