@@ -36,12 +36,17 @@ def list_models(
     store: _Store,
     as_json: _Json = False,
 ) -> None:
-    """List the published versions of all models; * marks the champion."""
+    """List the published versions of all models; * marks the champion.
+
+    A version that was fitted to or tested on somebody who was withdrawn since says so.
+    """
     from mammo_core.errors import ModelError
     from mammo_core.registry import champion, models, versions
+    from mammo_core.runs.withdrawn import withdrawals, withdrawn_from_version
     from mammo_core.store import open_store
 
     opened = open_store(store)
+    counts = withdrawals(opened)
     rows, faults = [], []
     for name in models(opened):
         try:
@@ -51,13 +56,16 @@ def list_models(
             faults.append(error)
         for ref in versions(opened, name):
             is_champion = current is not None and current.version == ref.version
-            rows.append({**ref.model_dump(), "champion": is_champion})
+            withdrawn = withdrawn_from_version(opened, ref, counts)
+            row = {**ref.model_dump(), "champion": is_champion, "withdrawn_patients": withdrawn}
+            rows.append(row)
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
     for row in () if as_json else rows:
         mark = "*" if row["champion"] else " "
         typer.echo(
             f"{mark} {row['name']} {row['version']:>3}  {row['model_id'][:12]}  {row['uri']}"
+            + ("  patient withdrawn" if row["withdrawn_patients"] else "")
         )
     if not rows and not as_json:
         typer.echo(f"No model is published in {opened.uri}.")

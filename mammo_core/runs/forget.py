@@ -31,6 +31,7 @@ from mammo_core.documents import (
 )
 from mammo_core.errors import RecordError
 from mammo_core.features.kinds import ASSIGNMENT, FRAME
+from mammo_core.ingest.kinds import IMAGE_DATASET, PATCH_DATASET
 from mammo_core.packaging.keys import SigningKey
 from mammo_core.registry.ancestry import ancestry
 from mammo_core.registry.versions import models, versions
@@ -49,6 +50,10 @@ from mammo_core.store import Store
 
 _KIND: Final = "application/vnd.mammo-pipelines.tombstone+json"
 _FEATURES: Final = "features"
+#: Kinds of outputs that are data, not what was found out with it.
+_DATA: Final = tuple(
+    kind.folder for kind in (TABLES, FRAME, ASSIGNMENT, IMAGE_DATASET, PATCH_DATASET)
+)
 _PAGES: Final = (".html", ".png")
 #: Bytes of a table, which is read whole to be written again.
 _MAXIMUM_FILE: Final = 2**31
@@ -65,6 +70,7 @@ class Forgotten:
         pages: Pages that were replaced.
         models: `name/version: splits` of each version that was fitted to a frame with her.
         trainings: Trainings, registered or not, whose frame had her.
+        claims: Other outputs that rest on her: evaluations, decisions, packages.
         unknown: What the store does not record about the origin of models.
         tombstone: Key of the tombstone.
     """
@@ -75,6 +81,7 @@ class Forgotten:
     pages: list[str] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
     trainings: list[str] = field(default_factory=list)
+    claims: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     tombstone: str = ""
 
@@ -113,11 +120,14 @@ def forget(
             )
         # Before anything is removed: models are found by the frames that name her.
         _find_models(store, outputs, traces, result)
+        derived = _derived(outputs, traces)
+        result.claims = sorted(
+            each.folder for each in outputs if each.id in derived and each.kind not in _DATA
+        )
         _bury(store, result, key)
         # The tables and frames that say which images are hers come last, so that a second call
         # after a kill still knows them.
         ordered = sorted(outputs, key=lambda each: each.kind in (FRAME.folder, TABLES.folder))
-        derived = _derived(outputs, traces)
         for manifest in ordered:
             _rewrite_output(store, manifest, traces, derived, result, report)
         _rewrite_features(store, traces, result, report)
@@ -146,7 +156,8 @@ def _traces(store: Store, outputs: list[Manifest], patient_key: str) -> Traces:
 
 def _derived(outputs: list[Manifest], traces: Traces) -> set[str]:
     """Return the ids of the outputs that name the patient, and of all made from them."""
-    derived = set(traces.outputs)
+    # The sides of patients are of all runs: an output is not about her because they name her.
+    derived = traces.outputs - {each.id for each in outputs if each.kind == ASSIGNMENT.folder}
     while True:
         more = {
             manifest.id
@@ -339,6 +350,7 @@ def _bury(store: Store, result: Forgotten, key: SigningKey | None) -> None:
         "images": result.images,
         "models": result.models,
         "trainings": result.trainings,
+        "claims": result.claims,
         "signed_by": key.public_id() if key is not None else "unsigned",
     }
     signed = json.dumps({"key": result.tombstone, **content}, sort_keys=True).encode()

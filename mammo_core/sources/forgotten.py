@@ -5,6 +5,7 @@ who must not come back without saying who she is to anyone who does not know her
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +30,19 @@ def tombstone_key(patient_key: str) -> str:
     return f"{TOMBSTONES}/{digest[:32]}.json"
 
 
+def forgotten_patients(store: Store, patient_keys: Iterable[str]) -> set[str]:
+    """Return the patients among these who were forgotten.
+
+    Args:
+        store: The store with the tombstones.
+        patient_keys: Keys of patients.
+    """
+    buried = set(store.list(f"{TOMBSTONES}/"))
+    if not buried:
+        return set()
+    return {str(key) for key in patient_keys if tombstone_key(str(key)) in buried}
+
+
 def leave_out_forgotten(store: Store, tables: "SourceTables") -> "SourceTables":
     """Return tables without the patients who were forgotten; only their number is reported.
 
@@ -36,9 +50,7 @@ def leave_out_forgotten(store: Store, tables: "SourceTables") -> "SourceTables":
         store: The store with the tombstones.
         tables: The tables of a source.
     """
-    buried = set(store.list(f"{TOMBSTONES}/"))
-    keys = tables.images["patient_key"].unique() if buried else []
-    forgotten = {key for key in keys if tombstone_key(str(key)) in buried}
+    forgotten = forgotten_patients(store, tables.images["patient_key"].unique())
     if not forgotten:
         return tables
     import pandas as pd

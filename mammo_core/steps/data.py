@@ -13,6 +13,8 @@ from mammo_core.runs import read_start_packages, start_packages_of
 from mammo_core.steps.step import StepContext, step
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from mammo_core.registry.contamination import Role
 
 
@@ -22,8 +24,7 @@ def convert(context: StepContext, tables: Manifest) -> Manifest:
     from mammo_core import ingest
 
     recipe = context.recipe
-    images = read_table(context.store, tables, "images.parquet")
-    lesions = read_table(context.store, tables, "lesions.parquet")
+    images, lesions = _tables_of(context, tables)
 
     def make(attempt: Attempt) -> Draft:
         return ingest.make_images(
@@ -50,6 +51,21 @@ def convert(context: StepContext, tables: Manifest) -> Manifest:
     return manifest
 
 
+def _tables_of(context: StepContext, tables: Manifest) -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """The images and lesions of a source, without patients who were forgotten meanwhile."""
+    from mammo_core.sources.forgotten import forgotten_patients
+
+    store = context.store
+    images = read_table(store, tables, "images.parquet")
+    lesions = read_table(store, tables, "lesions.parquet")
+    forgotten = forgotten_patients(store, images["patient_key"].unique())
+    if not forgotten:
+        return images, lesions
+    context.say(f"{len(forgotten)} patients were withdrawn after the tables were made")
+    images = images[~images["patient_key"].isin(forgotten)].reset_index(drop=True)
+    return images, lesions[~lesions["patient_key"].isin(forgotten)].reset_index(drop=True)
+
+
 @step("publish-features")
 def publish_features(context: StepContext, tables: Manifest, images: Manifest) -> Manifest:
     """Publish labels, splits and statistics to the feature store, and the frame of this run."""
@@ -61,7 +77,7 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
 
     recipe, store = context.recipe, context.store
     split = recipe.split.model_dump(mode="json")
-    table = read_table(store, tables, "images.parquet")
+    table, lesions = _tables_of(context, tables)
     statistics = read_table(store, images, "statistics.parquet")
     # Patients with a rejected image keep their split; the rejected image has no record.
     sides = run_sides(context, tables, table, start_packages_of(recipe))
@@ -70,7 +86,7 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
     assignment = split_id({**split, "withheld": sides.facts}, splits)
     features = FeatureTables(
         images=table[table["image_id"].isin(set(statistics["image_id"]))],
-        lesions=read_table(store, tables, "lesions.parquet"),
+        lesions=lesions,
         statistics=statistics,
         splits=splits,
         patients=result.patients,

@@ -10,14 +10,14 @@ import functools
 import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.kinds import Kind
 from mammo_core.datasets.outputs import Make, reuse_or_make
-from mammo_core.errors import MammoError, RunError, SourceError
+from mammo_core.errors import MammoError, RunError, SourceError, StoreError
 from mammo_core.ingest.partition import Partition
 from mammo_core.recipes import Recipe
 from mammo_core.runs import Run
@@ -106,6 +106,12 @@ class StepContext:
         """Return an output of an earlier step, which is also that of this step."""
         self.reused = True
         self.say(f"reusing {manifest.folder}")
+        from mammo_core.runs.withdrawn import withdrawals, withdrawn_text
+
+        with suppress(StoreError):  # a step whose role cannot read tombstones
+            text = withdrawn_text(manifest, withdrawals(self.store))
+            if text:
+                self.say(text)
         return manifest
 
     def require_few_rejects(self, rejected: int, total: int, inputs: str, table: str) -> None:

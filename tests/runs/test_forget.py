@@ -5,11 +5,11 @@ import gzip
 import json
 
 import cv2
-import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from mammo_core.cli.models import app as models_app
 from mammo_core.cli.store import app
 from mammo_core.datasets.manifests import publish, put_bytes
 from mammo_core.datasets.outputs import make_output
@@ -22,13 +22,17 @@ from mammo_core.ingest import ConvertConfig, RunnerConfig, convert
 from mammo_core.ingest.kinds import IMAGE_DATASET
 from mammo_core.packaging.keys import SigningKey, is_signed_by, load_public_key
 from mammo_core.preprocessing import Geometry
+from mammo_core.runs import Run
 from mammo_core.runs.forget import forget
 from mammo_core.runs.patient_traces import REMOVED_PAGE
+from mammo_core.runs.withdrawn import withdrawals, withdrawn_text
 from mammo_core.scoring.kinds import SCORES, ScoreFacts
 from mammo_core.sources import SourceConfig
 from mammo_core.sources.patients import patient_key
 from mammo_core.sources.source_index import make_tables
+from mammo_core.steps.step import StepContext
 from mammo_core.store import open_store
+from tests.support.breast_pictures import draw_breast
 from tests.support.key_fixtures import make_key
 from tests.support.registry_fixtures import put_version
 
@@ -38,16 +42,11 @@ SHE, OTHER = patient_key(KEY.encode(), "Ann"), patient_key(KEY.encode(), "Bea")
 
 def make_source(folder):
     """A table of four images of three patients."""
-    draw = np.random.default_rng(1)
     rows = ["patient_id,image_path,laterality,view,label"]
-    for name, patient, view in (
-        ("a", "Ann", "CC"),
-        ("b", "Ann", "MLO"),
-        ("c", "Bea", "CC"),
-        ("d", "Cleo", "CC"),
+    for number, (name, patient, view) in enumerate(
+        (("a", "Ann", "CC"), ("b", "Ann", "MLO"), ("c", "Bea", "CC"), ("d", "Cleo", "CC"))
     ):
-        pixels = draw.integers(100, 60_000, (96, 72)).astype(np.uint16)
-        cv2.imwrite(str(folder / f"{name}.png"), pixels)
+        cv2.imwrite(str(folder / f"{name}.png"), draw_breast(number))
         rows.append(f"{patient},{name}.png,L,{view},{int(patient == 'Ann')}")
     (folder / "table.csv").write_text("\n".join(rows) + "\n")
     return SourceConfig(adapter="table", root=str(folder), tables=str(folder / "table.csv"))
@@ -146,7 +145,7 @@ def contents(store):
             yield name, data.decode(errors="replace")
 
 
-def test_nothing_of_her_is_left(store, filled, key):
+def test_nothing_of_her_is_left(store, filled, key, capsys):
     _, source, hers = filled
     signing = SigningKey(key.private.read_bytes())
     before = {name: text for name, text in contents(store) if SHE in text}
@@ -170,6 +169,19 @@ def test_nothing_of_her_is_left(store, filled, key):
     assert store.read("runs/other/index.html") != REMOVED_PAGE
     status = json.loads(store.read("runs/r/steps/publish-features.json"))
     assert status["worst"] == [OTHER]
+    # What rests on her says so: the scores, the model, and one that is pushed of it later.
+    counts = withdrawals(store)
+    (scored,) = manifests(store, SCORES)
+    assert counts[scored.folder] == counts["m/1"] == 1 and "m/2" not in counts
+    assert withdrawn_text(scored, counts).startswith("patient withdrawn: ")
+    assert not withdrawn_text(frame, counts)
+    context = StepContext("score", Run(store, "again"))
+    context.reuse(scored)
+    assert "patient withdrawn" in capsys.readouterr().out
+    put_version(store, "m", 2, {"evaluation_id": scored.id}, "1" * 64)
+    put_version(store, "m", 3, {"evaluation_id": "2" * 32}, "2" * 64)
+    listed = CliRunner().invoke(models_app, ["list", "--store", store.uri]).output.splitlines()
+    assert [line.endswith("patient withdrawn") for line in listed] == [True, True, False]
 
     tombstone = json.loads(store.read(result.tombstone))
     signature = tombstone.pop("signature")
