@@ -25,7 +25,9 @@ _FLATTEST: Final = 1 / 8
 _SAME: Final = 0.04
 _TISSUE: Final = 0.08
 #: Neighbors that differ by more than this share of the range in use are a jump.
-_JUMP: Final = 0.7
+_JUMP: Final = 0.8
+#: Fewer jumps than this are those of bright pixels, such as a clip or a marker.
+_FEWEST_JUMPS: Final = 6
 #: Share of the range in use that tissue covers at least.
 _LEAST_RANGE: Final = 0.05
 _CORNER: Final = 3
@@ -110,7 +112,7 @@ def measure_gray_levels(pixels: Pixels, bits: int) -> GrayMeasures:
     tissue_range = max(bright - low, _LEAST_RANGE * used)
     breast = _largest(level > background + _TISSUE * tissue_range)
     tissue = _inner(np.abs(level - background) > _TISSUE * tissue_range)
-    jumps = grid((differences > _JUMP * used * full).astype(np.float64))
+    jumps = _jumps(grid, differences > _JUMP * used * full, tissue)
     contacts = _contacts(breast)
     side = _chest_wall(contacts)
     return GrayMeasures(
@@ -133,7 +135,7 @@ def measure_gray_levels(pixels: Pixels, bits: int) -> GrayMeasures:
             min(_correlation(level[:, 1:], level[:, :-1]), _correlation(level[1:], level[:-1]))
         ),
         smoothness=_round(_smoothness(values, differences)),
-        jumps=_round(jumps[tissue].mean() if tissue.any() else 0.0),
+        jumps=_round(jumps),
     )
 
 
@@ -155,6 +157,15 @@ def _cells_of(shape: tuple[int, ...]) -> tuple[int, Any]:
         return means
 
     return areas.size, grid
+
+
+def _jumps(grid: Any, jump: _Mask, tissue: _Mask) -> float:
+    """Return the share of neighbors in the tissue that jump; 0 for a few of them."""
+    if np.count_nonzero(jump) < _FEWEST_JUMPS or not tissue.any():
+        return 0.0
+    share = float(grid(jump.astype(np.float64))[tissue].mean())
+    pairs = jump.size * np.count_nonzero(tissue) / tissue.size
+    return share if share * pairs >= _FEWEST_JUMPS else 0.0
 
 
 def _smoothness(values: _Cells, differences: _Cells) -> float:

@@ -16,10 +16,12 @@ from mammo_core.sources.audit import audit
 from mammo_core.sources.file_inspection import (
     SHOWN_PER_GROUP,
     FileInspection,
+    Thumbnail,
     shown_groups,
     split_names,
     used_splits,
 )
+from mammo_core.sources.implausible_images import ImplausibleImage
 from mammo_core.sources.splits import SplitResult, official_splits
 
 _SHEET: Final = TypeAdapter(str)
@@ -34,6 +36,7 @@ def audit_page(
     source: str,
     split: SplitResult | None = None,
     warnings: Sequence[Mapping[str, str]] = (),
+    implausible: Sequence[ImplausibleImage] = (),
 ) -> str:
     """Return the audit as HTML.
 
@@ -45,6 +48,7 @@ def audit_page(
         source: Name of the adapter.
         split: The split of each image; None takes the official split.
         warnings: What the adapter warns of: code, message.
+        implausible: Images whose gray levels the policy rejects or warns of.
     """
     counts = audit(images, lesions, rejects, split)
     splits = split_names(images, split)
@@ -66,6 +70,7 @@ def audit_page(
                 sum(map(len, duplicates)) if inspection.compared else None,
                 "images with another's pixels" if inspection.compared else "not compared",
             ),
+            "Implausible": (len(implausible), "images whose gray levels no mammogram has"),
             "Rejects": (int((rejects["cause"] == "").sum()), "rows, images and lesions"),
             "Left out": (int((rejects["cause"] != "").sum()), "images, by the recipe"),
         }
@@ -75,6 +80,7 @@ def audit_page(
     _add_content(page, images, lesions, splits, inspection)
     _add_leaks(page, images)
     _add_duplicates(page, images, splits, inspection, duplicates)
+    _add_gray_levels(page, inspection, implausible)
     _add_rejects(page, images, rejects, inspection)
     _add_contact_sheet(page, images, inspection, split)
     return page.html()
@@ -212,6 +218,40 @@ def _add_duplicates(
         ]
     if rows:
         page.table(Table.from_records(rows))
+
+
+def _add_gray_levels(
+    page: Page, inspection: FileInspection, implausible: Sequence[ImplausibleImage]
+) -> None:
+    measured = f"{len(inspection.measures):,} images were measured. "
+    if not inspection.compared:
+        measured += "The others are in a bucket: convert measures them. "
+    if not implausible:
+        page.section("Gray levels", f"{measured}All of them are plausible.")
+        return
+    page.section("Gray levels", f"{measured}These cannot be those of a mammogram:")
+    rows = [
+        {
+            "file": _short(item.path),
+            "fault": item.fault.code,
+            "policy": item.action,
+            "measure": item.fault.measure,
+            "value": f"{item.fault.value:.4g}",
+            "expected": item.fault.expected,
+        }
+        for item in implausible
+    ]
+    page.table(Table.from_records(rows, limit=60))
+    groups: dict[str, list[Thumbnail]] = defaultdict(list)
+    for item in implausible:
+        name, thumbnail = item.fault.code, inspection.thumbnails.get(item.image_id)
+        if thumbnail is not None and len(groups[name]) < SHOWN_PER_GROUP:
+            groups[name].append(thumbnail)
+    stacks = {name: np.stack(group) for name, group in groups.items() if group}
+    if stacks:
+        page.figure(
+            contact_sheet(stacks, columns=SHOWN_PER_GROUP), "A few of these images, by their fault."
+        )
 
 
 def _add_rejects(

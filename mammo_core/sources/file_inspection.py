@@ -1,4 +1,4 @@
-"""Inspect the files of a source for its audit: spacing, equal pixels, thumbnails."""
+"""Inspect the files of a source: spacing, gray levels, equal pixels, thumbnails."""
 
 import base64
 import hashlib
@@ -12,9 +12,15 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 
-from mammo_core.dicom import read_facts, read_image
+from mammo_core.dicom import ImageWarning, read_facts, read_image
 from mammo_core.errors import DicomError, RecipeError
-from mammo_core.imaging import resize, to_full_range
+from mammo_core.imaging import (
+    GrayMeasures,
+    find_faults,
+    measure_gray_levels,
+    resize,
+    to_full_range,
+)
 from mammo_core.sources.file_fact_cache import FileFactCache
 from mammo_core.sources.source_files import SourceFiles
 from mammo_core.sources.source_tables import ProgressCall, run_all
@@ -39,7 +45,10 @@ class FileInspection:
         pixel_sha256: image_id → digest of the decoded pixels, for images that share their
             size with another one.
         compared: Whether images were compared by pixels at all.
-        thumbnails: image_id → (176, 136) uint16, [0, 65535], of the images to show.
+        measures: image_id → measures of its gray levels, for images that were decoded.
+        warnings: image_id → what its header and pixels warn of, for images that were decoded.
+        thumbnails: image_id → (176, 136) uint16, [0, 65535], of the images to show, and of those
+            whose gray levels no mammogram has.
         undecodable: image_id → why its pixels could not be decoded.
         fact_cache: Cache of the contact sheet; None keeps none.
     """
@@ -47,6 +56,8 @@ class FileInspection:
     spacing: dict[str, str] = field(default_factory=dict)
     pixel_sha256: dict[str, str] = field(default_factory=dict)
     compared: bool = False
+    measures: dict[str, GrayMeasures] = field(default_factory=dict)
+    warnings: dict[str, tuple[ImageWarning, ...]] = field(default_factory=dict)
     thumbnails: dict[str, Thumbnail] = field(default_factory=dict)
     undecodable: dict[str, str] = field(default_factory=dict)
     fact_cache: FileFactCache | None = None
@@ -65,10 +76,10 @@ def inspect_files(
     split: SplitResult | None = None,
     progress: ProgressCall | None = None,
 ) -> FileInspection:
-    """Read the headers of all images, and decode the images to compare and to show.
+    """Read the headers of all images, decode them, measure their gray levels and compare them.
 
-    Only images of equal size can have equal pixels, so only those are decoded, and the few
-    that are shown. From a bucket only the latter are fetched.
+    Only images of equal size can have equal pixels, so only those are compared. From a bucket only
+    the few that are shown are fetched: `convert` measures the others.
 
     Args:
         files: The files of the source.
@@ -88,14 +99,17 @@ def inspect_files(
         compare = result.compared and sizes[row.rows, row.columns] > 1
         draw = row.image_id in shown
         image = files.cached(
-            f"audit, compare: {compare}, draw: {draw}",
+            f"audit, compare: {compare}, draw: {draw}, measure: {result.compared or draw}",
             [row.path],
             _IMAGE_INSPECTION,
-            lambda: _inspect_image(files, row.path, compare, draw),
+            lambda: _inspect_image(files, row.path, compare, draw, result.compared),
         )
         result.spacing[row.image_id] = image.spacing
         if image.pixel_sha256:
             result.pixel_sha256[row.image_id] = image.pixel_sha256
+        if image.measures is not None:
+            result.measures[row.image_id] = image.measures
+            result.warnings[row.image_id] = image.warnings
         if image.thumbnail:
             pixels = np.frombuffer(base64.b64decode(image.thumbnail), "<u2")
             result.thumbnails[row.image_id] = pixels.reshape(_THUMBNAIL)
@@ -115,12 +129,16 @@ class _ImageInspection:
     pixel_sha256: str = ""
     thumbnail: str = ""
     undecodable: str = ""
+    measures: GrayMeasures | None = None
+    warnings: tuple[ImageWarning, ...] = ()
 
 
 _IMAGE_INSPECTION: Final = TypeAdapter(_ImageInspection)
 
 
-def _inspect_image(files: SourceFiles, name: str, compare: bool, draw: bool) -> _ImageInspection:
+def _inspect_image(
+    files: SourceFiles, name: str, compare: bool, draw: bool, measure: bool
+) -> _ImageInspection:
     try:
         with files.as_local_header(name) as path:
             facts = read_facts(path, name, for_processing=True)
@@ -129,7 +147,7 @@ def _inspect_image(files: SourceFiles, name: str, compare: bool, draw: bool) -> 
     spacing = "unknown"
     if facts is not None and facts.spacing_mm is not None:
         spacing = f"{facts.spacing_mm:.3f} mm ({facts.spacing_source})"
-    if not compare and not draw:
+    if not compare and not draw and not measure:
         return _ImageInspection(spacing)
     digest = thumbnail = ""
     try:
@@ -138,13 +156,15 @@ def _inspect_image(files: SourceFiles, name: str, compare: bool, draw: bool) -> 
         if compare:
             pixels = np.ascontiguousarray(image.pixels)
             digest = files.content_id(hashlib.sha256(pixels.data).hexdigest())
-        if draw:
+        measures = measure_gray_levels(image.pixels, image.facts.bits_stored)
+        if draw or find_faults(measures):
             small = resize(image.pixels, *_THUMBNAIL, mode="pad")
             pixels = to_full_range(small, image.facts.bits_stored).astype("<u2")
             thumbnail = base64.b64encode(pixels.tobytes()).decode()
     except (DicomError, RecipeError) as error:
         return _ImageInspection(spacing, digest, "", str(error))
-    return _ImageInspection(spacing, digest, thumbnail)
+    warnings = image.facts.warnings
+    return _ImageInspection(spacing, digest, thumbnail, "", measures, warnings)
 
 
 def split_names(images: pd.DataFrame, split: SplitResult | None) -> pd.Series:

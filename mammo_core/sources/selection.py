@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mammo_core.dicom import ImageMeaning, ImageWarning
@@ -61,6 +62,26 @@ def select(tables: SourceTables, policy: ImagePolicy, labels: LabelsConfig) -> S
         row["malignant"] = label
         row["view_class"] = policy.view_class(row["view"] or None)
         kept.append(row)
+    left_out = Counter(str(row["cause"]) for row in rejects.rows)
+    facts = {**tables.facts, "left_out": dict(sorted(left_out.items()))}
+    result = remaining_tables(replace(tables, facts=facts), kept, rejects.rows)
+    if left_out:
+        facts["used"] = {
+            "images": len(result.images),
+            "views": int(result.images["view_id"].nunique()),
+            "patients": int(result.images["patient_key"].nunique()),
+        }
+    return result
+
+
+def remaining_tables(tables: SourceTables, kept: list[Row], rejects: list[Row]) -> SourceTables:
+    """Return the tables with fewer images: their lesions, and which image stands for its view.
+
+    Args:
+        tables: The tables.
+        kept: The rows of the images that remain.
+        rejects: The rejects of the others.
+    """
     images = table_of(kept, IMAGE_COLUMNS)
     images["pathology_day"] = images["pathology_day"].replace(float("inf"), float("nan"))
     reasons: dict[str, str] = {}
@@ -71,20 +92,12 @@ def select(tables: SourceTables, policy: ImagePolicy, labels: LabelsConfig) -> S
         reasons |= choice.reasons
     images["not_chosen"] = images["image_id"].map(reasons).fillna("").astype("object")
     lesions = _lesions_of(images, tables.lesions)
-    left_out = Counter(str(row["cause"]) for row in rejects.rows)
-    facts = {**tables.facts, "left_out": dict(sorted(left_out.items()))}
-    if left_out:
-        facts["used"] = {
-            "images": len(images),
-            "views": int(images["view_id"].nunique()),
-            "patients": int(images["patient_key"].nunique()),
-        }
-    all_rejects = [*tables.rejects.to_dict("records"), *rejects.rows]
+    all_rejects = [*tables.rejects.to_dict("records"), *rejects]
     return SourceTables(
         images=images,
         lesions=table_of(lesions.to_dict("records"), LESION_COLUMNS),
         rejects=table_of(all_rejects, REJECT_COLUMNS),
-        facts=facts,
+        facts=tables.facts,
     )
 
 

@@ -41,6 +41,7 @@ def make_tables(
     from mammo_core.sources.file_fact_cache import FileFactCache
     from mammo_core.sources.file_inspection import inspect_files
     from mammo_core.sources.forgotten import leave_out_forgotten
+    from mammo_core.sources.implausible_images import apply_plausibility, find_implausible
     from mammo_core.sources.selection import rejects_by_fault
     from mammo_core.sources.splits import official_splits
 
@@ -52,6 +53,9 @@ def make_tables(
     tables = leave_out_forgotten(store, tables)
     inspection = inspect_files(files, tables.images, progress=progress.show)
     progress.close()
+    plausibility = (policy or ImagePolicy()).plausibility
+    implausible = find_implausible(tables.images, inspection, plausibility)
+    tables = apply_plausibility(tables, inspection, plausibility)
     splits = official_splits(tables.images)
     leaking = tuple(sorted(key for key, names in splits.items() if len(names) > 1))
     by_name = {
@@ -85,6 +89,7 @@ def make_tables(
         inspection,
         source=source.adapter,
         warnings=tables.facts.get("warnings", ()),
+        implausible=implausible,
     )
     files.fact_cache.write(store, files.uri)
     stored.append(put_bytes(store, folder, "audit.html", page.encode()))

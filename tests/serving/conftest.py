@@ -6,9 +6,9 @@ import signal
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from tests.support.drawings import draw_breast
 from tests.support.processes import start_child, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -134,7 +134,7 @@ def dicom_bytes(tmp_path_factory):
         dataset.SamplesPerPixel, dataset.PixelRepresentation = 1, 0
         dataset.PhotometricInterpretation = "MONOCHROME2"
         dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
-        pixels = np.random.default_rng(seed).integers(0, 4096, shape)
+        pixels = draw_breast(seed, shape=shape)
         dataset.PixelData = pixels.astype("<u2").tobytes()
         for name, value in fields.items():
             setattr(dataset, name, value)
