@@ -99,6 +99,15 @@ def patient_list(
     )
 
 
+def knows_training_patients(lineage: Mapping[str, object]) -> bool:
+    """Whether a package records everybody that it, and every model before it, was fitted to.
+
+    Args:
+        lineage: Its lineage.json.
+    """
+    return bool(lineage.get("fitted_frames")) and not lineage.get("fitted_unknown")
+
+
 def _sorted(digests: Mapping[str, set[str]]) -> dict[str, tuple[str, ...]]:
     return {name: tuple(sorted(digests[name])) for name in sorted(digests)}
 

@@ -14,7 +14,7 @@ from mammo_core.datasets import Manifest
 from mammo_core.datasets.kinds import Kind
 from mammo_core.datasets.tables import read_table
 from mammo_core.documents import read_bounded
-from mammo_core.errors import MammoError
+from mammo_core.errors import MammoError, StoreError
 from mammo_core.features.kinds import FRAME
 from mammo_core.packaging.contents import read_json
 from mammo_core.packaging.patient_list import PATIENTS, PatientList
@@ -169,18 +169,26 @@ def _trainings(search: _Search, label: str, lineage: dict[str, Any]) -> Iterator
     """The trainings of a package, including those of an ensemble's members."""
     for name, kind in _TRAININGS.items():
         id = str(lineage.get(name, ""))
-        training = _find_output(search.stores, kind, id)
+        training = _find_training(search.stores, kind, id)
         if training is None:
             if id:
                 search.unknown.append(f"the training {id} of {label} is not in the store")
             continue
         yield training
         for member_id in filter(None, training.lineage.get("members", "").split(",")):
-            member = _find_output(search.stores, kind, member_id)
+            member = _find_training(search.stores, kind, member_id)
             if member is None:
                 search.unknown.append(f"the training {member_id} of {label} is not in the store")
             else:
                 yield member
+
+
+def _find_training(stores: list[Store], kind: Kind[Any], id: str) -> Manifest | None:
+    """A training; None too where the role of a step may not read trainings."""
+    try:
+        return _find_output(stores, kind, id)
+    except StoreError:
+        return None
 
 
 def _add_frame(search: _Search, label: str, id: str) -> None:

@@ -11,6 +11,7 @@ from mammo_core.evaluation.comparison import ComparisonResult, compare
 from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.evaluation.kinds import EVALUATION
 from mammo_core.packaging.contents import read_json
+from mammo_core.packaging.patient_list import knows_training_patients
 from mammo_core.registry.keys import split_model_uri
 from mammo_core.registry.opening import open_package
 from mammo_core.store import open_store
@@ -25,7 +26,7 @@ class PackageComparison:
 
     Attributes:
         models: For each: name, version, model_id, unit, metrics (plain numbers), frame_id,
-            signed_by.
+            signed_by, training_patients (`known`, or `unknown`: of the model or one before it).
         paired: Comparison on the same test images; per breast and patient only if one model
             sees both views of a breast. None if they cannot be compared.
         obstacle: Why they cannot be compared; empty if they can.
@@ -47,7 +48,9 @@ class PackageComparison:
         """Return the lines to print on a terminal."""
         first, second = self.models
         lines = [f"{'':24} {_label(first):>24} {_label(second):>24}"]
-        lines.append(f"{'unit':24} {first['unit']:>24} {second['unit']:>24}")
+        for name in ("unit", "training_patients"):
+            title = name.replace("_", " ")
+            lines.append(f"{title:24} {first[name]:>24} {second[name]:>24}")
         for name in dict.fromkeys([*first["metrics"], *second["metrics"]]):
             cells = (_format(model["metrics"].get(name)) for model in self.models)
             lines.append(" ".join([f"{name:24}", *(f"{cell:>24}" for cell in cells)]))
@@ -119,6 +122,7 @@ def _describe(uri: str) -> dict[str, Any]:
         "unit": opened.manifest.unit,
         "signed_by": opened.signed_by,
         "frame_id": lineage.get("frame_id", ""),
+        "training_patients": "known" if knows_training_patients(lineage) else "unknown",
         "evaluation_id": lineage.get("evaluation_id", ""),
         "metrics": {
             name: value

@@ -13,7 +13,7 @@ from mammo_core.store import Store
 if TYPE_CHECKING:
     import pandas as pd
 
-Role = Literal["champion", "start package"]
+Role = Literal["champion", "start package", "training"]
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ def evaluate(
     id = EVALUATION.content_id(settings, [(m.kind, m.id) for m in sources])
 
     def make(attempt: Attempt) -> Draft:
+        _require_unseen_test_patients(context, frame, patch_training, image_training)
         from mammo_core.evaluation.classifiers import (
             EvaluationInputs,
             EvaluationOptions,
@@ -51,6 +52,35 @@ def evaluate(
         store.write(note, json.dumps({"evaluation": id}).encode())
     context.facts = EVALUATION.facts_of(manifest).summary.model_dump(mode="json")
     return manifest
+
+
+def _require_unseen_test_patients(
+    context: StepContext, frame: Manifest, patch_training: Manifest, image_training: Manifest
+) -> None:
+    """Refuse a test set with patients that a network, a member of it or an ancestor was fitted to.
+
+    Networks of several folds that are combined are tested on patients outside all of them.
+    """
+    from mammo_core.datasets.tables import read_table
+    from mammo_core.registry.ancestry import ancestry_of, recorded_site_key
+    from mammo_core.registry.contamination import contamination_error, contamination_of
+    from mammo_core.runs import read_start_packages
+
+    store = context.store
+    lineage = {
+        "frame_id": frame.id,
+        "image_training_id": image_training.id,
+        "patch_training_id": patch_training.id,
+        "run_id": context.run.id,
+    }
+    origin = ancestry_of("the trained model", lineage, store, read_start_packages)
+    if {fitted.id for fitted in origin.frames} == {frame.id} and not origin.lists:
+        return  # its own test set
+    images = read_table(store, frame, "images.parquet")
+    site_key = recorded_site_key([store], frame)
+    found = contamination_of(images, site_key, image_training.id, "training", origin)
+    if found.fitted:
+        raise contamination_error(found, store)
 
 
 @step("regions")

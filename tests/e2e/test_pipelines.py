@@ -11,7 +11,6 @@ import yaml
 
 from mammo_core import steps
 from mammo_core.datasets.tables import read_table
-from mammo_core.features import read_frame
 from mammo_core.features.kinds import FRAME
 from mammo_core.runs import Run
 from mammo_core.store import open_store
@@ -76,49 +75,30 @@ def test_retrain_fine_tunes_the_champion_if_enough_is_new(store, pipeline, tmp_p
     assert lineage["image_training_id"]
 
 
-def test_retrain_stops_if_the_champion_was_fitted_to_test_patients(
-    store, mammo, pipeline, tmp_path
-):
+def test_nobody_changes_sides_when_patients_are_added(store, mammo, tmp_path):
     # With three more patients, the phantom draws its official split again.
     tree = tmp_path / "grown"
     options = ["--patients", "27", "--seed", "3", "--layout", "nbia", "--size", "192x150"]
     subprocess.run([mammo, "phantom", "create", tree, *options], check=True, capture_output=True)
-    more = ["--source", str(tree), "--set", "retrain.min_new_images=0"]
-    done = pipeline.run(tmp_path, "--pipeline", "retrain", *more)
-    assert done.code == 1, done.output
-
-    frames = [
-        Path(key).parent.name for key in store.list("frames/") if key.endswith("/manifest.json")
-    ]
     champion = json.loads(store.read("models/tiny/1/lineage.json"))["frame_id"]
-    before = read_frame(store, champion).images
-    (mine,) = [frame for frame in frames if frame != champion]
-    test = set(read_frame(store, mine).split("test")["patient_key"])
-    fitted = test & set(before.loc[before["split"] != "test", "patient_key"])
-    assert 0 < len(fitted) < len(test)
-    error = done.summary["errors"]["publish-features"]
-    assert error.startswith(f"{len(fitted)} of {len(test)} test patients were in the training")
-    assert "split.name=given" in error
-    assert not any(key in done.output for key in fitted)
-    assert not any(step.startswith("train") for step in done.summary["states"])
-
-    # The remedy: every patient stays on her side, and new patients are trained on.
     table = read_table(store, FRAME.read(store, champion), "splits.parquet")
-    splits = table.set_index("patient_key")["split"].to_dict()
-    patients = dict.fromkeys(read_frame(store, mine).images["patient_key"], "train")
-    patients |= {key: split for key, split in splits.items() if split != "excluded"}
+    before = table.set_index("patient_key")["split"].to_dict()
     settings = [
-        "split.name=given",
-        f"split.patients={json.dumps(patients)}",
         f"image_training.start={store.uri}/models/tiny/1",
         f"source.root={json.dumps(str(tree))}",
     ]
-    run = begin_run(store, "given", str(RECIPE), settings)
+    run = begin_run(store, "grown", str(RECIPE), settings)
     tables = steps.index(run)
+    official = read_table(store, tables, "images.parquet").set_index("patient_key")
+    drawn_again = official["official_split"].to_dict()
+    assert any(before[key] == "train" and drawn_again[key] == "test" for key in before)
     images = steps.convert(run, tables=tables)
-    steps.publish_features(run, tables=tables, images=images)
-    facts = Run(store, "given").statuses()["publish-features"]["facts"]
+    frame = steps.publish_features(run, tables=tables, images=images)
+    after = read_table(store, frame, "splits.parquet").set_index("patient_key")["split"].to_dict()
+    assert {key: after[key] for key in before} == before and len(after) == 27
+    facts = Run(store, "grown").statuses()["publish-features"]["facts"]
     assert [result["state"] for result in facts["contamination"]] == ["none"]
+    assert facts["assignment"]["known"] == len(before)
 
 
 def test_transfer_starts_from_a_named_model_in_any_order_of_tasks(store, pipeline, tmp_path):

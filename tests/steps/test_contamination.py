@@ -2,17 +2,16 @@
 
 import json
 import uuid
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from mammo_core.datasets import Manifest, publish
 from mammo_core.datasets.tables import put_table
-from mammo_core.errors import RecordError
+from mammo_core.errors import RecordError, StoreError
 from mammo_core.recipes import load_recipe
 from mammo_core.runs import Run
-from mammo_core.steps import at_paths
+from mammo_core.steps import evaluation
 from mammo_core.steps.data import require_unseen_test_patients
 from mammo_core.steps.step import StepContext
 from mammo_core.store import open_store
@@ -183,30 +182,50 @@ def test_patient_keys_of_another_site_key_are_unknown(store):
     assert facts["state"] == "unknown" and "different site keys" in facts["reasons"][0]
 
 
-def validate(store, tmp_path, ours, *settings):
-    recipe = tmp_path / "recipe.json"
-    recipe.write_text(load_recipe("phantom", list(settings)).to_json())
-    images = Manifest(kind="datasets/images", id="d", revision=1, config={}, files=())
-    for name, manifest in (("frame", ours), ("images", images)):
-        (tmp_path / f"{name}.json").write_text(manifest.to_json())
-    at_paths.validate_data(
-        store=store.uri,
-        run_id="r1",
-        recipe=str(recipe),
-        images=str(tmp_path / "images.json"),
-        frame=str(tmp_path / "frame.json"),
-        report=str(tmp_path / "report.html"),
-        out=str(tmp_path / "out.json"),
-    )
+def evaluated(store, ours, fitted_to, **lineage):
+    """Check the evaluation of a network whose members were fitted to frames."""
+    members = [output(store, "trainings/image", lineage={"frame": each.id}) for each in fitted_to]
+    ids = ",".join(member.id for member in members)
+    image = output(store, "trainings/image", lineage={"frame": ours.id, "members": ids, **lineage})
+    patch = output(store, "trainings/patch", lineage={"frame": ours.id})
+    context = StepContext("evaluate", Run(store, "r1"), load_recipe("phantom"))
+    evaluation._require_unseen_test_patients(context, ours, patch, image)
 
 
-def test_validate_data_fails_before_the_comparison(store, tmp_path: Path):
-    version(store, "phantom", fitted_to=frame(store, FITTED))
-    with pytest.raises(SystemExit):
-        validate(store, tmp_path, frame(store, OURS))
-    status = json.loads(store.read("runs/r1/steps/validate-data.json"))
-    assert status["error"].startswith("2 of 3 test patients")
-    (facts,) = status["facts"]["contamination"]
-    assert (facts["role"], facts["fitted"], facts["test_patients"]) == ("champion", 2, 3)
-    assert not (tmp_path / "out.json").exists()
-    assert at_paths.summarize(store=store.uri, run_id="r1", recipe="phantom")["contamination"]
+def test_networks_of_folds_are_evaluated_outside_all_of_them(store):
+    ours = frame(store, OURS)
+    evaluated(store, ours, [])
+    evaluated(store, ours, [frame(store, CLEAN), frame(store, "P_00008:train")])
+    with pytest.raises(RecordError, match=r"2 of 3 test patients.*of the training"):
+        evaluated(store, ours, [frame(store, CLEAN), frame(store, FITTED)])
+
+
+def test_a_network_is_not_evaluated_on_what_its_start_package_saw(store):
+    version(store, "first", fitted_to=frame(store, FITTED), model_id="a" * 64)
+    with pytest.raises(RecordError, match=r"2 of 3.*frame \w+ of first/1"):
+        evaluated(store, frame(store, OURS), [], start="a" * 64)
+
+
+def test_trainings_that_a_role_may_not_read_are_unknown(store, monkeypatch):
+    uri = version(store, "m", fitted_to=frame(store, CLEAN))
+    exists = type(store).exists
+
+    def refuse(self, key):
+        if key.startswith("trainings/"):
+            raise StoreError("denied", expected="access", received="none")
+        return exists(self, key)
+
+    monkeypatch.setattr(type(store), "exists", refuse)
+    facts = check(store, frame(store, OURS), uri)
+    assert facts["state"] == "unknown" and "is not in the store" in facts["reasons"][0]
+
+
+def test_a_package_that_names_all_frames_needs_no_training(store):
+    frames = [frame(store, CLEAN), frame(store, FITTED)]
+    named = {"fitted_frames": [each.id for each in frames], "fitted_unknown": ["one is unknown"]}
+    uri = put_version(store, "m", 1, {"frame_id": frames[0].id, **named}, "a" * 64)
+    with pytest.raises(RecordError, match="2 of 3"):
+        check(store, frame(store, OURS), uri)
+    named["fitted_frames"] = [frames[0].id]
+    uri = put_version(store, "n", 1, {"frame_id": frames[0].id, **named}, "b" * 64)
+    assert check(store, frame(store, OURS), uri)["reasons"] == ["one is unknown"]
