@@ -10,7 +10,7 @@ from mammo_core.sources.file_inspection import FileInspection
 from mammo_core.sources.gray_levels import rejection
 from mammo_core.sources.policy import PlausibilityPolicy
 from mammo_core.sources.selection import meaning_of, remaining_tables
-from mammo_core.sources.source_tables import Row, SourceTables
+from mammo_core.sources.source_tables import Rejects, Row, SourceTables
 
 if TYPE_CHECKING:  # quick to load: see the package
     import pandas as pd
@@ -68,34 +68,25 @@ def apply_plausibility(
     Raises:
         SourceError: No image is left.
     """
-    implausible = {
-        item.image_id: item for item in find_implausible(tables.images, inspection, policy)
-    }
+    found = find_implausible(tables.images, inspection, policy)
+    implausible = {item.image_id: item for item in found}
     kept: list[Row] = []
-    rejects: list[Row] = []
+    rejects = Rejects()
     for row in tables.images.to_dict("records"):
         item = implausible.get(row["image_id"])
         error = None if item is None else rejection([item.fault], policy, row["path"])
         if error is not None:
-            rejects.append(
-                {
-                    "item": row["path"],
-                    "kind": "image",
-                    "cause": "",
-                    "reason": str(error),
-                    "step": "index",
-                }
-            )
+            rejects.add(row["path"], "image", str(error))
             continue
         warnings = _warnings(row, inspection, item)
         kept.append({**row, "warnings": json.dumps(warnings) if warnings else ""})
-    if rejects and not kept:
+    if rejects.rows and not kept:
         raise SourceError(
             "No image of the source has the gray levels of a mammogram",
             expected="at least one plausible image",
-            received=f"{len(rejects)} rejects, the first: {rejects[0]['reason']}",
+            received=f"{len(rejects.rows)} rejects, the first: {rejects.rows[0]['reason']}",
         )
-    return remaining_tables(tables, kept, rejects)
+    return remaining_tables(tables, kept, rejects.rows)
 
 
 def _warnings(

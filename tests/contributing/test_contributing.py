@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 from kfp import dsl
 from sklearn.metrics import matthews_corrcoef
@@ -35,6 +34,7 @@ from mammo_core.steps import step as step_module
 from mammo_core.store import open_store
 from mammo_core.training.kinds import IMAGE_TRAINING, PATCH_TRAINING
 from mammo_core.training.networks import load_network
+from tests.support.drawings import draw_breast
 from tests.support.training_run import begin_run
 
 FOLDER = Path(__file__).parent
@@ -133,7 +133,7 @@ def test_the_adapter_fills_the_tables_and_records_of_a_run(adapter, file_store, 
     root = tmp_path / "pairs"
     root.mkdir()
     for number, name in enumerate(("pair1-L-m", "pair1-R-b", "pair2-L-b")):
-        pixels = np.random.default_rng(number).integers(0, 65536, (96, 80)).astype(np.uint16)
+        pixels = draw_breast(number, 16, (96, 80))
         cv2.imwrite(str(root / f"{name}.png"), pixels)
     source = f"source={{adapter: pairs, root: {json.dumps(str(root))}, pairs: {{malignant: b}}}}"
     run = begin_run(file_store, "pairs", RECIPE, [source])

@@ -193,3 +193,9 @@ def test_the_range_is_that_of_the_training_images_alone():
         "minimum": 0.5, "q01": 0.502, "median": 0.6, "q99": 0.698, "maximum": 0.7
     }  # fmt: skip
     assert "mean" not in distribution
+
+
+def test_a_few_bright_pixels_are_no_fold():
+    picture = to_bits(draw_phantoms((192, 144), [3])[0], 12)
+    picture[::40, 3:9:2] = 4095
+    assert codes(picture, 12) == []

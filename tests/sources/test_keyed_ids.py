@@ -16,6 +16,7 @@ from mammo_core.preprocessing import Geometry
 from mammo_core.sources import SourceConfig
 from mammo_core.sources.file_fact_cache import FileFactCache
 from mammo_core.sources.index import index
+from tests.support.drawings import draw_breast
 
 KEY = "0123456789abcdef" * 4
 
@@ -24,10 +25,8 @@ KEY = "0123456789abcdef" * 4
 def tree(tmp_path, monkeypatch):
     """A table of two images, one with a mask."""
     monkeypatch.setenv("MAMMO_SITE_KEY", KEY)
-    draw = np.random.default_rng(1)
-    for name in ("a", "b"):
-        pixels = draw.integers(100, 60_000, (96, 72)).astype(np.uint16)
-        cv2.imwrite(str(tmp_path / f"{name}.png"), pixels)
+    for seed, name in enumerate(("a", "b")):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), draw_breast(seed, 16))
     mask = np.zeros((96, 72), np.uint8)
     mask[20:40, 20:40] = 255
     cv2.imwrite(str(tmp_path / "mask.png"), mask)

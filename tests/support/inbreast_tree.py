@@ -2,9 +2,10 @@
 
 import plistlib
 
-import numpy as np
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
+
+from tests.support.drawings import draw_breast
 
 HEADER = "Patient ID;Patient age;Laterality;View;Acquisition date;File Name;ACR;Bi-Rads"
 ROWS, COLUMNS = 160, 120
@@ -41,7 +42,7 @@ def write_dicom(path, seed):
     data.Modality, data.SamplesPerPixel, data.PhotometricInterpretation = "MG", 1, "MONOCHROME2"
     data.Rows, data.Columns = ROWS, COLUMNS
     data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 14, 13, 0
-    pixels = np.random.default_rng(seed).integers(0, 2**14, (ROWS, COLUMNS), dtype=np.uint16)
+    pixels = draw_breast(seed, 14, (ROWS, COLUMNS))
     data.PixelData = pixels.astype("<u2").tobytes()
     data["PixelData"].VR = "OW"
     path.parent.mkdir(parents=True, exist_ok=True)
