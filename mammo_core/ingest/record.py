@@ -19,7 +19,8 @@ from mammo_core.imaging import (
     resize_mask,
     statistics,
 )
-from mammo_core.preprocessing import Conversion, CropPlacement, Geometry
+from mammo_core.imaging.crop import CropPlacement
+from mammo_core.preprocessing import Conversion, Geometry
 from mammo_core.sources.gray_levels import pixel_warnings, rejection
 from mammo_core.sources.masks import load_mask, mask_file
 from mammo_core.sources.patients import CONTENT_LENGTH, content_key, site_key
@@ -120,8 +121,9 @@ def convert_image(
     size = image.pixels.shape
     measures = measure_gray_levels(image.pixels, image.facts.bits_stored)
     policy = plausibility or PlausibilityPolicy()
-    if (error := rejection(find_faults(measures), policy, image_input.path)) is not None:
-        raise error
+    implausible = rejection(find_faults(measures), policy, image_input.path)
+    if implausible is not None:
+        raise implausible
     laterality = image_input.laterality or image.facts.laterality or ""
     try:
         full, placement = conversion.apply(image.pixels, image.facts.bits_stored, laterality)

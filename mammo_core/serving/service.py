@@ -187,7 +187,7 @@ class Service:
             positive = point is not None and probability >= point.threshold
             decides = point is not None and (self._config.decide_unlike or number not in unlike)
             self._count(("positive" if positive else "negative") if decides else "", False)
-        head = {
+        head: dict[str, Any] = {
             "model_name": self._name,
             "model_version": self._version,
             "parameters": {"model_id": self._package.model_id},
