@@ -91,16 +91,16 @@ class Assignment:
         Args:
             images: image_id, patient_key, namespace.
         """
-        found: dict[str, set[tuple[str, ...]]] = {}
+        by_key: dict[str, set[tuple[str, ...]]] = {}
         columns = (images["namespace"], images["patient_key"], images["image_id"])
         for namespace, key, image_id in zip(*columns, strict=True):
             patients = [(str(namespace), str(key)), self.images.get(str(image_id))]
             for patient in patients:
                 if patient is not None and patient in self.patients:
-                    found.setdefault(str(key), set()).add(self.patients[patient])
+                    by_key.setdefault(str(key), set()).add(self.patients[patient])
         return {
             key: next(iter(sides)) if len(sides) == 1 else ("excluded",) * len(min(sides))
-            for key, sides in found.items()
+            for key, sides in by_key.items()
         }
 
 

@@ -225,8 +225,8 @@ def standing_corrections(store: Store, corrections: pd.DataFrame, folder: str) -
     annotated = view_files.latest_rows(store, folder, LESION_ANNOTATION)
     lesions = set(corrections.loc[corrections["kind"] == "lesion", "id"])
     images = set(annotated.loc[annotated["lesion_id"].isin(lesions), "lesion_image_id"])
-    own = set(corrections.loc[corrections["kind"] == "image", "id"])
-    return len(images & set(_corrected_images(store, folder).index) - own)
+    image_ids = set(corrections.loc[corrections["kind"] == "image", "id"])
+    return len(images & set(_corrected_images(store, folder).index) - image_ids)
 
 
 def label_history(store: Store, folder: str, id: str) -> pd.DataFrame:

@@ -10,10 +10,10 @@ def withheld_lines(withheld: Mapping[str, int]) -> list[str]:
         withheld: As `FrameFacts.withheld`.
     """
     lines = []
-    if seen := withheld.get("seen_by_ancestors"):
+    if fitted := withheld.get("seen_by_ancestors"):
         images = withheld.get("images_seen_by_ancestors", 0)
         lines.append(
-            f"{seen} patients with {images} images are left out of the test set: a model that "
+            f"{fitted} patients with {images} images are left out of the test set: a model that "
             "training started from was fitted to them"
         )
     if tested := withheld.get("tested_before"):

@@ -63,13 +63,13 @@ def head_classes(config: NetworkConfig) -> tuple[str, ...]:
     folder, _, name = uri.rpartition("/")
     above = folder.rpartition("/")[0]
     stem = name.rpartition(".")[0]
-    for place, file, keys in (
+    for location, file, keys in (
         (folder, "label_map.json", ("patch",)),
         (folder, f"{stem}.json", ("label_map",)),
         (folder, "manifest.json", ("facts", "classes")),
         (above, "manifest.json", ("facts", "classes")),
     ):
-        classes = _names(_read(open_store(place), unquote(file)), keys)
+        classes = _names(_read(open_store(location), unquote(file)), keys)
         if classes:
             return classes
     return ()

@@ -43,7 +43,7 @@ class PatientList(BaseModel):
     images: dict[str, tuple[str, ...]]
     unknown: tuple[str, ...] = ()
 
-    def seen(self, images: "pd.DataFrame", splits: Collection[str]) -> frozenset[str]:
+    def patients_in(self, images: "pd.DataFrame", splits: Collection[str]) -> frozenset[str]:
         """Return the patients of images who are in these splits, of the model or of one before it.
 
         Args:

@@ -21,8 +21,8 @@ def contract_differences(
     The mean is that of each training set, and not compared.
 
     Args:
-        theirs: Of the start package.
-        ours: Of the recipe.
+        theirs: That of the start package.
+        ours: That of the recipe.
     """
     pairs: dict[StartDifference, tuple[str, str]] = {
         "geometry": (_geometry(theirs), _geometry(ours)),

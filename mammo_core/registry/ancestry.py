@@ -199,12 +199,12 @@ def _add_frame(search: _Search, label: str, id: str) -> None:
             site_key = recorded_site_key(search.stores, manifest)
             search.frames[id] = FittedFrame(label, id, images, site_key)
             return
-    own = _read_list(search, label)
-    if own is None:
+    listed = _read_list(search, label)
+    if listed is None:
         search.unknown.append(f"the frame {id} of {label} is not in the store")
     elif label not in search.lists:  # it has the patients of all frames
-        search.lists[label] = own
-        search.unknown += own.unknown
+        search.lists[label] = listed
+        search.unknown += listed.unknown
 
 
 def _read_list(search: _Search, label: str) -> PatientList | None:

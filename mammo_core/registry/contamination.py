@@ -117,7 +117,7 @@ def contamination_of(
             unknown.append(f"{overlap.uncertainty} (frame {fitted.id} of {fitted.package})")
     test = ours[ours["split"] == "test"]
     for name, patients in origin.lists:
-        listed = patients.seen(test, FITTED_SPLITS)
+        listed = patients.patients_in(test, FITTED_SPLITS)
         shared |= listed
         if listed:
             overlaps.append(f"{len(listed)} in the list of patients of {name}")

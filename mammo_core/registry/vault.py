@@ -71,14 +71,14 @@ def find_vault(
             tested |= {key for key, side in sides.items() if side[fold] == "test"}
     for origin in [*starts.values(), *_older_versions(store, config, model_name, read_starts)]:
         for frame in origin.frames:
-            tested |= _seen(images, frame.images, ("test",))
+            tested |= _patients_of(images, frame.images, ("test",))
         for _, patients in origin.lists:
-            tested |= patients.seen(images, ("test",))
+            tested |= patients.patients_in(images, ("test",))
     for origin in starts.values():
         for frame in origin.frames:
-            fitted |= _seen(images, frame.images, FITTED_SPLITS)
+            fitted |= _patients_of(images, frame.images, FITTED_SPLITS)
         for _, patients in origin.lists:
-            fitted |= patients.seen(images, FITTED_SPLITS)
+            fitted |= patients.patients_in(images, FITTED_SPLITS)
     return Vault(frozenset(tested), frozenset(fitted))
 
 
@@ -130,7 +130,9 @@ def _draw(config: SplitConfig) -> list[tuple[str, object]]:
     return [("name", config.name), ("seed", config.seed)]
 
 
-def _seen(ours: "pd.DataFrame", theirs: "pd.DataFrame", splits: Sequence[str]) -> frozenset[str]:
+def _patients_of(
+    ours: "pd.DataFrame", theirs: "pd.DataFrame", splits: Sequence[str]
+) -> frozenset[str]:
     return patients_seen(ours, with_namespace(theirs[theirs["split"].isin(splits)]))
 
 

@@ -31,11 +31,14 @@ from mammo_core.documents import (
 )
 from mammo_core.errors import RecordError
 from mammo_core.features.kinds import ASSIGNMENT, FRAME
-from mammo_core.ingest.kinds import IMAGE_DATASET, PATCH_DATASET
 from mammo_core.packaging.keys import SigningKey
-from mammo_core.registry.ancestry import ancestry
-from mammo_core.registry.versions import models, versions
-from mammo_core.runs.garbage import ids_in, output_of_status
+from mammo_core.runs.garbage import output_of_status
+from mammo_core.runs.patient_outputs import (
+    MAXIMUM_TABLE_BYTES,
+    claims_of,
+    derived_outputs,
+    fitted_models,
+)
 from mammo_core.runs.patient_traces import (
     REMOVED_PAGE,
     Traces,
@@ -43,20 +46,14 @@ from mammo_core.runs.patient_traces import (
     read_tables,
     without_patient,
 )
-from mammo_core.runs.run import read_start_packages, record_keys, run_of_status
+from mammo_core.runs.run import record_keys, run_of_status
 from mammo_core.sources.forgotten import tombstone_key
 from mammo_core.sources.kinds import TABLES
 from mammo_core.store import Store
 
 _KIND: Final = "application/vnd.mammo-pipelines.tombstone+json"
 _FEATURES: Final = "features"
-#: Kinds of outputs that are data, not what was found out with it.
-_DATA: Final = tuple(
-    kind.folder for kind in (TABLES, FRAME, ASSIGNMENT, IMAGE_DATASET, PATCH_DATASET)
-)
 _PAGES: Final = (".html", ".png")
-#: Bytes of a table, which is read whole to be written again.
-_MAXIMUM_FILE: Final = 2**31
 
 
 @dataclass
@@ -119,11 +116,11 @@ def forget(
                 hint="`--patient-id` takes the site's own id and computes the key",
             )
         # Before anything is removed: models are found by the frames that name her.
-        _find_models(store, outputs, traces, result)
-        derived = _derived(outputs, traces)
-        result.claims = sorted(
-            each.folder for each in outputs if each.id in derived and each.kind not in _DATA
-        )
+        fitted = fitted_models(store, outputs, traces)
+        result.models, result.trainings = fitted.models, fitted.trainings
+        result.unknown = fitted.unknown
+        derived = derived_outputs(outputs, traces)
+        result.claims = claims_of(outputs, derived)
         _bury(store, result, key)
         # The tables and frames that say which images are hers come last, so that a second call
         # after a kill still knows them.
@@ -146,53 +143,12 @@ def _traces(store: Store, outputs: list[Manifest], patient_key: str) -> Traces:
     for manifest in outputs:
         for file in manifest.files:
             if file.name.endswith((".parquet", ".csv")):
-                for table in read_tables(file.name, store.read(file.key, _MAXIMUM_FILE)):
+                for table in read_tables(file.name, store.read(file.key, MAXIMUM_TABLE_BYTES)):
                     if traces.learn(table):
                         traces.outputs.add(manifest.id)
     for key in _feature_files(store):
-        traces.learn(from_parquet(store.read(key, _MAXIMUM_FILE)))
+        traces.learn(from_parquet(store.read(key, MAXIMUM_TABLE_BYTES)))
     return traces
-
-
-def _derived(outputs: list[Manifest], traces: Traces) -> set[str]:
-    """Return the ids of the outputs that name the patient, and of all made from them."""
-    # The sides of patients are of all runs: an output is not about her because they name her.
-    derived = traces.outputs - {each.id for each in outputs if each.kind == ASSIGNMENT.folder}
-    while True:
-        more = {
-            manifest.id
-            for manifest in outputs
-            if manifest.id not in derived and derived & ids_in(manifest.lineage.values())
-        }
-        if not more:
-            return derived
-        derived |= more
-
-
-def _find_models(store: Store, outputs: list[Manifest], traces: Traces, result: Forgotten) -> None:
-    frames = {
-        manifest.id
-        for manifest in outputs
-        if manifest.kind == FRAME.folder and _has_patient(store, manifest, traces)
-    }
-    result.trainings = sorted(
-        manifest.folder for manifest in outputs if manifest.lineage.get("frame") in frames
-    )
-    for name in models(store):
-        for ref in versions(store, name):
-            origin = ancestry(ref.uri, store, read_start_packages)
-            result.unknown += [text for text in origin.unknown if text not in result.unknown]
-            splits: set[str] = set()
-            for frame in origin.frames:
-                rows = frame.images[frame.images["patient_key"] == traces.patient]
-                splits |= set(rows["split"])
-            if splits:
-                result.models.append(f"{ref.name}/{ref.version}: {', '.join(sorted(splits))}")
-
-
-def _has_patient(store: Store, manifest: Manifest, traces: Traces) -> bool:
-    images = from_parquet(store.read(manifest.file("images.parquet").key, _MAXIMUM_FILE))
-    return bool((images["patient_key"] == traces.patient).any())
 
 
 def _rewrite_output(
@@ -251,7 +207,7 @@ def _rewritten(
         return write_shard(store, folder, int(file.name.removeprefix("shard-")), kept)
     if not file.name.endswith((".parquet", ".csv", ".json")):
         return file
-    data = store.read(file.key, _MAXIMUM_FILE)
+    data = store.read(file.key, MAXIMUM_TABLE_BYTES)
     content = without_patient(file.name, data, traces)
     if content == data:
         return file
@@ -294,7 +250,7 @@ def _rewrite_features(
     for folder, keys in by_folder.items():
         with store.lease(folder):
             for key in keys:
-                table = from_parquet(store.read(key, _MAXIMUM_FILE))
+                table = from_parquet(store.read(key, MAXIMUM_TABLE_BYTES))
                 hers = traces.mask(table)
                 if not hers.any():
                     continue

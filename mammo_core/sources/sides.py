@@ -194,9 +194,9 @@ def _complete(
     for malignant in (0, 1):
         members = [key for key in counted if strata[key][0] == malignant]
         have = sum(sides.get(key) == split for key in members)
-        wanted = min(max(1, round(share * len(members))), len(members) - remain) - have
+        lacking_count = min(max(1, round(share * len(members))), len(members) - remain) - have
         pool = [key for key in ordered if strata[key][0] == malignant]
-        for _ in range(min(wanted, len(pool))):
+        for _ in range(min(lacking_count, len(pool))):
             lacking = _lack(strata, share, split, sides, chosen, members)
             key = max(pool, key=lambda each, lacking=lacking: lacking(strata[each]))  # type: ignore[misc]
             pool.remove(key)

@@ -12,7 +12,7 @@ from mammo_core.sources.source_files import SourceFiles
 
 #: Endings of case tables, patient lists and contours.
 _SUFFIXES: Final = (".csv", ".tsv", ".txt", ".json", ".xml", ".xls", ".xlsx")
-#: A larger file is no table (bytes).
+#: Tables have less (bytes).
 _LARGEST: Final = 2**28
 
 

@@ -78,9 +78,9 @@ def _require_unseen_test_patients(
         return  # its own test set
     images = read_table(store, frame, "images.parquet")
     site_key = recorded_site_key([store], frame)
-    found = contamination_of(images, site_key, image_training.id, "training", origin)
-    if found.fitted:
-        raise contamination_error(found, store)
+    result = contamination_of(images, site_key, image_training.id, "training", origin)
+    if result.fitted:
+        raise contamination_error(result, store)
 
 
 @step("regions")

@@ -91,8 +91,9 @@ def run_sides(
     _report(context, draw.name, counts, adopted.text, has_earlier)
     chosen = {key: side[fold] for key, side in sides.items()}
     withheld = _withhold(context, chosen, vault)
-    found = _overlaps(context, tables, ours.assign(split=ours["patient_key"].map(chosen)), starts)
-    overlap = frozenset[str]().union(*(each.shared for each in found))
+    split = ours.assign(split=ours["patient_key"].map(chosen))
+    overlaps = _overlaps(context, tables, split, starts)
+    overlap = frozenset[str]().union(*(each.shared for each in overlaps))
     chosen |= dict.fromkeys(overlap, "excluded")
     if overlap:
         rows = ours[ours["patient_key"].isin(overlap)]
@@ -149,11 +150,11 @@ def _overlaps(
     site_key = str(TABLES.facts_of(tables).source.get("site_key", ""))
     results = []
     for uri, origin in starts.items():
-        found = contamination_of(images, site_key, uri, "start package", origin)
-        results.append(replace(found, excluded=excluded))
+        result = contamination_of(images, site_key, uri, "start package", origin)
+        results.append(replace(result, excluded=excluded))
         facts = [each.to_dict() for each in results]
         context.facts = {**context.facts, "contamination": facts}
-        if found.fitted and not excluded:
-            raise contamination_error(found, context.store)
+        if result.fitted and not excluded:
+            raise contamination_error(result, context.store)
         context.say(results[-1].description())
     return results

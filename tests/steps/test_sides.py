@@ -56,9 +56,9 @@ def sides_of(store, images, *settings, packages=()):
     drawn = [] if any(each.startswith("split={") for each in settings) else [STRATIFIED]
     recipe = load_recipe("phantom", [*drawn, *settings])
     context = StepContext("publish-features", Run(store, "r"), recipe)
-    found = run_sides(context, put_tables(store, images), images, list(packages))
-    splits = dict(zip(images["patient_key"], found.result.images["split"], strict=True))
-    return splits, found, context
+    result = run_sides(context, put_tables(store, images), images, list(packages))
+    splits = dict(zip(images["patient_key"], result.result.images["split"], strict=True))
+    return splits, result, context
 
 
 def put_frame(store, images, splits, *, sides="", seed=12345):
@@ -79,9 +79,9 @@ def of(splits, *names):
 
 def test_a_first_run_has_the_sides_of_the_draw(file_store):
     images = patients(60)
-    splits, found, context = sides_of(file_store, images)
+    splits, result, context = sides_of(file_store, images)
     expected = assign(images, context.recipe.split).patients
-    assert splits == dict(expected.itertuples(index=False)) and not found.facts
+    assert splits == dict(expected.itertuples(index=False)) and not result.facts
     assert not context.facts["assignment"]["redrawn"]
 
 
@@ -133,10 +133,10 @@ def test_a_champion_without_an_assignment_gives_the_sides(file_store, capsys):
            for at, key in enumerate(images["patient_key"])}  # fmt: skip
     frame = put_frame(file_store, images, old)
     put_version(file_store, "phantom", 1, {"frame_id": frame.id}, "a" * 64)
-    splits, found, _ = sides_of(file_store, patients(66))
+    splits, result, _ = sides_of(file_store, patients(66))
     assert {key: splits[key] for key in old} == old
     assert f"those of the frame {frame.id} of the champion phantom/1" in capsys.readouterr().out
-    assert frame.id in ASSIGNMENT.facts_of(ASSIGNMENT.read(file_store, found.assignment_id)).origin
+    assert frame.id in ASSIGNMENT.facts_of(ASSIGNMENT.read(file_store, result.assignment_id)).origin
 
 
 def test_a_champion_without_its_frame_is_reported(file_store, capsys):
@@ -153,9 +153,9 @@ def test_test_patients_of_older_versions_never_enter_training(file_store, capsys
         splits = {key: "test" if key in tested else "train" for key in keys}
         frame = put_frame(file_store, images, splits)
         put_version(file_store, "phantom", number, {"frame_id": frame.id}, str(number) * 64)
-    splits, found, _ = sides_of(file_store, images)
+    splits, result, _ = sides_of(file_store, images)
     assert of(splits, "test") == set(keys[10:20]) and of(splits, "excluded") == set(keys[:10])
-    assert found.facts == {"tested_before": 10}
+    assert result.facts == {"tested_before": 10}
     assert "10 patients are in neither training nor validation" in capsys.readouterr().out
 
 
@@ -168,27 +168,27 @@ def test_new_patients_are_drawn_within_what_a_start_package_saw(file_store):
     images = patients(60)
     old = {key: "test" if at % 5 == 0 else "train" for at, key in enumerate(images["patient_key"])}
     uri = start_package(file_store, images, old)
-    splits, found, context = sides_of(file_store, patients(80), packages=[uri])
+    splits, result, context = sides_of(file_store, patients(80), packages=[uri])
     assert of(old, "test") <= of(splits, "test") and not of(old, "train") & of(splits, "test")
-    assert not found.facts and context.facts["contamination"][0]["state"] == "none"
+    assert not result.facts and context.facts["contamination"][0]["state"] == "none"
 
 
 def test_overlap_with_a_start_package_stops_the_run_or_is_excluded(file_store):
     images = patients(60)
     before, _, _ = sides_of(file_store, images)
     tested = sorted(of(before, "test"))
-    seen = {key: "train" if key in tested[:4] else "validation" for key in tested[:6]}
+    fitted = {key: "train" if key in tested[:4] else "validation" for key in tested[:6]}
     # Two of them under other keys: exact images count too.
-    rows = images[images["patient_key"].isin(seen)].reset_index(drop=True)
+    rows = images[images["patient_key"].isin(fitted)].reset_index(drop=True)
     theirs = rows.assign(patient_key=[*rows["patient_key"][:4], "X_1", "X_2"])
     uri = start_package(file_store, theirs, dict.fromkeys(theirs["patient_key"], "train"))
     with pytest.raises(RecordError, match=f"6 of {len(tested)} test patients") as caught:
         sides_of(file_store, images, packages=[uri])
     assert "split.overlap=exclude" in str(caught.value) and "P_0" not in str(caught.value)
     settings = ["split.overlap=exclude"]
-    splits, found, context = sides_of(file_store, images, *settings, packages=[uri])
-    assert of(splits, "excluded") == set(seen)
-    assert found.facts == {"seen_by_ancestors": 6, "images_seen_by_ancestors": 6}
+    splits, result, context = sides_of(file_store, images, *settings, packages=[uri])
+    assert of(splits, "excluded") == set(fitted)
+    assert result.facts == {"seen_by_ancestors": 6, "images_seen_by_ancestors": 6}
     (facts,) = context.facts["contamination"]
     assert (facts["state"], facts["fitted"], facts["fitted_images"]) == ("excluded", 6, 6)
     # The stored sides stay: without the package they are test patients again.
@@ -201,8 +201,8 @@ def test_training_patients_that_an_ancestor_tested_are_left_out(file_store):
     theirs = sorted(of(before, "train"))[:5]
     uri = start_package(file_store, images, {k: "test" if k in theirs else "train" for k in before})
     settings = ["split.overlap=exclude"]
-    splits, found, _ = sides_of(file_store, images, *settings, packages=[uri])
-    assert set(theirs) <= of(splits, "excluded") and found.facts["tested_before"] == 5
+    splits, result, _ = sides_of(file_store, images, *settings, packages=[uri])
+    assert set(theirs) <= of(splits, "excluded") and result.facts["tested_before"] == 5
 
 
 def test_each_fold_is_a_lineage_of_its_own(file_store):
