@@ -27,7 +27,7 @@ _TISSUE: Final = 0.08
 #: Neighbors that differ by more than this share of the range in use are a jump.
 _JUMP: Final = 0.8
 #: Fewer jumps than this are those of bright pixels, such as a clip or a marker.
-_FEWEST_JUMPS: Final = 6
+_FEWEST_JUMPS: Final = 4
 #: Share of the range in use that tissue covers at least.
 _LEAST_RANGE: Final = 0.05
 _CORNER: Final = 3

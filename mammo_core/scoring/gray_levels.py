@@ -52,16 +52,16 @@ def find_unlike(
     Returns:
         Each difference once, faults first, in an order that does not depend on that of packages.
     """
-    found: set[UnlikeTraining] = set()
+    differences: set[UnlikeTraining] = set()
     for measured, known in zip(measures, training, strict=True):
         for fault in find_faults(measured):
-            found.add(_unlike(fault.code, fault.measure, fault.value, known, fault.message))
+            differences.add(_unlike(fault.code, fault.measure, fault.value, known, fault.message))
         for outlier in find_outliers(measured, known):
             low, high = training_range(outlier.measure, known[outlier.measure])
             message = f"{outlier.measure} {outlier.value:g} is outside the training images: "
             message += _range_text(low, high)
-            found.add(_unlike(OUTSIDE, outlier.measure, outlier.value, known, message))
-    return tuple(sorted(found, key=lambda item: (item.code == OUTSIDE, repr(item))))
+            differences.add(_unlike(OUTSIDE, outlier.measure, outlier.value, known, message))
+    return tuple(sorted(differences, key=lambda item: (item.code == OUTSIDE, repr(item))))
 
 
 def _unlike(

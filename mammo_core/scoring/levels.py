@@ -83,12 +83,12 @@ def _unlike(
     rows: Iterable[Mapping[str, Any]], keys: list[str]
 ) -> dict[tuple[str, ...], list[dict[str, Any]]]:
     """Return how images are unlike training images, by what they are aggregated to."""
-    found: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    by_key: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in rows:
         cells = _image_row(row)
-        differences = found.setdefault(tuple(cells[key] for key in keys), [])
+        differences = by_key.setdefault(tuple(cells[key] for key in keys), [])
         differences += [item for item in row["unlike_training"] if item not in differences]
-    return found
+    return by_key
 
 
 def _image_row(row: Mapping[str, Any]) -> dict[str, Any]:

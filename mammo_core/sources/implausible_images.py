@@ -43,16 +43,16 @@ def find_implausible(
         inspection: What the files show.
         policy: What is done about each fault.
     """
-    found = []
+    implausible = []
     for image_id, path in zip(images["image_id"], images["path"], strict=True):
         if image_id in inspection.measures:
             faults = find_faults(inspection.measures[image_id])
             for action in ("reject", "warn"):
                 fault = next((f for f in faults if policy.action(f.code) == action), None)
                 if fault is not None:
-                    found.append(ImplausibleImage(image_id, path, fault, action))
+                    implausible.append(ImplausibleImage(image_id, path, fault, action))
                     break
-    return found
+    return implausible
 
 
 def apply_plausibility(
@@ -68,8 +68,8 @@ def apply_plausibility(
     Raises:
         SourceError: No image is left.
     """
-    found = find_implausible(tables.images, inspection, policy)
-    implausible = {item.image_id: item for item in found}
+    listed = find_implausible(tables.images, inspection, policy)
+    implausible = {item.image_id: item for item in listed}
     kept: list[Row] = []
     rejects = Rejects()
     for row in tables.images.to_dict("records"):

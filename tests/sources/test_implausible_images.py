@@ -45,8 +45,8 @@ def tables(tmp_path_factory):
             rows.append(f"{name}.png,p{number},L,CC,{number % 2}")
         (root / "table.csv").write_text("\n".join(rows) + "\n")
         config = SourceConfig(adapter="table", root=str(root), tables=str(root / "table.csv"))
-        found = index(config)
-        return root, found, inspect_files(config.files(), found.images)
+        indexed = index(config)
+        return root, indexed, inspect_files(config.files(), indexed.images)
 
 
 def names_of(images):
@@ -54,8 +54,8 @@ def names_of(images):
 
 
 def test_the_policy_rejects_them_or_warns(tables):
-    _, found, inspection = tables
-    result = apply_plausibility(found, inspection, PlausibilityPolicy())
+    _, indexed, inspection = tables
+    result = apply_plausibility(indexed, inspection, PlausibilityPolicy())
     assert names_of(result.images) == {"good0", "good1", "good2", "good3", "dark"}
     reasons = dict(zip(result.rejects["item"], result.rejects["reason"], strict=True))
     for name in ("black", "inverted", "noise", "folded"):
@@ -68,9 +68,9 @@ def test_the_policy_rejects_them_or_warns(tables):
 
 
 def test_another_policy(tables):
-    _, found, inspection = tables
+    _, indexed, inspection = tables
     policy = PlausibilityPolicy(noise="warn", inverted="accept", dark="reject")
-    result = apply_plausibility(found, inspection, policy)
+    result = apply_plausibility(indexed, inspection, policy)
     assert names_of(result.images) == {f"good{n}" for n in range(4)} | {"noise", "inverted"}
     warnings = result.images.set_index("path")["warnings"]
     assert [w["code"] for w in json.loads(warnings["noise.png"])][-1] == "noise"
@@ -78,22 +78,22 @@ def test_another_policy(tables):
 
 
 def test_a_source_without_a_plausible_image_is_refused(tables):
-    _, found, inspection = tables
-    bad = found.images[~found.images["path"].str.startswith(("good", "dark"))]
+    _, indexed, inspection = tables
+    bad = indexed.images[~indexed.images["path"].str.startswith(("good", "dark"))]
     with pytest.raises(SourceError, match="No image of the source has the gray levels"):
         apply_plausibility(
-            type(found)(bad, found.lesions, found.rejects, found.facts),
+            type(indexed)(bad, indexed.lesions, indexed.rejects, indexed.facts),
             inspection,
             PlausibilityPolicy(),
         )
 
 
 def test_the_audit_shows_them_with_pictures(tables):
-    _, found, inspection = tables
+    _, indexed, inspection = tables
     policy = PlausibilityPolicy()
-    implausible = find_implausible(found.images, inspection, policy)
+    implausible = find_implausible(indexed.images, inspection, policy)
     assert {item.path.removesuffix(".png") for item in implausible} == set(FAULTS)
-    result = apply_plausibility(found, inspection, policy)
+    result = apply_plausibility(indexed, inspection, policy)
     page = audit_page(
         result.images,
         result.lesions,
@@ -109,12 +109,12 @@ def test_the_audit_shows_them_with_pictures(tables):
 
 
 def test_a_conversion_rejects_them_and_keeps_measures_and_warnings(tables, file_store):
-    root, found, _ = tables
+    root, indexed, _ = tables
     config = ConvertConfig(geometry=Geometry(height=60, width=48))
     manifest = convert(
         file_store,
-        found.images,
-        found.lesions,
+        indexed.images,
+        indexed.lesions,
         root=root,
         config=config,
         runner=RunnerConfig(workers=1),
@@ -123,7 +123,7 @@ def test_a_conversion_rejects_them_and_keeps_measures_and_warnings(tables, file_
     rejects = read_table(file_store, manifest, "rejects.parquet")
     assert {item.removesuffix(".png") for item in rejects["item"]} == set(FAULTS) - {"dark"}
     table = read_table(file_store, manifest, "statistics.parquet")
-    paths = dict(zip(found.images["image_id"], found.images["path"], strict=True))
+    paths = dict(zip(indexed.images["image_id"], indexed.images["path"], strict=True))
     rows = {paths[row["image_id"]]: row for row in table.to_dict("records")}
     codes = [w["code"] for w in json.loads(rows["dark.png"]["warnings"])]
     assert codes == ["unused_range", "dark"] and rows["good1.png"]["warnings"] == ""
