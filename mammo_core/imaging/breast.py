@@ -8,6 +8,11 @@ from mammo_core.errors import RecipeError
 from mammo_core.imaging.gray_measures import measure_gray_levels
 from mammo_core.imaging.options import FULL_RANGE
 
+#: Share of a picture that has the level of a background, and how far that is above the darkest
+#: level, as a share of the range in use.
+_BACKGROUND_SHARE = 0.1
+_NEAR_BLACK = 0.2
+
 Pixels = np.ndarray[tuple[int, ...], np.dtype[Any]]
 Mask = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 Box = tuple[int, int, int, int]
@@ -110,8 +115,14 @@ def background_level(pixels: Pixels, threshold: float = 0.05) -> int:
         A level, [0, 65535]; 0 for a background below the threshold, which needs no attention.
     """
     measures = measure_gray_levels(pixels, 16)
-    hides = measures.background_share > 0 and measures.background > threshold * measures.high
-    return round(measures.background * FULL_RANGE) if hides else 0
+    hides = measures.background > threshold * measures.high
+    # A flat part of a breast that fills the picture is not a background.
+    above_black = measures.background - measures.low
+    is_background = (
+        measures.background_share >= _BACKGROUND_SHARE
+        and above_black < _NEAR_BLACK * measures.used_range
+    )
+    return round(measures.background * FULL_RANGE) if hides and is_background else 0
 
 
 def breast_share(patch: Pixels, threshold: float = 0.05) -> float:

@@ -72,3 +72,33 @@ def test_breast_share():
     assert breast_share(patch) == pytest.approx(0.4)
     assert breast_share(patch > 0) == 1.0
     assert breast_share(patch[:0]) == 0.0
+
+
+def test_a_background_that_is_not_black_is_left_out():
+    from mammo_core.imaging import background_level, suppress_artifacts
+
+    y, x = np.meshgrid(np.linspace(-1, 1, 120), np.linspace(0, 1, 90), indexing="ij")
+    inside = y**2 + (x / 0.7) ** 2 < 0.7
+    random = np.random.default_rng(1)
+    film = np.where(inside, 30000, 9000) + random.integers(-400, 400, inside.shape)
+    film = film.astype(np.uint16)
+    level = background_level(film)
+    assert level == pytest.approx(9000, abs=300)
+    # Without the level, the background is above the threshold, and everything is the breast.
+    assert breast_mask(film)[0].all()
+    mask, (left, top, width, height) = breast_mask(film, background=level)
+    assert np.mean(mask == inside) > 0.98
+    breast, box = segment_breast(film, background=level)
+    assert box == (left, top, width, height) and breast.shape == (height, width) != film.shape
+    assert breast[height // 2, 0] == film[top + height // 2, left]  # gray levels are kept
+    kept, _ = suppress_artifacts(film, background=level)
+    assert (kept[:10, 80:] == 0).all() and (kept[60, :20] == film[60, :20]).all()
+
+
+def test_a_dark_background_needs_no_attention():
+    from mammo_core.imaging import background_level
+
+    y, x = np.meshgrid(np.linspace(-1, 1, 120), np.linspace(0, 1, 90), indexing="ij")
+    for level in (0, 1500):
+        film = np.where(y**2 + (x / 0.7) ** 2 < 0.7, 40000 + 9000 * y, level).astype(np.uint16)
+        assert background_level(film) == 0

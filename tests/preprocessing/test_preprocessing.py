@@ -206,3 +206,19 @@ def test_from_source_converts_and_then_resizes():
     assert np.array_equal(
         plain.from_source(breast(), 12), plain.to_geometry(to_full_range(breast(), 12))
     )
+
+
+@pytest.mark.parametrize(
+    ("option", "code"),
+    [("crop_to_breast", "not_cropped"), ("suppress_artifacts", "artifacts_kept")],
+)
+def test_a_breast_without_background_is_noted(option, code):
+    conversion = Conversion(**{option: True})
+    y, x = np.mgrid[:120, :90]
+    film = np.where((y - 60) ** 2 + x**2 < 50**2, 3000 + 10 * y, 800).astype(np.uint16)
+    converted, placement = conversion.apply(film, 12)
+    assert placement.notes == () and np.count_nonzero(converted) < 0.6 * film.size
+    whole = (2000 + 10 * y + 5 * x).astype(np.uint16)
+    converted, placement = conversion.apply(whole, 12)
+    assert [name for name, _ in placement.notes] == [code]
+    assert converted.shape == whole.shape
