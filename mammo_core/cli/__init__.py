@@ -17,6 +17,7 @@ from mammo_core.cli import (
     ingest,
     models,
     phantom,
+    reproduce,
     score,
     serve,
     sources,
@@ -50,6 +51,7 @@ def create_app() -> typer.Typer:
     app.command("sample")(ingest.sample)
     app.command("export")(export.export)
     app.command("score")(score.score)
+    app.command("reproduce")(reproduce.reproduce)
     app.command("serve")(serve.serve)
     # `mammo pipeline` needs KFP, which the library never imports; it is added by name.
     for entry in entry_points(group="mammo.commands"):
