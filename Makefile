@@ -20,7 +20,7 @@ FOLLOW = MAMMO_FOLLOW=$$PPID:$$(sed 's/.*) //' /proc/$$PPID/stat | cut -d' ' -f2
 TAG ?= $(shell python3 -m pipelines.image_tag)
 IMAGES ?= data train
 
-.PHONY: help setup run test test-fast verify-fuzz verify-owners setup-tfio test-tfio test-docker test-cluster verify-serving lint types reference minio prism \
+.PHONY: help setup run test test-fast verify-fuzz verify-owners verify-forms setup-tfio test-tfio test-docker test-cluster verify-serving lint types reference minio prism \
   kustomize compile images release-images kind-up kind-deploy kind-run kind-test kind-down requirements clean
 
 help: ## List the targets
@@ -44,7 +44,7 @@ test-tfio: .venv/.test-installed .venv-tfio/.installed .tools/bin/minio ## Make 
 	$(PYTHON) -m pytest tests/tfio $(ARGS)
 
 verify-fuzz: .venv/.test-installed ## 5,000 mutated images and 500 mutated models through every command (half an hour)
-	MAMMO_VERIFY_FUZZ=1 $(PYTHON) -m pytest -s tests/attacks/test_fuzz.py $(ARGS)
+	MAMMO_VERIFY_FUZZ=1 $(PYTHON) -m pytest -s tests/attacks/test_fuzz.py tests/dicom/test_fuzz.py $(ARGS)
 
 verify-owners: .venv/.test-installed .tools/bin/minio ## Disturb whole runs in a folder and on MinIO (an hour)
 	$(PYTHON) -m tests.owners.verify_owners $(ARGS)
@@ -71,6 +71,9 @@ images: $(UV) ## Build IMAGES="data train [train-gpu train-tfio]" with a Docker 
 
 release-images: $(UV) ## Build and push IMAGES from BASE=NAME@sha256:DIGEST to REGISTRY; their digests go to build/images.txt
 	scripts/build-images --release "$(TAG)" $(IMAGES)
+
+verify-forms: $(SETUP) ## Score six phantom views in seven forms by MODEL, and judge the answers
+	PYTHONPATH=. $(PYTHON) benchmarks/forms.py $(or $(MODEL),file://store/models/phantom)
 
 verify-serving: .venv/.test-installed ## Serve 2,000 requests, a tenth of them bombs or slow, and judge the times
 	MAMMO_VERIFY_SERVING=1 $(PYTHON) -m pytest tests/serving/test_load.py $(ARGS)
