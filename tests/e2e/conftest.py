@@ -1,4 +1,8 @@
-"""A small phantom and one undisturbed run of the pipeline on it, shared by the tests here."""
+"""A small phantom and one undisturbed run of the pipeline on it, shared by the tests here.
+
+The undisturbed run and those that are killed start each step as users do, as a new process of
+Python; the others run in forks, which are as separate but need not import TensorFlow again.
+"""
 
 import json
 import os
@@ -9,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.forked import ForkServer
 
 RECIPE = Path(__file__).parent / "recipe.yaml"
 MAMMO = Path(sys.executable).parent / "mammo"
@@ -27,10 +33,15 @@ class Run:
 
 
 class Command:
-    """`mammo pipeline run --local` over the phantom."""
+    """`mammo pipeline run --local` over the phantom.
 
-    def __init__(self, source: Path) -> None:
-        self.source = source
+    Attributes:
+        source: The phantom.
+        python: The command for Python where a run need not start like a user's.
+    """
+
+    def __init__(self, source: Path, python: list[str]) -> None:
+        self.source, self.python = source, python
 
     def line(self, work: Path, *more: str, runs: str = "runs") -> list[str]:
         return [
@@ -39,11 +50,19 @@ class Command:
             *("--store", f"file://{work}/store", "--runs", str(work / runs), *more),
         ]
 
-    def run(self, work: Path, *more: str, runs: str = "runs", order: str = "") -> Run:
+    def run(
+        self,
+        work: Path,
+        *more: str,
+        runs: str = "runs",
+        order: str = "",
+        python: list[str] | None = None,
+    ) -> Run:
         """Run the command; `order` is that of independent tasks in KFP's local runner."""
         line = self.line(work, *more, runs=runs)
         if order:
-            line = [sys.executable, str(ORDERED), order, *line[1:]]
+            line[:1] = [str(ORDERED), order]
+        line[:0] = self.python if python is None else python
         done = subprocess.run(
             line,
             capture_output=True,
@@ -55,8 +74,15 @@ class Command:
 
 
 @pytest.fixture(scope="session")
-def mammo() -> Path:
-    return MAMMO
+def forks():
+    with ForkServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mammo(forks: ForkServer) -> Path:
+    """The command, in a fork."""
+    return forks.command(MAMMO)
 
 
 @pytest.fixture(scope="session")
@@ -68,11 +94,11 @@ def phantom_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pipeline(phantom_tree: Path) -> Command:
-    return Command(phantom_tree)
+def pipeline(phantom_tree: Path, forks: ForkServer) -> Command:
+    return Command(phantom_tree, forks.python)
 
 
 @pytest.fixture(scope="session")
 def undisturbed(pipeline: Command, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
     work = tmp_path_factory.mktemp("undisturbed")
-    return work, pipeline.run(work)
+    return work, pipeline.run(work, python=[sys.executable])

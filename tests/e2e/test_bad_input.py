@@ -29,7 +29,7 @@ def _assert_refused(done, code: int, *words: str) -> None:
 
 
 def test_missing_folder(pipeline, tmp_path):
-    missing = type(pipeline)(tmp_path / "nowhere")
+    missing = type(pipeline)(tmp_path / "nowhere", pipeline.python)
     _assert_refused(missing.run(tmp_path), 2, "nowhere")
 
 
@@ -76,7 +76,7 @@ def test_recipe_that_is_not_text(pipeline, tmp_path, mammo):
 
 def test_source_is_taken_literally(pipeline, tmp_path):
     (tmp_path / "t").mkdir()
-    command = type(pipeline)(tmp_path / "t #2")
+    command = type(pipeline)(tmp_path / "t #2", pipeline.python)
     _assert_refused(command.run(tmp_path), 2, "t #2")
 
 

@@ -8,7 +8,9 @@ their own import this package too, if they are started in the root of the reposi
 on PYTHONPATH. No test changes `sys.path` or loads a helper by its path.
 
     processes    processes that end with the test, free ports
+    forked       programs that start at once, in forks of one that has imported TensorFlow
     s3           the S3 server of the session
+    undrawn      networks built without drawing weights that are about to be loaded
     packages     model packages of untrained networks
     ingest       a small source and its conversion
     feature_tables          small tables for the feature store
