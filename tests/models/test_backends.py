@@ -39,6 +39,8 @@ from pathlib import Path
 import numpy as np
 import keras
 from mammo_core.models import load_model
+from tests.support.undrawn import draw_no_weights
+draw_no_weights()
 assert keras.backend.backend() == sys.argv[2], keras.backend.backend()
 folder = Path(sys.argv[1])
 for path in sorted(folder.glob("*.keras")):
@@ -129,6 +131,7 @@ def compare(folder: Path, builders: Mapping[str, Callable[[], keras.Model]]) -> 
         "KERAS_BACKEND": other,
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "XLA_FLAGS": QUICK_XLA,
+        "PYTHONPATH": str(Path(__file__).parents[2]),
     }
     done = subprocess.run(
         [sys.executable, "-c", _OTHER, str(folder), other],
