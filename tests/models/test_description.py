@@ -1,7 +1,6 @@
 """The counts of `describe`: by hand, and docs/original-system.md, "Counts of operations"."""
 
 import json
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -9,13 +8,15 @@ from typing import Any
 
 import keras
 import pytest
+from typer.testing import CliRunner
 
+from mammo_core.cli import main
+from mammo_core.cli.models import app
 from mammo_core.errors import ModelError, RecipeError
 from mammo_core.models import NetworkConfig, build_patch_network, describe, save_model
 from mammo_core.models.description import at_size, batch_that_fits, layer_rows
 from mammo_core.models.printout import describe_named, format_description, parse_size
 
-MAMMO = Path(sys.executable).parent / "mammo"
 FULL = (1152, 896)
 
 
@@ -137,20 +138,15 @@ def test_unknown_names_heads_and_sizes_are_rejected() -> None:
     assert parse_size("1152x896") == (1152, 896)
 
 
-def test_the_command() -> None:
-    command = [str(MAMMO), "models", "describe"]
-    done = subprocess.run(
-        [*command, "compact", "--size", "288x224", "--head", "48x1", "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+def test_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["describe", "compact", "--size", "288x224", "--head", "48x1", "--json"]
+    done = CliRunner().invoke(app, line)
+    assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
     assert result["input_shape"] == [288, 224, 1]
     assert [row["rows"] for row in result["shapes"]] == [288, 18, 9, 4]
-    wrong = subprocess.run(
-        [*command, "compact", "--size", "huge"], capture_output=True, text=True, check=False
-    )
-    assert wrong.returncode == 2
-    assert wrong.stderr.startswith("error: 'huge' is not a size")
+    words = ["mammo", "models", "describe", "compact", "--size", "huge"]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert capsys.readouterr().err.startswith("error: 'huge' is not a size")
