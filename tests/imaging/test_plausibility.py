@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mammo_core.dicom import read_image
 from mammo_core.imaging import (
     distribution_of,
     find_faults,
@@ -199,3 +200,14 @@ def test_a_few_bright_pixels_are_no_fold():
     picture = to_bits(draw_phantoms((192, 144), [3])[0], 12)
     picture[::40, 3:9:2] = 4095
     assert codes(picture, 12) == []
+
+
+@pytest.mark.real
+def test_real_mammograms_are_plausible(real_data):
+    files = sorted((real_data / "cbis_ddsm_png").glob("*.png"))
+    images = [read_image(path) for path in [*files, real_data / "dicom" / "MG1_J2KI.dcm"]]
+    assert len(images) == 7
+    assert [codes(image.pixels, image.facts.bits_stored) for image in images] == [[]] * 7
+    inverted = [2**i.facts.bits_stored - 1 - i.pixels for i in images]
+    for image, pixels in zip(images, inverted, strict=True):
+        assert codes(pixels.astype(np.uint16), image.facts.bits_stored) == ["inverted"]

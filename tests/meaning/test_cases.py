@@ -10,6 +10,9 @@ from typer.testing import CliRunner
 from mammo_core.cli.dicom import app
 from mammo_core.dicom import read_image
 from mammo_core.errors import DicomError
+from mammo_core.imaging import find_faults, measure_gray_levels
+from mammo_core.preprocessing import Conversion
+from mammo_core.sources.gray_levels import chest_wall_warnings
 
 CASES = Path(__file__).resolve().parents[2].parent / "shared" / "cases"
 pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="needs ../shared/cases")
@@ -102,3 +105,35 @@ def test_facts(name, view, view_class, image_type):
         view_class,
         image_type,
     )
+
+
+#: Files whose gray levels no mammogram has → the fault; all others are plausible.
+IMPLAUSIBLE = {
+    "mono2_but_inverted.dcm": "inverted",
+    "bits16_values12.dcm": "dark",
+    "signed16_no_negative.dcm": "dark",
+    "P_00001_LEFT_CC_raw12in16.png": "dark",
+}
+
+
+def test_gray_levels_are_plausible_or_flagged():
+    flagged = {}
+    for path in sorted(CASES.rglob("*")):
+        if path.suffix in (".dcm", ".png", ".tif") and path.name != "three_pages_no_frames.dcm":
+            image = read_image(path)
+            faults = find_faults(measure_gray_levels(image.pixels, image.facts.bits_stored))
+            if faults:
+                flagged[path.name] = faults[0].code
+    assert flagged == IMPLAUSIBLE
+
+
+def test_a_mirrored_picture_is_turned_by_its_tissue():
+    conversion = Conversion(orientation="chest_left")
+    for name in ("left_chest_left", "left_chest_right"):
+        image = read_image(CASES / f"{name}.dcm")
+        pixels, placement = conversion.apply(image.pixels, image.facts.bits_stored, "LEFT")
+        assert measure_gray_levels(pixels, 16).chest_wall == "left"
+        assert placement.flipped is (name == "left_chest_right")
+        measures = measure_gray_levels(image.pixels, image.facts.bits_stored)
+        codes = [w.code for w in chest_wall_warnings(image.facts, measures, "LEFT", conversion)]
+        assert codes == (["chest_wall"] if placement.flipped else [])
