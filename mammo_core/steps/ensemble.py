@@ -1,16 +1,18 @@
 """The steps that combine trained networks, or take one from a package."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.errors import ModelError
 from mammo_core.models.backend import prepare_keras
-from mammo_core.packaging.package import OpenedPackage
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.steps.step import StepContext, step
 from mammo_core.training.kinds import IMAGE_TRAINING, PATCH_TRAINING, PatchTrainingFacts
 from mammo_core.training.networks import load_network, read_history
+
+if TYPE_CHECKING:
+    from mammo_core.packaging.package import OpenedPackage
 
 
 @step("combine")
@@ -107,7 +109,7 @@ def start_from(context: StepContext) -> Manifest:
     return manifest
 
 
-def _require_same_contract(context: StepContext, package: OpenedPackage) -> None:
+def _require_same_contract(context: StepContext, package: "OpenedPackage") -> None:
     """Refuse a package of other images or patch classes before any data is made for it."""
     from mammo_core.packaging.contents import LabelMapFile, read_content
     from mammo_core.packaging.start_contract import (
