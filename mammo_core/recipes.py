@@ -286,7 +286,7 @@ def _read(reference: str) -> tuple[str, str]:
         return reference, "in JSON"
     if "://" in reference:
         root, _, name = reference.rpartition("/")
-        return open_store(root).read(name).decode(), reference
+        return open_store(root).read(name, MAXIMUM_YAML_BYTES).decode(), reference
     folder = Path(os.environ.get("MAMMO_RECIPES", _FOLDER))
     for path in (Path(reference), folder / f"{reference}.yaml"):
         if path.is_file():

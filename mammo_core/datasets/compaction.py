@@ -22,6 +22,7 @@ from mammo_core.datasets.shards import (
     write_shard,
 )
 from mammo_core.datasets.tables import put_table, read_table
+from mammo_core.documents import MAXIMUM_JSON_BYTES
 from mammo_core.errors import RecordError
 from mammo_core.store import Store
 
@@ -54,7 +55,7 @@ def compact(store: Store, manifest: Manifest) -> Manifest:
         StoreError: The store fails.
     """
     with store.lease(manifest.folder) as lease:
-        old_data = store.read(manifest.key)
+        old_data = store.read(manifest.key, MAXIMUM_JSON_BYTES)
         current = find(store, manifest.kind, manifest.id)
         if current is None or not needs_compaction(current):
             return manifest

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mammo_core.documents import DocumentError, parse_json, require_json_limits
+from mammo_core.documents import MAXIMUM_JSON_BYTES, DocumentError, parse_json, require_json_limits
 from mammo_core.errors import RecordError, StoreError
 from mammo_core.store import Lease, Store
 from mammo_core.store.base import file_sha256
@@ -178,12 +178,22 @@ def _require_version(text: str | bytes, origin: str) -> None:
     )
 
 
+def read_manifest(store: Store, key: str) -> Manifest:
+    """Read a stored manifest.
+
+    Raises:
+        RecordError: As in `parse`.
+        StoreError: There is none, it is too large, or the store fails.
+    """
+    return parse(store.read(key, MAXIMUM_JSON_BYTES), key)
+
+
 def find(store: Store, kind: str, id: str) -> Manifest | None:
     """Return the published manifest of an output, or None."""
     key = f"{kind}/{id}/manifest.json"
     if not store.exists(key):
         return None
-    manifest = parse(store.read(key), key)
+    manifest = read_manifest(store, key)
     if manifest.key != key:
         raise RecordError(
             f"The manifest {key} is not of this output",

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from mammo_core.datasets.manifests import Manifest, StoredFile, parse
+from mammo_core.datasets.manifests import Manifest, StoredFile, read_manifest
 from mammo_core.errors import MammoError, RecordError
-from mammo_core.store import DamagedError, Store
+from mammo_core.store import DamagedError, Store, TooLargeError
 
 
 @dataclass
@@ -82,8 +82,8 @@ def _read_manifests(
         if not key.endswith("/manifest.json"):
             continue
         try:
-            manifest = parse(store.read(key), key)
-        except (RecordError, DamagedError) as error:
+            manifest = read_manifest(store, key)
+        except (RecordError, DamagedError, TooLargeError) as error:
             report.faults[key] = str(error)
             continue
         if manifest.key == key:

@@ -9,6 +9,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -134,7 +135,7 @@ def look_up(
         # Opened without an online store, so that only the registry is written.
         definitions.apply(definitions.open_feast(workspace, project_of(folder)))
         if server is None:
-            (workspace / _FILE).write_bytes(store.read(f"{folder}/{_FILE}"))
+            shutil.copyfile(store.fetch(f"{folder}/{_FILE}"), workspace / _FILE)
         feast = definitions.open_feast(workspace, project_of(folder), server or _sqlite(workspace))
         answer = feast.get_online_features(
             features=[f"{view.name}:{name}" for name, _ in view.fields],

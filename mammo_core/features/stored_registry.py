@@ -21,6 +21,8 @@ from mammo_core.store import Lease, Store
 
 #: A registry of our definitions has about 20 kB, and grows with each materialization.
 _BYTES = 64 << 20
+#: Bytes of the embedded online store, which is swapped whole.
+_ONLINE_BYTES = 2**32
 _LENGTH_DELIMITED, _GROUP = 2, 3
 _FILE_SOURCE = b"feast.infra.offline_stores.file_source.FileSource"
 
@@ -127,7 +129,7 @@ def require_no_code(store: Store, folder: str) -> None:
         return
     if entry.size > _BYTES:
         raise _registry_error(store, key, f"{entry.size} bytes")
-    received = _forbidden_content(store.read(key), REGISTRY, ())
+    received = _forbidden_content(store.read(key, _BYTES), REGISTRY, ())
     if received:
         raise _registry_error(store, key, received)
 
@@ -149,7 +151,7 @@ def swap(store: Store, key: str, path: Path, etag: str | None) -> bool:
 
 def etag_of(store: Store, key: str) -> str | None:
     """Return the entity tag for `swap`."""
-    state = store.state(key)
+    state = store.state(key, _ONLINE_BYTES)
     return None if state is None else state[1]
 
 

@@ -25,7 +25,7 @@ from mammo_core.datasets.shards import NOTES, shard_name
 from mammo_core.datasets.tfrecord import read_records
 from mammo_core.errors import RecordError, StoreError
 from mammo_core.ingest.runner import RunnerConfig, advance, guarded, run, show_progress
-from mammo_core.store import DamagedError, Store, open_store
+from mammo_core.store import MAXIMUM_NOTE_BYTES, DamagedError, Store, TooLargeError, open_store
 
 #: How often the shards of other processes are counted (seconds).
 _POLL_SECONDS = 2.0
@@ -180,8 +180,8 @@ def _make_if_missing(
 def _etag_of_note(store: Store, key: str) -> str | None:
     """Return the entity tag of a note that can be replaced; a damaged one is removed."""
     try:
-        state = store.state(key)
-    except DamagedError:
+        state = store.state(key, MAXIMUM_NOTE_BYTES)
+    except (DamagedError, TooLargeError):
         store.delete(key)
         return None
     return None if state is None else state[1]
@@ -224,8 +224,8 @@ def _read_note(store: Store, folder: str, shard: ShardPlan) -> FinishedShard | N
     if not store.exists(key):
         return None
     try:
-        note = FinishedShard.model_validate_json(store.read(key))
-    except (ValidationError, DamagedError):
+        note = FinishedShard.model_validate_json(store.read(key, MAXIMUM_NOTE_BYTES))
+    except (ValidationError, DamagedError, TooLargeError):
         return None
     return note if note.digest == shard.digest else None
 

@@ -12,14 +12,15 @@ from typing import Any
 
 import pandas as pd
 
-from mammo_core.datasets import Manifest, StoredFile, content_id, find, parse
+from mammo_core.datasets import Manifest, StoredFile, content_id, find
 from mammo_core.datasets.kinds import Kind
+from mammo_core.datasets.manifests import read_manifest
 from mammo_core.datasets.shards import BASE_NOTE
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import MammoError
 from mammo_core.ingest.kinds import dataset_facts
 from mammo_core.ingest.planned_shards import FinishedShard
-from mammo_core.store import Store
+from mammo_core.store import MAXIMUM_NOTE_BYTES, Store, parse_object, read_object
 
 #: The table of the images: the digest of the source, the shard with the records (empty without
 #: records), and the rows of the rejects table (JSON).
@@ -104,8 +105,8 @@ def reuse_from(
 def _base(store: Store, dataset: Manifest, sources: Mapping[str, str]) -> Manifest | None:
     """Return the dataset to reuse; all partitions of a plan agree on it, by a note."""
     key = f"{dataset.folder}/{BASE_NOTE}"
-    previous = store.read(key) if store.exists(key) else None
-    noted_id = None if previous is None else str(json.loads(previous)["base"])
+    previous = store.read(key, MAXIMUM_NOTE_BYTES) if store.exists(key) else None
+    noted_id = None if previous is None else str(parse_object(previous, key)["base"])
     if noted_id == "":
         return None
     if noted_id is not None:
@@ -128,7 +129,7 @@ def _base(store: Store, dataset: Manifest, sources: Mapping[str, str]) -> Manife
 
 
 def _read_note(store: Store, key: str) -> str | None:
-    return str(json.loads(store.read(key))["base"]) if store.exists(key) else None
+    return str(read_object(store, key, MAXIMUM_NOTE_BYTES)["base"]) if store.exists(key) else None
 
 
 def _best(store: Store, dataset: Manifest, sources: Mapping[str, str]) -> Manifest | None:
@@ -138,7 +139,7 @@ def _best(store: Store, dataset: Manifest, sources: Mapping[str, str]) -> Manife
         if not key.endswith("/manifest.json") or key == dataset.key:
             continue
         try:
-            manifest = parse(store.read(key), key)
+            manifest = read_manifest(store, key)
             if dataset_facts(manifest).series != dataset_facts(dataset).series:
                 continue
             items = read_table(store, manifest, ITEMS)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mammo_core.documents import parse_json
 from mammo_core.errors import RecipeError, SourceError
 from mammo_core.phantom.config import NOTICE, PhantomConfig
 
@@ -71,7 +72,7 @@ def read_marker(root: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        marker = json.loads(text)
+        marker = parse_json(text)
         complete = {"revision", "config", "counts", "digest", "files"} <= set(marker)
     except (ValueError, TypeError):
         complete = False
@@ -165,6 +166,6 @@ def lock_tree(root: Path, config: PhantomConfig) -> Iterator[None]:
 
 def _read_unfinished(root: Path) -> dict[str, Any] | None:
     try:
-        return dict(json.loads((root / SCRATCH / "config.json").read_bytes()))
-    except (OSError, ValueError):
+        return dict(parse_json((root / SCRATCH / "config.json").read_bytes()))
+    except (OSError, ValueError, TypeError):
         return None

@@ -1,12 +1,11 @@
 """What published versions need from the store: the outputs they name, and their own files."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from mammo_core.packaging.checksums import SUMS, read_sums
-from mammo_core.registry.keys import marker_key, version_folder
-from mammo_core.registry.versions import VersionRef, models, versions
+from mammo_core.registry.keys import version_folder
+from mammo_core.registry.versions import VersionRef, models, read_marker, versions
 from mammo_core.store import Store
 
 
@@ -33,8 +32,8 @@ def package_digests(store: Store) -> dict[str, str]:
     digests: dict[str, str] = {}
     for ref in _all_versions(store):
         folder = version_folder(ref.name, ref.version)
-        marker = json.loads(store.read(marker_key(ref.name, ref.version)))
-        digests[f"{folder}/{SUMS}"] = marker["sums"]
+        marker = read_marker(store, ref.name, ref.version)
+        digests[f"{folder}/{SUMS}"] = marker.sums
         listed = read_sums(store.fetch(f"{folder}/{SUMS}").parent)
         digests.update({f"{folder}/{name}": digest for name, digest in listed.items()})
     return digests

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mammo_core.documents import DocumentError, parse_json
+from mammo_core.documents import DocumentError, parse_json, require_json_limits
 from mammo_core.errors import ModelError
 from mammo_core.packaging.checksums import SUMS, digest, parse_sums, read_sums
 from mammo_core.packaging.contents import RELEASE, SIGNATURE, PackageManifest, Release
@@ -261,7 +261,14 @@ def parse_file(model: type[_Model], data: bytes, key: str) -> _Model:
         ModelError: It cannot be parsed.
     """
     try:
+        require_json_limits(data)
         return model.model_validate_json(data)
+    except DocumentError as error:
+        raise ModelError(
+            f"The registry file {key} cannot be read",
+            expected="the JSON object that this release writes",
+            received=error.received,
+        ) from error
     except ValidationError as error:
         raise ModelError(
             f"The registry file {key} cannot be read",

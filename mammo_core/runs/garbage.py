@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mammo_core import documents
-from mammo_core.datasets.manifests import Manifest, parse
+from mammo_core.datasets.manifests import Manifest, read_manifest
 from mammo_core.datasets.shards import BASE_NOTE, is_replaced_note
 from mammo_core.errors import RecordError
 from mammo_core.registry.keys import marker_key, model_folder, version_folder, version_of_key
@@ -114,7 +114,7 @@ class _Search:
 
     def _read(self, key: str, kind: str) -> None:
         try:
-            manifest = parse(self.store.read(key), key)
+            manifest = read_manifest(self.store, key)
         except RecordError:
             if kind in KINDS:
                 raise
@@ -277,7 +277,7 @@ def _garbage(
 
 def read_json(store: Store, key: str) -> Mapping[str, Any]:
     """Return a stored JSON object; an empty one if it is none."""
-    return parse_json(store.read(key))
+    return parse_json(store.read(key, documents.MAXIMUM_JSON_BYTES))
 
 
 def parse_json(data: bytes) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from mammo_core.datasets.manifests import parse
+from mammo_core.datasets.manifests import read_manifest
 from mammo_core.datasets.shards import BASE_NOTE
 from mammo_core.errors import RecordError, StoreError
 from mammo_core.runs.garbage import (
@@ -89,7 +89,7 @@ def _came_into_use(store: Store, item: Garbage, keys: frozenset[str]) -> bool:
             return True
         if key.endswith("/manifest.json"):
             try:
-                manifest = parse(store.read(key), key)
+                manifest = read_manifest(store, key)
             except (RecordError, StoreError):
                 return True
             files = {file.key for file in manifest.files}

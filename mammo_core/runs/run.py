@@ -17,9 +17,11 @@ from typing import Any
 
 from mammo_core.errors import RecipeError, RunError
 from mammo_core.recipes import Recipe, load_recipe
-from mammo_core.store import Store
+from mammo_core.store import MAXIMUM_NOTE_BYTES, Store, parse_object, read_object
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
+#: Bytes of the file with the id of a run.
+_ID_BYTES = 2**10
 _STATUS_KEY = re.compile(r"runs/([^/]+)/steps/[^/]+\.json")
 _SUMMARY_KEY = re.compile(r"runs/([^/]+)/summary\.json")
 
@@ -83,7 +85,7 @@ class Run:
             if self.statuses():
                 raise self._taken_error("the id of a run outside of Kubeflow Pipelines")
             self.store.write_if(key, kfp_run_id.encode(), None)
-        owner = self.store.read(key).decode(errors="replace")
+        owner = self.store.read(key, _ID_BYTES).decode(errors="replace")
         if owner != kfp_run_id:
             raise self._taken_error(f"the id of Kubeflow Pipelines run {owner[:64]!r}")
 
@@ -129,7 +131,7 @@ class Run:
     def recipe_name(self, reference: str = "") -> str:
         """Return the name of the resolved recipe, or what is known of it from its reference."""
         if self.has_recipe:
-            return str(json.loads(self.store.read(self._key("recipe.json")))["name"])
+            return str(read_object(self.store, self._key("recipe.json"))["name"])
         # The run failed before its recipe was resolved: the recipe may be at fault.
         try:
             return load_recipe(reference).name if reference else ""
@@ -170,8 +172,8 @@ class Run:
         }
         key, data = self._key(f"steps/{step}.json"), _to_json(status, sort_keys=True)
         while True:
-            stored = self.store.state(key)
-            previous = {} if stored is None else json.loads(stored[0])
+            stored = self.store.state(key, MAXIMUM_NOTE_BYTES)
+            previous = {} if stored is None else parse_object(stored[0], key)
             if not begins and previous.get("attempt", attempt) != attempt:
                 return False
             if self.store.put_if(key, data, None if stored is None else stored[1]) is not None:
@@ -180,7 +182,7 @@ class Run:
     def statuses(self) -> dict[str, dict[str, Any]]:
         """Return step → status, in the order in which the steps started."""
         keys = [key for key in self.store.list(self._key("steps")) if key.endswith(".json")]
-        statuses = [json.loads(self.store.read(key)) for key in keys]
+        statuses = [read_object(self.store, key, MAXIMUM_NOTE_BYTES) for key in keys]
         statuses.sort(key=lambda status: status["started"])
         return {str(status["step"]): status for status in statuses}
 
@@ -191,7 +193,7 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """Return the summary that the last task wrote; empty where there is none."""
         key = self._key("summary.json")
-        return dict(json.loads(self.store.read(key))) if self.store.exists(key) else {}
+        return read_object(self.store, key) if self.store.exists(key) else {}
 
     def write_page(self, step: str, html: str) -> None:
         """Write the page that a step shows while it runs."""
@@ -208,7 +210,8 @@ class Run:
             RunError: The record belongs to a run on a cluster.
         """
         key = self._key("kfp-run-id")
-        owner = self.store.read(key).decode(errors="replace") if self.store.exists(key) else ""
+        stored = self.store.read(key, _ID_BYTES) if self.store.exists(key) else b""
+        owner = stored.decode(errors="replace")
         # The local runner of Kubeflow Pipelines gives numbers, a cluster UUIDs.
         if owner and not owner.isdecimal():
             raise self._taken_error(f"the id of Kubeflow Pipelines run {owner[:64]!r}")
@@ -250,7 +253,7 @@ def read_start_packages(store: Store, run_id: str) -> list[str]:
     key = f"runs/{run_id}/recipe.json"
     if not _RUN_ID.fullmatch(run_id) or not store.exists(key):
         return []
-    recipe = json.loads(store.read(key))
+    recipe = read_object(store, key)
     sections = (recipe, *recipe.get("members", []))
     uris = [str(section.get("image_training", {}).get("start") or "") for section in sections]
     return [uri for uri in dict.fromkeys(uris) if uri]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mammo_core.datasets.manifests import parse
+from mammo_core.datasets.manifests import read_manifest
 from mammo_core.runs.run import Run
 
 #: Step → name of its output in the summary.
@@ -85,4 +85,4 @@ def _report_key(run: Run, steps: Mapping[str, Mapping[str, Any]]) -> str | None:
     key = str(steps.get("evaluate", {}).get("output", ""))
     if not key or not run.store.exists(key):
         return None
-    return parse(run.store.read(key), key).file("report.html").key
+    return read_manifest(run.store, key).file("report.html").key

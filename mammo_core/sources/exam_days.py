@@ -58,7 +58,7 @@ class ExamDays:
 def _keep(store: Store, namespace: str, dates: Mapping[Exam, Callable[[], date | None]]) -> Days:
     key = f"{TABLES.folder}/exam-days/{namespace or 'none'}.json.gz"
     for _ in range(_ATTEMPTS):
-        stored = store.read(key) if store.exists(key) else None
+        stored = store.read(key, _MAXIMUM_BYTES) if store.exists(key) else None
         known = _parse(stored, key)
         days = _merge(known, dates)
         if days == known or store.write_if(key, _bytes(days), stored):

@@ -49,7 +49,7 @@ class FileFactCache:
         try:
             return cls(
                 parse_json(
-                    inflate(store.read(key), _MAXIMUM_BYTES),
+                    inflate(store.read(key, _MAXIMUM_BYTES), _MAXIMUM_BYTES),
                     max_bytes=_MAXIMUM_BYTES,
                     max_values=_MAXIMUM_BYTES // 64,
                 )

@@ -5,9 +5,17 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from mammo_core.errors import StoreError
+
+#: Bytes that are read into memory at once where a caller sets no other limit; shards and models are
+#: read as files (`fetch`).
+MAXIMUM_READ_BYTES: Final = 2**26
+
+
+class TooLargeError(StoreError):
+    """The bytes of a key are more than its reader takes into memory."""
 
 
 class DamagedError(StoreError):
@@ -76,8 +84,13 @@ class Store(Protocol):
     def require_exists(self) -> None:
         """Raise StoreError if the folder or bucket does not exist."""
 
-    def read(self, key: str) -> bytes:
-        """Return the bytes of a key; StoreError if it does not exist."""
+    def read(self, key: str, max_bytes: int = MAXIMUM_READ_BYTES) -> bytes:
+        """Return the bytes of a key; StoreError if it does not exist.
+
+        Args:
+            key: The key.
+            max_bytes: Most bytes to read; TooLargeError if the key has more.
+        """
 
     def write(self, key: str, data: bytes) -> None:
         """Write the bytes of a key atomically."""
@@ -98,8 +111,13 @@ class Store(Protocol):
             The new entity tag; None if another process was faster.
         """
 
-    def state(self, key: str) -> tuple[bytes, str] | None:
-        """Return the bytes and the entity tag of a key, or None if it does not exist."""
+    def state(self, key: str, max_bytes: int = MAXIMUM_READ_BYTES) -> tuple[bytes, str] | None:
+        """Return the bytes and the entity tag of a key, or None if it does not exist.
+
+        Args:
+            key: The key.
+            max_bytes: Most bytes to read; TooLargeError if the key has more.
+        """
 
     def put_file(self, key: str, path: Path) -> None:
         """Copy a local file into the store atomically."""
@@ -164,6 +182,16 @@ def validate_key(key: str) -> str:
             received=repr(key),
         )
     return key
+
+
+def too_large_error(uri: str, key: str, max_bytes: int) -> TooLargeError:
+    """Return the error of a key with more bytes than its reader takes."""
+    return TooLargeError(
+        f"{key!r} in the store {uri} is too large to be what it should be",
+        expected=f"at most {max_bytes} bytes",
+        received="more",
+        hint="another program may have written it; `mammo store verify` lists damaged outputs",
+    )
 
 
 def file_sha256(path: Path) -> str:

@@ -14,8 +14,16 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
+from mammo_core.documents import DocumentError, read_bounded
 from mammo_core.errors import StoreError
-from mammo_core.store.base import Entry, file_sha256, print_wait, validate_key
+from mammo_core.store.base import (
+    MAXIMUM_READ_BYTES,
+    Entry,
+    file_sha256,
+    print_wait,
+    too_large_error,
+    validate_key,
+)
 from mammo_core.store.lease import LEASES, ObjectLease, hold
 
 #: Error numbers of a full disk (EFBIG: a limit on the size of files).
@@ -51,10 +59,10 @@ class FileStore:
                 received="no folder of that name",
             )
 
-    def read(self, key: str) -> bytes:
+    def read(self, key: str, max_bytes: int = MAXIMUM_READ_BYTES) -> bytes:
         """See Store.read."""
         with self._as_store_errors("read", key):
-            return self._path(key).read_bytes()
+            return self._read(key, max_bytes)
 
     def write(self, key: str, data: bytes) -> None:
         """See Store.write."""
@@ -78,16 +86,16 @@ class FileStore:
             written = _link_new(part, final) if etag is None else None
             if written is None:  # hard links are unknown here, or a file is replaced
                 with self._lock_of(key):
-                    current = _digest(final.read_bytes()) if final.is_file() else None
+                    current = file_sha256(final) if final.is_file() else None
                     written = current == etag
                     if written:
                         part.replace(final)
         return _digest(data) if written else None
 
-    def state(self, key: str) -> tuple[bytes, str] | None:
+    def state(self, key: str, max_bytes: int = MAXIMUM_READ_BYTES) -> tuple[bytes, str] | None:
         """Return a file's bytes and digest, or None when there is none."""
         try:
-            data = self._path(key).read_bytes()
+            data = self._read(key, max_bytes)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
         except OSError as error:
@@ -185,6 +193,12 @@ class FileStore:
                 if not path.name.startswith("."):
                     with suppress(FileNotFoundError):  # removed since
                         yield self._entry(f"{LEASES}/{path.name}")
+
+    def _read(self, key: str, max_bytes: int) -> bytes:
+        try:
+            return read_bounded(self._path(key), max_bytes)
+        except DocumentError as error:
+            raise too_large_error(self.uri, key, max_bytes) from error
 
     def _path(self, key: str) -> Path:
         return self.root / validate_key(key)

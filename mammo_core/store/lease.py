@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
+from mammo_core.documents import parse_json
 from mammo_core.errors import StoreError
 from mammo_core.processes import start_time
 from mammo_core.store.base import Entry, LeaseHeldError, LeaseLostError, Store
@@ -30,6 +31,8 @@ TIME_TO_LIVE_S = 60.0
 #: How often a waiter says whom it waits for (seconds).
 REPORT_S = 30.0
 _RENEWALS_IN_A_LIFE = 4
+#: Bytes of a lease file: it has up to 1 kB.
+_FILE_BYTES: Final = 2**16
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Owner:
     def parse(cls, data: bytes) -> "Owner | None":
         """Return what the bytes of a lease file say, or None if they are not one."""
         with suppress(ValueError, TypeError):
-            return cls(**json.loads(data))
+            return cls(**parse_json(data, max_bytes=_FILE_BYTES))
         return None
 
     def to_bytes(self) -> bytes:
@@ -121,7 +124,7 @@ class ObjectLease:
         start = reported = time.monotonic()
         observed, since, pause = "", start, 0.01
         while True:
-            state = self._store.state(self._file)
+            state = self._store.state(self._file, _FILE_BYTES)
             owner = None if state is None else Owner.parse(state[0])
             now = time.monotonic()
             if state is None:
@@ -186,7 +189,7 @@ class ObjectLease:
                 # If the answer was lost, the tag has changed and the lease is still ours. If
                 # somebody removed the file, it is ours unless another is faster.
                 renewed = renewed or self._own_etag()
-                if renewed is None and self._store.state(self._file) is None:
+                if renewed is None and self._store.state(self._file, _FILE_BYTES) is None:
                     renewed = self._store.put_if(self._file, body, None)
                 self._etag = renewed
                 if self._etag is None:  # taken over: never written again
@@ -194,7 +197,7 @@ class ObjectLease:
 
     def _own_etag(self) -> str | None:
         """Return the lease's entity tag if it is ours."""
-        state = self._store.state(self._file)
+        state = self._store.state(self._file, _FILE_BYTES)
         owner = None if state is None else Owner.parse(state[0])
         mine = self._owner
         if owner is not None and (owner.token, owner.generation) == (mine.token, mine.generation):
@@ -268,7 +271,7 @@ def find_leases(store: Store) -> LeaseReport:
     ended: list[Entry] = []
     watched: dict[str, tuple[Owner, str, float, Entry]] = {}
     for entry in store.lease_files():
-        state = store.state(entry.key)
+        state = store.state(entry.key, _FILE_BYTES)
         owner = None if state is None else Owner.parse(state[0])
         if state is None or owner is None or owner.released or owner.has_ended:
             ended.append(entry)
@@ -278,7 +281,7 @@ def find_leases(store: Store) -> LeaseReport:
             watched[entry.key] = (owner, state[1], time.monotonic(), entry)
     while watched:
         for file, (owner, etag, since, entry) in list(watched.items()):
-            state = store.state(file)
+            state = store.state(file, _FILE_BYTES)
             if state is not None and state[1] != etag:
                 live.add(owner.key)
                 del watched[file]

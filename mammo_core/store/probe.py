@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import uuid4
 
+from mammo_core.documents import parse_json
 from mammo_core.errors import StoreError
 from mammo_core.store.base import Store
 
@@ -18,6 +19,7 @@ WRITERS: Final = 32
 #: Notes which server passed, so that the steps of a run need not test it again.
 PASSED: Final = ".probe/passed.json"
 _BODY_BYTES = 4096
+_PASSED_BYTES = 2**16
 
 # URIs of stores that passed in this process.
 _verified: set[str] = set()
@@ -71,9 +73,9 @@ def require_tested(store: Store) -> None:
     """
     if store.uri in _verified:
         return
-    state = store.state(PASSED)
+    state = store.state(PASSED, _PASSED_BYTES)
     with suppress(ValueError, TypeError, KeyError):
-        if state is not None and json.loads(state[0])["server"] == _server(store):
+        if state is not None and parse_json(state[0])["server"] == _server(store):
             _verified.add(store.uri)
             return
     require_conditional_writes(store)

@@ -11,19 +11,26 @@ from minio.error import S3Error
 
 from mammo_core.errors import StoreError
 from mammo_core.store import scratch
-from mammo_core.store.base import DamagedError, Entry, file_sha256, print_wait, validate_key
+from mammo_core.store.base import (
+    MAXIMUM_READ_BYTES,
+    DamagedError,
+    Entry,
+    TooLargeError,
+    file_sha256,
+    print_wait,
+    validate_key,
+)
 from mammo_core.store.conditional import ConditionalWriter
 from mammo_core.store.lease import LEASES, ObjectLease, hold
 from mammo_core.store.probe import require_tested
-from mammo_core.store.s3_requests import ABSENT, S3Requests
+from mammo_core.store.s3_requests import ABSENT, PIECE_BYTES, S3Requests
 from mammo_core.store.s3_settings import S3Settings, minio_client
 
 #: Name of the metadata that holds an object's digest, and its header.
 _SHA256: Final = "sha256"
 _SHA256_HEADER: Final = f"x-amz-meta-{_SHA256}"
-#: Size of the parts that a large file is sent in, and of the pieces it is read in (bytes).
+#: Size of the parts that a large file is sent in (bytes).
 _PART: Final = 16 * 2**20
-_PIECE: Final = 2**20
 
 
 class S3Store:
@@ -47,6 +54,7 @@ class S3Store:
         self.endpoint = settings.endpoint
         requests = S3Requests(self.uri, settings.endpoint, settings.secret_key, self._create_bucket)
         self._send, self._missing_error = requests.send, requests.missing_error
+        self._read_body = requests.read_body
 
     @property
     def uri(self) -> str:
@@ -62,12 +70,12 @@ class S3Store:
                 received="no bucket of that name",
             )
 
-    def read(self, key: str) -> bytes:
+    def read(self, key: str, max_bytes: int = MAXIMUM_READ_BYTES) -> bytes:
         """See Store.read; the stored SHA-256 is checked."""
 
         def get() -> bytes:
             with self._response(key) as response:
-                data = bytes(response.read())
+                data = self._read_body(response, key, max_bytes)
                 stored = response.headers.get(_SHA256_HEADER)
             self._require_digest(key, stored, _digest(data))
             return data
@@ -94,7 +102,7 @@ class S3Store:
         def get() -> str:
             digest = hashlib.sha256()
             with self._response(key) as response:
-                for piece in response.stream(_PIECE):
+                for piece in response.stream(PIECE_BYTES):
                     digest.update(piece)
                 stored = response.headers.get(_SHA256_HEADER)
             self._require_digest(key, stored, digest.hexdigest())
@@ -140,10 +148,8 @@ class S3Store:
         """See Store.write_if."""
         if previous is None:
             return self.put_if(key, data, None) is not None
-        state = self.state(key)
-        if state is None or state[0] != previous:
-            return False
-        return self.put_if(key, data, state[1]) is not None
+        etag = self._etag_of_bytes(key, previous)
+        return etag is not None and self.put_if(key, data, etag) is not None
 
     @property
     def server(self) -> str:
@@ -165,8 +171,7 @@ class S3Store:
             written = self._conditional.write(self._name(key), data, metadata, etag)
             if written is None and attempts > 1:
                 # The first attempt may have written, and only its answer been lost.
-                state = self.state(key)
-                return state[1] if state is not None and state[0] == data else None
+                return self._etag_of_bytes(key, data)
             return written
 
         return self._send("write", key, put)
@@ -275,13 +280,13 @@ class S3Store:
         """See Store.lease_files."""
         yield from self._entries(f"{LEASES}/")
 
-    def state(self, key: str) -> tuple[bytes, str] | None:
+    def state(self, key: str, max_bytes: int = MAXIMUM_READ_BYTES) -> tuple[bytes, str] | None:
         """Return an object's bytes and entity tag, or None when there is none."""
 
         def get() -> tuple[bytes, str] | None:
             try:
                 with self._response(key) as response:
-                    data = bytes(response.read())
+                    data = self._read_body(response, key, max_bytes)
                     headers = response.headers
             except S3Error as error:
                 if error.code in ABSENT:
@@ -294,6 +299,14 @@ class S3Store:
 
     def _name(self, key: str) -> str:
         return self._prefix + validate_key(key)
+
+    def _etag_of_bytes(self, key: str, data: bytes) -> str | None:
+        """Return the entity tag of an object that has these bytes; None if it has others."""
+        try:
+            state = self.state(key, len(data))
+        except TooLargeError:
+            return None
+        return state[1] if state is not None and state[0] == data else None
 
     def _etag(self, key: str) -> str | None:
         entry = self.entry(key)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 from xml.etree.ElementTree import ParseError
 
 import urllib3
@@ -17,12 +17,14 @@ from tenacity import (
 )
 
 from mammo_core.errors import StoreError
-from mammo_core.store.base import DamagedError
+from mammo_core.store.base import DamagedError, too_large_error
 from mammo_core.store.certificates import CA_BUNDLE
 from mammo_core.store.file import DISK_FULL
 
 _Result = TypeVar("_Result")
 
+#: Size of the pieces that a response is read in (bytes).
+PIECE_BYTES: Final = 2**20
 #: How long faults are retried (seconds).
 RETRY_S = 10.0
 #: How often bytes that arrived damaged are requested again.
@@ -74,6 +76,16 @@ class S3Requests:
             raise
         except Exception as error:
             raise self._as_store_error(verb, key, error) from error
+
+    def read_body(self, response: Any, key: str, max_bytes: int) -> bytes:
+        """Return the bytes of an open response; TooLargeError if there are more."""
+        pieces, size = [], 0
+        for piece in response.stream(PIECE_BYTES):
+            size += len(piece)
+            if size > max_bytes:
+                raise too_large_error(self._uri, key, max_bytes)
+            pieces.append(piece)
+        return b"".join(pieces)
 
     def missing_error(self, key: str, received: str = "none of that name") -> StoreError:
         """Return the error of a key that the store does not have."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from mammo_core.datasets import Manifest, StoredFile
 from mammo_core.datasets.manifests import fetch_verified, put_bytes
+from mammo_core.documents import parse_json
 from mammo_core.models.backend import prepare_keras
 from mammo_core.store import Store
 
@@ -34,7 +35,7 @@ def load_network(store: Store, training: Manifest) -> Any:
 
 def read_history(store: Store, training: Manifest) -> list[dict[str, Any]]:
     """Return the epochs of a training: stage, epoch, losses and metrics."""
-    rows: list[dict[str, Any]] = json.loads(
+    rows: list[dict[str, Any]] = parse_json(
         fetch_verified(store, training.file(_HISTORY)).read_bytes()
     )
     return rows
