@@ -134,6 +134,11 @@ def __getattr__(name: str) -> Callable[..., dict[str, Any]]:
         raise AttributeError(f"module {__name__!r} has no step {name!r}") from error
 
 
+def index(**arguments: Any) -> dict[str, Any]:
+    """Begin the work of a run: see `steps.index`. Every pipeline trains."""
+    return with_paths(get_step("index"))(use="training", **arguments)
+
+
 def combine(*, patch_trainings: list[str], patch_out: str, **inputs: Any) -> dict[str, Any]:
     """Combine networks: see `steps.combine`.
 

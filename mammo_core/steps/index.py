@@ -5,16 +5,23 @@ from dataclasses import replace
 
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.outputs import Attempt, Draft
+from mammo_core.datasets.tables import read_table
 from mammo_core.sources.kinds import TABLES
 from mammo_core.sources.source_index import listing_digest, make_tables
+from mammo_core.sources.trainability import require_trainable, source_obstacles
 from mammo_core.steps.step import StepContext, step
+from mammo_core.store import MAXIMUM_NOTE_BYTES, read_object
 
 _PATIENTS_SHOWN = 5
 
 
 @step("index")
-def index(context: StepContext) -> Manifest:
-    """Find and describe the mammograms of the recipe's source: tables of images and lesions."""
+def index(context: StepContext, use: str = "records") -> Manifest:
+    """Find and describe the mammograms of the recipe's source: tables of images and lesions.
+
+    That no network can be trained on a source is said here. It is an error where `use` is
+    `training`, as in every pipeline; records can be made of any source.
+    """
     recipe, store = context.recipe, context.store
     source = recipe.source
     files = source.files()
@@ -29,7 +36,7 @@ def index(context: StepContext) -> Manifest:
     def search() -> Manifest | None:
         if not store.exists(memo):
             return None
-        return TABLES.find(store, json.loads(store.read(memo))["tables"])
+        return TABLES.find(store, read_object(store, memo, MAXIMUM_NOTE_BYTES)["tables"])
 
     def finish(tables: Manifest) -> None:
         store.write(memo, json.dumps({"tables": tables.id}).encode())
@@ -59,4 +66,21 @@ def index(context: StepContext) -> Manifest:
         "inputs",
         manifest.file("rejects.parquet").key,
     )
+    _check_training(context, manifest, use)
     return manifest
+
+
+def _check_training(context: StepContext, tables: Manifest, use: str) -> None:
+    """Say what stands against a training; fail where there can be none."""
+    recipe, store = context.recipe, context.store
+    geometry = recipe.convert.geometry
+    obstacles = source_obstacles(
+        read_table(store, tables, "images.parquet"),
+        read_table(store, tables, "lesions.parquet"),
+        has_start=bool(recipe.image_training.start),
+        size=(geometry.height, geometry.width),
+    )
+    for obstacle in obstacles if use != "training" else [o for o in obstacles if not o.stops]:
+        context.say(f"warning: {obstacle.message}")
+    if use == "training":
+        require_trainable(obstacles, f"What was found: {store.uri}/{tables.file('audit.html').key}")

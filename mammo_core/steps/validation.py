@@ -31,11 +31,13 @@ _REPORT = "report.html"
 def validate_data(context: StepContext, images: Manifest, frame: Manifest) -> Manifest:
     """Compare the new frame with the champion's; fail where it is beyond the limits.
 
+    It fails first where a split lacks a class, so that no network can be trained or tested on it.
     It also fails where the champion was fitted to test patients of the frame. The page of a
     validation is published in either case; its key is the fact `report` of the step.
     """
     recipe, store = context.recipe, context.store
     config = recipe.validation
+    _check_splits(context, frame)
     current = champion(store, recipe.model_name)
     # The gate never compares a model of permuted labels.
     if current is not None and not recipe.shuffle_labels:
@@ -105,6 +107,28 @@ def validate_data(context: StepContext, images: Manifest, frame: Manifest) -> Ma
         )
     context.say("the data is like the champion's" if old_frame else "passed")
     return manifest
+
+
+def _check_splits(context: StepContext, frame: Manifest) -> None:
+    """Fail where a split lacks a class that a training or the test needs."""
+    from mammo_core.sources.trainability import require_trainable, split_obstacles
+
+    recipe = context.recipe
+    data = frame_from_manifest(context.store, frame)
+    obstacles = split_obstacles(
+        data.images,
+        data.lesions,
+        has_start=bool(recipe.image_training.start),
+        split_name=recipe.split.name,
+        selections={
+            "patch": recipe.patch_training.selection,
+            "image": recipe.image_training.selection,
+        },
+        patch_classes=[
+            (c.name, frozenset(c.lesions)) for c in recipe.label_map.classes if c.lesions
+        ],
+    )
+    require_trainable(obstacles, "")
 
 
 @step("find-new")

@@ -54,8 +54,19 @@ def require_trainable(
                 if set_name == "training"
                 else "records of every class (the AUC needs them)",
                 received=", ".join(f"{name} {count}" for name, count in counts.items()),
-                hint="Add more patients to the split, or remove the class from the label map",
+                hint=_missing_class_hint(class_names, missing),
             )
+
+
+def _missing_class_hint(class_names: Sequence[str], missing: Sequence[str]) -> str:
+    if len(class_names) == 2:  # of images: there is no label map to change
+        return f"put patients of class {', '.join(missing)} into this split"
+    if len(missing) == len(class_names) - 1:
+        return (
+            "there is no patch of a lesion in this split: put patients with lesions into it, or "
+            "start from a model package (image_training.start), which needs labels of images only"
+        )
+    return "put patients with such lesions into this split, or merge classes with label_map"
 
 
 def training_warnings(
