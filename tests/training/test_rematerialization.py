@@ -136,6 +136,8 @@ import sys
 sys.path.insert(0, {folder!r})
 import jax, numpy as np, small_training
 from mammo_core.training.rematerialization import with_rematerialization
+from tests.support.undrawn import draw_no_weights
+draw_no_weights()  # the program is the same
 model = small_training.network(0.3)
 for each in (model, with_rematerialization(model)):
     def loss(weights, others, images):
@@ -152,7 +154,12 @@ for each in (model, with_rematerialization(model)):
 @pytest.mark.slow
 def test_the_jax_program_computes_blocks_twice() -> None:
     # On a CPU the compiler merges both passes again, so memory would show nothing.
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": "jax",
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
     program = _ON_JAX.format(folder=str(Path(__file__).parent))
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
