@@ -14,7 +14,8 @@ from mammo_core.dicom.header import read_header, read_integer, require_readable_
 from mammo_core.dicom.header_facts import header_facts
 from mammo_core.dicom.pixel_frame import read_frame
 from mammo_core.dicom.pixels import to_gray
-from mammo_core.dicom.raster import PNG, raster_format, read_raster, read_raster_facts
+from mammo_core.dicom.raster import raster_format, read_raster, read_raster_facts
+from mammo_core.dicom.raster_end import require_nothing_after
 from mammo_core.dicom.second_file import require_single_file
 from mammo_core.errors import DicomError
 
@@ -119,8 +120,8 @@ def read_image(
             facts = read_raster_facts(file, name, mask=mask)
             if mammogram:
                 require_mammogram(facts, name)
+            require_nothing_after(file, name)
             image = read_raster(file, name, mask=mask)
-            require_single_file(file, len(PNG), name)
         else:
             image = _read_dicom(file, name, mammogram, voi, for_processing)
         return replace(image, sha256=file_digest(file))
