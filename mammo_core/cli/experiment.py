@@ -1,4 +1,4 @@
-"""`mammo experiment`: patch-pretraining, transfer curve, cross-validation."""
+"""`mammo experiment`: patch-pretraining, transfer curve, cross-validation, leaks."""
 
 import sys
 from pathlib import Path
@@ -128,6 +128,29 @@ def folds(
     _run("folds", loaded, experiments.folds(count), store, partition, workers, out)
 
 
+@app.command("leaks")
+def leaks(
+    recipe: Annotated[str, typer.Option(help="File or name of the recipe.")] = "phantom",
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds: 0, 1, …")] = 5,
+    epochs: Annotated[int, typer.Option(min=2, help="Epochs of each small network.")] = 40,
+    store: _Store = _DEFAULT_STORE,
+    source: _Source = None,
+    settings: _Settings = None,
+    partition: _Partition = "",
+    workers: _Workers = 1,
+    out: _Out = _DEFAULT_OUT,
+) -> None:
+    """Show what popular mistakes in the sides of patients add to an AUC.
+
+    A small network is trained honestly and under each mistake, and both are tested on the same
+    images. Of the recipe only source, images and conversion are used.
+    """
+    from mammo_core.experiments.leak_trials import leak_trials
+
+    loaded = _load(recipe, source, settings)
+    _run("leaks", loaded, leak_trials(range(seeds), epochs), store, partition, workers, out)
+
+
 def _load(recipe: str, source: str | None, settings: list[str] | None) -> "Recipe":
     import json
 
@@ -162,6 +185,7 @@ def _run(
     out: Path,
 ) -> None:
     from mammo_core.experiments import result_files, summarize_trials
+    from mammo_core.experiments.leak_trials import summarize_leaks
     from mammo_core.experiments.run import Experiment
     from mammo_core.store import open_store
 
@@ -177,7 +201,11 @@ def _run(
     if len(scores) < len(trials):
         _print(f"{len(scores)} of {len(trials)} trials are finished; run the other partitions")
         return
-    result = summarize_trials(kind, trials, scores, recipe.seed)
+    result = (
+        summarize_leaks(trials, scores, recipe.seed)
+        if kind == "leaks"
+        else summarize_trials(kind, trials, scores, recipe.seed)
+    )
     command = " ".join(["mammo", *sys.argv[1:]])
     files = result_files(result, f"{recipe.name}: {kind}", command)
     experiment.publish(files, result.conclusion)

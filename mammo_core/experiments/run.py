@@ -200,6 +200,8 @@ def _make_trial(attempt: Attempt, id: str, run_id: str, trial: Trial) -> Draft:
     recipe = load_recipe(Run(store, run_id).recipe_uri, trial.overrides)
     run = Run(store, f"{run_id}-{trial.name}")
     run.write_recipe(recipe)
+    if "epochs" in trial.facts:
+        return _make_leak_trial(attempt, id, run, recipe, trial)
     data = prepare_data(run)
     inputs = data._asdict()
     if trial.patch:
@@ -216,6 +218,26 @@ def _make_trial(attempt: Attempt, id: str, run_id: str, trial: Trial) -> Draft:
             counts={"test_images": len(table)},
             facts=TrialFacts(name=trial.name, trained_on=int(table["trained_on"].iloc[0])),
             lineage={"frame": data.frame.id},
+        )
+    )
+
+
+def _make_leak_trial(attempt: Attempt, id: str, run: Run, recipe: Recipe, trial: Trial) -> Draft:
+    """A trial of the leak laboratory, which has sides and networks of its own."""
+    from mammo_core.experiments.leak_trials import leak_scores
+
+    store = attempt.store
+    tables = steps.index(run)
+    images = steps.convert(run, tables=tables)
+    table = leak_scores(store, tables, images, trial, recipe.split.seed)
+    return Draft(
+        TRIAL.manifest(
+            id,
+            config={"trial": trial.to_json()},
+            files=[put_table(store, attempt.folder(TRIAL.output(id)), _SCORES, table)],
+            counts={"test_images": int(table["image_id"].nunique())},
+            facts=TrialFacts(name=trial.name, trained_on=int(table["trained_on"].iloc[0])),
+            lineage={"tables": tables.id, "images": images.id},
         )
     )
 

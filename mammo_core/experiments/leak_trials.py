@@ -1,0 +1,199 @@
+"""The trials of the leak laboratory, one a seed, and what they show together."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from mammo_core.errors import RecordError
+from mammo_core.experiments.leaks import (
+    EPOCHS,
+    HONEST,
+    MISTAKES,
+    REVISION,
+    SIZE,
+    arrange,
+    train_and_score,
+)
+from mammo_core.experiments.plan import Trial
+from mammo_core.experiments.results import ExperimentResult
+from mammo_core.metrics import Interval, auc, mean_auc_interval
+
+if TYPE_CHECKING:
+    from mammo_core.datasets import Manifest
+    from mammo_core.store import Store
+
+_REPLICATES: Final = 2000
+_FULL: Final = 65535
+
+
+def leak_trials(seeds: Sequence[int], epochs: int = EPOCHS) -> list[Trial]:
+    """Plan the laboratory: each trial trains the network under every arrangement.
+
+    Args:
+        seeds: Seeds of weights and order. The sides are the same in all trials.
+        epochs: Epochs of a network.
+    """
+    facts = {"epochs": epochs, "revision": REVISION, "size": "x".join(map(str, SIZE))}
+    return [
+        Trial(f"leaks-seed-{seed}", HONEST, (), False, {"seed": seed, **facts}) for seed in seeds
+    ]
+
+
+def leak_scores(
+    store: "Store", tables: "Manifest", images: "Manifest", trial: Trial, seed: int
+) -> pd.DataFrame:
+    """Train and test under each arrangement.
+
+    Args:
+        store: The store.
+        tables: The tables of the source.
+        images: Its image dataset.
+        trial: The trial.
+        seed: Seed of the sides.
+
+    Returns:
+        arm, image_id, patient_key, label, probability, trained_on: a row for each arrangement and
+        test image.
+    """
+    from mammo_core.datasets.tables import read_table
+
+    table = read_table(store, tables, "images.parquet")
+    pixels = _pixels(store, images, set(table["image_id"]))
+    table = table[table["image_id"].isin(pixels)]
+    labels = dict(zip(table["image_id"], table["malignant"].astype(int), strict=True))
+    patients = dict(zip(table["image_id"], table["patient_key"], strict=True))
+    parts = []
+    for name, arrangement in arrange(table, seed).items():
+        scores = train_and_score(
+            arrangement, pixels, labels, trial.facts["seed"], trial.facts["epochs"]
+        )
+        ids = list(scores)
+        columns = {
+            "arm": name,
+            "image_id": ids,
+            "patient_key": [patients[id] for id in ids],
+            "label": [labels[id] for id in ids],
+            "probability": list(scores.values()),
+            "trained_on": len(arrangement.train),
+        }
+        parts.append(pd.DataFrame(columns))
+        value = auc(parts[-1]["label"], parts[-1]["probability"])
+        print(f"[{trial.name}] {name}: AUC {value:.3f}", flush=True)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _pixels(
+    store: "Store", images: "Manifest", ids: set[str]
+) -> dict[str, npt.NDArray[np.float32]]:
+    from mammo_core.evaluation.pictures import read_images
+    from mammo_core.imaging import resize
+
+    return {
+        id: resize(record.pixels, *SIZE, "forced", "area").astype(np.float32) / _FULL
+        for id, record in read_images(store, images, ids).items()
+    }
+
+
+def summarize_leaks(
+    trials: Sequence[Trial], scores: Mapping[str, pd.DataFrame], seed: int = 0
+) -> ExperimentResult:
+    """Combine the trials: what each mistake adds to the AUC.
+
+    The difference is paired: the same test images and seeds, with and without the mistake. Its
+    interval resamples patients, with the seeds averaged in each draw.
+
+    Args:
+        trials: The plan.
+        scores: Trial name → its scores.
+        seed: Seed of the bootstrap.
+
+    Raises:
+        RecordError: The scores of a trial are missing.
+    """
+    missing = [trial.name for trial in trials if trial.name not in scores]
+    if missing:
+        raise RecordError(
+            "The experiment is not complete",
+            expected=f"the scores of {len(trials)} trials",
+            received=f"no scores of {', '.join(missing)}",
+        )
+    tables = [scores[trial.name] for trial in trials]
+    found = [arm for arm in (HONEST, *MISTAKES) if arm in set(tables[0]["arm"])]
+    rows: list[dict[str, Any]] = []
+    summary = []
+    for arm in found:
+        parts = [_of(table, arm) for table in tables]
+        honest = [
+            _same(_of(table, HONEST), part) for table, part in zip(tables, parts, strict=True)
+        ]
+        for trial, part, reference in zip(trials, parts, honest, strict=True):
+            value, base = (auc(t["label"], t["probability"]) for t in (part, reference))
+            rows.append(
+                {
+                    "trial": f"{arm}-{trial.facts['seed']}",
+                    "arm": arm,
+                    "seed": trial.facts["seed"],
+                    "auc": value,
+                    "honest_auc": base,
+                    "difference": value - base,
+                }
+            )
+        summary.append(_summarize(arm, parts, honest, seed))
+    shown = [row["arm"] for row in summary if row["shows"] == "yes"]
+    hidden = [row["arm"] for row in summary if row["shows"] == "no"]
+    absent = [arm for arm in MISTAKES if arm not in found]
+    conclusion = "; ".join(
+        f"{text}: {', '.join(names)}"
+        for text, names in (
+            ("adds to the AUC", shown),
+            ("no addition is shown", hidden),
+            ("not possible on this source", absent),
+        )
+        if names
+    )
+    return ExperimentResult("leaks", rows, summary, None, conclusion)
+
+
+def _of(table: pd.DataFrame, arm: str) -> pd.DataFrame:
+    return table[table["arm"] == arm].sort_values("image_id", ignore_index=True)
+
+
+def _same(honest: pd.DataFrame, part: pd.DataFrame) -> pd.DataFrame:
+    """The honest scores of the images that a mistake is tested on."""
+    return honest[honest["image_id"].isin(part["image_id"])].reset_index(drop=True)
+
+
+def _summarize(
+    arm: str, parts: Sequence[pd.DataFrame], honest: Sequence[pd.DataFrame], seed: int
+) -> dict[str, Any]:
+    first = parts[0]
+
+    def interval(references: Sequence[pd.DataFrame]) -> Interval:
+        return mean_auc_interval(
+            first["label"],
+            [part["probability"] for part in parts],
+            [reference["probability"] for reference in references],
+            first["patient_key"],
+            _REPLICATES,
+            seed,
+        )
+
+    own = interval([])
+    row: dict[str, Any] = {
+        "arm": arm,
+        "runs": len(parts),
+        "trained_on": int(first["trained_on"].iloc[0]),
+        "test_images": len(first),
+        "auc": own.value,
+        "low": own.low,
+        "high": own.high,
+    }
+    if arm == HONEST:
+        return {**row, "adds": None, "adds_low": None, "adds_high": None, "shows": ""}
+    added = interval(honest)
+    shows = "yes" if added.low > 0 else "no"
+    ends = {"adds": added.value, "adds_low": added.low, "adds_high": added.high}
+    return {**row, **ends, "shows": shows}

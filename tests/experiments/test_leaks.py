@@ -1,0 +1,243 @@
+"""The leak laboratory: the sides under each mistake, its statistics, and a training of minutes."""
+
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mammo_core.errors import RecordError, SourceError
+from mammo_core.experiments import result_files
+from mammo_core.experiments.leak_trials import leak_trials, summarize_leaks
+from mammo_core.experiments.leaks import (
+    BY_BREAST,
+    BY_IMAGE,
+    DUPLICATES,
+    HONEST,
+    MISTAKES,
+    OFFICIAL,
+    OLD_PATIENTS,
+    TEST_CHOICE,
+    arrange,
+    re_encode,
+    train_and_score,
+)
+from mammo_core.metrics import mean_auc_interval
+from mammo_core.recipes import Recipe
+
+
+def source(patients=60, leaking=4, official=True):
+    """Two breasts of two views of each patient, a third of them malignant."""
+    rows = []
+    for at in range(patients):
+        split = "test" if at % 3 == 2 else "train"
+        for laterality in ("LEFT", "RIGHT"):
+            for view in ("CC", "MLO"):
+                is_other = at < leaking and laterality == "RIGHT"
+                rows.append(
+                    {
+                        "image_id": f"{at:03d}-{laterality}-{view}",
+                        "patient_key": f"P_{at:05d}",
+                        "laterality": laterality,
+                        "malignant": int(at // 3 % 3 == 0),
+                        "lesion_types": ("mass", "calc")[at % 2],
+                        "official_splits": ("test" if is_other else split) if official else "",
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def arranged():
+    return arrange(source(), 5)
+
+
+PATIENTS = dict(source()[["image_id", "patient_key"]].itertuples(index=False, name=None))
+
+
+def test_the_honest_arm_shares_no_patient(arranged):
+    honest = arranged[HONEST]
+    assert honest.shared_patients(PATIENTS) == set()
+    assert not set(honest.train) & set(honest.validation)
+    assert honest.before == honest.train and not honest.copies
+
+
+def test_every_mistake_is_there_and_shares_patients(arranged):
+    assert set(arranged) == {HONEST, *MISTAKES}
+    for name in MISTAKES:
+        assert arranged[name].shared_patients(PATIENTS), name
+
+
+def test_every_mistake_trains_on_as_many_images_and_tests_on_honest_ones(arranged):
+    honest = arranged[HONEST]
+    for name in MISTAKES:
+        each = arranged[name]
+        assert len(each.train) == len(each.before) == len(honest.train), name
+        assert set(each.test) <= set(honest.test), name
+        assert not set(each.train) & set(each.test), name
+        if name != TEST_CHOICE:
+            assert each.validation == honest.validation, name
+
+
+def test_a_split_by_image_tests_one_image_of_each_patient(arranged):
+    each = arranged[BY_IMAGE]
+    tested = [PATIENTS[image] for image in each.test]
+    assert len(tested) == len(set(tested))
+    assert each.shared_patients(PATIENTS) == set(tested)
+
+
+def test_a_split_by_breast_keeps_breasts_whole(arranged):
+    each = arranged[BY_BREAST]
+    breasts = {image.rpartition("-")[0] for image in each.test}
+    assert breasts.isdisjoint(image.rpartition("-")[0] for image in each.train)
+    # Patients of the other table are tested by one breast anyway.
+    tested = {PATIENTS[image] for image in each.test}
+    assert tested - each.shared_patients(PATIENTS) == {"P_00000", "P_00001", "P_00003"}
+
+
+def test_the_official_split_shares_its_leaking_patients_only(arranged):
+    each = arranged[OFFICIAL]
+    assert each.shared_patients(PATIENTS) == {"P_00000", "P_00001", "P_00003"}
+    assert set(each.train) - set(arranged[HONEST].train) == {
+        f"{at:03d}-LEFT-{view}" for at in (0, 1, 3) for view in ("CC", "MLO")
+    }
+    assert OFFICIAL not in arrange(source(leaking=0), 5)
+    assert OFFICIAL not in arrange(source(official=False), 5)
+
+
+def test_only_the_champion_had_the_old_patients(arranged):
+    each, honest = arranged[OLD_PATIENTS], arranged[HONEST]
+    assert each.train == honest.train and each.test == honest.test
+    old = {PATIENTS[image] for image in each.before} & {PATIENTS[image] for image in each.test}
+    assert len(old) == len({PATIENTS[image] for image in honest.test}) // 2
+
+
+def test_choosing_on_the_test_set_trains_as_the_honest_arm(arranged):
+    each, honest = arranged[TEST_CHOICE], arranged[HONEST]
+    assert (each.before, each.train, each.test) == (honest.before, honest.train, honest.test)
+    assert each.validation == honest.test
+
+
+def test_duplicates_are_other_files_of_half_of_the_test_images(arranged):
+    each = arranged[DUPLICATES]
+    assert len(each.copies) == len(each.test) // 2
+    assert set(each.copies) <= set(each.train) and set(each.copies.values()) <= set(each.test)
+    image = np.linspace(0, 1, 48, dtype=np.float32).reshape(8, 6)
+    copy = re_encode(image, "a")
+    assert 0 < np.abs(copy - image).max() < 0.06
+    assert np.array_equal(copy, re_encode(image, "a"))
+
+
+def test_the_sides_depend_on_the_seed_of_the_split_only(arranged):
+    shuffled = source().sample(frac=1, random_state=1)
+    assert arrange(shuffled, 5) == arranged
+    assert arrange(source(), 6) != arranged
+
+
+def test_a_source_of_one_class_is_refused():
+    with pytest.raises(SourceError, match="lacks a class"):
+        arrange(source().assign(malignant=0), 5)
+
+
+def test_no_recipe_can_ask_for_a_mistake():
+    text = str(Recipe.model_json_schema()).lower()
+    for name in (*MISTAKES, "by_image", "by_breast", "re_encode"):
+        assert name not in text
+
+
+def scored(names, seed, boost):
+    """Scores of every arm on 60 images; `boost`: arm → what it adds to malignant ones."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(60) // 2 % 2
+    noise = rng.normal(size=60)
+    parts = []
+    for name in names:
+        parts.append(
+            pd.DataFrame(
+                {
+                    "arm": name,
+                    "image_id": [f"i{at:02d}" for at in range(60)],
+                    "patient_key": [f"P{at // 2}" for at in range(60)],
+                    "label": labels,
+                    "probability": 0.5 + 0.1 * (noise + labels * (1 + boost.get(name, 0))),
+                    "trained_on": 100,
+                }
+            )
+        )
+    return pd.concat(parts)
+
+
+def test_the_result_says_what_each_mistake_adds():
+    trials = leak_trials(range(3))
+    names = [HONEST, BY_IMAGE, TEST_CHOICE]
+    tables = {t.name: scored(names, t.facts["seed"], {BY_IMAGE: 2}) for t in trials}
+    # A mistake is compared on the images that it was tested on.
+    tables = {
+        name: t[~((t["arm"] == BY_IMAGE) & (t["image_id"] > "i49"))] for name, t in tables.items()
+    }
+    result = summarize_leaks(trials, tables)
+    honest, by_image, choice = result.summary
+    assert honest["adds"] is None and by_image["test_images"] == 50
+    assert by_image["adds_low"] > 0 and by_image["shows"] == "yes"
+    assert choice["adds"] == 0 and choice["shows"] == "no"
+    rows = [row["difference"] for row in result.rows if row["arm"] == BY_IMAGE]
+    assert by_image["adds"] == pytest.approx(np.mean(rows))
+    assert f"adds to the AUC: {BY_IMAGE}" in result.conclusion
+    assert f"no addition is shown: {TEST_CHOICE}" in result.conclusion
+    assert f"not possible on this source: {BY_BREAST}" in result.conclusion
+    files = result_files(result, "leaks", "mammo experiment leaks")
+    assert {"table.md", "plot.png", "report.html"} <= set(files)
+    with pytest.raises(RecordError, match="not complete"):
+        summarize_leaks(trials, {})
+
+
+def test_a_small_network_remembers_the_images_it_saw_under_a_copy():
+    """Images of noise: nothing can be learned of them but by having seen them."""
+    images = source(patients=24)
+    rng = np.random.default_rng(0)
+    pixels = {id: rng.random((24, 18)).astype(np.float32) for id in images["image_id"]}
+    labels = dict(images[["image_id", "malignant"]].itertuples(index=False, name=None))
+    arranged = arrange(images, 5)
+    copied = set(arranged[DUPLICATES].copies.values())
+    scores = {
+        name: train_and_score(arranged[name], pixels, labels, 0, epochs=12)
+        for name in (HONEST, DUPLICATES)
+    }
+
+    def error(name):
+        return np.mean([abs(scores[name][id] - labels[id]) for id in sorted(copied)])
+
+    assert list(scores[HONEST]) == list(arranged[HONEST].test)
+    assert error(DUPLICATES) < error(HONEST) - 0.03
+
+
+def coverage(simulations: int, replicates: int) -> float:
+    """The share of simulated test sets whose interval of a mean over 3 runs covers its truth.
+
+    Scores are normal: a part of each patient, one of each image, one of each run. The AUC of a
+    single run is then known.
+    """
+    from scipy.stats import norm
+
+    patient, image, run, distance = 0.5, 0.7, 0.5, 1.2
+    truth = norm.cdf(distance / np.sqrt(2 * (patient**2 + image**2 + run**2)))
+    rng = np.random.default_rng(7)
+    labels = np.repeat(np.arange(80) % 2, 2)
+    groups = np.repeat(np.arange(80), 2)
+    covered = 0
+    for at in range(simulations):
+        shared = distance * labels + np.repeat(rng.normal(0, patient, 80), 2)
+        shared += rng.normal(0, image, 160)
+        runs = [shared + rng.normal(0, run, 160) for _ in range(3)]
+        interval = mean_auc_interval(labels, runs, [], groups, replicates, at)
+        covered += interval.low <= truth <= interval.high
+    return covered / simulations
+
+
+def test_the_interval_of_the_honest_arm_covers_the_truth():
+    if os.environ.get("MAMMO_VERIFY_LEAKS") == "1":
+        share = coverage(2000, 2000)
+        print(f"coverage over 2,000 simulated test sets: {share:.4f}")
+        assert 0.925 <= share <= 0.97
+    else:  # three standard deviations around the same limits
+        assert 0.88 <= coverage(200, 300) <= 1.0
