@@ -20,7 +20,7 @@ FOLLOW = MAMMO_FOLLOW=$$PPID:$$(sed 's/.*) //' /proc/$$PPID/stat | cut -d' ' -f2
 TAG ?= $(shell python3 -m pipelines.image_tag)
 IMAGES ?= data train
 
-.PHONY: help setup run test test-fast verify-fuzz verify-owners verify-forms setup-tfio test-tfio test-docker test-cluster verify-serving lint types reference minio prism \
+.PHONY: help setup run test test-fast verify-fuzz verify-owners verify-leaks verify-forms setup-tfio test-tfio test-docker test-cluster verify-serving lint types reference minio prism \
   kustomize compile images release-images kind-up kind-deploy kind-run kind-test kind-down requirements clean
 
 help: ## List the targets
@@ -48,6 +48,11 @@ verify-fuzz: .venv/.test-installed ## 5,000 mutated images and 500 mutated model
 
 verify-owners: .venv/.test-installed .tools/bin/minio ## Disturb whole runs in a folder and on MinIO (an hour)
 	$(PYTHON) -m tests.owners.verify_owners $(ARGS)
+
+verify-leaks: .venv/.test-installed ## What popular mistakes add to an AUC, on the phantom; intervals on 2,000 simulated test sets (half an hour)
+	MAMMO_VERIFY_LEAKS=1 $(PYTHON) -m pytest -s tests/experiments/test_leaks.py -k covers_the_truth
+	@$(FOLLOW) .venv/bin/mammo phantom create $(PHANTOM) --patients 180 --seed 1 --layout original --size 576x448
+	@$(FOLLOW) .venv/bin/mammo experiment leaks $(ARGS)
 
 lint: .venv/.test-installed ## Check style
 	.venv/bin/ruff check .
