@@ -18,6 +18,7 @@ from mammo_core.sources.label_windows import LabelsConfig
 from mammo_core.sources.policy import ImagePolicy
 from mammo_core.sources.source_index import listing_digest, make_tables
 from mammo_core.store import open_store
+from tests.support.drawings import draw_breast
 
 CASES = Path(__file__).parents[3] / "shared/cases"
 STUDY = "1.2.826.0.1.3680043.8.498.55"
@@ -37,7 +38,7 @@ def write_dicom(path, seed, patient="Zz-1", study="1", view="CC", side="L", day=
     data.BitsAllocated, data.BitsStored, data.HighBit = 16, 12, 11
     for name, value in fields.items():
         setattr(data, name, value)
-    pixels = np.random.default_rng(seed).integers(0, 4096, (80, 64))
+    pixels = draw_breast(seed, 12, (80, 64))
     data.PixelData = pixels.astype("<u2").tobytes()
     data.file_meta = FileMetaDataset()
     data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
