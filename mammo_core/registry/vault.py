@@ -22,7 +22,7 @@ from mammo_core.features.kinds import FRAME
 from mammo_core.registry.ancestry import Ancestry, StartReader, ancestry_of
 from mammo_core.registry.champions import champion
 from mammo_core.registry.versions import versions
-from mammo_core.sources.sides import Vault
+from mammo_core.sources.sides import Sides, Vault
 from mammo_core.sources.splits import SplitConfig
 from mammo_core.store import Store
 
@@ -110,6 +110,27 @@ def adopted_sides(store: Store, config: SplitConfig, model_name: str) -> Adopted
     sides = {str(key): (str(split),) for key, split in splits.items()}
     text = f"frame {frame.id} of the champion {current.name}/{current.version}"
     return AdoptedSides(assignment_of(images, sides, None), text)
+
+
+def inherited_sides(images: "pd.DataFrame", starts: Mapping[str, Ancestry]) -> Sides:
+    """Return the sides that patients of images had for the models that training starts from.
+
+    Args:
+        images: image_id, patient_key, namespace.
+        starts: As for `find_vault`.
+
+    Returns:
+        Patients who were on one side only.
+    """
+    by_key: dict[str, set[str]] = {}
+    for split in (*FITTED_SPLITS, "test"):
+        for origin in starts.values():
+            keys = {key for _, each in origin.lists for key in each.patients_in(images, (split,))}
+            for frame in origin.frames:
+                keys |= _patients_of(images, frame.images, (split,))
+            for key in keys:
+                by_key.setdefault(key, set()).add(split)
+    return {key: (min(sides),) for key, sides in by_key.items() if len(sides) == 1}
 
 
 def has_earlier_sides(store: Store, config: SplitConfig, model_name: str) -> bool:

@@ -57,7 +57,12 @@ def run_sides(
     )
     from mammo_core.features.contamination import with_namespace
     from mammo_core.registry.ancestry import ancestry
-    from mammo_core.registry.vault import adopted_sides, find_vault, has_earlier_sides
+    from mammo_core.registry.vault import (
+        adopted_sides,
+        find_vault,
+        has_earlier_sides,
+        inherited_sides,
+    )
     from mammo_core.runs import read_start_packages
     from mammo_core.sources.sides import all_sides
     from mammo_core.sources.splits import assign
@@ -71,12 +76,18 @@ def run_sides(
     draw = DrawId.of(config, name)
     adopted = adopted_sides(store, config, name)
     has_earlier = has_earlier_sides(store, config, name)
+    # A redraw, and a given split, follow the vault alone.
+    draws = config.name in ("stratified", "official", "official-without-leak")
+    inherited = inherited_sides(ours, starts) if draws and not has_earlier else {}
+    origin = adopted.text or ("frames of the models that training starts from" if inherited else "")
     counts: dict[str, int] = {}
     sides: dict[str, tuple[str, ...]] = {}
 
     def extend(state: "Assignment | None") -> "Assignment":
         before = state or adopted.assignment
         known = before.known(ours) if before is not None else {}
+        if state is None:
+            known = {**inherited, **known}
         drawn = all_sides(images, config, known, vault)
         sides.clear()
         sides.update(drawn)
@@ -84,11 +95,9 @@ def run_sides(
         counts.update(known=len(known), new=len(drawn) - len(known), stored=state is not None)
         return assignment_of(ours, drawn, before)
 
-    state = extend_assignment(
-        store, draw, extend, origin=adopted.text, lineage={"tables": tables.id}
-    )
+    state = extend_assignment(store, draw, extend, origin=origin, lineage={"tables": tables.id})
     note_lineage(store, lineage_of(config, name), draw, fold)
-    _report(context, draw.name, counts, adopted.text, has_earlier)
+    _report(context, draw.name, counts, origin, has_earlier)
     chosen = {key: side[fold] for key, side in sides.items()}
     withheld = _withhold(context, chosen, vault)
     split = ours.assign(split=ours["patient_key"].map(chosen))

@@ -164,13 +164,25 @@ def start_package(store, images, splits, name="start"):
     return put_version(store, name, 1, {"frame_id": frame.id}, "b" * 64)
 
 
-def test_new_patients_are_drawn_within_what_a_start_package_saw(file_store):
+def test_a_model_inherits_the_sides_of_the_package_that_it_starts_from(file_store, capsys):
+    images = patients(60)
+    old = {key: ("test", "validation", "train", "train", "train")[at % 5]
+           for at, key in enumerate(images["patient_key"])}  # fmt: skip
+    uri = start_package(file_store, images, old)
+    splits, result, context = sides_of(file_store, patients(80), packages=[uri])
+    assert {key: splits[key] for key in old} == old
+    assert "frames of the models that training starts from; 20 are new" in capsys.readouterr().out
+    assert not result.facts and context.facts["contamination"][0]["state"] == "none"
+
+
+def test_a_redraw_stays_within_what_a_start_package_saw(file_store):
     images = patients(60)
     old = {key: "test" if at % 5 == 0 else "train" for at, key in enumerate(images["patient_key"])}
     uri = start_package(file_store, images, old)
-    splits, result, context = sides_of(file_store, patients(80), packages=[uri])
+    sides_of(file_store, patients(20, start=200))
+    splits, result, _ = sides_of(file_store, patients(80), "split.seed=7", packages=[uri])
     assert of(old, "test") <= of(splits, "test") and not of(old, "train") & of(splits, "test")
-    assert not result.facts and context.facts["contamination"][0]["state"] == "none"
+    assert of(splits, "validation") & of(old, "train") and not result.facts
 
 
 def test_overlap_with_a_start_package_stops_the_run_or_is_excluded(file_store):
