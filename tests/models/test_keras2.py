@@ -227,8 +227,6 @@ _ON_JAX = """
 import sys, numpy as np
 from pathlib import Path
 from mammo_core.models import heatmap, import_keras2
-from tests.support.undrawn import draw_no_weights
-draw_no_weights()
 model, _ = import_keras2(Path(sys.argv[1]))
 x = np.load(sys.argv[2])["x"]
 maps = heatmap(model, x, (24, 24)) if model.name == "model_1" else np.zeros(0)
@@ -242,12 +240,7 @@ def test_on_jax(golden: Path, name: str, tmp_path: Path):
     file, recorded, out = golden / f"{name}.h5", golden / f"{name}.npz", tmp_path / "out.npz"
     done = subprocess.run(
         [sys.executable, "-c", _ON_JAX, file, recorded, out],
-        env={
-            **os.environ,
-            "KERAS_BACKEND": "jax",
-            "JAX_PLATFORMS": "cpu",
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-        },
+        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,
     )
