@@ -53,6 +53,8 @@ def s3_environment(
     s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> S3Server:
     """The server, with its address and credentials in the environment."""
+    if s3_server.kind == "moto":
+        pytest.skip("moto has no atomic conditional writes: `make minio` builds a server that has")
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("MAMMO_SCRATCH", str(tmp_path / "scratch"))

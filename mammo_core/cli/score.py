@@ -5,13 +5,15 @@ from typing import Annotated
 
 import typer
 
+from mammo_core.cli.scoring_options import DecideUnlike, OnRequest, PublicKey
+
 
 def score(
     paths: Annotated[
         list[str],
         typer.Argument(
             metavar="PATH...",
-            help="DICOM or gray PNG and TIFF files, folders, s3://bucket/prefix.",
+            help="DICOM or gray PNG, TIFF and PGM files, folders, s3://bucket/prefix.",
         ),
     ],
     model: Annotated[
@@ -47,27 +49,9 @@ def score(
         bool,
         typer.Option("--explain", help="Also write the regions with the highest scores."),
     ] = False,
-    public_key: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PEM",
-            help="Reject a model that is not signed with this key; MAMMO_TRUST holds as well.",
-        ),
-    ] = None,
-    on_request: Annotated[
-        bool,
-        typer.Option(
-            "--on-request",
-            help="Also score what the model's policy of images scores on request only.",
-        ),
-    ] = False,
-    decide_unlike: Annotated[
-        bool,
-        typer.Option(
-            "--decide-unlike",
-            help="Also decide about images whose gray levels are unlike training images.",
-        ),
-    ] = False,
+    public_key: PublicKey = None,
+    on_request: OnRequest = False,
+    decide_unlike: DecideUnlike = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per batch of the network.")] = 8,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Threads that read files.")] = 2,
 ) -> None:

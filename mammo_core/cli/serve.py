@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from mammo_core.cli.scoring_options import DecideUnlike, OnRequest, PublicKey
+
 
 def serve(
     model: Annotated[
@@ -29,13 +31,7 @@ def serve(
     name: Annotated[
         str, typer.Option(help="Name of the model in paths; default: its published name.")
     ] = "",
-    public_key: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PEM",
-            help="Reject a model that is not signed with this key; MAMMO_TRUST holds as well.",
-        ),
-    ] = None,
+    public_key: PublicKey = None,
     tokens: Annotated[
         Path | None,
         typer.Option(
@@ -70,20 +66,8 @@ def serve(
             "Addresses and localhost are always allowed.",
         ),
     ] = None,
-    on_request: Annotated[
-        bool,
-        typer.Option(
-            "--on-request",
-            help="Also score what the model's policy of images scores on request only.",
-        ),
-    ] = False,
-    decide_unlike: Annotated[
-        bool,
-        typer.Option(
-            "--decide-unlike",
-            help="Also decide about images whose gray levels are unlike training images.",
-        ),
-    ] = False,
+    on_request: OnRequest = False,
+    decide_unlike: DecideUnlike = False,
     api_pages: Annotated[
         bool, typer.Option("--api-pages", help="Serve a page about the API at /docs.")
     ] = False,

@@ -93,7 +93,8 @@ class Engine:
 
         Args:
             client: Whose files they are.
-            files: DICOM, PNG or TIFF files, each with the view that the client states (CC, MLO).
+            files: DICOM, PNG, TIFF or PGM files, each with the view that the client states (CC,
+                MLO).
             explain: Whether to add the regions with the highest scores.
 
         Returns:

@@ -109,12 +109,12 @@ def _score(package: Package, errors: tuple[int, ...]) -> dict[str, Any]:
         _json("Score"),
         (*errors, *_BODY_ERRORS),
     )
-    operation["description"] = "One DICOM, PNG or TIFF file is the body, or the file of a form" + (
-        ". For both views, a form with two files. A file whose header has no view has that of "
-        "the name of its form field, `cc` or `mlo`."
-        if is_breast
-        else "."
-    )
+    operation["description"] = "One DICOM, PNG, TIFF or PGM file is the body, or a form's file."
+    if is_breast:
+        operation["description"] += (
+            " For both views, a form with two files. A file whose header has no view has that of "
+            "the name of its form field, `cc` or `mlo`."
+        )
     operation["parameters"] = [
         {
             "name": "explain",

@@ -73,7 +73,7 @@ class InferRequest:
         id: Identifier chosen by the client.
         pixels: `(n, H, W) uint16, [0, 65535]`, in the geometry of the model; for breasts
             `(n, 2, H, W)`, zeros for a missing view. None with `files`.
-        files: Bytes of DICOM, PNG or TIFF files, one per image; for a breast two, CC and MLO,
+        files: Bytes of DICOM, PNG, TIFF or PGM files, one per image; for a breast two, CC and MLO,
             empty for a missing view. Empty with `pixels`.
         outputs: Names of the outputs in order, and whether each is returned as bytes.
     """

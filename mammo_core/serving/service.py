@@ -140,7 +140,7 @@ class Service:
         )
 
     async def score(self, request: Request) -> Response:
-        """Score a DICOM, PNG or TIFF file: the body, or the file of a form.
+        """Score a DICOM, PNG, TIFF or PGM file: the body, or the file of a form.
 
         For a model of two views, the form may have two files. If the header of a file has no
         view, its view is that of its form field, `cc` or `mlo`.

@@ -52,8 +52,8 @@ def describe_server() -> str:
     return {
         "given": f"the one at {os.environ.get('MAMMO_S3_ENDPOINT')}",
         "minio": "MinIO, .tools/bin/minio",
-        "moto": "moto, as .tools/bin/minio is absent (`make minio`): it checks no credentials, "
-        "tests of credentials are skipped",
+        "moto": "moto, as .tools/bin/minio is absent (`make minio`): it has no atomic conditional "
+        "writes, tests of a store on S3 are skipped",
     }[server_kind()]
 
 

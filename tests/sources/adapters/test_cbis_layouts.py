@@ -11,6 +11,7 @@ import pytest
 from mammo_core.errors import SourceError
 from mammo_core.phantom import PhantomConfig, create
 from mammo_core.sources import SourceConfig, index
+from mammo_core.sources.adapters.cbis_ddsm.layout import _Tree
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +170,10 @@ def test_files_that_are_not_images_of_the_tables(original, tmp_path):
     (tmp_path / "other.dcm").write_bytes(b"x" * 300)
     with pytest.raises(SourceError, match="No image of the case tables"):
         indexed(tmp_path, original)
+
+
+@pytest.mark.parametrize("suffix", ["", ".dcm", ".png", ".tif", ".tiff", ".pgm", ".PGM"])
+def test_an_image_file_may_have_the_suffix_of_any_format_that_is_read(suffix):
+    name = f"Mass-Training_P_00001_LEFT_CC/000000{suffix}"
+    tree = _Tree([name, "Mass-Training_P_00001_LEFT_CC/notes.txt"], set())
+    assert tree.unexplained == [name]

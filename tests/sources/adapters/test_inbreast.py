@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from mammo_core.errors import DicomError, SourceError
 from mammo_core.sources import SourceConfig, SourceFiles, index
+from mammo_core.sources.adapters.inbreast import FILE_NAME
 from mammo_core.sources.adapters.inbreast.contours import group_calcifications
 from mammo_core.sources.masks import Region, load_mask
 from tests.support.inbreast_tree import COLUMNS, ROWS, build
@@ -211,3 +212,9 @@ def test_converted_images_are_read_too(tmp_path):
         path.unlink()
     tables = index(config_of(tmp_path))
     assert len(tables.images) == 5 and tables.rejects.empty
+
+
+@pytest.mark.parametrize("suffix", ["dcm", "png", "tif", "tiff", "pgm", "PGM"])
+def test_the_name_of_an_image_may_have_the_suffix_of_any_format_that_is_read(suffix):
+    match = FILE_NAME.fullmatch(f"20586908_6c613a14b80a8591_MG_R_CC_ANON.{suffix}")
+    assert match is not None and match["kind"] == suffix

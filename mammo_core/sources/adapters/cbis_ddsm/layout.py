@@ -22,7 +22,7 @@ from mammo_core.sources.adapters.cbis_ddsm.case_tables import Case
 from mammo_core.sources.source_files import SourceFiles
 
 #: Suffixes of image files, which may also have none.
-_SUFFIXES: Final = ("dcm", "dicom", "png", "tif", "tiff")
+_SUFFIXES: Final = ("dcm", "dicom", "png", "tif", "tiff", "pgm")
 
 #: Reads the Series Instance UIDs of files, in their order.
 ReadUids = Callable[[list[str]], Iterable[str]]

@@ -24,7 +24,7 @@ VIEWS: Final = {"CC": "CC", "ML": "MLO", "MLO": "MLO"}
 #: File name, patient, side and view of an image file.
 FILE_NAME: Final = re.compile(
     r"(?P<number>\d+)_(?P<patient>[0-9a-f]{8,32})_MG_(?P<side>[LR])_(?P<view>CC|ML|MLO)_ANON"
-    r"\.(?P<kind>dcm|png|tiff?)",
+    r"\.(?P<kind>dcm|png|tiff?|pgm)",
     re.IGNORECASE,
 )
 

@@ -2,8 +2,8 @@
 
 The folder of the release holds `INbreast.csv`,
 `AllDICOMs/<file name>_<patient>_MG_<L|R>_<CC|ML>_ANON.dcm` and `AllXML/<file name>.xml`. Images
-converted to PNG under the same names are read as well. The table has no patient (`removed`); the
-patient is the pseudonym in the names of the files.
+converted to PNG, TIFF or PGM under the same names are read as well. The table has no patient
+(`removed`); the patient is the pseudonym in the names of the files.
 """
 
 import re

@@ -1,0 +1,28 @@
+"""The options that `mammo score` and `mammo serve` share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+PublicKey = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PEM",
+        help="Reject a model that is not signed with this key; MAMMO_TRUST holds as well.",
+    ),
+]
+OnRequest = Annotated[
+    bool,
+    typer.Option(
+        "--on-request",
+        help="Also score what the model's policy of images scores on request only.",
+    ),
+]
+DecideUnlike = Annotated[
+    bool,
+    typer.Option(
+        "--decide-unlike",
+        help="Also decide about images whose gray levels are unlike training images.",
+    ),
+]
