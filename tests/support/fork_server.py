@@ -18,6 +18,7 @@ from collections.abc import Iterator
 
 from mammo_core.packaging.keras_file import import_keras
 from mammo_core.processes import call
+from tests.support.processes import end_with_parent
 
 #: What commands and steps import; each is no more than a saving of time.
 PRELOADED = (
@@ -75,6 +76,7 @@ def _fork_calls(python: list[str]) -> None:
 
 def _run(connection: socket.socket) -> None:
     """Be the process that was asked for, and end with it."""
+    end_with_parent()
     _, descriptors, _, _ = socket.recv_fds(connection, 1, 2)
     with connection.makefile() as lines:
         request = json.loads(lines.readline())

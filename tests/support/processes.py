@@ -20,7 +20,7 @@ def start_child(command: list[str], **options: object) -> Iterator[subprocess.Po
         command: The program and its arguments.
         options: Options of `subprocess.Popen`.
     """
-    process = subprocess.Popen(command, preexec_fn=_end_with_parent, **options)
+    process = subprocess.Popen(command, preexec_fn=end_with_parent, **options)
     try:
         yield process
     finally:
@@ -28,7 +28,8 @@ def start_child(command: list[str], **options: object) -> Iterator[subprocess.Po
         process.wait()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Let the system kill this process when the one that started it ends."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
