@@ -115,6 +115,7 @@ def convert(folder, names, work):
     import pandas as pd
 
     from mammo_core.datasets.tables import read_table
+    from mammo_core.imaging.plausibility import FAULTS
     from mammo_core.ingest import ConvertConfig, RunnerConfig
     from mammo_core.ingest import convert as convert_files
     from mammo_core.preprocessing import Geometry
@@ -128,7 +129,10 @@ def convert(folder, names, work):
         images,
         lesions,
         root=str(folder),
-        config=ConvertConfig(geometry=Geometry(height=48, width=40)),
+        # The files are noise: their gray levels are accepted, so that all of them are converted.
+        config=ConvertConfig(
+            geometry=Geometry(height=48, width=40), plausibility=dict.fromkeys(FAULTS, "accept")
+        ),
         runner=RunnerConfig(workers=1),
         lineage={},
     )
