@@ -29,6 +29,7 @@ def run(script, folder, count, seed):
     return report
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3600 if FULL else 600)
 def test_mutated_images_are_used_or_rejected_by_every_command(tmp_path):
     count = 5000 if FULL else 40
@@ -40,6 +41,7 @@ def test_mutated_images_are_used_or_rejected_by_every_command(tmp_path):
     assert max(report["memory_mb"]) < 3000
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3600 if FULL else 600)
 def test_mutated_models_are_read_or_refused(tmp_path):
     count = 500 if FULL else 10

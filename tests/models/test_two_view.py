@@ -126,6 +126,7 @@ def test_gradients_pass_both_towers_and_a_missing_view(whole: keras.Model) -> No
     assert all(kernels)
 
 
+@pytest.mark.slow
 def test_files_load_in_safe_mode(whole: keras.Model, tmp_path: Path) -> None:
     cc, mlo = views()
     configs = []

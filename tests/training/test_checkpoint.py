@@ -63,6 +63,7 @@ def uninterrupted_training() -> Any:
     return _train()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [2, 4])  # at the end of a stage, and within one
 def test_training_resumes_after_an_epoch(
     file_store, uninterrupted_training: Any, epochs: int

@@ -51,6 +51,7 @@ def test_training_learns_and_reports_its_history(tmp_path: Path) -> None:
     assert not model.compiled
 
 
+@pytest.mark.slow
 def test_the_same_training_gives_the_same_bits() -> None:
     def run() -> list[np.ndarray]:
         model = network(dropout=0.3)

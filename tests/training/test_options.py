@@ -217,6 +217,7 @@ def test_a_reversed_zoom_range_is_rejected() -> None:
         AugmentationConfig(zoom=(1.2, 0.8))
 
 
+@pytest.mark.slow
 def test_finding_the_largest_batch_does_not_change_the_network() -> None:
     from mammo_core.models import HeadConfig, to_whole_image
     from mammo_core.training.batch_size import _by_doubling, find_batch_size

@@ -66,6 +66,7 @@ def _same(model: keras.Model, stage: StageConfig, tolerance: float, **options: o
 SGD = {"learning_rate": 1e-3, "epochs": 1, "optimizer": "sgd"}
 
 
+@pytest.mark.slow
 def test_weights_averages_and_dropout_equal_the_plain_step() -> None:
     # If the second pass drew other dropout masks, the gradients would belong to another network.
     _same(_whole(dropout=0.5), StageConfig(**SGD), 1e-4)
@@ -85,6 +86,7 @@ def test_frozen_blocks_stay_frozen() -> None:
     assert not same["predictions/kernel"]
 
 
+@pytest.mark.slow
 def test_in_bfloat16_with_accumulated_gradients() -> None:
     _same(_whole(), StageConfig(**SGD), 0.02, precision="mixed_bfloat16", accumulate=2)
 
