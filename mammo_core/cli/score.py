@@ -52,6 +52,14 @@ def score(
     public_key: PublicKey = None,
     on_request: OnRequest = False,
     decide_unlike: DecideUnlike = False,
+    keyed_ids: Annotated[
+        bool,
+        typer.Option(
+            "--keyed-ids",
+            help="Name images by the digest of their file under the site key, so that nobody who "
+            "holds the file finds its row.",
+        ),
+    ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per batch of the network.")] = 8,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Threads that read files.")] = 2,
 ) -> None:
@@ -82,6 +90,7 @@ def score(
         workers=workers,
         on_request=on_request,
         decide_unlike=decide_unlike,
+        keyed_ids=keyed_ids,
     )
     with progress("score", len(files), "images") as bar:
         summary = score_files(packages, files, out, options, progress=bar.advance)

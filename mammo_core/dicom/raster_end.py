@@ -115,7 +115,7 @@ def _tiff_end(content: bytes) -> tuple[int, bool]:
             start = number(start, offset_size)
             end = max(end, start + amount * size)
         if tag in {*_DATA, *_DATA.values()} and amount <= _MAXIMUM_VALUES:
-            values[tag] = [number(start + size * place, size) for place in range(amount)]
+            values[tag] = [number(start + size * item, size) for item in range(amount)]
     for offsets, sizes in _DATA.items():
         pairs = zip(values.get(offsets, []), values.get(sizes, []), strict=False)
         end = max([end, *(offset + length for offset, length in pairs)])

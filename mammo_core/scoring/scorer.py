@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from mammo_core.scoring.model import ScoringModel, score_fields
 from mammo_core.scoring.patients import PatientKeys
 from mammo_core.scoring.results import ScoreSummary, output_files, rejects_path, write_results
 from mammo_core.scoring.units import ScoringUnit, build_unit, group_files
+from mammo_core.sources.patients import content_key, site_key
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class ScoreOptions:
         on_request: Whether images are scored that the model's policy of images scores on request
             only.
         decide_unlike: Whether images unlike the training images get a decision, too.
+        keyed_ids: Whether the id of an image is the digest of its file under the site key, so that
+            nobody who holds the file finds it in the table.
     """
 
     batch_size: int = 8
@@ -57,6 +61,7 @@ class ScoreOptions:
     workers: int = 2
     on_request: bool = False
     decide_unlike: bool = False
+    keyed_ids: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("batch size", self.batch_size), ("number of workers", self.workers)):
@@ -91,6 +96,7 @@ def score(
 
     Raises:
         RecipeError: A path does not exist or contains no file; an option is not valid.
+        SourceError: Ids are keyed, and there is no site key.
         ModelError: A network does not return probabilities.
         StoreError: A bucket cannot be read.
         OSError: A disk failed; no table is written.
@@ -102,6 +108,7 @@ def score(
     )
     scoring_model = replace(scoring_model, decide_unlike=options.decide_unlike)
     tables.format_of(out)
+    id_key = site_key() if options.keyed_ids else b""
     files = list_files(inputs, exclude=output_files(out))
     started = time.monotonic()
     size = min(options.batch_size, len(files))
@@ -116,7 +123,8 @@ def score(
     explainer = ImageExplainer(packages[0], files, options.heatmaps, options.explain)
     ahead = size if scoring_model.unit == "image" else 2 * size
     rule = scoring_model.policy_rule(options.on_request)
-    with _decode_ahead(files[done:], scoring_model, keys, rule, options.workers, ahead) as items:
+    read = partial(_read, model=scoring_model, patients=keys, rule=rule, id_key=id_key)
+    with _decode_ahead(files[done:], read, options.workers, ahead) as items:
         for batch in _batches(items, groups, done, scoring_model.unit, size):
             rows, regions = _score_batch(scoring_model, batch.units, size, explainer)
             reasons = [(reject.name, reject.reason) for reject in batch.rejects]
@@ -243,12 +251,20 @@ def predict_units(
     return scores
 
 
+def _read(
+    file: InputFile, *, model: ScoringModel, patients: PatientKeys, rule: PolicyRule, id_key: bytes
+) -> DecodedImage | Reject:
+    """Read a file; its id is a digest, under a key if there is one."""
+    image = decode_file(file, model.preprocessings, patients, rule)
+    if isinstance(image, Reject) or not id_key:
+        return image
+    return replace(image, digest=content_key(id_key, image.digest))
+
+
 @contextmanager
 def _decode_ahead(
     files: Sequence[InputFile],
-    model: ScoringModel,
-    keys: PatientKeys,
-    rule: PolicyRule,
+    read: Callable[[InputFile], DecodedImage | Reject],
     workers: int,
     ahead: int,
 ) -> Iterator[Iterator[DecodedImage | Reject]]:
@@ -258,7 +274,7 @@ def _decode_ahead(
     def results() -> Iterator[DecodedImage | Reject]:
         waiting: deque[Future[DecodedImage | Reject]] = deque()
         for file in files:
-            waiting.append(pool.submit(decode_file, file, model.preprocessings, keys, rule))
+            waiting.append(pool.submit(read, file))
             if len(waiting) > ahead:
                 yield waiting.popleft().result()
         while waiting:

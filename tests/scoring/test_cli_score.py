@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 
@@ -7,8 +8,9 @@ from typer.testing import CliRunner
 
 from mammo_core.cli import models as models_cli
 from mammo_core.cli.score import score as score_command
-from mammo_core.errors import ModelError, RecipeError
+from mammo_core.errors import ModelError, RecipeError, SourceError
 from mammo_core.registry import push
+from mammo_core.sources.patients import content_key, site_key
 from mammo_core.store import open_store
 
 # The commands as the root application registers them.
@@ -83,3 +85,19 @@ def test_models_are_listed_shown_and_verified(store, package, package_folder, tm
 
 def test_an_empty_registry_is_reported(tmp_path):
     assert "No model is published" in run("models", "list", "--store", tmp_path).output
+
+
+def test_ids_under_the_site_key_do_not_lead_to_the_file(
+    package_folder, tmp_path, write, monkeypatch
+):
+    path = write.dicom(tmp_path / "x.dcm", write.breast())
+    digest, out = hashlib.sha256(path.read_bytes()).hexdigest(), tmp_path / "scores.csv"
+    arguments = ("score", "--model", package_folder, path, "--out", out)
+    assert run(*arguments).exit_code == 0 and digest in out.read_text()
+    monkeypatch.setenv("MAMMO_SITE_KEY", "k" * 64)
+    assert run(*arguments, "--keyed-ids").exit_code == 0
+    assert digest not in out.read_text()
+    assert content_key(site_key(), digest) in out.read_text()
+    monkeypatch.delenv("MAMMO_SITE_KEY")
+    monkeypatch.setenv("MAMMO_SITE_KEY_FILE", str(tmp_path / "none"))
+    assert isinstance(run(*arguments, "--keyed-ids").exception, SourceError)
