@@ -92,7 +92,7 @@ def _pixels(
     from mammo_core.imaging import resize
 
     return {
-        id: resize(record.pixels, *SIZE, "forced", "area").astype(np.float32) / _FULL
+        id: resize(record.pixels, *SIZE, "forced", "area").astype(np.float32) / np.float32(_FULL)
         for id, record in read_images(store, images, ids).items()
     }
 
@@ -121,10 +121,10 @@ def summarize_leaks(
             received=f"no scores of {', '.join(missing)}",
         )
     tables = [scores[trial.name] for trial in trials]
-    found = [arm for arm in (HONEST, *MISTAKES) if arm in set(tables[0]["arm"])]
+    arms = [arm for arm in (HONEST, *MISTAKES) if arm in set(tables[0]["arm"])]
     rows: list[dict[str, Any]] = []
     summary = []
-    for arm in found:
+    for arm in arms:
         parts = [_of(table, arm) for table in tables]
         honest = [
             _same(_of(table, HONEST), part) for table, part in zip(tables, parts, strict=True)
@@ -144,7 +144,7 @@ def summarize_leaks(
         summary.append(_summarize(arm, parts, honest, seed))
     shown = [row["arm"] for row in summary if row["shows"] == "yes"]
     hidden = [row["arm"] for row in summary if row["shows"] == "no"]
-    absent = [arm for arm in MISTAKES if arm not in found]
+    absent = [arm for arm in MISTAKES if arm not in arms]
     conclusion = "; ".join(
         f"{text}: {', '.join(names)}"
         for text, names in (
@@ -181,15 +181,15 @@ def _summarize(
             seed,
         )
 
-    own = interval([])
+    mistaken = interval([])
     row: dict[str, Any] = {
         "arm": arm,
         "runs": len(parts),
         "trained_on": int(first["trained_on"].iloc[0]),
         "test_images": len(first),
-        "auc": own.value,
-        "low": own.low,
-        "high": own.high,
+        "auc": mistaken.value,
+        "low": mistaken.low,
+        "high": mistaken.high,
     }
     if arm == HONEST:
         return {**row, "adds": None, "adds_low": None, "adds_high": None, "shows": ""}

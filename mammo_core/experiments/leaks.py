@@ -50,7 +50,7 @@ class Arrangement:
         train: Images of the training.
         validation: Images that the best epoch is chosen on.
         test: Images that it is tested on.
-        copies: Of `train`: the image → the test image that it is a re-encoded copy of.
+        copies: Training image → the test image that it is a re-encoded copy of.
     """
 
     name: str
@@ -122,30 +122,32 @@ def arrange(images: "pd.DataFrame", seed: int) -> dict[str, Arrangement]:
             tuple(sorted(tested)), {},
         )  # fmt: skip
 
-    found = {HONEST: Arrangement(HONEST, train, train, validation, test, {})}
+    arranged = {HONEST: Arrangement(HONEST, train, train, validation, test, {})}
     moved, tested = _divide(tests, "image", seed)
     if moved:
-        found[BY_IMAGE] = mistake(BY_IMAGE, moved, tested)
+        arranged[BY_IMAGE] = mistake(BY_IMAGE, moved, tested)
     moved, tested = _divide(tests, "breast", seed)
     if moved:
-        found[BY_BREAST] = mistake(BY_BREAST, moved, tested)
+        arranged[BY_BREAST] = mistake(BY_BREAST, moved, tested)
     if by_split["excluded"]:
-        found[OFFICIAL] = mistake(OFFICIAL, by_split["excluded"], test)
+        arranged[OFFICIAL] = mistake(OFFICIAL, by_split["excluded"], test)
     # The champion had half of the patients of today's test set, with all of their images.
     half = _half(sorted(set(map(str, tests["patient_key"]))), seed, "old")
     old = tuple(map(str, tests.loc[tests["patient_key"].isin(half), "image_id"]))
-    found[OLD_PATIENTS] = mistake(OLD_PATIENTS, old, test, first=True)
-    found[TEST_CHOICE] = Arrangement(TEST_CHOICE, train, train, test, test, {})
+    arranged[OLD_PATIENTS] = mistake(OLD_PATIENTS, old, test, first=True)
+    arranged[TEST_CHOICE] = Arrangement(TEST_CHOICE, train, train, test, test, {})
     sources = _half(test, seed, "copies")
     copies = {f"copy of {image}": image for image in sources}
     kept = _leave_out(train, len(copies), seed, DUPLICATES)
     fitted = (*kept, *sorted(copies))
-    found[DUPLICATES] = Arrangement(DUPLICATES, fitted, fitted, validation, test, copies)
+    arranged[DUPLICATES] = Arrangement(DUPLICATES, fitted, fitted, validation, test, copies)
     for name in (BY_IMAGE, BY_BREAST, OFFICIAL):
-        if name in found:  # fitted to these images from the beginning
-            each = found[name]
-            found[name] = Arrangement(name, each.train, each.train, each.validation, each.test, {})
-    return found
+        if name in arranged:  # fitted to these images from the beginning
+            each = arranged[name]
+            arranged[name] = Arrangement(
+                name, each.train, each.train, each.validation, each.test, {}
+            )
+    return arranged
 
 
 def _divide(tests: "pd.DataFrame", unit: str, seed: int) -> tuple[list[str], list[str]]:
@@ -224,11 +226,14 @@ def train_and_score(
     chosen_on, truth = batch(arrangement.validation)
     test, _ = batch(arrangement.test)
     best, best_auc = None, -1.0
-    for images in (arrangement.before, arrangement.train):
+    for stage, images in enumerate((arrangement.before, arrangement.train)):
         x, y = batch(images)
         best, best_auc = None, -1.0  # a model is chosen from the last training
-        for _ in range(epochs // 2):
-            network.fit(x, y, batch_size=_BATCH, epochs=1, verbose=0)
+        for epoch in range(epochs // 2):
+            order = generator(seed, "leaks", "order", stage, epoch).permutation(len(y))
+            for start in range(0, len(y), _BATCH):
+                rows = order[start : start + _BATCH]
+                network.train_on_batch(x[rows], y[rows])
             value = auc(truth, network(chosen_on, training=False).numpy()[:, 0])
             if value > best_auc:
                 best, best_auc = network.get_weights(), value
@@ -264,5 +269,7 @@ def small_network(shape: tuple[int, ...]) -> Any:
             layers.Dense(1, activation="sigmoid"),
         ]
     )
-    network.compile(optimizer=keras.optimizers.Adam(0.001), loss="binary_crossentropy")
+    # Compiling for the processor would take longer than training does.
+    adam = keras.optimizers.Adam(0.001)
+    network.compile(optimizer=adam, loss="binary_crossentropy", jit_compile=False)
     return network

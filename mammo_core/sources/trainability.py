@@ -63,9 +63,9 @@ def source_obstacles(
         has_start: Whether training starts from a model package, which needs no lesion.
         size: Rows and columns of the records.
     """
-    found = _one_class(images) + _small_pictures(images, size)
+    obstacles = _one_class(images) + _small_pictures(images, size)
     if lesions.empty and not has_start:
-        found.append(
+        obstacles.append(
             Obstacle(
                 "The source has no lesions, and the patch classifier is trained on them",
                 "lesions with masks, boxes or outlines",
@@ -73,7 +73,7 @@ def source_obstacles(
                 f"{_START}; or describe lesions in the tables",
             )
         )
-    return found
+    return obstacles
 
 
 def _one_class(images: "pd.DataFrame") -> list[Obstacle]:
@@ -142,7 +142,7 @@ def split_obstacles(
         selections: `patch` and `image` → the metric that selects the best epoch.
         patch_classes: Name → patch classes of each class of lesions.
     """
-    found = []
+    obstacles = []
     for split in _FITTED:
         rows = images[images["split"] == split]
         patients = rows.groupby("label")["patient_key"].nunique()
@@ -150,16 +150,16 @@ def split_obstacles(
         missing = [label for label, count in counts.items() if not count]
         optional = split == "validation" and selections["image"] != "auc" and len(missing) < 2
         if missing and not optional:
-            found.append(_missing_class(images, split, counts, missing, split_name))
+            obstacles.append(_missing_class(images, split, counts, missing, split_name))
     if has_start:
-        return found
+        return obstacles
     for split in ("train", "validation"):
         present = set(lesions.loc[lesions["split"] == split, "patch_class"])
         absent = [name for name, classes in patch_classes if not classes & present]
         everything = len(absent) == len(patch_classes)
         needed = split == "validation" and selections["patch"] == "auc"
         if absent and (everything if split == "train" else needed):
-            found.append(
+            obstacles.append(
                 Obstacle(
                     f"The {split} split has no lesion of {', '.join(absent)}",
                     "lesions of every class, which the AUC needs (patch_training.selection)"
@@ -172,7 +172,7 @@ def split_obstacles(
                     f"patch_training.selection to accuracy, or {_START}",
                 )
             )
-    return found
+    return obstacles
 
 
 def _missing_class(
@@ -218,7 +218,7 @@ def require_trainable(obstacles: Sequence[Obstacle], details: str) -> None:
     """Raise the obstacles that stop a training, the first with its remedy.
 
     Args:
-        obstacles: What was found.
+        obstacles: What stands against a training.
         details: Where to look.
 
     Raises:

@@ -75,9 +75,9 @@ def test_every_measured_number_of_the_docs_has_a_claim():
         cited = CITED.get(page, set())
         if cited is None:
             continue
-        found = _measured_numbers(path.read_text())
-        unused += [f"{page}: {number}" for number in cited - found]
-        for number in sorted(found - cited):
+        numbers = _measured_numbers(path.read_text())
+        unused += [f"{page}: {number}" for number in cited - numbers]
+        for number in sorted(numbers - cited):
             digits = len(number) - 2
             values = {round(value, digits) for value in claimed.get(page, ())}
             if float(number) not in values:

@@ -27,48 +27,50 @@ def source_images(labels, rows=400, columns=300):
     )
 
 
-def found(images, lesions=1, has_start=False, size=(400, 300)):
+def obstacles_of(images, lesions=1, has_start=False, size=(400, 300)):
     table = pd.DataFrame({"lesion_id": [f"l{at}" for at in range(lesions)]})
     return source_obstacles(images, table, has_start=has_start, size=size)
 
 
 def test_a_source_that_can_be_trained_on_has_no_obstacle():
-    assert found(source_images([0, 1, 0, 1])) == []
+    assert obstacles_of(source_images([0, 1, 0, 1])) == []
 
 
 def test_images_without_lesions_need_a_start_package():
     images = source_images([0, 1, 0, 1])
-    (obstacle,) = found(images, lesions=0)
+    (obstacle,) = obstacles_of(images, lesions=0)
     assert obstacle.stops
     assert "image_training.start" in obstacle.hint and "whole images" in obstacle.hint
-    assert found(images, lesions=0, has_start=True) == []
+    assert obstacles_of(images, lesions=0, has_start=True) == []
 
 
 @pytest.mark.parametrize(("label", "absent"), [(0, "malignant"), (1, "negative")])
 def test_one_class_cannot_be_trained_whatever_it_starts_from(label, absent):
-    (obstacle,) = found(source_images([label] * 9), has_start=True)
+    (obstacle,) = obstacles_of(source_images([label] * 9), has_start=True)
     assert obstacle.stops and f"add {absent} patients" in obstacle.hint
     assert "image_training.start" not in obstacle.hint  # it would not help
 
 
 @pytest.mark.parametrize("size", [(144, 112), (288, 224), (1152, 896)])
 def test_thumbnails_and_patches_are_not_mammograms(size):
-    (obstacle,) = found(source_images([0, 1] * 4, 64, 64), size=size)
+    (obstacle,) = obstacles_of(source_images([0, 1] * 4, 64, 64), size=size)
     assert obstacle.stops and "64x64" in obstacle.received
     assert "image_training.start" not in obstacle.hint
     # A recipe for such pictures says so in its geometry.
-    assert found(source_images([0, 1] * 4, 64, 64), size=(64, 64)) == []
+    assert obstacles_of(source_images([0, 1] * 4, 64, 64), size=(64, 64)) == []
 
 
 def test_a_few_thumbnails_and_enlarged_images_are_warned_of():
     few = pd.concat([source_images([0, 1, 0, 1]), source_images([0], 64, 64)])
-    assert [each.stops for each in found(few)] == [False]
-    assert [each.stops for each in found(source_images([0, 1], 96, 80), size=(288, 224))] == [False]
-    assert found(source_images([0, 1], 150, 120), size=(288, 224)) == []
+    assert [each.stops for each in obstacles_of(few)] == [False]
+    assert [
+        each.stops for each in obstacles_of(source_images([0, 1], 96, 80), size=(288, 224))
+    ] == [False]
+    assert obstacles_of(source_images([0, 1], 150, 120), size=(288, 224)) == []
 
 
 def test_all_obstacles_are_in_one_error_each_with_its_remedy():
-    obstacles = found(source_images([0] * 8, 64, 64), lesions=0)
+    obstacles = obstacles_of(source_images([0] * 8, 64, 64), lesions=0)
     with pytest.raises(SourceError) as error:
         require_trainable(obstacles, "")
     assert str(error.value).count("Also: ") == 2

@@ -18,7 +18,7 @@ def pictures(tmp_path_factory):
 
     root = tmp_path_factory.mktemp("phantom") / "tree"
     create(root, PhantomConfig(patients=4, seed=5, height=192, width=150), workers=1)
-    found = []
+    mammograms = []
     for path in sorted(root.rglob("*.dcm")):
         data = pydicom.dcmread(path)
         if (data.Rows, data.Columns) == (192, 150) and data.Modality == "MG":
@@ -26,8 +26,8 @@ def pictures(tmp_path_factory):
             if data.PhotometricInterpretation == "MONOCHROME1":
                 pixels = pixels.max() - pixels
             if len(np.unique(pixels)) > 64:  # not a mask
-                found.append((pixels / pixels.max() * 65535).astype(np.uint16))
-    return found
+                mammograms.append((pixels / pixels.max() * 65535).astype(np.uint16))
+    return mammograms
 
 
 def class_folders(root, pictures, counts, side=0):
