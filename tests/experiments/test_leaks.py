@@ -200,7 +200,7 @@ def test_a_small_network_remembers_the_images_it_saw_under_a_copy():
     arranged = arrange(images, 5)
     copied = set(arranged[DUPLICATES].copies.values())
     scores = {
-        name: train_and_score(arranged[name], pixels, labels, 0, epochs=12)
+        name: train_and_score(arranged[name], pixels, labels, 0, epochs=40)
         for name in (HONEST, DUPLICATES)
     }
 
