@@ -24,6 +24,8 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
         model: str,
         source: str,
         store: str = "s3://mammo-scores",
+        on_request: bool = False,
+        decide_unlike: bool = False,
         gpu_count: str = "0",
         gpu_type: str = "nvidia.com/gpu",
         node_selector: dict = {},  # noqa: B006 (KFP needs a plain default)
@@ -37,6 +39,8 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
                 .../models/name/version.
             source: URI of the mammograms, s3://bucket/prefix.
             store: URI of the object store that gets the scores, s3://bucket/prefix.
+            on_request: Whether to score images that the model's policy scores on request only.
+            decide_unlike: Whether images unlike the training images get a decision, too.
             gpu_count: GPUs of the step; 0 - score on the CPU.
             gpu_type: Resource name of the GPUs.
             node_selector: Labels of the node, for instance {"pool" - "gpu"} as JSON.
@@ -53,7 +57,14 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
         )
         with dsl.ExitHandler(finish, name="run"):
             on_platform(
-                steps.score(**identity, model=model, source=source, **placement.arguments),
+                steps.score(
+                    **identity,
+                    model=model,
+                    source=source,
+                    on_request=on_request,
+                    decide_unlike=decide_unlike,
+                    **placement.arguments,
+                ),
                 "Score",
                 placement,
             )

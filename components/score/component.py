@@ -14,6 +14,8 @@ def score(
     source: str,
     scores: dsl.Output[dsl.Dataset],
     report: dsl.Output[dsl.HTML],
+    on_request: bool = False,
+    decide_unlike: bool = False,
     gpu_count: str = "0",
     gpu_type: str = "nvidia.com/gpu",
 ) -> None:
@@ -27,6 +29,8 @@ def score(
         source: URI of the mammograms.
         scores: Scores and rejects.
         report: What was scored, as one HTML page.
+        on_request: Whether to score images that the model's policy scores on request only.
+        decide_unlike: Whether images unlike the training images get a decision, too.
         gpu_count: GPUs of the step.
         gpu_type: Resource name of the GPUs.
     """
@@ -40,6 +44,8 @@ def score(
             kfp_run_id=kfp_run_id,
             model=model,
             source=source,
+            on_request=on_request,
+            decide_unlike=decide_unlike,
             out=scores.path,
             report=report.path,
         )

@@ -19,7 +19,13 @@ _REPORT = "report.html"
 
 
 @step("score", has_recipe=False)
-def score(context: StepContext, model: str, source: str) -> Manifest:
+def score(
+    context: StepContext,
+    model: str,
+    source: str,
+    on_request: bool = False,
+    decide_unlike: bool = False,
+) -> Manifest:
     """Score every mammogram under a URI; the scores go into the store.
 
     It has no recipe: the package of the model has all settings.
@@ -28,6 +34,8 @@ def score(context: StepContext, model: str, source: str) -> Manifest:
         context: The context of the step.
         model: URI of a package, or of a model in a registry (its champion).
         source: URI of the mammograms.
+        on_request: Whether images are scored that the model's policy scores on request only.
+        decide_unlike: Whether images unlike the training images get a decision, too.
     """
     from mammo_core.progress import progress
     from mammo_core.registry import open_package
@@ -35,7 +43,8 @@ def score(context: StepContext, model: str, source: str) -> Manifest:
     store = context.store
     package = open_package(model)
     files = list_files([source])
-    config = {"model_id": package.model_id, "site_key": site_key_state()}
+    switches = {"on_request": on_request, "decide_unlike": decide_unlike}
+    config = {"model_id": package.model_id, "site_key": site_key_state(), **switches}
     id = SCORES.content_id(config, [(file.name, file.version) for file in files])
 
     def make(attempt: Attempt) -> Draft:
@@ -47,8 +56,9 @@ def score(context: StepContext, model: str, source: str) -> Manifest:
         with tempfile.TemporaryDirectory(prefix="mammo-score-") as temporary:
             folder = Path(temporary)
             with progress("score", len(files), "images") as bar:
+                options = ScoreOptions(**switches)
                 summary = score_files(
-                    loaded, files, folder / _TABLES[0], ScoreOptions(), progress=bar.advance
+                    loaded, files, folder / _TABLES[0], options, progress=bar.advance
                 )
             if not summary.scored:
                 raise ModelError(

@@ -193,14 +193,14 @@ class Step:
 
     Attributes:
         name: Name in records and printed lines.
-        texts: Names of the arguments that are texts rather than manifests.
+        texts: Names of the arguments that are texts or switches rather than manifests.
         optional: Names of the manifests that may be left out.
     """
 
     def __init__(self, name: str, function: Callable[..., Manifest], has_recipe: bool) -> None:
         parameters = list(inspect.signature(function).parameters.values())[1:]
         self.name = name
-        self.texts = {item.name for item in parameters if item.annotation is str}
+        self.texts = {item.name for item in parameters if item.annotation in (str, bool)}
         self.optional = {
             item.name for item in parameters if item.default is not item.empty
         } - self.texts

@@ -209,3 +209,14 @@ def test_the_pipeline_score_has_a_role_of_its_own(compiled):
     for label, settings in kubernetes["deploymentSpec"]["executors"].items():
         secrets = {secret["secretName"] for secret in settings["secretAsEnv"]}
         assert secrets == {"mammo-s3-score"}, label
+
+
+def test_the_pipeline_score_passes_its_switches_on_to_the_step(compiled):
+    spec, _ = _parts(compiled["score"])
+    parameters = parameters_of(compiled["score"])
+    ((_, task),) = [(name, task) for name, task in _tasks(spec) if name == "score"]
+    for name in ("on_request", "decide_unlike"):
+        assert parameters[name]["parameterType"] == "BOOLEAN"
+        assert parameters[name]["defaultValue"] is False
+        source = task["inputs"]["parameters"][name]["componentInputParameter"]
+        assert source == f"pipelinechannel--{name}"
