@@ -7,7 +7,8 @@ from kfp import dsl, kubernetes
 
 from pipelines.roles import secret_of
 
-#: Secret with the site key for keys of patients and files; only `index` and `convert` read it.
+#: Secret with the site key for keys of patients and files; only `index`, and the steps that read
+#: source files with keyed ids, get it.
 SITE_SECRET = "mammo-site-key"
 #: Secret with the key that signs model packages; only `push` reads it.
 SIGNING_SECRET = "mammo-signing-key"
@@ -36,6 +37,7 @@ _STEP_SECRETS = {
     "index": {SITE_SECRET: ["MAMMO_SITE_KEY"]},
     "convert": {SITE_SECRET: ["MAMMO_SITE_KEY"]},
     "convert-partition": {SITE_SECRET: ["MAMMO_SITE_KEY"]},
+    "duel": {SITE_SECRET: ["MAMMO_SITE_KEY"]},
     "publish-features": {ONLINE_SECRET: ["MAMMO_ONLINE_STORE", "MAMMO_ONLINE_SECRET"]},
     "push": {SIGNING_SECRET: ["MAMMO_SIGNING_KEY"]},
 }
@@ -87,7 +89,8 @@ STEPS = {
     "combine": StepPlatform("train", memory="2G", memory_limit="16G", hours=1),
     "evaluate": StepPlatform("train", memory="2G", memory_limit="16G", hours=12, gpu=True),
     "regions": StepPlatform("train", memory="2G", memory_limit="16G", hours=12, gpu=True),
-    "gate": StepPlatform("release", memory="2G", memory_limit="16G", hours=6, gpu=True),
+    "duel": StepPlatform("duel", memory="2G", memory_limit="16G", hours=12, gpu=True),
+    "gate": StepPlatform("release", memory_limit="4G", hours=1),
     "push": StepPlatform("release", memory="2G", memory_limit="16G", hours=2),
     "score": StepPlatform("score", memory="2G", memory_limit="16G", hours=24, gpu=True),
     "summarize": StepPlatform(memory="500M", memory_limit="2G", hours=1),

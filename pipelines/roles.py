@@ -103,11 +103,7 @@ ROLES: Final = {
     ),
     "release": StoreRole(
         "`gate` and `push`",
-        reads=(
-            *("frames", "evaluations", "candidates", "duels"),
-            # Until `duel` scores challenger and champion, the gate does so from records.
-            *("tables", "records", "trainings"),
-        ),
+        reads=("frames", "evaluations", "candidates", "duels"),
         writes=("gates", "pushes", "models", "runs"),
     ),
     "score": StoreRole(

@@ -33,7 +33,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
         tolerations: list = [],  # noqa: B006
         run_id: str = "",
     ) -> None:
-        """Index, convert, publish, validate, sample, train twice, evaluate, gate, push.
+        """Index, convert, publish, validate, sample, train twice, evaluate, duel, gate, push.
 
         Args:
             recipe: Name of a recipe in the container image (phantom, cbis_ddsm_resnet50_s10, ...),

@@ -60,12 +60,14 @@ class TrainingInputs:
     """What training needs.
 
     Attributes:
+        tables: The source tables.
         images: The image dataset.
         frame: The frame.
         patches: The patch dataset.
         validation: The task that must succeed before training starts.
     """
 
+    tables: Any
     images: Any
     frame: Any
     patches: Any
@@ -130,7 +132,7 @@ def make_data(run: RunArguments, index: dsl.PipelineTask, parallelism: int) -> T
         ),
         "Sample patches",
     ).outputs["patches"]
-    return TrainingInputs(images, frame, patches, validation)
+    return TrainingInputs(tables, images, frame, patches, validation)
 
 
 def train_networks(
@@ -209,7 +211,7 @@ def continue_training(
 def release(
     run: RunArguments, data: TrainingInputs, classifiers: Classifiers, placement: NodePlacement
 ) -> None:
-    """Evaluate the model, compare it with the champion, and push it if it passes the gate.
+    """Evaluate and package the model, let it duel with the champion, and push it if it passes.
 
     Args:
         run: The run.
@@ -229,28 +231,32 @@ def release(
         ),
         "Evaluate",
         placement,
-    ).outputs["evaluation"]
+    )
+    candidate = evaluation.outputs["candidate"]
+    duel = on_platform(
+        steps.duel(
+            **run.arguments,
+            **placement.arguments,
+            tables=data.tables,
+            frame=data.frame,
+            candidate=candidate,
+        ),
+        "Duel",
+        placement,
+    )
     decision = on_platform(
         steps.gate(
             **run.arguments,
-            **placement.arguments,
-            images=data.images,
-            frame=data.frame,
-            image_training=classifiers.image,
-            evaluation=evaluation,
+            evaluation=evaluation.outputs["evaluation"],
+            duel=duel.outputs["duel"],
         ),
         "Gate",
-        placement,
     )
     with dsl.If(decision.outputs["Output"] == True, name="passed"):  # noqa: E712
         on_platform(
             steps.push(
                 **run.arguments,
-                images=data.images,
-                frame=data.frame,
-                patch_training=classifiers.patch,
-                image_training=classifiers.image,
-                evaluation=evaluation,
+                candidate=candidate,
                 decision=decision.outputs["decision"],
             ),
             "Push",

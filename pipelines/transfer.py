@@ -40,7 +40,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
         tolerations: list = [],  # noqa: B006
         run_id: str = "",
     ) -> None:
-        """Index, convert, publish, validate, sample, fine-tune, evaluate, gate, push.
+        """Index, convert, publish, validate, sample, fine-tune, evaluate, duel, gate, push.
 
         Args:
             start: URI of the model to start from, s3://bucket/prefix/models/name or

@@ -36,6 +36,7 @@ ROOMS = [
     "packaging",
     "registry",
     "scoring",
+    "duel",
     "serving",
     "recipes",
     "runs",

@@ -18,6 +18,7 @@ def evaluate(
     patch_training: dsl.Input[dsl.Model],
     image_training: dsl.Input[dsl.Model],
     evaluation: dsl.Output[dsl.Artifact],
+    candidate: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
     roc: dsl.Output[dsl.ClassificationMetrics],
     report: dsl.Output[dsl.HTML],
@@ -25,7 +26,7 @@ def evaluate(
     gpu_count: str = "0",
     gpu_type: str = "nvidia.com/gpu",
 ) -> None:
-    """Evaluate both classifiers on the test split and write the report.
+    """Evaluate both classifiers on the test split, write the report, and build the package.
 
     Args:
         store: URI of the object store.
@@ -39,6 +40,7 @@ def evaluate(
         patch_training: The patch classifier.
         image_training: The whole-image classifier.
         evaluation: Predictions and numbers.
+        candidate: The package of the model, unsigned.
         metrics: The numbers that runs are compared by.
         roc: ROC curve and confusion matrix on the test split.
         report: The report as one HTML page.
@@ -62,6 +64,7 @@ def evaluate(
             patch_training=patch_training.path,
             image_training=image_training.path,
             out=evaluation.path,
+            candidate_out=candidate.path,
         )
     )
     at_paths.show_evaluation(store, evaluation.path, metrics, roc, report.path, summary.path)

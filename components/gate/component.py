@@ -12,14 +12,10 @@ def gate(
     kfp_run_id: str,
     recipe: str,
     recipe_digest: str,
-    images: dsl.Input[dsl.Dataset],
-    frame: dsl.Input[dsl.Dataset],
-    image_training: dsl.Input[dsl.Model],
     evaluation: dsl.Input[dsl.Artifact],
+    duel: dsl.Input[dsl.Artifact],
     decision: dsl.Output[dsl.Artifact],
     comparison: dsl.Output[dsl.HTML],
-    gpu_count: str = "0",
-    gpu_type: str = "nvidia.com/gpu",
 ) -> bool:
     """Decide whether the model may be pushed: good enough, and no worse than the champion.
 
@@ -29,21 +25,16 @@ def gate(
         kfp_run_id: KFP's id of the run.
         recipe: Name or URI of the recipe.
         recipe_digest: Digest of the run's recipe, from `index`.
-        images: The image dataset.
-        frame: The frame.
-        image_training: The whole-image classifier.
-        evaluation: Its evaluation.
+        evaluation: The evaluation of the model.
+        duel: The duel with the champion.
         decision: The decision with its reasons.
         comparison: The comparison with the champion as one HTML page.
-        gpu_count: GPUs of the step.
-        gpu_type: Resource name of the GPUs.
 
     Returns:
         Whether to push.
     """
     from mammo_core.steps import at_paths
 
-    at_paths.report_gpus("gate", gpu_count, gpu_type)
     decision.metadata.update(
         at_paths.gate(
             store=store,
@@ -51,10 +42,8 @@ def gate(
             kfp_run_id=kfp_run_id,
             recipe=recipe,
             recipe_digest=recipe_digest,
-            images=images.path,
-            frame=frame.path,
-            image_training=image_training.path,
             evaluation=evaluation.path,
+            duel=duel.path,
             out=decision.path,
         )
     )

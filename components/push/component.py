@@ -12,15 +12,11 @@ def push(
     kfp_run_id: str,
     recipe: str,
     recipe_digest: str,
-    images: dsl.Input[dsl.Dataset],
-    frame: dsl.Input[dsl.Dataset],
-    patch_training: dsl.Input[dsl.Model],
-    image_training: dsl.Input[dsl.Model],
-    evaluation: dsl.Input[dsl.Artifact],
+    candidate: dsl.Input[dsl.Model],
     decision: dsl.Input[dsl.Artifact],
     model: dsl.Output[dsl.Model],
 ) -> None:
-    """Build the model package, check it in a fresh process, and publish it as champion.
+    """Publish the package as the next version of the model, signed, and as champion.
 
     Args:
         store: URI of the object store.
@@ -28,11 +24,7 @@ def push(
         kfp_run_id: KFP's id of the run.
         recipe: Name or URI of the recipe.
         recipe_digest: Digest of the run's recipe, from `index`.
-        images: The image dataset.
-        frame: The frame.
-        patch_training: The patch classifier.
-        image_training: The whole-image classifier.
-        evaluation: Its evaluation.
+        candidate: The package of the model, from `evaluate`.
         decision: The gate's decision.
         model: The pushed version.
     """
@@ -45,11 +37,7 @@ def push(
             kfp_run_id=kfp_run_id,
             recipe=recipe,
             recipe_digest=recipe_digest,
-            images=images.path,
-            frame=frame.path,
-            patch_training=patch_training.path,
-            image_training=image_training.path,
-            evaluation=evaluation.path,
+            candidate=candidate.path,
             decision=decision.path,
             out=model.path,
         )

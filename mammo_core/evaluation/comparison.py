@@ -88,6 +88,7 @@ def compare(
     *,
     names: tuple[str, str] = ("model", "reference"),
     levels: Sequence[Level] = LEVELS,
+    aggregations: tuple[Aggregation, Aggregation] | None = None,
 ) -> ComparisonResult:
     """Compare two models on the same images.
 
@@ -99,6 +100,7 @@ def compare(
         names: Names of the model and of the reference.
         levels: Levels to compare at. Without the level of images, only CC and MLO images are
             used: those that a model of both views takes.
+        aggregations: How the images of each are aggregated; None: both as in `config`.
 
     Raises:
         RecordError: The two are not of the same images, a table cannot be evaluated, or the
@@ -110,14 +112,17 @@ def compare(
     first = validate_predictions(predictions, f"{names[0]}'s")
     second = validate_predictions(reference, f"{names[1]}'s")
     require_same_records(first, second, names)
+    ways = aggregations or (config.aggregation, config.aggregation)
     comparisons = []
     for level in levels:
         try:
-            comparisons.append(_compare_level(first, second, level, config, seed))
+            comparisons.append(_compare_level((first, second), ways, level, config, seed))
         except RecordError:
             if level == levels[0]:
                 raise
-    at_first = [at_level(table, levels[0], config.aggregation) for table in (first, second)]
+    at_first = [
+        at_level(table, levels[0], way) for table, way in zip((first, second), ways, strict=True)
+    ]
     return ComparisonResult(
         name=names[0],
         reference=names[1],
@@ -127,14 +132,13 @@ def compare(
 
 
 def _compare_level(
-    predictions: "pd.DataFrame",
-    reference: "pd.DataFrame",
+    tables: "tuple[pd.DataFrame, pd.DataFrame]",
+    ways: tuple[Aggregation, Aggregation],
     level: Level,
     config: EvaluationConfig,
     seed: int,
 ) -> LevelComparison:
-    aggregation: Aggregation = config.aggregation
-    first, second = (at_level(table, level, aggregation) for table in (predictions, reference))
+    first, second = (at_level(table, level, way) for table, way in zip(tables, ways, strict=True))
     labels, groups = first["label"].to_numpy(), first["patient_key"].to_numpy()
     scores, reference_scores = first["probability"].to_numpy(), second["probability"].to_numpy()
     replicates = config.bootstrap_replicates

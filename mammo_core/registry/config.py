@@ -16,6 +16,10 @@ class GateConfig(BaseModel):
             difference ("interval": non-inferiority is shown), or the difference itself
             ("point": for test sets too small to show anything).
         bootstrap_replicates: Replicates of the interval (by patient, paired).
+        min_patients: The least number of malignant, and of benign, test patients that neither
+            model was fitted to; with fewer, the two cannot be compared.
+        cannot_compare: What happens to a model that cannot be compared with the champion: it is
+            not pushed ("stop"), or pushed if it reaches min_auc ("push").
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -24,3 +28,5 @@ class GateConfig(BaseModel):
     margin: float = Field(default=0.02, ge=0, le=1)
     non_inferiority: Literal["interval", "point"] = "interval"
     bootstrap_replicates: int = Field(default=2000, ge=100)
+    min_patients: int = Field(default=2, ge=1)
+    cannot_compare: Literal["stop", "push"] = "stop"

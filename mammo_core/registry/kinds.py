@@ -8,10 +8,12 @@ class GateFacts(Facts):
 
     Attributes:
         passed: Whether the model may be pushed.
+        decision: `push`, `stop` or `cannot compare`.
         reasons: Why, one sentence each.
     """
 
     passed: bool
+    decision: str
     reasons: tuple[str, ...]
 
 
@@ -29,6 +31,6 @@ class PushFacts(Facts):
     model_id: str
 
 
-GATE = register_kind(Kind("gates", 4, GateFacts, intermediate=True, judges="evaluation"))
+GATE = register_kind(Kind("gates", 5, GateFacts, intermediate=True, judges="evaluation"))
 #: The record of a push; the registry holds the version itself.
 PUSH = register_kind(Kind("pushes", 2, PushFacts, intermediate=True, judges="image_training"))

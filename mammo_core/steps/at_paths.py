@@ -6,7 +6,6 @@ metadata of that artifact. A failed step prints its error and ends the process w
 Nothing of Kubeflow Pipelines is imported, and no other module knows these paths.
 """
 
-import json
 import os
 import shutil
 import sys
@@ -24,7 +23,10 @@ from mammo_core.runs import Run
 from mammo_core.steps.begin import network_names
 from mammo_core.steps.registry import get_step
 from mammo_core.steps.step import Step, error_message
-from mammo_core.store import open_store
+from mammo_core.store import (
+    open_store,
+    read_object,
+)
 from mammo_core.store.temporary import use_private_folder
 
 #: Set to 1 to print the traceback of every error.
@@ -150,6 +152,24 @@ def combine(*, patch_trainings: list[str], patch_out: str, **inputs: Any) -> dic
     return with_paths(get_step("combine"))(**inputs)
 
 
+def evaluate(*, candidate_out: str, **inputs: Any) -> dict[str, Any]:
+    """Evaluate both classifiers and build the package of the model, in one pod.
+
+    `candidate_out` gets the manifest of the package: see `steps.build_candidate`.
+    """
+    metadata = with_paths(get_step("evaluate"))(**inputs)
+    names = ("store", "run_id", "recipe", "recipe_digest", "kfp_run_id")
+    shared = {name: inputs[name] for name in names if name in inputs}
+    sources = ("images", "frame", "patch_training", "image_training")
+    with_paths(get_step("build-candidate"))(
+        **shared,
+        **{name: inputs[name] for name in sources},
+        evaluation=inputs["out"],
+        out=candidate_out,
+    )
+    return metadata
+
+
 def validate_data(*, report: str, **inputs: Any) -> dict[str, Any]:
     """Validate data: see `steps.validate_data`. The page goes to `report`, also on failure."""
     step = get_step("validate-data")
@@ -255,7 +275,7 @@ def show_evaluation(
     low, high = numbers.pop("auc_ci95")
     for name, value in {**numbers, "auc_ci95_low": low, "auc_ci95_high": high}.items():
         metrics.log_metric(name, float(value))
-    image = json.loads(opened.read(manifest.file("metrics.json").key))["image"]
+    image = read_object(opened, manifest.file("metrics.json").key)["image"]
     curve, counts = image["roc"], image["at_operating_point"]
     roc.log_roc_curve(
         curve["false_positive_rate"], curve["true_positive_rate"], curve["thresholds"]

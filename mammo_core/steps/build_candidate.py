@@ -1,6 +1,5 @@
 """The step that builds the package of a trained and evaluated model."""
 
-import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +16,13 @@ from mammo_core.recipes import Recipe
 from mammo_core.sources.adapter import get_adapter
 from mammo_core.sources.kinds import TABLES
 from mammo_core.steps.step import StepContext, step
-from mammo_core.store import Store
+from mammo_core.store import Store, read_object
 from mammo_core.training.kinds import IMAGE_TRAINING, PATCH_TRAINING
 from mammo_core.training.networks import load_network
 
 if TYPE_CHECKING:
     from mammo_core.packaging import TrainingData
+    from mammo_core.packaging.patient_list import PatientList
 
 
 @step("build-candidate")
@@ -64,8 +64,9 @@ def build_candidate(
         # The plain numbers of the summary are what the model card shows.
         metrics = {
             **facts.summary.model_dump(mode="json"),
-            "details": json.loads(store.read(evaluation.file("metrics.json").key)),
+            "details": read_object(store, evaluation.file("metrics.json").key),
         }
+        origins = lineage()
         with tempfile.TemporaryDirectory(prefix="mammo-package-") as temporary:
             folder = Path(temporary) / "package"
             package = packaging.build(
@@ -77,9 +78,8 @@ def build_candidate(
                 preprocessing=IMAGE_TRAINING.facts_of(image_training).preprocessing,
                 label_map={name: index for index, name in enumerate(IMAGE_CLASSES)},
                 metrics=metrics,
-                lineage=_lineage(
-                    context, images, frame, patch_training, image_training, evaluation
-                ),
+                lineage=origins,
+                patients=_patient_list(context, frame, origins),
                 patch_size=patch_facts.patch_size,
                 rules=DecisionRules.model_validate_json(
                     store.read(evaluation.file("decision_rules.json").key)
@@ -96,7 +96,9 @@ def build_candidate(
                 id,
                 config=settings,
                 files=files,
-                facts=CandidateFacts(model_id=package.model_id, name=recipe.model_name),
+                facts=CandidateFacts(
+                    model_id=package.model_id, name=package.name, unit=package.unit
+                ),
                 lineage={
                     "images": images.id,
                     "frame": frame.id,
@@ -145,6 +147,22 @@ def _lineage(
         "fitted_frames": sorted(fitted.id for fitted in origin.frames),
         "fitted_unknown": list(origin.unknown),
     }
+
+
+def _patient_list(context: StepContext, frame: Manifest, lineage: dict[str, Any]) -> "PatientList":
+    """Return the patients of the package and of the models before it, as keyed digests."""
+    from mammo_core.packaging.patient_list import patient_list
+    from mammo_core.registry.ancestry import ancestry_of, recorded_site_key
+    from mammo_core.runs import read_start_packages
+
+    origin = ancestry_of("the package", lineage, context.store, read_start_packages)
+    return patient_list(
+        frame.id,
+        frame_from_manifest(context.store, frame).images,
+        [fitted.images for fitted in origin.frames if fitted.id != frame.id],
+        site_key=recorded_site_key([context.store], frame),
+        unknown=origin.unknown,
+    )
 
 
 def _weights(recipe: Recipe) -> str:

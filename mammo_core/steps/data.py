@@ -9,13 +9,11 @@ from mammo_core.datasets.tables import read_table
 from mammo_core.errors import StoreError
 from mammo_core.features.kinds import FRAME
 from mammo_core.ingest.kinds import IMAGE_DATASET, PATCH_DATASET
-from mammo_core.runs import read_start_packages, start_packages_of
+from mammo_core.runs import start_packages_of
 from mammo_core.steps.step import StepContext, step
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from mammo_core.registry.contamination import Role
 
 
 @step("convert")
@@ -117,30 +115,6 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
     facts = FRAME.facts_of(frame)
     context.facts = {**context.facts, "splits": facts.splits, "mean": facts.mean}
     return frame
-
-
-def require_unseen_test_patients(
-    context: StepContext, frame: Manifest, uri: str, role: "Role"
-) -> None:
-    """Refuse a test set with patients that a package, or one it was started from, was fitted to.
-
-    Args:
-        context: The context of the step, whose facts get the result.
-        frame: The frame of the run.
-        uri: The package.
-        role: What the package is to the run.
-
-    Raises:
-        RecordError: It was fitted to test patients.
-    """
-    from mammo_core.registry.contamination import contamination_error, find_contamination
-
-    result = find_contamination(context.store, frame, uri, role, read_start_packages)
-    earlier = context.facts.get("contamination", [])
-    context.facts = {**context.facts, "contamination": [*earlier, result.to_dict()]}
-    if result.fitted:
-        raise contamination_error(result, context.store)
-    context.say(result.description())
 
 
 def _bring_online(context: StepContext, folder: str) -> None:

@@ -22,6 +22,7 @@ from mammo_core.ingest.kinds import IMAGE_DATASET, PATCH_DATASET
 from mammo_core.registry import open_package
 from mammo_core.registry.kinds import PUSH
 from mammo_core.runs import Run
+from mammo_core.sources.kinds import TABLES
 from mammo_core.store import Store, open_store
 from mammo_core.training.kinds import PATCH_TRAINING
 from tests.support.training_run import begin_run
@@ -43,8 +44,10 @@ class TwoViewRun:
 
     def __init__(self, store: Store, lineage: dict[str, str]) -> None:
         self.store = store
+        images = IMAGE_DATASET.read(store, lineage["images"])
         self.outputs: dict[str, Manifest] = {
-            "images": IMAGE_DATASET.read(store, lineage["images"]),
+            "tables": TABLES.read(store, images.lineage["tables"]),
+            "images": images,
             "patches": PATCH_DATASET.read(store, lineage["patches"]),
             "frame": FRAME.read(store, lineage["frame"]),
             "patch_training": PATCH_TRAINING.read(store, lineage["patch_training"]),
@@ -54,8 +57,10 @@ class TwoViewRun:
         networks = ("patch_training", "image_training")
         self._add("image_training", steps.train_image, *data, "patch_training")
         self._add("evaluation", steps.evaluate, *data, "patches", *networks)
-        self._add("decision", steps.gate, *data, "image_training", "evaluation")
-        self._add("model", steps.push, *data, *networks, "evaluation", "decision")
+        self._add("candidate", steps.build_candidate, *data, *networks, "evaluation")
+        self._add("duel", steps.duel, "tables", "frame", "candidate")
+        self._add("decision", steps.gate, "evaluation", "duel")
+        self._add("model", steps.push, "candidate", "decision")
 
     def begin(self, run_id: str, *settings: str) -> Run:
         gate = ["gate.margin=1.0", "gate.bootstrap_replicates=100"]

@@ -60,7 +60,7 @@ RIGHTS = {
     ),
     "duel": (("sources", "tables", "frames", "candidates", *_MODELS), ("duels", "runs")),
     "release": (
-        ("frames", "evaluations", "candidates", "duels", *_RECORDS, *_TRAININGS),
+        ("frames", "evaluations", "candidates", "duels"),
         ("gates", "pushes", *_MODELS, "runs"),
     ),
     "score": (("sources", *_MODELS), (*_SCORES, "runs")),

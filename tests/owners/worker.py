@@ -33,8 +33,8 @@ def main(uri: str, source: str, run_id: str, extent: str) -> None:
         outputs = run_training(run)
         ids = {name: output.id for name, output in outputs.items()}
         ids["model"] = outputs["model"].facts["model_id"]
-        # What the champion was when the gate was asked depends on which of two runs was first.
-        del ids["decision"]
+        # What the champion was when they were asked depends on which of two runs was first.
+        del ids["duel"], ids["decision"]
     else:
         tables = steps.index(run)
         images = steps.convert(run, tables=tables)

@@ -132,7 +132,7 @@ def test_a_step_whose_recipe_changed_fails(common, file_store, tmp_path, capsys,
 def test_verdicts_are_read_from_paths(tmp_path):
     path = tmp_path / "manifest.json"
     for value in (True, False):
-        facts = GateFacts(passed=value, reasons=("a",))
+        facts = GateFacts(passed=value, decision="stop", reasons=("a",))
         path.write_text(GATE.manifest("g", config={}, facts=facts).to_json())
         assert at_paths.is_passed(str(path)) is value
         new = NewImagesFacts(enough=value, min_new_images=1, summary="1 new image")

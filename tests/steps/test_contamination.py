@@ -10,9 +10,9 @@ from mammo_core.datasets import Manifest, publish
 from mammo_core.datasets.tables import put_table
 from mammo_core.errors import RecordError, StoreError
 from mammo_core.recipes import load_recipe
-from mammo_core.runs import Run
+from mammo_core.registry.contamination import contamination_error, find_contamination
+from mammo_core.runs import Run, read_start_packages
 from mammo_core.steps import evaluation
-from mammo_core.steps.data import require_unseen_test_patients
 from mammo_core.steps.step import StepContext
 from mammo_core.store import open_store
 from tests.support.registry_fixtures import put_version
@@ -80,11 +80,12 @@ def other(tmp_path):
 
 
 def check(store, ours, uri, role="start package"):
-    """Check a frame against a package and return the facts of the step."""
-    context = StepContext("publish-features", Run(store, "r1"), load_recipe("phantom"))
-    require_unseen_test_patients(context, ours, uri, role)
-    (facts,) = context.facts["contamination"]
-    return facts
+    """Check a frame against a package and return what was found."""
+    result = find_contamination(store, ours, uri, role, read_start_packages)
+    if result.fitted:
+        raise contamination_error(result, store)
+    print(result.description())
+    return result.to_dict()
 
 
 OURS = "P_00001:train P_00002:test P_00003:test P_00004:test"

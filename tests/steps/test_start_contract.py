@@ -1,4 +1,4 @@
-"""`start-from` refuses a package of other images before any data is made for it."""
+"""`start-from` refuses a package of other images before any data is other for it."""
 
 import json
 from types import SimpleNamespace
@@ -16,13 +16,16 @@ from mammo_core.steps.step import StepContext
 def start(store, folder, *settings, classes=None, **changes):
     """Check a package that was made with the recipe, except for some changes."""
     recipe = load_recipe("phantom", ["image_training.start=m", *settings])
-    made = load_recipe("phantom")
+    other = load_recipe("phantom")
     theirs = Preprocessing(
-        geometry=made.convert.geometry, conversion=made.convert.conversion, mean=1, channels=3
+        geometry=other.convert.geometry,
+        conversion=other.convert.conversion,
+        mean=1,
+        channels=3,
     )
     theirs = theirs.model_copy(update=changes)
     (folder / "preprocessing.json").write_text(theirs.model_dump_json())
-    patch = {name: at for at, name in enumerate(classes or made.label_map.names)}
+    patch = {name: at for at, name in enumerate(classes or other.label_map.names)}
     labels = {"image": {"neg": 0, "pos": 1}, "patch": patch}
     (folder / "label_map.json").write_text(json.dumps(labels))
     context = StepContext("start-from", Run(store, "r"), recipe)

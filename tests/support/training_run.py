@@ -21,7 +21,7 @@ def run_training(run: Run) -> dict[str, Manifest]:
 
     Returns:
         Name → output: tables, images, frame, patches, patch_training, image_training, evaluation,
-        decision, and the model if it was pushed.
+        candidate, duel, decision, and the model if it was pushed.
     """
     tables = steps.index(run)
     images = steps.convert(run, tables=tables)
@@ -33,17 +33,19 @@ def run_training(run: Run) -> dict[str, Manifest]:
     image_training = steps.train_image(run, **data, patch_training=patch_training)
     networks = {"patch_training": patch_training, "image_training": image_training}
     evaluation = steps.evaluate(run, **data, patches=patches, **networks)
-    decision = steps.gate(run, **data, image_training=image_training, evaluation=evaluation)
+    candidate = steps.build_candidate(run, **data, **networks, evaluation=evaluation)
+    duel = steps.duel(run, tables=tables, frame=frame, candidate=candidate)
+    decision = steps.gate(run, evaluation=evaluation, duel=duel)
     outputs = {
         "tables": tables,
         **data,
         "patches": patches,
         **networks,
         "evaluation": evaluation,
+        "candidate": candidate,
+        "duel": duel,
         "decision": decision,
     }
     if decision.facts["passed"]:
-        outputs["model"] = steps.push(
-            run, **data, **networks, evaluation=evaluation, decision=decision
-        )
+        outputs["model"] = steps.push(run, candidate=candidate, decision=decision)
     return outputs
