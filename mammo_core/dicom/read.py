@@ -1,6 +1,6 @@
 """Read one image file: DICOM, or gray PNG, TIFF and Netpbm."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from os import PathLike
@@ -80,6 +80,7 @@ def read_image(
     name: str | None = None,
     *,
     mammogram: bool = False,
+    require: Callable[[ImageFacts], object] | None = None,
     voi: bool = False,
     for_processing: bool = False,
     hash_file: bool = False,
@@ -97,6 +98,8 @@ def read_image(
         path: The file.
         name: How messages call the file; by default its path.
         mammogram: Whether to reject, before decoding, what `require_mammogram` rejects.
+        require: Called with the facts of the header before decoding, and raises if the image is
+            not wanted.
         voi: Whether to apply the VOI look-up table or window of a DICOM header (PS3.3 C.11.2),
             scaled to the stored range; the facts say whether there is one and whether it was
             applied.
@@ -120,20 +123,29 @@ def read_image(
             facts = read_raster_facts(file, name, mask=mask)
             if mammogram:
                 require_mammogram(facts, name)
+            if require is not None:
+                require(facts)
             require_nothing_after(file, name)
             image = read_raster(file, name, mask=mask)
         else:
-            image = _read_dicom(file, name, mammogram, voi, for_processing)
+            image = _read_dicom(file, name, mammogram, require, voi, for_processing)
         return replace(image, sha256=file_digest(file))
 
 
 def _read_dicom(
-    file: BinaryIO, name: str, mammogram: bool, voi: bool, for_processing: bool
+    file: BinaryIO,
+    name: str,
+    mammogram: bool,
+    require: Callable[[ImageFacts], object] | None,
+    voi: bool,
+    for_processing: bool,
 ) -> Mammogram:
     # The header first: unreadable images are rejected before memory is allocated for pixels.
     header, facts = _read_header(file, name, for_processing)
     if mammogram:
         require_mammogram(facts, name)
+    if require is not None:
+        require(facts)
     with _only_dicom_errors(name):
         gray = to_gray(header.data, read_frame(file, header, name), name, voi=voi)
     require_single_file(file, header.deflated_offset or file.tell(), name)

@@ -146,7 +146,7 @@ def decode_file(
     """
     with file.as_local_file() as path:
         try:
-            digest, pixels, facts, measures = _decode(path, file, models)
+            digest, pixels, facts, measures = _decode(path, file, models, rule)
             facts, warnings = rule.apply(facts, file.name)
             unlike = rule.unlike(measures)
         except (DicomError, RecipeError, RecordError) as error:
@@ -166,12 +166,17 @@ def decode_file(
 
 
 def _decode(
-    path: Path, file: InputFile, models: Sequence[Preprocessing]
+    path: Path, file: InputFile, models: Sequence[Preprocessing], rule: PolicyRule
 ) -> tuple[str, tuple[npt.NDArray[np.uint16], ...], ImageFacts, list[GrayMeasures]]:
     digest, name = "", file.name
     by_options: dict[tuple[bool, bool], tuple[Mammogram, GrayMeasures]] = {}
     pixels, measures = [], []
     warnings: list[ImageWarning] = []
+
+    def known_facts(header: ImageFacts) -> ImageFacts:
+        facts = fill_from_name(header, name, path)
+        return _as_stated(facts, file.stated) if file.stated is not None else facts
+
     for model in models:
         options = (model.conversion.voi, model.conversion.for_processing)
         if options not in by_options:
@@ -179,6 +184,8 @@ def _decode(
                 path,
                 name,
                 mammogram=True,
+                # What the policy rejects is not decoded.
+                require=lambda header: rule.apply(known_facts(header), name),
                 voi=options[0],
                 for_processing=options[1],
                 hash_file=not digest,
@@ -187,9 +194,7 @@ def _decode(
             by_options[options] = read, measure_gray_levels(read.pixels, read.facts.bits_stored)
         mammogram, measured = by_options[options]
         measures.append(measured)
-        facts = fill_from_name(mammogram.facts, name, path)
-        if file.stated is not None:
-            facts = _as_stated(facts, file.stated)
+        facts = known_facts(mammogram.facts)
         laterality = facts.laterality or ""
         full, placement = model.conversion.apply(mammogram.pixels, facts.bits_stored, laterality)
         pixels.append(model.to_geometry(full))
