@@ -70,8 +70,10 @@ class Scene:
         self.frame = put_frame(self.store, self.tables, self.splits)
 
     def begin(self, run_id, *settings):
-        recipe = ["source.root=" + str(self.root), "model_name=m", "gate.min_auc=0.0"]
-        return begin_run(self.store, run_id, "phantom", [*recipe, *settings])
+        recipe = {"source.root": str(self.root), "model_name": "m", "gate.min_auc": "0.0"}
+        recipe |= dict(setting.split("=", 1) for setting in settings)
+        settings = [f"{key}={value}" for key, value in recipe.items()]
+        return begin_run(self.store, run_id, "phantom", settings)
 
     def duel(self, candidate, frame=None, run=None):
         return steps.duel(

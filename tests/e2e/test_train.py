@@ -60,9 +60,9 @@ def test_a_second_run_reuses_everything(undisturbed, pipeline):
     work, first = undisturbed
     again = pipeline.run(work, runs="again")
     assert again.code == 0, again.output
-    # These two depend on the champion, and there was none the first time.
+    # These depend on the champion, and there was none the first time.
     new = {step for step in first.summary["reused"] if not again.summary["reused"][step]}
-    assert new == {"gate", "validate-data"}
+    assert new == {"duel", "gate", "validate-data"}
     assert again.summary["model_uri"] == first.summary["model_uri"]
     assert "already the champion" in again.output
     assert _ids(again) == _ids(first)
