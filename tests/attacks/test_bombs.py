@@ -132,7 +132,7 @@ def test_weights_files_are_scanned_before_they_are_loaded(tmp_path):
     path.write_bytes(gzip_weights())
     body = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     with pytest.raises(ModelError, match=r"Cannot read the model weights\.h5"):
-        _load_file(body, body, Network(), path)
+        _load_file(body, body, Network(), path, [])
 
 
 # Images: a source of a good file and the bomb
