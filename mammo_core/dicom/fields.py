@@ -147,20 +147,22 @@ def _read_fields(file: BinaryIO, name: str, fields: Fields) -> Header:
         walk.data_set({}, True, lambda tag: tag >> 16 != 0)
         walk = Walk(file, name, little_endian=syntax != _BIG_ENDIAN)
     data = walk.data_set(_tag_tree(fields), syntax == _IMPLICIT, lambda tag: tag in _PIXELS)
-    for _ in data.iterall():
-        pass  # pydicom converts values on access: provoke every error here
     values = _field_values(data, fields)
     values.file_meta = FileMetaDataset(meta)
     return Header(values, walk.position, deflated_offset)
 
 
 def _field_values(data: Any, fields: Fields) -> FieldValues:
+    from mammo_core.dicom.walk import element_value
+
     names = _tag_names(fields)
     values = FieldValues()
     for tag, element in data.items():
-        if name := names.get(tag):
+        # Every value is converted, so that every error is raised here.
+        value = element_value(data, element)
+        # A tag of pydicom compares in Python code.
+        if name := names.get(int(tag)):
             inner = fields[name]
-            value = element.value
             values[name] = [_field_values(item, inner) for item in value] if inner else value
     return values
 
