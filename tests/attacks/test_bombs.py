@@ -341,7 +341,7 @@ def test_manifests_that_are_bombs_are_refused(file_store, data):
 
     id = "0" * 32
     file_store.write(f"datasets/images/{id}/manifest.json", data)
-    with pytest.raises((RecordError, TooLargeError), match="cannot be read|too large"):
+    with pytest.raises((RecordError, TooLargeError), match=r"cannot be read|too large"):
         find(file_store, "datasets/images", id)
 
 
