@@ -46,9 +46,9 @@ def referenced_tables(source: SourceConfig) -> list[tuple[str, str]]:
     folder, _, name = source.tables.rpartition("/")
     parent = SourceFiles.open(folder or ".")
     if name and parent.entry(name) is not None:  # one file, not a folder
-        return [*digests, ("tables", parent.sha256(name))]
+        return [*digests, ("table", parent.sha256(name))]
     others = table_digests(source, SourceFiles.open(source.tables))
-    return [*digests, *((f"tables/{name}", digest) for name, digest in others.items())]
+    return [*digests, *((f"table/{name}", digest) for name, digest in others.items())]
 
 
 def _root_tables(source: SourceConfig) -> dict[str, str]:
