@@ -56,7 +56,7 @@ def score(
         with tempfile.TemporaryDirectory(prefix="mammo-score-") as temporary:
             folder = Path(temporary)
             with progress("score", len(files), "images") as bar:
-                options = ScoreOptions(**switches)
+                options = ScoreOptions(on_request=on_request, decide_unlike=decide_unlike)
                 summary = score_files(
                     loaded, files, folder / _TABLES[0], options, progress=bar.advance
                 )

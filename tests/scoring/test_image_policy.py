@@ -72,16 +72,16 @@ def folder(tmp_path, write):
     return tmp_path / "files"
 
 
-@pytest.mark.parametrize("asked", [False, True])
-def test_scoring_does_what_the_recipe_of_the_package_says(package, folder, tmp_path, asked):
+@pytest.mark.parametrize("on_request", [False, True])
+def test_scoring_does_what_the_recipe_of_the_package_says(package, folder, tmp_path, on_request):
     out = tmp_path / "s.json"
-    summary = score(package, [folder], out, ScoreOptions(on_request=asked))
+    summary = score(package, [folder], out, ScoreOptions(on_request=on_request))
     scored = {row["path"]: row["warnings"] for row in json.loads(out.read_text())["images"]}
     with summary.rejects.open(newline="") as file:
         rejected = {row["path"]: row["reason"] for row in csv.DictReader(file)}
     for name, (_, action, cause) in FILES.items():
         path = f"{name}.dcm"
-        if action == "reject" or (action == "on_request" and not asked):
+        if action == "reject" or (action == "on_request" and not on_request):
             assert path not in scored and f"{action}: {cause}" in rejected[path]
         else:
             messages = [warning["message"] for warning in scored[path]]
@@ -89,15 +89,15 @@ def test_scoring_does_what_the_recipe_of_the_package_says(package, folder, tmp_p
             assert (cause in messages) == (action != "accept"), path
 
 
-@pytest.mark.parametrize("asked", [False, True])
-def test_serving_does_what_the_recipe_of_the_package_says(package, folder, asked):
-    config = ServeConfig(max_body_mb=0.25, max_images=4, on_request=asked)
+@pytest.mark.parametrize("on_request", [False, True])
+def test_serving_does_what_the_recipe_of_the_package_says(package, folder, on_request):
+    config = ServeConfig(max_body_mb=0.25, max_images=4, on_request=on_request)
     app = create_app(package, "whole-image", "1", config)
     with TestClient(app, base_url="http://127.0.0.1") as client:
         for name, (_, action, cause) in FILES.items():
             response = client.post("/score", content=(folder / f"{name}.dcm").read_bytes())
             result = response.json()
-            if action == "reject" or (action == "on_request" and not asked):
+            if action == "reject" or (action == "on_request" and not on_request):
                 assert response.status_code == 422, name
                 assert f"{action}: {cause}" in result["error"]
             else:

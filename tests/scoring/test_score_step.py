@@ -76,17 +76,17 @@ def test_a_source_without_a_mammogram_fails(registry, tmp_path):
     assert "could be scored" in json.loads(store.read("runs/none/steps/score.json"))["error"]
 
 
-def test_what_is_scored_on_request_only_is_scored_when_asked_for(registry, write):
+def test_what_is_scored_on_request_only_is_scored_when_it_is_requested(registry, write):
     root, store = registry
     source = root / "more"
     write.dicom(source / "standard.dcm", write.breast(4), laterality="L")
     write.dicom(source / "lateral.dcm", write.breast(5), laterality="L", view="ML")
     write.dicom(source / "empty.dcm", write.breast(6) * 0 + 9, laterality="R")
     plain = run(root, store, "plain", source=str(source))
-    asked = run(root, store, "asked", source=str(source), on_request=True)
-    assert (plain["images"], asked["images"]) == (2, 3)
+    requested = run(root, store, "requested", source=str(source), on_request=True)
+    assert (plain["images"], requested["images"]) == (2, 3)
     decided = run(root, store, "decided", source=str(source), decide_unlike=True)
-    assert len({plain["id"], asked["id"], decided["id"]}) == 3
-    assert not any(result["reused"] for result in (plain, asked, decided))
+    assert len({plain["id"], requested["id"], decided["id"]}) == 3
+    assert not any(result["reused"] for result in (plain, requested, decided))
     again = run(root, store, "again", source=str(source), on_request=True, decide_unlike=False)
-    assert again["reused"] and again["id"] == asked["id"]
+    assert again["reused"] and again["id"] == requested["id"]
