@@ -105,4 +105,4 @@ def test_a_table_that_changed_within_its_size_and_time_counts(tree, tmp_path):
         after = digests()
         assert after[0] != before[0] and after[1] != before[1]
         before = after
-    assert [name for name, _ in before[1]] == ["root/pat.lst", "tables"]
+    assert [name for name, _ in before[1]] == ["root/pat.lst", "table"]
