@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "dicom"))
-from hostile import HEADLINES, hostile
+from hostile import COLUMNS, HEADLINES, ROWS, hostile
 
 
 def inspect(path, folder):
@@ -115,8 +115,11 @@ def valid_tables(folder):
     return tables.images, tables.lesions
 
 
-def other_pixels(writer):
-    return writer.element(0x7FE00010, "OW", b"\x20\x02" * 96 * 72)
+def drawn_pixels(seed):
+    from tests.support.drawings import draw_breast
+
+    data = draw_breast(seed, shape=(ROWS, COLUMNS)).astype("<u2").tobytes()
+    return lambda writer: writer.element(0x7FE00010, "OW", data)
 
 
 @cache
@@ -183,8 +186,8 @@ def measure(command, path, folder, seconds):
 
 def main(folder, seconds, commands, names):
     folder.mkdir(exist_ok=True)
-    (folder / "valid.dcm").write_bytes(hostile())
-    (folder / "other.dcm").write_bytes(hostile(pixels=other_pixels))
+    (folder / "valid.dcm").write_bytes(hostile(pixels=drawn_pixels(1)))
+    (folder / "other.dcm").write_bytes(hostile(pixels=drawn_pixels(2)))
     for name in names:
         (folder / f"{name}.dcm").write_bytes(HEADLINES[name]())
     for command in commands:
