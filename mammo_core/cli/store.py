@@ -251,14 +251,19 @@ def forget(
     unsigned: Annotated[
         bool, typer.Option("--unsigned", help="Leave the tombstone unsigned.")
     ] = False,
+    keep_versions: Annotated[
+        bool,
+        typer.Option("--keep-versions", help="Leave earlier versions of objects in the bucket."),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Remove a patient: her pixels, features and scores; list the models that were trained on her.
 
     Leaves a tombstone, signed with MAMMO_SIGNING_KEY, by which `index` leaves her out from now on.
-    Her files in sources, copies of the store and earlier versions of objects in a bucket are not
-    removed. Run it again if it was interrupted.
+    The online store of features is rebuilt without her. In a bucket that keeps versions, all
+    earlier versions of objects are removed, those of models and events excepted. Her files in
+    sources and copies of the store are not removed. Run it again if it was interrupted.
     """
     import json
     import sys
@@ -290,13 +295,15 @@ def forget(
         )
     if not yes:
         typer.confirm(f"Remove this patient from {store.uri}? It cannot be undone", abort=True)
-    result = forget_patient(store, patient, key, (lambda text: None) if as_json else typer.echo)
+    report = (lambda text: None) if as_json else typer.echo
+    result = forget_patient(store, patient, key, report, keep_versions=keep_versions)
     if as_json:
         typer.echo(json.dumps(asdict(result)))
         return
     typer.echo(
         f"{result.images} images removed: {len(result.outputs)} outputs, {len(result.features)} "
-        f"files of features, {len(result.pages)} pages; {result.tombstone}"
+        f"files of features, {len(result.pages)} pages, {result.versions} earlier versions; "
+        f"{result.tombstone}"
     )
     for name in result.models:
         typer.echo(f"trained on her: {name}")

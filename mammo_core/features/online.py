@@ -50,12 +50,13 @@ class ApplyResult:
     online: str
 
 
-def apply(store: Store, folder: str) -> ApplyResult:
+def apply(store: Store, folder: str, *, rebuild: bool = False) -> ApplyResult:
     """Write the registry, and the newest rows to the online store.
 
     Args:
         store: The object store.
         folder: Folder of the feature store.
+        rebuild: Remove the rows that are in the online store first.
 
     Raises:
         RecordError: The registry in the store contains code.
@@ -68,10 +69,14 @@ def apply(store: Store, folder: str) -> ApplyResult:
     ):
         workspace = Path(temporary)
         file = f"{folder}/{_FILE}"
+        if rebuild:
+            store.delete(file)
         etag = stored_registry.etag_of(store, file)
         newest = view_files.mirror(store, folder, workspace)
         with _as_store_errors(server):
             feast = open_applied(store, folder, workspace, server or _sqlite(workspace))
+            if rebuild and server:
+                _empty_server(feast)
             if newest:
                 # Events can be ahead of our clock: see `append_rows`.
                 end = max([pd.Timestamp(datetime.now(UTC)), *newest.values()])
@@ -97,6 +102,35 @@ def apply(store: Store, folder: str) -> ApplyResult:
     return ApplyResult(
         tuple(definitions.ENTITIES), counts, f"redis {_address(server)}" if server else "sqlite"
     )
+
+
+def forget_rows(store: Store, folder: str) -> bool:
+    """Rebuild an online store from the rows that the feature store still has.
+
+    Args:
+        store: The object store.
+        folder: Folder of the feature store.
+
+    Returns:
+        Whether there is an online store.
+
+    Raises:
+        RecordError: The registry in the store contains code.
+        StoreError: The setting of the online store is not valid, or its server fails.
+    """
+    if redis_of(os.environ) is None and not store.exists(f"{folder}/{_FILE}"):
+        return False
+    apply(store, folder, rebuild=True)
+    return True
+
+
+def _empty_server(feast: Any) -> None:
+    """Delete the rows of every view of a project from its Redis server."""
+    from feast.infra.online_stores.redis import RedisOnlineStore
+
+    redis = RedisOnlineStore()
+    for keys in {view.keys for view in VIEWS}:
+        redis.delete_entity_values(feast.config, list(keys))
 
 
 def look_up(

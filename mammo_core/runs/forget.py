@@ -29,7 +29,7 @@ from mammo_core.documents import (
     inflate,
     parse_json,
 )
-from mammo_core.errors import RecordError
+from mammo_core.errors import RecordError, StoreError
 from mammo_core.features.kinds import ASSIGNMENT, FRAME
 from mammo_core.packaging.keys import SigningKey
 from mammo_core.runs.garbage import output_of_status
@@ -50,6 +50,7 @@ from mammo_core.runs.run import record_keys, run_of_status
 from mammo_core.sources.forgotten import tombstone_key
 from mammo_core.sources.kinds import TABLES
 from mammo_core.store import Store
+from mammo_core.store.earlier_versions import remove_earlier_versions
 
 _KIND: Final = "application/vnd.mammo-pipelines.tombstone+json"
 _FEATURES: Final = "features"
@@ -64,18 +65,23 @@ class Forgotten:
         images: Number of her images.
         outputs: Outputs that were rewritten.
         features: Files of features that were rewritten.
+        online: Folders of features whose online store was rebuilt without her.
         pages: Pages that were replaced.
+        versions: Number of earlier versions of objects that were removed from a bucket.
         models: `name/version: splits` of each version that was fitted to a frame with her.
         trainings: Trainings, registered or not, whose frame had her.
         claims: Other outputs that rest on her: evaluations, decisions, packages.
-        unknown: What the store does not record about the origin of models.
+        unknown: What the store does not record about the origin of models, and what could not be
+            removed.
         tombstone: Key of the tombstone.
     """
 
     images: int = 0
     outputs: list[str] = field(default_factory=list)
     features: list[str] = field(default_factory=list)
+    online: list[str] = field(default_factory=list)
     pages: list[str] = field(default_factory=list)
+    versions: int = 0
     models: list[str] = field(default_factory=list)
     trainings: list[str] = field(default_factory=list)
     claims: list[str] = field(default_factory=list)
@@ -88,14 +94,20 @@ def forget(
     patient_key: str,
     key: SigningKey | None,
     report: Callable[[str], None] = lambda text: None,
+    *,
+    keep_versions: bool = False,
 ) -> Forgotten:
     """Remove a patient from a store. After a kill, the same call completes it.
+
+    In a bucket that keeps versions, every earlier version in the store is removed, those of models
+    and events excepted: the bytes of hers that were deleted or replaced would still be there.
 
     Args:
         store: The store.
         patient_key: Her key, as in the tables.
         key: Signs the tombstone; None leaves it unsigned.
         report: Called with what is being rewritten.
+        keep_versions: Leave earlier versions of objects in the bucket.
 
     Returns:
         What was removed, and the models that were trained on her.
@@ -130,6 +142,8 @@ def forget(
         _rewrite_features(store, traces, result, report)
         _rewrite_records_of_runs(store, traces, derived, result)
         _remove_caches(store, traces)
+        if not keep_versions:
+            _remove_versions(store, result)
         return result
 
 
@@ -261,6 +275,26 @@ def _rewrite_features(
                     store.write(f"{key.rpartition('-')[0]}-{digest}.parquet", data)
                 store.delete(key)
                 result.features.append(key)
+    from mammo_core.features.online import forget_rows
+
+    online = {key.rpartition("/")[0] for key in store.list(f"{_FEATURES}/") if key.endswith(".db")}
+    for folder in sorted(online | set(by_folder)):
+        if forget_rows(store, folder):
+            report(f"the online store of {folder} is rebuilt")
+            result.online.append(folder)
+
+
+def _remove_versions(store: Store, result: Forgotten) -> None:
+    """Remove earlier versions of objects; where that is denied, say so."""
+    try:
+        result.versions = remove_earlier_versions(store, keep=("models", "events"))
+    except StoreError as error:
+        if not any(code in error.received for code in ("AccessDenied", "NotImplemented")):
+            raise
+        result.unknown.append(
+            "earlier versions of objects in the bucket are not removed: it takes the permissions "
+            f"s3:ListBucketVersions and s3:DeleteObjectVersion (the role admin); {error.received}"
+        )
 
 
 def _rewrite_records_of_runs(

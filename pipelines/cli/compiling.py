@@ -44,7 +44,8 @@ def upload(
         list[str] | None, typer.Argument(help="Names of pipelines; default: all.")
     ] = None,
     version: Annotated[
-        str | None, typer.Option(help="Name of the version; default: the tag of the images.")
+        str | None,
+        typer.Option(help="Name of the version; default: the tag of the container images."),
     ] = None,
     parallelism: options.Parallelism = 4,
     registry: options.Registry = options.REGISTRY,

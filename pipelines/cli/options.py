@@ -51,21 +51,22 @@ ImageTag = Annotated[
 DataImage = Annotated[
     str | None,
     typer.Option(
-        envvar="MAMMO_DATA_IMAGE", help="Full reference of the data image, with a tag or digest."
+        envvar="MAMMO_DATA_IMAGE",
+        help="Full reference of the data container image, with a tag or digest.",
     ),
 ]
 TrainImage = Annotated[
     str | None,
     typer.Option(
         envvar="MAMMO_TRAIN_IMAGE",
-        help="Full reference of the train image, for instance a GPU image.",
+        help="Full reference of the train container image, for instance one for GPUs.",
     ),
 ]
 TrainingImage = Annotated[
     str | None,
     typer.Option(
         envvar="MAMMO_TRAINING_IMAGE",
-        help="Another image for the two training steps (train-tfio for `reader: tfio`).",
+        help="Another container image for the two training steps (train-tfio for `reader: tfio`).",
     ),
 ]
 Parallelism = Annotated[

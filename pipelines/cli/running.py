@@ -73,7 +73,7 @@ def run(
     runs: Annotated[Path, typer.Option(help="Folder of the records of local runs.")] = Path("runs"),
     run_id: Annotated[str, typer.Option(help="Id of the run; default: recipe and time.")] = "",
     file: Annotated[
-        Path | None, typer.Option(help="A compiled pipeline with its images, to be run.")
+        Path | None, typer.Option(help="A compiled pipeline with its container images, to be run.")
     ] = None,
     version: Annotated[
         str | None,

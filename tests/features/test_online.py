@@ -1,12 +1,14 @@
 """The online store: SQLite in the object store, or Redis."""
 
 import importlib.util
+import os
 import shutil
 import socket
 import time
 
 import pytest
 
+from mammo_core.datasets.tables import from_parquet, to_parquet
 from mammo_core.errors import RecordError, StoreError
 from mammo_core.features import MAIN, publish_features, view_files
 from mammo_core.features.definitions import (
@@ -17,7 +19,14 @@ from mammo_core.features.definitions import (
     feast_objects,
 )
 from mammo_core.features.labels import publish_labels
-from mammo_core.features.online import PASSWORD, SERVER, apply, look_up, redis_of
+from mammo_core.features.online import (
+    PASSWORD,
+    SERVER,
+    apply,
+    forget_rows,
+    look_up,
+    redis_of,
+)
 from mammo_core.recipes import load_recipe
 from mammo_core.runs import Run
 from mammo_core.steps.data import _bring_online
@@ -158,3 +167,34 @@ def test_a_run_continues_when_the_online_store_is_down(file_store, monkeypatch, 
     assert capsys.readouterr().out == ""  # permuted labels are never online
     _bring_online(context, MAIN)
     assert "warning: the newest features are not online" in capsys.readouterr().out
+
+
+def check_forgotten_rows(store):
+    """Rows that left the feature store leave the online store, and others stay."""
+    tables = make_tables()
+    publish_features(store, tables)
+    apply(store, MAIN)
+    gone, kept = tables.images["image_id"].iloc[:2]
+    for key in [key for key in store.list(MAIN) if key.endswith(".parquet")]:
+        rows = from_parquet(store.read(key))
+        if "image_id" in rows:
+            store.write(key, to_parquet(rows[rows["image_id"] != gone]))
+    apply(store, MAIN)
+    if SERVER in os.environ:  # a plain `apply` deletes nothing there
+        assert len(look_up(store, MAIN, IMAGE_LABEL, [{"image_id": gone}])) == 1
+    assert forget_rows(store, MAIN)
+    for view, more in ((IMAGE_LABEL, {}), (INTENSITY_STATISTICS, {"dataset_id": "d1"})):
+        assert len(look_up(store, MAIN, view, [{"image_id": kept, **more}])) == 1
+        with pytest.raises(RecordError, match="of 1 keys"):
+            look_up(store, MAIN, view, [{"image_id": gone, **more}])
+
+
+def test_rows_are_forgotten_in_sqlite(file_store):
+    assert not forget_rows(file_store, MAIN)
+    check_forgotten_rows(file_store)
+
+
+def test_rows_are_forgotten_in_redis(file_store, redis_server, monkeypatch):
+    monkeypatch.setenv(SERVER, redis_server)
+    monkeypatch.setenv(PASSWORD, HARD_PASSWORD)
+    check_forgotten_rows(file_store)
