@@ -23,7 +23,7 @@ from mammo_core.registry.resolution import find_version, local_path
 from mammo_core.registry.versions import models, read_lineage, read_version_file, versions
 from mammo_core.sources.kinds import TABLES
 from mammo_core.store import Store
-from mammo_core.training.kinds import IMAGE_TRAINING, PATCH_TRAINING
+from mammo_core.training.kinds import IMAGE_TRAINING, PATCH_TRAINING, members_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -175,7 +175,7 @@ def _trainings(search: _Search, label: str, lineage: dict[str, Any]) -> Iterator
                 search.unknown.append(f"the training {id} of {label} is not in the store")
             continue
         yield training
-        for member_id in filter(None, training.lineage.get("members", "").split(",")):
+        for member_id in members_of(training):
             member = _find_training(search.stores, kind, member_id)
             if member is None:
                 search.unknown.append(f"the training {member_id} of {label} is not in the store")

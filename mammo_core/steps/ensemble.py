@@ -8,7 +8,12 @@ from mammo_core.errors import ModelError
 from mammo_core.models.backend import prepare_keras
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.steps.step import StepContext, step
-from mammo_core.training.kinds import IMAGE_TRAINING, PATCH_TRAINING, PatchTrainingFacts
+from mammo_core.training.kinds import (
+    IMAGE_TRAINING,
+    PATCH_TRAINING,
+    PatchTrainingFacts,
+    lineage_of_members,
+)
 from mammo_core.training.networks import load_network, read_history
 
 if TYPE_CHECKING:
@@ -54,7 +59,7 @@ def combine(context: StepContext, image_trainings: list[Manifest]) -> Manifest:
             id,
             config=settings,
             facts=facts[0].model_copy(update={"members": ids}),
-            lineage={**image_trainings[0].lineage, "members": ",".join(ids)},
+            lineage={**image_trainings[0].lineage, **lineage_of_members(ids)},
         )
         return draft_network(attempt, manifest, average(networks, weights), history)
 

@@ -1,10 +1,14 @@
 """The kinds of trained networks."""
 
+from collections.abc import Sequence
+
+from mammo_core.datasets import Manifest
 from mammo_core.datasets.kinds import Facts, Kind, register_kind
 from mammo_core.preprocessing import Preprocessing
 
 #: Folder of the checkpoints of all trainings, each in the folder of its output.
 CHECKPOINTS = "checkpoints"
+_MEMBER = "member_"
 
 
 class TrainingFacts(Facts):
@@ -48,4 +52,14 @@ class ImageTrainingFacts(TrainingFacts):
 
 
 PATCH_TRAINING = register_kind(Kind("trainings/patch", 3, PatchTrainingFacts, intermediate=True))
-IMAGE_TRAINING = register_kind(Kind("trainings/image", 3, ImageTrainingFacts, intermediate=True))
+IMAGE_TRAINING = register_kind(Kind("trainings/image", 4, ImageTrainingFacts, intermediate=True))
+
+
+def lineage_of_members(ids: Sequence[str]) -> dict[str, str]:
+    """Return the entries of the lineage of an ensemble that name its members, in their order."""
+    return {f"{_MEMBER}{number}": id for number, id in enumerate(ids)}
+
+
+def members_of(training: Manifest) -> list[str]:
+    """Return the ids of the trainings that a training is the mean of; none for one network."""
+    return [id for name, id in training.lineage.items() if name.startswith(_MEMBER)]

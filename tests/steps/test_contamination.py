@@ -15,6 +15,7 @@ from mammo_core.runs import Run, read_start_packages
 from mammo_core.steps import evaluation
 from mammo_core.steps.step import StepContext
 from mammo_core.store import open_store
+from mammo_core.training.kinds import lineage_of_members
 from tests.support.registry_fixtures import put_version
 
 SPLITS = ("train", "validation", "test")
@@ -60,10 +61,10 @@ def version(store, name, number=1, *, fitted_to=None, start="", members=(), mode
     if fitted_to is not None:
         training_lineage = {"frame": fitted_to.id, **({"start": start} if start else {})}
         if members:
-            training_lineage["members"] = ",".join(
-                output(store, "trainings/image", lineage={"frame": member.id}).id
-                for member in members
-            )
+            trainings = [
+                output(store, "trainings/image", lineage={"frame": member.id}) for member in members
+            ]
+            training_lineage |= lineage_of_members([training.id for training in trainings])
         training = output(store, "trainings/image", lineage=training_lineage)
         lineage = {"frame_id": fitted_to.id, "image_training_id": training.id, **lineage}
     return put_version(store, name, number, lineage, model_id)
@@ -186,8 +187,8 @@ def test_patient_keys_of_another_site_key_are_unknown(store):
 def evaluated(store, ours, fitted_to, **lineage):
     """Check the evaluation of a network whose members were fitted to frames."""
     members = [output(store, "trainings/image", lineage={"frame": each.id}) for each in fitted_to]
-    ids = ",".join(member.id for member in members)
-    image = output(store, "trainings/image", lineage={"frame": ours.id, "members": ids, **lineage})
+    lineage |= {"frame": ours.id, **lineage_of_members([member.id for member in members])}
+    image = output(store, "trainings/image", lineage=lineage)
     patch = output(store, "trainings/patch", lineage={"frame": ours.id})
     context = StepContext("evaluate", Run(store, "r1"), load_recipe("phantom"))
     evaluation._require_unseen_test_patients(context, ours, patch, image)
