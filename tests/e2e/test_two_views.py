@@ -38,12 +38,13 @@ class TwoViewRun:
 
     Attributes:
         store: The store.
+        source: The phantom that it was made from.
         outputs: Name → output.
         run: The record of the run.
     """
 
-    def __init__(self, store: Store, lineage: dict[str, str]) -> None:
-        self.store = store
+    def __init__(self, store: Store, lineage: dict[str, str], source: Path) -> None:
+        self.store, self.source = store, source
         images = IMAGE_DATASET.read(store, lineage["images"])
         self.outputs: dict[str, Manifest] = {
             "tables": TABLES.read(store, images.lineage["tables"]),
@@ -64,7 +65,8 @@ class TwoViewRun:
 
     def begin(self, run_id: str, *settings: str) -> Run:
         gate = ["gate.margin=1.0", "gate.bootstrap_replicates=100"]
-        return begin_run(self.store, run_id, _RECIPE, [*gate, *settings])
+        source = f"source.root={json.dumps(str(self.source))}"
+        return begin_run(self.store, run_id, _RECIPE, [source, *gate, *settings])
 
     def inputs(self, *names: str) -> dict[str, Manifest]:
         return {name: self.outputs[name] for name in names}
@@ -74,7 +76,7 @@ class TwoViewRun:
 
 
 @pytest.fixture(scope="module")
-def pairs(undisturbed, tmp_path_factory):
+def pairs(undisturbed, phantom_tree, tmp_path_factory):
     """A two-view model in the store of a run of single images."""
     single, first = undisturbed
     assert first.code == 0, first.output
@@ -82,7 +84,7 @@ def pairs(undisturbed, tmp_path_factory):
     shutil.copytree(single / "store", folder / "store")
     store = open_store(f"file://{folder}/store")
     evaluation = Run(store, first.summary["run_id"]).statuses()["evaluate"]["output"]
-    return TwoViewRun(store, json.loads(store.read(evaluation))["lineage"])
+    return TwoViewRun(store, json.loads(store.read(evaluation))["lineage"], phantom_tree)
 
 
 def test_it_is_judged_by_breasts_and_pushed(pairs):
