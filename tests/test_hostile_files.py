@@ -165,7 +165,7 @@ def test_hdf5_weights_are_never_unpickled(tmp_path, marker):
         name, application = "tiny", None
 
     with pytest.raises(ModelError, match="do not fit"):
-        _load_file(body, body, Network(), path)
+        _load_file(body, body, Network(), path, ((), ()))
 
 
 TAGS = ["object/apply:os.system", "object/new:os.system", "name:os.system", "module:os"]
