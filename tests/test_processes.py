@@ -1,6 +1,7 @@
 """Work in a process of its own, and steps that end with their command."""
 
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -101,6 +102,19 @@ def test_a_process_returns_its_output():
     result = _python("import sys; print('out'); print('err', file=sys.stderr)")
     assert result.succeeded and result.exit_code == 0
     assert (result.stdout, result.stderr) == (b"out\n", b"err\n")
+
+
+def test_a_process_starts_where_a_thousand_files_are_open():
+    """Descriptors above 1023 are too large for `select`."""
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 1200:
+        pytest.skip("this process may not open 1,200 files")
+    files = [os.open("/dev/null", os.O_RDONLY) for _ in range(1100)]
+    try:
+        result = _python("print('out')")
+    finally:
+        for file in files:
+            os.close(file)
+    assert result.succeeded, result.failure
 
 
 @pytest.mark.parametrize(

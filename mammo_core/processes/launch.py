@@ -62,7 +62,9 @@ def end_with_parent(lifeline: int) -> None:
     fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
     flags = fcntl.fcntl(lifeline, fcntl.F_GETFL)
     fcntl.fcntl(lifeline, fcntl.F_SETFL, flags | os.O_ASYNC)
-    if select.select([lifeline], [], [], 0)[0]:  # closed before SIGIO was set up
+    waiter = select.poll()  # `select` takes no descriptor above 1023
+    waiter.register(lifeline, select.POLLIN)
+    if waiter.poll(0):  # closed before SIGIO was set up
         sys.exit(137)
 
 
