@@ -29,6 +29,13 @@ class InflatingReader(io.RawIOBase):
         self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         file.seek(start)
 
+    @property
+    def deflated_end(self) -> int | None:
+        """Offset in the file of what follows the deflated bytes; None before their end is read."""
+        if not self._inflater.eof:
+            return None
+        return self._file.tell() - len(self._inflater.unused_data)
+
     def readable(self) -> bool:
         """Return True."""
         return True

@@ -148,7 +148,7 @@ def _read_dicom(
         require(facts)
     with _only_dicom_errors(name):
         gray = to_gray(header.data, read_frame(file, header, name), name, voi=voi)
-    require_single_file(file, header.deflated_offset or file.tell(), name)
+    require_single_file(file, header, name)
     updates: dict[str, Any] = {"bits_stored": gray.bits}
     updates["warnings"] = (*facts.warnings, *gray.warnings)
     if voi and facts.voi_function:
