@@ -43,6 +43,7 @@ class Conversion(BaseModel):
             between images), `min_max` (the range of each image) or `none`.
         voi: Whether the file's own window or VOI look-up table is applied when it is read.
         for_processing: Whether For Processing images (raw detector data) are accepted.
+        lossy_jpeg: Whether JPEG pictures are read; a recipe takes it from its source.
         median_filter: Side of a median filter in pixels: 0 (none), 3 or 5.
         suppress_artifacts: Whether everything but the largest object is set to black.
         remove_pectoral: Whether the pectoral muscle is set to black too; experimental.
@@ -57,6 +58,7 @@ class Conversion(BaseModel):
     stretch: options.Stretch = "bit_depth"
     voi: bool = False
     for_processing: bool = False
+    lossy_jpeg: bool = Field(default=False, exclude_if=lambda read: not read)  # keeps older ids
     median_filter: Literal[0, 3, 5] = 0
     suppress_artifacts: bool = False
     remove_pectoral: bool = False
@@ -93,9 +95,8 @@ class Conversion(BaseModel):
             converted = clean if self.suppress_artifacts else converted
             if self.remove_pectoral:
                 converted, _ = imaging.remove_pectoral(converted, breast)
-        box = None
+        box, whole = None, converted.size
         if self.crop_to_breast:
-            whole = converted.size
             if self.suppress_artifacts:
                 background = 0  # it is black now
             converted, box = imaging.segment_breast(converted, background=background)
@@ -103,7 +104,7 @@ class Conversion(BaseModel):
                 notes.append(("not_cropped", "The image is not cropped: no background"))
         flip = imaging.needs_flip(converted, laterality, self.orientation)
         placement = CropPlacement(box, flip, tuple(notes))
-        return CropPlacement(flipped=placement.flipped).apply(converted), placement
+        return CropPlacement(flipped=flip).apply(converted), placement
 
     @property
     def _finds_breast(self) -> bool:

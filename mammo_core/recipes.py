@@ -14,7 +14,11 @@ from mammo_core.errors import RecipeError
 from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.evaluation.second_stage.config import SecondStageConfig
 from mammo_core.features.config import RetrainConfig, ValidationConfig
-from mammo_core.ingest.config import ConvertConfig
+from mammo_core.ingest.config import (
+    ConvertConfig,
+    require_stated_conversion,
+    stated_conversion,
+)
 from mammo_core.ingest.runner import RunnerConfig
 from mammo_core.preprocessing import IntensityConfig
 from mammo_core.registry.config import GateConfig
@@ -133,24 +137,18 @@ class Recipe(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _conversion_from_policy(cls, values: Any) -> Any:
-        """Give the conversion what the policy of images says about pixels."""
+        """Give the conversion what the policy of images and the source say about pixels."""
         if not isinstance(values, dict):
             return values
         images, convert = values.get("images", {}), values.get("convert", {})
         if not isinstance(images, dict) or not isinstance(convert, dict):
             return values
-        stated: dict[str, Any] = {"plausibility": images.get("plausibility", {})}
-        if images.get("for_processing", "reject") != "reject":
-            stated["for_processing"] = True
+        stated = stated_conversion(images, values.get("source"))
         return {**values, "convert": {**stated, **convert}}
 
     @model_validator(mode="after")
     def _require_one_policy(self) -> "Recipe":
-        if self.convert.plausibility != self.images.plausibility:
-            raise ValueError("convert.plausibility contradicts images.plausibility")
-        action, raw = self.images.for_processing, self.convert.for_processing
-        if raw != (action != "reject"):
-            raise ValueError(f"images.for_processing {action}, convert.for_processing {raw}")
+        require_stated_conversion(self.convert, self.images, self.source)
         return self
 
     @model_validator(mode="after")

@@ -36,6 +36,13 @@ def inspect(
             "is 0.",
         ),
     ] = None,
+    lossy_jpeg: Annotated[
+        bool,
+        typer.Option(
+            "--lossy-jpeg",
+            help="Read JPEG pictures too, as a source with the option lossy_jpeg does.",
+        ),
+    ] = False,
 ) -> None:
     """Check whether files can be read as mammograms, what they are and, if not, why.
 
@@ -52,7 +59,7 @@ def inspect(
         )
     pictures = PictureFolder(png) if png is not None else None
     for path, root in _files_below(paths):
-        inspected = inspect_file(path, headers_only=headers_only)
+        inspected = inspect_file(path, headers_only=headers_only, lossy_jpeg=lossy_jpeg)
         result = {"path": str(path), **inspected.report()}
         if pictures is not None:
             picture = pictures.write(path.relative_to(root), inspected)

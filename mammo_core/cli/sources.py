@@ -37,6 +37,10 @@ def check(
         bool,
         typer.Option("--patient-ids-in-paths", help="File names may contain patient ids."),
     ] = False,
+    lossy_jpeg: Annotated[
+        bool,
+        typer.Option("--lossy-jpeg", help="The data set is published as JPEG pictures: read them."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show what a source contains and what is wrong with it, before any work starts.
@@ -69,7 +73,8 @@ def check(
         if not as_json and (done == total or done % 100 == 0):
             typer.echo(f"{what}: {done} of {total}", err=True)
 
-    config = _config(adapter, tables, images, partial, patient_ids_in_paths)
+    options = {"patient_ids_in_paths": patient_ids_in_paths, "lossy_jpeg": lossy_jpeg}
+    config = _config(adapter, tables, images, partial, [name for name in options if options[name]])
     facts = check_source(config, images is not None, report)
     if as_json:
         typer.echo(json.dumps(facts))
@@ -99,27 +104,25 @@ def _config(
     tables: str | None,
     images: str | None,
     partial: bool,
-    patient_ids_in_paths: bool,
+    options: list[str],
 ) -> "SourceConfig":
     from mammo_core.errors import RecipeError
     from mammo_core.sources.config import SourceConfig
 
-    options: dict[str, Any] = {}
-    if patient_ids_in_paths:
-        model = adapter.options
-        if model is None or "patient_ids_in_paths" not in model.model_fields:
+    for name in options:
+        if adapter.options is None or name not in adapter.options.model_fields:
             raise RecipeError(
-                "--patient-ids-in-paths cannot be used",
-                expected="an adapter with the option patient_ids_in_paths",
+                f"--{name.replace('_', '-')} cannot be used",
+                expected=f"an adapter with the option {name}",
                 received=adapter.name,
             )
-        options = {adapter.name: {"patient_ids_in_paths": True}}
+    stated: dict[str, Any] = {adapter.name: dict.fromkeys(options, True)} if options else {}
     return SourceConfig.model_validate(
         {
             "adapter": adapter.name,
             "root": images or ".",
             "tables": tables,
             "partial": partial,
-            **options,
+            **stated,
         }
     )

@@ -19,7 +19,7 @@ class ImageFacts(ImageMeaning):
     """Facts about one image file: what it is and how it is stored.
 
     Args:
-        transfer_syntax: Transfer syntax UID; `PNG` or `TIFF` for such files.
+        transfer_syntax: Transfer syntax UID; `PNG`, `TIFF`, `PNM` or `JPEG` for such files.
         photometric: Photometric interpretation as stored; returned pixels always have black
             as 0.
         modality: Modality (0008,0060); `unknown` for a value that DICOM does not define; None

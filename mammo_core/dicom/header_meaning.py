@@ -58,14 +58,14 @@ def read_meaning(data: Any, *, for_processing: bool, frames: int = 1) -> ImageMe
         )
     laterality = _laterality(data, statements, warnings)
     orientation = _orientation(data)
-    warnings.extend(_orientation_warnings(orientation, laterality))
+    warnings.extend(orientation_warnings(orientation, laterality))
     return ImageMeaning(
         view=view,
         view_modifiers=tuple(sorted(modifiers)),
         view_class=view_class(view),
         laterality=laterality,
         image_type=read_image_type(data, frames, warnings),
-        implant=_implant(data, modifiers, warnings),
+        implant=_implant(data, statements, modifiers, warnings),
         partial_view=read_flag(data, "PartialView") is True
         or bool(data.get("PartialViewCodeSequence")),
         specimen=specimen,
@@ -193,8 +193,12 @@ def _laterality(
 ) -> Laterality | None:
     named: list[tuple[str, Laterality]] = []
     for keyword, name in (("ImageLaterality", "Image Laterality"), ("Laterality", "Laterality")):
-        if side := parse_laterality(first_text(data, keyword)):
+        stated = first_text(data, keyword)
+        if side := parse_laterality(stated):
             named.append((name, side))
+        elif stated.strip():  # both breasts, or no defined term
+            message = f"{name} states neither L nor R"
+            warnings.append(ImageWarning(code="unknown_laterality", message=message))
     for region in data.get("AnatomicRegionSequence") or []:
         for item in region.get("AnatomicRegionModifierSequence") or []:
             if side := laterality_from_code(*_code(item)):
@@ -211,10 +215,19 @@ def _laterality(
     return named[0][1] if named else None
 
 
-def _implant(data: Any, modifiers: set[str], warnings: list[ImageWarning]) -> bool | None:
+def _implant(
+    data: Any,
+    statements: Iterable[tuple[str, ViewText]],
+    modifiers: set[str],
+    warnings: list[ImageWarning],
+) -> bool | None:
     implant = read_flag(data, "BreastImplantPresent")
     if "implant displaced" not in modifiers:
-        return implant
+        named = next((name for name, statement in statements if statement.implant), None)
+        if named is not None and implant is False:  # a protocol may be about the other breast
+            message = f"Breast Implant Present says NO, {named} names an implant"
+            warnings.append(ImageWarning(code="conflict", message=message))
+        return True if named is not None and implant is None else implant
     if implant is False:
         warnings.append(
             ImageWarning(
@@ -233,13 +246,17 @@ def _orientation(data: Any) -> str | None:
     return "/".join(values)
 
 
-def _orientation_warnings(
+def orientation_warnings(
     orientation: str | None, laterality: Laterality | None
 ) -> list[ImageWarning]:
     """Return the warning that rows run to the other side than in mammograms of this breast.
 
     Rows of a left breast run to anterior, of a right breast to posterior, so that the chest walls
     are side by side when both hang together.
+
+    Args:
+        orientation: Directions of rows and columns, such as `A/F`.
+        laterality: The side of the breast.
     """
     usual = {"LEFT": "A", "RIGHT": "P"}.get(laterality or "")
     if usual is None or orientation is None or orientation[0] not in "AP":

@@ -22,13 +22,18 @@ _RADIOGRAPHY: Final = (
     "1.2.840.10008.5.1.4.1.1.1.1.1",
 )
 
+#: Starts of values of Image Type of a biopsy (PS3.3 tables C.8-74a and C.8.21.6-1a).
+_BIOPSY: Final = ("STEREO_", "TOMO_SCOUT", "PREFIRE", "POSTFIRE", "POSTBIOPSY", "POSTMARKER")
 #: Values of Image Type (0008,0008) → type; the first row that applies counts.
 _VALUES: Final[tuple[tuple[ImageType, frozenset[str]], ...]] = (
     ("contrast recombined", frozenset(
-        ("RECOMBINED", "SUBTRACTED", "SUBTRACTION", "DUAL_ENERGY_SUBTRACTION", "IODINE")
+        ("RECOMBINED", "SUBTRACTED", "SUBTRACTION", "DUAL_ENERGY_SUBTRACTION", "IODINE", "ADDITION")
     )),
     ("contrast low-energy", frozenset(("LOW_ENERGY", "LOWENERGY", "LOW ENERGY"))),
-    ("other", frozenset(("HIGH_ENERGY", "HIGHENERGY", "HIGH ENERGY", "LOCALIZER"))),
+    # Contrast images that state no energy are not known to look like mammograms.
+    ("other", frozenset(
+        ("HIGH_ENERGY", "HIGHENERGY", "HIGH ENERGY", "LOCALIZER", "PRE_CONTRAST", "POST_CONTRAST")
+    )),
     ("synthetic", frozenset(("GENERATED_2D", "GENERATED 2D", "SYNTHETIC", "SYNTHESIZED"))),
     ("tomosynthesis", frozenset(("TOMOSYNTHESIS", "TOMO", "TOMO_PROJ", "TOMO_SLICE", "VOLUME"))),
 )  # fmt: skip
@@ -37,10 +42,15 @@ _VALUES: Final[tuple[tuple[ImageType, frozenset[str]], ...]] = (
 _PATTERNS: Final[dict[ImageType, str]] = {
     "contrast recombined": r"RECOMBINED|RECOMB|SUBTRACTED|SUBTRACTION",
     "contrast low-energy": r"LOW[ _-]?ENERGY",
-    "other": r"HIGH[ _-]?ENERGY",
-    # Hologic, GE, Siemens, Fujifilm, and general words.
-    "synthetic": r"C[ _-]?VIEW|INTELLIGENT ?2D|INTELLI ?2D|V[ _-]?PREVIEW|INSIGHT ?2D|S-?VIEW|"
-    r"GENERATED[ _-]?2D|SYNTHETIC|SYNTHESI[SZ]ED|SYNTH|SYN ?2D",
+    # Biopsies (not mammograms after one), contrast in ducts, test objects, and contrast images
+    # whose energy is not stated.
+    "other": r"HIGH[ _-]?ENERGY|STEREO(?:TACTIC|TAXIC)?|(?:PRE|POST)[ _-]?FIRE|"
+    r"(?<!POST[ _-])(?<!AFTER )(?<!PRIOR )(?<!PREVIOUS )(?<!S/P )(?<!H/O )(?<!OF )BIOPSY|SCOUT|"
+    r"(?:NEEDLE|WIRE)[ _-]?LOC(?:ALI[SZ]ATION)?|(?:GALACT|DUCT)OGRA(?:M|PHY)|PHANTOM|"
+    r"FLAT[ _-]?FIELD|CESM|CEDM|CEM",
+    # Hologic, GE, Siemens, Fujifilm, IMS Giotto, and general words.
+    "synthetic": r"C[ _-]?VIEW|INTELLIGENT[ _-]?2D|INTELLI[ _-]?2D|V[ _-]?PREVIEW|INSIGHT[ _-]?2D|"
+    r"S[_-]?VIEW|G[_-]VIEW|GENERATED[ _-]?2D|SYNTHETIC|SYNTHESI[SZ]ED|SYNTH|SYN[ _-]?2D",
     "tomosynthesis": r"DBT|TOMO(?:SYNTHESIS)?",
 }
 _TEXTS: Final[dict[ImageType, re.Pattern[str]]] = {
@@ -76,7 +86,7 @@ def read_image_type(data: Any, frames: int, warnings: list[ImageWarning]) -> Ima
         return "tomosynthesis" if sop_class in TOMOSYNTHESIS or _stated(data) else "other"
     stated = _stated(data)
     described = _described(data)
-    if stated and described and stated != described and "tomosynthesis" not in (stated, described):
+    if stated and described and _disagree(stated, described):
         warnings.append(
             ImageWarning(
                 code="conflict",
@@ -97,8 +107,16 @@ def _prefer_synthetic(stated: ImageType | None, described: ImageType | None) -> 
     return stated or described
 
 
+def _disagree(stated: ImageType, described: ImageType) -> bool:
+    # CESM in a text says nothing about the energy; tomosynthesis may have been made beside it.
+    contrast = stated.startswith("contrast") and described == "other"
+    return stated != described and not contrast and "tomosynthesis" not in (stated, described)
+
+
 def _stated(data: Any) -> ImageType | None:
     values = {value.strip().upper() for value in texts(data, "ImageType")}
+    if any(value.startswith(_BIOPSY) for value in values):
+        return "other"
     return next((name for name, words in _VALUES if values & words), None)
 
 

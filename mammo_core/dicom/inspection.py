@@ -41,12 +41,13 @@ class Inspection:
         }
 
 
-def inspect_file(path: Path, *, headers_only: bool = False) -> Inspection:
+def inspect_file(path: Path, *, headers_only: bool = False, lossy_jpeg: bool = False) -> Inspection:
     """Read a file as the pipeline reads it.
 
     Args:
         path: The file.
         headers_only: Whether to skip the pixels; then faults of the pixels are not reported.
+        lossy_jpeg: Whether to read JPEG pictures, as a source with the option `lossy_jpeg` does.
     """
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
@@ -54,10 +55,10 @@ def inspect_file(path: Path, *, headers_only: bool = False) -> Inspection:
                 f"{path} is not a file", expected="a file", received="a device or pipe"
             )
         if headers_only:
-            facts = read_facts(path)
+            facts = read_facts(path, lossy_jpeg=lossy_jpeg)
             require_mammogram(facts, str(path))
             return Inspection(None, facts)
-        image = read_image(path, mammogram=True)
+        image = read_image(path, mammogram=True, lossy_jpeg=lossy_jpeg)
         return Inspection(None, image.facts, image)
     except DicomError as error:
         return Inspection(str(error), _rejected_facts(path))

@@ -6,6 +6,7 @@ library, and each codec only when a frame needs it.
 
 import io
 import logging
+import os
 import re
 import struct
 from typing import Any
@@ -33,6 +34,7 @@ CODECS = {
     "PNG": "opencv",
     "TIFF": "tiff",
     "PNM": "pnm",
+    "JPEG": "jpeg",
 }
 
 #: Compressions of TIFF that tifffile decodes without other packages: none, deflate. OpenCV fills
@@ -77,6 +79,8 @@ def decode(request: dict[str, Any], frame: bytes) -> Words:
         return _decode_tiff(frame, request["bits"])
     if codec == "pnm":
         return _decode_pnm(frame)
+    if codec == "jpeg":
+        return _decode_jpeg(frame)
     return _decode_opencv(frame) if codec == "opencv" else _decode_gdcm(request, frame)
 
 
@@ -97,6 +101,23 @@ def _decode_opencv(file: bytes) -> Words:
     if pixels.dtype not in (np.uint8, np.uint16):
         raise ValueError("samples that are not integers of 8 or 16 bits")
     return np.asarray(pixels)
+
+
+def _decode_jpeg(file: bytes) -> Words:
+    """Decode a JPEG picture; libjpeg fills what is missing and only prints that it did."""
+    messages = os.memfd_create("messages")
+    standard_error = os.dup(2)
+    os.dup2(messages, 2)
+    try:
+        pixels = _decode_opencv(file)
+        is_damaged = os.fstat(messages).st_size > 0
+    finally:
+        os.dup2(standard_error, 2)
+        os.close(standard_error)
+        os.close(messages)
+    if is_damaged:
+        raise ValueError("truncated or damaged pixels")
+    return pixels
 
 
 def _decode_tiff(file: bytes, bits: int) -> Words:
@@ -188,7 +209,7 @@ def _decode_pnm(file: bytes) -> Words:
 def _plain_values(text: bytes, kind: int) -> Words:
     text = re.sub(rb"#[^\n]*", b"", text)
     if re.search(rb"[^\s\d]", text) or (kind != 1 and re.search(rb"\d{6}", text)):
-        raise ValueError("truncated or damaged pixels")
+        raise ValueError("a sample that is not a whole number from 0 to 65535")
     if kind == 1:  # the digits of a bitmap need no blanks between them
         return np.frombuffer(re.sub(rb"\s", b"", text), np.uint8) - ord("0")
     return np.fromstring(text.decode("ascii"), np.int32, sep=" ")

@@ -1,4 +1,4 @@
-"""Gray PNG, TIFF and Netpbm files, and the masks among them."""
+"""Gray PNG, TIFF, Netpbm and JPEG files, and the masks among them."""
 
 from typing import Any, BinaryIO, Final
 
@@ -8,6 +8,7 @@ from mammo_core.dicom.decoders import DECODERS
 from mammo_core.dicom.facts import ImageFacts, Mammogram
 from mammo_core.dicom.gray_range import background_warnings, range_warnings
 from mammo_core.dicom.header import MAXIMUM_BYTES, MAXIMUM_PIXELS
+from mammo_core.dicom.meaning import ImageWarning
 from mammo_core.dicom.raster_header import (
     PNG,
     RasterHeader,
@@ -21,21 +22,34 @@ from mammo_core.errors import DicomError
 __all__ = ["PNG", "raster_format", "read_raster", "read_raster_facts"]
 
 #: Bits of a gray picture. Netpbm files state a maximum value, so they have any number.
-_GRAY_BITS: Final = {"PNG": (8, 16), "TIFF": (8, 10, 12, 14, 16), "PNM": tuple(range(8, 17))}
+_GRAY_BITS: Final = {
+    "PNG": (8, 16), "TIFF": (8, 10, 12, 14, 16), "PNM": tuple(range(8, 17)), "JPEG": (8,),
+}  # fmt: skip
 _MASK_BITS: Final = {"PNG": (1, 2, 4, 8, 16), "TIFF": (1, 8, 16), "PNM": tuple(range(1, 17))}
 _MASK_KINDS: Final = ("gray", "RGB", "palette", "RGB with alpha")
+#: What differs between the channels of a gray picture that was compressed as a color one.
+_GRAY_TOLERANCE: Final = 8
+#: Weights of blue, green and red in ITU-R BT.601, of 2**14: their sum, so that gray stays gray.
+_LUMA: Final = (1868, 9617, 4899)
+_LOSSY: Final = ImageWarning(
+    code="lossy", message="JPEG compression has changed the gray levels and removed fine detail"
+)
 _PHOTOMETRIC: Final = {"RGB": "RGB", "RGB with alpha": "RGB", "palette": "PALETTE COLOR"}
 
 Samples = np.ndarray[Any, np.dtype[Any]]
 
 
-def read_raster_facts(file: BinaryIO, name: str, *, mask: bool = False) -> ImageFacts:
-    """Read the size and depth of a PNG, TIFF or Netpbm file without its pixels.
+def read_raster_facts(
+    file: BinaryIO, name: str, *, mask: bool = False, lossy_jpeg: bool = False
+) -> ImageFacts:
+    """Read the size and depth of a PNG, TIFF, Netpbm or JPEG file without its pixels.
 
     Args:
         file: The file, open.
         name: The file, for messages.
-        mask: Whether it is a mask, which may have fewer bits, three channels or a palette.
+        mask: Whether it is a mask, which may have fewer bits, three channels or a palette, and is
+            never a JPEG file.
+        lossy_jpeg: Whether JPEG files are accepted, with a warning.
 
     Returns:
         The facts; modality, laterality and view are unknown.
@@ -44,19 +58,16 @@ def read_raster_facts(file: BinaryIO, name: str, *, mask: bool = False) -> Image
         DicomError: The file is damaged, too large, compressed with a loss, has several pages, or
             is not gray with 8 to 16 bits.
     """
-    return _facts(file, name, mask)[0]
+    return _facts(file, name, mask, lossy_jpeg)[0]
 
 
-def _facts(file: BinaryIO, name: str, mask: bool) -> tuple[ImageFacts, RasterHeader]:
+def _facts(
+    file: BinaryIO, name: str, mask: bool, lossy_jpeg: bool
+) -> tuple[ImageFacts, RasterHeader]:
     file.seek(0)
     file_format = raster_format(file.read(132)) or ""
-    if file_format == "JPEG":
-        raise DicomError(
-            f"{name} is a JPEG picture",
-            expected="a file without loss: DICOM, PNG, TIFF or PGM",
-            received="JPEG, which changes gray levels",
-            hint="Use the original; no data set that an adapter reads is published as JPEG",
-        )
+    if file_format == "JPEG" and (mask or not lossy_jpeg):
+        raise _lossy_error(name, mask)
     try:
         header = read_raster_header(file, file_format, name)
     except SeveralPagesError as error:
@@ -69,11 +80,13 @@ def _facts(file: BinaryIO, name: str, mask: bool) -> tuple[ImageFacts, RasterHea
     except (IndexError, ValueError, KeyError) as error:
         raise DicomError(
             f"{name} is a damaged image file",
-            expected="a complete PNG, TIFF or Netpbm header",
+            expected="a complete PNG, TIFF, Netpbm or JPEG header",
             received=type(error).__name__,
         ) from error
     bits = (_MASK_BITS if mask else _GRAY_BITS)[file_format]
-    if header.kind not in (_MASK_KINDS if mask else ("gray",)) or header.bits not in bits:
+    # Whether the channels of a JPEG file are equal shows when it is decoded.
+    kinds = ("gray", "RGB") if file_format == "JPEG" else _MASK_KINDS if mask else ("gray",)
+    if header.kind not in kinds or header.bits not in bits:
         raise DicomError(
             f"{name} is not a {'mask' if mask else 'gray image'}",
             expected="one channel, three equal ones, or a palette" if mask else
@@ -94,17 +107,21 @@ def _facts(file: BinaryIO, name: str, mask: bool) -> tuple[ImageFacts, RasterHea
         rows=header.columns if turned else header.rows,
         columns=header.rows if turned else header.columns,
         bits_stored=header.bits,
+        warnings=(_LOSSY,) if file_format == "JPEG" else (),
     )
     return facts, header
 
 
-def read_raster(file: BinaryIO, name: str, *, mask: bool = False) -> Mammogram:
-    """Read a gray PNG, TIFF or Netpbm file, or a mask.
+def read_raster(
+    file: BinaryIO, name: str, *, mask: bool = False, lossy_jpeg: bool = False
+) -> Mammogram:
+    """Read a gray PNG, TIFF, Netpbm or JPEG file, or a mask.
 
     Args:
         file: The file, open.
         name: The file, for messages.
         mask: As for `read_raster_facts`.
+        lossy_jpeg: As for `read_raster_facts`.
 
     Returns:
         Pixels `(h, w) uint16`, [0, 2**bits_stored - 1], and facts. Of a mask: a level for each
@@ -112,9 +129,9 @@ def read_raster(file: BinaryIO, name: str, *, mask: bool = False) -> Mammogram:
 
     Raises:
         DicomError: As for `read_raster_facts`, or the pixels cannot be decoded, or the channels of
-            a mask differ.
+            a mask or a JPEG file differ.
     """
-    facts, header = _facts(file, name, mask)
+    facts, header = _facts(file, name, mask, lossy_jpeg)
     content = _read_bounded(file, name)
     # OpenCV pads a truncated PNG, so its last chunk is checked first.
     if facts.transfer_syntax == "PNG" and b"IEND" not in content[-64:]:
@@ -130,6 +147,8 @@ def read_raster(file: BinaryIO, name: str, *, mask: bool = False) -> Mammogram:
         raise _decode_error(name, facts, "truncated or damaged pixels")
     if samples.ndim == 3 and mask:
         samples = _levels_of_colors(samples, name, header.kind == "palette")
+    elif samples.ndim == 3 and facts.transfer_syntax == "JPEG":
+        samples = _gray_of_colors(samples, name)
     if samples.ndim != 2:
         raise _decode_error(name, facts, "color")
     if header.white_is_zero:
@@ -138,6 +157,7 @@ def read_raster(file: BinaryIO, name: str, *, mask: bool = False) -> Mammogram:
     if mask:
         return Mammogram(pixels=gray, facts=facts)
     warnings = (
+        *facts.warnings,
         *range_warnings(used_bits(gray), facts.bits_stored),
         *background_warnings(gray, facts.bits_stored),
     )
@@ -183,6 +203,19 @@ def _levels_of_colors(colors: Samples, name: str, palette: bool) -> Samples:
     return np.asarray(levels.astype(np.uint16))
 
 
+def _gray_of_colors(colors: Samples, name: str) -> Samples:
+    """Return the gray levels `(h, w) uint8` of channels `(h, w, 3) uint8` that are nearly equal."""
+    difference = int((colors.max(axis=2) - colors.min(axis=2)).max())
+    if difference > _GRAY_TOLERANCE:
+        raise DicomError(
+            f"{name} is not a gray image",
+            expected=f"one channel, or three that differ by at most {_GRAY_TOLERANCE} levels",
+            received=f"a color picture, whose channels differ by {difference}",
+        )
+    gray = colors.astype(np.uint32) @ np.array(_LUMA, np.uint32)
+    return np.asarray((gray + 2**13) >> 14).astype(np.uint8)
+
+
 def _read_bounded(file: BinaryIO, name: str) -> bytes:
     file.seek(0)
     content = file.read(MAXIMUM_BYTES + 1)
@@ -200,4 +233,17 @@ def _decode_error(name: str, facts: ImageFacts, received: str) -> DicomError:
         f"{name} has pixels that cannot be decoded",
         expected=f"{facts.rows}x{facts.columns} pixels as {facts.transfer_syntax}",
         received=received,
+    )
+
+
+def _lossy_error(name: str, mask: bool) -> DicomError:
+    return DicomError(
+        f"{name} is a JPEG picture",
+        expected="a file without loss: "
+        + ("PNG, TIFF or PGM" if mask else "DICOM, PNG, TIFF or PGM"),
+        received="JPEG, which changes gray levels",
+        hint="Draw the mask again without loss"
+        if mask
+        else "Use the original. A data set that is published as JPEG only is read with the option "
+        "lossy_jpeg of its source, and scored by packages that were trained on it",
     )

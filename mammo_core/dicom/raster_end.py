@@ -1,7 +1,9 @@
-"""Where PNG, TIFF and Netpbm files end: what follows would be ignored without a word."""
+"""Where PNG, TIFF, Netpbm and JPEG files end: what follows would be ignored without a word."""
 
 import re
 from typing import BinaryIO, Final, Literal
+
+import numpy as np
 
 from mammo_core.dicom.header import MAXIMUM_BYTES
 from mammo_core.dicom.raster_header import PNG, TIFF, raster_format
@@ -19,16 +21,18 @@ _POINTERS: Final = (330, 34665, 34853)
 _MAXIMUM_VALUES: Final = 2**20
 _MAXIMUM_TAGS: Final = 1000
 _PNM_NUMBER: Final = re.compile(rb"(?:\s|#[^\n]*\n)+(\d{1,9})")
+#: A marker after coded data: no stuffed byte, fill byte or restart marker (ISO 10918-1 B.1.1).
+_JPEG_MARKER: Final = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 _PLAIN_PNM: Final = re.compile(rb"P[123](?:[\s\d]|#[^\n]*(?:\n|\Z))*")
 #: Starts of other files that are looked for where the end of a TIFF file is not known.
 _STARTS: Final = (PNG, b"DICM\x02\x00", *TIFF)
 
 
 def require_nothing_after(file: BinaryIO, name: str) -> None:
-    """Refuse a picture that anything follows; zeros after a TIFF file are padding.
+    """Refuse a picture that anything follows; zeros after a TIFF or JPEG file are padding.
 
     Args:
-        file: The open PNG, TIFF or Netpbm file; its header has been read.
+        file: The open PNG, TIFF, Netpbm or JPEG file; its header has been read.
         name: The file, for messages.
 
     Raises:
@@ -42,6 +46,8 @@ def require_nothing_after(file: BinaryIO, name: str) -> None:
         tail = content[_png_end(content) :]
     elif file_format == "PNM":
         tail = content[_pnm_end(content) :]
+    elif file_format == "JPEG":
+        tail = content[_jpeg_end(content) :].lstrip(b"\0")
     else:
         end, known = _tiff_end(content)
         tail = content[end:]
@@ -68,10 +74,20 @@ def _png_end(content: bytes) -> int:
     return at
 
 
+def _jpeg_end(content: bytes) -> int:
+    at = 2
+    while (marker := _JPEG_MARKER.search(content, at)) is not None:
+        at = marker.end()
+        if marker[1] == b"\xd9":  # the end of the image
+            return at
+        if marker[1] not in (b"\x01", b"\xd8"):  # a segment, whose content may look like markers
+            at += int.from_bytes(content[at : at + 2], "big")
+    return len(content)
+
+
 def _pnm_end(content: bytes) -> int:
     if content[1:2] in b"123":
-        match = _PLAIN_PNM.match(content)
-        return match.end() if match else len(content)
+        return _plain_pnm_end(content)
     at, numbers = 2, []
     for _ in range(2 if content[1:2] == b"4" else 3):
         number = _PNM_NUMBER.match(content, at)
@@ -86,6 +102,25 @@ def _pnm_end(content: bytes) -> int:
         channels = 3 if content[1:2] == b"6" else 1
         size = rows * columns * channels * (2 if numbers[2] > 255 else 1)
     return at + 1 + size  # one white space ends the header
+
+
+def _plain_pnm_end(content: bytes) -> int:
+    """Return the end of the numbers; what stands among the samples is left to the decoder."""
+    match = _PLAIN_PNM.match(content)
+    if match is None or match.end() == len(content):
+        return len(content)
+    numbers = re.sub(rb"#[^\n]*", b" ", match[0])
+    header = numbers.split(None, 4)[:4]
+    bitmap = header[0] == b"P1"
+    if len(header) < 4:
+        return len(content)
+    samples = int(header[1]) * int(header[2]) * (3 if header[0] == b"P3" else 1)
+    is_digit = np.frombuffer(numbers, np.uint8) > ord(" ")
+    if bitmap:  # its digits need no blanks between them
+        numbered = np.count_nonzero(is_digit) - sum(map(len, header[:3]))
+    else:
+        numbered = np.count_nonzero(is_digit[1:] & ~is_digit[:-1]) + 1 - 4
+    return match.end() if numbered >= samples else len(content)
 
 
 def _tiff_end(content: bytes) -> tuple[int, bool]:

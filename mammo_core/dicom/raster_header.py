@@ -1,4 +1,4 @@
-"""Headers of PNG, TIFF and Netpbm files: size, depth, kind of samples, orientation."""
+"""Headers of PNG, TIFF, Netpbm and JPEG files: size, depth, kind of samples, orientation."""
 
 import re
 from dataclasses import dataclass
@@ -22,6 +22,13 @@ _NETPBM_BYTES: Final = 65_536
 _LOSSLESS: Final = (1, 2, 3, 4, 5, 8, 32773, 32946)
 #: Sample formats of TIFF (tag 339) other than unsigned.
 _SIGNED_OR_FLOAT: Final = "signed or floating-point"
+#: Markers of JPEG frames (ISO 10918-1 table B.1): all but DHT, JPG and DAC; F7 is JPEG-LS.
+_JPEG_FRAMES: Final = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+#: Baseline, extended sequential and progressive, each with Huffman coding: what is decoded.
+_JPEG_DECODED: Final = (0xC0, 0xC1, 0xC2)
+#: Markers without a segment: TEM, restart markers, start of image.
+_JPEG_BARE: Final = {0x01, *range(0xD0, 0xD9)}
+_JPEG_COLORS: Final = {1: "gray", 3: "RGB", 4: "CMYK"}
 _PNG_COLORS: Final = {0: "gray", 2: "RGB", 3: "palette", 4: "gray with alpha", 6: "RGB with alpha"}
 
 
@@ -72,17 +79,19 @@ def read_raster_header(file: BinaryIO, file_format: str, name: str) -> RasterHea
 
     Args:
         file: The file, open.
-        file_format: PNG, TIFF or PNM.
+        file_format: PNG, TIFF, PNM or JPEG.
         name: The file, for messages.
 
     Raises:
-        DicomError: The file is compressed with a loss.
+        DicomError: The file is compressed in a way that is not read.
         SeveralPagesError: It has more than one picture.
         IndexError, ValueError, KeyError: It is damaged.
     """
     file.seek(0)
     if file_format == "PNG":
         return _png(file)
+    if file_format == "JPEG":
+        return _jpeg(file, name)
     return _pnm(file) if file_format == "PNM" else _tiff(file, name)
 
 
@@ -103,6 +112,40 @@ def _png(file: BinaryIO) -> RasterHeader:
             orientation = _exif_orientation(file.read(length))
         file.seek(end)
     return RasterHeader(rows, columns, bits, kind, orientation=orientation)
+
+
+def _jpeg(file: BinaryIO, name: str) -> RasterHeader:
+    file.seek(2)
+    orientation = 1
+    for _ in range(_MAXIMUM_CHUNKS):
+        if file.read(1) != b"\xff":
+            raise ValueError("marker")
+        marker = file.read(1)[0]
+        while marker == 0xFF:  # fill bytes
+            marker = file.read(1)[0]
+        if marker in _JPEG_BARE:
+            continue
+        length = int.from_bytes(file.read(2), "big")
+        end = file.tell() + length - 2
+        if marker in _JPEG_FRAMES:
+            if marker not in _JPEG_DECODED:
+                raise _compression_error(name, _jpeg_process(marker))
+            frame = file.read(6)
+            rows, columns = (int.from_bytes(frame[at : at + 2], "big") for at in (1, 3))
+            kind = _JPEG_COLORS.get(frame[5], "color or alpha")
+            return RasterHeader(rows, columns, frame[0], kind, orientation=orientation)
+        if marker in (0xD9, 0xDA):  # the end, or coded data, without a frame header
+            break
+        if marker == 0xE1 and (content := file.read(length - 2)).startswith(b"Exif\0\0"):
+            orientation = _exif_orientation(content[6:])
+        file.seek(end)
+    raise ValueError("frame header")
+
+
+def _jpeg_process(marker: int) -> str:
+    if marker == 0xF7:
+        return "JPEG-LS"
+    return "lossless JPEG" if marker in (0xC3, 0xC7, 0xCB, 0xCF) else "another process of JPEG"
 
 
 def _exif_orientation(content: bytes) -> int:
@@ -173,12 +216,8 @@ def _tiff(file: BinaryIO, name: str) -> RasterHeader:
         raise SeveralPagesError
     compression = tags.get(259, 1)
     if compression not in _LOSSLESS:
-        raise DicomError(
-            f"{name} has an unsupported compression",
-            expected="a TIFF file without compression, or with LZW, deflate, PackBits or CCITT",
-            received="JPEG" if compression in (6, 7) else f"compression {compression}",
-            hint="Convert it from the original; a picture compressed with a loss is not one",
-        )
+        received = "JPEG in TIFF" if compression in (6, 7) else f"TIFF compression {compression}"
+        raise _compression_error(name, received)
     kinds = {(0, 1): "gray", (1, 1): "gray", (2, 3): "RGB", (3, 1): "palette"}
     kind = kinds.get((tags.get(262, -1), tags.get(277, 1)), "color or alpha")
     if tags.get(339, 1) != 1:  # Sample Format: 1 is unsigned
@@ -187,3 +226,13 @@ def _tiff(file: BinaryIO, name: str) -> RasterHeader:
         tags[257], tags[256], tags.get(258, 1), kind, tags.get(262) == 0,
         _valid_orientation(tags.get(274, 1)),
     )  # fmt: skip
+
+
+def _compression_error(name: str, received: str) -> DicomError:
+    return DicomError(
+        f"{name} has an unsupported compression",
+        expected="a TIFF file without compression, or with LZW, deflate, PackBits or CCITT; a JPEG "
+        "file that is baseline or progressive",
+        received=received,
+        hint="Convert it from the original; a picture compressed with a loss is not one",
+    )

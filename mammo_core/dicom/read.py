@@ -1,4 +1,4 @@
-"""Read one image file: DICOM, or gray PNG, TIFF and Netpbm."""
+"""Read one image file: DICOM, or gray PNG, TIFF, Netpbm and JPEG."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,8 +26,9 @@ def read_facts(
     *,
     for_processing: bool = False,
     mask: bool = False,
+    lossy_jpeg: bool = False,
 ) -> ImageFacts:
-    """Read the facts of a DICOM, PNG, TIFF or Netpbm file without its pixels.
+    """Read the facts of a DICOM, PNG, TIFF, Netpbm or JPEG file without its pixels.
 
     The content decides which of them it is, not the name.
 
@@ -37,6 +38,8 @@ def read_facts(
         for_processing: Whether to accept raw detector data, which is not meant for reading: the
             facts say so.
         mask: Whether it is a mask, which may have 1 bit, three equal channels or a palette.
+        lossy_jpeg: Whether to accept JPEG pictures, whose loss changes gray levels: a warning of
+            the facts says so. (JPEG in DICOM is always read.)
 
     Returns:
         The allow-listed facts.
@@ -48,7 +51,7 @@ def read_facts(
     name = name or str(path)
     with open_image_file(Path(path), name) as file:
         if raster_format(file.read(132)):
-            return read_raster_facts(file, name, mask=mask)
+            return read_raster_facts(file, name, mask=mask, lossy_jpeg=lossy_jpeg)
         return _read_header(file, name, for_processing)[1]
 
 
@@ -67,7 +70,7 @@ def read_rejected_facts(path: str | PathLike[str]) -> ImageFacts | None:
     name = str(path)
     with suppress(DicomError), open_image_file(Path(path), name) as file:
         if raster_format(file.read(132)):
-            return read_raster_facts(file, name)
+            return read_raster_facts(file, name, lossy_jpeg=True)
         with _only_dicom_errors(name):
             header = read_header(file, name)
             if read_integer(header.data, "Rows") and read_integer(header.data, "Columns"):
@@ -85,8 +88,9 @@ def read_image(
     for_processing: bool = False,
     hash_file: bool = False,
     mask: bool = False,
+    lossy_jpeg: bool = False,
 ) -> Mammogram:
-    """Read a DICOM image, or a gray PNG, TIFF or Netpbm file of 8 to 16 bits.
+    """Read a DICOM image, or a gray PNG, TIFF or Netpbm file of 8 to 16 bits, or a JPEG file.
 
     The content decides which of them it is, not the name. DICOM files have one gray frame,
     uncompressed, deflated, or compressed with RLE, JPEG (baseline, extended, lossless), JPEG-LS,
@@ -108,6 +112,7 @@ def read_image(
         hash_file: Whether to hash the file while it is read, without a second read.
         mask: Whether it is a mask, which may also have 1 bit, three equal channels or a palette;
             its pixels are a level for each color, 0 for black.
+        lossy_jpeg: Whether to accept JPEG pictures: gray, or three channels that are nearly equal.
 
     Returns:
         Pixels `(h, w) uint16, [0, 2**bits_stored - 1]`, facts, and the digest.
@@ -120,13 +125,13 @@ def read_image(
     name = name or str(path)
     with open_image_file(Path(path), name, hash_file=hash_file) as file:
         if raster_format(file.read(132)):
-            facts = read_raster_facts(file, name, mask=mask)
+            facts = read_raster_facts(file, name, mask=mask, lossy_jpeg=lossy_jpeg)
             if mammogram:
                 require_mammogram(facts, name)
             if require is not None:
                 require(facts)
             require_nothing_after(file, name)
-            image = read_raster(file, name, mask=mask)
+            image = read_raster(file, name, mask=mask, lossy_jpeg=lossy_jpeg)
         else:
             image = _read_dicom(file, name, mammogram, require, voi, for_processing)
         return replace(image, sha256=file_digest(file))

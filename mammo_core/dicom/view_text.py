@@ -25,15 +25,17 @@ class ViewText:
         modifiers: Modifiers of CID 4015 in alphabetical order.
         laterality: The side that stands with the view.
         specimen: Whether the text names a specimen.
+        implant: Whether the text names an implant.
     """
 
     view: str | None = None
     modifiers: tuple[str, ...] = ()
     laterality: Laterality | None = None
     specimen: bool = False
+    implant: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.view or self.modifiers or self.specimen)
+        return bool(self.view or self.modifiers or self.specimen or self.implant)
 
 
 #: Short names of modifiers that stand for themselves (CV, AT, TAN) or after a view (…RL).
@@ -41,6 +43,7 @@ _SHORT: Final = {short: name for name, (short, _, _) in MODIFIERS.items() if len
 _PREFIXES: Final = {"M": "magnification", "S": "spot compression"}
 _VIEW: Final = "|".join(sorted(VIEWS, key=len, reverse=True))
 _SUFFIX: Final = "|".join(sorted(_SHORT, key=len, reverse=True))
+_PREFIX: Final = re.compile("[MS]{1,2}")
 #: One word such as CC, LMLO, RMCC, MLOID: side, prefixes, view, suffixes.
 _WORD: Final = re.compile(rf"([LR]?)([MS]{{0,2}})({_VIEW})((?:{_SUFFIX})*)")
 _SIDE_AND_MODIFIER: Final = re.compile(rf"([LR]?)((?:{_SUFFIX})+)")
@@ -53,7 +56,7 @@ _PHRASES: Final = {
         "axillary tissue": "axilla axillary",
         "cleavage": "cleavageview clv",
         "implant displaced": "displacedimplant implantdisplacement implantsdisplaced impdisp "
-        "impldisp implantdisp",
+        "impldisp implantdisp pushback pushedback implantpushback implantpushedback",
         "infra-mammary fold": "inframammary",
         "magnification": "mag magn magview",
         "nipple in profile": "nippleprofile",
@@ -81,6 +84,7 @@ _VIEW_PHRASES: Final = {
     "ccexaggerated": "XCC",
 }
 _SPECIMEN: Final = ("specimen", "tissuespecimen")
+_IMPLANT: Final = ("implant", "implants", "prosthesis", "prostheses")
 _SIDES: Final[dict[str, Laterality]] = {
     "L": "LEFT", "LT": "LEFT", "LEFT": "LEFT", "R": "RIGHT", "RT": "RIGHT", "RIGHT": "RIGHT",
 }  # fmt: skip
@@ -90,7 +94,7 @@ _NEGATIONS: Final = ("no", "non", "not", "without", "wo")
 _MAXIMUM: Final = 256
 _ALL_VIEWS: Final = VIEW_OF_MEANING | _VIEW_PHRASES
 _ALL_MODIFIERS: Final = MODIFIER_OF_MEANING | _PHRASES
-_ALL_PHRASES: Final = frozenset((*_ALL_VIEWS, *_ALL_MODIFIERS, *_SPECIMEN))
+_ALL_PHRASES: Final = frozenset((*_ALL_VIEWS, *_ALL_MODIFIERS, *_SPECIMEN, *_IMPLANT))
 _STARTS_OF_PHRASES: Final = frozenset(
     phrase[:length] for phrase in _ALL_PHRASES for length in range(len(phrase) + 1)
 )
@@ -143,6 +147,7 @@ class _Reader:
         self._modifiers: set[str] = set()
         self._sides: set[Laterality] = set()
         self._specimen = False
+        self._implant = False
 
     def read(self) -> ViewText:
         """Return what the text says."""
@@ -172,6 +177,7 @@ class _Reader:
             tuple(sorted(self._modifiers)),
             next(iter(self._sides)) if len(self._sides) == 1 else None,
             self._specimen,
+            self._implant,
         )
 
     def _phrase(self, at: int) -> tuple[int, str]:
@@ -194,6 +200,9 @@ class _Reader:
         if modifier := _ALL_MODIFIERS.get(best):
             self._modifiers.add(modifier)
             return longest, "modifier"
+        if best in _IMPLANT:
+            self._implant = True
+            return longest, "implant"
         self._specimen = True
         return longest, "specimen"
 
@@ -222,13 +231,11 @@ class _Reader:
             else:
                 return ""
             return "modifier"
-        if word in _PREFIXES and (not self._strict or previous == "side"):
-            if at + 1 < len(self._words) and _WORD.fullmatch(self._words[at + 1].upper()):
-                self._modifiers.add(_PREFIXES[word])
-                return "side" if previous == "side" else "modifier"
-            if not self._strict:
-                self._modifiers.add(_PREFIXES[word])
-                return "modifier"
+        if _PREFIX.fullmatch(word) and (not self._strict or previous == "side"):
+            before_view = at + 1 < len(self._words) and _WORD.fullmatch(self._words[at + 1].upper())
+            if before_view or not self._strict:
+                self._modifiers.update(_PREFIXES[letter] for letter in word)
+                return "side" if before_view and previous == "side" else "modifier"
         return ""
 
     def _is_name(self, at: int) -> bool:

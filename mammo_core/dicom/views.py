@@ -54,8 +54,21 @@ MODIFIERS: Final[dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]]] = {
     "tangential": ("TAN", ("399110001", "R-102C2"), ()),
 }
 
+#: Concept Unique Identifiers (UMLS) that PS3.16 lists beside the codes of both context groups.
+_UMLS_VIEWS: Final = {
+    "C0442215": "CC", "C1302345": "MLO", "C1302283": "ML", "C1302336": "LM", "C1302201": "LMO",
+    "C1302247": "XCCL", "C1302202": "XCCM", "C1302249": "FB", "C1302245": "SIO", "C2711617": "ISO",
+}  # fmt: skip
+_UMLS_MODIFIERS: Final = {
+    "C1302232": "cleavage", "C1302167": "axillary tail", "C1275832": "rolled lateral",
+    "C1275838": "rolled medial", "C1532323": "rolled inferior", "C1531911": "rolled superior",
+    "C1275834": "implant displaced", "C1302233": "magnification", "C1302185": "spot compression",
+    "C0442227": "tangential", "C2711408": "nipple in profile", "C2711933": "anterior compression",
+    "C2711136": "infra-mammary fold", "C2711122": "axillary tissue",
+}  # fmt: skip
+
 #: Codes and meanings of a tissue specimen: a view of CID 4014 without a short name.
-_SPECIMEN_CODES: Final = ("127457009", "G-8310")
+_SPECIMEN_CODES: Final = ("127457009", "G-8310", "C0444070")
 _SPECIMEN_MEANINGS: Final = ("tissue specimen from breast", "tissue specimen", "specimen")
 
 _CLASSES: Final[dict[str, ViewClass]] = {
@@ -144,7 +157,9 @@ def normalize_meaning(meaning: str) -> str:
     return "".join(word for word in words if word not in NEUTRAL_WORDS)
 
 
-_VIEW_OF_CODE: Final = {code: view for view, (codes, _) in VIEWS.items() for code in codes}
+_VIEW_OF_CODE: Final = {
+    code: view for view, (codes, _) in VIEWS.items() for code in codes
+} | _UMLS_VIEWS
 VIEW_OF_MEANING: Final = {
     normalize_meaning(text): view
     for view, (_, meanings) in VIEWS.items()
@@ -152,7 +167,7 @@ VIEW_OF_MEANING: Final = {
 }
 _MODIFIER_OF_CODE: Final = {
     code: name for name, (_, codes, _meanings) in MODIFIERS.items() for code in codes
-}
+} | _UMLS_MODIFIERS
 MODIFIER_OF_MEANING: Final = {
     normalize_meaning(text): name
     for name, (_, _codes, meanings) in MODIFIERS.items()

@@ -208,7 +208,7 @@ def _make_shard(
     import cv2
 
     cv2.setNumThreads(1)  # the runner's workers already use every core
-    files = SourceFiles.open(source)
+    files = SourceFiles.open(source, lossy_jpeg=config.lossy_jpeg)
 
     def images() -> Iterator[tuple[ImageOutcome, Iterable[bytes]]]:
         for image in shard.inputs:

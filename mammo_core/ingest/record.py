@@ -152,7 +152,8 @@ def convert_image(
 
 def _options(conversion: Conversion) -> dict[str, Any]:
     """Return the options of `read_image` that differ from its defaults."""
-    return {name: True for name in ("voi", "for_processing") if getattr(conversion, name)}
+    names = ("voi", "for_processing", "lossy_jpeg")
+    return {name: True for name in names if getattr(conversion, name)}
 
 
 def _mask(files: SourceFiles, mask_path: str, digest: str, size: tuple[int, ...]) -> Any:

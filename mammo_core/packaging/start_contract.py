@@ -34,6 +34,7 @@ def contract_differences(
         "stretch": "stretch",
         "voi": "voi",
         "for_processing": "for_processing",
+        "lossy_jpeg": "lossy_jpeg",
         "median_filter": "median_filter",
         "suppress_artifacts": "suppress_artifacts",
         "remove_pectoral": "remove_pectoral",

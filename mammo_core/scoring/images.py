@@ -169,7 +169,7 @@ def _decode(
     path: Path, file: InputFile, models: Sequence[Preprocessing], rule: PolicyRule
 ) -> tuple[str, tuple[npt.NDArray[np.uint16], ...], ImageFacts, list[GrayMeasures]]:
     digest, name = "", file.name
-    by_options: dict[tuple[bool, bool], tuple[Mammogram, GrayMeasures]] = {}
+    by_options: dict[tuple[bool, ...], tuple[Mammogram, GrayMeasures]] = {}
     pixels, measures = [], []
     warnings: list[ImageWarning] = []
 
@@ -178,7 +178,8 @@ def _decode(
         return _as_stated(facts, file.stated) if file.stated is not None else facts
 
     for model in models:
-        options = (model.conversion.voi, model.conversion.for_processing)
+        conversion = model.conversion
+        options = (conversion.voi, conversion.for_processing, conversion.lossy_jpeg)
         if options not in by_options:
             read = read_image(
                 path,
@@ -188,6 +189,7 @@ def _decode(
                 require=lambda header: rule.apply(known_facts(header), name),
                 voi=options[0],
                 for_processing=options[1],
+                lossy_jpeg=options[2],
                 hash_file=not digest,
             )
             digest = digest or read.sha256 or ""

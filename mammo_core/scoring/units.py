@@ -303,8 +303,8 @@ def _read_facts_and_identity(
 ) -> tuple[ImageFacts | None, ImageIdentity]:
     with file.as_local_file() if complete else file.as_local_header() as path:
         try:
-            # Whether a model accepts raw data is checked when the pixels are read.
-            facts = read_facts(path, file.name, for_processing=True)
+            # Whether a model accepts raw data and JPEG is checked when the pixels are read.
+            facts = read_facts(path, file.name, for_processing=True, lossy_jpeg=True)
         except _FILE_ERRORS:
             return None, ImageIdentity()
         return fill_from_name(facts, file.name, path), keys.identify(path, file.name)

@@ -223,8 +223,13 @@ class Engine:
             )
 
     def _is_heavy(self, path: Path) -> bool:
-        for_processing = any(one.conversion.for_processing for one in self.model.preprocessings)
-        facts = read_facts(path, _NAME, for_processing=for_processing)
+        conversions = [one.conversion for one in self.model.preprocessings]
+        facts = read_facts(
+            path,
+            _NAME,
+            for_processing=any(conversion.for_processing for conversion in conversions),
+            lossy_jpeg=any(conversion.lossy_jpeg for conversion in conversions),
+        )
         pixels = facts.rows * facts.columns
         return pixels > _USUAL_PIXELS or pixels > _USUAL_RATIO * path.stat().st_size
 

@@ -95,6 +95,8 @@ class Adapter:
         keeps_pseudonyms: Whether patient keys of the source may be pseudonyms that another
             collection published.
         fact_lines: Formats the facts that only this adapter reports, one line each.
+        lossy_jpeg: Whether the collection is published as JPEG pictures, which are then read. An
+            adapter of a site's own files has an option `lossy_jpeg` instead.
     """
 
     name: str
@@ -109,6 +111,7 @@ class Adapter:
     pseudonyms: str = ""
     keeps_pseudonyms: bool = False
     fact_lines: Callable[[SourceFacts], list[str]] | None = None
+    lossy_jpeg: bool = False
 
 
 _ADAPTERS: Final[dict[str, Adapter]] = {}

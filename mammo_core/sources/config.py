@@ -76,13 +76,21 @@ class SourceConfig(BaseModel):
         options = (self.model_extra or {}).get(self.adapter)
         return options if isinstance(options, model) else model()
 
+    @property
+    def lossy_jpeg(self) -> bool:
+        """Whether JPEG pictures are read: the collection is published so, or an option says so."""
+        adapter = registered_adapters()[self.adapter]
+        if adapter.lossy_jpeg or adapter.options is None:
+            return adapter.lossy_jpeg
+        return bool(getattr(self.options(adapter.options), "lossy_jpeg", False))
+
     def files(self) -> SourceFiles:
         """Return the files under the root.
 
         Raises:
             SourceError: Ids are keyed, and there is no site key.
         """
-        files = SourceFiles.open(self.root)
+        files = SourceFiles.open(self.root, lossy_jpeg=self.lossy_jpeg)
         if self.image_id == "keyed":
             files.site_key = site_key()
         return files

@@ -21,7 +21,9 @@ from mammo_core.imaging import (
     resize,
     to_full_range,
 )
+from mammo_core.preprocessing import Conversion
 from mammo_core.sources.file_fact_cache import FileFactCache
+from mammo_core.sources.gray_levels import chest_wall_warnings
 from mammo_core.sources.source_files import SourceFiles
 from mammo_core.sources.source_tables import ProgressCall, run_all
 from mammo_core.sources.splits import SplitResult
@@ -141,7 +143,7 @@ def _inspect_image(
 ) -> _ImageInspection:
     try:
         with files.as_local_header(name) as path:
-            facts = read_facts(path, name, for_processing=True)
+            facts = read_facts(path, name, for_processing=True, lossy_jpeg=files.lossy_jpeg)
     except DicomError:
         facts = None  # the header is longer than the part of an object that is fetched
     spacing = "unknown"
@@ -152,7 +154,7 @@ def _inspect_image(
     digest = thumbnail = ""
     try:
         with files.as_local_file(name) as path:
-            image = read_image(path, name, for_processing=True)
+            image = read_image(path, name, for_processing=True, lossy_jpeg=files.lossy_jpeg)
         if compare:
             pixels = np.ascontiguousarray(image.pixels)
             digest = files.content_id(hashlib.sha256(pixels.data).hexdigest())
@@ -163,7 +165,9 @@ def _inspect_image(
             thumbnail = base64.b64encode(pixels.tobytes()).decode()
     except (DicomError, RecipeError) as error:
         return _ImageInspection(spacing, digest, "", str(error))
-    warnings = image.facts.warnings
+    # What a header alone cannot show: the side of the tissue.
+    sides = chest_wall_warnings(image.facts, measures, "", Conversion())
+    warnings = (*image.facts.warnings, *sides)
     return _ImageInspection(spacing, digest, thumbnail, "", measures, warnings)
 
 

@@ -22,6 +22,7 @@ from mammo_core.store.base import file_sha256
 
 #: Suffixes of files that can be mammograms.
 SUFFIXES: Final = (".dcm", ".dicom", ".png", ".tif", ".tiff", ".pgm", ".pnm")
+JPEG_SUFFIXES: Final = (".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,13 @@ def _describe(files: SourceFiles, name: str) -> ImageFile:
     digest = files.stored_sha256(name)
     if digest:
         with suppress(DicomError), files.as_local_header(name) as path:
-            facts = read_facts(path, name, for_processing=True)
+            facts = read_facts(path, name, for_processing=True, lossy_jpeg=files.lossy_jpeg)
             require_mammogram(facts, name)
             return ImageFile(name, files.content_id(digest), facts)
     with files.as_local_file(name) as path:
         digest = files.content_id(file_sha256(path))
         try:
-            facts = read_facts(path, name, for_processing=True)
+            facts = read_facts(path, name, for_processing=True, lossy_jpeg=files.lossy_jpeg)
             require_mammogram(facts, name)
         except DicomError as error:
             return ImageFile(name, digest, None, str(error))

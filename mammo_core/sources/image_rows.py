@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from mammo_core.dicom import ImageFacts, ImageWarning, view_class
+from mammo_core.dicom.header_meaning import orientation_warnings
 from mammo_core.sources.cases import SPLITS, UNKNOWN_LABEL, ImageCase
 from mammo_core.sources.image_files import ImageFile
 from mammo_core.sources.source_tables import Rejects, Row
@@ -123,6 +124,8 @@ def _with_header(
     view = header_view or case.view
     modifiers = tuple(sorted({*case.view_modifiers, *facts.view_modifiers}))
     joined = facts.with_view(view, "LEFT" if case.laterality == "LEFT" else "RIGHT")
+    if facts.laterality is None:  # the header alone could not be compared
+        warnings += orientation_warnings(facts.patient_orientation, joined.laterality)
     joined = joined.model_copy(
         update={
             "view_modifiers": modifiers,

@@ -186,7 +186,8 @@ def read_mammogram(files: SourceFiles, image: str) -> Levels:
         OSError: The disk failed.
     """
     with files.as_local_file(image) as path:
-        return read_image(path, image, for_processing=True).pixels
+        lossy = files.lossy_jpeg
+        return read_image(path, image, for_processing=True, lossy_jpeg=lossy).pixels
 
 
 def box_text(cell: str) -> str | None:

@@ -36,11 +36,14 @@ class SourceFiles:
 
     Args:
         uri: A plain folder, `file:///folder`, or `s3://bucket/prefix`.
+        lossy_jpeg: Whether JPEG pictures among them are read.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, lossy_jpeg: bool = False) -> None:
         self._store = open_store(uri)
         self._root = self._store.root if isinstance(self._store, FileStore) else None
+        #: Whether JPEG pictures among them are read.
+        self.lossy_jpeg = lossy_jpeg
         #: Facts about these files from earlier runs; None keeps nothing.
         self.fact_cache: FileFactCache | None = None
         #: Days of the exams that the store of results has seen; None begins anew.
@@ -49,19 +52,20 @@ class SourceFiles:
         self.site_key: bytes | None = None
 
     @classmethod
-    def open(cls, uri: str) -> "SourceFiles":
+    def open(cls, uri: str, *, lossy_jpeg: bool = False) -> "SourceFiles":
         """Return the files at a URI; nothing is read yet.
 
         Args:
             uri: A plain folder, `file:///folder`, or `s3://bucket/prefix`.
+            lossy_jpeg: Whether JPEG pictures among them are read.
 
         Raises:
             StoreError: The URI is not valid.
         """
-        return cls(uri)
+        return cls(uri, lossy_jpeg)
 
-    def __reduce__(self) -> tuple[type["SourceFiles"], tuple[str]]:
-        return SourceFiles, (self.uri,)
+    def __reduce__(self) -> tuple[type["SourceFiles"], tuple[str, bool]]:
+        return SourceFiles, (self.uri, self.lossy_jpeg)
 
     @property
     def uri(self) -> str:
@@ -97,6 +101,8 @@ class SourceFiles:
             return compute()
         if self.site_key is not None:  # answers may contain ids
             question = f"{question}, ids under {fingerprint(self.site_key)}"
+        if self.lossy_jpeg:
+            question = f"{question}, JPEG is read"
         entries = [self.entries[name] for name in names]
         return self.fact_cache.cached(question, entries, answers, compute)
 

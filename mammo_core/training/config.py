@@ -13,8 +13,8 @@ Precision = Literal["float32", "mixed_bfloat16"]
 #: In what the images of a start package can differ from those of a recipe.
 StartDifference = Literal[
     "geometry", "scale", "equalization", "channels", "stretch", "voi", "for_processing",
-    "median_filter", "suppress_artifacts", "remove_pectoral", "crop_to_breast", "orientation",
-    "patch_classes",
+    "lossy_jpeg", "median_filter", "suppress_artifacts", "remove_pectoral", "crop_to_breast",
+    "orientation", "patch_classes",
 ]  # fmt: skip
 
 

@@ -20,6 +20,8 @@ POSITIONS = {
     "MCC": ("CC", ("magnification",)),
     "RMCC": ("CC", ("magnification",)),
     "M CC": ("CC", ("magnification",)),
+    "MS CC": ("CC", ("magnification", "spot compression")),
+    "L SM MLO": ("MLO", ("magnification", "spot compression")),
     "MML": ("ML", ("magnification",)),
     "LSMLO": ("MLO", ("spot compression",)),
     "MSCC": ("CC", ("magnification", "spot compression")),
@@ -63,6 +65,8 @@ DESCRIPTIONS = {
     "R CC Mag": ("CC", ("magnification",), "RIGHT"),
     "Spot mag RMLO": ("MLO", ("magnification", "spot compression"), "RIGHT"),
     "L M CC": ("CC", ("magnification",), "LEFT"),
+    "R MS CC": ("CC", ("magnification", "spot compression"), "RIGHT"),
+    "MS CC": ("CC", (), None),  # initials, without a side
     "Mammo L CC Spot": ("CC", ("spot compression",), "LEFT"),
     "Implant Displaced L CC": ("CC", ("implant displaced",), "LEFT"),
     "EKLUND LCC": ("CC", ("implant displaced",), "LEFT"),

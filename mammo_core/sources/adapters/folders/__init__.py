@@ -22,6 +22,8 @@ class FoldersOptions(BaseModel):
             root. Patients on no list are left out.
         patient_ids_in_paths: Accept file names with a patient id that is not a public
             pseudonym (CBIS-DDSM, INbreast). Paths are written into tables and messages.
+        lossy_jpeg: Read JPEG pictures too, for a data set that is published as JPEG only. The loss
+            changes gray levels: a warning of each image says so.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,6 +32,7 @@ class FoldersOptions(BaseModel):
     masks: str = ""
     patient_lists: dict[Literal["train", "validation", "test"], str] = {}
     patient_ids_in_paths: bool = False
+    lossy_jpeg: bool = False
 
 
 def _index(

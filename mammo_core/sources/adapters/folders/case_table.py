@@ -9,7 +9,7 @@ from mammo_core.errors import SourceError
 from mammo_core.sources.adapters.folders import FoldersOptions
 from mammo_core.sources.cases import ImageCase, LesionCase
 from mammo_core.sources.csv_table import CsvTable, read_csv
-from mammo_core.sources.image_files import SUFFIXES
+from mammo_core.sources.image_files import JPEG_SUFFIXES, SUFFIXES
 from mammo_core.sources.names import ImageName, read_name
 from mammo_core.sources.patients import normalize_id
 from mammo_core.sources.source_files import SourceFiles
@@ -124,8 +124,9 @@ def _list_files(
     """Return mammograms by view, and masks by view, number and type."""
     images: dict[_View, list[str]] = defaultdict(list)
     masks: dict[_Key, list[str]] = defaultdict(list)
+    suffixes = (*SUFFIXES, *JPEG_SUFFIXES) if files.lossy_jpeg else SUFFIXES
     for name in files.names(options.images):
-        image = read_name(name) if name.lower().endswith(SUFFIXES) else None
+        image = read_name(name) if name.lower().endswith(suffixes) else None
         if image is not None and not image.number:
             images[image.patient, image.laterality, image.view].append(name)
     for name in files.names(options.masks):

@@ -21,7 +21,7 @@ from mammo_core.sources.adapters.folders.case_table import read_case_folders
 from mammo_core.sources.assemble import assemble
 from mammo_core.sources.cases import ImageCase
 from mammo_core.sources.config import SourceConfig
-from mammo_core.sources.image_files import SUFFIXES
+from mammo_core.sources.image_files import JPEG_SUFFIXES, SUFFIXES
 from mammo_core.sources.names import read_name
 from mammo_core.sources.patients import (
     fingerprint,
@@ -52,8 +52,11 @@ _PLAIN: Final = {(0, ""), (1, "")}
 _PATCHES: Final = frozenset(
     ("background", "calc_ben", "calc_mal", "mass_ben", "mass_mal", "bkg", "hard_neg")
 )
-#: Read by the original, not here: lossy, or 8-bit color.
-_UNSUPPORTED: Final = (".jpg", ".jpeg", ".bmp")
+#: Read by the original, not here: 8-bit color, or, without an option, lossy.
+_UNSUPPORTED: Final = (".bmp", *JPEG_SUFFIXES)
+_JPEG_HINT: Final = (
+    " If the data set is published as JPEG only, set source.folders.lossy_jpeg to true."
+)
 #: Files that a warning lists.
 _LISTED: Final = 5
 
@@ -110,19 +113,21 @@ def index_folders(
 
 def _class_folder_cases(files: SourceFiles, rejects: Rejects) -> list[ImageCase]:
     cases: list[ImageCase] = []
+    suffixes = (*SUFFIXES, *JPEG_SUFFIXES) if files.lossy_jpeg else SUFFIXES
     for name in files.names():
         lower = name.lower()
-        if lower.endswith(_UNSUPPORTED):
+        if lower.endswith(suffixes):
+            case = _class_folder_case(name, rejects)
+            if case is not None:
+                cases.append(case)
+        elif lower.endswith(_UNSUPPORTED):
             rejects.add(
                 name,
                 "image",
                 "This image format is not supported. Expected DICOM, or gray PNG, TIFF or PGM of "
-                "8 to 16 bits. Received another format.",
+                "8 to 16 bits. Received another format."
+                + (_JPEG_HINT if lower.endswith(JPEG_SUFFIXES) else ""),
             )
-        elif lower.endswith(SUFFIXES):
-            case = _class_folder_case(name, rejects)
-            if case is not None:
-                cases.append(case)
     if not cases:
         raise SourceError(
             f"No mammogram is in class folders under {files.uri}",

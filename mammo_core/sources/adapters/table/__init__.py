@@ -18,11 +18,14 @@ class TableOptions(BaseModel):
     Args:
         patient_ids_in_paths: Accept image and mask paths that contain the patient id. Paths
             are written into tables, manifests and messages.
+        lossy_jpeg: Read JPEG pictures too, for a data set that is published as JPEG only. The loss
+            changes gray levels: a warning of each image says so.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     patient_ids_in_paths: bool = False
+    lossy_jpeg: bool = False
 
 
 def _index(
