@@ -35,7 +35,8 @@ def score(
         bool | None,
         typer.Option(
             "--flips/--no-flips",
-            help="Average over each image and its three flips; default: as evaluated.",
+            help="Average over each image and its three flips; default: as evaluated. Other flips "
+            "give no decision, unless the evaluation stored rules for them.",
         ),
     ] = None,
     operating_point: Annotated[
@@ -74,6 +75,7 @@ def score(
     from mammo_core.scoring import ScoreOptions, list_files, output_files
     from mammo_core.scoring import score as score_files
     from mammo_core.scoring.gray_levels import GENERAL_RULES
+    from mammo_core.scoring.model import WHY_UNDECIDED
     from mammo_core.scoring.tables import format_of
 
     # A wrong path is reported before a network is loaded.
@@ -110,6 +112,8 @@ def score(
             f"{summary.unlike} images are unlike training images: see the column "
             f"`unlike_training`{'' if decide_unlike else ', they have no decision'}"
         )
+    if summary.no_decision:
+        typer.echo(f"There is {WHY_UNDECIDED[summary.no_decision]}")
     if not all(package.training_data.gray_levels for package in packages):
         typer.echo(f"Gray levels were checked by {GENERAL_RULES}")
     if summary.without_patient:

@@ -10,12 +10,17 @@ from mammo_core.cli.scoring_options import DecideUnlike, OnRequest, PublicKey
 
 def serve(
     model: Annotated[
-        str,
+        list[str],
         typer.Option(
             metavar="URI",
-            help="A package folder, …/models/<name>/<version>, or …/models/<name> (its champion).",
+            help="A package folder, …/models/<name>/<version>, or …/models/<name> (its champion). "
+            "Several: their probabilities are averaged.",
         ),
     ],
+    weight: Annotated[
+        list[float] | None,
+        typer.Option(metavar="W", help="Weight of a model; once for each --model, in order."),
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 chooses a free one.")
@@ -29,7 +34,10 @@ def serve(
         ),
     ] = None,
     name: Annotated[
-        str, typer.Option(help="Name of the model in paths; default: its published name.")
+        str,
+        typer.Option(
+            help="Name of the model in paths; default: its published name, or `ensemble`."
+        ),
     ] = "",
     public_key: PublicKey = None,
     tokens: Annotated[
@@ -147,4 +155,11 @@ def serve(
         authenticator=authenticator_from_files(tokens, jwks, jwt_audience, jwt_issuer),
         tls=tls_from_files(tls_certificate, tls_key),
     )
-    run(model, access=access, config=config, name=name, public_key=public_key)
+    run(
+        model,
+        access=access,
+        config=config,
+        weights=weight or None,
+        name=name,
+        public_key=public_key,
+    )

@@ -105,10 +105,14 @@ def make_evaluation(
     patch_model = load_network(store, inputs.patch_training)
     preprocessing = IMAGE_TRAINING.facts_of(inputs.image_training).preprocessing
 
-    def predict(rows: pd.DataFrame) -> pd.DataFrame:
+    def predict(rows: pd.DataFrame, config: EvaluationConfig = config) -> pd.DataFrame:
         return image_predictions(store, images, rows, image_model, preprocessing, config)
 
     predictions = {split: predict(frame.split(split)) for split in ("test", "validation")}
+    other_flips = None
+    if config.rules_for_other_flips:
+        other = config.model_copy(update={"flips": not config.flips})
+        other_flips = predict(frame.split("validation"), other)
     leaking, leaking_rows = _leaking_patients(store, images, frame, options.split)
     result = evaluate(
         predictions["test"],
@@ -117,6 +121,7 @@ def make_evaluation(
         seed,
         leaking=leaking,
         leaked=predict(leaking_rows) if len(leaking_rows) else None,
+        other_flips=other_flips,
     )
     table = read_table(store, patches, "patches.parquet")
     labels = frame.patch_labels(table, "test", label_map)

@@ -1,5 +1,7 @@
 """How a whole-image classifier is evaluated."""
 
+from operator import not_
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from mammo_core.evaluation.aggregate import Aggregation
@@ -12,6 +14,8 @@ class EvaluationConfig(BaseModel):
     Attributes:
         bootstrap_replicates: Replicates of the 95 % intervals (by patient).
         flips: Whether a probability is the mean over the image and its three flips.
+        rules_for_other_flips: Whether calibration and operating points are also fitted with the
+            other value of `flips`, so that scoring with it decides, too.
         translation: Pixels by which images are also shifted, to nine positions; 0 for none.
         overlays: Number of test views shown with their heatmap in the report.
         operating_specificity: The least specificity of the first operating point, on validation.
@@ -26,6 +30,8 @@ class EvaluationConfig(BaseModel):
 
     bootstrap_replicates: int = Field(default=2000, ge=100)
     flips: bool = False
+    # Left out where it is false: the ids of evaluations stay the same.
+    rules_for_other_flips: bool = Field(default=False, exclude_if=not_)
     translation: int = Field(default=0, ge=0)
     overlays: int = Field(default=6, ge=0)
     operating_specificity: float = Field(default=0.8, ge=0, le=1)

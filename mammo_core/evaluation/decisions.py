@@ -5,6 +5,7 @@ and serving treat the same probability in the same way.
 """
 
 from dataclasses import dataclass
+from operator import not_
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,8 +80,26 @@ class LevelRules(BaseModel):
         )
 
 
+class RulesByLevel(BaseModel):
+    """The rules for images, breasts and patients.
+
+    Attributes:
+        image: Rules for images.
+        breast: Rules for breasts.
+        patient: Rules for patients.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image: LevelRules = LevelRules()
+    breast: LevelRules = LevelRules()
+    patient: LevelRules = LevelRules()
+
+
 class DecisionRules(BaseModel):
     """Everything between a network's probability and a decision; plain data.
+
+    They hold for probabilities with these flips and this translation only.
 
     Attributes:
         flips: Whether probabilities are means over an image and its three flips.
@@ -89,6 +108,7 @@ class DecisionRules(BaseModel):
         image: Rules for images.
         breast: Rules for breasts.
         patient: Rules for patients.
+        other_flips: Rules for the other value of `flips`; None: it was not evaluated.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -99,11 +119,26 @@ class DecisionRules(BaseModel):
     image: LevelRules = LevelRules()
     breast: LevelRules = LevelRules()
     patient: LevelRules = LevelRules()
+    # Left out where there are none: the bytes of other rules, and ids, stay the same.
+    other_flips: RulesByLevel | None = Field(default=None, exclude_if=not_)
 
     def at(self, level: Level) -> LevelRules:
         """Return the rules of a level."""
         rules: LevelRules = getattr(self, level)
         return rules
+
+    def with_flips(self, flips: bool) -> "DecisionRules | None":
+        """Return the rules for probabilities with or without flips; None if not evaluated.
+
+        Args:
+            flips: Whether probabilities are means over an image and its three flips.
+        """
+        if flips == self.flips:
+            return self
+        if self.other_flips is None:
+            return None
+        levels = {str(level): getattr(self.other_flips, level) for level in LEVELS}
+        return self.model_copy(update={**levels, "flips": flips, "other_flips": None})
 
 
 @dataclass(frozen=True)
@@ -148,6 +183,7 @@ def fit_rules(
     aggregation: Aggregation | None = None,
     flips: bool = False,
     translation: int = 0,
+    other_flips: "pd.DataFrame | None" = None,
 ) -> DecisionRules:
     """Fit calibrations and choose operating points on the validation set, level by level.
 
@@ -159,6 +195,8 @@ def fit_rules(
         aggregation: How to aggregate images to breasts and patients.
         flips: Whether the probabilities are means over flips; recorded in the rules.
         translation: Translation of the averaging; recorded in the rules.
+        other_flips: The same validation set, predicted with the other value of `flips`; None: no
+            rules for it.
 
     Returns:
         The rules. A level with one class only on validation is not calibrated and has no
@@ -170,8 +208,8 @@ def fit_rules(
     """
     aggregation = aggregation or Aggregation()
 
-    def fit_level(level: Level) -> LevelRules:
-        table = at_level(validation, level, aggregation)
+    def fit_level(predictions: "pd.DataFrame", level: Level) -> LevelRules:
+        table = at_level(predictions, level, aggregation)
         labels, scores = table["label"].to_numpy(), table["probability"].to_numpy()
         n_malignant = int(labels.sum())
         n_benign = len(labels) - n_malignant
@@ -198,8 +236,13 @@ def fit_rules(
             n_benign=n_benign,
         )
 
-    levels = {level: fit_level(level) for level in LEVELS}
-    return DecisionRules(flips=flips, translation=translation, aggregation=aggregation, **levels)
+    levels = {level: fit_level(validation, level) for level in LEVELS}
+    others = None
+    if other_flips is not None:
+        others = RulesByLevel(**{level: fit_level(other_flips, level) for level in LEVELS})
+    return DecisionRules(
+        flips=flips, translation=translation, aggregation=aggregation, other_flips=others, **levels
+    )
 
 
 def _calibration(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Heat = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint16]
+MapKind = Literal["patch classifier", "occlusion"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Explanation:
         regions: The hottest regions, hottest first.
     """
 
-    kind: Literal["patch classifier", "occlusion"]
+    kind: MapKind
     heat: Heat
     regions: tuple[HotRegion, ...]
 
@@ -218,6 +219,68 @@ def hot_regions(
     )
 
 
+def has_patch_map(package: Any, patch_size: int | None = None) -> bool:
+    """Whether a package has a patch classifier, and the size of its patches is known.
+
+    Args:
+        package: A `packaging.Package`.
+        patch_size: Side of the patches in pixels; default: the package's.
+    """
+    side = patch_size if patch_size is not None else getattr(package.manifest, "patch_size", None)
+    return package.patch_model is not None and side is not None
+
+
+def heat_of(
+    package: Any,
+    pixels: Pixels,
+    kind: MapKind,
+    *,
+    patch_size: int | None = None,
+    predict: Callable[[Pixels], npt.NDArray[np.float32]] | None = None,
+) -> Heat:
+    """Return the map of one kind of a package for one image.
+
+    Args:
+        package: A `packaging.Package`; `has_patch_map` says whether it has that of its patch
+            classifier.
+        pixels: `(h, w) uint16, [0, 65535]`, after `preprocessing.to_geometry`.
+        kind: How the map is computed.
+        patch_size: As in `explain`.
+        predict: As in `explain`.
+
+    Returns:
+        `(h, w) float32, [0, 1]`.
+
+    Raises:
+        ModelError: The pixels do not match the model's geometry.
+    """
+    if kind == "occlusion":
+        return occlusion(predict or package.predict, pixels)
+    side = patch_size if patch_size is not None else package.manifest.patch_size
+    images = package.preprocessing.to_network(pixels[np.newaxis])
+    heat: Heat = patch_heatmap(package.patch_model, images, side)[0]
+    return heat
+
+
+def explanation_of(
+    heat: Heat, kind: MapKind, *, cutoff: float = 0.5, limit: int = 3
+) -> Explanation:
+    """Return a map with its hottest regions.
+
+    Args:
+        heat: `(h, w) float32, [0, 1]`.
+        kind: How it was computed.
+        cutoff: As in `explain`.
+        limit: As in `explain`.
+    """
+    if kind == "patch classifier":
+        return Explanation(kind, heat, hot_regions(heat, cutoff=cutoff, limit=limit))
+    peak = float(heat.max())
+    # If the probability never falls, there is no evidence to show.
+    regions = hot_regions(heat, cutoff=cutoff * peak, limit=limit) if peak > 0 else ()
+    return Explanation(kind, heat, regions)
+
+
 def explain(
     package: Any,
     pixels: Pixels,
@@ -243,14 +306,6 @@ def explain(
     Raises:
         ModelError: The pixels do not match the model's geometry.
     """
-    default = getattr(package.manifest, "patch_size", None)
-    side = patch_size if patch_size is not None else default
-    if package.patch_model is not None and side is not None:
-        images = package.preprocessing.to_network(pixels[np.newaxis])
-        heat = patch_heatmap(package.patch_model, images, side)[0]
-        return Explanation("patch classifier", heat, hot_regions(heat, cutoff=cutoff, limit=limit))
-    heat = occlusion(predict or package.predict, pixels)
-    peak = float(heat.max())
-    # If the probability never falls, there is no evidence to show.
-    regions = hot_regions(heat, cutoff=cutoff * peak, limit=limit) if peak > 0 else ()
-    return Explanation("occlusion", heat, regions)
+    kind: MapKind = "patch classifier" if has_patch_map(package, patch_size) else "occlusion"
+    heat = heat_of(package, pixels, kind, patch_size=patch_size, predict=predict)
+    return explanation_of(heat, kind, cutoff=cutoff, limit=limit)

@@ -14,7 +14,7 @@ from mammo_core.evaluation.aggregate import Level
 from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.evaluation.decisions import DecisionRules, fit_rules
 from mammo_core.evaluation.levels import LevelResult, evaluate_level, scalar
-from mammo_core.evaluation.predictions import validate_predictions
+from mammo_core.evaluation.predictions import require_same_records, validate_predictions
 from mammo_core.evaluation.subgroups import Subgroup, subgroups
 from mammo_core.metrics import BinaryCounts, Interval, OperatingPoint, RocCurve, metrics
 
@@ -115,6 +115,7 @@ def evaluate(
     *,
     leaking: Collection[str] = (),
     leaked: "pd.DataFrame | None" = None,
+    other_flips: "pd.DataFrame | None" = None,
 ) -> EvaluationResult:
     """Evaluate predictions on the test set.
 
@@ -127,6 +128,8 @@ def evaluate(
         seed: Seed of the bootstrap.
         leaking: As in `subgroups`.
         leaked: As in `subgroups`.
+        other_flips: The validation set, predicted with the other value of `config.flips`, to fit
+            rules for it; None for none.
 
     Returns:
         All numbers that the report and the gate need.
@@ -148,6 +151,9 @@ def evaluate(
             received=f"{len(shared)} patients in both, first {shared[0]}",
             hint="Draw the split by patient.",
         )
+    if other_flips is not None:
+        other_flips = validate_predictions(other_flips, "validation, other flips,")
+        require_same_records(fitted_on, other_flips, ("validation", "validation, other flips,"))
     rules = fit_rules(
         fitted_on,
         calibration=config.calibration,
@@ -156,6 +162,7 @@ def evaluate(
         aggregation=config.aggregation,
         flips=config.flips,
         translation=config.translation,
+        other_flips=other_flips,
     )
     images = evaluate_level(test, "image", rules, config, seed)
     breasts = _level(test, "breast", rules, config, seed)

@@ -187,6 +187,14 @@ def _training_data(data: Mapping[str, Any]) -> list[str]:
 
 
 def _rules(rules: Mapping[str, Any]) -> list[str]:
+    lines = _levels(rules)
+    if others := rules.get("other_flips"):
+        lines += ["", f"Scored {'without' if rules['flips'] else 'with'} flips:", ""]
+        lines += _levels(others)
+    return lines
+
+
+def _levels(rules: Mapping[str, Any]) -> list[str]:
     lines = []
     for level in ("image", "breast", "patient"):
         level_rules = rules[level]

@@ -20,6 +20,7 @@ from mammo_core.preprocessing import Preprocessing
 from mammo_core.scoring.files import InputFile, StatedView
 from mammo_core.scoring.gray_levels import GrayLevels, UnlikeTraining, find_unlike
 from mammo_core.scoring.patients import ImageIdentity, PatientKeys, read_published_name
+from mammo_core.scoring.source_map import SourceMap
 from mammo_core.sources.gray_levels import chest_wall_warnings
 from mammo_core.sources.names import header_views_of, read_name
 from mammo_core.sources.policy import ImagePolicy, Verdict, judge
@@ -40,6 +41,7 @@ class DecodedImage:
         acquired: Sorts the images of an exam; it is never written.
         warnings: What the header says, and what the policy of the model warns of.
         unlike: How its gray levels differ from those of training images.
+        maps: For every model, where these pixels are in the file.
     """
 
     digest: str
@@ -51,6 +53,7 @@ class DecodedImage:
     acquired: tuple[str, int] = field(default=("", 0), repr=False)
     warnings: tuple[ImageWarning, ...] = ()
     unlike: tuple[UnlikeTraining, ...] = ()
+    maps: tuple[SourceMap, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,8 @@ class PolicyRule:
     """Which images are scored, and which get no decision.
 
     Attributes:
-        policies: The policies of the models; the strictest one decides, and the first one says
-            what a view counts as.
+        policies: The policies of the models; the strictest one decides. A view counts as what
+            all of them say, otherwise as nothing.
         on_request: Whether images are scored that a policy scores on request only.
         gray_levels: For each model the gray levels of its training images; empty if unknown.
     """
@@ -98,7 +101,8 @@ class PolicyRule:
             for verdict in verdicts
             for cause in verdict.causes
         )
-        view_class = self.policies[0].view_class(facts.view) or None
+        classes = {policy.view_class(facts.view) or None for policy in self.policies}
+        view_class = classes.pop() if len(classes) == 1 else None
         return facts.model_copy(update={"view_class": view_class}), tuple(causes)
 
 
@@ -146,31 +150,43 @@ def decode_file(
     """
     with file.as_local_file() as path:
         try:
-            digest, pixels, facts, measures = _decode(path, file, models, rule)
-            facts, warnings = rule.apply(facts, file.name)
-            unlike = rule.unlike(measures)
+            decoded = _decode(path, file, models, rule)
+            facts, warnings = rule.apply(decoded.facts, file.name)
+            unlike = rule.unlike(decoded.measures)
         except (DicomError, RecipeError, RecordError) as error:
             return Reject(file.name, error)
         identity = patients.identify(path, file.name) if patients is not None else ImageIdentity()
     return DecodedImage(
-        digest,
+        decoded.digest,
         file.name,
         facts,
         identity.patient,
-        pixels,
+        tuple(decoded.pixels),
         exam=identity.exam,
         acquired=identity.acquired,
         warnings=tuple(dict.fromkeys((*facts.warnings, *warnings))),
         unlike=unlike,
+        maps=tuple(decoded.maps),
     )
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    """What a file holds, as each model reads it."""
+
+    digest: str
+    facts: ImageFacts
+    pixels: list[npt.NDArray[np.uint16]]
+    measures: list[GrayMeasures]
+    maps: list[SourceMap]
 
 
 def _decode(
     path: Path, file: InputFile, models: Sequence[Preprocessing], rule: PolicyRule
-) -> tuple[str, tuple[npt.NDArray[np.uint16], ...], ImageFacts, list[GrayMeasures]]:
+) -> _Decoded:
     digest, name = "", file.name
     by_options: dict[tuple[bool, ...], tuple[Mammogram, GrayMeasures]] = {}
-    pixels, measures = [], []
+    pixels, measures, maps = [], [], []
     warnings: list[ImageWarning] = []
 
     def known_facts(header: ImageFacts) -> ImageFacts:
@@ -200,10 +216,12 @@ def _decode(
         laterality = facts.laterality or ""
         full, placement = model.conversion.apply(mammogram.pixels, facts.bits_stored, laterality)
         pixels.append(model.to_geometry(full))
+        rows, columns = mammogram.pixels.shape
+        maps.append(SourceMap(rows, columns, placement, model.geometry))
         warnings += chest_wall_warnings(facts, measured, laterality, model.conversion)
         warnings += [ImageWarning(code=code, message=text) for code, text in placement.notes]
     update = {"warnings": (*facts.warnings, *dict.fromkeys(warnings))}
-    return digest, tuple(pixels), facts.model_copy(update=update), measures
+    return _Decoded(digest, facts.model_copy(update=update), pixels, measures, maps)
 
 
 def _as_stated(facts: ImageFacts, stated: StatedView) -> ImageFacts:

@@ -17,4 +17,4 @@ class ScoreFacts(Facts):
     warned: int
 
 
-SCORES = register_kind(Kind("scores", 4, ScoreFacts))
+SCORES = register_kind(Kind("scores", 5, ScoreFacts))

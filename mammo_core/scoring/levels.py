@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mammo_core.evaluation.aggregate import Level, at_level
-from mammo_core.scoring.model import ScoringModel, score_fields
+from mammo_core.scoring.model import ScoringModel
 
 
 def number_patients(
@@ -25,12 +25,12 @@ def number_patients(
 
 
 def breast_rows(model: ScoringModel, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Aggregate scored images to breasts by the rules of the package."""
+    """Aggregate scored images to breasts, the scores of each package by its own rules."""
     return _level(model, rows, "breast", ["patient_key", "exam_key", "laterality"])
 
 
 def patient_rows(model: ScoringModel, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Aggregate scored images to patients, each at one exam, by the rules of the package."""
+    """Aggregate scored images to patients, each at one exam, likewise."""
     return _level(model, rows, "patient", ["patient_key", "exam_key"])
 
 
@@ -43,11 +43,10 @@ def _level(
     images = pd.DataFrame([_image_row(row) for row in rows])
     if images.empty:
         return []
-    aggregation = model.packages[0].rules.aggregation
     scores = []
-    for number in range(len(model.packages)):
+    for number, package in enumerate(model.packages):
         scored = images.assign(probability=[values[number] for values in images["scores"]])
-        table = at_level(scored, level, aggregation)
+        table = at_level(scored, level, package.rules.aggregation)
         scores.append(table["probability"].to_numpy())
     grouped = images.groupby(keys, sort=True)
     unlike = _unlike(rows, keys)
@@ -55,7 +54,6 @@ def _level(
         images=("view_id", "size"), views=("view_id", "nunique"), breasts=("laterality", "nunique")
     ).reset_index()
     probabilities, calibrated = model.combine(scores), model.calibrate(level, scores)
-    point = model.decision_point(level)
     return [
         {
             "patient": group.patient_key,
@@ -67,9 +65,7 @@ def _level(
             ),
             "images": int(group.images),
             "model_id": model.model_id,
-            **score_fields(
-                point, float(probability), float(score), model.decide_unlike or not differences
-            ),
+            **model.score_fields(level, float(probability), float(score), bool(differences)),
             "unlike_training": differences,
         }
         for group, probability, score in zip(

@@ -28,6 +28,7 @@ class ScoreSummary:
         out: The scores per image; in JSON, also per breast and patient.
         rejects: The rejects.
         written: Every file written, except heatmaps.
+        no_decision: Why nothing has a decision (docs/scoring.md lists the codes), or empty.
     """
 
     files: int
@@ -41,6 +42,7 @@ class ScoreSummary:
     out: Path
     rejects: Path
     written: tuple[Path, ...]
+    no_decision: str = ""
 
     @property
     def images_per_s(self) -> float:

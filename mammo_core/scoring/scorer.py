@@ -24,7 +24,7 @@ from mammo_core.scoring.explain import ImageExplainer
 from mammo_core.scoring.files import InputFile, list_files
 from mammo_core.scoring.images import DecodedImage, PolicyRule, Reject, decode_file
 from mammo_core.scoring.journal import Journal
-from mammo_core.scoring.model import ScoringModel, score_fields
+from mammo_core.scoring.model import ScoringModel
 from mammo_core.scoring.patients import PatientKeys
 from mammo_core.scoring.results import ScoreSummary, output_files, rejects_path, write_results
 from mammo_core.scoring.units import ScoringUnit, build_unit, group_files
@@ -120,7 +120,7 @@ def score(
     done = journal.start(files, keys.salt)
     if done and progress is not None:
         progress(done)
-    explainer = ImageExplainer(packages[0], files, options.heatmaps, options.explain)
+    explainer = ImageExplainer(scoring_model, files, options.heatmaps, options.explain)
     ahead = size if scoring_model.unit == "image" else 2 * size
     rule = scoring_model.policy_rule(options.on_request)
     read = partial(_read, model=scoring_model, patients=keys, rule=rule, id_key=id_key)
@@ -145,12 +145,18 @@ def score(
         out=out,
         rejects=rejects_path(out),
         written=tuple(written),
+        no_decision=scoring_model.why_undecided(scoring_model.unit),
     )
 
 
 def image_row(model: ScoringModel, image: DecodedImage) -> dict[str, Any]:
-    """Return the row of an image without its score."""
-    facts, package = image.facts, model.packages[0]
+    """Return the row of an image without its score; the warnings are those of all packages."""
+    facts = image.facts
+    domain = [
+        warning
+        for package in model.packages
+        for warning in domain_warnings(facts, package.training_data, package.preprocessing)
+    ]
     return {
         "id": image.digest,
         "path": image.name,
@@ -172,9 +178,7 @@ def image_row(model: ScoringModel, image: DecodedImage) -> dict[str, Any]:
             if name in tables.MEANING_COLUMNS
         },
         "unlike_training": [item.row() for item in image.unlike],
-        "warnings": warning_list(
-            (*domain_warnings(facts, package.training_data, package.preprocessing), *image.warnings)
-        ),
+        "warnings": warning_list((*domain, *image.warnings)),
     }
 
 
@@ -197,7 +201,8 @@ class _Batch:
 
 
 def _settings(model: ScoringModel, options: ScoreOptions, size: int) -> dict[str, Any]:
-    values = asdict(options) | {"heatmaps": str(options.heatmaps), "workers": 0}
+    # The weights are in the description of the model, in its order.
+    values = asdict(options) | {"heatmaps": str(options.heatmaps), "workers": 0, "weights": None}
     return {"model": model.describe(), "size": size, "options": values}
 
 
@@ -209,12 +214,12 @@ def _score_batch(
         return [], []
     scores = predict_units(model, units, size)
     probabilities, calibrated = model.combine(scores), model.calibrate(model.unit, scores)
-    point = model.decision_point(model.unit)
     rows, regions = [], []
     for index, unit in enumerate(units):
         probability = float(probabilities[index])
-        decide = model.decide_unlike or not unit.is_unlike
-        fields = score_fields(point, probability, float(calibrated[index]), decide)
+        fields = model.score_fields(
+            model.unit, probability, float(calibrated[index]), unit.is_unlike
+        )
         fields["scores"] = [float(values[index]) for values in scores]
         for image in unit.images:
             heatmap, image_regions = explainer.explain(unit, image, probability)

@@ -14,7 +14,7 @@ from mammo_core.errors import RecipeError
 
 Row = Mapping[str, Any]
 
-_DECISION: Final = ("calibrated_probability", "operating_point", "decision")
+_DECISION: Final = ("calibrated_probability", "operating_point", "decision", "no_decision")
 _FLAGS: Final = (
     "implant", "partial_view", "specimen", "for_processing", "burned_in",
     "patient_identity_removed",

@@ -67,13 +67,17 @@ class ScoringUnit:
         return warnings
 
     def predictor_of_image(
-        self, image: DecodedImage, predict: Callable[[Pixels], npt.NDArray[np.float32]]
+        self,
+        image: DecodedImage,
+        predict: Callable[[Pixels], npt.NDArray[np.float32]],
+        number: int = 0,
     ) -> Callable[[Pixels], npt.NDArray[np.float32]]:
         """Return a function that predicts this unit with other pixels for one of its images.
 
         Args:
             image: An image of this unit with pixels.
-            predict: `Package.predict` of the first model.
+            predict: `Package.predict` of a model.
+            number: Which model that is.
 
         Returns:
             A function of `(n, H, W) uint16, [0, 65535]` that returns `(n,) float32, [0, 1]`.
@@ -83,7 +87,7 @@ class ScoringUnit:
         index = VIEWS.index(str(image.facts.view_class).lower())
 
         def predict_breast(changed: Pixels) -> npt.NDArray[np.float32]:
-            breasts = np.repeat(self.pixels[0][np.newaxis], len(changed), axis=0)
+            breasts = np.repeat(self.pixels[number][np.newaxis], len(changed), axis=0)
             breasts[:, index] = changed
             # A fully occluded view must differ from a missing view.
             breasts[~changed.any(axis=(1, 2)), index, 0, 0] = 1

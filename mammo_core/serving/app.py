@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from mammo_core.packaging import Package
+from mammo_core.scoring.model import ScoringModel
 from mammo_core.serving.access_log import AccessLog
 from mammo_core.serving.authentication import Authenticator
 from mammo_core.serving.config import ServeConfig
@@ -19,7 +20,7 @@ from mammo_core.serving.service import Service
 
 
 def create_app(
-    package: Package,
+    model: Package | ScoringModel,
     name: str,
     version: str,
     config: ServeConfig,
@@ -29,23 +30,24 @@ def create_app(
     log: AccessLog | None = None,
     metrics: ServerMetrics | None = None,
 ) -> FastAPI:
-    """Create the service of a package.
+    """Create the service of a model.
 
     Args:
-        package: The verified and loaded package.
+        model: The verified and loaded package, or several with their weights.
         name: Name of the model in paths.
         version: Version of the model in paths.
         config: The limits.
-        signed_by: Id of the key that signed the package, or `unsigned`.
+        signed_by: Ids of the keys that signed the packages, or `unsigned`.
         authenticator: Recognizes clients; None to serve anyone.
         log: The log of requests; by default none.
         metrics: The metrics to update; by default new ones.
     """
+    scoring_model = ScoringModel.of(model)
     if metrics is None:
         metrics = ServerMetrics()
-        metrics.set_model(name, version, package.model_id)
+        metrics.set_model(name, version, scoring_model.model_id)
     service = Service(
-        package,
+        scoring_model,
         name,
         version,
         config,
@@ -72,7 +74,7 @@ def create_app(
         authenticator=authenticator,
     )
     app.state.service = service
-    model = "/v2/models/{model}"
+    model_path = "/v2/models/{model}"
     routes: list[tuple[str, str, Callable[..., Any]]] = [
         ("/", "GET", service.root),
         ("/openapi.json", "GET", service.openapi),
@@ -82,7 +84,7 @@ def create_app(
         ("/v2/health/ready", "GET", service.live),
         ("/score", "POST", service.score),
         *(
-            (f"{model}{version_path}{action}", method, route)
+            (f"{model_path}{version_path}{action}", method, route)
             for version_path in ("", "/versions/{version}")
             for action, method, route in (
                 ("", "GET", service.metadata),

@@ -1,4 +1,4 @@
-"""The scoring engine of the service: one package, one thread for the network."""
+"""The scoring engine of the service: one model, one thread for its networks."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -14,17 +14,18 @@ import numpy.typing as npt
 
 from mammo_core.dicom import read_facts
 from mammo_core.errors import RecordError
-from mammo_core.packaging import Package
 from mammo_core.packaging.prediction import require_pixels
 from mammo_core.scoring.files import InputFile
 from mammo_core.scoring.images import DecodedImage, decode_file
-from mammo_core.scoring.model import ScoringModel, score_fields
+from mammo_core.scoring.model import ScoringModel
 from mammo_core.scoring.patients import PatientKeys
 from mammo_core.scoring.scorer import image_row, warning_list
 from mammo_core.scoring.units import ScoringUnit, build_breast
 from mammo_core.serving.fair_queue import FairQueue
 
 _Result = TypeVar("_Result")
+#: The pixels of an image or a breast for every package.
+Inputs = Sequence[npt.NDArray[np.uint16]]
 #: How messages call an image of a request.
 _NAME = "image"
 #: Threads that read headers, before a slot is given.
@@ -52,20 +53,18 @@ class Engine:
     """Decodes in several threads and scores in one: the network runs one image at a time.
 
     Args:
-        package: The verified and loaded package.
+        model: The verified and loaded packages.
         slots: Images decoded or scored at a time; waiting ones have no pixels in memory.
         on_request: Whether images are scored that the model's policy scores on request only.
         decide_unlike: Whether images unlike the training images get a decision, too.
     """
 
     def __init__(
-        self, package: Package, slots: int, on_request: bool = False, decide_unlike: bool = False
+        self, model: ScoringModel, slots: int, on_request: bool = False, decide_unlike: bool = False
     ) -> None:
-        model = ScoringModel.from_packages([package])
         self.model = replace(model, decide_unlike=decide_unlike)
         self._rule = self.model.policy_rule(on_request)
         self._keys = PatientKeys()
-        self.package = package
         self._queue = FairQueue(slots)
         self._inspections = FairQueue(_INSPECTORS)
         self._readers = ThreadPoolExecutor(slots, thread_name_prefix="decode")
@@ -112,12 +111,12 @@ class Engine:
         self, files: Sequence[tuple[Path, str | None]], explain: bool
     ) -> dict[str, Any]:
         unit = await self._read_unit(files)
-        scores = await self.score([unit.pixels[0]])
-        fields = score_fields(
-            self.model.decision_point(self.package.unit),
+        scores = await self.score([unit.pixels])
+        fields = self.model.score_fields(
+            self.model.unit,
             float(scores.probability[0]),
             float(scores.calibrated[0]),
-            self.model.decide_unlike or not unit.is_unlike,
+            unit.is_unlike,
         )
         rows = []
         for image in unit.images:
@@ -127,7 +126,7 @@ class Engine:
             if explain:
                 row["regions"] = await self._on_network(partial(self._regions, unit, image))
             rows.append(row)
-        if self.package.unit == "image":
+        if self.model.unit == "image":
             return rows[0] | fields
         sides = [row["laterality"] for row in rows if row["laterality"]]
         return {
@@ -148,41 +147,42 @@ class Engine:
 
     async def read_pixels(
         self, client: str, files: Sequence[tuple[Path, str | None]]
-    ) -> tuple[npt.NDArray[np.uint16], list[dict[str, Any]]]:
-        """Wait for a slot and read image files in the geometry of the model.
+    ) -> tuple[Inputs, list[dict[str, Any]]]:
+        """Wait for a slot and read image files as each package takes them.
 
         Args:
             client: Whose files they are.
             files: As in `score_files`.
 
         Returns:
-            `(H, W) uint16, [0, 65535]`; for a breast `(2, H, W)`; and how it is unlike training
-            images.
+            For every package `(H, W) uint16, [0, 65535]`, for a breast `(2, H, W)`; and how it is
+            unlike training images.
         """
         heavy = await self._are_heavy(client, files)
         async with self._queue.slot(client, heavy=heavy):
             unit = await self._read_unit(files)
-            return unit.pixels[0], _unlike_rows(unit)
+            return unit.pixels, _unlike_rows(unit)
 
-    async def score(self, images: Sequence[npt.NDArray[np.uint16]]) -> Probabilities:
-        """Score images in the geometry of the model; the caller has a slot.
+    async def score(self, images: Sequence[Inputs]) -> Probabilities:
+        """Score images in the geometry of each package; the caller has a slot.
 
         Args:
-            images: `(H, W) uint16, [0, 65535]` each; for breasts `(2, H, W)`.
+            images: For each image, for every package `(H, W) uint16, [0, 65535]`; for breasts
+                `(2, H, W)`.
 
         Raises:
-            ModelError: The images do not have the geometry of the model.
+            ModelError: The images do not have the geometry of a package.
         """
+        model = self.model
         for image in images:
-            require_pixels(self.package.preprocessing, image[np.newaxis], unit=self.package.unit)
+            for package, pixels in zip(model.packages, image, strict=True):
+                require_pixels(package.preprocessing, pixels[np.newaxis], unit=model.unit)
 
         def predict() -> Probabilities:
             # One at a time: TensorFlow would retrace the network for another batch size.
-            scores = [self.model.predict([[image]], 1)[0] for image in images]
-            joined = [np.concatenate(scores)]
-            return Probabilities(
-                self.model.combine(joined), self.model.calibrate(self.package.unit, joined)
-            )
+            scores = [model.predict([image], 1) for image in images]
+            joined = [np.concatenate(of_package) for of_package in zip(*scores, strict=True)]
+            return Probabilities(model.combine(joined), model.calibrate(model.unit, joined))
 
         return await self._on_network(predict)
 
@@ -235,7 +235,7 @@ class Engine:
 
     async def _read_unit(self, files: Sequence[tuple[Path, str | None]]) -> ScoringUnit:
         images = [await self.read(partial(self._decode, path, view)) for path, view in files]
-        if self.package.unit == "image":
+        if self.model.unit == "image":
             return ScoringUnit((images[0],), images[0].pixels)
         return build_breast(images)
 
@@ -256,10 +256,9 @@ class Engine:
         return replace(image, facts=image.facts.with_view(view, image.facts.laterality))
 
     def _regions(self, unit: ScoringUnit, image: DecodedImage) -> list[dict[str, Any]]:
-        from mammo_core.evaluation.explanation import explain
+        from mammo_core.scoring.explain import explain_image
 
-        predict = unit.predictor_of_image(image, self.package.predict)
-        explanation = explain(self.package, image.pixels[0], predict=predict)
+        explanation, _ = explain_image(self.model, unit, image)
         return [asdict(region) for region in explanation.regions]
 
 

@@ -3,8 +3,8 @@
 from importlib.metadata import version as version_of
 from typing import Any, Final
 
-from mammo_core.packaging import Package
 from mammo_core.reporting.page import NOTICE
+from mammo_core.scoring.model import ScoringModel
 from mammo_core.serving.config import ServeConfig
 from mammo_core.serving.openapi_schemas import build_schemas, reference
 
@@ -25,12 +25,12 @@ _FILE_TYPES: Final = ("application/dicom", "application/octet-stream", "image/pn
 
 
 def build_openapi(
-    package: Package, name: str, version: str, config: ServeConfig, *, has_tokens: bool = False
+    model: ScoringModel, name: str, version: str, config: ServeConfig, *, has_tokens: bool = False
 ) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of a server.
 
     Args:
-        package: The package that is served.
+        model: The model that is served.
         name: Name of the model in paths.
         version: Version of the model in paths.
         config: The limits.
@@ -43,8 +43,8 @@ def build_openapi(
             "version": version_of("mammo-pipelines"),
             "description": f"{NOTICE} Open Inference Protocol v2, and files to scores.",
         },
-        "paths": _paths(package, name, version, config, has_tokens),
-        "components": {"schemas": build_schemas(package, config)},
+        "paths": _paths(model, name, version, config, has_tokens),
+        "components": {"schemas": build_schemas(model, config)},
     }
     if has_tokens:
         document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
@@ -53,7 +53,7 @@ def build_openapi(
 
 
 def _paths(
-    package: Package, name: str, version: str, config: ServeConfig, has_tokens: bool
+    model: ScoringModel, name: str, version: str, config: ServeConfig, has_tokens: bool
 ) -> dict[str, Any]:
     errors = (401,) if has_tokens else ()
 
@@ -74,7 +74,7 @@ def _paths(
         "/v2": {"get": get("Server metadata", "ServerMetadata")},
         "/v2/health/live": {"get": _health("Whether the server is alive")},
         "/v2/health/ready": {"get": _health("Whether the server accepts requests")},
-        "/score": {"post": _score(package, errors)},
+        "/score": {"post": _score(model, errors)},
     }
     if config.api_pages:
         content = {"text/html": {"schema": {"type": "string"}}}
@@ -102,8 +102,8 @@ def _paths(
     return paths
 
 
-def _score(package: Package, errors: tuple[int, ...]) -> dict[str, Any]:
-    is_breast = package.unit == "breast"
+def _score(model: ScoringModel, errors: tuple[int, ...]) -> dict[str, Any]:
+    is_breast = model.unit == "breast"
     operation = _operation(
         "Score a file, or the two views of a breast" if is_breast else "Score a file",
         _json("Score"),

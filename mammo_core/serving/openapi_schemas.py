@@ -3,7 +3,8 @@
 from typing import Any, Final
 
 from mammo_core.models.config import VIEWS
-from mammo_core.packaging import Package
+from mammo_core.preprocessing import Preprocessing
+from mammo_core.scoring.model import ScoringModel
 from mammo_core.serving.config import ServeConfig
 from mammo_core.serving.protocol import INPUTS, OUTPUTS
 
@@ -26,11 +27,11 @@ def reference(schema: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{schema}"}
 
 
-def build_schemas(package: Package, config: ServeConfig) -> dict[str, Any]:
+def build_schemas(model: ScoringModel, config: ServeConfig) -> dict[str, Any]:
     """Return the schemas of a server.
 
     Args:
-        package: The package that is served.
+        model: The model that is served.
         config: The limits.
     """
     return {
@@ -62,6 +63,7 @@ def build_schemas(package: Package, config: ServeConfig) -> dict[str, Any]:
             calibrated_probability=_PROBABILITY,
             operating_point=_TEXT,
             decision={"enum": ["positive", "negative", ""]},
+            no_decision=_TEXT | {"description": "Why there is no decision: a code, or empty"},
             unlike_training={
                 "type": "array",
                 "description": "How the gray levels differ from those of training images; then "
@@ -78,8 +80,8 @@ def build_schemas(package: Package, config: ServeConfig) -> dict[str, Any]:
             warnings={"type": "array", "items": _object(code=_TEXT, message=_TEXT)},
             notice=_TEXT,
         ),
-        "ScoreForm": _form(package),
-        "InferRequest": _infer_request(package, config),
+        "ScoreForm": _form(model),
+        "InferRequest": _infer_request(model, config),
         "InferResponse": _object(
             model_name=_TEXT,
             model_version=_TEXT,
@@ -96,12 +98,14 @@ def build_schemas(package: Package, config: ServeConfig) -> dict[str, Any]:
     }
 
 
-def _infer_request(package: Package, config: ServeConfig) -> dict[str, Any]:
-    """Return the schema of an inference request with pixels as JSON.
+def _infer_request(model: ScoringModel, config: ServeConfig) -> dict[str, Any]:
+    """Return the schema of an inference request with pixels as JSON, or with files.
 
-    The number of values follows from the number of images, so there is a schema for each.
+    The number of values follows from the number of images, so there is a schema for each. Files
+    are described where the packages take pixels in different geometries.
     """
-    names = INPUTS[package.unit]["UINT16"]
+    shared = model.shared_input
+    names = INPUTS[model.unit]["BYTES" if shared is None else "UINT16"]
     counts = range(1, max(1, config.max_images // len(names)) + 1)
     body = _object(
         inputs={
@@ -110,7 +114,10 @@ def _infer_request(package: Package, config: ServeConfig) -> dict[str, Any]:
                     "type": "array",
                     "minItems": size,
                     "maxItems": size,
-                    "prefixItems": [_pixels(package, count, name) for name in tensors],
+                    "prefixItems": [
+                        _files(count, name) if shared is None else _pixels(shared, count, name)
+                        for name in tensors
+                    ],
                     "items": False,
                 }
                 for count in counts
@@ -139,8 +146,24 @@ def _orders(names: tuple[str, ...]) -> list[tuple[str, ...]]:
     return singles if len(names) == 1 else [*singles, names, names[::-1]]
 
 
-def _pixels(package: Package, count: int, name: str) -> dict[str, Any]:
-    geometry = package.preprocessing.geometry
+def _files(count: int, name: str) -> dict[str, Any]:
+    tensor = _object(
+        name={"const": name},
+        datatype={"const": "BYTES"},
+        shape={"const": [count]},
+        data={
+            "type": "array",
+            "items": {"type": "string", "contentEncoding": "base64"},
+            "minItems": count,
+            "maxItems": count,
+        },
+    )
+    tensor["properties"]["parameters"] = _PARAMETERS
+    return tensor
+
+
+def _pixels(preprocessing: Preprocessing, count: int, name: str) -> dict[str, Any]:
+    geometry = preprocessing.geometry
     shape = [count, geometry.height, geometry.width]
     size = count * geometry.height * geometry.width
     tensor = _object(
@@ -161,9 +184,9 @@ def _pixels(package: Package, count: int, name: str) -> dict[str, Any]:
     return tensor
 
 
-def _form(package: Package) -> dict[str, Any]:
+def _form(model: ScoringModel) -> dict[str, Any]:
     file = {"type": "string", "contentMediaType": "application/octet-stream"}
-    if package.unit == "image":
+    if model.unit == "image":
         return _object(file=file)
     form = {"type": "object", "properties": dict.fromkeys(VIEWS, file)}
     return form | {"anyOf": [{"required": [view]} for view in VIEWS]}

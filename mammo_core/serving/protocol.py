@@ -89,7 +89,11 @@ class InferRequest:
 
 
 def parse_infer_request(
-    path: Path, header_length: str | None, config: ServeConfig, unit: Unit = "image"
+    path: Path,
+    header_length: str | None,
+    config: ServeConfig,
+    unit: Unit = "image",
+    takes_pixels: bool = True,
 ) -> InferRequest:
     """Parse an inference request.
 
@@ -98,6 +102,8 @@ def parse_infer_request(
         header_length: Length of the JSON part if binary tensors follow it.
         config: The limits.
         unit: The input of the model.
+        takes_pixels: Whether it takes pixels; if its packages take them in different geometries,
+            it takes files only.
 
     Raises:
         RequestError: Not a request of the protocol (400), or too large (413).
@@ -123,7 +129,7 @@ def parse_infer_request(
         location = ".".join(map(str, fault["loc"])) or "the body"
         received = f"{location}: {fault['msg']}"
         raise invalid_request_error("a request of the protocol v2", received) from error
-    names, datatype = _input_names(body, unit)
+    names, datatype = _input_names(body, unit, takes_pixels)
     [shape, *others] = {tensor.shape for tensor in body.inputs}
     count = shape[0]
     if others:
@@ -154,18 +160,24 @@ def parse_infer_request(
     return InferRequest(body.id or "", None, files, _parse_outputs(body))
 
 
-def _input_names(body: _InferBody, unit: Unit) -> tuple[tuple[str, ...], str]:
+def _input_names(body: _InferBody, unit: Unit, takes_pixels: bool) -> tuple[tuple[str, ...], str]:
     """Return the possible names of inputs, and the datatype of the inputs sent."""
     sent = [(tensor.name, tensor.datatype) for tensor in body.inputs]
-    for datatype, names in INPUTS[unit].items():
+    possible = {
+        datatype: names
+        for datatype, names in INPUTS[unit].items()
+        if takes_pixels or datatype != "UINT16"
+    }
+    for datatype, names in possible.items():
         if len(set(sent)) == len(sent) and {*sent} <= {(name, datatype) for name in names}:
             return names, datatype
     raise invalid_request_error(
         "an input "
         + " or ".join(
             f"{' and '.join(f'`{name}`' for name in names)} of {datatype}"
-            for datatype, names in INPUTS[unit].items()
-        ),
+            for datatype, names in possible.items()
+        )
+        + ("" if takes_pixels else " (the models take pixels in different geometries)"),
         ", ".join(f"{name[:40]} of {datatype[:40]}" for name, datatype in sent),
     )
 

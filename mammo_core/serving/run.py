@@ -6,6 +6,7 @@ import resource
 import signal
 import ssl
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -43,29 +44,35 @@ class Access:
 
 
 def serve(
-    uri: str,
+    uris: Sequence[str],
     *,
     access: Access,
     config: ServeConfig,
+    weights: Sequence[float] | None = None,
     name: str = "",
     public_key: Path | None = None,
 ) -> None:
-    """Load a package, check it, and serve it.
+    """Load packages, check them, and serve them as one model.
 
     SIGTERM and SIGINT stop the server: it accepts no new connections and completes its requests.
 
     Args:
-        uri: URI of the package, as in `registry.open_package`.
+        uris: URI of each package, as in `registry.open_package`; the probabilities of several are
+            averaged.
         access: Where it listens, and who may reach it.
         config: The limits.
-        name: Name of the model in paths; by default its name in the registry or in the package.
-        public_key: PEM file of the key that must have signed the package.
+        weights: One per package; None for equal weights.
+        name: Name of the model in paths; by default its name in the registry or in the package,
+            and `ensemble` for several.
+        public_key: PEM file of the key that must have signed the packages.
 
     Raises:
-        ModelError: The package does not verify, is not signed by a trusted key, or does not
+        ModelError: A package does not verify, is not signed by a trusted key, or does not
             reproduce its expected outputs.
-        RecipeError: A port is in use, or there are too few file descriptors.
+        RecipeError: A port is in use, there are too few file descriptors, or the packages or
+            weights cannot be combined.
     """
+    from mammo_core.scoring.model import ScoringModel
     from mammo_core.serving.app import create_app
     from mammo_core.serving.health import HealthServer
     from mammo_core.serving.server import Server
@@ -83,19 +90,24 @@ def serve(
             except OSError as error:
                 raise _port_error(access.host, access.health_port, error) from error
             health.start()
-        opened = open_package(uri, public_key)
-        package = opened.load()
-        check = require_expected_outputs(package)
-        model = name or opened.name
-        version = str(opened.version) if opened.version is not None else opened.model_id[:12]
-        metrics.set_model(model, version, package.model_id)
+        members = [open_package(uri, public_key) for uri in uris]
+        packages = [opened.load() for opened in members]
+        scoring_model = ScoringModel.from_packages(packages, weights)
+        samples = sum(require_expected_outputs(package).samples for package in packages)
+        model_id = scoring_model.model_id
+        model, version = "ensemble", model_id[:12]
+        if len(members) == 1:
+            model, number = members[0].name, members[0].version
+            version = version if number is None else str(number)
+        model = name or model
+        metrics.set_model(model, version, model_id)
         log = AccessLog(sys.stderr if config.access_log else None)
         app = create_app(
-            package,
+            scoring_model,
             model,
             version,
             config,
-            signed_by=opened.signed_by,
+            signed_by=", ".join(sorted({opened.signed_by for opened in members})),
             authenticator=access.authenticator,
             log=log,
             metrics=metrics,
@@ -105,7 +117,7 @@ def serve(
             for line in _announcement(access, health.port if health else None):
                 print(line)
             print(
-                f"{model} version {version}, model id {package.model_id[:12]}: {check.samples} "
+                f"{model} version {version}, model id {model_id[:12]}: {samples} "
                 f"samples reproduced; serving at {_url(access, listener.getsockname()[1])}",
                 flush=True,
             )

@@ -14,8 +14,8 @@ from starlette.requests import ClientDisconnect
 
 from mammo_core.evaluation.decisions import NamedPoint
 from mammo_core.models.config import VIEWS
-from mammo_core.packaging import Package
 from mammo_core.reporting.page import NOTICE
+from mammo_core.scoring.model import ScoringModel
 from mammo_core.serving.api_page import build_api_page
 from mammo_core.serving.bodies import body_files
 from mammo_core.serving.config import ServeConfig
@@ -40,21 +40,21 @@ _CONTENT_TYPES: Final = (
 
 
 class Service:
-    """The routes of one package.
+    """The routes of one model.
 
     Args:
-        package: The verified and loaded package.
+        model: The verified and loaded packages.
         name: Name of the model in paths.
         version: Version of the model in paths.
         config: The limits.
         metrics: The metrics to update.
-        signed_by: Id of the key that signed the package, or `unsigned`.
+        signed_by: Ids of the keys that signed the packages, or `unsigned`.
         has_tokens: Whether clients need a token.
     """
 
     def __init__(
         self,
-        package: Package,
+        model: ScoringModel,
         name: str,
         version: str,
         config: ServeConfig,
@@ -63,10 +63,10 @@ class Service:
         signed_by: str = "unsigned",
         has_tokens: bool = False,
     ) -> None:
-        self.engine = Engine(package, config.slots, config.on_request, config.decide_unlike)
-        self._package, self._name, self._version = package, name, version
+        self.engine = Engine(model, config.slots, config.on_request, config.decide_unlike)
+        self._model, self._name, self._version = model, name, version
         self._config, self._metrics, self._signed_by = config, metrics, signed_by
-        self._document = build_openapi(package, name, version, config, has_tokens=has_tokens)
+        self._document = build_openapi(model, name, version, config, has_tokens=has_tokens)
         self._jobs: set[asyncio.Task[Any]] = set()
 
     async def root(self) -> Response:
@@ -107,21 +107,16 @@ class Service:
         return JSONResponse({"name": self._name, "ready": True})
 
     async def metadata(self, request: Request) -> Response:
-        """Return the model metadata of the protocol, with facts of the package."""
+        """Return the model metadata of the protocol, with facts of the packages."""
         self._require_model(request)
-        geometry, unit = self._package.preprocessing.geometry, self._package.unit
-        width = -1 if geometry.resize == "height" else geometry.width
-        point = self._point
+        model, unit, point = self._model, self._model.unit, self._point
         return JSONResponse(
             {
                 "name": self._name,
                 "versions": [self._version],
                 "platform": "mammo-pipelines",
                 "inputs": [
-                    *(
-                        {"name": name, "datatype": "UINT16", "shape": [-1, geometry.height, width]}
-                        for name in INPUTS[unit]["UINT16"]
-                    ),
+                    *_pixel_inputs(model),
                     *(
                         {"name": name, "datatype": "BYTES", "shape": [-1]}
                         for name in INPUTS[unit]["BYTES"]
@@ -129,11 +124,12 @@ class Service:
                 ],
                 "outputs": [{"name": name, "datatype": "FP32", "shape": [-1]} for name in OUTPUTS],
                 "parameters": {
-                    "model_id": self._package.model_id,
+                    "model_id": model.model_id,
                     "unit": unit,
+                    **_members(model),
                     "signed_by": self._signed_by,
                     "operating_point": point.name if point else "",
-                    "gray_levels": self.engine.model.gray_levels,
+                    "gray_levels": model.gray_levels,
                     "notice": NOTICE,
                 },
             }
@@ -161,7 +157,7 @@ class Service:
                 expected=" or ".join(EXPLAIN_VALUES),
                 received="another value",
             )
-        is_breast = self._package.unit == "breast"
+        is_breast = self._model.unit == "breast"
         max_files = len(VIEWS) if is_breast else 1
         async with body_files(request, self._config, max_files) as files:
             paths = [(file.path, _view(file.field) if is_breast else None) for file in files]
@@ -190,7 +186,7 @@ class Service:
         head: dict[str, Any] = {
             "model_name": self._name,
             "model_version": self._version,
-            "parameters": {"model_id": self._package.model_id},
+            "parameters": {"model_id": self._model.model_id},
         }
         if unlike:
             head["parameters"]["unlike_training"] = json.dumps(unlike)
@@ -207,10 +203,11 @@ class Service:
     async def _infer(
         self, client: str, body: Path, length: str | None
     ) -> tuple[InferRequest, Probabilities, dict[int, list[dict[str, Any]]]]:
-        config, unit = self._config, self._package.unit
+        config, model = self._config, self._model
+        takes_pixels = model.shared_input is not None
 
         def parse() -> tuple[InferRequest, list[list[tuple[Path, str | None]]]]:
-            infer = parse_infer_request(body, length, config, unit)
+            infer = parse_infer_request(body, length, config, model.unit, takes_pixels)
             # On disk while they wait for a slot.
             written = [_write_files(body.parent, n, files) for n, files in enumerate(infer.files)]
             return infer.without_files(), written
@@ -218,7 +215,9 @@ class Service:
         async with self.engine.slot(client):
             infer, written = await self.engine.read(parse)
             if infer.pixels is not None:
-                return infer, await self.engine.score(list(infer.pixels)), {}
+                count = len(model.packages)
+                images = [[pixels] * count for pixels in infer.pixels]
+                return infer, await self.engine.score(images), {}
         read = [await self.engine.read_pixels(client, files) for files in written]
         unlike = {number: rows for number, (_, rows) in enumerate(read) if rows}
         async with self.engine.slot(client):
@@ -262,7 +261,7 @@ class Service:
 
     @property
     def _point(self) -> NamedPoint | None:
-        return self.engine.model.decision_point(self._package.unit)
+        return self._model.decision_point(self._model.unit)
 
     def _require_model(self, request: Request) -> None:
         model, version = (request.path_params.get(name) for name in ("model", "version"))
@@ -277,6 +276,25 @@ class Service:
     def _count(self, decision: str, warned: bool) -> None:
         self._metrics.images.labels(decision or "none").inc()
         self._metrics.warned.inc(int(warned))
+
+
+def _pixel_inputs(model: ScoringModel) -> list[dict[str, Any]]:
+    """The inputs of pixels; none if the packages take them in different geometries."""
+    shared = model.shared_input
+    if shared is None:
+        return []
+    width = -1 if shared.geometry.resize == "height" else shared.geometry.width
+    shape = [-1, shared.geometry.height, width]
+    names = INPUTS[model.unit]["UINT16"]
+    return [{"name": name, "datatype": "UINT16", "shape": shape} for name in names]
+
+
+def _members(model: ScoringModel) -> dict[str, str]:
+    """What is averaged, if it is more than one package."""
+    if len(model.packages) == 1:
+        return {}
+    pairs = zip(model.packages, model.weights, strict=True)
+    return {"members": "; ".join(f"{one.model_id} weight {weight:.6g}" for one, weight in pairs)}
 
 
 def _write_files(

@@ -165,3 +165,37 @@ def test_training_resumes_from_it_and_both_make_an_ensemble(pairs):
     )
     network = load_model(pairs.store.fetch(ensemble.file("model.keras").key))
     assert unit_of(network) == "breast"
+
+
+def test_rules_for_other_flips_are_fitted_to_flipped_predictions(pairs):
+    from mammo_core.evaluation.config import EvaluationConfig
+    from mammo_core.evaluation.decisions import DecisionRules, fit_rules
+    from mammo_core.evaluation.inference import image_predictions
+    from mammo_core.features.frame import frame_from_manifest
+    from mammo_core.training.kinds import IMAGE_TRAINING
+    from mammo_core.training.networks import load_network
+
+    run = pairs.begin("flips", "evaluation.rules_for_other_flips=true")
+    names = ("images", "patches", "frame", "patch_training", "image_training")
+    evaluation = steps.evaluate(run, **pairs.inputs(*names))
+    stored = DecisionRules.model_validate_json(
+        pairs.store.read(evaluation.file("decision_rules.json").key)
+    )
+    training = pairs.outputs["image_training"]
+    flipped = image_predictions(
+        pairs.store,
+        pairs.outputs["images"],
+        frame_from_manifest(pairs.store, pairs.outputs["frame"]).split("validation"),
+        load_network(pairs.store, training),
+        IMAGE_TRAINING.facts_of(training).preprocessing,
+        EvaluationConfig(flips=True),
+    )
+    expected = fit_rules(flipped.sort_values("image_id", ignore_index=True), flips=True)
+    assert stored.with_flips(True) == expected and expected.breast.operating_points
+    # The rules of the evaluated flips are those of the evaluation without the key.
+    plain = pairs.outputs["evaluation"]
+    before = DecisionRules.model_validate_json(
+        pairs.store.read(plain.file("decision_rules.json").key)
+    )
+    assert stored.model_copy(update={"other_flips": None}) == before
+    assert before.with_flips(True) is None and evaluation.id != plain.id

@@ -6,8 +6,10 @@ from mammo_core.errors import ModelError, RecordError
 from mammo_core.evaluation import (
     Aggregation,
     DecisionRules,
+    EvaluationConfig,
     apply_rules,
     at_level,
+    evaluate,
     fit_rules,
     per_breast,
     per_patient,
@@ -121,3 +123,39 @@ def test_ties_on_a_straight_line_are_thresholds_too():
     first, second = fit_rules(table, specificity=0.5, sensitivity=0.5).image.operating_points
     assert (first.threshold, first.sensitivity, first.specificity) == (0.3, 0.5, 0.5)
     assert (second.threshold, second.sensitivity, second.specificity) == (0.3, 0.5, 0.5)
+
+
+def test_rules_for_other_flips_are_fitted_to_their_own_predictions():
+    flipped = VALIDATION.assign(probability=VALIDATION["probability"] / 2)
+    rules = fit_rules(VALIDATION, flips=False, other_flips=flipped)
+    alone = fit_rules(flipped, flips=True)
+    assert rules.with_flips(False) is rules
+    assert rules.with_flips(True) == alone and alone.image != rules.image
+    assert DecisionRules.model_validate_json(rules.model_dump_json()) == rules
+    # Rules for one setting say nothing about the other, and their bytes are those of before.
+    only = fit_rules(VALIDATION, flips=False)
+    assert only.with_flips(True) is None and only.with_flips(False) is only
+    assert "other_flips" not in only.model_dump() and "other_flips" not in only.model_dump_json()
+    assert list(only.model_dump()) == [
+        "flips", "translation", "aggregation", "image", "breast", "patient"
+    ]  # fmt: skip
+
+
+def test_an_evaluation_stores_rules_for_other_flips():
+    test = predictions(30, seed=1).assign(
+        image_id=lambda table: "t" + table["image_id"],
+        patient_key=lambda table: "T" + table["patient_key"],
+    )
+    flipped = VALIDATION.assign(probability=VALIDATION["probability"] / 2)
+    config = EvaluationConfig(bootstrap_replicates=100)
+    result = evaluate(test, VALIDATION, config, 0, other_flips=flipped)
+    plain = evaluate(test, VALIDATION, config, 0)
+    expected = fit_rules(flipped.sort_values("image_id", ignore_index=True))
+    assert result.rules.with_flips(True).image == expected.image
+    # The numbers of the test set are those of the configured flips.
+    assert result.model_copy(update={"rules": plain.rules}) == plain
+    with pytest.raises(RecordError, match="same records"):
+        evaluate(test, VALIDATION, config, 0, other_flips=flipped.head(20))
+    assert "rules_for_other_flips" not in config.model_dump()  # ids of evaluations stay
+    both = EvaluationConfig(rules_for_other_flips=True)
+    assert EvaluationConfig.model_validate(both.model_dump(mode="json")) == both

@@ -187,4 +187,4 @@ def test_a_port_in_use_is_an_error():
         access = Access(port=taken.getsockname()[1])
         # Before the model is loaded: there is none.
         with pytest.raises(RecipeError, match="cannot listen at"):
-            serve("/nowhere", access=access, config=ServeConfig())
+            serve(["/nowhere"], access=access, config=ServeConfig())
