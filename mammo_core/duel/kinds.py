@@ -68,6 +68,6 @@ class DuelFacts(Facts):
     patients: int = 0
 
 
-DUEL = register_kind(Kind("duels", 1, DuelFacts, intermediate=True, judges="evaluation"))
+DUEL = register_kind(Kind("duels", 2, DuelFacts, intermediate=True, judges="evaluation"))
 #: The probabilities of one package, found again by the next duel on the same images.
 PACKAGE_SCORES = register_kind(Kind("duels/scores", 1, PackageScoreFacts, intermediate=True))

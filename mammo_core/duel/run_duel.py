@@ -18,7 +18,7 @@ from mammo_core.evaluation.decisions import DecisionRules
 from mammo_core.features.frame import frame_from_manifest
 from mammo_core.models.backend import prepare_keras
 from mammo_core.packaging import OpenedPackage
-from mammo_core.packaging.contents import RULES, read_content, read_json
+from mammo_core.packaging.contents import RULES, read_content
 from mammo_core.progress import progress
 from mammo_core.sources.source_files import SourceFiles
 from mammo_core.store import Store
@@ -80,8 +80,7 @@ def make_duel(
     }
     fitted = {}
     for role, package in packages.items():
-        lineage = read_json(package.folder, "lineage.json")
-        fitted[role] = seen_patients(store, inputs.frame, frame.images, names[role], lineage)
+        fitted[role] = seen_patients(store, inputs.frame, frame.images, names[role], package)
     left_out = frozenset().union(*(one.keys for one in fitted.values()))
     for role, one in fitted.items():
         if one.keys:

@@ -1,17 +1,23 @@
 """Test patients that a package was fitted to, by what the package itself records."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
 
 import pandas as pd
 
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.tables import read_table
-from mammo_core.features.contamination import patient_overlap
+from mammo_core.documents import read_bounded
+from mammo_core.features.contamination import FITTED_SPLITS, patient_overlap
 from mammo_core.features.kinds import FRAME
+from mammo_core.packaging import OpenedPackage
+from mammo_core.packaging.contents import read_json
+from mammo_core.packaging.patient_list import PATIENTS, PatientList
 from mammo_core.registry.ancestry import recorded_site_key
 from mammo_core.store import Store
+
+#: Bytes of the list of some six million patients and images.
+_MAXIMUM_LIST: Final = 2**28
 
 
 @dataclass(frozen=True)
@@ -28,32 +34,42 @@ class SeenPatients:
 
 
 def seen_patients(
-    store: Store, frame: Manifest, images: pd.DataFrame, name: str, lineage: Mapping[str, Any]
+    store: Store, frame: Manifest, images: pd.DataFrame, name: str, package: OpenedPackage
 ) -> SeenPatients:
     """Find the test patients of a frame that a package was fitted to.
 
     The package names the frames that it and its ancestors were fitted to; an older package names
-    its own alone. Nothing but frames and tables is read.
+    its own alone. Its own list of patients has those of all of them, and holds where a frame is
+    in another store, or was removed. Nothing but frames, tables and the package is read.
 
     Args:
         store: Where the frames are.
         frame: The frame with the test set.
         images: Its images.
         name: Name of the package in messages.
-        lineage: The lineage of the package.
+        package: The package, opened.
     """
-    ids = {str(id) for id in (lineage.get("frame_id"), *lineage.get("fitted_frames", [])) if id}
+    lineage = read_json(package.folder, "lineage.json")
     unknown = [str(text) for text in lineage.get("fitted_unknown", [])]
-    if not ids:
-        unknown.append(f"{name} does not name the frame that it was fitted to")
-    elif "fitted_frames" not in lineage:
-        unknown.append(f"{name} does not record what its training was started from")
     site_key = recorded_site_key([store], frame)
+    listed = _read_list(package, name, unknown)
     keys: set[str] = set()
+    if listed is not None:
+        test = images[images["split"] == "test"]
+        keys |= listed.patients_in(test, FITTED_SPLITS)
+        unknown += listed.unknown
+        if site_key and listed.site_key and listed.site_key != site_key:
+            unknown.append(f"the patient keys of {name} were made with another site key")
+    ids = {str(id) for id in (lineage.get("frame_id"), *lineage.get("fitted_frames", [])) if id}
+    if not ids and listed is None:
+        unknown.append(f"{name} does not name the frame that it was fitted to")
+    elif ids and "fitted_frames" not in lineage:
+        unknown.append(f"{name} does not record what its training was started from")
     for id in sorted(ids):
         fitted = FRAME.find(store, id)
         if fitted is None:
-            unknown.append(f"the frame {id} of {name} is not in the store")
+            if listed is None:
+                unknown.append(f"the frame {id} of {name} is not in the store")
             continue
         site_keys = (site_key, recorded_site_key([store], fitted))
         overlap = patient_overlap(images, read_table(store, fitted, "images.parquet"), site_keys)
@@ -61,3 +77,15 @@ def seen_patients(
         if overlap.uncertainty:
             unknown.append(f"{overlap.uncertainty} (frame {id} of {name})")
     return SeenPatients(frozenset(keys), tuple(dict.fromkeys(unknown)))
+
+
+def _read_list(package: OpenedPackage, name: str, unknown: list[str]) -> PatientList | None:
+    """Return the list of patients that a package has, or None; note why it cannot be read."""
+    if PATIENTS not in package.digests:
+        return None
+    try:
+        data = read_bounded(package.folder / PATIENTS, _MAXIMUM_LIST)
+        return PatientList.model_validate_json(data)
+    except ValueError:
+        unknown.append(f"the list of patients of {name} cannot be read")
+        return None

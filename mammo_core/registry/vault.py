@@ -19,7 +19,7 @@ from mammo_core.features.assignments import (
 )
 from mammo_core.features.contamination import FITTED_SPLITS, patients_seen, with_namespace
 from mammo_core.features.kinds import FRAME
-from mammo_core.registry.ancestry import Ancestry, StartReader, ancestry_of
+from mammo_core.registry.ancestry import Ancestry, StartReader, ancestry
 from mammo_core.registry.champions import champion
 from mammo_core.registry.versions import versions
 from mammo_core.sources.sides import Sides, Vault
@@ -82,13 +82,24 @@ def find_vault(
     return Vault(frozenset(tested), frozenset(fitted))
 
 
-def adopted_sides(store: Store, config: SplitConfig, model_name: str) -> AdoptedSides:
+def adopted_sides(
+    store: Store,
+    images: "pd.DataFrame",
+    config: SplitConfig,
+    model_name: str,
+    read_starts: StartReader,
+) -> AdoptedSides:
     """Return the sides that a champion without a stored assignment had.
+
+    They are those of the frame in its lineage; for a champion from elsewhere, whose frame is not
+    here, those of the list of patients in its package.
 
     Args:
         store: The object store.
+        images: image_id, patient_key, namespace.
         config: The recipe's split.
         model_name: Its model's name.
+        read_starts: Returns the packages that a run of a store started from.
     """
     current = champion(store, model_name)
     if current is None or config.assignment not in ("", model_name):
@@ -98,6 +109,13 @@ def adopted_sides(store: Store, config: SplitConfig, model_name: str) -> Adopted
     id = str(current.lineage(store).get("frame_id", ""))
     frame = FRAME.find(store, id)
     if frame is None:
+        sides: Sides = {}
+        if config.name not in ("folds", "given"):
+            sides = inherited_sides(images, {"": ancestry(current.uri, store, read_starts)})
+        if sides:
+            known = images[images["patient_key"].isin(sides)]
+            text = f"list of patients of the champion {current.name}/{current.version}"
+            return AdoptedSides(assignment_of(known, sides, None), text)
         return AdoptedSides(
             text=f"the sides of the champion {current.uri} are unknown: its frame is not here"
         )
@@ -105,11 +123,11 @@ def adopted_sides(store: Store, config: SplitConfig, model_name: str) -> Adopted
     draw = [(key, theirs.get(key, value)) for key, value in _draw(config)]
     if config.name == "folds" or draw != _draw(config):
         return AdoptedSides()
-    images = with_namespace(read_table(store, frame, "images.parquet"))
-    splits = dict(zip(images["patient_key"], images["split"], strict=True))
-    sides = {str(key): (str(split),) for key, split in splits.items()}
+    rows = with_namespace(read_table(store, frame, "images.parquet"))
+    splits = dict(zip(rows["patient_key"], rows["split"], strict=True))
+    theirs_by_key = {str(key): (str(split),) for key, split in splits.items()}
     text = f"frame {frame.id} of the champion {current.name}/{current.version}"
-    return AdoptedSides(assignment_of(images, sides, None), text)
+    return AdoptedSides(assignment_of(rows, theirs_by_key, None), text)
 
 
 def inherited_sides(images: "pd.DataFrame", starts: Mapping[str, Ancestry]) -> Sides:
@@ -176,4 +194,5 @@ def _older_versions(
         lineage = ref.lineage(store)
         frame = FRAME.find(store, str(lineage.get("frame_id", "")))
         if frame is None or "sides" not in frame.lineage:
-            yield ancestry_of(f"{ref.name}/{ref.version}", lineage, store, read_starts)
+            # By its URI: a version from elsewhere has a list of patients of its own.
+            yield ancestry(ref.uri, store, read_starts)

@@ -74,7 +74,7 @@ def run_sides(
     starts = {uri: ancestry(uri, store, read_start_packages) for uri in packages}
     vault = find_vault(store, ours, config, name, starts, read_start_packages)
     draw = DrawId.of(config, name)
-    adopted = adopted_sides(store, config, name)
+    adopted = adopted_sides(store, ours, config, name, read_start_packages)
     has_earlier = has_earlier_sides(store, config, name)
     # A redraw, and a given split, follow the vault alone.
     draws = config.name in ("stratified", "official", "official-without-leak")

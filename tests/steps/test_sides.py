@@ -269,13 +269,13 @@ def test_garbage_collection_keeps_the_sides(file_store):
     assert sides_of(file_store, patients(30))[0] == before
 
 
-def listed_package(store, images, splits, **changes):
+def listed_package(store, images, splits, name="far", **changes):
     """A package whose frame is in no store, with its own list of patients."""
     theirs = images.assign(split=images["patient_key"].map(splits))
     before = patients(3, start=900).assign(split="train")
     listed = patient_list("f" * 32, theirs, [before], **changes)
     lineage = {"frame_id": "f" * 32, "fitted_frames": ["f" * 32], "fitted_unknown": []}
-    uri = put_version(store, "far", 1, lineage, "c" * 64, {PATIENTS: listed.model_dump()})
+    uri = put_version(store, name, 1, lineage, "c" * 64, {PATIENTS: listed.model_dump()})
     return uri, listed
 
 
@@ -300,6 +300,39 @@ def test_the_list_of_a_package_stops_a_run_on_its_patients(file_store):
     count = len(of(before, "test"))
     with pytest.raises(RecordError, match=f"{count} of {count} test.*list of patients of far/1"):
         sides_of(file_store, images, packages=[uri])
+
+
+def test_the_list_of_a_version_from_elsewhere_keeps_its_test_patients_from_training(file_store):
+    images = patients(60)
+    keys = list(images["patient_key"])
+    old = {key: "test" if at < 10 else "train" for at, key in enumerate(keys)}
+    listed_package(file_store, images, old, name="phantom")
+    # A champion that was trained here has other sides: the older one is in no test set of hers.
+    newer = {key: "test" if at % 5 == 4 else "train" for at, key in enumerate(keys) if at >= 10}
+    rows = images[images["patient_key"].isin(newer)].reset_index(drop=True)
+    frame = put_frame(file_store, rows, newer)
+    put_version(file_store, "phantom", 2, {"frame_id": frame.id}, "d" * 64)
+    splits, result, _ = sides_of(file_store, images)
+    assert not of(splits, "train", "validation") & of(old, "test")
+    assert of(newer, "test") <= of(splits, "test") and not result.facts
+
+
+def test_a_champion_from_elsewhere_gives_the_sides_by_its_list(file_store, capsys):
+    images = patients(60)
+    # Not the sides that a draw would give.
+    old = {key: ("test", "validation", "train", "train")[at % 4]
+           for at, key in enumerate(images["patient_key"])}  # fmt: skip
+    listed_package(file_store, images, old, name="phantom")
+    splits, _, context = sides_of(file_store, patients(66))
+    assert {key: splits[key] for key in old} == old
+    assert context.facts["assignment"] == {
+        "name": "phantom", "known": 60, "new": 6, "redrawn": False
+    }  # fmt: skip
+    assert "the list of patients of the champion phantom/1" in capsys.readouterr().out
+    # Another name is a redraw, within what was tested.
+    again, _, context = sides_of(file_store, images, "split.assignment=other")
+    assert context.facts["assignment"]["redrawn"]
+    assert of(old, "test") <= of(again, "test") | of(again, "excluded")
 
 
 def test_a_package_of_several_folds_was_fitted_to_the_patients_of_all(file_store):
