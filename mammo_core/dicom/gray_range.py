@@ -6,7 +6,7 @@ import numpy as np
 
 from mammo_core.dicom.meaning import ImageWarning
 
-Gray = np.ndarray[Any, np.dtype[np.uint16]]
+Gray = np.ndarray[Any, np.dtype[Any]]
 #: Bits of the range that may be unused before it is reported: half of the range is common.
 _UNUSED_BITS: Final = 2
 #: A corner is a block of this share of each side.
@@ -39,7 +39,7 @@ def background_warnings(levels: Gray, bits: int) -> list[ImageWarning]:
     image without a dark corner is inverted or is not a mammogram.
 
     Args:
-        levels: `(h, w) uint16, [0, 2**bits - 1]`, black is 0.
+        levels: `(h, w) uint8 or uint16, [0, 2**bits - 1]`, black is 0.
         bits: Bits of the range.
     """
     height, width = (max(1, int(side * _CORNER)) for side in levels.shape)

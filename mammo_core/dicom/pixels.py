@@ -16,7 +16,7 @@ from mammo_core.dicom.voi import apply_voi, voi_function, voi_table
 from mammo_core.errors import DicomError
 
 Words = np.ndarray[Any, np.dtype[Any]]
-Gray = np.ndarray[Any, np.dtype[np.uint16]]
+Gray = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class GrayImage:
     """Gray levels with black at 0.
 
     Args:
-        levels: `(h, w) uint16, [0, 2**bits - 1]`, black and padding are 0.
+        levels: `(h, w) uint8 or uint16, [0, 2**bits - 1]`, black and padding are 0.
         bits: Bits of their range.
         warnings: What header and pixels disagree about.
     """
@@ -57,7 +57,6 @@ def to_gray(data: Any, frame: PixelFrame, name: str, *, voi: bool = False) -> Gr
         levels = (2**bits - 1) - levels
     if stored.padding is not None:
         levels[stored.padding] = 0
-    levels = levels.astype(np.uint16, copy=False)
     warnings.extend(background_warnings(levels, bits))
     return GrayImage(levels, bits, tuple(warnings))
 

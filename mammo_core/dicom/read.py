@@ -7,6 +7,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from mammo_core.dicom.facts import ImageFacts, Mammogram, require_mammogram
 from mammo_core.dicom.fields import Header, error_without_text
 from mammo_core.dicom.hashing import file_digest, open_image_file
@@ -115,7 +117,8 @@ def read_image(
         lossy_jpeg: Whether to accept JPEG pictures: gray, or three channels that are nearly equal.
 
     Returns:
-        Pixels `(h, w) uint16, [0, 2**bits_stored - 1]`, facts, and the digest.
+        Pixels `(h, w) uint16, [0, 2**bits_stored - 1]` (those of a mask may be uint8), facts, and
+        the digest.
 
     Raises:
         DicomError: Any fault of the file: not a DICOM file, no pixels, several frames, color,
@@ -134,6 +137,8 @@ def read_image(
             image = read_raster(file, name, mask=mask, lossy_jpeg=lossy_jpeg)
         else:
             image = _read_dicom(file, name, mammogram, require, voi, for_processing)
+            if not mask:  # it is only compared with 0
+                image = replace(image, pixels=image.pixels.astype(np.uint16, copy=False))
         return replace(image, sha256=file_digest(file))
 
 

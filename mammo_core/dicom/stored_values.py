@@ -50,7 +50,7 @@ class StoredValues:
     """Stored values that start at 0.
 
     Args:
-        values: `(h, w) uint16, [0, 2**bits - 1]`.
+        values: `(h, w) uint8 or uint16, [0, 2**bits - 1]`.
         bits: Bits of their range.
         offset: What was added to the stored values, so that they start at 0.
         signed: Whether stored values can be negative.
@@ -59,7 +59,7 @@ class StoredValues:
         warnings: What was corrected.
     """
 
-    values: Stored
+    values: Words
     bits: int
     offset: int = 0
     signed: bool = False
@@ -83,6 +83,9 @@ def read_stored_values(
     Raises:
         DicomError: Header, codestream and words contradict each other.
     """
+    if _is_plain_byte(layout) and words.dtype.itemsize == 1 and padding is None:
+        levels = words.view(np.uint8)  # widening them takes longer than reading them
+        return StoredValues(levels, 8, used=used_bits(levels))
     warnings: list[ImageWarning] = []
     layout = _with_precision(layout, warnings)
     raw: Stored = words.view(np.uint8 if words.dtype.itemsize == 1 else np.uint16).astype(
@@ -112,15 +115,30 @@ def read_stored_values(
     return _unsigned(raw, used, layout, padding, warnings, name)
 
 
-def used_bits(raw: Stored) -> int:
-    """Return the bits that occur in any of the words, combined by OR."""
+def _is_plain_byte(layout: BitLayout) -> bool:
+    """Return whether unsigned values fill a byte, as header and codestream agree."""
+    return (
+        (layout.allocated, layout.stored, layout.high) == (8, 8, 7)
+        and layout.precision in (None, 8)
+        and not (layout.signed or layout.stream_signed)
+    )
+
+
+def used_bits(raw: Words) -> int:
+    """Return the bits that occur in any of the words, combined by OR.
+
+    Args:
+        raw: uint8 or uint16 words of any shape.
+    """
     flat = np.ascontiguousarray(raw).reshape(-1)
-    whole = flat.size // 4 * 4
+    per_read = 8 // flat.itemsize
+    whole = flat.size // per_read * per_read
     used = int(np.bitwise_or.reduce(flat[whole:], initial=0))
     if whole:
-        four = int(np.bitwise_or.reduce(flat[:whole].view(np.uint64)))
-        used |= four | four >> 16 | four >> 32 | four >> 48
-    return used & _FULL
+        several = int(np.bitwise_or.reduce(flat[:whole].view(np.uint64)))
+        for position in range(per_read):
+            used |= several >> position * 8 * flat.itemsize
+    return used & int(np.iinfo(flat.dtype).max)
 
 
 def _with_precision(layout: BitLayout, warnings: list[ImageWarning]) -> BitLayout:
