@@ -9,6 +9,7 @@ from mammo_core.sources.cases import ImageCase, case_facts
 from mammo_core.sources.exams import (
     HeaderKeys,
     assign_days,
+    mixed_exams,
     order_acquisitions,
     read_header_keys,
     split_patients,
@@ -97,6 +98,7 @@ def assemble(
         if site_key is not None:
             keys = list(pool.map(lambda image: _header_keys(files, image, site_key), chosen))
             warnings += _patient_warnings(chosen, keys)
+            warnings += _exam_warnings(chosen, keys)
             chosen = [
                 with_exam(image, ids, site_key) for image, ids in zip(chosen, keys, strict=True)
             ]
@@ -170,6 +172,21 @@ def _patient_warnings(chosen: Sequence[CaseFile], keys: Sequence[HeaderKeys]) ->
             "message": f"The source counts {by_source} patients where the headers of the same "
             f"files name {by_header}: a patient may be in several splits. Expected one name for "
             "each patient. (Headers that were de-identified may share one name.)",
+        }
+    ]
+
+
+def _exam_warnings(chosen: Sequence[CaseFile], keys: Sequence[HeaderKeys]) -> list[Row]:
+    """Return a warning if the source mixes images that headers call different studies."""
+    mixed, divided = mixed_exams(list(zip(chosen, keys, strict=True)))
+    if not mixed and not divided:
+        return []
+    return [
+        {
+            "code": "exams",
+            "message": f"Exams of the source and studies of the headers differ: {mixed} exams have "
+            f"images of several studies, and the images of {divided} studies are in several exams. "
+            "Expected an exam for each visit. (Some archives make a study of each image.)",
         }
     ]
 

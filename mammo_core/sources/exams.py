@@ -162,6 +162,28 @@ def split_patients(chosen: Sequence[tuple[CaseFile, HeaderKeys]]) -> tuple[int, 
     return (len(several), len(set().union(*several))) if several else (0, 0)
 
 
+def mixed_exams(chosen: Sequence[tuple[CaseFile, HeaderKeys]]) -> tuple[int, int]:
+    """Count where the exams of a source contradict the studies of the headers.
+
+    Args:
+        chosen: Files as the source describes them, with the ids of their headers.
+
+    Returns:
+        Exams of the source with files of several studies, and studies in several exams.
+    """
+    studies: dict[tuple[str, str], set[str]] = defaultdict(set)
+    exams: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for image, keys in chosen:
+        if image.case.exam_key and keys.study:
+            exam = image.case.patient_key, image.case.exam_key
+            studies[exam].add(keys.study)
+            exams[keys.study].add(exam)
+    return (
+        sum(len(names) > 1 for names in studies.values()),
+        sum(len(names) > 1 for names in exams.values()),
+    )
+
+
 def _exam(image: SourceImage) -> Exam:
     return str(image.row["patient_key"]), str(image.row["exam_key"])
 
