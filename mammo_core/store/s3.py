@@ -4,6 +4,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ from mammo_core.store.base import (
 from mammo_core.store.conditional import ConditionalWriter
 from mammo_core.store.lease import LEASES, ObjectLease, hold
 from mammo_core.store.probe import require_tested
-from mammo_core.store.s3_requests import ABSENT, PIECE_BYTES, S3Requests
+from mammo_core.store.s3_requests import ABSENT, PIECE_BYTES, S3Requests, create_bucket
 from mammo_core.store.s3_settings import S3Settings, minio_client
 
 #: Name of the metadata that holds an object's digest, and its header.
@@ -52,7 +53,9 @@ class S3Store:
         self._conditional = ConditionalWriter(settings, bucket)
         #: Address of the server, and how it names itself.
         self.endpoint = settings.endpoint
-        requests = S3Requests(self.uri, settings.endpoint, settings.secret_key, self._create_bucket)
+        # No method of this store: in a cycle of references, its connections would stay open.
+        create = partial(create_bucket, self._client, bucket)
+        requests = S3Requests(self.uri, settings.endpoint, settings.secret_key, create)
         self._send, self._missing_error = requests.send, requests.missing_error
         self._read_body = requests.read_body
 
@@ -321,14 +324,6 @@ class S3Store:
         finally:
             response.close()
             response.release_conn()
-
-    def _create_bucket(self) -> None:
-        try:
-            self._client.make_bucket(self._bucket)
-        except S3Error as error:
-            # Another process was faster.
-            if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
-                raise
 
     def _require_digest(self, key: str, stored: str | None, received: str) -> None:
         if stored and stored != received:

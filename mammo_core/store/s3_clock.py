@@ -4,6 +4,7 @@ S3 servers refuse requests whose time differs from theirs by more than 15 minute
 (RequestTimeTooSkewed; AWS, "Authenticating Requests (AWS Signature Version 4)").
 """
 
+import traceback
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -31,14 +32,22 @@ class ClockedMinio(Minio):  # type: ignore[misc]
     def _url_open(self, *args: Any, **options: Any) -> Any:
         used = self._offset
         try:
-            return super()._url_open(*args, **options)
+            return self._open(*args, **options)
         except S3Error as error:
             # The answer to HEAD has no text, and so no code.
             if error.code not in ("RequestTimeTooSkewed", "AccessDenied"):
                 raise
             if not self._correct(used, str(error.response.headers.get("date") or "")):
                 raise
-        return super()._url_open(*args, **options)
+        return self._open(*args, **options)
+
+    def _open(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super()._url_open(*args, **options)
+        except Exception as error:
+            # The frame that raised it refers to it: a cycle, with this client and its connections.
+            traceback.clear_frames(error.__traceback__)
+            raise
 
     def _correct(self, used: timedelta, date: str) -> bool:
         """Take over the server's clock; False if ours was not the reason of the refusal.

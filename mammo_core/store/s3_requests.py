@@ -1,5 +1,6 @@
 """Requests to an S3 server: which faults are retried, and the errors of the others."""
 
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, TypeVar
@@ -72,9 +73,11 @@ class S3Requests:
                 retry=retry_if_exception(is_transient),
                 reraise=True,
             )(lambda: self._try_once(verb, request))
-        except StoreError:
-            raise
         except Exception as error:
+            # The frames of the attempts are in a cycle, with the store and its connections.
+            traceback.clear_frames(error.__traceback__)
+            if isinstance(error, StoreError):
+                raise
             raise self._as_store_error(verb, key, error) from error
 
     def read_body(self, response: Any, key: str, max_bytes: int) -> bytes:
@@ -130,6 +133,15 @@ class S3Requests:
             if _is_untrusted(error)
             else None,
         )
+
+
+def create_bucket(client: Any, bucket: str) -> None:
+    """Create a bucket, unless another process was faster."""
+    try:
+        client.make_bucket(bucket)
+    except S3Error as error:
+        if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+            raise
 
 
 def _read_again_if_damaged(request: Callable[[], _Result]) -> _Result:
