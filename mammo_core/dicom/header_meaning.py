@@ -46,8 +46,10 @@ def read_meaning(data: Any, *, for_processing: bool, frames: int = 1) -> ImageMe
     paddle = read_paddle(first_text(data, "PaddleDescription"))
     factor = _factor(data)
     modifiers |= _implied_modifiers(paddle, factor, modifiers, warnings)
-    specimen = any(statement.specimen for _, statement in statements) or bool(
-        data.get("SpecimenDescriptionSequence")
+    specimen = (
+        any(statement.specimen for _, statement in statements)
+        or bool(data.get("SpecimenDescriptionSequence"))
+        or read_view_position(first_text(data, "BodyPartExamined")).specimen
     )
     if view is None and not modifiers and not specimen and _has_view_text(data):
         warnings.append(
@@ -121,6 +123,8 @@ def _code_statement(data: Any, warnings: list[ImageWarning]) -> ViewText:
             modifier = modifier_from_code(value) or modifier_from_meaning(meaning)
             if modifier:
                 modifiers.add(modifier)
+            elif others := read_view_position(meaning).modifiers:
+                modifiers.update(others)
             elif value or meaning:
                 warnings.append(
                     ImageWarning(
@@ -249,28 +253,31 @@ def _orientation(data: Any) -> str | None:
 def orientation_warnings(
     orientation: str | None, laterality: Laterality | None
 ) -> list[ImageWarning]:
-    """Return the warning that rows run to the other side than in mammograms of this breast.
+    """Return how the directions of a picture differ from those of mammograms.
 
     Rows of a left breast run to anterior, of a right breast to posterior, so that the chest walls
-    are side by side when both hang together.
+    are side by side when both hang together; columns never run to the head.
 
     Args:
         orientation: Directions of rows and columns, such as `A/F`.
         laterality: The side of the breast.
     """
+    if orientation is None:
+        return []
+    messages = []
+    rows, columns = orientation.split("/")
     usual = {"LEFT": "A", "RIGHT": "P"}.get(laterality or "")
-    if usual is None or orientation is None or orientation[0] not in "AP":
-        return []
-    if orientation[0] == usual:
-        return []
-    side = "right" if laterality == "LEFT" else "left"
-    return [
-        ImageWarning(
-            code="orientation",
-            message=f"Patient Orientation places the chest wall of this {laterality} breast at the "
-            f"{side} of the picture",
+    if rows[0] not in "AP":
+        messages.append("Patient Orientation says that the picture is turned by a quarter")
+    elif usual is not None and rows[0] != usual:
+        side = "right" if laterality == "LEFT" else "left"
+        messages.append(
+            f"Patient Orientation places the chest wall of this {laterality} breast at the {side} "
+            "of the picture"
         )
-    ]
+    if columns[0] == "H":
+        messages.append("Patient Orientation says that the picture is upside down")
+    return [ImageWarning(code="orientation", message=message) for message in messages]
 
 
 def _factor(data: Any) -> float | None:

@@ -122,6 +122,14 @@ FILES = {
         {"ViewCodeSequence": view("R-102D1", "Axillary Tail", "SRT")},
         facts_of(None, "axillary tail"), [],
     ),
+    "a modifier in other words": (
+        {"ViewPosition": "CC", **top_level("4711", "Mag view 1.8x", "99SITE")},
+        facts_of("CC", "magnification"), [],
+    ),
+    "a modifier by its short name": (
+        {"ViewPosition": "MLO", **top_level("4711", "ID", "99SITE")},
+        facts_of("MLO", "implant displaced"), [],
+    ),
     "an unknown modifier": (
         {"ViewPosition": "CC", **top_level("4711", PLANTED, "99SITE")}, CC, ["unknown_modifier"],
     ),
@@ -195,6 +203,9 @@ FILES = {
         {"ViewCodeSequence": view("G-8310", "", "SRT")}, {"specimen": True, "view": None}, [],
     ),
     "specimen SCT": ({"ViewCodeSequence": view("127457009", "")}, {"specimen": True}, []),
+    "specimen by body part": (
+        {"BodyPartExamined": "SPECIMEN"}, {"specimen": True}, ["unknown_body_part"],
+    ),
     "specimen by series": ({"SeriesDescription": "Specimen"}, {"specimen": True}, []),
     "breast": ({"BodyPartExamined": "BREAST"}, {"body_part": "breast"}, []),
     "breast by code": (
@@ -231,6 +242,18 @@ FILES = {
     "a mirrored right breast": (
         {"PatientOrientation": ["A", "R"], "ImageLaterality": "R"},
         {"laterality": "RIGHT"}, ["orientation"],
+    ),
+    "a picture turned by a quarter": (
+        {"PatientOrientation": ["F", "A"], "ImageLaterality": "L"},
+        {"patient_orientation": "F/A"}, ["orientation"],
+    ),
+    "a picture upside down": (
+        {"PatientOrientation": ["A", "HL"], "ImageLaterality": "L", "ViewPosition": "MLO"},
+        {"patient_orientation": "A/HL"}, ["orientation"],
+    ),
+    "a picture turned by half": (
+        {"PatientOrientation": ["P", "H"], "ImageLaterality": "L", "ViewPosition": "MLO"},
+        {"patient_orientation": "P/H"}, ["orientation", "orientation"],
     ),
     "no orientation": ({"PatientOrientation": [PLANTED, "F"]}, {"patient_orientation": None}, []),
     # Paddle and magnification.
