@@ -45,7 +45,7 @@ _VIEW: Final = "|".join(sorted(VIEWS, key=len, reverse=True))
 _SUFFIX: Final = "|".join(sorted(_SHORT, key=len, reverse=True))
 _PREFIX: Final = re.compile("[MS]{1,2}")
 #: One word such as CC, LMLO, RMCC, MLOID: side, prefixes, view, suffixes.
-_WORD: Final = re.compile(rf"([LR]?)([MS]{{0,2}})({_VIEW})((?:{_SUFFIX})*)")
+_WORD: Final = re.compile(rf"(LEFT|RIGHT|LT|RT|[LR]?)([MS]{{0,2}})({_VIEW})((?:{_SUFFIX})*)")
 _SIDE_AND_MODIFIER: Final = re.compile(rf"([LR]?)((?:{_SUFFIX})+)")
 #: Words and phrases of vendors and sites (letters only) → modifier, besides its meanings.
 _PHRASES: Final = {
@@ -85,9 +85,13 @@ _VIEW_PHRASES: Final = {
 }
 _SPECIMEN: Final = ("specimen", "tissuespecimen")
 _IMPLANT: Final = ("implant", "implants", "prosthesis", "prostheses")
+#: Sides, also in the languages of vendors and sites.
 _SIDES: Final[dict[str, Laterality]] = {
-    "L": "LEFT", "LT": "LEFT", "LEFT": "LEFT", "R": "RIGHT", "RT": "RIGHT", "RIGHT": "RIGHT",
-}  # fmt: skip
+    **dict.fromkeys(("L", "LT", "LEFT", "LINKS", "GAUCHE", "IZQUIERDA", "IZQUIERDO"), "LEFT"),
+    **dict.fromkeys(("IZQ", "SINISTRA", "ESQUERDA"), "LEFT"),
+    **dict.fromkeys(("R", "RT", "RIGHT", "RECHTS", "DROITE", "DROIT"), "RIGHT"),
+    **dict.fromkeys(("DERECHA", "DERECHO", "DESTRA", "DIREITA"), "RIGHT"),
+}
 _NEUTRAL: Final = (*NEUTRAL_WORDS, "mammo", "mammogram", "breast")
 _NEGATIONS: Final = ("no", "non", "not", "without", "wo")
 #: Characters of a text that are read: a description has up to 64 (PS3.5 6.2).
@@ -139,10 +143,11 @@ class _Reader:
     """A pass over the words of one text."""
 
     def __init__(self, text: str, *, strict: bool) -> None:
-        self._words = re.findall(r"[A-Za-z]+|[0-9]+[A-Za-z]*", text[:_MAXIMUM])
+        text = re.sub(r"(?<=[a-z])(?=[A-Z]{2})", " ", text[:_MAXIMUM])  # LeftMLO
+        self._words = re.findall(r"[A-Za-z]+|[0-9]+[A-Za-z]*", text)
         self._letters = [normalize_meaning(word) for word in self._words]
         self._strict = strict
-        self._is_lower = text == text.lower()
+        self._is_lower = all(word == word.lower() for word in self._words if word not in ("L", "R"))
         self._views: set[str] = set()
         self._modifiers: set[str] = set()
         self._sides: set[Laterality] = set()
@@ -157,7 +162,7 @@ class _Reader:
         while at < len(self._words):
             length, kind = self._phrase(at)
             word = self._words[at].upper()
-            is_side = word in _SIDES and self._is_name(at)
+            is_side = word in _SIDES and (len(word) > 1 or self._is_name(at))
             if not kind and is_side:
                 side, kind = _SIDES[word], "side"
                 if previous == "view":
@@ -209,9 +214,11 @@ class _Reader:
     def _name(self, at: int, previous: str, pending: set[str]) -> str:
         """Read a word such as LMLO, RMCC, MLOID, AT; return its kind."""
         word = self._words[at].upper()
-        if not self._is_name(at):
+        match = _WORD.fullmatch(word)
+        # After a side, a view counts in any case: `Left Cc`.
+        if not self._is_name(at) and not (match and previous == "side"):
             return ""
-        if match := _WORD.fullmatch(word):
+        if match:
             side, prefixes, view, suffixes = match.groups()
             if view_from_code(word):  # LMO is a view, not the left side of another one
                 side, prefixes, view, suffixes = "", "", word, ""
