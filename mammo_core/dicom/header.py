@@ -37,6 +37,8 @@ ALLOWED: Final[Fields] = {
             "ProtocolName",
             "PaddleDescription",
             "EstimatedRadiographicMagnificationFactor",
+            "DistanceSourceToDetector",
+            "DistanceSourceToPatient",
             "PatientOrientation",
             "BreastImplantPresent",
             "PartialView",

@@ -29,6 +29,8 @@ _DESCRIPTIONS: Final = (
 )
 #: Magnification factor of contact mammography is at most about 1.2; stands give 1.4 to 2.
 _MAGNIFIED: Final = 1.3
+#: Of distances, which some devices measure to the upper side of a thick breast.
+_MAGNIFIED_BY_DISTANCES: Final = 1.4
 
 
 def read_meaning(data: Any, *, for_processing: bool, frames: int = 1) -> ImageMeaning:
@@ -45,7 +47,9 @@ def read_meaning(data: Any, *, for_processing: bool, frames: int = 1) -> ImageMe
     modifiers = {name for _, statement in statements for name in statement.modifiers}
     paddle = read_paddle(first_text(data, "PaddleDescription"))
     factor = _factor(data)
-    modifiers |= _implied_modifiers(paddle, factor, modifiers, warnings)
+    by_distances = _factor_of_distances(data) if factor is None else None
+    is_magnified = (factor or 0) >= _MAGNIFIED or (by_distances or 0) >= _MAGNIFIED_BY_DISTANCES
+    modifiers |= _implied_modifiers(paddle, is_magnified, modifiers, warnings)
     specimen = (
         any(statement.specimen for _, statement in statements)
         or bool(data.get("SpecimenDescriptionSequence"))
@@ -77,7 +81,7 @@ def read_meaning(data: Any, *, for_processing: bool, frames: int = 1) -> ImageMe
         patient_identity_removed=read_flag(data, "PatientIdentityRemoved"),
         patient_orientation=orientation,
         paddle=paddle,
-        magnification_factor=factor,
+        magnification_factor=factor if factor is not None else by_distances,
         warnings=tuple(warnings),
     )
 
@@ -161,7 +165,7 @@ def _first_view(
 
 def _implied_modifiers(
     paddle: str | None,
-    factor: float | None,
+    is_magnified: bool,
     modifiers: set[str],
     warnings: list[ImageWarning],
 ) -> set[str]:
@@ -170,7 +174,7 @@ def _implied_modifiers(
     words = (paddle or "").split()
     if "spot" in words:
         implied.add("spot compression")
-    if "magnification" in words or (factor or 0) >= _MAGNIFIED:
+    if "magnification" in words or is_magnified:
         implied.add("magnification")
     for name in sorted(implied - modifiers):
         warnings.append(
@@ -283,6 +287,17 @@ def orientation_warnings(
 def _factor(data: Any) -> float | None:
     number = first_number(data.get("EstimatedRadiographicMagnificationFactor"))
     return number if number is not None and 0 < number < 100 else None
+
+
+def _factor_of_distances(data: Any) -> float | None:
+    """Return the factor by its definition (PS3.3 C.8.11.7): SID by SOD, if both are stated."""
+    detector, patient = (
+        first_number(data.get(keyword))
+        for keyword in ("DistanceSourceToDetector", "DistanceSourceToPatient")
+    )
+    if not detector or not patient or not 1 <= detector / patient < 5:
+        return None
+    return round(detector / patient, 3)
 
 
 def _conflict(what: str, *values: str) -> ImageWarning:

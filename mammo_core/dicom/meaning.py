@@ -55,7 +55,8 @@ class ImageMeaning(BaseModel):
         patient_identity_removed: Whether the file was de-identified (0012,0062).
         patient_orientation: Direction of rows and of columns (0020,0020), such as `A/F`.
         paddle: The compression paddle, in words of our list, such as `spot` or `18x24`.
-        magnification_factor: Size at the detector by size in the breast (0018,1114).
+        magnification_factor: Size at the detector by size in the breast: (0018,1114), or the ratio
+            of distances that defines it.
         area_mm2: Area of the image at the detector in mm².
         warnings: What a reader must know.
     """

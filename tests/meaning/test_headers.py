@@ -268,6 +268,18 @@ FILES = {
         {"ViewPosition": "CC", "EstimatedRadiographicMagnificationFactor": "1.8"},
         {**facts_of("CC", "magnification"), "magnification_factor": 1.8}, ["implied_modifier"],
     ),
+    "magnified by distances": (
+        {"ViewPosition": "CC", "DistanceSourceToDetector": 650, "DistanceSourceToPatient": 361},
+        {**facts_of("CC", "magnification"), "magnification_factor": 1.801}, ["implied_modifier"],
+    ),
+    "contact by distances": (
+        {"ViewPosition": "CC", "DistanceSourceToDetector": 700, "DistanceSourceToPatient": 535},
+        {**CC, "view_modifiers": (), "magnification_factor": 1.308}, [],
+    ),
+    "distances that are none": (
+        {"DistanceSourceToDetector": 650, "DistanceSourceToPatient": 0},
+        {"magnification_factor": None}, [],
+    ),
     "contact": (
         {"ViewPosition": "CC", "EstimatedRadiographicMagnificationFactor": "1.07"},
         {**CC, "view_modifiers": (), "magnification_factor": 1.07}, [],
