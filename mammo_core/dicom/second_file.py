@@ -118,7 +118,7 @@ class _Tail:
             return
         while self._tag(self._peek(4)) == _ITEM:
             self._pass(self._number(self._read(8)[4:]))
-        if self._tag(self._peek(4)) == _SEQUENCE_END:  # some writers omit the delimiter
+        while self._tag(self._peek(4)) == _SEQUENCE_END:  # some writers omit or repeat it
             self._read(8)
 
     def _skip_element(self, depth: int = 0) -> None:
