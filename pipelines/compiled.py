@@ -20,12 +20,13 @@ _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 _TAG = re.compile(r":(?:[A-Za-z0-9_][A-Za-z0-9._-]*[._-])?[0-9a-f]{7,40}$")
 
 
-def pipeline(name: str, parallelism: int = 4) -> Any:
+def pipeline(name: str, parallelism: int = 4, *, signed: bool = False) -> Any:
     """Build a pipeline by name.
 
     Args:
         name: One of PIPELINES.
         parallelism: Number of partitions or networks that are processed at the same time.
+        signed: Whether a pipeline that pushes models checks the signing key before any work.
 
     Raises:
         RecipeError: There is no such pipeline.
@@ -34,21 +35,23 @@ def pipeline(name: str, parallelism: int = 4) -> Any:
         raise RecipeError(
             "There is no such pipeline", expected=", ".join(PIPELINES), received=repr(name)
         )
-    return importlib.import_module(f"pipelines.{name}").build(parallelism)
+    options = {} if name == "score" else {"signed": signed}
+    return importlib.import_module(f"pipelines.{name}").build(parallelism, **options)
 
 
-def compile_pipeline(name: str, path: Path, parallelism: int = 4) -> Path:
+def compile_pipeline(name: str, path: Path, parallelism: int = 4, *, signed: bool = False) -> Path:
     """Compile a pipeline to YAML, with placeholders for the container images.
 
     Args:
         name: One of PIPELINES.
         path: Where the YAML goes.
         parallelism: Number of partitions or networks that are processed at the same time.
+        signed: Whether a pipeline that pushes models checks the signing key before any work.
     """
     from kfp import compiler
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    compiler.Compiler().compile(pipeline(name, parallelism), str(path))
+    compiler.Compiler().compile(pipeline(name, parallelism, signed=signed), str(path))
     return path
 
 

@@ -10,7 +10,7 @@ from pipelines.roles import secret_of
 #: Secret with the site key for keys of patients and files; only `index`, and the steps that read
 #: source files with keyed ids, get it.
 SITE_SECRET = "mammo-site-key"
-#: Secret with the key that signs model packages; only `push` reads it.
+#: Secret with the key that signs model packages; only `push` reads it, and `check-signing-key`.
 SIGNING_SECRET = "mammo-signing-key"
 #: Secret with the address and password of Feast's online store; only `publish-features` reads
 #: it, and without it no features go online.
@@ -39,6 +39,7 @@ _STEP_SECRETS = {
     "convert-partition": {SITE_SECRET: ["MAMMO_SITE_KEY"]},
     "duel": {SITE_SECRET: ["MAMMO_SITE_KEY"]},
     "publish-features": {ONLINE_SECRET: ["MAMMO_ONLINE_STORE", "MAMMO_ONLINE_SECRET"]},
+    "check-signing-key": {SIGNING_SECRET: ["MAMMO_SIGNING_KEY"]},
     "push": {SIGNING_SECRET: ["MAMMO_SIGNING_KEY"]},
 }
 #: Numeric user of the container images.
@@ -75,6 +76,7 @@ class StepPlatform:
 #: Step → its resources. Requests fit the phantom on a small node; limits leave room for images
 #: of 1152x896 pixels.
 STEPS = {
+    "check-signing-key": StepPlatform("release", memory="500M", memory_limit="2G", hours=1),
     "index": StepPlatform(),
     "find-new": StepPlatform(memory_limit="2G", hours=1),
     "convert-partition": StepPlatform(memory_limit="6G", hours=24),

@@ -6,6 +6,7 @@ import components as steps
 from pipelines.platform import NodePlacement, on_platform, run_limits
 from pipelines.training_path import (
     RunArguments,
+    begin,
     continue_training,
     make_data,
     release,
@@ -13,11 +14,12 @@ from pipelines.training_path import (
 )
 
 
-def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
+def build(parallelism: int = 4, *, signed: bool = False) -> dsl.base_component.BaseComponent:
     """Build the pipeline.
 
     Args:
         parallelism: Number of partitions that are processed at the same time.
+        signed: Whether the signing key is checked before any work.
     """
 
     @dsl.pipeline(
@@ -58,16 +60,14 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
         placement = NodePlacement(gpu_type, gpu_count, node_selector, tolerations)
         finish = on_platform(steps.summarize(**identity, recipe=recipe), "Summary")
         with dsl.ExitHandler(finish, name="run"):
-            index = on_platform(
-                steps.index(
-                    **identity,
-                    recipe=recipe,
-                    source=source,
-                    settings=settings,
-                    partitions=partitions,
-                    start="champion",
-                ),
-                "Index",
+            index = begin(
+                identity,
+                signed=signed,
+                recipe=recipe,
+                source=source,
+                settings=settings,
+                partitions=partitions,
+                start="champion",
             )
             run = RunArguments(identity, recipe, index.outputs["recipe_digest"])
             new_images = on_platform(

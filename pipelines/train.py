@@ -4,14 +4,22 @@ from kfp import dsl
 
 import components as steps
 from pipelines.platform import NodePlacement, on_platform, run_limits
-from pipelines.training_path import RunArguments, make_data, release, run_identity, train_networks
+from pipelines.training_path import (
+    RunArguments,
+    begin,
+    make_data,
+    release,
+    run_identity,
+    train_networks,
+)
 
 
-def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
+def build(parallelism: int = 4, *, signed: bool = False) -> dsl.base_component.BaseComponent:
     """Build the pipeline.
 
     Args:
         parallelism: Number of partitions, or networks of an ensemble, processed at the same time.
+        signed: Whether the signing key is checked before any work.
     """
 
     @dsl.pipeline(
@@ -53,15 +61,13 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
         placement = NodePlacement(gpu_type, gpu_count, node_selector, tolerations)
         finish = on_platform(steps.summarize(**identity, recipe=recipe), "Summary")
         with dsl.ExitHandler(finish, name="run"):
-            index = on_platform(
-                steps.index(
-                    **identity,
-                    recipe=recipe,
-                    source=source,
-                    settings=settings,
-                    partitions=partitions,
-                ),
-                "Index",
+            index = begin(
+                identity,
+                signed=signed,
+                recipe=recipe,
+                source=source,
+                settings=settings,
+                partitions=partitions,
             )
             run = RunArguments(identity, recipe, index.outputs["recipe_digest"])
             data = make_data(run, index, parallelism)

@@ -87,6 +87,26 @@ class Classifiers:
     image: Any
 
 
+def begin(identity: dict[str, Any], *, signed: bool, **arguments: Any) -> dsl.PipelineTask:
+    """Resolve the recipe and index the source; before that, check the key that signs the model.
+
+    Only the push needs the key, days later, and only its role may have it. KFP lets no task wait
+    for one in a condition, so the check is part of the pipeline or not.
+
+    Args:
+        identity: The store and the id of the run: see `run_identity`.
+        signed: Whether the key is checked.
+        arguments: Further arguments of `index`.
+
+    Returns:
+        The task `index`.
+    """
+    if signed:
+        check = on_platform(steps.check_signing_key(**identity), "Check signing key")
+        arguments["signing_key_id"] = check.output
+    return on_platform(steps.index(**identity, **arguments), "Index")
+
+
 def make_data(run: RunArguments, index: dsl.PipelineTask, parallelism: int) -> TrainingInputs:
     """Convert the images, publish and validate the frame, sample patches.
 

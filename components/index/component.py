@@ -19,6 +19,7 @@ def index(
     settings: list = [],  # noqa: B006 (KFP wants a plain default)
     partitions: int = 1,
     start: str = "",
+    signing_key_id: str = "",
 ) -> NamedTuple("IndexOutputs", [("Output", list), ("recipe_digest", str)]):
     """Begin a run: resolve its recipe; find and describe the mammograms of its source.
 
@@ -33,6 +34,7 @@ def index(
         settings: Overrides of the recipe, each key.key=value.
         partitions: Into how many partitions conversion and sampling are divided.
         start: Model package to start from: a URI, or `champion`.
+        signing_key_id: Id of the signing key, from `check-signing-key`; empty: not checked.
 
     Returns:
         The partitions of conversion and sampling as items of a loop (KFP's local runner loops only
@@ -49,6 +51,7 @@ def index(
         settings=settings,
         partitions=partitions,
         start=start,
+        signing_key_id=signing_key_id,
     )
     tables.metadata.update(
         at_paths.index(

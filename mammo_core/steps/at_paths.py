@@ -20,6 +20,7 @@ from mammo_core.datasets import Manifest, parse
 from mammo_core.errors import MammoError, RunError
 from mammo_core.processes import follow_parent
 from mammo_core.runs import Run
+from mammo_core.steps.begin import check_signing_key as check_key
 from mammo_core.steps.begin import network_names
 from mammo_core.steps.registry import get_step
 from mammo_core.steps.step import Step, error_message
@@ -42,6 +43,7 @@ def begin(
     settings: Sequence[str] = (),
     partitions: int = 1,
     start: str = "",
+    signing_key_id: str | None = None,
     kfp_run_id: str = "",
 ) -> tuple[list[dict[str, str]], str]:
     """Resolve the recipe of a run: see `steps.begin`.
@@ -58,9 +60,16 @@ def begin(
             settings=settings,
             partitions=partitions,
             start=start,
+            signing_key_id=signing_key_id,
         )
     digest = beginning.recipe_digest
     return [{"partition": name, "recipe_digest": digest} for name in beginning.partitions], digest
+
+
+def check_signing_key(*, store: str, run_id: str, kfp_run_id: str = "") -> str:
+    """Check the key that will sign the model: see `steps.begin.check_signing_key`."""
+    with _exit_on_error("check-signing-key"):
+        return check_key(Run.open(open_store(store), run_id, kfp_run_id))
 
 
 def members(

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mammo_core.errors import ModelError, RecipeError
-from mammo_core.packaging import TrustPolicy
+from mammo_core.packaging import TrustPolicy, signing_key
+from mammo_core.packaging.keys import KEY, KEY_FILE
+from mammo_core.packaging.trust import TRUST
 from mammo_core.recipes import Recipe, load_recipe
 from mammo_core.registry import champion
 from mammo_core.runs import Run
@@ -35,6 +37,7 @@ def begin(
     settings: Sequence[str] = (),
     partitions: int = 1,
     start: str = "",
+    signing_key_id: str | None = None,
 ) -> RunStart:
     """Resolve the recipe of a run and write it into the run's record.
 
@@ -47,15 +50,24 @@ def begin(
         settings: Overrides of the recipe, `key.key=value`, applied in order.
         partitions: Number of partitions of conversion and sampling.
         start: Model package that training starts from: a URI, or `champion`.
+        signing_key_id: What `check_signing_key` returned; empty: the pipeline has no such step;
+            None: this is no pipeline.
 
     Raises:
-        RecipeError: The recipe or the number of partitions is not valid.
+        RecipeError: The recipe or the number of partitions is not valid, or models must be signed
+            and the pipeline would look for the signing key only after training.
         ModelError: There is no champion to start from, or the trust policy cannot be used.
         StoreError: The store has no conditional writes, which leases and the registry need.
     """
     with StepContext("index", run).record_failure():
         require_conditional_writes(run.store)
-        TrustPolicy.from_environment()
+        if TrustPolicy.from_environment() is not None and signing_key_id == "":
+            raise RecipeError(
+                "The run would look for its signing key only after training",
+                expected=f"a pipeline compiled with --signed, because {TRUST} is set",
+                received="one without",
+                hint="pass --signed to `mammo pipeline compile`, `upload` or `run`",
+            )
         overrides = list(settings)
         if source:
             overrides.append(f"source.root={json.dumps(source)}")
@@ -72,6 +84,33 @@ def begin(
             )
         digest = run.write_recipe(resolved)
     return RunStart([f"{index}/{partitions}" for index in range(partitions)], digest)
+
+
+def check_signing_key(run: Run) -> str:
+    """Check, before any work, the key that will sign the model; only `push` uses it.
+
+    Args:
+        run: The record of the run.
+
+    Returns:
+        The id of the key.
+
+    Raises:
+        ModelError: There is none, it cannot be used, or the trust policy does not accept it.
+    """
+    context = StepContext("check-signing-key", run)
+    with context.record_failure():
+        context.write_status("running")
+        key = signing_key()
+        if key is None:
+            raise ModelError(
+                "The model of this run could not be signed",
+                expected=f"a signing key ({KEY} or {KEY_FILE}), because the pipeline was compiled "
+                "with --signed",
+                received="none",
+            )
+        context.write_status("succeeded")
+    return key.public_id()
 
 
 def network_names(recipe: Recipe) -> list[str]:

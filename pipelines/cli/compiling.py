@@ -15,6 +15,7 @@ def compile_(
         typer.Option(help="train, retrain, transfer or score; default: by the name of the file."),
     ] = None,
     parallelism: options.Parallelism = 4,
+    signed: options.Signed = False,
     registry: options.Registry = options.REGISTRY,
     image_tag: options.ImageTag = None,
     data_image: options.DataImage = None,
@@ -31,7 +32,8 @@ def compile_(
     default = out.stem if out.stem in PIPELINES else "train"
     names = [pipeline] if pipeline else list(PIPELINES) if is_folder else [default]
     for name in names:
-        path = compile_pipeline(name, out / f"{name}.yaml" if is_folder else out, parallelism)
+        path = out / f"{name}.yaml" if is_folder else out
+        compile_pipeline(name, path, parallelism, signed=signed)
         if image_tag or data_image or train_image or training_image:
             tag = options.image_tag(image_tag) if not (data_image and train_image) else ""
             images = images_of(registry, tag, data_image, train_image)
@@ -45,9 +47,12 @@ def upload(
     ] = None,
     version: Annotated[
         str | None,
-        typer.Option(help="Name of the version; default: the tag of the container images."),
+        typer.Option(
+            help="Name of the version; default: the tag of the images; with --signed TAG-signed."
+        ),
     ] = None,
     parallelism: options.Parallelism = 4,
+    signed: options.Signed = False,
     registry: options.Registry = options.REGISTRY,
     image_tag: options.ImageTag = None,
     data_image: options.DataImage = None,
@@ -66,15 +71,17 @@ def upload(
     tag = options.image_tag(image_tag)
     texts = {
         name: compiled_text(
-            name, parallelism, registry, tag, data_image, train_image, training_image
+            name, parallelism, registry, tag, data_image, train_image, training_image, signed=signed
         )
         for name in pipeline or PIPELINES
     }
     client = options.client_from(host, namespace, token, token_file, ca_cert, verify_tls)
+    # An uploaded version is never replaced, so the two have names of their own.
+    version = version or (f"{tag}-signed" if signed else tag)
     for text in texts.values():
-        _, version_id, new = client.upload(text, version or tag)
+        _, version_id, new = client.upload(text, version)
         outcome = "uploaded" if new else "exists already:"
-        print(f"{outcome} {name_of(text)}, version {version or tag} ({version_id})")
+        print(f"{outcome} {name_of(text)}, version {version} ({version_id})")
 
 
 def compiled_text(
@@ -85,6 +92,8 @@ def compiled_text(
     data_image: str | None,
     train_image: str | None,
     training_image: str | None = None,
+    *,
+    signed: bool = False,
 ) -> str:
     """Compile a pipeline with its container images."""
     import tempfile
@@ -92,6 +101,6 @@ def compiled_text(
     from pipelines.compiled import compile_pipeline, images_of, with_images
 
     with tempfile.TemporaryDirectory(prefix="mammo-pipeline-") as folder:
-        path = compile_pipeline(name, Path(folder) / "pipeline.yaml", parallelism)
+        path = compile_pipeline(name, Path(folder) / "pipeline.yaml", parallelism, signed=signed)
         images = images_of(registry, tag, data_image, train_image)
         return with_images(path.read_text(), *images, training_image)

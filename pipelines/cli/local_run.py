@@ -37,10 +37,11 @@ def run_locally(
     from mammo_core.store import open_store
 
     # Before hours of work: an invalid trust policy, or no key to sign the package with.
+    signed = False
     if request.pipeline == "score":
         TrustPolicy.from_environment()
     else:
-        signing_key()
+        signed = signing_key() is not None
     store = open_store(request.store or "file://store")
     if images is not None and not store.uri.startswith("s3://"):
         raise RecipeError(
@@ -62,7 +63,7 @@ def run_locally(
         run.write_recipe(recipe)
         print(f"run {run_id}: recipe {recipe.name}, store {store.uri}")
         parameters["recipe"] = run.recipe_uri
-    _run(request.pipeline, store, run_id, folder / run_id, parameters, images)
+    _run(request.pipeline, store, run_id, folder / run_id, parameters, images, signed)
 
 
 def _resolved_recipe(request: RunRequest, find_batch_size: bool) -> "Recipe":
@@ -117,6 +118,7 @@ def _run(
     folder: Path,
     parameters: Mapping[str, Any],
     images: tuple[str, str] | None,
+    signed: bool,
 ) -> None:
     """Compile the pipeline into the run's folder, run it, and show the summary."""
     from mammo_core.processes import child_environment
@@ -126,7 +128,8 @@ def _run(
 
     started = time.time()
     os.environ.update(child_environment())
-    package = compile_pipeline(pipeline, folder / f"{pipeline}.yaml", parallelism=1)
+    path = folder / f"{pipeline}.yaml"
+    package = compile_pipeline(pipeline, path, parallelism=1, signed=signed)
     # Temporary files are deleted with the run, even those of steps that were killed.
     temporary = folder / "tmp"
     shutil.rmtree(temporary, ignore_errors=True)

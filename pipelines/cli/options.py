@@ -72,6 +72,13 @@ TrainingImage = Annotated[
 Parallelism = Annotated[
     int, typer.Option(min=1, help="Partitions or networks that run at the same time.")
 ]
+Signed = Annotated[
+    bool,
+    typer.Option(
+        "--signed",
+        help="Check the signing key before any work; required where MAMMO_TRUST is set.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 REGISTRY = "mammo-pipelines"

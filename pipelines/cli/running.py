@@ -87,6 +87,7 @@ def run(
     wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")] = False,
     timeout: Annotated[float, typer.Option(min=1, help="Longest wait in seconds.")] = 86400.0,
     parallelism: options.Parallelism = 4,
+    signed: options.Signed = False,
     registry: options.Registry = options.REGISTRY,
     image_tag: options.ImageTag = None,
     data_image: options.DataImage = None,
@@ -127,7 +128,14 @@ def run(
     elif version is None:
         tag = options.image_tag(image_tag)
         text = compiled_text(
-            pipeline, parallelism, registry, tag, data_image, train_image, training_image
+            pipeline,
+            parallelism,
+            registry,
+            tag,
+            data_image,
+            train_image,
+            training_image,
+            signed=signed,
         )
     if text is not None:  # before connecting, which may take long
         validate_parameters(text, parameters)
