@@ -179,8 +179,8 @@ def test_each_model_aggregates_by_its_own_rule(members, exam, tmp_path):
             total += share * table[["malignant_probability", "calibrated_probability"]].to_numpy()
         scored(members, (1, 2, 0), [exam], tmp_path / "all", "s.parquet")
         table = pd.read_parquet(tmp_path / f"all/s.{level}.parquet")
-        found = table[["malignant_probability", "calibrated_probability"]].to_numpy()
-        np.testing.assert_allclose(found, total, atol=2e-6)
+        at_level = table[["malignant_probability", "calibrated_probability"]].to_numpy()
+        np.testing.assert_allclose(at_level, total, atol=2e-6)
 
 
 def explained(members, path, weights=None):

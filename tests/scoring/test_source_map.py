@@ -32,10 +32,10 @@ def test_a_ramp_is_found_where_it_was(geometry, box, flipped):
     placement.apply(inner)[3:-3, 3:-3] = True
     for ramp in (rows, columns):
         resized = geometry.apply(np.ascontiguousarray(placement.apply(ramp)))
-        found = source_map.to_source(resized)
-        assert found.shape == (96, 72) and found.dtype == np.float32
-        np.testing.assert_allclose(found[inner], ramp[inner], atol=0.8)
-        assert not found[~inside].any()
+        in_file = source_map.to_source(resized)
+        assert in_file.shape == (96, 72) and in_file.dtype == np.float32
+        np.testing.assert_allclose(in_file[inner], ramp[inner], atol=0.8)
+        assert not in_file[~inside].any()
         coarse = source_map.to_source(
             geometry.apply(np.ascontiguousarray(placement.apply(ramp))), 5
         )
@@ -70,9 +70,9 @@ def test_a_decoded_file_is_found_again_in_its_own_pixels(conversion, tmp_path, w
     image = decode_file(
         InputFile("x.dcm", path=path), [preprocessing], None, PolicyRule((ImagePolicy(),))
     )
-    [found] = [one.to_source(image.pixels[0].astype(np.float32)) for one in image.maps]
+    [in_file] = [one.to_source(image.pixels[0].astype(np.float32)) for one in image.maps]
     full = pixels.astype(np.float32) * 65535 / 4095
-    kept = found > 0
+    kept = in_file > 0
     assert kept.mean() > 0.3
     # A crop is resized: its edges are a pixel wide.
-    assert np.corrcoef(found[kept], full[kept])[0, 1] > 0.97
+    assert np.corrcoef(in_file[kept], full[kept])[0, 1] > 0.97

@@ -95,8 +95,8 @@ def test_a_running_server_gives_the_scores_of_the_command(
             assert answer[column] == pytest.approx(row[column], abs=1e-6)
         assert answer["model_id"] == row["model_id"]
         assert (answer["decision"], answer["no_decision"]) == ("", "several_models")
-        found = "; ".join(f"{item['code']}: {item['message']}" for item in answer["warnings"])
-        assert found == row["warnings"]
+        text = "; ".join(f"{item['code']}: {item['message']}" for item in answer["warnings"])
+        assert text == row["warnings"]
         for region in answer["regions"]:  # in pixels of the file, 96 x 72
             assert region["bottom"] < 96 and region["right"] < 72
     assert infer["model_version"] == answers["0.dcm"]["model_version"]
