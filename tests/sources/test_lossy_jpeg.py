@@ -21,7 +21,7 @@ from mammo_core.preprocessing import Conversion, Geometry, Preprocessing
 from mammo_core.recipes import load_recipe
 from mammo_core.scoring.files import InputFile
 from mammo_core.scoring.images import PolicyRule, Reject, decode_file
-from mammo_core.sources import Adapter, SourceConfig, SourceFiles, index, register_adapter
+from mammo_core.sources import Adapter, SourceConfig, SourceFiles, adapter, index
 from mammo_core.sources.file_fact_cache import FileFactCache
 from mammo_core.sources.file_inspection import inspect_files
 from mammo_core.sources.policy import ImagePolicy
@@ -127,9 +127,11 @@ def test_the_option_is_part_of_what_the_tables_depend_on(data):
         assert len(inspect_files(files, tables.images).measures) == count
 
 
-def test_an_adapter_can_declare_that_its_collection_is_jpeg():
+def test_an_adapter_can_declare_that_its_collection_is_jpeg(monkeypatch):
     name = "published_as_jpeg"
-    register_adapter(Adapter(name=name, index=lambda *_: None, lossy_jpeg=True))
+    declared = Adapter(name=name, index=lambda *_: None, lossy_jpeg=True)
+    # Registered for this test alone: other tests list all adapters.
+    monkeypatch.setitem(adapter._ADAPTERS, name, declared)
     assert SourceConfig(adapter=name, root="a").files().lossy_jpeg
     assert not SourceConfig(root="a").files().lossy_jpeg
     assert load_recipe("phantom", [f"source={{adapter: {name}, root: a}}"]).convert.lossy_jpeg
