@@ -7,6 +7,8 @@ from uuid import uuid4
 
 import pytest
 
+from mammo_core.processes import call, run_process
+from tests.support.forked import ForkServer, processes_in_forks
 from tests.support.packages import build_two_views
 from tests.support.s3 import REPOSITORY, S3Server, describe_server
 from tests.support.s3 import s3_server as run_s3_server
@@ -39,6 +41,27 @@ def _real_data() -> Path | None:
     setting = os.environ.get("MAMMO_REAL_DATA")
     folder = Path(setting) if setting else REPOSITORY.parent / "shared" / "data"
     return folder if folder.is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> ForkServer:
+    """Python programs that need not import TensorFlow again."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return ForkServer(folder.parent, os.getppid())
+    return ForkServer(folder, os.getpid())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _calls_in_forks(forks: ForkServer) -> Iterator[None]:
+    with processes_in_forks(lambda: forks.python):
+        yield
+
+
+@pytest.fixture
+def new_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls in processes of their own start like a user's: they import what they need."""
+    monkeypatch.setattr(call, "run_process", run_process)
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from mammo_core.processes import (
 )
 from tests.support.processes import start_child
 
+pytestmark = pytest.mark.usefixtures("new_processes")
 _STEP = """
 import time
 from mammo_core.processes import follow_parent

@@ -74,12 +74,6 @@ class Command:
 
 
 @pytest.fixture(scope="session")
-def forks():
-    with ForkServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
 def mammo(forks: ForkServer) -> Path:
     """The command, in a fork."""
     return forks.command(MAMMO)

@@ -202,7 +202,7 @@ def test_packages_of_another_release_are_refused_with_the_command_that_builds_th
     assert "mammo pipeline run --recipe RECIPE" in str(error.value)
 
 
-def test_self_check_in_a_new_process(built):
+def test_self_check_in_a_new_process(built, new_processes):
     result = self_check_in_new_process(built[0])
     assert result.samples == 3 and result.largest_difference < 1e-5
 

@@ -1,6 +1,7 @@
-"""The process that forks: `python -m tests.support.fork_server SOCKET PYTHON…`.
+"""The process that forks: `python -m tests.support.fork_server SOCKET SESSION PYTHON…`.
 
-PYTHON is the command that asks for a fork: what a fork starts in its turn is another.
+It ends with the process SESSION. PYTHON is the command that asks for a fork: what a fork starts in
+its turn is another.
 """
 
 import atexit
@@ -9,15 +10,21 @@ import gc
 import importlib
 import json
 import os
+import resource
 import runpy
+import select
+import shutil
 import socket
 import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
+from mammo_core.experiments import run as trials
 from mammo_core.packaging.keras_file import import_keras
-from mammo_core.processes import call
+from mammo_core.processes import call, launch
+from tests.support.forked import processes_in_forks
 from tests.support.processes import end_with_parent
 
 #: What commands and steps import; each is no more than a saving of time.
@@ -29,28 +36,35 @@ PRELOADED = (
 )
 
 
-def main(address: str, python: list[str]) -> None:
-    """Serve until the process is killed."""
+def main(address: str, session: str, python: list[str]) -> None:
+    """Serve until the process of the session ends."""
+    ended = os.pidfd_open(int(session))
     import_keras()
     for name in PRELOADED:
         importlib.import_module(name)
     _fork_steps(" ".join(python))
-    _fork_calls(python)
+    for module in (call, trials):  # exports and self checks of packages; trials of experiments
+        processes_in_forks(lambda: python, module).__enter__()
     gc.freeze()  # what is preloaded is never garbage
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address + ".new")
     listener.listen(64)
     os.rename(address + ".new", address)  # noqa: PTH104
-    while True:
+    waiter = select.poll()
+    waiter.register(ended, select.POLLIN)
+    waiter.register(listener, select.POLLIN)
+    while ended not in {number for number, _ in waiter.poll()}:
         connection, _ = listener.accept()
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass  # forks that have ended
         if os.fork() == 0:
             listener.close()
-            break
+            os.close(ended)
+            _run(connection)
         connection.close()
-    _run(connection)
+    shutil.rmtree(Path(address).parent)
+    os._exit(0)  # without a destruction of everything that was preloaded
 
 
 def _fork_steps(command: str) -> None:
@@ -64,22 +78,15 @@ def _fork_steps(command: str) -> None:
     subprocess_task_handler.environment = environment
 
 
-def _fork_calls(python: list[str]) -> None:
-    """Let the exports and self checks of packages, each a call in a new process, fork too."""
-    run_process = call.run_process
-
-    def run(command: list[str], **options: object) -> object:
-        return run_process([*python, *command[1:]], **options)
-
-    call.run_process = run
-
-
 def _run(connection: socket.socket) -> None:
-    """Be the process that was asked for, and end with it."""
+    """Be the process that was asked for, and end with it, or with the one that asked."""
     end_with_parent()
     _, descriptors, _, _ = socket.recv_fds(connection, 1, 2)
     with connection.makefile() as lines:
         request = json.loads(lines.readline())
+    launch.end_with_parent(connection.fileno())
+    for kind, limits in request["limits"].items():
+        resource.setrlimit(int(kind), limits)
     for number, descriptor in enumerate(descriptors, 1):
         os.dup2(descriptor, number)
         os.close(descriptor)
@@ -113,4 +120,4 @@ def _run(connection: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])
