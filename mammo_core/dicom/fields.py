@@ -28,6 +28,20 @@ _MAXIMUM_TREES: Final = 64
 #: Pixel Data, Double Float Pixel Data, Float Pixel Data: the header ends here.
 _PIXELS: Final = (0x7FE00010, 0x7FE00009, 0x7FE00008)
 
+#: First bytes of other files that people have in place of DICOM files, for the message.
+_OTHERS: Final = {
+    b"BM": "a BMP picture",
+    b"GIF8": "a GIF picture",
+    b"RIFF": "a WebP picture",
+    b"\0\0\0\x0cjP  ": "a JPEG 2000 picture",
+    b"\xff\x4f\xff\x51": "a JPEG 2000 picture",
+    b"P7": "a PAM picture",
+    b"Pf": "a PFM picture",
+    b"%PDF": "a PDF document",
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x1f\x8b": "a gzip archive",
+}
+
 
 class FieldValues(dict[str, Any]):
     """The values of fields by keyword, also as attributes; the items of a sequence are such too.
@@ -121,11 +135,14 @@ def _read_fields(file: BinaryIO, name: str, fields: Fields) -> Header:
     # Validation only issues warnings, which quote values of the header.
     config.settings.reading_validation_mode = config.IGNORE
     file.seek(0)
-    if file.read(132)[128:] != b"DICM":
+    start = file.read(132)
+    if start[128:] != b"DICM":
+        kind = next((kind for first, kind in _OTHERS.items() if start.startswith(first)), "")
         raise DicomError(
             f"{name} is not a DICOM file, or has no file meta group",
             expected="a DICOM Part 10 file: 128 bytes, DICM, file meta group",
-            received="other bytes",
+            received=kind or "other bytes",
+            hint="Export the original as DICOM, or as gray PNG, TIFF or PGM" if kind else None,
         )
     walk = Walk(file, name)
     meta = walk.data_set({_TRANSFER_SYNTAX: None}, False, lambda tag: tag >> 16 != 2)

@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from mammo_core.dicom import read_facts, read_image
 from mammo_core.errors import DicomError
@@ -49,3 +50,16 @@ def test_a_png_header_with_too_many_pixels_is_rejected(tmp_path):
     path.write_bytes(raw)
     with pytest.raises(DicomError, match="too many pixels"):
         read_image(path)
+
+
+def test_other_kinds_of_pictures_are_refused_by_their_names(tmp_path):
+    path = tmp_path / "a.png"
+    for suffix, kind in (
+        (".bmp", "BMP"),
+        (".gif", "GIF"),
+        (".webp", "WebP"),
+        (".jp2", "JPEG 2000"),
+    ):
+        path.write_bytes(cv2.imencode(suffix, PIXELS.astype(np.uint8))[1].tobytes())
+        with pytest.raises(DicomError, match=f"Received a {kind} picture.*Export the original"):
+            read_image(path)
