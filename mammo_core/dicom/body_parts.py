@@ -6,8 +6,10 @@ from typing import Any, Final
 from mammo_core.dicom.meaning import ImageWarning
 from mammo_core.dicom.values import first_text
 
-#: Breast in SNOMED RT and CT (CID 4013), and its other names.
-_BREAST_CODES: Final = ("T-04000", "76752008")
+#: Breast in SNOMED RT and CT (CID 4013), and with its side (CID 6022).
+_BREAST_CODES: Final = (
+    *("T-04000", "76752008", "T-04020", "73056007", "T-04030", "80248007", "T-04080", "63762007"),
+)
 #: The breast in the languages of vendors and sites, as parts of words: MAMMA, LEFT BREAST, MAMA.
 _BREAST: Final = re.compile(r"breast|mamm|mama|mamo|brust|borst|bryst|brost|\bsein|\bseno|\bpecho")
 #: Other body parts of PS3.16 Annex L that X-ray devices send; everything else is `other`.

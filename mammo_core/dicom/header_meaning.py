@@ -208,7 +208,7 @@ def _laterality(
             message = f"{name} states neither L nor R"
             warnings.append(ImageWarning(code="unknown_laterality", message=message))
     for region in data.get("AnatomicRegionSequence") or []:
-        for item in region.get("AnatomicRegionModifierSequence") or []:
+        for item in (region, *(region.get("AnatomicRegionModifierSequence") or [])):
             if side := laterality_from_code(*_code(item)):
                 named.append(("Anatomic Region Sequence", side))
     named += [(name, text.laterality) for name, text in statements if text.laterality]

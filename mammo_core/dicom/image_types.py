@@ -4,6 +4,7 @@ import re
 from typing import Any, Final
 
 from mammo_core.dicom.meaning import ImageType, ImageWarning
+from mammo_core.dicom.paddles import read_paddle
 from mammo_core.dicom.values import first_text, texts
 
 #: Storage classes (PS3.4 B.5).
@@ -59,6 +60,8 @@ _TEXTS: Final[dict[ImageType, re.Pattern[str]]] = {
 }
 #: One compression for a mammogram and a tomosynthesis: the text does not say which one this is.
 _BOTH: Final = re.compile(r"(?<![A-Z0-9])(?:COMBO|COMBINED|2D)(?![A-Z0-9])")
+#: Words of Contrast/Bolus Agent that name none.
+_NO_AGENT: Final = ("NO", "NONE", "N", "N/A", "NA", "NIL", "0", "-", "UNKNOWN")
 _DESCRIPTIONS: Final = (
     "AcquisitionDeviceProcessingDescription",
     "SeriesDescription",
@@ -97,7 +100,22 @@ def read_image_type(data: Any, frames: int, warnings: list[ImageWarning]) -> Ima
         return marked
     if sop_class in TOMOSYNTHESIS:
         return "tomosynthesis"
-    return _from_class(data, sop_class, warnings)
+    by_class = _from_class(data, sop_class, warnings)
+    if by_class == "ffdm" and (reason := _no_mammogram(data)) is not None:
+        warnings.append(ImageWarning(code="implied_type", message=f"Type other: {reason}"))
+        return "other"
+    return by_class
+
+
+def _no_mammogram(data: Any) -> str | None:
+    """Return why an image is no mammogram although Image Type and descriptions say nothing."""
+    agent = first_text(data, "ContrastBolusAgent").strip().upper()
+    if (agent and agent not in _NO_AGENT) or data.get("ContrastBolusAgentSequence"):
+        return "the header names a contrast agent, and no energy"
+    paddle = (read_paddle(first_text(data, "PaddleDescription")) or "").split()
+    if {"biopsy", "localization"} & set(paddle):
+        return "the paddle is one for biopsies or localizations"
+    return None
 
 
 def _prefer_synthetic(stated: ImageType | None, described: ImageType | None) -> ImageType | None:

@@ -80,8 +80,12 @@ _ORIGINAL_CLASSES: Final[dict[str, ViewClass]] = _CLASSES | {"ML": "CC", "LM": "
 #: Words that a name of a view or modifier may have without another meaning.
 NEUTRAL_WORDS: Final = ("view", "views", "projection")
 
-#: CID 244 "Laterality": SNOMED RT and CT codes.
+#: CID 244 "Laterality", and the breasts of CID 6022 "Side": SNOMED RT and CT codes.
 _SIDES: Final = {
+    "T-04030": "LEFT",
+    "80248007": "LEFT",
+    "T-04020": "RIGHT",
+    "73056007": "RIGHT",
     "G-A101": "LEFT",
     "7771000": "LEFT",
     "G-A100": "RIGHT",
@@ -116,10 +120,10 @@ def parse_laterality(text: str | None) -> Laterality | None:
 
 
 def laterality_from_code(value: str, meaning: str) -> Laterality | None:
-    """Return the side that an anatomic region modifier code names.
+    """Return the side that the code of an anatomic region, or of its modifier, names.
 
     Args:
-        value: Code Value (PS3.16 CID 244).
+        value: Code Value (PS3.16 CID 244, or a breast of CID 6022).
         meaning: Code Meaning, used if the value is unknown.
     """
     return parse_laterality(_SIDES.get(value.strip().upper()) or meaning)

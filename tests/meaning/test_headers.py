@@ -211,6 +211,10 @@ FILES = {
     "breast by code": (
         {"AnatomicRegionSequence": code("T-04000", "", "SRT")}, {"body_part": "breast"}, [],
     ),
+    "the right breast by code": (
+        {"AnatomicRegionSequence": code("73056007", "")},
+        {"body_part": "breast", "laterality": "RIGHT"}, [],
+    ),
     "another body part": ({"BodyPartExamined": "CHEST"}, {"body_part": "chest"}, []),
     "an unknown body part": (
         {"BodyPartExamined": PLANTED, "Modality": "DX"}, {"body_part": "other"}, [],

@@ -8,6 +8,7 @@ from drawn_files import (
     PLANTED,
     SECONDARY_CAPTURE,
     TOMOSYNTHESIS,
+    code,
     data_set,
     save,
 )
@@ -82,6 +83,21 @@ FILES = {
     **{
         f"a mammogram, {text}": ({"SeriesDescription": text}, {"image_type": "ffdm"}, [])
         for text in ("Post biopsy L CC", "Stereoscopic", "Scouting", "CEMENT", "R CC views")
+    },
+    "contrast by its agent": (
+        {"ContrastBolusAgent": PLANTED}, OTHER, ["implied_type"],
+    ),
+    "contrast by the code of its agent": (
+        {"ContrastBolusAgentSequence": code("C-B0322", PLANTED, "SRT")}, OTHER, ["implied_type"],
+    ),
+    "contrast of low energy with its agent": (
+        {"ContrastBolusAgent": PLANTED, "ImageType": [*ORIGINAL, "", "", "LOW_ENERGY"]},
+        {"image_type": "contrast low-energy"}, [],
+    ),
+    "no contrast": ({"ContrastBolusAgent": "NONE"}, {"image_type": "ffdm"}, []),
+    **{
+        f"paddle {text}": ({"PaddleDescription": text}, OTHER, ["implied_type"])
+        for text in ("BIOPSY 5X5", "10CM PERFORATED", "Stereotactic")
     },
     "contrast low-energy by series": (
         {"SeriesDescription": "CESM L CC low energy"}, {"image_type": "contrast low-energy"}, [],
