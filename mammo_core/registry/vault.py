@@ -178,8 +178,8 @@ def _patients_of(
 def _names(origins: Iterable[Ancestry]) -> Iterator[str]:
     """The names of the models in ancestries: their draws are of the lineage too."""
     for origin in origins:
-        for frame in origin.frames:
-            name, slash, version = frame.package.rpartition("/")
+        for label in [*(frame.package for frame in origin.frames), *dict(origin.lists)]:
+            name, slash, version = label.rpartition("/")
             if slash and version.isdecimal():
                 yield name
 
