@@ -23,7 +23,9 @@ _MAXIMUM_TAGS: Final = 1000
 _PNM_NUMBER: Final = re.compile(rb"(?:\s|#[^\n]*\n)+(\d{1,9})")
 #: A marker after coded data: no stuffed byte, fill byte or restart marker (ISO 10918-1 B.1.1).
 _JPEG_MARKER: Final = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
-_PLAIN_PNM: Final = re.compile(rb"P[123](?:[\s\d]|#[^\n]*(?:\n|\Z))*")
+#: Possessive: the matcher would keep a hundred bytes for each sample to come back to.
+_PLAIN_PNM: Final = re.compile(rb"P[123](?:[\s\d]++|#[^\n]*+(?:\n|\Z))*+")
+_MAXIMUM_COMMENTS: Final = 10_000
 #: Starts of other files that are looked for where the end of a TIFF file is not known.
 _STARTS: Final = (PNG, b"DICM\x02\x00", *TIFF)
 
@@ -45,7 +47,7 @@ def require_nothing_after(file: BinaryIO, name: str) -> None:
     if file_format == "PNG":
         tail = content[_png_end(content) :]
     elif file_format == "PNM":
-        tail = content[_pnm_end(content) :]
+        tail = content[_pnm_end(content, name) :]
     elif file_format == "JPEG":
         tail = content[_jpeg_end(content) :].lstrip(b"\0")
     else:
@@ -85,9 +87,9 @@ def _jpeg_end(content: bytes) -> int:
     return len(content)
 
 
-def _pnm_end(content: bytes) -> int:
+def _pnm_end(content: bytes, name: str) -> int:
     if content[1:2] in b"123":
-        return _plain_pnm_end(content)
+        return _plain_pnm_end(content, name)
     at, numbers = 2, []
     for _ in range(2 if content[1:2] == b"4" else 3):
         number = _PNM_NUMBER.match(content, at)
@@ -104,8 +106,14 @@ def _pnm_end(content: bytes) -> int:
     return at + 1 + size  # one white space ends the header
 
 
-def _plain_pnm_end(content: bytes) -> int:
+def _plain_pnm_end(content: bytes, name: str) -> int:
     """Return the end of the numbers; what stands among the samples is left to the decoder."""
+    if content.count(b"#") > _MAXIMUM_COMMENTS:
+        raise DicomError(
+            f"{name} is a damaged image file",
+            expected=f"a Netpbm file with at most {_MAXIMUM_COMMENTS} comments",
+            received="more",
+        )
     match = _PLAIN_PNM.match(content)
     if match is None or match.end() == len(content):
         return len(content)

@@ -65,6 +65,9 @@ IMAGES = {
         (256, 4, 1, 9000), (257, 4, 1, 9000), *SIZE[2:], (259, 3, 1, 8), (273, 4, 1, 8),
         (278, 4, 1, 9000), (279, 4, 1, 2**20),
     ) + zlib.compress(bytes(10**8), 9),
+    "a sample of 10 million digits.pgm": lambda: b"P2 64 64 255\n" + b"1" * 10**7,
+    "ten million samples.pgm": lambda: b"P2 64 64 255\n" + b" 1" * 10**7,
+    "100,000 comments.pgm": lambda: b"P2 64 64 255\n" + b"#\n" * 100_000 + b" 1" * 64**2,
 }  # fmt: skip
 
 
