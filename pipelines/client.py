@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mammo_core.documents import parse_json
 from mammo_core.errors import RecipeError
 from pipelines.compiled import name_of, validate_parameters
 from pipelines.connection import ClusterError, KfpSettings, connect, kfp_errors
@@ -264,7 +265,7 @@ def parsed_parameters(texts: list[str]) -> dict[str, Any]:
                 "A parameter is not valid", expected="name=value", received=repr(text)
             )
         try:
-            values[name] = json.loads(value)
+            values[name] = parse_json(value)
         except ValueError:
             values[name] = value
     return values

@@ -5,9 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from components.container_images import DATA_IMAGE, TRAIN_IMAGE
+from mammo_core.documents import DocumentError, parse_all_yaml
 from mammo_core.errors import RecipeError
 
 #: The pipelines by name; each is a module with a function `build`.
@@ -118,18 +117,49 @@ def images_of(
 
 
 def parameters_of(text: str) -> dict[str, dict[str, Any]]:
-    """Return name → definition of each parameter of a compiled pipeline."""
-    spec = next(part for part in yaml.safe_load_all(text) if "root" in part)
-    parameters: dict[str, dict[str, Any]] = (
-        spec["root"].get("inputDefinitions", {}).get("parameters", {})
-    )
+    """Return name → definition of each parameter of a compiled pipeline.
+
+    Raises:
+        RecipeError: It is not one.
+    """
+    inputs = _spec_of(text)["root"].get("inputDefinitions", {})
+    parameters = inputs.get("parameters", {}) if isinstance(inputs, dict) else None
+    if not isinstance(parameters, dict) or not all(
+        isinstance(definition, dict) and definition.get("parameterType") in _KINDS
+        for definition in parameters.values()
+    ):
+        raise _not_compiled_error("parameters of another form")
     return parameters
 
 
 def name_of(text: str) -> str:
-    """Return the name of a compiled pipeline."""
-    spec = next(part for part in yaml.safe_load_all(text) if "root" in part)
-    return str(spec["pipelineInfo"]["name"])
+    """Return the name of a compiled pipeline.
+
+    Raises:
+        RecipeError: It is not one.
+    """
+    return str(_spec_of(text)["pipelineInfo"]["name"])
+
+
+def _spec_of(text: str) -> dict[str, Any]:
+    try:
+        documents = parse_all_yaml(text)
+    except DocumentError as error:
+        raise _not_compiled_error(error.received) from error
+    for document in documents:
+        if isinstance(document, dict) and isinstance(document.get("root"), dict):
+            information = document.get("pipelineInfo")
+            if isinstance(information, dict) and "name" in information:
+                return document
+    raise _not_compiled_error("another document")
+
+
+def _not_compiled_error(received: str) -> RecipeError:
+    return RecipeError(
+        "The compiled pipeline cannot be read",
+        expected="YAML that `mammo pipeline compile` wrote",
+        received=received,
+    )
 
 
 _KINDS: dict[str, tuple[type, ...]] = {

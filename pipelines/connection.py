@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import os
 import warnings
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from mammo_core.documents import MAXIMUM_YAML_BYTES, parse_yaml, read_bounded
+from mammo_core.documents import MAXIMUM_YAML_BYTES, parse_json, parse_yaml, read_bounded
 from mammo_core.errors import MammoError
 from mammo_core.store.certificates import CA_BUNDLE, require_certificates
 
@@ -241,7 +240,7 @@ def _server_message(body: Any) -> str:
     if isinstance(body, bytes):
         body = body.decode(errors="replace")
     try:
-        values = json.loads(body or "")
+        values = parse_json(body or "")
     except ValueError:
         return " ".join(str(body or "").split())[:200]
     if not isinstance(values, dict):

@@ -62,11 +62,12 @@ def read_compiled_pipeline(file: Path) -> str:
     Raises:
         RecipeError: The file cannot be read, is another file, or has placeholders.
     """
+    from mammo_core.documents import MAXIMUM_YAML_BYTES, DocumentError, read_bounded
     from mammo_core.errors import RecipeError
 
     try:
-        text = file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_bounded(file, MAXIMUM_YAML_BYTES).decode()
+    except (OSError, UnicodeDecodeError, DocumentError) as error:
         raise RecipeError(
             f"The compiled pipeline {file} cannot be read",
             expected="a YAML file that `mammo pipeline compile` wrote",

@@ -83,6 +83,7 @@ def test_a_recipe_file_travels_whole(server, mammo_pipeline, tmp_path):
         (["run", "--recipe", "phantom", "--source", "data", *IMAGES], 2, "a cluster"),
         (["run", "--pipeline", "trian", *IMAGES], 2, "no such pipeline"),
         (["run", "--param", "partition=2", *IMAGES], 2, "no such parameter"),
+        (["run", "--param", f"partitions={'[' * 5000}", *IMAGES], 2, "partitions is not valid"),
         (["run", "--run-id", "a b"], 2, "run id is not valid"),
         (["run", "--file", "absent.yaml"], 2, "cannot be read"),
         (["compile", "out.yaml", "--data-image", "data", "--train-image", "t:1"], 2, "by digest"),

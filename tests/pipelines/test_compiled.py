@@ -220,3 +220,31 @@ def test_the_pipeline_score_passes_its_switches_on_to_the_step(compiled):
         assert parameters[name]["defaultValue"] is False
         source = task["inputs"]["parameters"][name]["componentInputParameter"]
         assert source == f"pipelinechannel--{name}"
+
+
+#: What a file that is no compiled pipeline may be: each is an error of three parts.
+DAMAGED = {
+    "depth": "root: " + "[" * 5000,
+    "a tag": "root: !!python/object/apply:os.system [x]",
+    "a number": "root: " + "9" * 100_000,
+    "a null": 'root: "\0"',
+    "a key": "root: {? {a: b} : c}",
+    "aliases": "a: &a [x]\n" + "".join(f"{n}: &n{n} [*a, *a]\n" for n in range(30_000)),
+    "size": "root: {}\n" + "#" * 2**20,
+    "no document": "",
+    "a text": "root",
+    "a list": "[root, pipelineInfo]",
+    "no name": "{root: {}, pipelineInfo: {}}",
+    "a root that is a list": "{root: [], pipelineInfo: {name: a}}",
+    "inputs": "{root: {inputDefinitions: []}, pipelineInfo: {name: a}}",
+    "parameters": "{root: {inputDefinitions: {parameters: [a]}}, pipelineInfo: {name: a}}",
+    "a type": (
+        "{root: {inputDefinitions: {parameters: {a: {parameterType: X}}}}, pipelineInfo: {name: a}}"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_yaml_that_is_no_compiled_pipeline_is_an_error(kind):
+    with pytest.raises(RecipeError, match="The compiled pipeline cannot be read"):
+        parameters_of(DAMAGED[kind])
