@@ -1,5 +1,6 @@
 """Gray PNG, TIFF, Netpbm and JPEG files, and the masks among them."""
 
+from functools import reduce
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -31,6 +32,7 @@ _MASK_KINDS: Final = ("gray", "RGB", "palette", "RGB with alpha")
 _GRAY_TOLERANCE: Final = 8
 #: Weights of blue, green and red in ITU-R BT.601, of 2**14: their sum, so that gray stays gray.
 _LUMA: Final = (1868, 9617, 4899)
+_ROWS: Final = 256
 _LOSSY: Final = ImageWarning(
     code="lossy", message="JPEG compression has changed the gray levels and removed fine detail"
 )
@@ -205,15 +207,24 @@ def _levels_of_colors(colors: Samples, name: str, palette: bool) -> Samples:
 
 def _gray_of_colors(colors: Samples, name: str) -> Samples:
     """Return the gray levels `(h, w) uint8` of channels `(h, w, 3) uint8` that are nearly equal."""
-    difference = int((colors.max(axis=2) - colors.min(axis=2)).max())
+    gray, difference = np.empty(colors.shape[:2], np.uint8), 0
+    for top in range(0, len(gray), _ROWS):  # in parts, because sums need four times the memory
+        part = colors[top : top + _ROWS]
+        channels = [part[..., at] for at in range(3)]
+        least, most = (reduce(function, channels) for function in (np.minimum, np.maximum))
+        difference = max(difference, int((most - least).max()))
+        luma = sum(
+            np.multiply(channel, weight, dtype=np.uint32)
+            for channel, weight in zip(channels, _LUMA, strict=True)
+        )
+        gray[top : top + _ROWS] = (luma + 2**13) >> 14
     if difference > _GRAY_TOLERANCE:
         raise DicomError(
             f"{name} is not a gray image",
             expected=f"one channel, or three that differ by at most {_GRAY_TOLERANCE} levels",
             received=f"a color picture, whose channels differ by {difference}",
         )
-    gray = colors.astype(np.uint32) @ np.array(_LUMA, np.uint32)
-    return np.asarray((gray + 2**13) >> 14).astype(np.uint8)
+    return gray
 
 
 def _read_bounded(file: BinaryIO, name: str) -> bytes:
