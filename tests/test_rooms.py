@@ -41,6 +41,7 @@ ROOMS = [
     "recipes",
     "runs",
     "steps",
+    "at_paths",
     "experiments",
     "reference",
     "cli",

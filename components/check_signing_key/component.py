@@ -17,6 +17,6 @@ def check_signing_key(store: str, run_id: str, kfp_run_id: str) -> str:
     Returns:
         The id of the key: the SHA-256 of its public part.
     """
-    from mammo_core.steps import at_paths
+    from mammo_core import at_paths
 
     return at_paths.check_signing_key(store=store, run_id=run_id, kfp_run_id=kfp_run_id)

@@ -32,7 +32,7 @@ def combine(
         patch_training: The patch classifier that draws the heatmaps.
         image_training: The classifier that is evaluated.
     """
-    from mammo_core.steps import at_paths
+    from mammo_core import at_paths
 
     image_training.metadata.update(
         at_paths.combine(

@@ -28,7 +28,7 @@ def convert(
         images: The image dataset.
         partitions: The partitions that other pods have done; the rest is done here.
     """
-    from mammo_core.steps import at_paths
+    from mammo_core import at_paths
 
     images.metadata.update(
         at_paths.convert(

@@ -48,7 +48,7 @@ def evaluate(
         gpu_count: GPUs of the step.
         gpu_type: Resource name of the GPUs.
     """
-    from mammo_core.steps import at_paths
+    from mammo_core import at_paths
 
     at_paths.report_gpus("evaluate", gpu_count, gpu_type)
     evaluation.metadata.update(

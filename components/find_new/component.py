@@ -29,7 +29,7 @@ def find_new(
     Returns:
         Whether there are enough of them to train again.
     """
-    from mammo_core.steps import at_paths
+    from mammo_core import at_paths
 
     new_images.metadata.update(
         at_paths.find_new(

@@ -33,7 +33,7 @@ def gate(
     Returns:
         Whether to push.
     """
-    from mammo_core.steps import at_paths
+    from mammo_core import at_paths
 
     decision.metadata.update(
         at_paths.gate(

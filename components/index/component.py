@@ -40,7 +40,7 @@ def index(
         The partitions of conversion and sampling as items of a loop (KFP's local runner loops only
         over an output named Output), and the digest of the run's recipe.
     """
-    from mammo_core.steps import at_paths
+    from mammo_core import at_paths
 
     loop_items, recipe_digest = at_paths.begin(
         store=store,

@@ -28,7 +28,7 @@ def publish_features(
         images: The image dataset.
         frame: Which image or lesion, which label, which split.
     """
-    from mammo_core.steps import at_paths
+    from mammo_core import at_paths
 
     frame.metadata.update(
         at_paths.publish_features(

@@ -28,7 +28,7 @@ def push(
         decision: The gate's decision.
         model: The pushed version.
     """
-    from mammo_core.steps import at_paths
+    from mammo_core import at_paths
 
     model.metadata.update(
         at_paths.push(

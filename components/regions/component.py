@@ -36,7 +36,7 @@ def regions(
         gpu_count: GPUs of the step.
         gpu_type: Resource name of the GPUs.
     """
-    from mammo_core.steps import at_paths
+    from mammo_core import at_paths
 
     at_paths.report_gpus("regions", gpu_count, gpu_type)
     second_stage.metadata.update(

@@ -28,7 +28,7 @@ def sample(
         patches: The patch dataset.
         partitions: The partitions that other pods have done; the rest is done here.
     """
-    from mammo_core.steps import at_paths
+    from mammo_core import at_paths
 
     patches.metadata.update(
         at_paths.sample(

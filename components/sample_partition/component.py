@@ -31,7 +31,7 @@ def sample_partition(
     Returns:
         The partition.
     """
-    from mammo_core.steps import at_paths
+    from mammo_core import at_paths
 
     records.metadata.update(
         at_paths.sample(

@@ -24,7 +24,7 @@ def start_from(
         recipe_digest: Digest of the run's recipe, from `index`.
         patch_training: The patch classifier.
     """
-    from mammo_core.steps import at_paths
+    from mammo_core import at_paths
 
     patch_training.metadata.update(
         at_paths.start_from(

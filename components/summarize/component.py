@@ -22,7 +22,7 @@ def summarize(
         recipe: Name or URI of the recipe.
         status: The state of the run that KFP reports.
     """
-    from mammo_core.steps import at_paths
+    from mammo_core import at_paths
 
     at_paths.summarize(
         store=store, run_id=run_id, kfp_run_id=kfp_run_id, recipe=recipe, state=status.state

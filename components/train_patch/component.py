@@ -34,7 +34,7 @@ def train_patch(
         gpu_count: GPUs of the step.
         gpu_type: Resource name of the GPUs.
     """
-    from mammo_core.steps import at_paths
+    from mammo_core import at_paths
 
     at_paths.report_gpus("train-patch", gpu_count, gpu_type)
     patch_training.metadata.update(

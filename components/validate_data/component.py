@@ -33,7 +33,7 @@ def validate_data(
     Returns:
         The networks to train, one or the members of an ensemble, as items of a loop.
     """
-    from mammo_core.steps import at_paths
+    from mammo_core import at_paths
 
     validation.metadata.update(
         at_paths.validate_data(

@@ -1,6 +1,6 @@
 """The kinds of outputs about features: frames, validations of data, and counts of new images."""
 
-from typing import Any
+from typing import Any, Final
 
 from pydantic import Field
 
@@ -89,4 +89,6 @@ ASSIGNMENT = register_kind(Kind("features/assignments", 1, AssignmentFacts))
 VALIDATION = register_kind(
     Kind("validations", 2, ValidationFacts, intermediate=True, judges="frame")
 )
+#: The page among its files.
+VALIDATION_PAGE: Final = "report.html"
 NEW_IMAGES = register_kind(Kind("new-images", 1, NewImagesFacts, intermediate=True))

@@ -1,16 +1,85 @@
 """The HTML report of a data validation."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 
-from mammo_core.features.frame import SPLITS, Frame
-from mammo_core.features.validation import INTENSITIES, ValidationResult
+from mammo_core.datasets import Manifest
+from mammo_core.datasets.manifests import put_bytes
+from mammo_core.datasets.outputs import Attempt, Draft
+from mammo_core.features.config import ValidationConfig
+from mammo_core.features.frame import SPLITS, Frame, frame_from_manifest
+from mammo_core.features.kinds import VALIDATION, VALIDATION_PAGE, ValidationFacts
+from mammo_core.features.validation import INTENSITIES, ValidationResult, validate
 from mammo_core.reporting import Page, Table
 from mammo_core.reporting.figures import BLUE, GRAY, ORANGE, figure, png, style
 
 _BINS = 40
+
+
+def draft_validation(
+    attempt: Attempt,
+    id: str,
+    config: ValidationConfig,
+    *,
+    frame: Manifest,
+    images: Manifest,
+    champion: Frame | None,
+    no_champion_reason: str,
+    same_conversion: bool,
+    title: str,
+) -> Draft:
+    """Compare a new frame with the champion's, and write the result and its page.
+
+    Args:
+        attempt: The attempt that writes them.
+        id: Content address of the validation.
+        config: The limits.
+        frame: The new frame.
+        images: Its image records.
+        champion: The champion's frame; None if there is none.
+        no_champion_reason: Why there is none; empty if there is one.
+        same_conversion: Whether the champion's records were converted like the new ones.
+        title: Title of the page.
+
+    Raises:
+        StoreError: The store fails.
+    """
+    new = frame_from_manifest(attempt.store, frame)
+    result = validate(
+        new,
+        champion,
+        config,
+        no_champion_reason=no_champion_reason,
+        same_conversion=same_conversion,
+    )
+    page = validation_page(result, new, champion, title)
+    folder = attempt.folder(VALIDATION.output(id))
+    data = json.dumps(asdict(result), sort_keys=True, indent=1).encode()
+    files = (
+        put_bytes(attempt.store, folder, VALIDATION_PAGE, page.encode()),
+        put_bytes(attempt.store, folder, "validation.json", data),
+    )
+    notes = tuple(issue.text for issue in result.issues if issue.level == "note")
+    return Draft(
+        VALIDATION.manifest(
+            id,
+            config=config.model_dump(mode="json"),
+            files=files,
+            counts=result.counts,
+            facts=ValidationFacts(
+                passed=result.passed, failures=tuple(result.failures), notes=notes
+            ),
+            lineage={
+                "frame": frame.id,
+                "images": images.id,
+                "champion_frame": result.champion_frame_id,
+            },
+        ),
+    )
 
 
 def validation_page(

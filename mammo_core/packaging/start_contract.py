@@ -1,16 +1,69 @@
 """Whether the package that a training starts from takes the images that the recipe makes."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from mammo_core.errors import ModelError
-from mammo_core.preprocessing import Conversion, Preprocessing
+from mammo_core.packaging.contents import LabelMapFile, read_content
+from mammo_core.preprocessing import Conversion, Geometry, IntensityConfig, Preprocessing
 from mammo_core.training.config import StartDifference
 
 #: Fields of a geometry that reach a network; masks do not.
 _GEOMETRY: Final = ("height", "width", "resize", "interpolation")
 #: Published factors are rounded.
 _PRECISION: Final = 5
+
+
+@dataclass(frozen=True)
+class ExpectedStart:
+    """What a recipe expects of the package that its training starts from.
+
+    Attributes:
+        geometry: Size of its records.
+        conversion: What is done to images before they are resized.
+        intensity: Scale and equalization of gray levels.
+        patch_classes: Names of the patch classes, by index.
+        allowed: Names of differences that it allows.
+    """
+
+    geometry: Geometry
+    conversion: Conversion
+    intensity: IntensityConfig
+    patch_classes: Collection[str]
+    allowed: Collection[StartDifference]
+
+
+def require_same_start(uri: str, folder: Path, expected: ExpectedStart) -> list[str]:
+    """Refuse a package of other images or patch classes before any data is made for it.
+
+    Args:
+        uri: The package, for messages.
+        folder: Its folder.
+        expected: What the recipe expects.
+
+    Returns:
+        The allowed differences of the images, one text each.
+
+    Raises:
+        ModelError: There is a difference that is not allowed.
+    """
+    what = f"The model package {uri}"
+    theirs = read_content(folder, "preprocessing.json", Preprocessing)
+    ours = Preprocessing(
+        geometry=expected.geometry,
+        mean=theirs.mean,
+        intensity=expected.intensity.regime,
+        target_scale=expected.intensity.target_scale,
+        equalize=expected.intensity.equalize,
+        conversion=expected.conversion,
+        channels=theirs.channels,
+    )
+    differences = require_same_contract(what, theirs, ours, expected.allowed)
+    labels = read_content(folder, "label_map.json", LabelMapFile)
+    require_same_patch_classes(what, labels.patch, expected.patch_classes, expected.allowed)
+    return differences
 
 
 def contract_differences(

@@ -1,12 +1,18 @@
 """The data that a champion was trained on."""
 
+from typing import TYPE_CHECKING
+
 from mammo_core.datasets import Manifest
+from mammo_core.datasets.tables import read_table
 from mammo_core.features.frame import Frame, frame_from_manifest
 from mammo_core.features.kinds import FRAME
 from mammo_core.ingest.kinds import IMAGE_DATASET
 from mammo_core.registry.versions import VersionRef
 from mammo_core.sources.kinds import TABLES
 from mammo_core.store import Store
+
+if TYPE_CHECKING:
+    from mammo_core.features.new_images import NewImages
 
 
 def champion_frame(store: Store, current: VersionRef | None) -> tuple[Frame | None, str]:
@@ -21,9 +27,27 @@ def champion_frame(store: Store, current: VersionRef | None) -> tuple[Frame | No
     return frame_from_manifest(store, manifest), ""
 
 
-def champion_tables(store: Store, current: VersionRef) -> Manifest | None:
-    """Return the source tables of the champion, or None if they are gone."""
-    return TABLES.find(store, str(current.lineage(store).get("tables_id", "")))
+def new_since_champion(
+    store: Store, tables: Manifest, current: VersionRef | None, frame: Frame | None
+) -> "NewImages":
+    """Return the images of a source that are new, or have another label, since the champion.
+
+    Args:
+        store: The object store.
+        tables: The tables of the source.
+        current: The champion; None if there is none.
+        frame: The champion's frame; None if it is gone.
+    """
+    from mammo_core.features import MAIN
+    from mammo_core.features.new_images import new_images_since
+
+    earlier = None
+    if frame is not None and current is not None:
+        earlier_tables = TABLES.find(store, str(current.lineage(store).get("tables_id", "")))
+        if earlier_tables is not None:
+            earlier = read_table(store, earlier_tables, "images.parquet")
+    images = read_table(store, tables, "images.parquet")
+    return new_images_since(store, images, frame, folder=MAIN, before=earlier)
 
 
 def has_same_conversion(store: Store, images: Manifest, current: VersionRef) -> bool:

@@ -7,7 +7,13 @@ from mammo_core.datasets import Manifest
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import RecordError
 from mammo_core.features.contamination import FITTED_SPLITS, patient_overlap
-from mammo_core.registry.ancestry import Ancestry, StartReader, ancestry, recorded_site_key
+from mammo_core.registry.ancestry import (
+    Ancestry,
+    StartReader,
+    ancestry,
+    ancestry_of,
+    recorded_site_key,
+)
 from mammo_core.store import Store
 
 if TYPE_CHECKING:
@@ -121,7 +127,7 @@ def contamination_of(
         shared |= listed
         if listed:
             overlaps.append(f"{len(listed)} in the list of patients of {name}")
-        if patients.site_key and site_key and patients.site_key != site_key:
+        if patients.has_other_keys(site_key):
             unknown.append(f"the patient keys of {name} were made with another site key")
     return Contamination(
         role,
@@ -148,3 +154,43 @@ def contamination_error(result: Contamination, store: Store) -> RecordError:
         f"splits.parquet in {store.uri}/frames, new patients added (docs/evaluation.md); or train "
         "from the beginning under another model_name",
     )
+
+
+def require_unseen_test_patients(
+    store: Store,
+    frame: Manifest,
+    patch_training: Manifest,
+    image_training: Manifest,
+    run_id: str,
+    read_start_packages: StartReader,
+) -> None:
+    """Refuse a test set with patients that a network, a member of it or an ancestor was fitted to.
+
+    Networks of several folds that are combined are tested on patients outside all of them.
+
+    Args:
+        store: The object store.
+        frame: The frame whose test set is used.
+        patch_training: The patch classifier.
+        image_training: The whole-image classifier.
+        run_id: The run that tests them.
+        read_start_packages: Returns the packages that another run started from.
+
+    Raises:
+        RecordError: There are such patients.
+        StoreError: The store fails.
+    """
+    lineage = {
+        "frame_id": frame.id,
+        "image_training_id": image_training.id,
+        "patch_training_id": patch_training.id,
+        "run_id": run_id,
+    }
+    origin = ancestry_of("the trained model", lineage, store, read_start_packages)
+    if {fitted.id for fitted in origin.frames} == {frame.id} and not origin.lists:
+        return  # its own test set
+    images = read_table(store, frame, "images.parquet")
+    site_key = recorded_site_key([store], frame)
+    result = contamination_of(images, site_key, image_training.id, "training", origin)
+    if result.fitted:
+        raise contamination_error(result, store)

@@ -2,7 +2,7 @@
 
 A step takes the record of a run and the manifests of its inputs and returns the manifest of its
 output: `images = steps.convert(run, tables=tables)`. Every declared step is an attribute of this
-package, imported on first use. `steps.at_paths` has the same steps for Kubeflow Pipelines.
+package, imported on first use. `mammo_core.at_paths` has the same steps for Kubeflow Pipelines.
 Nothing heavy is imported before a step has looked for its output.
 """
 

@@ -9,7 +9,7 @@ from mammo_core.datasets.tables import read_table
 from mammo_core.errors import StoreError
 from mammo_core.features.kinds import FRAME
 from mammo_core.ingest.kinds import IMAGE_DATASET, PATCH_DATASET
-from mammo_core.runs import start_packages_of
+from mammo_core.runs import read_start_packages, start_packages_of
 from mammo_core.steps.step import StepContext, step
 
 if TYPE_CHECKING:
@@ -71,14 +71,23 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
     from mammo_core.features.gray_levels import training_gray_levels
     from mammo_core.features.locations import record_locations
     from mammo_core.features.publish import FeatureTables, find_frame, make_frame
-    from mammo_core.steps.sides import run_sides
+    from mammo_core.registry.run_sides import SidesRequest, run_sides
 
     recipe, store = context.recipe, context.store
     split = recipe.split.model_dump(mode="json")
     table, lesions = _tables_of(context, tables)
     statistics = read_table(store, images, "statistics.parquet")
     # Patients with a rejected image keep their split; the rejected image has no record.
-    sides = run_sides(context, tables, table, start_packages_of(recipe))
+    request = SidesRequest(
+        store=store,
+        split=recipe.split,
+        model_name=recipe.model_name,
+        tables=tables,
+        images=table,
+        start_packages=start_packages_of(recipe),
+        read_start_packages=read_start_packages,
+    )
+    sides = run_sides(request, context)
     result = sides.result
     splits = dict(zip(result.images["image_id"], result.images["split"], strict=True))
     assignment = split_id({**split, "withheld": sides.facts}, splits)
@@ -113,7 +122,7 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
     lease = f"{FRAME.folder}/of-{images.id}"
     frame = context.search_or_make(lease, lambda: find_frame(store, features, recipe.as_of), make)
     facts = FRAME.facts_of(frame)
-    context.facts = {**context.facts, "splits": facts.splits, "mean": facts.mean}
+    context.note(splits=facts.splits, mean=facts.mean)
     return frame
 
 

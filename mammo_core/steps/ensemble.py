@@ -17,7 +17,7 @@ from mammo_core.training.kinds import (
 from mammo_core.training.networks import load_network, read_history
 
 if TYPE_CHECKING:
-    from mammo_core.packaging.package import OpenedPackage
+    pass
 
 
 @step("combine")
@@ -70,6 +70,7 @@ def combine(context: StepContext, image_trainings: list[Manifest]) -> Manifest:
 def start_from(context: StepContext) -> Manifest:
     """Take the patch classifier from the package that training starts from."""
     from mammo_core.packaging.contents import PATCH_MODEL
+    from mammo_core.packaging.start_contract import ExpectedStart, require_same_start
     from mammo_core.registry import open_package
 
     uri = context.recipe.image_training.start
@@ -82,7 +83,16 @@ def start_from(context: StepContext) -> Manifest:
             expected=f"a package with {PATCH_MODEL}",
             received=f"model id {package.model_id}, without one",
         )
-    _require_same_contract(context, package)
+    recipe = context.recipe
+    expected = ExpectedStart(
+        geometry=recipe.convert.geometry,
+        conversion=recipe.convert.conversion,
+        intensity=recipe.intensity,
+        patch_classes=recipe.label_map.names,
+        allowed=recipe.image_training.start_differences,
+    )
+    for text in require_same_start(uri, folder, expected):
+        context.say(f"the start package was trained on other images: {text}")
     settings = {"start": "package"}
     id = PATCH_TRAINING.content_id(settings, [("package", package.model_id)])
 
@@ -112,29 +122,3 @@ def start_from(context: StepContext) -> Manifest:
     manifest = context.reuse_or_make(PATCH_TRAINING, id, make)
     context.facts = {"start": uri, "model_id": package.model_id}
     return manifest
-
-
-def _require_same_contract(context: StepContext, package: "OpenedPackage") -> None:
-    """Refuse a package of other images or patch classes before any data is made for it."""
-    from mammo_core.packaging.contents import LabelMapFile, read_content
-    from mammo_core.packaging.start_contract import (
-        require_same_contract,
-        require_same_patch_classes,
-    )
-
-    recipe, what = context.recipe, f"The model package {context.recipe.image_training.start}"
-    allowed = recipe.image_training.start_differences
-    theirs = read_content(package.folder, "preprocessing.json", Preprocessing)
-    ours = Preprocessing(
-        geometry=recipe.convert.geometry,
-        mean=theirs.mean,
-        intensity=recipe.intensity.regime,
-        target_scale=recipe.intensity.target_scale,
-        equalize=recipe.intensity.equalize,
-        conversion=recipe.convert.conversion,
-        channels=theirs.channels,
-    )
-    for text in require_same_contract(what, theirs, ours, allowed):
-        context.say(f"the start package was trained on other images: {text}")
-    labels = read_content(package.folder, "label_map.json", LabelMapFile)
-    require_same_patch_classes(what, labels.patch, recipe.label_map.names, allowed)

@@ -5,6 +5,7 @@ import json
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.evaluation.kinds import EVALUATION, REGIONS
+from mammo_core.runs import read_start_packages
 from mammo_core.steps.step import StepContext, step
 
 
@@ -30,13 +31,16 @@ def evaluate(
     id = EVALUATION.content_id(settings, [(m.kind, m.id) for m in sources])
 
     def make(attempt: Attempt) -> Draft:
-        _require_unseen_test_patients(context, frame, patch_training, image_training)
         from mammo_core.evaluation.classifiers import (
             EvaluationInputs,
             EvaluationOptions,
             make_evaluation,
         )
+        from mammo_core.registry.contamination import require_unseen_test_patients
 
+        require_unseen_test_patients(
+            store, frame, patch_training, image_training, context.run.id, read_start_packages
+        )
         inputs = EvaluationInputs(*sources)
         options = EvaluationOptions(
             recipe.name, recipe.evaluation, recipe.label_map, recipe.split, recipe.seed
@@ -52,35 +56,6 @@ def evaluate(
         store.write(note, json.dumps({"evaluation": id}).encode())
     context.facts = EVALUATION.facts_of(manifest).summary.model_dump(mode="json")
     return manifest
-
-
-def _require_unseen_test_patients(
-    context: StepContext, frame: Manifest, patch_training: Manifest, image_training: Manifest
-) -> None:
-    """Refuse a test set with patients that a network, a member of it or an ancestor was fitted to.
-
-    Networks of several folds that are combined are tested on patients outside all of them.
-    """
-    from mammo_core.datasets.tables import read_table
-    from mammo_core.registry.ancestry import ancestry_of, recorded_site_key
-    from mammo_core.registry.contamination import contamination_error, contamination_of
-    from mammo_core.runs import read_start_packages
-
-    store = context.store
-    lineage = {
-        "frame_id": frame.id,
-        "image_training_id": image_training.id,
-        "patch_training_id": patch_training.id,
-        "run_id": context.run.id,
-    }
-    origin = ancestry_of("the trained model", lineage, store, read_start_packages)
-    if {fitted.id for fitted in origin.frames} == {frame.id} and not origin.lists:
-        return  # its own test set
-    images = read_table(store, frame, "images.parquet")
-    site_key = recorded_site_key([store], frame)
-    result = contamination_of(images, site_key, image_training.id, "training", origin)
-    if result.fitted:
-        raise contamination_error(result, store)
 
 
 @step("regions")

@@ -139,6 +139,10 @@ class StepContext:
         """Print a line of this step."""
         print(f"[{self.name}] {text}", flush=True)
 
+    def note(self, **facts: Any) -> None:
+        """Add facts to those of the step's status."""
+        self.facts = {**self.facts, **facts}
+
     def write_status(self, state: str, **details: Any) -> None:
         """Write the step's status into the record of the run."""
         if self.partition:

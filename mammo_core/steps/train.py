@@ -188,14 +188,6 @@ def train_image(
     return context.reuse_or_make(IMAGE_TRAINING, id, make)
 
 
-def count_gpus() -> int:
-    """Return how many GPUs the backend of Keras can use."""
-    prepare_keras()
-    from mammo_core.training.devices import gpus
-
-    return gpus()
-
-
 def _start_package(uri: str) -> "OpenedPackage":
     from mammo_core.registry import open_package
 

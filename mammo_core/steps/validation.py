@@ -1,29 +1,22 @@
 """The steps before training: is there enough new data, and is it like the champion's?"""
 
-import json
-from dataclasses import asdict
-
 from mammo_core.datasets import Manifest
-from mammo_core.datasets.manifests import put_bytes
 from mammo_core.datasets.outputs import Attempt, Draft
-from mammo_core.datasets.tables import read_table
 from mammo_core.errors import SourceError
 from mammo_core.features.frame import frame_from_manifest
 from mammo_core.features.kinds import (
     NEW_IMAGES,
     VALIDATION,
+    VALIDATION_PAGE,
     NewImagesFacts,
-    ValidationFacts,
 )
 from mammo_core.registry import champion
 from mammo_core.registry.champion_data import (
     champion_frame,
-    champion_tables,
     has_same_conversion,
+    new_since_champion,
 )
 from mammo_core.steps.step import StepContext, step
-
-_REPORT = "report.html"
 
 
 @step("validate-data")
@@ -52,45 +45,23 @@ def validate_data(context: StepContext, images: Manifest, frame: Manifest) -> Ma
     )
 
     def make(attempt: Attempt) -> Draft:
-        from mammo_core.features.validation import validate
-        from mammo_core.features.validation_report import validation_page
+        from mammo_core.features.validation_report import draft_validation
 
-        new_frame = frame_from_manifest(store, frame)
-        result = validate(
-            new_frame,
-            old_frame,
+        return draft_validation(
+            attempt,
+            id,
             config,
+            frame=frame,
+            images=images,
+            champion=old_frame,
             no_champion_reason=obstacle,
             same_conversion=same_conversion,
-        )
-        page = validation_page(result, new_frame, old_frame, f"{recipe.name}: data validation")
-        folder = attempt.folder(VALIDATION.output(id))
-        data = json.dumps(asdict(result), sort_keys=True, indent=1).encode()
-        files = (
-            put_bytes(store, folder, _REPORT, page.encode()),
-            put_bytes(store, folder, "validation.json", data),
-        )
-        notes = tuple(issue.text for issue in result.issues if issue.level == "note")
-        return Draft(
-            VALIDATION.manifest(
-                id,
-                config=settings,
-                files=files,
-                counts=result.counts,
-                facts=ValidationFacts(
-                    passed=result.passed, failures=tuple(result.failures), notes=notes
-                ),
-                lineage={
-                    "frame": frame.id,
-                    "images": images.id,
-                    "champion_frame": result.champion_frame_id,
-                },
-            ),
+            title=f"{recipe.name}: data validation",
         )
 
     manifest = context.reuse_or_make(VALIDATION, id, make)
-    facts, page = VALIDATION.facts_of(manifest), manifest.file(_REPORT)
-    context.facts = {**context.facts, **manifest.facts, "report": page.key}
+    facts, page = VALIDATION.facts_of(manifest), manifest.file(VALIDATION_PAGE)
+    context.note(**manifest.facts, report=page.key)
     for line in (*facts.failures, *facts.notes):
         context.say(line)
     if not facts.passed:
@@ -130,19 +101,10 @@ def _check_splits(context: StepContext, frame: Manifest) -> None:
 @step("find-new")
 def find_new(context: StepContext, tables: Manifest) -> Manifest:
     """Count the images that are new since the champion's frame; decide whether they are enough."""
-    from mammo_core.features import MAIN
-    from mammo_core.features.new_images import new_images_since
-
     recipe, store = context.recipe, context.store
     current = champion(store, recipe.model_name)
     old_frame, obstacle = champion_frame(store, current)
-    earlier = None
-    if old_frame is not None and current is not None:
-        earlier_tables = champion_tables(store, current)
-        if earlier_tables is not None:
-            earlier = read_table(store, earlier_tables, "images.parquet")
-    images = read_table(store, tables, "images.parquet")
-    new = new_images_since(store, images, old_frame, folder=MAIN, before=earlier)
+    new = new_since_champion(store, tables, current, old_frame)
     least = recipe.retrain.min_new_images
     enough = new.count >= least
     summary = (

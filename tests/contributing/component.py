@@ -24,7 +24,7 @@ def case_mix(
         tables: Tables of images, lesions and rejects.
         mix: The counts.
     """
-    from mammo_core.steps import at_paths
+    from mammo_core import at_paths
 
     mix.metadata.update(
         at_paths.case_mix(

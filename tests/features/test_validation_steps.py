@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from mammo_core import at_paths
 from mammo_core.datasets import Manifest, parse, publish
 from mammo_core.datasets.tables import put_table
 from mammo_core.features import publish_frame
 from mammo_core.ingest.kinds import IMAGE_DATASET, ImageDatasetFacts
 from mammo_core.preprocessing import Conversion, Geometry
 from mammo_core.recipes import load_recipe
-from mammo_core.steps import at_paths
 from mammo_core.store import open_store
 from tests.support.feature_tables import make_tables
 from tests.support.registry_fixtures import put_version, remove_model

@@ -17,12 +17,12 @@ from pydicom import datadict
 from pydicom.dataset import Dataset
 from typer.testing import CliRunner
 
+from mammo_core import at_paths
 from mammo_core.cli.dicom import app
 from mammo_core.datasets import parse
 from mammo_core.dicom import read_facts, read_image
 from mammo_core.errors import DicomError
 from mammo_core.phantom import PhantomConfig, create
-from mammo_core.steps import at_paths
 from mammo_core.store import open_store
 
 # Free text, names, dates, identifiers. Coded words (CS), UIDs and numbers are not names.

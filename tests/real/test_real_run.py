@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import yaml
 
+from mammo_core import at_paths
 from mammo_core.datasets import parse
 from mammo_core.datasets.tables import read_table
-from mammo_core.steps import at_paths
 from mammo_core.store import open_store
 from tests.support import cbis_tree
 

@@ -6,9 +6,9 @@ import shutil
 import pandas as pd
 import pytest
 
+from mammo_core import at_paths
 from mammo_core.datasets import parse
 from mammo_core.registry import push
-from mammo_core.steps import at_paths
 from mammo_core.store import open_store
 
 

@@ -275,8 +275,8 @@ def test_a_long_header_in_a_bucket_is_read_completely(two_views, tmp_path, write
 
 
 def test_the_report_of_the_step_describes_breasts(two_views, exam, tmp_path):
+    from mammo_core import at_paths
     from mammo_core.registry import push
-    from mammo_core.steps import at_paths
     from mammo_core.store import open_store
 
     store = open_store(f"file://{tmp_path}/store")

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
+from mammo_core import at_paths
 from mammo_core.recipes import load_recipe
 from mammo_core.runs import Run
-from mammo_core.steps import at_paths
 
 
 def test_the_recipe_is_resolved_once_for_all_steps(file_store):

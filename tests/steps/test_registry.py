@@ -6,10 +6,9 @@ import sys
 
 import pytest
 
-from mammo_core import steps
+from mammo_core import at_paths, steps
 from mammo_core.datasets import Manifest
 from mammo_core.errors import RunError
-from mammo_core.steps import at_paths
 from mammo_core.steps.registry import get_step, registered_steps
 from mammo_core.steps.step import StepContext, declared_steps, step
 

@@ -89,7 +89,7 @@ def test_a_split_without_a_class_stops_before_training(file_store, pictures, tmp
 
 
 def test_every_pipeline_stops_at_index(file_store, pictures, tmp_path):
-    from mammo_core.steps import at_paths
+    from mammo_core import at_paths
 
     root = class_folders(tmp_path / "t", pictures, {"neg": 3, "pos": 3})
     run = begin(file_store, root)

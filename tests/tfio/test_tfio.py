@@ -51,7 +51,7 @@ def recipe(tree):
 @pytest.fixture(scope="module")
 def published(s3_server, recipe, tree):
     """Images, patches and a frame in S3, published from the main environment."""
-    from mammo_core.steps import at_paths
+    from mammo_core import at_paths
 
     uri, folder = f"s3://mammo-tfio/{uuid4().hex}", tree.parent
     environment = {**s3_server.environment, "MAMMO_SCRATCH": str(folder / "scratch")}
@@ -97,7 +97,7 @@ def in_tfio(s3_server, tmp_path):
 def test_patch_and_image_networks_train_from_streamed_records(published, in_tfio, tmp_path):
     code = """
 import sys
-from mammo_core.steps import at_paths
+from mammo_core import at_paths
 
 common = dict(store=sys.argv[1], run_id="r", recipe=sys.argv[2])
 at_paths.train_patch(**common, patches=sys.argv[3], frame=sys.argv[4], out="patch")

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mammo_core.at_paths import show_evaluation
 from mammo_core.datasets import publish
 from mammo_core.datasets.manifests import put_bytes
 from mammo_core.evaluation import EvaluationConfig, evaluate
 from mammo_core.evaluation.kinds import EVALUATION, EvaluationFacts, EvaluationSummary
 from mammo_core.evaluation.report import wording
-from mammo_core.steps.at_paths import show_evaluation
 from mammo_core.store import open_store
 
 

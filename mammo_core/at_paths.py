@@ -229,9 +229,12 @@ def report_gpus(step: str, requested: str, resource: str) -> int:
     count = int(requested) if requested.isdecimal() else 0
     if not count:
         return 0
-    from mammo_core.steps.train import count_gpus
+    from mammo_core.models.backend import prepare_keras
 
-    available = count_gpus()
+    prepare_keras()
+    from mammo_core.training.devices import gpus
+
+    available = gpus()
     print(f"[{step}] {available} of {count} GPUs ({resource})", flush=True)
     if available < count:
         print(

@@ -1,11 +1,30 @@
 """The sides of a run's patients: known ones keep theirs, new ones are drawn and stored."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mammo_core.datasets import Manifest
+from mammo_core.features.assignments import (
+    DrawId,
+    assignment_of,
+    extend_assignment,
+    lineage_of,
+    note_lineage,
+)
+from mammo_core.features.contamination import with_namespace
+from mammo_core.registry.ancestry import ancestry
+from mammo_core.registry.contamination import contamination_error, contamination_of
+from mammo_core.registry.vault import (
+    adopted_sides,
+    find_vault,
+    has_earlier_sides,
+    inherited_sides,
+)
 from mammo_core.sources.kinds import TABLES
-from mammo_core.steps.step import StepContext
+from mammo_core.sources.sides import all_sides
+from mammo_core.sources.splits import assign
+from mammo_core.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,7 +33,40 @@ if TYPE_CHECKING:
     from mammo_core.registry.ancestry import Ancestry
     from mammo_core.registry.contamination import Contamination
     from mammo_core.sources.sides import Vault
-    from mammo_core.sources.splits import SplitResult
+    from mammo_core.sources.splits import SplitConfig, SplitResult
+
+
+class Listener(Protocol):
+    """Who hears what was found: a step."""
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+
+    def note(self, **facts: Any) -> None:
+        """Record facts."""
+
+
+@dataclass(frozen=True)
+class SidesRequest:
+    """Whose sides are needed, for what.
+
+    Attributes:
+        store: The object store.
+        split: How the recipe splits patients.
+        model_name: Name of the model.
+        tables: The tables of the source.
+        images: Their images.
+        start_packages: URIs of the packages that training starts from.
+        read_start_packages: Returns those of another run.
+    """
+
+    store: Store
+    split: "SplitConfig"
+    model_name: str
+    tables: Manifest
+    images: "pd.DataFrame"
+    start_packages: Sequence[str]
+    read_start_packages: Callable[[Store, str], list[str]]
 
 
 @dataclass(frozen=True)
@@ -32,46 +84,23 @@ class RunSides:
     facts: dict[str, int]
 
 
-def run_sides(
-    context: StepContext, tables: Manifest, images: "pd.DataFrame", packages: list[str]
-) -> RunSides:
+def run_sides(request: SidesRequest, listener: Listener) -> RunSides:
     """Assign the patients of a run: known ones keep their sides, and new ones are stored.
 
     Args:
-        context: The context of the step, whose facts get what was found.
-        tables: The tables of the source.
-        images: Their images.
-        packages: URIs of the packages that training starts from.
+        request: Whose sides are needed.
+        listener: Hears what was found, before an error is raised.
 
     Raises:
         RecordError: A start package or a model before it was fitted to test patients, and the
             recipe does not exclude them.
         SourceError: The patients cannot be assigned as the recipe says.
     """
-    from mammo_core.features.assignments import (
-        DrawId,
-        assignment_of,
-        extend_assignment,
-        lineage_of,
-        note_lineage,
-    )
-    from mammo_core.features.contamination import with_namespace
-    from mammo_core.registry.ancestry import ancestry
-    from mammo_core.registry.vault import (
-        adopted_sides,
-        find_vault,
-        has_earlier_sides,
-        inherited_sides,
-    )
-    from mammo_core.runs import read_start_packages
-    from mammo_core.sources.sides import all_sides
-    from mammo_core.sources.splits import assign
-
-    recipe, store = context.recipe, context.store
-    config, name = recipe.split, recipe.model_name
+    store, config, name = request.store, request.split, request.model_name
+    images, read_start_packages = request.images, request.read_start_packages
     fold = config.fold if config.name == "folds" else 0
     ours = with_namespace(images)
-    starts = {uri: ancestry(uri, store, read_start_packages) for uri in packages}
+    starts = {uri: ancestry(uri, store, read_start_packages) for uri in request.start_packages}
     vault = find_vault(store, ours, config, name, starts, read_start_packages)
     draw = DrawId.of(config, name)
     adopted = adopted_sides(store, ours, config, name, read_start_packages)
@@ -95,13 +124,15 @@ def run_sides(
         counts.update(known=len(known), new=len(drawn) - len(known), stored=state is not None)
         return assignment_of(ours, drawn, before)
 
-    state = extend_assignment(store, draw, extend, origin=origin, lineage={"tables": tables.id})
+    state = extend_assignment(
+        store, draw, extend, origin=origin, lineage={"tables": request.tables.id}
+    )
     note_lineage(store, lineage_of(config, name), draw, fold)
-    _report(context, draw.name, counts, origin, has_earlier)
+    _report(listener, draw.name, counts, origin, has_earlier)
     chosen = {key: side[fold] for key, side in sides.items()}
-    withheld = _withhold(context, chosen, vault)
+    withheld = _withhold(listener, chosen, vault)
     split = ours.assign(split=ours["patient_key"].map(chosen))
-    overlaps = _overlaps(context, tables, split, starts)
+    overlaps = _overlaps(request, split, starts, listener)
     overlap = frozenset[str]().union(*(each.shared for each in overlaps))
     chosen |= dict.fromkeys(overlap, "excluded")
     if overlap:
@@ -111,33 +142,33 @@ def run_sides(
 
 
 def _report(
-    context: StepContext, name: str, counts: dict[str, int], adopted: str, has_earlier: bool
+    listener: Listener, name: str, counts: dict[str, int], adopted: str, has_earlier: bool
 ) -> None:
     known, new = counts["known"], counts["new"]
     facts: dict[str, Any] = {"name": name, "known": known, "new": new, "redrawn": False}
     if counts["stored"]:
-        context.say(f"{known} patients keep their sides (assignment {name}), {new} are new")
+        listener.say(f"{known} patients keep their sides (assignment {name}), {new} are new")
     elif known:
-        context.say(f"{known} patients keep their sides, those of the {adopted}; {new} are new")
+        listener.say(f"{known} patients keep their sides, those of the {adopted}; {new} are new")
     elif has_earlier:
         facts["redrawn"] = True
-        context.say(
+        listener.say(
             f"the sides of all {new} patients are drawn anew: nothing is stored for the "
             f"assignment {name} with this seed"
         )
         if adopted:
-            context.say(adopted)
-    context.facts = {**context.facts, "assignment": facts}
+            listener.say(adopted)
+    listener.note(assignment=facts)
 
 
-def _withhold(context: StepContext, sides: dict[str, str], vault: "Vault") -> dict[str, int]:
+def _withhold(listener: Listener, sides: dict[str, str], vault: "Vault") -> dict[str, int]:
     """Leave out of training who was in a test set; the others were drawn within the limits."""
     tested = {key for key in vault.tested if sides.get(key) in ("train", "validation")}
     sides |= dict.fromkeys(tested, "excluded")
     out = {key for key in vault.tested if sides.get(key) == "excluded"}
     if not out:
         return {}
-    context.say(
+    listener.say(
         f"{len(out)} patients are in neither training nor validation: they were in a test set of "
         "this model or of one that it was started from"
     )
@@ -145,25 +176,20 @@ def _withhold(context: StepContext, sides: dict[str, str], vault: "Vault") -> di
 
 
 def _overlaps(
-    context: StepContext,
-    tables: Manifest,
+    request: SidesRequest,
     images: "pd.DataFrame",
     starts: "dict[str, Ancestry]",
+    listener: Listener,
 ) -> "list[Contamination]":
     """Find the test patients that start packages saw; refuse them unless they are excluded."""
-    from dataclasses import replace
-
-    from mammo_core.registry.contamination import contamination_error, contamination_of
-
-    excluded = context.recipe.split.overlap == "exclude"
-    site_key = str(TABLES.facts_of(tables).source.get("site_key", ""))
+    excluded = request.split.overlap == "exclude"
+    site_key = str(TABLES.facts_of(request.tables).source.get("site_key", ""))
     results = []
     for uri, origin in starts.items():
         result = contamination_of(images, site_key, uri, "start package", origin)
         results.append(replace(result, excluded=excluded))
-        facts = [each.to_dict() for each in results]
-        context.facts = {**context.facts, "contamination": facts}
+        listener.note(contamination=[each.to_dict() for each in results])
         if result.fitted and not excluded:
-            raise contamination_error(result, context.store)
-        context.say(results[-1].description())
+            raise contamination_error(result, request.store)
+        listener.say(results[-1].description())
     return results

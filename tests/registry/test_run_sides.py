@@ -2,11 +2,8 @@
 
 import threading
 
-import pandas as pd
 import pytest
 
-from mammo_core.datasets import publish
-from mammo_core.datasets.tables import put_table
 from mammo_core.errors import RecordError
 from mammo_core.features.assignments import (
     Assignment,
@@ -14,67 +11,11 @@ from mammo_core.features.assignments import (
     current_assignment,
     extend_assignment,
 )
-from mammo_core.features.kinds import ASSIGNMENT, FRAME, FrameFacts
-from mammo_core.packaging.patient_list import PATIENTS, patient_list
-from mammo_core.recipes import load_recipe
-from mammo_core.runs import Run
+from mammo_core.features.kinds import ASSIGNMENT
 from mammo_core.runs.garbage import find_garbage
 from mammo_core.sources import assign
-from mammo_core.sources.kinds import TABLES, TableFacts
-from mammo_core.steps.sides import run_sides
-from mammo_core.steps.step import StepContext
 from tests.support.registry_fixtures import put_version
-
-STRATIFIED = "split={name: stratified}"
-
-
-def patients(count, start=0, prefix="P"):
-    """One image of each patient; a third of them malignant."""
-    numbers = range(start, start + count)
-    return pd.DataFrame(
-        {
-            "image_id": [f"{prefix}-{at}" for at in numbers],
-            "patient_key": [f"{prefix}_{at:05d}" for at in numbers],
-            "malignant": [int(at % 3 == 0) for at in numbers],
-            "lesion_types": [("mass", "calc")[at % 2] for at in numbers],
-            "official_splits": "train",
-            "source": "cbis_ddsm",
-            "manufacturer": "hologic",
-        }
-    )
-
-
-def put_tables(store, images):
-    id = TABLES.content_id({}, [(row, "") for row in images["image_id"]])
-    manifest = TABLES.manifest(id, config={}, facts=TableFacts())
-    file = put_table(store, f"{manifest.folder}/a", "images.parquet", images)
-    return publish(store, manifest.model_copy(update={"files": (file,)}))
-
-
-def sides_of(store, images, *settings, packages=()):
-    """Assign the patients of a run; return its split, and the context."""
-    drawn = [] if any(each.startswith("split={") for each in settings) else [STRATIFIED]
-    recipe = load_recipe("phantom", [*drawn, *settings])
-    context = StepContext("publish-features", Run(store, "r"), recipe)
-    result = run_sides(context, put_tables(store, images), images, list(packages))
-    splits = dict(zip(images["patient_key"], result.result.images["split"], strict=True))
-    return splits, result, context
-
-
-def put_frame(store, images, splits, *, sides="", seed=12345):
-    """Publish a frame, as an earlier run left it."""
-    split = {"name": "stratified", "seed": seed}
-    facts = FrameFacts(mean=1, rescale_factor=1, shuffled_labels=False, split=split)
-    rows = images.assign(split=images["patient_key"].map(splits))
-    id = FRAME.content_id({}, [(row.image_id, row.split) for row in rows.itertuples()])
-    lineage = {"sides": sides} if sides else {}
-    manifest = FRAME.manifest(id, config={}, facts=facts, lineage=lineage)
-    file = put_table(store, f"{manifest.folder}/a", "images.parquet", rows)
-    return publish(store, manifest.model_copy(update={"files": (file,)}))
-
-
-def of(splits, *names):
-    return {key for key, split in splits.items() if split in names}
+from tests.support.sides import of, patients, put_frame, sides_of, start_package
 
 
 def test_a_first_run_has_the_sides_of_the_draw(file_store):
@@ -157,11 +98,6 @@ def test_test_patients_of_older_versions_never_enter_training(file_store, capsys
     assert of(splits, "test") == set(keys[10:20]) and of(splits, "excluded") == set(keys[:10])
     assert result.facts == {"tested_before": 10}
     assert "10 patients are in neither training nor validation" in capsys.readouterr().out
-
-
-def start_package(store, images, splits, name="start"):
-    frame = put_frame(store, images, splits)
-    return put_version(store, name, 1, {"frame_id": frame.id}, "b" * 64)
 
 
 def test_a_model_inherits_the_sides_of_the_package_that_it_starts_from(file_store, capsys):
@@ -267,89 +203,3 @@ def test_garbage_collection_keeps_the_sides(file_store):
         for key in item.keys:
             file_store.delete(key)
     assert sides_of(file_store, patients(30))[0] == before
-
-
-def listed_package(store, images, splits, name="far", **changes):
-    """A package whose frame is in no store, with its own list of patients."""
-    theirs = images.assign(split=images["patient_key"].map(splits))
-    before = patients(3, start=900).assign(split="train")
-    listed = patient_list("f" * 32, theirs, [before], **changes)
-    lineage = {"frame_id": "f" * 32, "fitted_frames": ["f" * 32], "fitted_unknown": []}
-    uri = put_version(store, name, 1, lineage, "c" * 64, {PATIENTS: listed.model_dump()})
-    return uri, listed
-
-
-def test_the_list_of_a_package_limits_the_sides_where_its_frame_is_gone(file_store):
-    images = patients(60)
-    old = {key: "test" if at % 5 == 0 else "train" for at, key in enumerate(images["patient_key"])}
-    uri, listed = listed_package(file_store, images, old)
-    text = listed.model_dump_json()
-    assert not any(key in text for key in [*old, *images["image_id"]])  # digests alone
-    later = pd.concat([patients(80), patients(3, start=900)], ignore_index=True)
-    splits, _, context = sides_of(file_store, later, packages=[uri])
-    assert of(old, "test") <= of(splits, "test") and not of(old, "train") & of(splits, "test")
-    # The models before it count too.
-    assert not of(splits, "test") & {f"P_{at:05d}" for at in range(900, 903)}
-    assert context.facts["contamination"][0]["state"] == "none"
-
-
-def test_the_list_of_a_package_stops_a_run_on_its_patients(file_store):
-    images = patients(40)
-    before, _, _ = sides_of(file_store, images)
-    uri, _ = listed_package(file_store, images, dict.fromkeys(before, "validation"))
-    count = len(of(before, "test"))
-    with pytest.raises(RecordError, match=f"{count} of {count} test.*list of patients of far/1"):
-        sides_of(file_store, images, packages=[uri])
-
-
-def test_the_list_of_a_version_from_elsewhere_keeps_its_test_patients_from_training(file_store):
-    images = patients(60)
-    keys = list(images["patient_key"])
-    old = {key: "test" if at < 10 else "train" for at, key in enumerate(keys)}
-    listed_package(file_store, images, old, name="phantom")
-    # A champion that was trained here has other sides: the older one is in no test set of hers.
-    newer = {key: "test" if at % 5 == 4 else "train" for at, key in enumerate(keys) if at >= 10}
-    rows = images[images["patient_key"].isin(newer)].reset_index(drop=True)
-    frame = put_frame(file_store, rows, newer)
-    put_version(file_store, "phantom", 2, {"frame_id": frame.id}, "d" * 64)
-    splits, result, _ = sides_of(file_store, images)
-    assert not of(splits, "train", "validation") & of(old, "test")
-    assert of(newer, "test") <= of(splits, "test") and not result.facts
-
-
-def test_a_champion_from_elsewhere_gives_the_sides_by_its_list(file_store, capsys):
-    images = patients(60)
-    # Not the sides that a draw would give.
-    old = {key: ("test", "validation", "train", "train")[at % 4]
-           for at, key in enumerate(images["patient_key"])}  # fmt: skip
-    listed_package(file_store, images, old, name="phantom")
-    splits, _, context = sides_of(file_store, patients(66))
-    assert {key: splits[key] for key in old} == old
-    assert context.facts["assignment"] == {
-        "name": "phantom", "known": 60, "new": 6, "redrawn": False
-    }  # fmt: skip
-    assert "the list of patients of the champion phantom/1" in capsys.readouterr().out
-    # Another name is a redraw, within what was tested.
-    again, _, context = sides_of(file_store, images, "split.assignment=other")
-    assert context.facts["assignment"]["redrawn"]
-    assert of(old, "test") <= of(again, "test") | of(again, "excluded")
-
-
-def test_a_package_of_several_folds_was_fitted_to_the_patients_of_all(file_store):
-    images = patients(20)
-    frames = [
-        put_frame(file_store, images, {key: "test" if at % 2 == fold else "train"
-                                       for at, key in enumerate(images["patient_key"])})
-        for fold in range(2)
-    ]  # fmt: skip
-    lineage = {"fitted_frames": [frame.id for frame in frames], "fitted_unknown": []}
-    uri = put_version(file_store, "folds", 1, lineage, "d" * 64)
-    given = dict.fromkeys(images["patient_key"], "test")
-    settings = [f"split={{name: given, patients: {given}}}"]
-    with pytest.raises(RecordError, match="20 of 20 test patients"):
-        sides_of(file_store, images, *settings, packages=[uri])
-    outside = patients(5, start=500)
-    given = dict.fromkeys(outside["patient_key"], "test")
-    settings = ["model_name=other", f"split={{name: given, patients: {given}}}"]
-    splits, _, _ = sides_of(file_store, outside, *settings, packages=[uri])
-    assert len(of(splits, "test")) == 5

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
+from mammo_core import at_paths
 from mammo_core.datasets import Manifest, publish
 from mammo_core.datasets.kinds import Facts, Kind
 from mammo_core.errors import SourceError
 from mammo_core.features.kinds import NEW_IMAGES, NewImagesFacts
 from mammo_core.registry.kinds import GATE, GateFacts
 from mammo_core.runs import Run
-from mammo_core.steps import at_paths
 from mammo_core.steps.step import StepContext, step
 
 

@@ -9,11 +9,12 @@ import pytest
 from mammo_core.datasets import Manifest, publish
 from mammo_core.datasets.tables import put_table
 from mammo_core.errors import RecordError, StoreError
-from mammo_core.recipes import load_recipe
-from mammo_core.registry.contamination import contamination_error, find_contamination
-from mammo_core.runs import Run, read_start_packages
-from mammo_core.steps import evaluation
-from mammo_core.steps.step import StepContext
+from mammo_core.registry.contamination import (
+    contamination_error,
+    find_contamination,
+    require_unseen_test_patients,
+)
+from mammo_core.runs import read_start_packages
 from mammo_core.store import open_store
 from mammo_core.training.kinds import lineage_of_members
 from tests.support.registry_fixtures import put_version
@@ -190,8 +191,7 @@ def evaluated(store, ours, fitted_to, **lineage):
     lineage |= {"frame": ours.id, **lineage_of_members([member.id for member in members])}
     image = output(store, "trainings/image", lineage=lineage)
     patch = output(store, "trainings/patch", lineage={"frame": ours.id})
-    context = StepContext("evaluate", Run(store, "r1"), load_recipe("phantom"))
-    evaluation._require_unseen_test_patients(context, ours, patch, image)
+    require_unseen_test_patients(store, ours, patch, image, "r1", read_start_packages)
 
 
 def test_networks_of_folds_are_evaluated_outside_all_of_them(store):
