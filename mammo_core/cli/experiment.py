@@ -132,7 +132,7 @@ def folds(
 def leaks(
     recipe: Annotated[str, typer.Option(help="File or name of the recipe.")] = "phantom",
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds: 0, 1, …")] = 5,
-    epochs: Annotated[int, typer.Option(min=2, help="Epochs of each small network.")] = 40,
+    epochs: Annotated[int, typer.Option(min=2, help="Epochs of each small network.")] = 24,
     store: _Store = _DEFAULT_STORE,
     source: _Source = None,
     settings: _Settings = None,
@@ -142,8 +142,9 @@ def leaks(
 ) -> None:
     """Show what popular mistakes in the sides of patients add to an AUC.
 
-    A small network is trained honestly and under each mistake, and both are tested on the same
-    images. Of the recipe only source, images and conversion are used.
+    A small network is trained on the annotated lesions, honestly and under each mistake, and both
+    are tested on the same images. Of the recipe only source, images, conversion and the seed of
+    the split are used.
     """
     from mammo_core.experiments.leak_trials import leak_trials
 

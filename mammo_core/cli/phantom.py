@@ -31,6 +31,12 @@ def create(
     difficulty: Annotated[
         float, typer.Option(help="0: clear differences, 1: benign and malignant look nearly alike.")
     ] = 0.62,
+    likeness: Annotated[
+        float,
+        typer.Option(
+            help="0 to 1: how strongly all images of a patient share a texture of her own."
+        ),
+    ] = 0.0,
     workers: Annotated[
         int | None, typer.Option(help="Processes.", show_default="one per processor")
     ] = None,
@@ -56,6 +62,7 @@ def create(
         height=height,
         width=width,
         difficulty=difficulty,
+        likeness=likeness,
     )
     with _show_progress() as progress:
         summary = create_tree(folder, config, workers=workers, progress=progress)

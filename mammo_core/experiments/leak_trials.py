@@ -8,15 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from mammo_core.errors import RecordError
-from mammo_core.experiments.leaks import (
-    EPOCHS,
-    HONEST,
-    MISTAKES,
-    REVISION,
-    SIZE,
-    arrange,
-    train_and_score,
-)
+from mammo_core.experiments.leak_network import EPOCHS, SIDE, lesion_crop, train_and_score
+from mammo_core.experiments.leaks import HONEST, MISTAKES, REVISION, arrange
 from mammo_core.experiments.plan import Trial
 from mammo_core.experiments.results import ExperimentResult
 from mammo_core.metrics import Interval, auc, mean_auc_interval
@@ -26,17 +19,18 @@ if TYPE_CHECKING:
     from mammo_core.store import Store
 
 _REPLICATES: Final = 2000
-_FULL: Final = 65535
+#: Images in memory at once: 0.4 GB of 1152x896 with their masks.
+_AT_ONCE: Final = 128
 
 
 def leak_trials(seeds: Sequence[int], epochs: int = EPOCHS) -> list[Trial]:
     """Plan the laboratory: each trial trains the network under every arrangement.
 
     Args:
-        seeds: Seeds of weights and order. The sides are the same in all trials.
+        seeds: Seeds of weights, order and left-out images. The sides are the same in all trials.
         epochs: Epochs of a network.
     """
-    facts = {"epochs": epochs, "revision": REVISION, "size": "x".join(map(str, SIZE))}
+    facts = {"epochs": epochs, "revision": REVISION, "size": f"{SIDE}x{SIDE}"}
     return [
         Trial(f"leaks-seed-{seed}", HONEST, (), False, {"seed": seed, **facts}) for seed in seeds
     ]
@@ -61,12 +55,15 @@ def leak_scores(
     from mammo_core.datasets.tables import read_table
 
     table = read_table(store, tables, "images.parquet")
-    pixels = _pixels(store, images, set(table["image_id"]))
-    table = table[table["image_id"].isin(pixels)]
+    sides = dict(zip(table["image_id"], table["laterality"].astype(str), strict=True))
+    pixels = _crops(store, images, sides)
+    known = table["image_id"].isin(pixels)
+    print(f"[{trial.name}] {known.sum()} images have lesions, {(~known).sum()} are left out")
+    table = table[known]
     labels = dict(zip(table["image_id"], table["malignant"].astype(int), strict=True))
     patients = dict(zip(table["image_id"], table["patient_key"], strict=True))
     parts = []
-    for name, arrangement in arrange(table, seed).items():
+    for name, arrangement in arrange(table, seed, trial.facts["seed"]).items():
         scores = train_and_score(
             arrangement, pixels, labels, trial.facts["seed"], trial.facts["epochs"]
         )
@@ -85,16 +82,21 @@ def leak_scores(
     return pd.concat(parts, ignore_index=True)
 
 
-def _pixels(
-    store: "Store", images: "Manifest", ids: set[str]
+def _crops(
+    store: "Store", images: "Manifest", sides: Mapping[str, str]
 ) -> dict[str, npt.NDArray[np.float32]]:
+    """Cut the crops, with few whole images in memory at a time."""
     from mammo_core.evaluation.pictures import read_images
-    from mammo_core.imaging import resize
 
-    return {
-        id: resize(record.pixels, *SIZE, "forced", "area").astype(np.float32) / np.float32(_FULL)
-        for id, record in read_images(store, images, ids).items()
-    }
+    crops = {}
+    ids = sorted(sides)
+    for start in range(0, len(ids), _AT_ONCE):
+        records = read_images(store, images, ids[start : start + _AT_ONCE])
+        for id, record in records.items():
+            crop = lesion_crop(record, sides[id])
+            if crop is not None:
+                crops[id] = crop
+    return crops
 
 
 def summarize_leaks(

@@ -1,16 +1,13 @@
 """The leak laboratory: what popular mistakes in the sides of patients add to an AUC.
 
 A mistake is an arrangement of training images, which exists here only: no recipe can ask for one.
-Every arrangement has as many training images as the honest one, and is compared with it on the
-same test images.
+Every arrangement has as many training images of each class as the honest one, and is compared with
+it on the same test images.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Final
 
 from mammo_core.errors import SourceError
 from mammo_core.seeds import generator
@@ -28,16 +25,9 @@ TEST_CHOICE: Final = "choosing on the test set"
 DUPLICATES: Final = "re-encoded duplicates"
 MISTAKES: Final = (BY_IMAGE, BY_BREAST, OFFICIAL, OLD_PATIENTS, TEST_CHOICE, DUPLICATES)
 
-#: Rows and columns of the images that the small network sees.
-SIZE: Final = (96, 72)
-EPOCHS: Final = 40
 #: Raised when a result would change.
-REVISION: Final = 1
-_BATCH: Final = 16
+REVISION: Final = 2
 _VALIDATION: Final = 0.2
-#: Levels and noise of an image that was saved again, as shares of the range.
-_LEVELS: Final = 255
-_NOISE: Final = 0.01
 
 
 @dataclass(frozen=True)
@@ -70,15 +60,18 @@ class Arrangement:
         return {patients[self.copies.get(i, i)] for i in fitted} & {patients[i] for i in self.test}
 
 
-def arrange(images: "pd.DataFrame", seed: int) -> dict[str, Arrangement]:
+def arrange(images: "pd.DataFrame", seed: int, draw: int = 0) -> dict[str, Arrangement]:
     """Return the honest arrangement, and that of each mistake that the source allows.
 
-    A patient in both official tables is tested by her test images; the mistake trains on her
-    others. For the mistakes that need images of test patients in training, test images move there.
+    A patient in both official tables is tested by her test images; the mistake trains on those of
+    her training table, some of which are in both. For the mistakes that need images of test
+    patients in training, test images move there.
 
     Args:
         images: image_id, patient_key, laterality, malignant, lesion_types, official_splits.
-        seed: Seed of the draws.
+        seed: Seed of the sides.
+        draw: Seed of which training images make room for those that move there: another one in
+            each trial, so that no single draw of them decides what a mistake adds.
 
     Raises:
         SourceError: The source cannot be split.
@@ -110,12 +103,13 @@ def arrange(images: "pd.DataFrame", seed: int) -> dict[str, Arrangement]:
             )
     train, validation, test = (by_split[name] for name in ("train", "validation", "test"))
     tests = rows[rows["split"] == "test"]
+    label_of = dict(zip(map(str, rows["image_id"]), rows["malignant"].astype(int), strict=True))
 
     def mistake(
         name: str, moved: Sequence[str], tested: Sequence[str], *, first: bool = False
     ) -> Arrangement:
         """Move images into training, in place of as many others."""
-        kept = _leave_out(train, len(moved), seed, name)
+        kept = _leave_out(train, [label_of[image] for image in moved], label_of, draw, name)
         fitted = tuple(sorted((*kept, *moved)))
         return Arrangement(
             name, fitted if first else train, train if first else fitted, validation,
@@ -129,8 +123,13 @@ def arrange(images: "pd.DataFrame", seed: int) -> dict[str, Arrangement]:
     moved, tested = _divide(tests, "breast", seed)
     if moved:
         arranged[BY_BREAST] = mistake(BY_BREAST, moved, tested)
-    if by_split["excluded"]:
-        arranged[OFFICIAL] = mistake(OFFICIAL, by_split["excluded"], test)
+    in_both = [
+        str(image)
+        for image, names in zip(tests["image_id"], tests["official_splits"], strict=True)
+        if {"train", "test"} <= set(str(names).split("+"))
+    ]
+    if by_split["excluded"] or in_both:
+        arranged[OFFICIAL] = mistake(OFFICIAL, [*by_split["excluded"], *in_both], test)
     # The champion had half of the patients of today's test set, with all of their images.
     half = _half(sorted(set(map(str, tests["patient_key"]))), seed, "old")
     old = tuple(map(str, tests.loc[tests["patient_key"].isin(half), "image_id"]))
@@ -138,7 +137,7 @@ def arrange(images: "pd.DataFrame", seed: int) -> dict[str, Arrangement]:
     arranged[TEST_CHOICE] = Arrangement(TEST_CHOICE, train, train, test, test, {})
     sources = _half(test, seed, "copies")
     copies = {f"copy of {image}": image for image in sources}
-    kept = _leave_out(train, len(copies), seed, DUPLICATES)
+    kept = _leave_out(train, [label_of[image] for image in sources], label_of, draw, DUPLICATES)
     fitted = (*kept, *sorted(copies))
     arranged[DUPLICATES] = Arrangement(DUPLICATES, fitted, fitted, validation, test, copies)
     for name in (BY_IMAGE, BY_BREAST, OFFICIAL):
@@ -172,104 +171,25 @@ def _half(keys: Sequence[str], seed: int, purpose: str) -> list[str]:
     return [keys[at] for at in sorted(order[: len(keys) // 2])]
 
 
-def _leave_out(train: Sequence[str], count: int, seed: int, purpose: str) -> list[str]:
-    """Leave out training images, so that the mistake has no more of them."""
-    order = generator(seed, "leaks", "left out", purpose).permutation(len(train))
-    return [train[at] for at in sorted(order[count:])]
-
-
-def re_encode(pixels: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]:
-    """Return an image as if it was saved again by another program: 8 bits, and noise.
+def _leave_out(
+    train: Sequence[str], moved: Sequence[int], labels: Mapping[str, int], draw: int, purpose: str
+) -> list[str]:
+    """Leave out a training image for each that moves there, of the same class where there is one.
 
     Args:
-        pixels: (rows, columns), [0, 1].
-        name: Name of the copy, the seed of its noise.
+        train: The training images.
+        moved: Labels of the images that move there.
+        labels: image → label.
+        draw: Seed of the choice.
+        purpose: What it is made for.
     """
-    noise = generator(0, "re-encoded", name).normal(0, _NOISE, pixels.shape)
-    coarse = np.round(np.clip(pixels + noise, 0, 1) * _LEVELS) / _LEVELS
-    return coarse.astype(np.float32)
-
-
-def train_and_score(
-    arrangement: Arrangement,
-    pixels: Mapping[str, npt.NDArray[np.float32]],
-    labels: Mapping[str, int],
-    seed: int,
-    epochs: int = EPOCHS,
-) -> dict[str, float]:
-    """Train the small network, and return the probability of each test image.
-
-    Args:
-        arrangement: What it is trained, chosen and tested on.
-        pixels: image → (rows, columns) float32, [0, 1].
-        labels: image → 1 for malignant, 0 for not.
-        seed: Seed of weights and order.
-        epochs: Epochs of both trainings together, halved between them.
-    """
-    from mammo_core.models.backend import prepare_keras
-
-    prepare_keras()
-    import keras
-
-    from mammo_core.metrics import auc
-
-    def batch(ids: Sequence[str]) -> tuple[Any, Any]:
-        x = [
-            re_encode(pixels[arrangement.copies[i]], i) if i in arrangement.copies else pixels[i]
-            for i in ids
-        ]
-        y = [labels[arrangement.copies.get(i, i)] for i in ids]
-        return np.stack(x)[..., None], np.array(y, np.float32)
-
-    keras.utils.set_random_seed(seed)
-    network = small_network(next(iter(pixels.values())).shape)
-    chosen_on, truth = batch(arrangement.validation)
-    test, _ = batch(arrangement.test)
-    best, best_auc = None, -1.0
-    for stage, images in enumerate((arrangement.before, arrangement.train)):
-        x, y = batch(images)
-        best, best_auc = None, -1.0  # a model is chosen from the last training
-        for epoch in range(epochs // 2):
-            order = generator(seed, "leaks", "order", stage, epoch).permutation(len(y))
-            for start in range(0, len(y), _BATCH):
-                rows = order[start : start + _BATCH]
-                network.train_on_batch(x[rows], y[rows])
-            value = auc(truth, network(chosen_on, training=False).numpy()[:, 0])
-            if value > best_auc:
-                best, best_auc = network.get_weights(), value
-    network.set_weights(best)
-    scores = network(test, training=False).numpy()[:, 0]
-    return dict(zip(arrangement.test, map(float, scores), strict=True))
-
-
-def small_network(shape: tuple[int, ...]) -> Any:
-    """Return a network of three convolutions, large enough to remember images.
-
-    Args:
-        shape: (rows, columns).
-    """
-    import keras
-    from keras import layers
-
-    blocks = [
-        layer
-        for filters in (8, 16, 32)
-        for layer in (
-            layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False),
-            layers.BatchNormalization(momentum=0.9),
-            layers.ReLU(),
-        )
-    ]
-    network = keras.Sequential(
-        [
-            keras.Input((*shape, 1)),
-            *blocks,
-            layers.Flatten(),
-            layers.Dense(32, activation="relu"),
-            layers.Dense(1, activation="sigmoid"),
-        ]
-    )
-    # Compiling for the processor would take longer than training does.
-    adam = keras.optimizers.Adam(0.001)
-    network.compile(optimizer=adam, loss="binary_crossentropy", jit_compile=False)
-    return network
+    order = generator(draw, "leaks", "left out", purpose).permutation(len(train))
+    missing = {label: list(moved).count(label) for label in set(moved)}
+    left_out: list[str] = []
+    for at in order:
+        if missing.get(labels[train[at]], 0) > 0:
+            missing[labels[train[at]]] -= 1
+            left_out.append(train[at])
+    others = [train[at] for at in order if train[at] not in set(left_out)]
+    left_out += others[: sum(missing.values())]
+    return [image for image in train if image not in set(left_out)]

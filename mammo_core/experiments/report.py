@@ -7,8 +7,10 @@ import pandas as pd
 
 from mammo_core.csv_cells import escape_row
 from mammo_core.experiments.results import ExperimentResult
-from mammo_core.reporting import Page, Table, interval_plot
+from mammo_core.reporting import Page, Table, forest_plot, interval_plot
 from mammo_core.reporting.page import format_value
+
+_AUC_CAPTION = "AUC on the test patients with 95 % intervals (patients resampled)"
 
 
 def result_files(result: ExperimentResult, title: str, command: str) -> dict[str, bytes]:
@@ -23,7 +25,11 @@ def result_files(result: ExperimentResult, title: str, command: str) -> dict[str
     page = Page(title, result.conclusion)
     page.section("Result").facts({"Command": command, "Conclusion": result.conclusion})
     page.table(Table.from_records(result.summary))
-    page.figure(plot, "AUC on the test patients with 95 % intervals (patients resampled)")
+    if result.kind == "leaks":
+        page.figure(plot, "What each mistake adds to the AUC, with 95 % intervals")
+        page.figure(_auc_plot(result), _AUC_CAPTION)
+    else:
+        page.figure(plot, _AUC_CAPTION)
     page.section("Runs").table(Table.from_records(result.rows))
     return {
         "table.csv": _csv(result.rows),
@@ -53,6 +59,21 @@ def _markdown_table(rows: list[dict[str, Any]]) -> str:
 
 
 def _plot(result: ExperimentResult) -> bytes:
+    if result.kind != "leaks":
+        return _auc_plot(result)
+    return forest_plot(
+        [
+            (row["arm"], row["adds"], row["adds_low"], row["adds_high"])
+            for row in result.summary
+            if row["adds"] is not None
+        ],
+        title="What each mistake adds to the AUC",
+        x="difference from the honest AUC of the same test images",
+        reference=0.0,
+    )
+
+
+def _auc_plot(result: ExperimentResult) -> bytes:
     is_curve = result.kind == "transfer-curve"
     return interval_plot(
         [(row["arm"], row["auc"], row["low"], row["high"]) for row in result.summary],

@@ -28,6 +28,8 @@ class PhantomConfig(BaseModel):
         width: Columns of every mammogram.
         difficulty: 0 (benign and malignant differ clearly) to 1 (nearly the same); see
             `mammo_core.phantom.latent`.
+        likeness: How strongly all images of a patient share a texture of her own, 0 (not at all)
+            to 1; see `mammo_core.phantom.likeness`.
 
     Raises:
         RecipeError: A parameter is out of range.
@@ -41,6 +43,7 @@ class PhantomConfig(BaseModel):
     height: int = 576
     width: int = 448
     difficulty: float = 0.62
+    likeness: float = 0.0
 
     @model_validator(mode="after")
     def _require_ranges(self) -> Self:
@@ -48,6 +51,7 @@ class PhantomConfig(BaseModel):
         _require_between("height", self.height, MINIMUM_HEIGHT, MAXIMUM_SIDE)
         _require_between("width", self.width, MINIMUM_WIDTH, MAXIMUM_SIDE)
         _require_between("difficulty", self.difficulty, 0, 1)
+        _require_between("likeness", self.likeness, 0, 1)
         if not 0.4 <= self.width / self.height <= 1.25:
             raise RecipeError(
                 "A phantom of this size would not look like a mammogram",
@@ -56,6 +60,13 @@ class PhantomConfig(BaseModel):
                 hint="CBIS-DDSM images are 0.5 to 0.8 times as wide as they are high: try 576x448.",
             )
         return self
+
+    def to_json(self) -> dict[str, str | int | float]:
+        """Return the parameters for the marker of a tree.
+
+        A likeness of 0 is left out, so that trees made before there was one stay complete.
+        """
+        return self.model_dump(exclude=set() if self.likeness else {"likeness"})
 
 
 class PhantomSummary(BaseModel):

@@ -11,6 +11,7 @@ from mammo_core.phantom.config import PhantomConfig
 from mammo_core.phantom.film import add_labels, scan
 from mammo_core.phantom.latent import appearance, contrast
 from mammo_core.phantom.lesions import Stamp, draw_lesion
+from mammo_core.phantom.likeness import add_texture, patient_texture
 from mammo_core.phantom.plan import ViewPlan
 from mammo_core.seeds import generator
 
@@ -75,6 +76,16 @@ def draw_scene(config: PhantomConfig, plan: ViewPlan) -> Scene:
     free = _free_distance(breast)
     masks: list[npt.NDArray[np.uint8]] = []
     unit = config.height / UNITS_PER_HEIGHT
+    if config.likeness:
+        of_patient = generator(config.seed, "phantom", plan.patient_key, "texture")
+        add_texture(
+            brightness,
+            breast.skin_distance,
+            patient_texture(of_patient),
+            config.likeness,
+            unit,
+            generator(config.seed, *names, "texture"),
+        )
     for lesion in plan.lesions:
         lesion_names = (plan.patient_key, plan.laterality, lesion.lesion_type, lesion.number)
         projection = generator(config.seed, *names, lesion.lesion_type, lesion.number)

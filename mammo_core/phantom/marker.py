@@ -40,7 +40,7 @@ def marker_bytes(
     marker = {
         "notice": NOTICE,
         "revision": REVISION,
-        "config": config.model_dump(),
+        "config": config.to_json(),
         "counts": counts,
         "digest": tree_digest(listed),
         "files": [list(entry) for entry in listed],
@@ -117,14 +117,18 @@ def require_folder(root: Path, config: PhantomConfig) -> None:
                 hint="Choose another folder; nothing was changed.",
             )
         return
-    expected = {**config.model_dump(), "revision": REVISION}
+    expected = {**config.to_json(), "revision": REVISION}
     existing = {**marker["config"], "revision": marker["revision"]}
     if expected != existing:
-        names = sorted(name for name in expected if expected[name] != existing.get(name))
+        names = sorted(
+            name
+            for name in {*expected, *existing}
+            if expected.get(name, 0) != existing.get(name, 0)
+        )
         raise RecipeError(
             f"The folder {root} contains a phantom of other parameters",
-            expected=", ".join(f"{name} {expected[name]}" for name in names),
-            received=", ".join(f"{name} {existing.get(name)}" for name in names),
+            expected=", ".join(f"{name} {expected.get(name, 0)}" for name in names),
+            received=", ".join(f"{name} {existing.get(name, 0)}" for name in names),
             hint="Choose another folder, or use the parameters of the existing phantom.",
         )
 
@@ -158,7 +162,7 @@ def lock_tree(root: Path, config: PhantomConfig) -> Iterator[None]:
             ) from None
         require_folder(root, config)
         temporary = scratch / "config.part"
-        text = json.dumps({"config": config.model_dump(), "revision": REVISION}, sort_keys=True)
+        text = json.dumps({"config": config.to_json(), "revision": REVISION}, sort_keys=True)
         temporary.write_text(text + "\n", encoding="utf-8")
         temporary.replace(scratch / "config.json")
         yield

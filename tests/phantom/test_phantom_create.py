@@ -42,7 +42,7 @@ def test_another_seed_gives_another_tree(original_tree: Path, tmp_path: Path) ->
 def test_counts_are_those_of_the_tree(original_tree: Path) -> None:
     marker = json.loads((original_tree / "phantom.json").read_text())
     counts = marker["counts"]
-    assert marker["config"] == SMALL.model_dump()
+    assert marker["config"] == SMALL.to_json()
     assert "NOT A PATIENT" in marker["notice"]
     assert counts["patients"] == 20
     assert counts["patients_in_both_splits"] == 1
@@ -192,3 +192,11 @@ def test_the_smallest_trees_are_complete(tmp_path: Path, patients: int) -> None:
     summary = create(tmp_path, config, workers=1)
     assert summary.counts["patients"] == patients
     assert len(list(tmp_path.glob("*.csv"))) == 4
+
+
+def test_a_tree_from_before_there_was_a_likeness_stays_complete(original_tree: Path) -> None:
+    marker = json.loads((original_tree / "phantom.json").read_text())
+    assert "likeness" not in marker["config"]
+    assert create(original_tree, SMALL).complete_before
+    with pytest.raises(RecipeError, match=r"Expected likeness 0\.5\. Received likeness 0\."):
+        create(original_tree, SMALL.model_copy(update={"likeness": 0.5}))
