@@ -14,6 +14,8 @@ from mammo_core.sources.source_files import SourceFiles
 #: Bytes of a table: a million rows of a published collection have 200 MB.
 _MAXIMUM_BYTES: Final = 2**28
 _MAXIMUM_ROWS: Final = 2_000_000
+#: Cells of all rows: each takes up to a hundred bytes. Tables of a million rows have ten columns.
+_MAXIMUM_CELLS: Final = 20_000_000
 _MAXIMUM_COLUMNS: Final = 1_000
 _MAXIMUM_NAME: Final = 200
 #: Characters of a line, and so of a cell: the limit of Python's reader. Rows have a few hundred.
@@ -119,6 +121,7 @@ def parse_csv(text: str, name: str) -> CsvTable:
     long_lines: set[int] = set()
     reader = csv.reader(_lines(text, long_lines), delimiter=delimiter, strict=True)
     rows: list[tuple[int, tuple[str, ...]]] = []
+    count = 0
     start = 1  # A quoted cell may contain line breaks: a row is named after its first line.
     try:
         for cells in reader:
@@ -130,13 +133,17 @@ def parse_csv(text: str, name: str) -> CsvTable:
                 rows.append((start, ()))
             elif any(stripped):
                 rows.append((start, stripped))
+                count += len(stripped)
+            if count > _MAXIMUM_CELLS:
+                raise csv.Error(f"more than {_MAXIMUM_CELLS} cells")
             if len(rows) > _MAXIMUM_ROWS:
                 raise csv.Error(f"more than {_MAXIMUM_ROWS} rows")
             start = reader.line_num + 1
     except csv.Error as error:
         raise SourceError(
             f"The table {name} cannot be parsed",
-            expected=f"CSV with closed quotes and at most {_MAXIMUM_ROWS} rows",
+            expected=f"CSV with closed quotes, at most {_MAXIMUM_ROWS} rows and {_MAXIMUM_CELLS} "
+            "cells",
             received=f"{error} in the row that starts at line {start}",
         ) from error
     if not rows:

@@ -143,6 +143,7 @@ TABLES = {
     "a million columns": (",".join(f"c{n}" for n in range(20_000)) + "\n", "header"),
     "a column with a long name": (f"{HEADER},{'x' * 300}\n1,good.png,L,CC,1,\n", "header"),
     "a line of megabytes with an open quote": (f'{HEADER}\n1,"{"x" * 10**6}\n', "open quote"),
+    "millions of cells": (f"{HEADER}\n" + ("x" + "," * 999 + "\n") * 20_001, "20000000 cells"),
     "a cell of megabytes over many lines": (f'{HEADER}\n1,"' + "x\n" * 200_000 + '"\n', "field"),
 }
 
