@@ -20,7 +20,7 @@ FOLLOW = MAMMO_FOLLOW=$$PPID:$$(sed 's/.*) //' /proc/$$PPID/stat | cut -d' ' -f2
 TAG ?= $(shell python3 -m pipelines.image_tag)
 IMAGES ?= data train
 
-.PHONY: help setup run test test-fast verify-fuzz verify-owners verify-leaks verify-forms setup-tfio test-tfio test-docker test-cluster verify-serving lint types reference minio prism \
+.PHONY: help setup run test test-fast verify-fuzz verify-owners verify-leaks verify-networks verify-forms setup-tfio test-tfio test-docker test-cluster verify-serving lint types reference minio prism \
   kustomize compile images release-images kind-up kind-deploy kind-run kind-test kind-down requirements clean
 
 help: ## List the targets
@@ -53,6 +53,9 @@ verify-leaks: .venv/.test-installed ## What popular mistakes add to an AUC, on t
 	MAMMO_VERIFY_LEAKS=1 $(PYTHON) -m pytest -s tests/experiments/test_leaks.py -k covers_the_truth
 	@$(FOLLOW) .venv/bin/mammo phantom create $(PHANTOM) --patients 180 --seed 1 --layout original --size 576x448
 	@$(FOLLOW) .venv/bin/mammo experiment leaks $(ARGS)
+
+verify-networks: .venv/.test-installed ## Compare every network on TensorFlow and JAX (minutes)
+	MAMMO_VERIFY_NETWORKS=1 $(PYTHON) -m pytest tests/models/test_backends.py $(ARGS)
 
 lint: .venv/.test-installed ## Check style
 	.venv/bin/ruff check .
