@@ -58,7 +58,7 @@ def seen_patients(
         test = images[images["split"] == "test"]
         keys |= listed.patients_in(test, FITTED_SPLITS)
         unknown += listed.unknown
-        if site_key and listed.site_key and listed.site_key != site_key:
+        if listed.has_other_keys(site_key):
             unknown.append(f"the patient keys of {name} were made with another site key")
     ids = {str(id) for id in (lineage.get("frame_id"), *lineage.get("fitted_frames", [])) if id}
     if not ids and listed is None:

@@ -8,9 +8,10 @@ matched with each other.
 import hashlib
 import hmac
 from collections.abc import Collection, Iterable, Mapping
+from operator import not_
 from typing import TYPE_CHECKING, Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from mammo_core.features.contamination import with_namespace
 
@@ -33,6 +34,8 @@ class PatientList(BaseModel):
             from are there too, as `train of a model before it`.
         images: Split → digests of images.
         unknown: What is not known about the models before it, one sentence each.
+        earlier: Lists of models before it that are keyed otherwise: by another site key, or of a
+            package whose frame was in no store.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +45,20 @@ class PatientList(BaseModel):
     patients: dict[str, tuple[str, ...]]
     images: dict[str, tuple[str, ...]]
     unknown: tuple[str, ...] = ()
+    earlier: tuple["PatientList", ...] = Field(default=(), exclude_if=not_)
+
+    def frame_ids(self) -> frozenset[str]:
+        """Return the frames that key the digests of this list and of earlier ones."""
+        return frozenset({self.frame_id}).union(*(each.frame_ids() for each in self.earlier))
+
+    def has_other_keys(self, site_key: str) -> bool:
+        """Whether patient keys under this site key cannot be compared with some of the list.
+
+        Args:
+            site_key: Fingerprint of a site key; empty if there is none.
+        """
+        differ = bool(site_key and self.site_key and site_key != self.site_key)
+        return differ or any(each.has_other_keys(site_key) for each in self.earlier)
 
     def patients_in(self, images: "pd.DataFrame", splits: Collection[str]) -> frozenset[str]:
         """Return the patients of images who are in these splits, of the model or of one before it.
@@ -55,12 +72,13 @@ class PatientList(BaseModel):
         files = {each for name in names for each in self.images.get(name, ())}
         rows = with_namespace(images)
         columns = (rows["namespace"], rows["patient_key"], rows["image_id"])
-        return frozenset(
+        listed = frozenset(
             str(key)
             for namespace, key, image_id in zip(*columns, strict=True)
             if _digest(self.frame_id, str(namespace), str(key)) in patients
             or _digest(self.frame_id, str(image_id)) in files
         )
+        return listed.union(*(each.patients_in(rows, splits) for each in self.earlier))
 
 
 def patient_list(
@@ -70,6 +88,7 @@ def patient_list(
     *,
     site_key: str = "",
     unknown: Collection[str] = (),
+    earlier: Iterable[PatientList] = (),
 ) -> PatientList:
     """Return the list of a package.
 
@@ -79,6 +98,7 @@ def patient_list(
         ancestors: The images of the frames of models that training started from.
         site_key: Fingerprint of the site key of the patient keys.
         unknown: What is not known about those models.
+        earlier: Lists of those whose images are not at hand.
     """
     patients: dict[str, set[str]] = {}
     files: dict[str, set[str]] = {}
@@ -96,6 +116,7 @@ def patient_list(
         patients=_sorted(patients),
         images=_sorted(files),
         unknown=tuple(unknown),
+        earlier=tuple(earlier),
     )
 
 

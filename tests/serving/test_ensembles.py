@@ -179,7 +179,12 @@ def test_models_of_both_views_are_averaged(tmp_path, dicom_bytes):
     expected = scores_of(packages, [tmp_path / f"{view}.dcm" for view in files], tmp_path)
     with client_of(packages) as client:
         sent = {view: (f"{view}.dcm", data) for view, data in files.items()}
-        answer = client.post("/score", files=sent).json()
+        answer = client.post("/score?explain=1", files=sent).json()
+    assert [image["view"] for image in answer["images"]] == ["CC", "MLO"]
+    for image in answer["images"]:  # in pixels of the files, 96 x 72
+        assert all(region["bottom"] < 96 for region in image["regions"])
+        assert all(region["right"] < 72 for region in image["regions"])
+    assert any(image["regions"] for image in answer["images"])
     assert answer["malignant_probability"] == pytest.approx(
         expected["malignant_probability"].iloc[0], abs=1e-6
     )
