@@ -108,7 +108,7 @@ def read_image_type(data: Any, frames: int, warnings: list[ImageWarning]) -> Ima
 
 
 def _no_mammogram(data: Any) -> str | None:
-    """Return why an image is no mammogram although Image Type and descriptions say nothing."""
+    """Return what else makes an image no plain mammogram, in words; None if nothing does."""
     agent = first_text(data, "ContrastBolusAgent").strip().upper()
     if (agent and agent not in _NO_AGENT) or data.get("ContrastBolusAgentSequence"):
         return "the header names a contrast agent, and no energy"
