@@ -1,7 +1,10 @@
 """Image files that are hashed while they are read."""
 
+import errno
 import hashlib
 import io
+import os
+import stat
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +13,10 @@ from mammo_core.errors import DicomError
 #: Bytes that are read and hashed at a time: few enough that they are still in the cache when
 #: they are hashed, and enough that the interpreter's lock is rarely requested.
 _CHUNK_BYTES: Final = 2**18
+#: Why a path cannot be opened that is no file: a link in a circle, a socket, a name that is too
+#: long. Any other error is a fault of the machine.
+_NO_FILE: Final = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENXIO,
+                   errno.ENAMETOOLONG)  # fmt: skip
 
 
 class HashingFile(io.FileIO):
@@ -26,7 +33,7 @@ class HashingFile(io.FileIO):
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
+        super().__init__(path, opener=_open_at_once)
         self._sha256 = hashlib.sha256()
         self._hashed = 0
 
@@ -84,16 +91,28 @@ def open_image_file(path: Path, name: str, *, hash_file: bool = False) -> io.Buf
         hash_file: Whether to hash the file while it is read, for `file_digest`.
 
     Raises:
-        DicomError: The file does not exist, or is a folder.
+        DicomError: The file does not exist, or is a folder, a pipe or a device.
         OSError: The disk failed.
     """
     try:
-        return io.BufferedReader(HashingFile(path) if hash_file else io.FileIO(path))
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        # Any other OSError is a fault of the machine, not of the file.
+        file = HashingFile(path) if hash_file else io.FileIO(path, opener=_open_at_once)
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
         raise DicomError(
             f"{name} cannot be opened", expected="a file", received=str(error.strerror)
         ) from error
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise DicomError(
+            f"{name} cannot be opened", expected="a file", received="a pipe or a device"
+        )
+    return io.BufferedReader(file)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a path without waiting for whoever writes into a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def file_digest(file: io.BufferedReader) -> str | None:

@@ -1,5 +1,6 @@
 """The files to score."""
 
+import errno
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -152,8 +153,17 @@ def _remote_files(uri: str) -> Iterator[InputFile]:
 def _local_files(root: Path) -> Iterator[InputFile]:
     for path in sorted(_walk(root)) if root.is_dir() else [root]:
         name = path.relative_to(root).as_posix() if root.is_dir() else path.name
+        yield InputFile(name, _version(path), path=path)
+
+
+def _version(path: Path) -> str:
+    try:
         status = path.stat()
-        yield InputFile(name, f"{status.st_size} {status.st_mtime_ns}", path=path)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ELOOP):
+            raise
+        return ""  # a link that leads nowhere is a reject when it is read
+    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def _walk(folder: Path) -> list[Path]:

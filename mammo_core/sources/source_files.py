@@ -1,5 +1,6 @@
 """The files of a source: a folder, or a prefix of an S3 bucket."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -271,8 +272,21 @@ class SourceFiles:
                     if item.name.startswith("."):
                         continue
                     name = f"{folder}/{item.name}" if folder else item.name
+                    if _leads_in_a_circle(item):
+                        continue
                     if item.is_dir():
                         pending.append(name)
                     elif item.is_file():
                         status = item.stat()
                         yield Entry(name, status.st_size, str(status.st_mtime_ns))
+
+
+def _leads_in_a_circle(item: "os.DirEntry[str]") -> bool:
+    """Whether an entry of a folder is a link to itself: no file, as a link that leads nowhere."""
+    try:
+        item.is_dir()
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return True
+    return False
