@@ -128,3 +128,18 @@ def test_an_operating_point_cannot_be_named_for_other_flips(evaluated, image, tm
 def test_a_package_without_rules_says_so(package, image, tmp_path):
     assert score(package, [image], tmp_path / "s.csv").no_decision == "no_operating_point"
     assert rows(tmp_path / "s.csv")[0]["no_decision"] == "no_operating_point"
+
+
+def test_the_command_says_why_there_is_no_decision(evaluated, image, tmp_path):
+    import typer
+    from typer.testing import CliRunner
+
+    from mammo_core.cli.score import score as command
+
+    app = typer.Typer()
+    app.command()(command)
+    arguments = ["--model", str(evaluated.folder), str(image), "--out", str(tmp_path / "s.csv")]
+    result = CliRunner().invoke(app, [*arguments, "--flips"])
+    assert result.exit_code == 0
+    assert "There is no decision and no calibrated probability" in result.output
+    assert "no decision" not in CliRunner().invoke(app, arguments).output
