@@ -18,11 +18,11 @@ SMALL = [
 
 @pytest.mark.slow
 def test_the_largest_batches_of_a_recipe_are_measured():
-    arguments = ["find-batch-size", "--recipe", "phantom", "--largest", "8", "--json"]
+    arguments = ["find-batch-size", "--recipe", "phantom", "--largest", "4", "--json"]
     result = CliRunner().invoke(app, [*arguments, *(f"--set={override}" for override in SMALL)])
     assert result.exit_code == 0, result.output
     # Records of some kilobytes: the largest size that is tried fits.
-    assert json.loads(result.output) == {"patch_training": 8, "image_training": 8}
+    assert json.loads(result.output) == {"patch_training": 4, "image_training": 4}
 
 
 def test_the_smallest_size_of_all_networks_is_returned(monkeypatch):

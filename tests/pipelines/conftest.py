@@ -5,6 +5,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +15,28 @@ _SPEC = importlib.util.spec_from_file_location(
 kfp_server = importlib.util.module_from_spec(_SPEC)
 sys.modules.setdefault("kfp_server", kfp_server)
 _SPEC.loader.exec_module(kfp_server)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_compiler():
+    """Let KFP's compiler find the name of a caller at once.
+
+    It asks `inspect.stack` for it, which looks through all modules for each frame without a file:
+    a minute for the pipelines, in a process of xdist where another test imported TensorFlow.
+    """
+    from kfp.dsl import pipeline_task
+
+    def stack():
+        frames, frame = [], sys._getframe(1)
+        while frame:
+            code = frame.f_code
+            frames.append((frame, code.co_filename, frame.f_lineno, code.co_name, None, None))
+            frame = frame.f_back
+        return frames
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline_task, "inspect", SimpleNamespace(stack=stack))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -11,13 +11,21 @@ import pytest
 from mammo_core.errors import ModelError
 from mammo_core.training import devices
 from mammo_core.training.devices import share_batches
+from tests.support.forked import ForkServer
 
 HERE = Path(__file__).parent
 
 
 def _train(
-    out: Path, backend: str, count: int, dropout: float = 0.0, rematerialize: bool = False
+    forks: ForkServer,
+    out: Path,
+    backend: str,
+    count: int,
+    dropout: float = 0.0,
+    rematerialize: bool = False,
 ) -> list[np.ndarray]:
+    # JAX must be the only backend in its process; TensorFlow is imported in the fork already.
+    python = forks.python if backend == "tensorflow" else [sys.executable]
     environment = {
         **os.environ,
         "KERAS_BACKEND": backend,
@@ -27,7 +35,7 @@ def _train(
         "JAX_PLATFORMS": "cpu",
     }
     script = str(HERE / "train_on_devices.py")
-    command = [sys.executable, script, str(out), str(count), str(dropout), str(rematerialize)]
+    command = [*python, script, str(out), str(count), str(dropout), str(rematerialize)]
     done = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()[-3000:]
     stored = np.load(out)
@@ -36,19 +44,21 @@ def _train(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "tensorflow"])
-def test_two_virtual_devices_give_the_one_device_result(backend: str, tmp_path: Path) -> None:
-    single = _train(tmp_path / "1.npz", backend, 1)
+def test_two_virtual_devices_give_the_one_device_result(
+    forks: ForkServer, backend: str, tmp_path: Path
+) -> None:
+    single = _train(forks, tmp_path / "1.npz", backend, 1)
     # Both normalize over the whole batch, and rematerialization changes no value: only the order
     # of sums differs.
-    double = _train(tmp_path / "2.npz", backend, 2, rematerialize=True)
+    double = _train(forks, tmp_path / "2.npz", backend, 2, rematerialize=True)
     for expected, values in zip(single, double, strict=True):
         largest = max(np.abs(expected).max(), 1e-3)
         np.testing.assert_allclose(values, expected, rtol=0, atol=1e-4 * largest)
 
 
 @pytest.mark.slow
-def test_dropout_works_on_mirrored_devices(tmp_path: Path) -> None:
-    facts = _train(tmp_path / "2.npz", "tensorflow", 2, dropout=0.3)[0]
+def test_dropout_works_on_mirrored_devices(forks: ForkServer, tmp_path: Path) -> None:
+    facts = _train(forks, tmp_path / "2.npz", "tensorflow", 2, dropout=0.3)[0]
     assert np.isfinite(facts).all()
 
 

@@ -37,10 +37,13 @@ def main(out: str, devices: str, dropout: str, rematerialize: str) -> None:
         StageConfig(train="head", learning_rate=1e-3, epochs=1, optimizer="adam"),
         StageConfig(learning_rate=1e-3, epochs=2, optimizer="sgd"),
     )
+    if float(dropout):  # its masks differ between devices: nothing to compare, one epoch shows it
+        stages = (StageConfig(learning_rate=1e-3, epochs=1, optimizer="sgd"),)
     store = open_store(Path(out).with_suffix("").as_uri())
 
     def stop(row: dict[str, object]) -> None:
-        if row["epoch"] == 2:
+        # On one device, tests/training/test_checkpoint.py resumes.
+        if row["epoch"] == 2 and devices != "1":
             raise InterruptError
 
     def run(**options: object) -> list[dict[str, object]]:
@@ -58,7 +61,7 @@ def main(out: str, devices: str, dropout: str, rematerialize: str) -> None:
         ).history
 
     try:
-        run(on_epoch=stop)
+        history = run(on_epoch=stop)
     except InterruptError:
         history = run()
     assert BACKEND == "tensorflow" or "tensorflow" not in sys.modules
