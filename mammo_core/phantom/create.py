@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from mammo_core.phantom.write import ViewFiles
 
 Progress = Callable[[int, int], None]
+_TOO_FEW = 2  # views that are drawn in this process
 _TABLES: "tuple[tuple[LesionType, Split], ...]" = (
     ("calc", "test"), ("calc", "train"), ("mass", "test"), ("mass", "train"),
 )  # fmt: skip
@@ -123,10 +125,29 @@ def _write_views(
     planned: "list[list[MammogramFiles]]",
     workers: int | None,
 ) -> "Iterator[ViewFiles]":
-    from mammo_core.phantom import pool
+    """Draw and write views, each process with one OpenCV thread, in the order of the plan."""
+    import cv2
 
+    from mammo_core.phantom.write import write_view
+    from mammo_core.processes.pool import map_in_processes
+
+    write = partial(write_view, root, config)
     count = min(workers or os.cpu_count() or 1, len(planned))
-    return pool.write_views(root, config, planned, count)
+    if count > 1 and len(planned) > _TOO_FEW:
+        yield from map_in_processes(write, planned, workers=count, prepare=_use_one_thread)
+        return
+    threads = cv2.getNumThreads()
+    _use_one_thread()
+    try:
+        yield from map(write, planned)
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def _use_one_thread() -> None:
+    import cv2
+
+    cv2.setNumThreads(1)
 
 
 def _write_tables(root: Path, mammograms: "Iterable[MammogramFiles]") -> list[tuple[str, int, str]]:

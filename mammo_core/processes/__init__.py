@@ -6,8 +6,8 @@
 
     batch = call_in_process(measure, recipe)              # a function
 
-`start_process` is for workers that live longer than one task. All of them end with the process
-that started them, however that ends.
+`start_process` is for workers that live longer than one task; `pool.map_in_processes` does the same
+work on many items. All of them end with the process that started them, however that ends.
 """
 
 from mammo_core.processes.call import call_in_process
