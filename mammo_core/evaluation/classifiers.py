@@ -164,6 +164,11 @@ def make_evaluation(
             "Leaking patients": len(frame.facts.leaking_patients),
             "On no side": "; ".join(withheld_lines(frame.facts.withheld)) or "nobody",
             **(_PER_BREAST if per_breast else {}),
+            **(
+                {"Decision rules": f"also for scores {'without' if config.flips else 'with'} flips"}
+                if config.rules_for_other_flips
+                else {}
+            ),
         },
         result=result,
         dataset_counts=[{"split": split, **frame.facts.splits[split]} for split in SPLITS],
