@@ -13,8 +13,8 @@ from mammo_core.errors import DicomError
 #: Bytes that are read and hashed at a time: few enough that they are still in the cache when
 #: they are hashed, and enough that the interpreter's lock is rarely requested.
 _CHUNK_BYTES: Final = 2**18
-#: Why a path cannot be opened that is no file: a link in a circle, a socket, a name that is too
-#: long. Any other error is a fault of the machine.
+#: Errors of a path without a file: nothing there, a folder, a link in a circle, a socket, too many
+#: letters. Any other error is a fault of the machine.
 _NO_FILE: Final = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENXIO,
                    errno.ENAMETOOLONG)  # fmt: skip
 
