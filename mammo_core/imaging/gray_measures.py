@@ -26,11 +26,15 @@ _SAME: Final = 0.04
 _TISSUE: Final = 0.08
 #: Neighbors that differ by more than this share of the range in use are a jump.
 _JUMP: Final = 0.8
+#: Share of the rows that jump in one column at the edge of a frame, and in one near the border.
+_EDGE: Final = 0.06
+_EDGE_AT_BORDER: Final = 0.015
 #: Fewer jumps than this are those of bright pixels, such as a clip or a marker.
 _FEWEST_JUMPS: Final = 4
 #: Share of the range in use that tissue covers at least.
 _LEAST_RANGE: Final = 0.05
-_CORNER: Final = 3
+#: Cells at each side that may be a frame or a margin of film, and that make a corner.
+_MARGIN: Final = 3
 #: A side of the picture belongs to the chest wall if the breast touches this much more of it.
 _CHEST_MARGIN: Final = 0.2
 _DIGITS: Final = 6
@@ -51,7 +55,7 @@ class GrayMeasures:
         levels: Different gray levels in the rows that are read.
         background: Level of the flattest parts of the picture.
         background_share: Share of the picture that has that level.
-        darkest_corner: Level of the darkest corner.
+        darkest_corner: Level of the darkest part of a corner, inside a frame of the picture.
         contrast: Level of the rest of the picture minus `background`.
         breast_share: Area of the largest connected part brighter than the background, as a share
             of the picture.
@@ -102,12 +106,13 @@ def measure_gray_levels(pixels: Pixels, bits: int) -> GrayMeasures:
     values = sample.astype(np.float64)
     differences = np.zeros_like(values)
     np.abs(values[:, 1:] - values[:, :-1], out=differences[:, 1:])
-    cells, grid = _cells_of(values.shape)
+    grid = _cells_of(values.shape)
     level, roughness = grid(values) / full, grid(differences)
-    ranked = np.argsort(roughness, axis=None, kind="stable")
-    flattest = max(1, int(cells * _FLATTEST))
-    background = float(np.median(level.ravel()[ranked[:flattest]]))
-    rest = float(np.median(level.ravel()[ranked[flattest:]])) if cells > flattest else background
+    inside, around = _without_frame(level), _without_frame(roughness)
+    ranked = inside.ravel()[np.argsort(around, axis=None, kind="stable")]
+    flattest = max(1, int(ranked.size * _FLATTEST))
+    background = float(np.median(ranked[:flattest]))
+    rest = float(np.median(ranked[flattest:])) if ranked.size > flattest else background
     # The range without a bright label, which may be all that a dark picture has of it.
     tissue_range = max(bright - low, _LEAST_RANGE * used)
     breast = _largest(level > background + _TISSUE * tissue_range)
@@ -126,7 +131,7 @@ def measure_gray_levels(pixels: Pixels, bits: int) -> GrayMeasures:
         levels=int(np.count_nonzero(counts)),
         background=_round(background),
         background_share=_round((np.abs(level - background) < _SAME * used).mean()),
-        darkest_corner=_round(min(corner.mean() for corner in _corners(level))),
+        darkest_corner=_round(min(corner.min() for corner in _corners(level))),
         contrast=_round(rest - background),
         breast_share=_round(breast.mean()),
         breast_contact=_round(max(contacts.values())),
@@ -144,8 +149,13 @@ def _quantiles(counts: Any, shares: tuple[float, ...]) -> list[int]:
     return [int(np.searchsorted(cumulative, share * cumulative[-1])) for share in shares]
 
 
-def _cells_of(shape: tuple[int, ...]) -> tuple[int, Any]:
-    """Return the number of cells, and the function that averages an array in each of them."""
+def _without_frame(cells: Any) -> Any:
+    """Return the cells inside a frame of the picture; all of a picture of few cells."""
+    return cells[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN] if min(cells.shape) > 3 * _MARGIN else cells
+
+
+def _cells_of(shape: tuple[int, ...]) -> Any:
+    """Return the function that averages an array in each cell."""
     starts = [np.unique(np.linspace(0, side, min(_GRID, side), endpoint=False).astype(np.intp))
               for side in shape]  # fmt: skip
     sizes = [np.diff(np.append(start, side)) for start, side in zip(starts, shape, strict=True)]
@@ -156,11 +166,18 @@ def _cells_of(shape: tuple[int, ...]) -> tuple[int, Any]:
         means: _Cells = sums / areas
         return means
 
-    return areas.size, grid
+    return grid
 
 
 def _jumps(grid: Any, jump: _Mask, tissue: _Mask) -> float:
-    """Return the share of neighbors in the tissue that jump; 0 for a few of them."""
+    """Return the share of neighbors in the tissue that jump; 0 for a few of them.
+
+    A column in which many rows jump is the edge of a frame or of a strip.
+    """
+    most = np.full(jump.shape[1], _EDGE)
+    border = jump.shape[1] * _MARGIN // _GRID
+    most[:border] = most[jump.shape[1] - border :] = _EDGE_AT_BORDER
+    jump = jump & (jump.mean(axis=0) < most)
     if np.count_nonzero(jump) < _FEWEST_JUMPS or not tissue.any():
         return 0.0
     share = float(grid(jump.astype(np.float64))[tissue].mean())
@@ -205,17 +222,17 @@ def _inner(mask: _Mask) -> _Mask:
 
 
 def _corners(level: _Cells) -> list[_Cells]:
-    ends = (slice(None, _CORNER), slice(-_CORNER, None))
+    ends = (slice(None, _MARGIN), slice(-_MARGIN, None))
     return [level[rows, columns] for rows in ends for columns in ends]
 
 
 def _contacts(breast: _Mask) -> dict[Side, float]:
-    """Return which share of each side the breast touches; a film may have a thin margin."""
+    """Return which share of each side the breast touches; a film may have a margin."""
     return {
-        "left": float(breast[:, :2].any(axis=1).mean()),
-        "right": float(breast[:, -2:].any(axis=1).mean()),
-        "top": float(breast[:2].any(axis=0).mean()),
-        "bottom": float(breast[-2:].any(axis=0).mean()),
+        "left": float(breast[:, :_MARGIN].any(axis=1).mean()),
+        "right": float(breast[:, -_MARGIN:].any(axis=1).mean()),
+        "top": float(breast[:_MARGIN].any(axis=0).mean()),
+        "bottom": float(breast[-_MARGIN:].any(axis=0).mean()),
     }
 
 

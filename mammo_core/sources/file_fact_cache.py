@@ -17,7 +17,7 @@ from mammo_core.store.base import Entry
 #: Bytes of the cache of a source: about a kB for each file.
 _MAXIMUM_BYTES: Final = 2**30
 #: Raised by hand when the answers to the same questions change.
-_REVISION: Final = 3
+_REVISION: Final = 4
 _Answer = TypeVar("_Answer")
 
 

@@ -102,6 +102,68 @@ def test_mammograms_are_plausible(phantoms, bits):
     assert len(flagged) > 100 and sum(map(bool, flagged)) <= len(flagged) / 100
 
 
+def strip(share):
+    def apply(pixels):
+        """A black strip of film at the chest wall."""
+        framed = pixels.copy()
+        width = max(2, int(share * pixels.shape[1]))
+        at_right = measure_gray_levels(pixels, 16).chest_wall == "right"
+        framed[:, -width:] = 0 if at_right else framed[:, -width:]
+        framed[:, :width] = framed[:, :width] if at_right else 0
+        return framed
+
+    return apply
+
+
+def frame(level, share):
+    def apply(pixels):
+        """A frame of one level around the picture."""
+        framed, width = pixels.copy(), max(2, int(share * pixels.shape[1]))
+        for side in (np.s_[:width], np.s_[-width:], np.s_[:, :width], np.s_[:, -width:]):
+            framed[side] = level
+        return framed
+
+    return apply
+
+
+def stretch(pixels):
+    """A picture whose tissue is as bright as its format allows."""
+    return (pixels / np.quantile(pixels, 0.995) * 65535).clip(0, 65535).astype(np.uint16)
+
+
+#: Digitized films have margins, and detectors dead columns, where neighbors jump.
+MARGINS = {
+    "a dead column": strip(0),
+    "a black strip": strip(0.01),
+    "a margin of film": strip(0.05),
+    "a black frame": frame(0, 0.02),
+    "a white frame": frame(65535, 0.015),
+    "a wide white frame": frame(65535, 0.04),
+    "a bright breast with a strip": lambda pixels: strip(0.01)(stretch(pixels)),
+    "a bright breast in a frame": lambda pixels: frame(0, 0.02)(stretch(pixels)),
+}
+
+
+@pytest.mark.parametrize("margin", MARGINS)
+def test_margins_are_plausible(phantoms, margin):
+    pictures = phantoms[::2]
+    flagged = [codes(to_bits(MARGINS[margin](picture), 12), 12) for picture in pictures]
+    assert sum(map(bool, flagged)) <= len(flagged) / 50
+
+
+@pytest.mark.parametrize("margin", ["a margin of film", "a wide white frame"])
+@pytest.mark.parametrize("kind", ["inverted", "folded at 1/2", "shifted by half"])
+def test_faults_are_found_within_margins(phantoms, kind, margin):
+    expected, make = KINDS[kind]
+    random = np.random.default_rng(1)
+    framed = [
+        MARGINS[margin](make(to_bits(p, 12), 12, random).astype(np.uint16) << 4) >> 4
+        for p in phantoms[::4]
+    ]
+    right = [bool(set(codes(picture, 12)) & expected) for picture in framed]
+    assert sum(right) >= 0.9 * len(right)  # of pictures this small, a margin hides some contours
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_faults_are_found(phantoms, kind):
     expected, make = KINDS[kind]
