@@ -1,7 +1,8 @@
 """A small phantom and one undisturbed run of the pipeline on it, shared by the tests here.
 
-The undisturbed run and those that are killed start each step as users do, as a new process of
-Python; the others run in forks, which are as separate but need not import TensorFlow again.
+The runs that are killed, and the one that completes them, start each step as users do, as a new
+process of Python; the others run in forks, which are as separate but need not import TensorFlow
+again.
 """
 
 import json
@@ -95,4 +96,4 @@ def pipeline(phantom_tree: Path, forks: ForkServer) -> Command:
 @pytest.fixture(scope="session")
 def undisturbed(pipeline: Command, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
     work = tmp_path_factory.mktemp("undisturbed")
-    return work, pipeline.run(work, python=[sys.executable])
+    return work, pipeline.run(work)
