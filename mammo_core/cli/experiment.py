@@ -132,7 +132,7 @@ def folds(
 def leaks(
     recipe: Annotated[str, typer.Option(help="File or name of the recipe.")] = "phantom",
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds: 0, 1, …")] = 5,
-    epochs: Annotated[int, typer.Option(min=2, help="Epochs of each small network.")] = 24,
+    epochs: Annotated[int, typer.Option(min=2, help="Epochs of each small network.")] = 40,
     store: _Store = _DEFAULT_STORE,
     source: _Source = None,
     settings: _Settings = None,

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 #: Rows and columns of a crop as the network sees it.
 SIDE: Final = 64
-EPOCHS: Final = 24
+EPOCHS: Final = 40
 _CROP: Final = 2 / 9
 """Side of a crop, as a share of the rows of the image."""
 _FILTERS: Final = (24, 48, 96)
 _DENSE: Final = 64
-_LEARNING_RATE: Final = 0.002
+_LEARNING_RATE: Final = 0.004
 _BATCH: Final = 16
 _FULL: Final = 65535
 #: Levels and noise of an image that was saved again, as shares of the range.
@@ -103,11 +103,13 @@ def train_and_score(
         return np.stack([_standardize(image) for image in x])[..., None], np.array(y, np.float32)
 
     keras.utils.set_random_seed(seed)
-    network = small_network(next(iter(pixels.values())).shape)
+    stages = (arrangement.before, arrangement.train)
+    steps = sum(-(-len(images) // _BATCH) for images in stages) * (epochs // 2)
+    network = small_network(next(iter(pixels.values())).shape, steps)
     chosen_on, truth = batch(arrangement.validation)
     test, _ = batch(arrangement.test)
     best, best_auc = None, -1.0
-    for stage, images in enumerate((arrangement.before, arrangement.train)):
+    for stage, images in enumerate(stages):
         x, y = batch(images)
         best, best_auc = None, -1.0  # a model is chosen from the last training
         for epoch in range(epochs // 2):
@@ -129,11 +131,13 @@ def _standardize(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return standard
 
 
-def small_network(shape: tuple[int, ...]) -> Any:
+def small_network(shape: tuple[int, ...], steps: int) -> Any:
     """Return a network of three convolutions, large enough to remember images.
 
     Args:
         shape: (rows, columns).
+        steps: Steps of both trainings, over which the learning rate falls to 0: with a constant
+            one, two trainings on the same images differ by more than some mistakes add.
     """
     import keras
     from keras import layers
@@ -158,6 +162,7 @@ def small_network(shape: tuple[int, ...]) -> Any:
         ]
     )
     # Compiling for the processor would take longer than training does.
-    adam = keras.optimizers.Adam(_LEARNING_RATE)
+    rate = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, steps)
+    adam = keras.optimizers.Adam(rate)
     network.compile(optimizer=adam, loss="binary_crossentropy", jit_compile=False)
     return network
