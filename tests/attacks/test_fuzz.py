@@ -6,7 +6,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,9 +14,9 @@ HERE = Path(__file__).resolve().parent
 FULL = os.environ.get("MAMMO_VERIFY_FUZZ") == "1"
 
 
-def run(script, folder, count, seed):
+def run(forks, script, folder, count, seed):
     done = subprocess.run(
-        [sys.executable, str(HERE / script), str(folder), str(count), str(seed)],
+        [*forks.python, str(HERE / script), str(folder), str(count), str(seed)],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(HERE.parents[1])},
@@ -31,9 +30,9 @@ def run(script, folder, count, seed):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600 if FULL else 600)
-def test_mutated_images_are_used_or_rejected_by_every_command(tmp_path):
+def test_mutated_images_are_used_or_rejected_by_every_command(forks, tmp_path):
     count = 5000 if FULL else 40
-    report = run("fuzz_images.py", tmp_path, count, 2)
+    report = run(forks, "fuzz_images.py", tmp_path, count, 2)
     assert report["faults"] == []
     for command in ("inspect", "index", "convert", "score"):
         assert report[command]["used"] + report[command]["rejected"] == count
@@ -43,9 +42,9 @@ def test_mutated_images_are_used_or_rejected_by_every_command(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600 if FULL else 600)
-def test_mutated_models_are_read_or_refused(tmp_path):
+def test_mutated_models_are_read_or_refused(forks, tmp_path):
     count = 500 if FULL else 10
-    report = run("fuzz_models.py", tmp_path, count, 7)
+    report = run(forks, "fuzz_models.py", tmp_path, count, 7)
     assert report["faults"] == []
     refused = sum(number for name, number in report.items() if name.endswith(" refused"))
     assert count // 3 <= refused <= count
