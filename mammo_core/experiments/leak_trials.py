@@ -105,7 +105,8 @@ def summarize_leaks(
     """Combine the trials: what each mistake adds to the AUC.
 
     The difference is paired: the same test images and seeds, with and without the mistake. Its
-    interval resamples patients, with the seeds averaged in each draw.
+    interval resamples patients, with the seeds averaged in each draw. A mistake shows if that is
+    above 0, and the difference is more than twice its standard error between the seeds.
 
     Args:
         trials: The plan.
@@ -143,7 +144,8 @@ def summarize_leaks(
                     "difference": value - base,
                 }
             )
-        summary.append(_summarize(arm, parts, honest, seed))
+        differences = [row["difference"] for row in rows if row["arm"] == arm]
+        summary.append(_summarize(arm, parts, honest, differences, seed))
     shown = [row["arm"] for row in summary if row["shows"] == "yes"]
     hidden = [row["arm"] for row in summary if row["shows"] == "no"]
     absent = [arm for arm in MISTAKES if arm not in arms]
@@ -169,7 +171,11 @@ def _same(honest: pd.DataFrame, part: pd.DataFrame) -> pd.DataFrame:
 
 
 def _summarize(
-    arm: str, parts: Sequence[pd.DataFrame], honest: Sequence[pd.DataFrame], seed: int
+    arm: str,
+    parts: Sequence[pd.DataFrame],
+    honest: Sequence[pd.DataFrame],
+    differences: Sequence[float],
+    seed: int,
 ) -> dict[str, Any]:
     first = parts[0]
 
@@ -194,8 +200,16 @@ def _summarize(
         "high": mistaken.high,
     }
     if arm == HONEST:
-        return {**row, "adds": None, "adds_low": None, "adds_high": None, "shows": ""}
+        nothing = dict.fromkeys(("adds", "adds_low", "adds_high", "adds_between_runs"))
+        return {**row, **nothing, "shows": ""}
     added = interval(honest)
-    shows = "yes" if added.low > 0 else "no"
-    ends = {"adds": added.value, "adds_low": added.low, "adds_high": added.high}
-    return {**row, **ends, "shows": shows}
+    spread = float(np.std(differences, ddof=1)) if len(differences) > 1 else None
+    error = spread / len(differences) ** 0.5 if spread is not None else 0.0
+    return {
+        **row,
+        "adds": added.value,
+        "adds_low": added.low,
+        "adds_high": added.high,
+        "adds_between_runs": spread,
+        "shows": "yes" if added.low > 0 and added.value > 2 * error else "no",
+    }

@@ -200,6 +200,7 @@ def test_the_result_says_what_each_mistake_adds():
     assert choice["adds"] == 0 and choice["shows"] == "no"
     rows = [row["difference"] for row in result.rows if row["arm"] == BY_IMAGE]
     assert by_image["adds"] == pytest.approx(np.mean(rows))
+    assert by_image["adds_between_runs"] == pytest.approx(np.std(rows, ddof=1))
     assert f"adds to the AUC: {BY_IMAGE}" in result.conclusion
     assert f"no addition is shown: {TEST_CHOICE}" in result.conclusion
     assert f"not possible on this source: {BY_BREAST}" in result.conclusion
@@ -207,6 +208,18 @@ def test_the_result_says_what_each_mistake_adds():
     assert {"table.md", "plot.png", "report.html"} <= set(files)
     with pytest.raises(RecordError, match="not complete"):
         summarize_leaks(trials, {})
+
+
+def test_a_difference_of_one_seed_in_three_is_not_shown():
+    """Between patients it is clear, between trainings it is not."""
+    trials = leak_trials(range(3))
+    names = [HONEST, BY_IMAGE]
+    tables = {
+        t.name: scored(names, 0, {BY_IMAGE: 4 if t.facts["seed"] == 0 else 0}) for t in trials
+    }
+    row = summarize_leaks(trials, tables).summary[1]
+    assert row["adds_low"] > 0
+    assert row["shows"] == "no"
 
 
 #: Images of the patients of a simulated test set, in turn, as on the phantom.
