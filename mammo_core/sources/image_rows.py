@@ -125,8 +125,8 @@ def _with_header(
     modifiers = tuple(sorted({*case.view_modifiers, *facts.view_modifiers}))
     joined = facts.with_view(view, "LEFT" if case.laterality == "LEFT" else "RIGHT")
     if facts.laterality is None:  # the header alone could not be compared
-        stated = orientation_warnings(facts.patient_orientation, joined.laterality)
-        warnings += [warning for warning in stated if warning not in warnings]
+        turned = orientation_warnings(facts.patient_orientation, joined.laterality)
+        warnings += [warning for warning in turned if warning not in warnings]
     joined = joined.model_copy(
         update={
             "view_modifiers": modifiers,
