@@ -51,8 +51,8 @@ verify-owners: .venv/.test-installed .tools/bin/minio ## Disturb whole runs in a
 
 verify-leaks: .venv/.test-installed ## What popular mistakes add to an AUC, on the phantom; intervals on 2,000 simulated test sets (half an hour)
 	MAMMO_VERIFY_LEAKS=1 $(PYTHON) -m pytest -s tests/experiments/test_leaks.py -k covers_the_truth
-	@$(FOLLOW) .venv/bin/mammo phantom create $(PHANTOM) --patients 180 --seed 1 --layout original --size 576x448
-	@$(FOLLOW) .venv/bin/mammo experiment leaks $(ARGS)
+	@$(FOLLOW) .venv/bin/mammo phantom create $(PHANTOM)-leaks --patients 600 --seed 1 --size 576x448 --likeness 1
+	@$(FOLLOW) .venv/bin/mammo experiment leaks --source $(PHANTOM)-leaks $(ARGS)
 
 verify-networks: .venv/.test-installed ## Compare every network on TensorFlow and JAX (minutes)
 	MAMMO_VERIFY_NETWORKS=1 $(PYTHON) -m pytest tests/models/test_backends.py $(ARGS)

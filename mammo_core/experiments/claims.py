@@ -272,6 +272,8 @@ def measure_result(data: bytes) -> dict[str, float]:
         values: dict[str, float] = {}
         for row in result["summary"]:
             values |= _with_ends(str(row["arm"]), row["auc"], row["low"], row["high"])
+            added = [row.get(name) for name in ("adds", "adds_low", "adds_high")]
+            values |= _with_ends(f"{row['arm']} adds", *added) if None not in added else {}
         values |= {str(row["trial"]): float(row["auc"]) for row in result["rows"]}
         difference = result.get("difference")
         if difference:

@@ -16,14 +16,14 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Runs the command on a phantom of 60 patients, one of whom is in both official tables."""
+    """Runs the command on a phantom of 40 patients, one of whom is in both official tables."""
     folder = tmp_path_factory.mktemp("leaks")
-    config = PhantomConfig(patients=60, seed=2, height=192, width=144, likeness=1)
+    config = PhantomConfig(patients=40, seed=2, height=192, width=144, likeness=1)
     create(folder / "phantom", config, workers=2)
 
     def invoke():
         settings = ["convert.geometry={height: 192, width: 144, resize: forced}"]
-        arguments = ["leaks", "--seeds", "1", "--epochs", "4", "--source", str(folder / "phantom")]
+        arguments = ["leaks", "--seeds", "1", "--epochs", "2", "--source", str(folder / "phantom")]
         arguments += ["--store", f"file://{folder}/store", "--out", str(folder / "out")]
         return CliRunner().invoke(app, [*arguments, *(f"--set={each}" for each in settings)])
 
