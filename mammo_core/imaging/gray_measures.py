@@ -107,8 +107,8 @@ def measure_gray_levels(pixels: Pixels, bits: int) -> GrayMeasures:
     differences = np.zeros_like(values)
     np.abs(values[:, 1:] - values[:, :-1], out=differences[:, 1:])
     grid = _cells_of(values.shape)
-    level, roughness = grid(values) / full, grid(differences)
-    inside, around = _without_frame(level), _without_frame(roughness)
+    level = grid(values) / full
+    inside, around = _without_frame(level), _without_frame(_steps_around(level))
     ranked = inside.ravel()[np.argsort(around, axis=None, kind="stable")]
     flattest = max(1, int(ranked.size * _FLATTEST))
     background = float(np.median(ranked[:flattest]))
@@ -147,6 +147,14 @@ def measure_gray_levels(pixels: Pixels, bits: int) -> GrayMeasures:
 def _quantiles(counts: Any, shares: tuple[float, ...]) -> list[int]:
     cumulative = np.cumsum(counts)
     return [int(np.searchsorted(cumulative, share * cumulative[-1])) for share in shares]
+
+
+def _steps_around(level: _Cells) -> _Cells:
+    """Return the mean difference of each cell from its neighbors, free of the noise of pixels."""
+    down = np.abs(np.diff(level, axis=0, prepend=level[:1], append=level[-1:]))
+    across = np.abs(np.diff(level, axis=1, prepend=level[:, :1], append=level[:, -1:]))
+    steps: _Cells = down[:-1] + down[1:] + across[:, :-1] + across[:, 1:]
+    return steps / 4
 
 
 def _without_frame(cells: Any) -> Any:

@@ -151,6 +151,41 @@ def test_margins_are_plausible(phantoms, margin):
     assert sum(map(bool, flagged)) <= len(flagged) / 50
 
 
+def film(sigma):
+    def apply(pixels):
+        """A digitized film: its black is noisier than its tissue."""
+        noise = np.random.default_rng(1).normal(0, sigma * 65535, pixels.shape)
+        noisy = pixels + np.where(pixels < 2000, noise, 0.3 * noise)
+        return noisy.clip(0, 65535).astype(np.uint16)
+
+    return apply
+
+
+def gamma(exponent):
+    return lambda pixels: ((pixels / 65535) ** exponent * 65535).astype(np.uint16)
+
+
+#: Films and other curves between exposure and gray level.
+CURVES = {
+    "film": film(0.01),
+    "old film": film(0.03),
+    "brighter": gamma(0.5),
+    "much brighter": gamma(0.3),
+    "darker": gamma(2),
+    "bright old film": lambda pixels: film(0.03)(gamma(0.4)(pixels)),
+    "contrast to the end": stretch,
+}
+
+
+@pytest.mark.parametrize("curve", CURVES)
+def test_curves_are_plausible_and_their_negatives_are_not(phantoms, curve):
+    pictures = [CURVES[curve](picture) for picture in phantoms[::2]]
+    flagged = [codes(to_bits(picture, 12), 12) for picture in pictures]
+    assert sum(map(bool, flagged)) <= len(flagged) / 50
+    negatives = [codes(4095 - to_bits(picture, 12), 12) for picture in pictures]
+    assert sum("inverted" in names for names in negatives) >= 0.95 * len(negatives)
+
+
 @pytest.mark.parametrize("margin", ["a margin of film", "a wide white frame"])
 @pytest.mark.parametrize("kind", ["inverted", "folded at 1/2", "shifted by half"])
 def test_faults_are_found_within_margins(phantoms, kind, margin):
