@@ -33,6 +33,10 @@ def _train(
         "XLA_FLAGS": "--xla_force_host_platform_device_count=2 "
         "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
         "JAX_PLATFORMS": "cpu",
+        # A training that is resumed has the same programs.
+        "JAX_COMPILATION_CACHE_DIR": str(out.parent / "programs"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
     script = str(HERE / "train_on_devices.py")
     command = [*python, script, str(out), str(count), str(dropout), str(rematerialize)]
