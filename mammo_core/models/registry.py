@@ -16,6 +16,8 @@ from mammo_core.errors import ModelError
 
 _PACKAGE: Final = "mammo_core.models.networks"
 _ENTRY_POINTS: Final = "mammo.networks"
+#: Name of a layer of an ensemble (`ensemble.average`) that is a member.
+_MEMBER: Final = re.compile(r"member\d+_(?!share$)(.+)")
 
 
 @dataclass(frozen=True)
@@ -241,21 +243,47 @@ def network_of(model: Any) -> Network:
 
     Args:
         model: A patch, heatmap, whole-image or two-view model of this library, named after its
-            network (`compact`, `compact_heatmap`, `compact_whole`, `compact_two_view`).
+            network (`compact`, `compact_heatmap`, `compact_whole`, `compact_two_view`); or an
+            ensemble of such models of one network.
 
     Raises:
-        ModelError: The model is not named after a registered network.
+        ModelError: The model is not named after a registered network, or the members of an
+            ensemble are built on several.
     """
     model_name = str(model.name)
-    names = [name for name in NETWORKS if model_name == name or model_name.startswith(f"{name}_")]
-    if not names:
+    network = _network_named(model_name)
+    if network is not None:
+        return network
+    layers = (_MEMBER.fullmatch(str(layer.name)) for layer in getattr(model, "layers", ()))
+    members = [match[1] for match in layers if match]
+    networks = {name: _network_named(name) for name in members}
+    registered = {network.name: network for network in networks.values() if network is not None}
+    if None not in networks.values() and len(registered) == 1:
+        return registered.popitem()[1]
+    if members:
         raise ModelError(
-            f"Model {model_name!r} is not built on a registered network",
-            expected=f"a model named after one of {', '.join(NETWORKS)}",
-            received=repr(model_name),
-            hint="Import the module that registers the network (register_network) first",
+            f"The members of {model_name!r} are not built on one network",
+            expected="members of one registered network",
+            received=", ".join(sorted(networks)),
+            hint="use one of the models that the ensemble was combined from",
         )
-    return NETWORKS[max(names, key=len)]
+    raise ModelError(
+        f"Model {model_name!r} is not built on a registered network",
+        expected=f"a model named after one of {', '.join(NETWORKS)}",
+        received=repr(model_name),
+        hint="Import the module that registers the network (register_network) first",
+    )
+
+
+def is_member(layer_name: str) -> bool:
+    """Whether a layer with this name in an ensemble is one of its models."""
+    return _MEMBER.fullmatch(layer_name) is not None
+
+
+def _network_named(model_name: str) -> Network | None:
+    """Return the network that a model with this name is built on, or None."""
+    names = [name for name in NETWORKS if model_name == name or model_name.startswith(f"{name}_")]
+    return NETWORKS[max(names, key=len)] if names else None
 
 
 def named_blocks(*names: str) -> tuple[tuple[str, str], ...]:

@@ -13,9 +13,9 @@ from keras import layers, ops
 
 from mammo_core.errors import ModelError
 from mammo_core.models.config import VIEWS, TwoViewConfig
-from mammo_core.models.graph import rename_operation
+from mammo_core.models.graph import nested_model, rename_operation
 from mammo_core.models.layers import softmax_layer
-from mammo_core.models.registry import network_of
+from mammo_core.models.registry import is_member, network_of
 from mammo_core.models.weights import set_layer_weights, transfer_weights
 
 Image = npt.NDArray[np.float32]
@@ -81,7 +81,14 @@ def to_two_views(whole: keras.Model, config: TwoViewConfig) -> keras.Model:
 
 
 def two_view_config(model: keras.Model) -> TwoViewConfig | None:
-    """Return the configuration of a network of `to_two_views`; None for other networks."""
+    """Return the configuration of a network of `to_two_views`; None for other networks.
+
+    That of an ensemble is the one of all its members.
+    """
+    members = [layer for layer in model.layers if nested_model(layer) and is_member(layer.name)]
+    if members:
+        configs = {two_view_config(member) for member in members}
+        return configs.pop() if len(configs) == 1 else None
     joins = {"Concatenate": "concatenate", "Average": "mean", "Maximum": "max"}
     names = {layer.name: layer for layer in model.layers}
     join = joins.get(type(names.get("head_join")).__name__)

@@ -122,6 +122,7 @@ def _model_of_package(
     import keras
 
     from mammo_core.models import to_two_views
+    from mammo_core.models.registry import is_member
     from mammo_core.models.weights import transfer_weights
 
     classes = {name: index for index, name in enumerate(IMAGE_CLASSES)}
@@ -145,6 +146,13 @@ def _model_of_package(
                 hint="set convert.geometry, or start from a package of single images",
             )
         return model
+    if not same_shape and any(is_member(layer.name) for layer in model.layers):
+        raise ModelError(
+            f"The model package {start.model_id} is an ensemble for images of another size",
+            expected=f"images of {'x'.join(map(str, model.inputs[0].shape[1:3]))} pixels",
+            received=f"images of {'x'.join(map(str, shape[:2]))}",
+            hint="set convert.geometry, or start from a package of one network",
+        )
     if not same_shape:
         inputs = keras.Input(shape, name="pixels")
         resized = keras.models.clone_model(model, input_tensors=inputs)
