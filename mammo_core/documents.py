@@ -10,7 +10,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,9 @@ from typing import Any, Final
 MAXIMUM_JSON_BYTES: Final = 2**27
 #: Values in a JSON document: each takes up to 100 bytes of memory.
 MAXIMUM_JSON_VALUES: Final = 4_000_000
+#: Keys in a JSON document that pydantic validates: an error of an unknown key takes a kB and
+#: more. A manifest of 10,000 files has 50,000.
+MAXIMUM_JSON_KEYS: Final = 250_000
 #: Bytes of a YAML document: PyYAML reads 100 kB a second. A recipe has 2 kB, a compiled pipeline
 #: 120 kB.
 MAXIMUM_YAML_BYTES: Final = 2**19
@@ -74,8 +77,9 @@ def require_json_limits(
     *,
     max_bytes: int = MAXIMUM_JSON_BYTES,
     max_values: int = MAXIMUM_JSON_VALUES,
+    max_keys: int | None = None,
 ) -> None:
-    """Refuse a JSON document by its size and its number of values, before it is parsed.
+    """Refuse a JSON document by its size and its numbers of values and keys, before it is parsed.
 
     Pydantic's parser limits the depth itself.
 
@@ -83,6 +87,7 @@ def require_json_limits(
         data: The document.
         max_bytes: Largest size (bytes, or characters of text).
         max_values: Largest number of values.
+        max_keys: Largest number of keys; None: any.
 
     Raises:
         DocumentError: It exceeds a limit.
@@ -90,13 +95,14 @@ def require_json_limits(
     if len(data) > max_bytes:
         raise DocumentError(f"{len(data)} bytes, more than {max_bytes}")
     # Each value but the first follows one of these; those within strings only make it stricter.
-    values = (
-        data.count(b",") + data.count(b"[") + data.count(b"{")
-        if isinstance(data, bytes)
-        else data.count(",") + data.count("[") + data.count("{")
-    )
-    if values > max_values:
+    if sum(map(_counter(data), ",[{")) > max_values:
         raise DocumentError(f"more than {max_values} values")
+    if max_keys is not None and _counter(data)(":") > max_keys:
+        raise DocumentError(f"more than {max_keys} keys")
+
+
+def _counter(data: bytes | str) -> Callable[[str], int]:
+    return lambda sign: data.count(sign.encode()) if isinstance(data, bytes) else data.count(sign)
 
 
 def parse_yaml(text: str, loader: Any = None, *, max_bytes: int = MAXIMUM_YAML_BYTES) -> Any:

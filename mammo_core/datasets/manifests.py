@@ -16,7 +16,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mammo_core.documents import MAXIMUM_JSON_BYTES, DocumentError, parse_json, require_json_limits
+from mammo_core.documents import (
+    MAXIMUM_JSON_BYTES,
+    MAXIMUM_JSON_KEYS,
+    DocumentError,
+    parse_json,
+    require_json_limits,
+)
 from mammo_core.errors import RecordError, StoreError
 from mammo_core.store import Lease, Store
 from mammo_core.store.base import file_sha256
@@ -142,7 +148,7 @@ def parse(text: str | bytes, origin: str) -> Manifest:
         RecordError: It is damaged, or of another schema version.
     """
     try:
-        require_json_limits(text)
+        require_json_limits(text, max_keys=MAXIMUM_JSON_KEYS)
         manifest = Manifest.model_validate_json(text)
     except DocumentError as error:
         raise RecordError(

@@ -8,7 +8,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mammo_core.documents import DocumentError, parse_json, read_bounded, require_json_limits
+from mammo_core.documents import (
+    MAXIMUM_JSON_KEYS,
+    DocumentError,
+    parse_json,
+    read_bounded,
+    require_json_limits,
+)
 from mammo_core.errors import ModelError
 from mammo_core.evaluation.aggregate import Unit
 from mammo_core.imaging.plausibility import Distribution
@@ -217,7 +223,7 @@ def read_content(folder: Path, name: str, model: type[_Model]) -> _Model:
     """
     try:
         data = read_bounded(folder / name, _MAXIMUM_BYTES)
-        require_json_limits(data, max_values=_MAXIMUM_VALUES)
+        require_json_limits(data, max_values=_MAXIMUM_VALUES, max_keys=MAXIMUM_JSON_KEYS)
         return model.model_validate_json(data)
     except DocumentError as error:
         raise _damaged_error(folder, name, error.received) from error

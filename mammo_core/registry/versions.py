@@ -25,7 +25,12 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mammo_core.documents import DocumentError, parse_json, require_json_limits
+from mammo_core.documents import (
+    MAXIMUM_JSON_KEYS,
+    DocumentError,
+    parse_json,
+    require_json_limits,
+)
 from mammo_core.errors import ModelError
 from mammo_core.packaging.checksums import SUMS, digest, parse_sums, read_sums
 from mammo_core.packaging.contents import RELEASE, SIGNATURE, PackageManifest, Release
@@ -261,7 +266,7 @@ def parse_file(model: type[_Model], data: bytes, key: str) -> _Model:
         ModelError: It cannot be parsed.
     """
     try:
-        require_json_limits(data)
+        require_json_limits(data, max_keys=MAXIMUM_JSON_KEYS)
         return model.model_validate_json(data)
     except DocumentError as error:
         raise ModelError(

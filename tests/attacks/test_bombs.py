@@ -217,16 +217,26 @@ def test_recipes_that_are_bombs_are_refused(tmp_path):
 
 @pytest.mark.parametrize(
     "data",
-    [b"[" * 10**6, b'{"kind":' * 5000, b'{"a": [' + b"1," * 5_000_000 + b"1]}", b" " * 2**28],
-    ids=["lists", "objects", "values", "size"],
+    [
+        b"[" * 10**6,
+        b'{"kind":' * 5000,
+        b'{"a": [' + b"1," * 5_000_000 + b"1]}",
+        b"{" + b",".join(b'"k%d" : 1' % number for number in range(500_000)) + b"}",
+        b" " * 2**28,
+    ],
+    ids=["lists", "objects", "values", "keys", "size"],
 )
 def test_manifests_that_are_bombs_are_refused(file_store, data):
     from mammo_core.datasets.manifests import find
 
     id = "0" * 32
     file_store.write(f"datasets/images/{id}/manifest.json", data)
-    with pytest.raises((RecordError, TooLargeError), match=r"cannot be read|too large"):
-        find(file_store, "datasets/images", id)
+
+    def read():
+        with pytest.raises((RecordError, TooLargeError), match=r"cannot be read|too large"):
+            find(file_store, "datasets/images", id)
+
+    assert peak_mb(read) < 400
 
 
 def test_a_table_of_a_billion_rows_is_refused(tmp_path):
