@@ -44,6 +44,7 @@ ALLOWED: Final[Fields] = {
             "BreastImplantPresent",
             "PartialView",
             "BurnedInAnnotation",
+            "LossyImageCompression",
             "PatientIdentityRemoved",
             "Laterality",
             "ImageLaterality",

@@ -62,6 +62,9 @@ def read_meaning(data: Any, *, for_processing: bool, frames: int = 1) -> ImageMe
                 message="The header states a view that is not one of mammography",
             )
         )
+    if first_text(data, "LossyImageCompression").strip() == "01":
+        message = "The header says that compression with a loss has changed the gray levels"
+        warnings.append(ImageWarning(code="lossy", message=message))
     laterality = _laterality(data, statements, warnings)
     orientation = _orientation(data)
     warnings.extend(orientation_warnings(orientation, laterality))

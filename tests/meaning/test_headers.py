@@ -230,6 +230,7 @@ FILES = {
     "for processing": (
         {"SOPClassUID": FOR_PROCESSING}, {"for_processing": True, "image_type": "ffdm"}, [],
     ),
+    "compressed with a loss": ({"LossyImageCompression": "01"}, {}, ["lossy"]),
     "burned in": ({"BurnedInAnnotation": "YES"}, {"burned_in": True}, []),
     "not burned in": ({"BurnedInAnnotation": "NO"}, {"burned_in": False}, []),
     "de-identified": (
