@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import math
+import re
 import secrets
 import time
 from collections import Counter
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
@@ -34,6 +34,8 @@ _METRICS: Final = "/metrics"
 #: How long the rest of a rejected body is still read (seconds). A client that reads only after
 #: sending would otherwise get a broken connection instead of the response.
 _LINGER_S: Final = 5.0
+#: The absolute form of a target (RFC 9112 3.2.2): host and path.
+_ABSOLUTE: Final = re.compile(r"(?i:https?)://([^/]*)(.*)", re.DOTALL)
 #: Share of the requests that a single client may have in progress.
 _CLIENT_SHARE: Final = 0.75
 
@@ -67,7 +69,7 @@ class RequestLimiter:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope["path"] = _path_of(scope["path"])
+        scope["mammo.authority"], scope["path"] = _split_target(scope["path"])
         body, started = _Body(receive), time.monotonic()
         answer = _Answer(send)
         await self._respond(scope, body, answer)
@@ -110,6 +112,8 @@ class RequestLimiter:
         headers = dict(scope["headers"])
         host = headers.get(b"host")
         require_allowed_host(host and host.decode("latin-1"), self._config.allowed_hosts)
+        if scope["mammo.authority"] is not None:
+            require_allowed_host(scope["mammo.authority"], self._config.allowed_hosts)
         # Without authentication, the address is the best that is known.
         client = str((scope.get("client") or ("",))[0])
         if self._authenticator is not None:
@@ -210,11 +214,14 @@ async def _drain(body: _Body, linger_s: float) -> None:
             break
 
 
-def _path_of(target: str) -> str:
-    """Return a path without its last slash: `/v2/` is `/v2`, without a redirect."""
-    if target.startswith(("http://", "https://")):  # the absolute form, RFC 9112 3.2.2
-        target = urlsplit(target).path
-    return target.rstrip("/") or "/"
+def _split_target(target: str) -> tuple[str | None, str]:
+    """Return the host, if the target has one, and the path of a request.
+
+    A path has no slash at its end: `/v2/` is `/v2`, without a redirect.
+    """
+    absolute = _ABSOLUTE.fullmatch(target)
+    host, path = absolute.groups() if absolute is not None else (None, target)
+    return host, path.rstrip("/") or "/"
 
 
 def _too_many_error(expected: str) -> RequestError:

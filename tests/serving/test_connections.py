@@ -56,11 +56,26 @@ def test_malformed_requests_get_the_documented_error(server, status, data):
 
 @pytest.mark.parametrize(
     ("target", "status"),
-    [("/v2/", 200), ("http://127.0.0.1/v2", 200), ("*", 200), ("//evil.example/x", 200)],
+    [
+        ("/v2/", 200),
+        ("http://127.0.0.1/v2", 200),
+        ("HTTPS://localhost:1", 200),
+        ("*", 200),
+        ("//evil.example/x", 200),
+        # The host of the absolute form counts, beside that of the header (RFC 9112 3.2.2).
+        ("http://evil.example/v2", 400),
+        ("http://[::1/v2", 400),
+        ("http://a@127.0.0.1/v2", 400),
+        ("http:///v2", 400),
+    ],
 )
 def test_unusual_targets_are_answered_without_a_redirect(server, target, status):
     head = f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
-    assert server.send(head)[0] == status
+    received, content = server.send(head)
+    assert received == status
+    if status == 400:
+        assert {"error", "problem", "expected", "received"} <= content.keys()
+        assert "evil" not in str(content)
 
 
 def test_silent_and_slow_connections_are_closed():
