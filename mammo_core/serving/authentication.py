@@ -261,7 +261,7 @@ def _parse_keys(content: bytes, path: Path) -> list[tuple[str | None, Any, tuple
                 algorithms = (key.algorithm_name,)
             if set(algorithms) <= set(ALGORITHMS):
                 keys.append((key.key_id, key.key, algorithms))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
         raise _no_keys_error(path, type(error).__name__) from error
     except jwt.PyJWTError as error:
         raise _no_keys_error(path, "a key that cannot be read") from error

@@ -175,6 +175,7 @@ def test_rsa_keys_without_an_algorithm_verify_all_of_theirs(tmp_path):
         '{"keys": [1]}',
         '{"keys": {}}',
         '{"keys": [{"kty": "EC"}]}',
+        '{"keys": [{"kty": "RSA", "alg": "none", "n": "AQAB", "e": "AQAB"}]}',
         '{"keys": [{"kty": "oct", "k": "c2VjcmV0c2VjcmV0c2VjcmV0"}]}',
         "[" * 100_000,
     ],

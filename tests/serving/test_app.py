@@ -3,6 +3,7 @@
 import base64
 import json
 
+import cv2
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
@@ -248,9 +249,16 @@ def test_bytes_that_belong_to_no_tensor_are_rejected(client, package):
         assert client.post(URL, json=infer(pixels), headers=headers).status_code == 400
 
 
-def test_a_second_file_in_a_body_is_rejected(client, dicom_bytes):
-    response = client.post("/score", content=dicom_bytes(1) + dicom_bytes(2))
-    assert response.status_code == 422 and "another image file" in response.json()["error"]
+@pytest.mark.parametrize("suffix", ["dcm", "png", "tiff", "jpg", "pgm"])
+def test_a_second_file_in_a_body_is_rejected(client, dicom_bytes, suffix):
+    picture = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64).astype(np.uint8)
+    follows = (
+        dicom_bytes(2) if suffix == "dcm" else cv2.imencode(f".{suffix}", picture)[1].tobytes()
+    )
+    for padding in (b"", bytes(100)):
+        response = client.post("/score", content=dicom_bytes(1) + padding + follows)
+        assert response.status_code == 422 and "another image file" in response.json()["error"]
+    assert client.post("/score", content=dicom_bytes(1) + bytes(100)).status_code == 200
 
 
 def test_errors_of_http_have_the_documented_form(client):
