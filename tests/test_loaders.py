@@ -87,13 +87,17 @@ ALLOWED = {
         "write_saved_model",
         "tensorflow.saved_model.load",
     ): "the SavedModel that was just written; others are never read",
-    ("mammo_core/phantom/pool.py", "_initialize_worker", "ctypes.CDLL"): "the C library in memory",
-    ("mammo_core/phantom/pool.py", "_context", "multiprocessing.get_context"): CONTEXT,
-    ("mammo_core/phantom/pool.py", "write_views", "concurrent.futures.ProcessPoolExecutor"): (POOL),
     ("mammo_core/processes/call.py", "answer", "importlib.import_module"): (
         "a module named by the parent process, in a folder that only it can write to"
     ),
     ("mammo_core/processes/launch.py", "main", "os.execvp"): "a command given by the parent",
+    ("mammo_core/processes/pool.py", "_begin_worker", "ctypes.CDLL"): "the C library in memory",
+    ("mammo_core/processes/pool.py", "_context", "multiprocessing.get_context"): CONTEXT,
+    (
+        "mammo_core/processes/pool.py",
+        "map_in_processes",
+        "concurrent.futures.ProcessPoolExecutor",
+    ): POOL,
     ("mammo_core/processes/run.py", "start_process", "subprocess.Popen(**=options)"): (
         "the Python interpreter, with launch.py and one of our commands"
     ),
