@@ -70,5 +70,12 @@ def test_a_call_of_the_library_is_a_fork(forks):
         call_in_process(divmod, 1, 0)
 
 
+def test_a_call_of_a_fork_is_another(forks):
+    program = "from mammo_core.processes import call_in_process; "
+    program += """print(call_in_process(eval, "'tensorflow' in __import__('sys').modules"))"""
+    done = subprocess.run([*forks.python, "-c", program], capture_output=True, check=True)
+    assert done.stdout == b"True\n"
+
+
 def test_a_call_can_be_a_new_process(new_processes):
     assert call_in_process(eval, "'tensorflow' in __import__('sys').modules") is False

@@ -43,9 +43,15 @@ def main(address: str, session: str, python: list[str]) -> None:
     for name in PRELOADED:
         importlib.import_module(name)
     _fork_steps(" ".join(python))
-    for module in (call, trials):  # exports and self checks of packages; trials of experiments
-        processes_in_forks(lambda: python, module).__enter__()
-    gc.freeze()  # what is preloaded is never garbage
+    with contextlib.ExitStack() as stack:
+        for module in (call, trials):  # exports and self checks of packages; trials of experiments
+            stack.enter_context(processes_in_forks(lambda: python, module))
+        gc.freeze()  # what is preloaded is never garbage
+        _serve(address, ended)
+
+
+def _serve(address: str, ended: int) -> None:
+    """Fork for each connection until the process of a descriptor has ended."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address + ".new")
     listener.listen(64)
