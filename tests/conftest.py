@@ -1,5 +1,6 @@
 """Fixtures of several rooms: an S3 server, stores, the real data. Functions: `tests.support`."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,12 @@ from tests.support.s3 import s3_server as run_s3_server
 def pytest_report_header() -> list[str]:
     """Show which S3 server and which real data the tests will use."""
     return [f"S3 server: {describe_server()}", f"real data: {_real_data() or 'absent'}"]
+
+
+def pytest_collection_finish() -> None:
+    """Exempt what collection imported, TensorFlow among it, from each search for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
