@@ -75,8 +75,17 @@ def draw_scene(config: PhantomConfig, plan: ViewPlan) -> Scene:
     brightness = breast.brightness
     free = _free_distance(breast)
     masks: list[npt.NDArray[np.uint8]] = []
-    around: list[tuple[tuple[int, int], np.random.Generator]] = []
     unit = config.height / UNITS_PER_HEIGHT
+    if config.likeness:
+        of_patient = generator(config.seed, "phantom", plan.patient_key, "texture")
+        add_texture(
+            brightness,
+            breast.skin_distance,
+            patient_texture(of_patient),
+            config.likeness,
+            unit,
+            generator(config.seed, *names, "texture"),
+        )
     for lesion in plan.lesions:
         lesion_names = (plan.patient_key, plan.laterality, lesion.lesion_type, lesion.number)
         projection = generator(config.seed, *names, lesion.lesion_type, lesion.number)
@@ -91,17 +100,11 @@ def draw_scene(config: PhantomConfig, plan: ViewPlan) -> Scene:
         )
         column, row = _lesion_center(breast, free, lesion.radius * unit, lesion.depth, projection)
         masks.append(_add_stamp(brightness, stamp, (column, row)))
-        tissue = generator(config.seed, "phantom", *lesion_names, "tissue")
-        around.append(((column, row), tissue))
         # The next lesion must not overlap this one.
         rows = np.arange(shape[0], dtype=np.float32)[:, None] - row
         columns = np.arange(shape[1], dtype=np.float32)[None, :] - column
         away = np.sqrt(rows**2 + columns**2) - np.float32(1.5 * lesion.radius * unit)
         free = np.minimum(free, away)
-    if config.likeness:
-        texture = patient_texture(generator(config.seed, "phantom", plan.patient_key, "texture"))
-        draw = generator(config.seed, *names, "texture")
-        add_texture(brightness, breast.skin_distance, texture, config.likeness, unit, draw, around)
     if plan.laterality == "RIGHT":
         brightness = np.ascontiguousarray(brightness[:, ::-1])
         masks = [np.ascontiguousarray(mask[:, ::-1]) for mask in masks]

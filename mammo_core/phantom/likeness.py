@@ -2,11 +2,9 @@
 
 Parenchymal texture is a trait of a woman: it is alike in both views and both breasts, and differs
 between women. A network can know a patient again by it. Here a patient has two stripes of her own
-wavelength, direction and strength. Around a lesion they run alike in both views, because both show
-the same tissue there; elsewhere their course differs from image to image.
+wavelength, direction and strength; where they run differs from image to image.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -17,7 +15,6 @@ from mammo_core.phantom.anatomy import FloatImage
 _COMPONENTS = 2
 _SHORTEST, _LONGEST = 4.0, 14.0  # wavelengths in units: 288ths of the image height
 _STRENGTH = 0.028  # of one component at likeness 1; lesions are 0.17 (mass) above the tissue
-_AROUND = 36.0  # units around the center of a lesion where both views show the same tissue
 _SKIN = 10.0  # units below the skin where the texture has its full strength
 
 
@@ -59,7 +56,6 @@ def add_texture(
     likeness: float,
     unit: float,
     draw: np.random.Generator,
-    lesions: Sequence[tuple[tuple[int, int], np.random.Generator]] = (),
 ) -> None:
     """Add the texture of a patient to one of her views.
 
@@ -70,10 +66,7 @@ def add_texture(
         likeness: Its strength, 0 to 1.
         unit: Pixels per unit of length.
         draw: Random generator of the view.
-        lesions: Center (column, row) of each lesion, and the random generator of the tissue
-            around it, the same for all views of the lesion.
     """
-    half = max(1, round(_AROUND * unit))
     inside = np.clip(skin_distance / np.float32(_SKIN * unit), 0, 1)
     for stripes in texture:
         wavelength = stripes.wavelength * unit
@@ -84,21 +77,5 @@ def add_texture(
         kernel -= kernel.mean()
         kernel /= np.sqrt((kernel**2).sum())  # white noise keeps its standard deviation
         noise = draw.standard_normal(brightness.shape, dtype=np.float32)
-        for center, tissue in lesions:
-            around = tissue.standard_normal((2 * half, 2 * half), dtype=np.float32)
-            _place(noise, around, center, half)
         field = cv2.filter2D(noise, -1, kernel.astype(np.float32))
         brightness += np.float32(likeness * _STRENGTH * stripes.strength) * field * inside
-
-
-def _place(noise: FloatImage, around: FloatImage, center: tuple[int, int], half: int) -> None:
-    """Put a square around a center, as far as it is within the image."""
-    height, width = noise.shape
-    left, top = center[0] - half, center[1] - half
-    rows = slice(max(0, top), min(height, top + 2 * half))
-    columns = slice(max(0, left), min(width, left + 2 * half))
-    inner = (
-        slice(rows.start - top, rows.stop - top),
-        slice(columns.start - left, columns.stop - left),
-    )
-    noise[rows, columns] = around[inner]

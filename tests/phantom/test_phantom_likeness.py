@@ -62,41 +62,6 @@ def test_likeness_adds_to_the_tissue_and_moves_no_lesion() -> None:
         assert 0.003 < difference[unlike.brightness > 0.2].std() < 0.045
 
 
-def around_lesions() -> dict[str, dict[str, npt.NDArray[np.float32]]]:
-    """Breast → view → what likeness adds in a square of 60 around its first lesion."""
-    squares: dict[str, dict[str, npt.NDArray[np.float32]]] = {}
-    for plan in plan_views(ALIKE):
-        alike, unlike = draw_scene(ALIKE, plan), draw_scene(UNLIKE, plan)
-        left, top, width, height = cv2.boundingRect(alike.masks[0])
-        row, column = top + height // 2, left + width // 2
-        added = alike.brightness - unlike.brightness
-        if plan.laterality == "RIGHT":
-            added, column = added[:, ::-1], added.shape[1] - 1 - column
-        inside = len(plan.lesions) == 1 and 30 <= row < 258 and 30 <= column < 194
-        if inside:
-            square = added[row - 30 : row + 30, column - 30 : column + 30]
-            name = f"{plan.patient_key}-{plan.laterality}"
-            squares.setdefault(name, {})[plan.view] = np.ascontiguousarray(square)
-    return {name: views for name, views in squares.items() if len(views) == 2}
-
-
-def test_both_views_show_the_same_tissue_around_a_lesion() -> None:
-    breasts = list(around_lesions().values())
-    assert len(breasts) >= 8
-
-    def match(
-        first: dict[str, npt.NDArray[np.float32]], second: dict[str, npt.NDArray[np.float32]]
-    ) -> float:
-        """The highest correlation of the middle of one with a place of the other."""
-        middle = first["CC"][12:48, 12:48]
-        return float(cv2.matchTemplate(second["MLO"], middle, cv2.TM_CCOEFF_NORMED).max())
-
-    same = np.median([match(breast, breast) for breast in breasts])
-    others = [match(first, second) for first, second in itertools.pairwise(breasts)]
-    assert same > 0.8
-    assert np.median(others) < 0.6
-
-
 def test_a_texture_belongs_to_its_patient() -> None:
     first, again, other = (
         patient_texture(generator(1, "phantom", key, "texture")) for key in ("A", "A", "B")
