@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from mammo_core.errors import RecipeError
-from mammo_core.sources.source_files import SourceFiles
+from mammo_core.sources.source_files import SourceFiles, plain_name
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def _remote_files(uri: str) -> Iterator[InputFile]:
 def _local_files(root: Path) -> Iterator[InputFile]:
     for path in sorted(_walk(root)) if root.is_dir() else [root]:
         name = path.relative_to(root).as_posix() if root.is_dir() else path.name
-        yield InputFile(name, _version(path), path=path)
+        yield InputFile(plain_name(name), _version(path), path=path)
 
 
 def _version(path: Path) -> str:

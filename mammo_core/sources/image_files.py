@@ -68,6 +68,8 @@ def _describe(files: SourceFiles, name: str) -> ImageFile:
             require_mammogram(facts, name)
             return ImageFile(name, files.content_id(digest), facts)
     with files.as_local_file(name) as path:
+        if "\ufffd" in name and not path.exists():  # a name that is no text: see `plain_name`
+            return ImageFile(name, "", None, str(_unnamed_error(name)))
         digest = files.content_id(file_sha256(path))
         try:
             facts = read_facts(path, name, for_processing=True, lossy_jpeg=files.lossy_jpeg)
@@ -75,6 +77,15 @@ def _describe(files: SourceFiles, name: str) -> ImageFile:
         except DicomError as error:
             return ImageFile(name, digest, None, str(error))
     return ImageFile(name, digest, facts)
+
+
+def _unnamed_error(name: str) -> DicomError:
+    return DicomError(
+        f"{name} cannot be opened",
+        expected="a file name in UTF-8, without a backslash",
+        received="another one",
+        hint="Rename the file",
+    )
 
 
 def series_uid(files: SourceFiles, name: str) -> str:

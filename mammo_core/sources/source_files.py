@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from mammo_core.store.file import FileStore
 
 #: Enough for the header of a DICOM or PNG file (bytes).
 _HEADER: Final = 2**16
+#: Backslashes, and what Python makes of bytes of a file name that are not UTF-8 (PEP 383).
+_NOT_PLAIN: Final = re.compile("[\\\\\udc80-\udcff]")
 
 
 if TYPE_CHECKING:  # quick to load: see the package
@@ -278,7 +281,16 @@ class SourceFiles:
                         pending.append(name)
                     elif item.is_file():
                         status = item.stat()
-                        yield Entry(name, status.st_size, str(status.st_mtime_ns))
+                        yield Entry(plain_name(name), status.st_size, str(status.st_mtime_ns))
+
+
+def plain_name(name: str) -> str:
+    """Return the name of a file with U+FFFD and two digits for a backslash or a byte of no text.
+
+    Tables are UTF-8, and keys of stores have no backslash. Such a file of a source is listed by a
+    name under which it cannot be opened, so it becomes a reject.
+    """
+    return _NOT_PLAIN.sub(lambda sign: f"\ufffd{ord(sign[0]) & 0xFF:02x}", name)
 
 
 def _leads_in_a_circle(item: "os.DirEntry[str]") -> bool:

@@ -12,7 +12,7 @@ from mammo_core.errors import DicomError
 from mammo_core.scoring import ScoreOptions, list_files, score
 from mammo_core.scoring.patients import PatientKeys
 from mammo_core.scoring.units import group_files
-from mammo_core.sources.source_files import SourceFiles
+from mammo_core.sources import SourceConfig, SourceFiles, index
 
 SPECIAL = ("absent", "circle", "other-circle", "pipe", "socket")
 
@@ -60,6 +60,35 @@ def test_what_is_no_file_costs_its_row(folder, package, tmp_path):
         reasons = {row["path"]: row["reason"] for row in csv.DictReader(file)}
     assert set(reasons) == set(SPECIAL)
     assert all("Expected a file" in reason for reason in reasons.values())
+
+
+def test_a_name_that_is_no_utf_8_is_written_in_escapes(package, tmp_path, write):
+    folder = tmp_path / "images"
+    write.dicom(folder / "good.dcm", write.breast(1), laterality="L", view="CC")
+    for number, name in enumerate((os.fsdecode(b"\xff\xfe.dcm"), "a\\b.dcm"), 2):
+        write.dicom(folder / name, write.breast(number), laterality="L", view="CC")
+    summary = score(package, [folder], tmp_path / "s.csv", ScoreOptions())
+    assert (summary.scored, summary.rejected) == (3, 0)
+    with summary.out.open(newline="", encoding="utf-8") as file:
+        names = [row["path"] for row in csv.DictReader(file)]
+    assert set(names) == {"\ufffdff\ufffdfe.dcm", "a\ufffd5cb.dcm", "good.dcm"}
+    files = SourceFiles(str(folder))
+    assert files.names() == sorted(names)
+    for name in set(names) - {"good.dcm"}:
+        with files.as_local_file(name) as path, pytest.raises(DicomError, match="cannot be opened"):
+            read_facts(path, name)
+
+
+def test_such_a_name_costs_a_source_its_row(tmp_path, write, monkeypatch):
+    monkeypatch.setenv("MAMMO_SITE_KEY", "0123456789abcdef" * 2)
+    names = ["Zz1_L_CC.dcm", "Zz2_R_CC.dcm", os.fsdecode(b"Zz\xff_L_CC.dcm"), "Zz\\_L_CC.dcm"]
+    for number, name in enumerate(names, 1):
+        write.dicom(tmp_path / "neg" / name, write.breast(number), laterality="", view="")
+    options = {"patient_ids_in_paths": True}
+    tables = index(SourceConfig(adapter="folders", root=str(tmp_path), folders=options), workers=1)
+    assert set(tables.images["path"]) == {f"neg/{name}" for name in names[:2]}
+    assert set(tables.rejects["item"]) == {"neg/Zz\ufffdff_L_CC.dcm", "neg/Zz\ufffd5c_L_CC.dcm"}
+    assert all("Expected a file name in UTF-8" in reason for reason in tables.rejects["reason"])
 
 
 def test_what_is_no_file_is_a_breast_of_its_own(folder):
