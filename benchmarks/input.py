@@ -37,7 +37,7 @@ def _reading(folder: Path, images: int, rounds: int, sender: Any) -> None:
     from mammo_core.training import AugmentationConfig, FitConfig, StageConfig
     from mammo_core.training.augmentation import draw_parameters
     from mammo_core.training.batches import training_batches
-    from mammo_core.training.prefetch import prefetch
+    from mammo_core.training.memory.prefetch import prefetch
 
     store = open_store(str(folder))
     manifest = IMAGE_DATASET.read(store, "bench")

@@ -237,7 +237,7 @@ def find_batch(network: str, precision: str, rematerialize: bool) -> int:
     """Return the largest batch of whole images that this device can train on."""
     from mammo_core.models import HeadConfig, NetworkConfig, build_patch_network, to_whole_image
     from mammo_core.training import FitConfig, HardwareConfig, StageConfig
-    from mammo_core.training.batch_size import find_batch_size
+    from mammo_core.training.memory.batch_size import find_batch_size
 
     model = build_patch_network(NetworkConfig(name=network), PATCH, 5, 0)
     model = to_whole_image(model, HeadConfig(**HEADS[network]), SIZE, classes=2, seed=0)

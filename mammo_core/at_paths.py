@@ -232,7 +232,7 @@ def report_gpus(step: str, requested: str, resource: str) -> int:
     from mammo_core.models.backend import prepare_keras
 
     prepare_keras()
-    from mammo_core.training.devices import gpus
+    from mammo_core.training.memory.devices import gpus
 
     available = gpus()
     print(f"[{step}] {available} of {count} GPUs ({resource})", flush=True)

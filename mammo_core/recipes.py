@@ -24,8 +24,8 @@ from mammo_core.preprocessing import IntensityConfig
 from mammo_core.registry.config import GateConfig
 from mammo_core.sampling import FIVE_CLASSES, GEOMETRIES, LabelMap, SamplingConfig
 from mammo_core.sources import SourceConfig, SplitConfig
-from mammo_core.sources.label_windows import LabelsConfig
-from mammo_core.sources.policy import ImagePolicy
+from mammo_core.sources.auditing.policy import ImagePolicy
+from mammo_core.sources.identity.label_windows import LabelsConfig
 from mammo_core.store import open_store
 from mammo_core.training.config import HardwareConfig, ImageTrainingConfig, PatchTrainingConfig
 

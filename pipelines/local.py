@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from mammo_core.packaging.keys import KEY, KEY_FILE, read_key_file
-from mammo_core.packaging.trust import TRUST
+from mammo_core.packaging.signatures.keys import KEY, KEY_FILE, read_key_file
+from mammo_core.packaging.signatures.trust import TRUST
 from mammo_core.store.certificates import CA_BUNDLE
 
 

@@ -286,8 +286,8 @@ def test_a_package_provides_only_its_names(room):
 
 
 def test_contours_with_entities_are_refused(tmp_path):
-    from mammo_core.sources.masks import read_regions
-    from mammo_core.sources.source_files import SourceFiles
+    from mammo_core.sources.files.source_files import SourceFiles
+    from mammo_core.sources.lesions.masks import read_regions
 
     (tmp_path / "1.xml").write_bytes(
         b'<?xml version="1.0"?><!DOCTYPE plist [<!ENTITY x SYSTEM "file:///etc/passwd">]>'

@@ -39,14 +39,14 @@ ALLOWED = {
         "_exit_before_destructors",
         "ctypes.CDLL",
     ): "the C library in memory",
-    ("mammo_core/dicom/decoders.py", "_receive", "self._channel.recv"): (
+    ("mammo_core/dicom/codecs/decoders.py", "_receive", "self._channel.recv"): (
         "bytes of a socket pair, read as JSON and raw words"
     ),
-    ("mammo_core/dicom/worker.py", "_load", "importlib.util.spec_from_file_location"): (
+    ("mammo_core/dicom/codecs/worker.py", "_load", "importlib.util.spec_from_file_location"): (
         "the codecs next to it, at a path from the parent process"
     ),
-    ("mammo_core/dicom/worker.py", "_load", "importlib.util.module_from_spec"): "see above",
-    ("mammo_core/dicom/worker.py", "_load", "spec.loader.exec_module"): "see above",
+    ("mammo_core/dicom/codecs/worker.py", "_load", "importlib.util.module_from_spec"): "see above",
+    ("mammo_core/dicom/codecs/worker.py", "_load", "spec.loader.exec_module"): "see above",
     ("mammo_core/documents.py", "parse_npz", "numpy.load(allow_pickle=False)"): ARRAYS,
     ("mammo_core/documents.py", "parse_plist", "plistlib.loads"): (
         "an XML property list: texts, numbers, lists; entities are refused"

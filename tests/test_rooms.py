@@ -95,7 +95,7 @@ def test_only_readers_and_the_saved_model_import_tensorflow():
         "datasets/streaming.py",
         "datasets/tfio.py",
         "packaging/tensorflow_export.py",
-        "training/replicas.py",
+        "training/memory/replicas.py",
     }
 
 

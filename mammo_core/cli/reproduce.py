@@ -28,7 +28,7 @@ def reproduce(
     from mammo_core.documents import read_bounded
     from mammo_core.errors import RecordError
     from mammo_core.experiments import claims
-    from mammo_core.sources.forgotten import forgotten_patients
+    from mammo_core.sources.identity.forgotten import forgotten_patients
     from mammo_core.store import open_store
 
     stated, folder = claims.read_claim(claim)

@@ -145,8 +145,8 @@ def serve(
             expected=f"{'.'.join(map(str, fault['loc'])) or 'limits'}: {fault['msg']}",
             received=str(fault["input"]) if fault["loc"] else f"{max_connections} connections",
         ) from error
-    from mammo_core.serving.authentication import authenticator_from_files
-    from mammo_core.serving.tls import tls_from_files
+    from mammo_core.serving.transport.authentication import authenticator_from_files
+    from mammo_core.serving.transport.tls import tls_from_files
 
     access = Access(
         host=host,

@@ -92,7 +92,7 @@ def site_key() -> None:
     It is written to a file that only you can read; an existing key is kept. On a cluster use
     the text of that file as the Secret MAMMO_SITE_KEY: another key makes other patient keys.
     """
-    from mammo_core.sources.patients import create_site_key, fingerprint, site_key
+    from mammo_core.sources.identity.patients import create_site_key, fingerprint, site_key
 
     path, created = create_site_key()
     state = "created" if created else "kept"

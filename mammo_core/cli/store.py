@@ -37,7 +37,7 @@ def put(
 
     from mammo_core.errors import StoreError
     from mammo_core.progress import progress
-    from mammo_core.sources.source_files import SourceFiles
+    from mammo_core.sources.files.source_files import SourceFiles
     from mammo_core.store import open_store
     from mammo_core.store.upload import leads_outside, upload
 
@@ -272,7 +272,7 @@ def forget(
     from mammo_core.errors import ModelError, RecipeError
     from mammo_core.packaging import signing_key
     from mammo_core.runs.forget import forget as forget_patient
-    from mammo_core.sources.patients import patient_key, site_key
+    from mammo_core.sources.identity.patients import patient_key, site_key
     from mammo_core.store import open_store
 
     store = open_store(uri)

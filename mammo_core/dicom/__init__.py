@@ -11,11 +11,11 @@ from mammo_core.lazy import import_lazily
 
 if TYPE_CHECKING:
     from mammo_core.dicom.facts import ImageFacts, Mammogram, require_mammogram
-    from mammo_core.dicom.identity import Identity, read_identity
-    from mammo_core.dicom.meaning import ImageMeaning, ImageWarning
+    from mammo_core.dicom.headers.identity import Identity, read_identity
+    from mammo_core.dicom.meanings.meaning import ImageMeaning, ImageWarning
+    from mammo_core.dicom.meanings.view_text import parse_view
+    from mammo_core.dicom.meanings.views import parse_laterality, view_class
     from mammo_core.dicom.read import read_facts, read_image
-    from mammo_core.dicom.view_text import parse_view
-    from mammo_core.dicom.views import parse_laterality, view_class
 
 # pydicom reports odd headers in warnings and log lines that quote the value. In a damaged header
 # any field can contain a patient's name, so they are silenced; we raise our own errors.
@@ -42,10 +42,10 @@ import_lazily(
     __name__,
     {
         "facts": ["ImageFacts", "Mammogram", "require_mammogram"],
-        "identity": ["Identity", "read_identity"],
-        "meaning": ["ImageMeaning", "ImageWarning"],
+        "headers.identity": ["Identity", "read_identity"],
+        "meanings.meaning": ["ImageMeaning", "ImageWarning"],
         "read": ["read_facts", "read_image"],
-        "view_text": ["parse_view"],
-        "views": ["parse_laterality", "view_class"],
+        "meanings.view_text": ["parse_view"],
+        "meanings.views": ["parse_laterality", "view_class"],
     },
 )

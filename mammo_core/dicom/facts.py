@@ -5,8 +5,8 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from mammo_core.dicom.manufacturers import UNKNOWN
-from mammo_core.dicom.meaning import ImageMeaning
+from mammo_core.dicom.meanings.manufacturers import UNKNOWN
+from mammo_core.dicom.meanings.meaning import ImageMeaning
 from mammo_core.errors import DicomError
 
 #: MG is digital mammography; digitized film is stored as RG, CR, DX, OT or SC.

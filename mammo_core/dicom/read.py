@@ -10,15 +10,15 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from mammo_core.dicom.facts import ImageFacts, Mammogram, require_mammogram
-from mammo_core.dicom.fields import Header, error_without_text
-from mammo_core.dicom.hashing import file_digest, open_image_file
-from mammo_core.dicom.header import read_header, read_integer, require_readable_header
-from mammo_core.dicom.header_facts import header_facts
-from mammo_core.dicom.pixel_frame import read_frame
-from mammo_core.dicom.pixels import to_gray
-from mammo_core.dicom.raster import raster_format, read_raster, read_raster_facts
-from mammo_core.dicom.raster_end import require_nothing_after
-from mammo_core.dicom.second_file import require_single_file
+from mammo_core.dicom.gray.pixel_frame import read_frame
+from mammo_core.dicom.gray.pixels import to_gray
+from mammo_core.dicom.headers.fields import Header, error_without_text
+from mammo_core.dicom.headers.hashing import file_digest, open_image_file
+from mammo_core.dicom.headers.header import read_header, read_integer, require_readable_header
+from mammo_core.dicom.headers.second_file import require_single_file
+from mammo_core.dicom.meanings.header_facts import header_facts
+from mammo_core.dicom.rasters.raster import raster_format, read_raster, read_raster_facts
+from mammo_core.dicom.rasters.raster_end import require_nothing_after
 from mammo_core.errors import DicomError
 
 

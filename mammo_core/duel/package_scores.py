@@ -12,7 +12,7 @@ from mammo_core.packaging import Package
 from mammo_core.scoring.model import ScoringModel
 from mammo_core.scoring.scorer import predict_units
 from mammo_core.scoring.units import build_unit
-from mammo_core.sources.source_files import SourceFiles
+from mammo_core.sources.files.source_files import SourceFiles
 
 _BATCH = 8
 _WORKERS = 2

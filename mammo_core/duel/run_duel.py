@@ -20,7 +20,7 @@ from mammo_core.models.backend import prepare_keras
 from mammo_core.packaging import OpenedPackage
 from mammo_core.packaging.contents import RULES, read_content
 from mammo_core.progress import progress
-from mammo_core.sources.source_files import SourceFiles
+from mammo_core.sources.files.source_files import SourceFiles
 from mammo_core.store import Store
 
 #: The table of a duel, and its columns besides those of the frame.

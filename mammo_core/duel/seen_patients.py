@@ -8,7 +8,7 @@ import pandas as pd
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.tables import read_table
 from mammo_core.documents import read_bounded
-from mammo_core.features.contamination import FITTED_SPLITS, patient_overlap
+from mammo_core.features.data_checks.contamination import FITTED_SPLITS, patient_overlap
 from mammo_core.features.kinds import FRAME
 from mammo_core.packaging import OpenedPackage
 from mammo_core.packaging.contents import read_json

@@ -7,7 +7,7 @@ from mammo_core.errors import SourceError
 from mammo_core.scoring.files import InputFile, StatedView
 from mammo_core.scoring.images import DecodedImage, Reject, decode_file
 from mammo_core.scoring.model import ScoringModel
-from mammo_core.sources.source_files import SourceFiles
+from mammo_core.sources.files.source_files import SourceFiles
 
 #: Columns of a row of the table of images that scores depend on.
 COLUMNS = (

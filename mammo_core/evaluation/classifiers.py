@@ -24,7 +24,7 @@ from mammo_core.features.frame import SPLITS, Frame, frame_from_manifest
 from mammo_core.features.withheld import withheld_lines
 from mammo_core.sampling import LabelMap
 from mammo_core.sources.kinds import TABLES
-from mammo_core.sources.splits import SplitConfig
+from mammo_core.sources.splitting.splits import SplitConfig
 from mammo_core.store import Store
 from mammo_core.training.kinds import IMAGE_TRAINING, PATCH_TRAINING
 from mammo_core.training.networks import load_network, read_history

@@ -50,8 +50,8 @@ def _measure(recipe_json: str, section: str, largest: int) -> int:
     prepare_keras()
     from mammo_core.features.frame import IMAGE_CLASSES
     from mammo_core.models import build_patch_network, to_two_views, to_whole_image
-    from mammo_core.training.batch_size import find_batch_size
-    from mammo_core.training.devices import share_batches
+    from mammo_core.training.memory.batch_size import find_batch_size
+    from mammo_core.training.memory.devices import share_batches
 
     recipe = Recipe.model_validate_json(recipe_json)
     network = recipe.patch_training.network.model_copy(update={"weights": "none"})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from mammo_core.errors import SourceError
 from mammo_core.seeds import generator
-from mammo_core.sources.splits import SplitConfig, assign, official_splits
+from mammo_core.sources.splitting.splits import SplitConfig, assign, official_splits
 
 if TYPE_CHECKING:
     import pandas as pd

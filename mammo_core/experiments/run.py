@@ -147,7 +147,7 @@ def _references(recipe: Recipe, trials: Sequence[Trial]) -> list[tuple[str, str]
     from mammo_core.models.weight_files import weights_digest
     from mammo_core.registry.start_identity import start_identity
     from mammo_core.runs import start_packages_of
-    from mammo_core.sources.table_digests import referenced_tables
+    from mammo_core.sources.tables.table_digests import referenced_tables
 
     text = recipe.to_json()
     recipes = [recipe, *(load_recipe(text, trial.overrides) for trial in trials)]

@@ -13,7 +13,7 @@ from mammo_core.features.frame import PATCH_CLASSES, SPLITS
 from mammo_core.features.join import JoinKeys
 from mammo_core.features.kinds import FRAME, FrameFacts
 from mammo_core.preprocessing import RESCALE_FACTOR, IntensityConfig
-from mammo_core.sources.splits import require_disjoint
+from mammo_core.sources.splitting.splits import require_disjoint
 
 #: The facts that `assemble_frame` computes; the others are given.
 COMPUTED_FACTS = frozenset({"mean", "rescale_factor", "intensity", "splits"})

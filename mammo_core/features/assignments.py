@@ -20,8 +20,8 @@ from mammo_core.datasets.manifests import Manifest, content_id
 from mammo_core.datasets.outputs import Attempt, Draft, reuse_or_make
 from mammo_core.datasets.tables import put_table, read_table, to_parquet
 from mammo_core.features.kinds import ASSIGNMENT, AssignmentFacts
-from mammo_core.sources.sides import Sides
-from mammo_core.sources.splits import SplitConfig
+from mammo_core.sources.splitting.sides import Sides
+from mammo_core.sources.splitting.splits import SplitConfig
 from mammo_core.store import MAXIMUM_NOTE_BYTES, Store, parse_object, read_object
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from mammo_core.features.kinds import FRAME, FrameFacts
 from mammo_core.ingest.kinds import dataset_facts
 from mammo_core.preprocessing import IntensityConfig, Preprocessing
 from mammo_core.sampling.labels import BACKGROUND, FIVE_CLASSES, LESION_CLASSES, LabelMap
-from mammo_core.sources.policy import ImagePolicy
+from mammo_core.sources.auditing.policy import ImagePolicy
 from mammo_core.store import Store
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pydantic import Field
 from mammo_core.datasets.kinds import Facts, Kind, register_kind
 from mammo_core.imaging.plausibility import Distribution
 from mammo_core.preprocessing import IntensityConfig
-from mammo_core.sources.policy import ImagePolicy
+from mammo_core.sources.auditing.policy import ImagePolicy
 
 
 class FrameFacts(Facts):

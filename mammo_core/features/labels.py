@@ -10,7 +10,7 @@ from mammo_core.documents import read_bounded
 from mammo_core.errors import RecordError, SourceError
 from mammo_core.features import stored_registry, view_files
 from mammo_core.features.definitions import IMAGE_LABEL, LESION_ANNOTATION, LESION_LABEL
-from mammo_core.sources.csv_table import parse_csv
+from mammo_core.sources.tables.csv_table import parse_csv
 from mammo_core.store import Store
 
 SOURCE, CORRECTION, LESIONS = "source", "correction", "lesions"

@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from mammo_core.preprocessing import Conversion, Geometry
+from mammo_core.sources.auditing.policy import ImagePolicy, PlausibilityPolicy
 from mammo_core.sources.config import SourceConfig
-from mammo_core.sources.policy import ImagePolicy, PlausibilityPolicy
 
 
 class ConvertConfig(Conversion):

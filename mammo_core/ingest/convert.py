@@ -20,7 +20,7 @@ from mammo_core.ingest.planned_shards import ImageOutcome, ShardPlan
 from mammo_core.ingest.record import STATISTICS, ImageInput, convert_image
 from mammo_core.ingest.reuse import reuse_from, series_id
 from mammo_core.ingest.runner import RunnerConfig, advance
-from mammo_core.sources.source_files import SourceFiles
+from mammo_core.sources.files.source_files import SourceFiles
 from mammo_core.store import Store
 
 STATISTICS_TABLE = "statistics.parquet"

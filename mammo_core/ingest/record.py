@@ -21,11 +21,11 @@ from mammo_core.imaging import (
 )
 from mammo_core.imaging.crop import CropPlacement
 from mammo_core.preprocessing import Conversion, Geometry
-from mammo_core.sources.gray_levels import pixel_warnings, rejection
-from mammo_core.sources.masks import load_mask, mask_file
-from mammo_core.sources.patients import CONTENT_LENGTH, content_key, site_key
-from mammo_core.sources.policy import PlausibilityPolicy
-from mammo_core.sources.source_files import SourceFiles
+from mammo_core.sources.auditing.gray_levels import pixel_warnings, rejection
+from mammo_core.sources.auditing.policy import PlausibilityPolicy
+from mammo_core.sources.files.source_files import SourceFiles
+from mammo_core.sources.identity.patients import CONTENT_LENGTH, content_key, site_key
+from mammo_core.sources.lesions.masks import load_mask, mask_file
 from mammo_core.store.base import file_sha256
 
 _ATTEMPTS = 3

@@ -7,7 +7,6 @@ from mammo_core.lazy import import_lazily
 if TYPE_CHECKING:
     from mammo_core.packaging.build import build
     from mammo_core.packaging.contents import PackageManifest, TrainingData
-    from mammo_core.packaging.keys import SigningKey
     from mammo_core.packaging.package import OpenedPackage, Package, load, verify
     from mammo_core.packaging.self_check import (
         SelfCheckResult,
@@ -15,7 +14,8 @@ if TYPE_CHECKING:
         self_check,
         self_check_in_new_process,
     )
-    from mammo_core.packaging.trust import TrustPolicy, signing_key
+    from mammo_core.packaging.signatures.keys import SigningKey
+    from mammo_core.packaging.signatures.trust import TrustPolicy, signing_key
 
 __all__ = [
     "OpenedPackage",
@@ -39,7 +39,7 @@ import_lazily(
     {
         "build": ["build"],
         "contents": ["PackageManifest", "TrainingData"],
-        "keys": ["SigningKey"],
+        "signatures.keys": ["SigningKey"],
         "package": ["OpenedPackage", "Package", "load", "verify"],
         "self_check": [
             "SelfCheckResult",
@@ -47,6 +47,6 @@ import_lazily(
             "self_check",
             "self_check_in_new_process",
         ],
-        "trust": ["TrustPolicy", "signing_key"],
+        "signatures.trust": ["TrustPolicy", "signing_key"],
     },
 )

@@ -16,7 +16,6 @@ from mammo_core.errors import ModelError
 from mammo_core.evaluation.aggregate import Unit, unit_of
 from mammo_core.evaluation.decisions import DecisionRules
 from mammo_core.packaging.card import INTENDED_USE, LIMITATIONS, card, markdown
-from mammo_core.packaging.checksums import digest, write_sums
 from mammo_core.packaging.contents import (
     EXPECTED,
     FORMAT,
@@ -35,6 +34,7 @@ from mammo_core.packaging.keras_file import write_model
 from mammo_core.packaging.patient_list import PATIENTS, PatientList
 from mammo_core.packaging.prediction import predict
 from mammo_core.packaging.samples import phantom_samples
+from mammo_core.packaging.signatures.checksums import digest, write_sums
 from mammo_core.preprocessing import Preprocessing
 
 _SAMPLES = 16

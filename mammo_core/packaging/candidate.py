@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mammo_core.datasets import StoredFile
-from mammo_core.packaging.checksums import SUMS, digest, read_sums
+from mammo_core.packaging.signatures.checksums import SUMS, digest, read_sums
 from mammo_core.store import Store
 
 

@@ -19,7 +19,7 @@ from mammo_core.errors import ModelError
 from mammo_core.evaluation.aggregate import Unit
 from mammo_core.imaging.plausibility import Distribution
 from mammo_core.preprocessing import Preprocessing
-from mammo_core.sources.policy import ImagePolicy
+from mammo_core.sources.auditing.policy import ImagePolicy
 
 _Model = TypeVar("_Model", bound=BaseModel)
 

@@ -21,9 +21,9 @@ from pydantic import ValidationError
 from mammo_core.documents import parse_json, read_bounded
 from mammo_core.errors import ModelError, RecipeError
 from mammo_core.packaging.build import build
-from mammo_core.packaging.checksums import digest
 from mammo_core.packaging.contents import MODEL, POSITIVE
 from mammo_core.packaging.keras_file import import_keras, write_model
+from mammo_core.packaging.signatures.checksums import digest
 from mammo_core.preprocessing import Geometry, Preprocessing
 
 CLASSES = ("neg", "pos")

@@ -13,7 +13,6 @@ from mammo_core.errors import ModelError
 from mammo_core.evaluation.aggregate import Unit, unit_of
 from mammo_core.evaluation.averaging import average_variants
 from mammo_core.evaluation.decisions import DecisionRules
-from mammo_core.packaging.checksums import verify_sums
 from mammo_core.packaging.contents import (
     FORMAT,
     MODEL,
@@ -32,8 +31,9 @@ from mammo_core.packaging.contents import (
 )
 from mammo_core.packaging.keras_file import import_keras
 from mammo_core.packaging.prediction import predict
-from mammo_core.packaging.signing import verify_signature
-from mammo_core.packaging.trust import UNSIGNED, TrustedKey, TrustPolicy
+from mammo_core.packaging.signatures.checksums import verify_sums
+from mammo_core.packaging.signatures.signing import verify_signature
+from mammo_core.packaging.signatures.trust import UNSIGNED, TrustedKey, TrustPolicy
 from mammo_core.preprocessing import Preprocessing
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mammo_core.features.contamination import with_namespace
+from mammo_core.features.data_checks.contamination import with_namespace
 
 if TYPE_CHECKING:
     import pandas as pd

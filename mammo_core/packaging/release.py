@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mammo_core.errors import ModelError
-from mammo_core.packaging.checksums import SUMS, read_sums, write_sums
 from mammo_core.packaging.contents import RELEASE, SIGNATURE, Release, write_json
-from mammo_core.packaging.keys import SigningKey
 from mammo_core.packaging.package import OpenedPackage
-from mammo_core.packaging.signing import sign
-from mammo_core.packaging.trust import UNSIGNED
+from mammo_core.packaging.signatures.checksums import SUMS, read_sums, write_sums
+from mammo_core.packaging.signatures.keys import SigningKey
+from mammo_core.packaging.signatures.signing import sign
+from mammo_core.packaging.signatures.trust import UNSIGNED
 
 _WRITTEN = (RELEASE, SIGNATURE, SUMS)
 

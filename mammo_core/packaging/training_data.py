@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from mammo_core.dicom.manufacturers import PHANTOM_MANUFACTURER
+from mammo_core.dicom.meanings.manufacturers import PHANTOM_MANUFACTURER
 from mammo_core.features.frame import SPLITS, Frame
 from mammo_core.packaging.contents import TrainingData
 

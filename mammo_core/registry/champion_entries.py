@@ -16,8 +16,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from mammo_core.errors import ModelError
-from mammo_core.packaging.keys import SigningKey
-from mammo_core.packaging.trust import UNSIGNED, TrustPolicy
+from mammo_core.packaging.signatures.keys import SigningKey
+from mammo_core.packaging.signatures.trust import UNSIGNED, TrustPolicy
 from mammo_core.registry.versions import parse_file, require_name, to_file
 from mammo_core.store import Store
 

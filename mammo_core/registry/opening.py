@@ -9,10 +9,10 @@ from pathlib import Path
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.manifests import fetch_verified
 from mammo_core.errors import ModelError
-from mammo_core.packaging.checksums import SUMS
 from mammo_core.packaging.contents import RELEASE, SIGNATURE
 from mammo_core.packaging.package import OpenedPackage, verify
-from mammo_core.packaging.trust import TrustPolicy, policy_with
+from mammo_core.packaging.signatures.checksums import SUMS
+from mammo_core.packaging.signatures.trust import TrustPolicy, policy_with
 from mammo_core.registry.resolution import ResolvedModel, resolve_version
 from mammo_core.registry.versions import fetch_version, gather, read_marker, require_release
 from mammo_core.store import Store

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mammo_core.errors import ModelError
-from mammo_core.packaging.keys import SigningKey
-from mammo_core.packaging.trust import signing_key
+from mammo_core.packaging.signatures.keys import SigningKey
+from mammo_core.packaging.signatures.trust import signing_key
 from mammo_core.registry.champion_entries import (
     Action,
     ChampionEntry,

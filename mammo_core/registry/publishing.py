@@ -7,12 +7,12 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict
 
 from mammo_core.errors import ModelError, StoreError
-from mammo_core.packaging.checksums import SUMS, digest, read_sums
 from mammo_core.packaging.contents import SAVED_MODEL
-from mammo_core.packaging.keys import KEY_FILE
 from mammo_core.packaging.package import OpenedPackage
 from mammo_core.packaging.release import released
-from mammo_core.packaging.trust import UNSIGNED, signing_key
+from mammo_core.packaging.signatures.checksums import SUMS, digest, read_sums
+from mammo_core.packaging.signatures.keys import KEY_FILE
+from mammo_core.packaging.signatures.trust import UNSIGNED, signing_key
 from mammo_core.registry.keys import marker_key, model_folder, version_folder, version_uri
 from mammo_core.registry.opening import open_for_push
 from mammo_core.registry.promotion import advance, begin

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from mammo_core.packaging.checksums import SUMS, read_sums
+from mammo_core.packaging.signatures.checksums import SUMS, read_sums
 from mammo_core.registry.keys import version_folder
 from mammo_core.registry.versions import VersionRef, models, read_marker, versions
 from mammo_core.store import Store

@@ -6,8 +6,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from mammo_core.errors import ModelError, StoreError
-from mammo_core.packaging.checksums import SUMS
-from mammo_core.packaging.trust import TrustPolicy, unsigned_error
+from mammo_core.packaging.signatures.checksums import SUMS
+from mammo_core.packaging.signatures.trust import TrustPolicy, unsigned_error
 from mammo_core.registry.champions import champion
 from mammo_core.registry.keys import split_model_uri
 from mammo_core.registry.versions import NAME, fetch_version, read_marker

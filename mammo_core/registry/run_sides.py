@@ -12,7 +12,7 @@ from mammo_core.features.assignments import (
     lineage_of,
     note_lineage,
 )
-from mammo_core.features.contamination import with_namespace
+from mammo_core.features.data_checks.contamination import with_namespace
 from mammo_core.registry.ancestry import ancestry
 from mammo_core.registry.contamination import contamination_error, contamination_of
 from mammo_core.registry.vault import (
@@ -22,8 +22,8 @@ from mammo_core.registry.vault import (
     inherited_sides,
 )
 from mammo_core.sources.kinds import TABLES
-from mammo_core.sources.sides import all_sides
-from mammo_core.sources.splits import assign
+from mammo_core.sources.splitting.sides import all_sides
+from mammo_core.sources.splitting.splits import assign
 from mammo_core.store import Store
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from mammo_core.features.assignments import Assignment
     from mammo_core.registry.ancestry import Ancestry
     from mammo_core.registry.contamination import Contamination
-    from mammo_core.sources.sides import Vault
-    from mammo_core.sources.splits import SplitConfig, SplitResult
+    from mammo_core.sources.splitting.sides import Vault
+    from mammo_core.sources.splitting.splits import SplitConfig, SplitResult
 
 
 class Listener(Protocol):

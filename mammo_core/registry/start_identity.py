@@ -1,8 +1,8 @@
 """Which model a URI names now: a URI can come to name another one, a model id cannot."""
 
 from mammo_core.errors import MammoError, ModelError
-from mammo_core.packaging.checksums import digest
 from mammo_core.packaging.contents import read_json
+from mammo_core.packaging.signatures.checksums import digest
 from mammo_core.registry.resolution import find_version, local_path
 from mammo_core.registry.versions import read_marker
 

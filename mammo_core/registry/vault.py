@@ -17,13 +17,17 @@ from mammo_core.features.assignments import (
     draws_of_lineage,
     lineage_of,
 )
-from mammo_core.features.contamination import FITTED_SPLITS, patients_seen, with_namespace
+from mammo_core.features.data_checks.contamination import (
+    FITTED_SPLITS,
+    patients_seen,
+    with_namespace,
+)
 from mammo_core.features.kinds import FRAME
 from mammo_core.registry.ancestry import Ancestry, StartReader, ancestry
 from mammo_core.registry.champions import champion
 from mammo_core.registry.versions import versions
-from mammo_core.sources.sides import Sides, Vault
-from mammo_core.sources.splits import SplitConfig
+from mammo_core.sources.splitting.sides import Sides, Vault
+from mammo_core.sources.splitting.splits import SplitConfig
 from mammo_core.store import Store
 
 if TYPE_CHECKING:

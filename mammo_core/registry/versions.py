@@ -32,10 +32,10 @@ from mammo_core.documents import (
     require_json_limits,
 )
 from mammo_core.errors import ModelError
-from mammo_core.packaging.checksums import SUMS, digest, parse_sums, read_sums
 from mammo_core.packaging.contents import RELEASE, SIGNATURE, PackageManifest, Release
-from mammo_core.packaging.signing import verify_signature
-from mammo_core.packaging.trust import UNSIGNED, TrustPolicy
+from mammo_core.packaging.signatures.checksums import SUMS, digest, parse_sums, read_sums
+from mammo_core.packaging.signatures.signing import verify_signature
+from mammo_core.packaging.signatures.trust import UNSIGNED, TrustPolicy
 from mammo_core.registry.keys import marker_key, version_folder, version_uri
 from mammo_core.store import Store
 from mammo_core.store.base import validate_key

@@ -31,7 +31,7 @@ from mammo_core.documents import (
 )
 from mammo_core.errors import RecordError, StoreError
 from mammo_core.features.kinds import ASSIGNMENT, FRAME
-from mammo_core.packaging.keys import SigningKey
+from mammo_core.packaging.signatures.keys import SigningKey
 from mammo_core.runs.garbage import output_of_status
 from mammo_core.runs.patient_outputs import (
     MAXIMUM_TABLE_BYTES,
@@ -47,7 +47,7 @@ from mammo_core.runs.patient_traces import (
     without_patient,
 )
 from mammo_core.runs.run import record_keys, run_of_status
-from mammo_core.sources.forgotten import tombstone_key
+from mammo_core.sources.identity.forgotten import tombstone_key
 from mammo_core.sources.kinds import TABLES
 from mammo_core.store import Store
 from mammo_core.store.earlier_versions import remove_earlier_versions

@@ -8,7 +8,7 @@ from collections import Counter
 from mammo_core.datasets.manifests import Manifest
 from mammo_core.registry.versions import VersionRef
 from mammo_core.runs.garbage import ids_in
-from mammo_core.sources.forgotten import TOMBSTONES
+from mammo_core.sources.identity.forgotten import TOMBSTONES
 from mammo_core.store import MAXIMUM_NOTE_BYTES, Store, read_object
 
 

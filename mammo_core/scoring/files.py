@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from mammo_core.errors import RecipeError
-from mammo_core.sources.source_files import SourceFiles, plain_name
+from mammo_core.sources.files.source_files import SourceFiles, plain_name
 
 
 @dataclass(frozen=True)

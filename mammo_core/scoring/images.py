@@ -21,9 +21,9 @@ from mammo_core.scoring.files import InputFile, StatedView
 from mammo_core.scoring.gray_levels import GrayLevels, UnlikeTraining, find_unlike
 from mammo_core.scoring.patients import ImageIdentity, PatientKeys, read_published_name
 from mammo_core.scoring.source_map import SourceMap
-from mammo_core.sources.gray_levels import chest_wall_warnings
-from mammo_core.sources.names import header_views_of, read_name
-from mammo_core.sources.policy import ImagePolicy, Verdict, judge
+from mammo_core.sources.auditing.gray_levels import chest_wall_warnings
+from mammo_core.sources.auditing.policy import ImagePolicy, Verdict, judge
+from mammo_core.sources.identity.names import header_views_of, read_name
 
 
 @dataclass(frozen=True)

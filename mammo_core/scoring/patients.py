@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mammo_core.dicom import read_identity
 from mammo_core.errors import SourceError
-from mammo_core.sources.names import ImageName, read_name
-from mammo_core.sources.patients import is_public, patient_key, site_key, study_key
+from mammo_core.sources.identity.names import ImageName, read_name
+from mammo_core.sources.identity.patients import is_public, patient_key, site_key, study_key
 
 
 class PatientKeys:

@@ -28,7 +28,7 @@ from mammo_core.scoring.model import ScoringModel
 from mammo_core.scoring.patients import PatientKeys
 from mammo_core.scoring.results import ScoreSummary, output_files, rejects_path, write_results
 from mammo_core.scoring.units import ScoringUnit, build_unit, group_files
-from mammo_core.sources.patients import content_key, site_key
+from mammo_core.sources.identity.patients import content_key, site_key
 
 
 @dataclass(frozen=True)

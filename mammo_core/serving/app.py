@@ -10,13 +10,13 @@ from starlette.exceptions import HTTPException
 
 from mammo_core.packaging import Package
 from mammo_core.scoring.model import ScoringModel
-from mammo_core.serving.access_log import AccessLog
-from mammo_core.serving.authentication import Authenticator
 from mammo_core.serving.config import ServeConfig
 from mammo_core.serving.faults import http_error_content
-from mammo_core.serving.request_limiter import RequestLimiter
 from mammo_core.serving.server_metrics import ServerMetrics
 from mammo_core.serving.service import Service
+from mammo_core.serving.transport.access_log import AccessLog
+from mammo_core.serving.transport.authentication import Authenticator
+from mammo_core.serving.transport.request_limiter import RequestLimiter
 
 
 def create_app(

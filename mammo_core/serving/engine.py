@@ -21,7 +21,7 @@ from mammo_core.scoring.model import ScoringModel
 from mammo_core.scoring.patients import PatientKeys
 from mammo_core.scoring.scorer import image_row, warning_list
 from mammo_core.scoring.units import ScoringUnit, build_breast
-from mammo_core.serving.fair_queue import FairQueue
+from mammo_core.serving.transport.fair_queue import FairQueue
 
 _Result = TypeVar("_Result")
 #: The pixels of an image or a breast for every package.

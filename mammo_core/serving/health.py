@@ -9,9 +9,9 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 
 from mammo_core.serving.config import ServeConfig
-from mammo_core.serving.connections import Connections, ListeningSocket
 from mammo_core.serving.faults import http_error_content
-from mammo_core.serving.server import Server
+from mammo_core.serving.transport.connections import Connections, ListeningSocket
+from mammo_core.serving.transport.server import Server
 
 #: After this time without a turn of its event loop, the server is not alive (seconds).
 _STUCK_S: Final = 60.0

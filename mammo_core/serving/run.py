@@ -15,10 +15,10 @@ from typing import Final
 from mammo_core.errors import RecipeError
 from mammo_core.packaging import require_expected_outputs
 from mammo_core.registry import open_package
-from mammo_core.serving.access_log import AccessLog
-from mammo_core.serving.authentication import Authenticator
 from mammo_core.serving.config import ServeConfig
-from mammo_core.serving.connections import Connections, ListeningSocket
+from mammo_core.serving.transport.access_log import AccessLog
+from mammo_core.serving.transport.authentication import Authenticator
+from mammo_core.serving.transport.connections import Connections, ListeningSocket
 
 #: File descriptors for everything but connections: bodies, decoders, libraries.
 _OTHER_FILES: Final = 256
@@ -75,8 +75,8 @@ def serve(
     from mammo_core.scoring.model import ScoringModel
     from mammo_core.serving.app import create_app
     from mammo_core.serving.health import HealthServer
-    from mammo_core.serving.server import Server
     from mammo_core.serving.server_metrics import ServerMetrics
+    from mammo_core.serving.transport.server import Server
 
     _raise_file_limit(config.max_connections + _OTHER_FILES)
     metrics = ServerMetrics()

@@ -17,7 +17,6 @@ from mammo_core.models.config import VIEWS
 from mammo_core.reporting.page import NOTICE
 from mammo_core.scoring.model import ScoringModel
 from mammo_core.serving.api_page import build_api_page
-from mammo_core.serving.bodies import body_files
 from mammo_core.serving.config import ServeConfig
 from mammo_core.serving.engine import Engine, Probabilities
 from mammo_core.serving.faults import RequestError
@@ -31,6 +30,7 @@ from mammo_core.serving.protocol import (
     parse_infer_request,
 )
 from mammo_core.serving.server_metrics import ServerMetrics
+from mammo_core.serving.transport.bodies import body_files
 
 _Result = TypeVar("_Result")
 _CONTENT_TYPES: Final = (

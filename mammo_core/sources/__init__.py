@@ -11,12 +11,12 @@ if TYPE_CHECKING:
         register_adapter,
         registered_adapters,
     )
-    from mammo_core.sources.audit import audit
+    from mammo_core.sources.auditing.audit import audit
     from mammo_core.sources.config import SourceConfig
+    from mammo_core.sources.files.source_files import SourceFiles
     from mammo_core.sources.index import index
-    from mammo_core.sources.source_files import SourceFiles
-    from mammo_core.sources.source_tables import SourceTables
-    from mammo_core.sources.splits import SplitConfig, SplitResult, assign
+    from mammo_core.sources.splitting.splits import SplitConfig, SplitResult, assign
+    from mammo_core.sources.tables.source_tables import SourceTables
 
 __all__ = [
     "Adapter",
@@ -37,11 +37,11 @@ import_lazily(
     __name__,
     {
         "adapter": ["Adapter", "get_adapter", "register_adapter", "registered_adapters"],
-        "audit": ["audit"],
+        "auditing.audit": ["audit"],
         "config": ["SourceConfig"],
         "index": ["index"],
-        "source_files": ["SourceFiles"],
-        "source_tables": ["SourceTables"],
-        "splits": ["SplitConfig", "SplitResult", "assign"],
+        "files.source_files": ["SourceFiles"],
+        "tables.source_tables": ["SourceTables"],
+        "splitting.splits": ["SplitConfig", "SplitResult", "assign"],
     },
 )

@@ -19,9 +19,9 @@ if TYPE_CHECKING:  # quick to load: see the module
     from pydantic import BaseModel
 
     from mammo_core.sources.config import SourceConfig
-    from mammo_core.sources.names import ImageName
-    from mammo_core.sources.source_files import SourceFiles
-    from mammo_core.sources.source_tables import ProgressCall, SourceTables
+    from mammo_core.sources.files.source_files import SourceFiles
+    from mammo_core.sources.identity.names import ImageName
+    from mammo_core.sources.tables.source_tables import ProgressCall, SourceTables
 
 _PACKAGE: Final = "mammo_core.sources.adapters"
 _ENTRY_POINTS: Final = "mammo.adapters"

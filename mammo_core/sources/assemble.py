@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mammo_core.errors import SourceError
-from mammo_core.sources.cases import ImageCase, case_facts
-from mammo_core.sources.exams import (
+from mammo_core.sources.files.image_files import describe
+from mammo_core.sources.files.source_files import SourceFiles
+from mammo_core.sources.identity.cases import ImageCase, case_facts
+from mammo_core.sources.identity.exams import (
     HeaderKeys,
     assign_days,
     mixed_exams,
@@ -15,17 +17,15 @@ from mammo_core.sources.exams import (
     split_patients,
     with_exam,
 )
-from mammo_core.sources.image_files import describe
-from mammo_core.sources.image_rows import CaseFile, ViewLabels, choose_file, group_images
-from mammo_core.sources.lesion_rows import (
+from mammo_core.sources.identity.patients import is_public
+from mammo_core.sources.lesions.lesion_rows import (
     lesion_row,
     list_lesions,
     read_lesion_mask,
     reject_lesions,
 )
-from mammo_core.sources.patients import is_public
-from mammo_core.sources.source_files import SourceFiles
-from mammo_core.sources.source_tables import (
+from mammo_core.sources.tables.image_rows import CaseFile, ViewLabels, choose_file, group_images
+from mammo_core.sources.tables.source_tables import (
     IMAGE_COLUMNS,
     LESION_COLUMNS,
     REJECT_COLUMNS,

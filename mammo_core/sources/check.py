@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from mammo_core.sources.adapter import Adapter, SourceFacts, get_adapter
-from mammo_core.sources.source_tables import ProgressCall, Row, SourceTables
+from mammo_core.sources.tables.source_tables import ProgressCall, Row, SourceTables
 
 if TYPE_CHECKING:  # quick to load: see the package
     from mammo_core.sources.config import SourceConfig

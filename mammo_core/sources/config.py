@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 from pydantic_core import PydanticCustomError
 
 from mammo_core.sources.adapter import adapter_names, registered_adapters
-from mammo_core.sources.patients import site_key
-from mammo_core.sources.source_files import SourceFiles
+from mammo_core.sources.files.source_files import SourceFiles
+from mammo_core.sources.identity.patients import site_key
 
 _Options = TypeVar("_Options", bound=BaseModel)
 

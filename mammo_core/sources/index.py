@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from mammo_core.sources.adapter import get_adapter
-from mammo_core.sources.source_tables import (
+from mammo_core.sources.tables.source_tables import (
     IMAGE_COLUMNS,
     LESION_COLUMNS,
     REJECT_COLUMNS,
@@ -12,10 +12,10 @@ from mammo_core.sources.source_tables import (
 )
 
 if TYPE_CHECKING:  # quick to load: see the package
+    from mammo_core.sources.auditing.policy import ImagePolicy
     from mammo_core.sources.config import SourceConfig
-    from mammo_core.sources.label_windows import LabelsConfig
-    from mammo_core.sources.policy import ImagePolicy
-    from mammo_core.sources.source_files import SourceFiles
+    from mammo_core.sources.files.source_files import SourceFiles
+    from mammo_core.sources.identity.label_windows import LabelsConfig
 
 __all__ = [
     "IMAGE_COLUMNS",
@@ -59,8 +59,8 @@ def index(
     files = files or config.files()
     files.require_root(f"image folder {config.root}")
     tables = get_adapter(config.adapter).index(config, files, progress, workers)
-    from mammo_core.sources.label_windows import LabelsConfig
-    from mammo_core.sources.policy import ImagePolicy
+    from mammo_core.sources.auditing.policy import ImagePolicy
+    from mammo_core.sources.identity.label_windows import LabelsConfig
     from mammo_core.sources.selection import select
 
     return select(tables, policy or ImagePolicy(), labels or LabelsConfig())

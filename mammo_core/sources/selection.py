@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mammo_core.dicom import ImageMeaning, ImageWarning
+from mammo_core.sources.auditing.policy import ImagePolicy, judge
 from mammo_core.sources.best_image import candidate_of, choose_views
-from mammo_core.sources.cases import UNKNOWN_LABEL, breast_id
-from mammo_core.sources.label_windows import LabelsConfig, link_labels
-from mammo_core.sources.policy import ImagePolicy, judge
-from mammo_core.sources.source_tables import (
+from mammo_core.sources.identity.cases import UNKNOWN_LABEL, breast_id
+from mammo_core.sources.identity.label_windows import LabelsConfig, link_labels
+from mammo_core.sources.tables.source_tables import (
     IMAGE_COLUMNS,
     LESION_COLUMNS,
     REJECT_COLUMNS,

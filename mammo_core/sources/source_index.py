@@ -8,13 +8,13 @@ from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.datasets.tables import put_table, to_parquet
 from mammo_core.progress import Progress
 from mammo_core.sources.adapter import get_adapter
+from mammo_core.sources.auditing.policy import ImagePolicy
 from mammo_core.sources.config import SourceConfig
+from mammo_core.sources.files.source_files import SourceFiles
+from mammo_core.sources.identity.label_windows import LabelsConfig
+from mammo_core.sources.identity.patients import site_key_state
 from mammo_core.sources.kinds import TABLES, TableFacts
-from mammo_core.sources.label_windows import LabelsConfig
-from mammo_core.sources.patients import site_key_state
-from mammo_core.sources.policy import ImagePolicy
-from mammo_core.sources.source_files import SourceFiles
-from mammo_core.sources.table_digests import table_digests
+from mammo_core.sources.tables.table_digests import table_digests
 
 
 def make_tables(
@@ -36,14 +36,14 @@ def make_tables(
         StoreError: The store or the source's server failed.
     """
     from mammo_core.sources import index
-    from mammo_core.sources.audit_report import audit_page
-    from mammo_core.sources.exam_days import ExamDays
-    from mammo_core.sources.file_fact_cache import FileFactCache
-    from mammo_core.sources.file_inspection import inspect_files
-    from mammo_core.sources.forgotten import leave_out_forgotten
-    from mammo_core.sources.implausible_images import apply_plausibility, find_implausible
+    from mammo_core.sources.auditing.audit_report import audit_page
+    from mammo_core.sources.auditing.implausible_images import apply_plausibility, find_implausible
+    from mammo_core.sources.files.file_fact_cache import FileFactCache
+    from mammo_core.sources.files.file_inspection import inspect_files
+    from mammo_core.sources.identity.exam_days import ExamDays
+    from mammo_core.sources.identity.forgotten import leave_out_forgotten
     from mammo_core.sources.selection import rejects_by_fault
-    from mammo_core.sources.splits import official_splits
+    from mammo_core.sources.splitting.splits import official_splits
 
     store, files = attempt.store, source.files()
     files.fact_cache = FileFactCache.read(store, files.uri)

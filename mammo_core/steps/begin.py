@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from mammo_core.errors import ModelError, RecipeError
 from mammo_core.packaging import TrustPolicy, signing_key
-from mammo_core.packaging.keys import KEY, KEY_FILE
-from mammo_core.packaging.trust import TRUST
+from mammo_core.packaging.signatures.keys import KEY, KEY_FILE
+from mammo_core.packaging.signatures.trust import TRUST
 from mammo_core.recipes import Recipe, load_recipe
 from mammo_core.registry import champion
 from mammo_core.runs import Run

@@ -51,7 +51,7 @@ def convert(context: StepContext, tables: Manifest) -> Manifest:
 
 def _tables_of(context: StepContext, tables: Manifest) -> "tuple[pd.DataFrame, pd.DataFrame]":
     """The images and lesions of a source, without patients who were forgotten meanwhile."""
-    from mammo_core.sources.forgotten import forgotten_patients
+    from mammo_core.sources.identity.forgotten import forgotten_patients
 
     store = context.store
     images = read_table(store, tables, "images.parquet")

@@ -8,7 +8,7 @@ from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.datasets.tables import read_table
 from mammo_core.sources.kinds import TABLES
 from mammo_core.sources.source_index import listing_digest, make_tables
-from mammo_core.sources.trainability import require_trainable, source_obstacles
+from mammo_core.sources.splitting.trainability import require_trainable, source_obstacles
 from mammo_core.steps.step import StepContext, step
 from mammo_core.store import MAXIMUM_NOTE_BYTES, read_object
 

@@ -10,7 +10,7 @@ from mammo_core.errors import ModelError
 from mammo_core.models.backend import prepare_keras
 from mammo_core.scoring import list_files
 from mammo_core.scoring.kinds import SCORES, ScoreFacts
-from mammo_core.sources.patients import site_key_state
+from mammo_core.sources.identity.patients import site_key_state
 from mammo_core.steps.step import StepContext, step
 
 _TABLES = ("scores.parquet", "scores.breasts.parquet", "scores.patients.parquet")

@@ -45,7 +45,7 @@ def validate_data(context: StepContext, images: Manifest, frame: Manifest) -> Ma
     )
 
     def make(attempt: Attempt) -> Draft:
-        from mammo_core.features.validation_report import draft_validation
+        from mammo_core.features.data_checks.validation_report import draft_validation
 
         return draft_validation(
             attempt,
@@ -78,7 +78,7 @@ def validate_data(context: StepContext, images: Manifest, frame: Manifest) -> Ma
 
 def _check_splits(context: StepContext, frame: Manifest) -> None:
     """Fail where a split lacks a class that a training or the test needs."""
-    from mammo_core.sources.trainability import require_trainable, split_obstacles
+    from mammo_core.sources.splitting.trainability import require_trainable, split_obstacles
 
     recipe = context.recipe
     data = frame_from_manifest(context.store, frame)

@@ -13,9 +13,9 @@ from mammo_core.training.balance import BalancedSource
 from mammo_core.training.batches import TrainingBatch
 from mammo_core.training.checkpoint import Checkpoints, TrainingState
 from mammo_core.training.config import FitConfig, HardwareConfig, Selection
-from mammo_core.training.devices import distribute
 from mammo_core.training.inputs import ToNetwork
 from mammo_core.training.loop import Row, TrainingLoop
+from mammo_core.training.memory.devices import distribute
 from mammo_core.training.prediction import set_jit_compile
 from mammo_core.training.requirements import require_trainable, training_warnings
 from mammo_core.training.stages import dropout_rates, set_all_trainable, set_dropout_rates

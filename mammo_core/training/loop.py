@@ -15,9 +15,9 @@ from mammo_core.errors import ModelError
 from mammo_core.training.batches import TrainingBatch, training_batches
 from mammo_core.training.checkpoint import Arrays, Checkpoint, Checkpoints, TrainingState
 from mammo_core.training.config import FitConfig, HardwareConfig, StageConfig
-from mammo_core.training.devices import device_count
 from mammo_core.training.inputs import ToNetwork
-from mammo_core.training.prefetch import prefetch
+from mammo_core.training.memory.devices import device_count
+from mammo_core.training.memory.prefetch import prefetch
 from mammo_core.training.requirements import empty_set_error
 from mammo_core.training.stages import set_trainable
 from mammo_core.training.trainer import compile_trainer, learning_rate_at

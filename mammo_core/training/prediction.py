@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from mammo_core.datasets.batches import Batch, BatchSource
 from mammo_core.errors import ModelError
-from mammo_core.training.devices import device_count, gpus
 from mammo_core.training.inputs import ToNetwork, to_channels, to_inputs
-from mammo_core.training.prefetch import prefetch
+from mammo_core.training.memory.devices import device_count, gpus
+from mammo_core.training.memory.prefetch import prefetch
 
 Probabilities = npt.NDArray[np.float32]
 

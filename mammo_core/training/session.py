@@ -9,9 +9,9 @@ from mammo_core.store import Store
 from mammo_core.training.checkpoint import Checkpoints
 from mammo_core.training.config import FitConfig, HardwareConfig
 from mammo_core.training.curves import TrainingCurves
-from mammo_core.training.devices import gpus, share_batches
 from mammo_core.training.fit import TrainingResult, train
 from mammo_core.training.kinds import CHECKPOINTS
+from mammo_core.training.memory.devices import gpus, share_batches
 
 #: The splits that a training reads.
 FITTED_SPLITS = ("train", "validation")

@@ -7,9 +7,9 @@ import keras
 from keras import ops
 
 from mammo_core.training.config import FitConfig, HardwareConfig, StageConfig
-from mammo_core.training.devices import distribute_training
+from mammo_core.training.memory.devices import distribute_training
+from mammo_core.training.memory.rematerialization import with_rematerialization
 from mammo_core.training.prediction import uses_xla
-from mammo_core.training.rematerialization import with_rematerialization
 
 
 def compile_trainer(

@@ -97,7 +97,7 @@ def edited_h5(data, draw, path):
 
 def damaged_package(package, draw, path):
     """Copy a package with one damaged file; its SHA256SUMS are those of what it contains."""
-    from mammo_core.packaging.checksums import write_sums
+    from mammo_core.packaging.signatures.checksums import write_sums
 
     shutil.copytree(package, path)
     names = sorted(file.name for file in path.iterdir() if file.name != "SHA256SUMS")

@@ -158,7 +158,7 @@ def test_tables_that_are_bombs_are_refused(source, kind):
 @pytest.mark.parametrize("start", [b"PK\x03\x04", b"\xd0\xcf\x11\xe0"])
 def test_a_workbook_is_not_opened(tmp_path, start):
     """Neither .xlsx nor .xls is read: their parsers would need limits of their own."""
-    from mammo_core.sources.csv_table import read_csv
+    from mammo_core.sources.tables.csv_table import read_csv
 
     (tmp_path / "table.csv").write_bytes(start + bytes(100))
     with pytest.raises(SourceError, match="workbook of a spreadsheet"):
@@ -166,8 +166,8 @@ def test_a_workbook_is_not_opened(tmp_path, start):
 
 
 def test_contours_that_are_bombs_are_refused(tmp_path):
-    from mammo_core.sources.masks import read_regions
-    from mammo_core.sources.source_files import SourceFiles
+    from mammo_core.sources.files.source_files import SourceFiles
+    from mammo_core.sources.lesions.masks import read_regions
 
     def regions(count, points):
         roi = {"Name": "Calcification", "Point_px": ["(1, 2)"] * points}
@@ -191,7 +191,7 @@ def test_contours_that_are_bombs_are_refused(tmp_path):
 def test_thousands_of_calcifications_are_grouped_quickly():
     """A loop over all pairs in Python took a minute for these."""
     from mammo_core.sources.adapters.inbreast.contours import group_calcifications
-    from mammo_core.sources.masks import Region
+    from mammo_core.sources.lesions.masks import Region
 
     centers = np.random.default_rng(1).uniform(0, 3000, (5000, 2))
     regions = [Region("Calcification", center.reshape(1, 2)) for center in centers]

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from mammo_core.sources import Adapter, SourceConfig, register_adapter
-from mammo_core.sources.cases import ImageCase
-from mammo_core.sources.names import ImageName
+from mammo_core.sources.identity.cases import ImageCase
+from mammo_core.sources.identity.names import ImageName
 
 
 class PairsOptions(BaseModel):
@@ -37,7 +37,7 @@ def index_pairs(config: SourceConfig, files: Any, progress: Any, workers: int | 
     """Return the tables of a folder of such files."""
     # Recipes are validated without pandas and OpenCV: they are imported here.
     from mammo_core.sources.assemble import assemble
-    from mammo_core.sources.source_tables import Rejects
+    from mammo_core.sources.tables.source_tables import Rejects
 
     options = config.options(PairsOptions)
     cases = []

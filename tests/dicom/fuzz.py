@@ -18,7 +18,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ImplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from mammo_core.dicom import read_image
-from mammo_core.dicom.decoders import DECODERS
+from mammo_core.dicom.codecs.decoders import DECODERS
 from mammo_core.errors import DicomError
 
 SHAPE = (96, 80)

@@ -14,9 +14,10 @@ from dicom_files import mammogram, random_words
 from pydicom.uid import RLELossless
 
 from mammo_core import processes
-from mammo_core.dicom import pixel_frame, read_image
-from mammo_core.dicom.codestream import Codestream
-from mammo_core.dicom.decoders import Decoders
+from mammo_core.dicom import read_image
+from mammo_core.dicom.codecs.codestream import Codestream
+from mammo_core.dicom.codecs.decoders import Decoders
+from mammo_core.dicom.gray import pixel_frame
 from mammo_core.errors import DicomError
 from tests.support.processes import start_child
 
@@ -187,7 +188,7 @@ def test_processes_that_cannot_start_are_reported(codec, monkeypatch):
 def test_processes_end_when_their_parent_is_killed(codec, what):
     code = (
         "import sys, threading, time\nfrom pathlib import Path\n"
-        "from mammo_core.dicom.decoders import Decoders\n"
+        "from mammo_core.dicom.codecs.decoders import Decoders\n"
         "decoders = Decoders(Path(sys.argv[1]), seconds=60)\n"
         "decoders.decode({}, b'good', 'a')\n"
         "print(*decoders.pids(), flush=True)\n"

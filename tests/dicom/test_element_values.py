@@ -7,7 +7,7 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from mammo_core.dicom.fields import read_fields
+from mammo_core.dicom.headers.fields import read_fields
 
 #: Keyword → value: every kind of value, several ones, none, and repaired ones.
 VALUES = {

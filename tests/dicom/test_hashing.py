@@ -16,7 +16,7 @@ from pydicom.uid import (
 )
 
 from mammo_core.dicom import read_image
-from mammo_core.dicom.hashing import file_digest, open_image_file
+from mammo_core.dicom.headers.hashing import file_digest, open_image_file
 
 LARGE = random_words(shape=(1500, 1300))  # pixels for several reads
 

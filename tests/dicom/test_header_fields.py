@@ -6,8 +6,8 @@ import pydicom
 import pytest
 from pydicom.data import get_testdata_files
 
-from mammo_core.dicom.fields import read_fields
-from mammo_core.dicom.header import ALLOWED
+from mammo_core.dicom.headers.fields import read_fields
+from mammo_core.dicom.headers.header import ALLOWED
 from mammo_core.errors import DicomError
 
 

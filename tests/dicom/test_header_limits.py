@@ -22,7 +22,8 @@ from hostile import (
     window,
 )
 
-from mammo_core.dicom import limits, read_facts, read_image
+from mammo_core.dicom import read_facts, read_image
+from mammo_core.dicom.headers import limits
 from mammo_core.errors import DicomError
 
 HERE = Path(__file__).resolve().parent

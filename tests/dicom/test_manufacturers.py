@@ -2,7 +2,7 @@ import pytest
 from dicom_files import mammogram, random_words, save
 
 from mammo_core.dicom import read_facts
-from mammo_core.dicom.manufacturers import normalize_manufacturer
+from mammo_core.dicom.meanings.manufacturers import normalize_manufacturer
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ import pytest
 from dicom_files import mammogram, random_words, save
 
 from mammo_core.dicom import read_facts, read_identity
-from mammo_core.dicom.header import ALLOWED, IDENTIFYING
+from mammo_core.dicom.headers.header import ALLOWED, IDENTIFYING
 
 LIBRARY = Path(__file__).resolve().parents[2] / "mammo_core"
 #: What only the DICOM room may use.
-HEADER_READERS = ("mammo_core.dicom.fields", "mammo_core.dicom.walk", "pydicom")
+HEADER_READERS = ("mammo_core.dicom.headers.fields", "mammo_core.dicom.headers.walk", "pydicom")
 
 
 def imports(path):

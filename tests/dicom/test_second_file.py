@@ -23,7 +23,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from mammo_core.dicom import read_image, second_file
+from mammo_core.dicom import read_image
+from mammo_core.dicom.headers import second_file
 from mammo_core.errors import DicomError
 
 SYNTAXES = {

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mammo_core.dicom.stored_values import BitLayout, read_stored_values, used_bits
+from mammo_core.dicom.gray.stored_values import BitLayout, read_stored_values, used_bits
 
 BYTES = BitLayout(allocated=8, stored=8, high=7)
 

@@ -13,7 +13,7 @@ from mammo_core.ingest import ConvertConfig, RunnerConfig, convert
 from mammo_core.packaging import load
 from mammo_core.registry import push
 from mammo_core.scoring import score
-from mammo_core.sources.source_files import SourceFiles
+from mammo_core.sources.files.source_files import SourceFiles
 from tests.duel.conftest import put_candidate
 from tests.support.packages import build_two_views
 

@@ -3,8 +3,8 @@
 import pytest
 
 from mammo_core.features.kinds import FRAME
-from mammo_core.packaging.checksums import write_sums
 from mammo_core.packaging.patient_list import PATIENTS, patient_list
+from mammo_core.packaging.signatures.checksums import write_sums
 from mammo_core.registry import push
 from tests.duel.conftest import put_candidate
 from tests.support.packages import build_small

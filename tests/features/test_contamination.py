@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from mammo_core.features.contamination import patient_overlap
+from mammo_core.features.data_checks.contamination import patient_overlap
 
 
 def frame(rows, source="cbis_ddsm", manufacturer="hologic"):

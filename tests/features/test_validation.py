@@ -9,11 +9,11 @@ from pydantic import ValidationError
 
 from mammo_core.features import MAIN, Frame, publish_features
 from mammo_core.features.config import ValidationConfig
+from mammo_core.features.data_checks.validation import validate
+from mammo_core.features.data_checks.validation_report import validation_page
 from mammo_core.features.kinds import FrameFacts
 from mammo_core.features.labels import publish_labels
 from mammo_core.features.new_images import new_images_since
-from mammo_core.features.validation import validate
-from mammo_core.features.validation_report import validation_page
 from mammo_core.preprocessing import IntensityConfig
 from tests.support.feature_tables import make_tables
 

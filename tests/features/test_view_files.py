@@ -10,7 +10,7 @@ from mammo_core.datasets.tables import to_parquet
 from mammo_core.errors import RecordError, SourceError
 from mammo_core.features import MAIN, publish_features, view_files
 from mammo_core.features.definitions import IMAGE_LABEL, INTENSITY_STATISTICS, VIEWS
-from mammo_core.sources.splits import require_disjoint
+from mammo_core.sources.splitting.splits import require_disjoint
 from tests.support.feature_tables import make_tables
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -12,7 +12,7 @@ from mammo_core.dicom import read_image
 from mammo_core.errors import DicomError
 from mammo_core.imaging import find_faults, measure_gray_levels
 from mammo_core.preprocessing import Conversion
-from mammo_core.sources.gray_levels import chest_wall_warnings
+from mammo_core.sources.auditing.gray_levels import chest_wall_warnings
 
 CASES = Path(__file__).resolve().parents[2].parent / "shared" / "cases"
 pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="needs ../shared/cases")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mammo_core.dicom.inspection import FACTS
-from mammo_core.dicom.views import MODIFIERS, VIEWS
+from mammo_core.dicom.meanings.views import MODIFIERS, VIEWS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = (REPOSITORY / "docs" / "dicom.md").read_text()

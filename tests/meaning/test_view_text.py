@@ -2,8 +2,8 @@
 
 import pytest
 
-from mammo_core.dicom.view_text import read_description, read_view_position
-from mammo_core.dicom.views import MODIFIERS, VIEWS
+from mammo_core.dicom.meanings.view_text import read_description, read_view_position
+from mammo_core.dicom.meanings.views import MODIFIERS, VIEWS
 
 #: View Position → view, modifiers. Prefixes and suffixes: ACR MQCM 1999, PS3.16 CID 4015.
 POSITIONS = {

@@ -10,8 +10,8 @@ import pytest
 
 from mammo_core.errors import ModelError
 from mammo_core.packaging import load, self_check, self_check_in_new_process, verify
-from mammo_core.packaging.checksums import write_sums
 from mammo_core.packaging.contents import REQUIRED
+from mammo_core.packaging.signatures.checksums import write_sums
 
 ROOT = Path(__file__).parents[2]
 

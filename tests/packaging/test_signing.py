@@ -12,9 +12,9 @@ import pytest
 
 from mammo_core.errors import ModelError
 from mammo_core.packaging import TrustPolicy, verify
-from mammo_core.packaging.checksums import write_sums
 from mammo_core.packaging.release import released
-from mammo_core.packaging.trust import policy_with
+from mammo_core.packaging.signatures.checksums import write_sums
+from mammo_core.packaging.signatures.trust import policy_with
 from mammo_core.registry import open_package
 from tests.support.key_fixtures import write_policy
 from tests.support.package_fixtures import build_light_package

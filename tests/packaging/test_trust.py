@@ -10,7 +10,7 @@ from yaml import safe_dump
 
 from mammo_core.errors import ModelError
 from mammo_core.packaging import SigningKey, TrustPolicy, signing_key
-from mammo_core.packaging.trust import policy_with
+from mammo_core.packaging.signatures.trust import policy_with
 from tests.support.key_fixtures import make_key, write_policy
 
 

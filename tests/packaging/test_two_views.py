@@ -135,7 +135,7 @@ def test_exports_take_two_inputs(packages, tmp_path):
 
 
 def test_a_manifest_of_another_unit_is_refused(packages, tmp_path):
-    from mammo_core.packaging.checksums import write_sums
+    from mammo_core.packaging.signatures.checksums import write_sums
 
     copy = tmp_path / "copy"
     shutil.copytree(packages[1], copy)

@@ -17,7 +17,7 @@ from mammo_core.datasets.kinds import Facts, Kind
 from mammo_core.datasets.manifests import put_bytes
 from mammo_core.errors import ModelError, RecordError
 from mammo_core.packaging import verify
-from mammo_core.packaging.checksums import SUMS, write_sums
+from mammo_core.packaging.signatures.checksums import SUMS, write_sums
 from mammo_core.registry import (
     champion,
     open_candidate,

@@ -20,7 +20,7 @@ from mammo_core.errors import ModelError, RecordError
 from mammo_core.features.kinds import FRAME, FrameFacts
 from mammo_core.ingest import ConvertConfig, RunnerConfig, convert
 from mammo_core.ingest.kinds import IMAGE_DATASET
-from mammo_core.packaging.keys import SigningKey, is_signed_by, load_public_key
+from mammo_core.packaging.signatures.keys import SigningKey, is_signed_by, load_public_key
 from mammo_core.preprocessing import Geometry
 from mammo_core.runs import Run
 from mammo_core.runs.forget import forget
@@ -28,7 +28,7 @@ from mammo_core.runs.patient_traces import REMOVED_PAGE
 from mammo_core.runs.withdrawn import withdrawals, withdrawn_text
 from mammo_core.scoring.kinds import SCORES, ScoreFacts
 from mammo_core.sources import SourceConfig
-from mammo_core.sources.patients import patient_key
+from mammo_core.sources.identity.patients import patient_key
 from mammo_core.sources.source_index import make_tables
 from mammo_core.steps.step import StepContext
 from mammo_core.store import open_store

@@ -10,7 +10,7 @@ from mammo_core.cli import models as models_cli
 from mammo_core.cli.score import score as score_command
 from mammo_core.errors import ModelError, RecipeError, SourceError
 from mammo_core.registry import push
-from mammo_core.sources.patients import content_key, site_key
+from mammo_core.sources.identity.patients import content_key, site_key
 from mammo_core.store import open_store
 
 # The commands as the root application registers them.

@@ -20,7 +20,7 @@ from mammo_core.scoring.files import InputFile
 from mammo_core.scoring.images import decode_file
 from mammo_core.scoring.model import ScoringModel
 from mammo_core.scoring.units import ScoringUnit
-from mammo_core.sources.policy import ImagePolicy
+from mammo_core.sources.auditing.policy import ImagePolicy
 from tests.support.packages import build_small
 
 #: Chosen so that sums depend on the order of their terms.

@@ -16,7 +16,7 @@ from mammo_core.scoring import ScoreOptions, score
 from mammo_core.scoring.files import InputFile, StatedView
 from mammo_core.serving import ServeConfig
 from mammo_core.serving.app import create_app
-from mammo_core.sources.policy import ImagePolicy
+from mammo_core.sources.auditing.policy import ImagePolicy
 from mammo_core.store import open_store
 from tests.support.training_run import begin_run
 

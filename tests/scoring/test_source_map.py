@@ -8,7 +8,7 @@ from mammo_core.preprocessing import Conversion, Geometry, Preprocessing
 from mammo_core.scoring.files import InputFile
 from mammo_core.scoring.images import PolicyRule, decode_file
 from mammo_core.scoring.source_map import SourceMap
-from mammo_core.sources.policy import ImagePolicy
+from mammo_core.sources.auditing.policy import ImagePolicy
 
 GEOMETRIES = [
     Geometry(height=48, width=36),

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from starlette.responses import JSONResponse
 
 from mammo_core.serving import ServeConfig
-from mammo_core.serving.access_log import AccessLog
-from mammo_core.serving.connections import Connections, ListeningSocket
-from mammo_core.serving.request_limiter import RequestLimiter
-from mammo_core.serving.server import Server
 from mammo_core.serving.server_metrics import ServerMetrics
+from mammo_core.serving.transport.access_log import AccessLog
+from mammo_core.serving.transport.connections import Connections, ListeningSocket
+from mammo_core.serving.transport.request_limiter import RequestLimiter
+from mammo_core.serving.transport.server import Server
 
 
 async def echo(scope, receive, send):

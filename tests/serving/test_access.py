@@ -15,15 +15,15 @@ from server_thread import echo, limited
 
 from mammo_core.errors import RecipeError
 from mammo_core.serving import ServeConfig
-from mammo_core.serving.access_log import AccessLog
-from mammo_core.serving.authentication import (
+from mammo_core.serving.faults import RequestError
+from mammo_core.serving.transport.access_log import AccessLog
+from mammo_core.serving.transport.authentication import (
     Authenticator,
     JsonWebTokens,
     StaticTokens,
     authenticator_from_files,
 )
-from mammo_core.serving.faults import RequestError
-from mammo_core.serving.hosts import require_allowed_host
+from mammo_core.serving.transport.hosts import require_allowed_host
 
 TOKEN = "0123456789abcdef0123"
 

@@ -10,7 +10,7 @@ from server_thread import echo, limited, receive_response, serving
 from starlette.requests import Request
 
 from mammo_core.serving import ServeConfig
-from mammo_core.serving.bodies import body_files
+from mammo_core.serving.transport.bodies import body_files
 
 HEAD = b"POST /score HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 3\r\n"
 

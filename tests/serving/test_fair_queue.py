@@ -2,7 +2,7 @@
 
 import asyncio
 
-from mammo_core.serving.fair_queue import FairQueue
+from mammo_core.serving.transport.fair_queue import FairQueue
 
 
 class Holder:

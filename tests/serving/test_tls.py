@@ -13,7 +13,7 @@ from server_thread import limited, receive_response, serving
 
 from mammo_core.errors import RecipeError
 from mammo_core.serving import ServeConfig
-from mammo_core.serving.tls import tls_from_files
+from mammo_core.serving.transport.tls import tls_from_files
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from mammo_core.errors import RecipeError, SourceError
 from mammo_core.recipes import load_recipe
 from mammo_core.sources import Adapter, SourceConfig, index, register_adapter, registered_adapters
 from mammo_core.sources import adapter as registry
-from mammo_core.sources.names import ImageName, read_name
-from mammo_core.sources.patients import is_public, publisher_of
+from mammo_core.sources.identity.names import ImageName, read_name
+from mammo_core.sources.identity.patients import is_public, publisher_of
 
 EXAMPLE = "tests.contributing.adapter"
 

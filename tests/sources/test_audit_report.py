@@ -6,8 +6,8 @@ import pydicom
 import pytest
 
 from mammo_core.sources import SourceConfig, index
-from mammo_core.sources.audit_report import audit_page
-from mammo_core.sources.file_inspection import inspect_files
+from mammo_core.sources.auditing.audit_report import audit_page
+from mammo_core.sources.files.file_inspection import inspect_files
 
 
 @pytest.fixture(scope="module")

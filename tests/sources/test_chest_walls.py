@@ -8,7 +8,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from mammo_core.sources import SourceConfig, index
-from mammo_core.sources.file_inspection import inspect_files
+from mammo_core.sources.files.file_inspection import inspect_files
 
 HEADER = "image_path,patient_id,laterality,view,label\n"
 

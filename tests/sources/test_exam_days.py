@@ -7,9 +7,9 @@ import numpy as np
 
 from mammo_core.datasets.outputs import make_output
 from mammo_core.sources import SourceFiles, index
-from mammo_core.sources.exam_days import ExamDays
-from mammo_core.sources.label_windows import LabelsConfig
-from mammo_core.sources.policy import ImagePolicy
+from mammo_core.sources.auditing.policy import ImagePolicy
+from mammo_core.sources.identity.exam_days import ExamDays
+from mammo_core.sources.identity.label_windows import LabelsConfig
 from mammo_core.sources.source_index import listing_digest, make_tables
 from mammo_core.store import open_store
 from tests.support.exam_files import HEADER, STUDY, site_key, table, write_dicom

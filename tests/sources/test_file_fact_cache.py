@@ -7,8 +7,8 @@ import pytest
 from mammo_core.datasets.outputs import make_output
 from mammo_core.phantom import PhantomConfig, create
 from mammo_core.sources import SourceConfig, index
-from mammo_core.sources.file_fact_cache import FileFactCache
-from mammo_core.sources.file_inspection import inspect_files
+from mammo_core.sources.files.file_fact_cache import FileFactCache
+from mammo_core.sources.files.file_inspection import inspect_files
 from mammo_core.sources.source_index import make_tables
 from mammo_core.store import open_store
 
@@ -23,7 +23,7 @@ def tree(tmp_path_factory):
 @pytest.fixture
 def reads(monkeypatch):
     """Names of the files whose pixels were decoded or whose bytes were hashed."""
-    from mammo_core.sources import file_inspection, image_files
+    from mammo_core.sources.files import file_inspection, image_files
 
     names = []
     for module, function in ((file_inspection, "read_image"), (image_files, "read_image")):

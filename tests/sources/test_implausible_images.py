@@ -13,10 +13,10 @@ from mammo_core.imaging import measure_gray_levels
 from mammo_core.ingest import ConvertConfig, RunnerConfig, convert
 from mammo_core.preprocessing import Geometry
 from mammo_core.sources import SourceConfig, index
-from mammo_core.sources.audit_report import audit_page
-from mammo_core.sources.file_inspection import inspect_files
-from mammo_core.sources.implausible_images import apply_plausibility, find_implausible
-from mammo_core.sources.policy import ImagePolicy, PlausibilityPolicy
+from mammo_core.sources.auditing.audit_report import audit_page
+from mammo_core.sources.auditing.implausible_images import apply_plausibility, find_implausible
+from mammo_core.sources.auditing.policy import ImagePolicy, PlausibilityPolicy
+from mammo_core.sources.files.file_inspection import inspect_files
 from tests.support.drawings import draw_breast
 
 SHAPE = (120, 90)

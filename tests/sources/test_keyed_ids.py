@@ -14,7 +14,7 @@ from mammo_core.ingest.convert import ConvertConfig, convert
 from mammo_core.ingest.runner import RunnerConfig
 from mammo_core.preprocessing import Geometry
 from mammo_core.sources import SourceConfig
-from mammo_core.sources.file_fact_cache import FileFactCache
+from mammo_core.sources.files.file_fact_cache import FileFactCache
 from mammo_core.sources.index import index
 from tests.support.drawings import draw_breast
 

@@ -22,9 +22,9 @@ from mammo_core.recipes import load_recipe
 from mammo_core.scoring.files import InputFile
 from mammo_core.scoring.images import PolicyRule, Reject, decode_file
 from mammo_core.sources import Adapter, SourceConfig, SourceFiles, adapter, index
-from mammo_core.sources.file_fact_cache import FileFactCache
-from mammo_core.sources.file_inspection import inspect_files
-from mammo_core.sources.policy import ImagePolicy
+from mammo_core.sources.auditing.policy import ImagePolicy
+from mammo_core.sources.files.file_fact_cache import FileFactCache
+from mammo_core.sources.files.file_inspection import inspect_files
 from mammo_core.sources.source_index import listing_digest
 from mammo_core.store import open_store
 

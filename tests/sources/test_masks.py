@@ -12,8 +12,8 @@ from mammo_core.errors import DicomError
 from mammo_core.sources import SourceConfig, SourceFiles, index
 from mammo_core.sources.adapter import get_adapter
 from mammo_core.sources.check import check_source, fact_lines
-from mammo_core.sources.mask_shapes import outline_text
-from mammo_core.sources.masks import load_mask
+from mammo_core.sources.lesions.mask_shapes import outline_text
+from mammo_core.sources.lesions.masks import load_mask
 
 SIZE = ROWS, COLUMNS = 128, 96
 LESION = np.zeros(SIZE, np.bool_)

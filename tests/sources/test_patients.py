@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from mammo_core.cli.sources import app
 from mammo_core.errors import SourceError
-from mammo_core.sources.patients import (
+from mammo_core.sources.identity.patients import (
     contains_patient_id,
     create_site_key,
     fingerprint,

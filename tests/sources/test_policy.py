@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from mammo_core.dicom import ImageMeaning
-from mammo_core.sources.policy import ImagePolicy, judge
+from mammo_core.sources.auditing.policy import ImagePolicy, judge
 
 # What issue "Every image is what it claims to be", line 3, says about each kind of image.
 DEFAULTS = [

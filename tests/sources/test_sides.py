@@ -5,7 +5,7 @@ import pytest
 
 from mammo_core.errors import SourceError
 from mammo_core.sources import SplitConfig, assign
-from mammo_core.sources.sides import Vault, all_sides
+from mammo_core.sources.splitting.sides import Vault, all_sides
 
 TYPES = ("mass", "calc", "calc+mass")
 

@@ -71,7 +71,7 @@ def test_counting_loads_no_pandas_and_no_codec(tmp_path):
 
 def test_functions_with_the_name_of_their_module_stay_functions():
     code = (
-        "import mammo_core.sources.index, mammo_core.sources.audit;"
+        "import mammo_core.sources.index, mammo_core.sources.auditing.audit;"
         "from mammo_core.sources import audit, index; assert callable(audit) and callable(index)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from mammo_core.errors import SourceError
-from mammo_core.sources.trainability import (
+from mammo_core.sources.splitting.trainability import (
     require_trainable,
     source_obstacles,
     split_obstacles,

@@ -11,7 +11,7 @@ from mammo_core.recipes import load_recipe
 from mammo_core.runs import Run
 from mammo_core.sources import SourceFiles
 from mammo_core.sources.source_index import listing_digest
-from mammo_core.sources.table_digests import referenced_tables
+from mammo_core.sources.tables.table_digests import referenced_tables
 from mammo_core.steps import index
 from mammo_core.store import open_store
 from mammo_core.store.upload import upload

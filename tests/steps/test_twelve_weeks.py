@@ -16,7 +16,7 @@ from mammo_core.features.labels import publish_labels
 from mammo_core.recipes import load_recipe
 from mammo_core.runs import Run
 from mammo_core.runs.forget import forget
-from mammo_core.sources.patients import patient_key
+from mammo_core.sources.identity.patients import patient_key
 from mammo_core.steps.data import publish_features
 from mammo_core.store import open_store
 from tests.support.breast_pictures import draw_breast

@@ -81,8 +81,8 @@ def package(built, tmp_path):
 
 def build_light_package(folder, content, metrics=0.5):
     """Write a package without a network; return its folder."""
-    from mammo_core.packaging.checksums import digest, write_sums
     from mammo_core.packaging.contents import FORMAT, REQUIRED, LabelMapFile, model_id
+    from mammo_core.packaging.signatures.checksums import digest, write_sums
 
     folder.mkdir()
     for name in REQUIRED:

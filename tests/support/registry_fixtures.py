@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from mammo_core.packaging.checksums import SUMS
+from mammo_core.packaging.signatures.checksums import SUMS
 from mammo_core.registry.keys import marker_key
 from mammo_core.registry.promotion import advance, begin
 from mammo_core.registry.versions import PublishedMarker, to_file

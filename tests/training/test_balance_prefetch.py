@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mammo_core.training.balance import sample_weights
-from mammo_core.training.prefetch import prefetch
+from mammo_core.training.memory.prefetch import prefetch
 
 REAL = Path(
     os.environ.get("MAMMO_REAL_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")

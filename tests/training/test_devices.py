@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from mammo_core.errors import ModelError
-from mammo_core.training import devices
-from mammo_core.training.devices import share_batches
+from mammo_core.training.memory import devices
+from mammo_core.training.memory.devices import share_batches
 from tests.support.forked import ForkServer
 
 HERE = Path(__file__).parent

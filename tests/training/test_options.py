@@ -220,7 +220,7 @@ def test_a_reversed_zoom_range_is_rejected() -> None:
 @pytest.mark.slow
 def test_finding_the_largest_batch_does_not_change_the_network() -> None:
     from mammo_core.models import HeadConfig, to_whole_image
-    from mammo_core.training.batch_size import _by_doubling, find_batch_size
+    from mammo_core.training.memory.batch_size import _by_doubling, find_batch_size
 
     head = HeadConfig(depths=(4,), repetitions=(1,))
     model = to_whole_image(small_training.network(dropout=0.0), head, (32, 32))

@@ -20,7 +20,10 @@ from mammo_core.models import (
 )
 from mammo_core.models.precision import compute_in
 from mammo_core.training import FitConfig, HardwareConfig, StageConfig, train
-from mammo_core.training.rematerialization import _RematerializedBlock, with_rematerialization
+from mammo_core.training.memory.rematerialization import (
+    _RematerializedBlock,
+    with_rematerialization,
+)
 from mammo_core.training.stages import set_all_trainable, set_trainable
 from mammo_core.training.trainer import compile_trainer
 
@@ -137,7 +140,7 @@ _ON_JAX = """
 import sys
 sys.path.insert(0, {folder!r})
 import jax, numpy as np, small_training
-from mammo_core.training.rematerialization import with_rematerialization
+from mammo_core.training.memory.rematerialization import with_rematerialization
 from tests.support.undrawn import draw_no_weights
 draw_no_weights()  # the program is the same
 model = small_training.network(0.3)

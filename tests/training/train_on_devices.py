@@ -12,7 +12,7 @@ import small_training
 from mammo_core.store import open_store
 from mammo_core.training import HardwareConfig, StageConfig, train
 from mammo_core.training.checkpoint import Checkpoints
-from mammo_core.training.devices import share_batches
+from mammo_core.training.memory.devices import share_batches
 
 BACKEND = os.environ["KERAS_BACKEND"]
 

@@ -133,7 +133,7 @@ def test_files_of_a_view_in_two_splits_share_one_label(phantom):
     from mammo_core.sources.adapters.cbis_ddsm.case_tables import read_case_rows
     from mammo_core.sources.adapters.cbis_ddsm.index import image_cases
     from mammo_core.sources.adapters.cbis_ddsm.layout import CellFiles
-    from mammo_core.sources.source_tables import Rejects
+    from mammo_core.sources.tables.source_tables import Rejects
 
     first = read_case_rows(str(phantom[0]))[0]
     other = {**first, "image_path": "a/b/c/d", "official_split": "test", "row": 99}

@@ -57,7 +57,7 @@ def test_files_of_one_view_share_one_label(cases):
 
     from mammo_core.sources.adapters.cbis_ddsm.index import image_cases
     from mammo_core.sources.adapters.cbis_ddsm.layout import CellFiles
-    from mammo_core.sources.source_tables import Rejects
+    from mammo_core.sources.tables.source_tables import Rejects
 
     rows = cases.to_dict("records")
     cells = {

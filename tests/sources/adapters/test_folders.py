@@ -6,7 +6,7 @@ import pytest
 
 from mammo_core.errors import SourceError
 from mammo_core.sources import SourceConfig, index
-from mammo_core.sources.names import ImageName, read_name
+from mammo_core.sources.identity.names import ImageName, read_name
 
 
 def write_image(path, seed):

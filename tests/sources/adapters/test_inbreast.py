@@ -11,7 +11,7 @@ from mammo_core.errors import DicomError, SourceError
 from mammo_core.sources import SourceConfig, SourceFiles, index
 from mammo_core.sources.adapters.inbreast import FILE_NAME
 from mammo_core.sources.adapters.inbreast.contours import group_calcifications
-from mammo_core.sources.masks import Region, load_mask
+from mammo_core.sources.lesions.masks import Region, load_mask
 from tests.support.inbreast_tree import COLUMNS, ROWS, build
 
 

@@ -11,8 +11,8 @@ from mammo_core.cli.sources import app
 from mammo_core.errors import DicomError, SourceError
 from mammo_core.sources import SourceConfig, SourceFiles, index
 from mammo_core.sources.adapters.table.check import check_table
-from mammo_core.sources.masks import box_text, load_mask
-from mammo_core.sources.patients import patient_key
+from mammo_core.sources.identity.patients import patient_key
+from mammo_core.sources.lesions.masks import box_text, load_mask
 
 KEY = "a site key of the tests"
 HEADER = (

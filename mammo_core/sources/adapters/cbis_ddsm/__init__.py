@@ -9,8 +9,8 @@ from mammo_core.sources.adapter import Adapter, SourceFacts, register_adapter
 
 if TYPE_CHECKING:  # counting the case tables loads neither pydantic, pandas nor a codec
     from mammo_core.sources.config import SourceConfig
-    from mammo_core.sources.source_files import SourceFiles
-    from mammo_core.sources.source_tables import ProgressCall, SourceTables
+    from mammo_core.sources.files.source_files import SourceFiles
+    from mammo_core.sources.tables.source_tables import ProgressCall, SourceTables
 
 
 def _index(

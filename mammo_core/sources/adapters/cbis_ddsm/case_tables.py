@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mammo_core.documents import DocumentError, read_bounded
 from mammo_core.errors import SourceError
-from mammo_core.sources.source_files import SourceFiles
+from mammo_core.sources.files.source_files import SourceFiles
 
 if TYPE_CHECKING:  # counting needs no pandas, which takes a second to load
     import pandas as pd

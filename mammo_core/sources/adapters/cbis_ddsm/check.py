@@ -3,8 +3,8 @@
 from mammo_core.sources.adapter import SourceFacts
 from mammo_core.sources.adapters.cbis_ddsm.case_tables import case_table_facts, read_case_rows
 from mammo_core.sources.adapters.cbis_ddsm.layout import count_missing, locate_cells
-from mammo_core.sources.source_files import SourceFiles
-from mammo_core.sources.source_tables import ProgressCall
+from mammo_core.sources.files.source_files import SourceFiles
+from mammo_core.sources.tables.source_tables import ProgressCall
 
 
 def check_cbis_ddsm(
@@ -39,7 +39,7 @@ def check_cbis_ddsm(
     files.require_root(f"image folder {images}")
     cell_files = locate_cells(rows, files)
     if not any(cell_files.files[row["image_path"]] for row in rows) and cell_files.other_files:
-        from mammo_core.sources.image_files import series_uid
+        from mammo_core.sources.files.image_files import series_uid
 
         cell_files = locate_cells(
             rows, files, lambda names: [series_uid(files, name) for name in names]

@@ -10,11 +10,11 @@ from mammo_core.sources.adapters.cbis_ddsm.case_tables import (
 )
 from mammo_core.sources.adapters.cbis_ddsm.layout import CellFiles, count_missing, locate_cells
 from mammo_core.sources.assemble import assemble
-from mammo_core.sources.cases import ImageCase, LesionCase
 from mammo_core.sources.config import SourceConfig
-from mammo_core.sources.image_files import series_uid
-from mammo_core.sources.source_files import SourceFiles
-from mammo_core.sources.source_tables import (
+from mammo_core.sources.files.image_files import series_uid
+from mammo_core.sources.files.source_files import SourceFiles
+from mammo_core.sources.identity.cases import ImageCase, LesionCase
+from mammo_core.sources.tables.source_tables import (
     ProgressCall,
     Rejects,
     SourceTables,

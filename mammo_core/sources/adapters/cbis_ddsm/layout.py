@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mammo_core.sources.adapters.cbis_ddsm.case_tables import Case
-from mammo_core.sources.source_files import SourceFiles
+from mammo_core.sources.files.source_files import SourceFiles
 
 #: Suffixes of image files, which may also have none.
 _SUFFIXES: Final = ("dcm", "dicom", "png", "tif", "tiff", "pgm")

@@ -4,16 +4,16 @@ from collections import defaultdict
 from typing import Any, Final, Literal
 
 from mammo_core.dicom import parse_laterality
-from mammo_core.dicom.view_text import read_view_position
+from mammo_core.dicom.meanings.view_text import read_view_position
 from mammo_core.errors import SourceError
 from mammo_core.sources.adapters.folders import FoldersOptions
-from mammo_core.sources.cases import ImageCase, LesionCase
-from mammo_core.sources.csv_table import CsvTable, read_csv
-from mammo_core.sources.image_files import JPEG_SUFFIXES, SUFFIXES
-from mammo_core.sources.names import ImageName, read_name
-from mammo_core.sources.patients import normalize_id
-from mammo_core.sources.source_files import SourceFiles
-from mammo_core.sources.source_tables import Rejects
+from mammo_core.sources.files.image_files import JPEG_SUFFIXES, SUFFIXES
+from mammo_core.sources.files.source_files import SourceFiles
+from mammo_core.sources.identity.cases import ImageCase, LesionCase
+from mammo_core.sources.identity.names import ImageName, read_name
+from mammo_core.sources.identity.patients import normalize_id
+from mammo_core.sources.tables.csv_table import CsvTable, read_csv
+from mammo_core.sources.tables.source_tables import Rejects
 
 #: Column → its spellings in the original and in the fork.
 _COLUMNS: Final = {

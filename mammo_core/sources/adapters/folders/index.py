@@ -19,11 +19,12 @@ from mammo_core.errors import SourceError
 from mammo_core.sources.adapters.folders import FoldersOptions
 from mammo_core.sources.adapters.folders.case_table import read_case_folders
 from mammo_core.sources.assemble import assemble
-from mammo_core.sources.cases import ImageCase
 from mammo_core.sources.config import SourceConfig
-from mammo_core.sources.image_files import JPEG_SUFFIXES, SUFFIXES
-from mammo_core.sources.names import read_name
-from mammo_core.sources.patients import (
+from mammo_core.sources.files.image_files import JPEG_SUFFIXES, SUFFIXES
+from mammo_core.sources.files.source_files import SourceFiles
+from mammo_core.sources.identity.cases import ImageCase
+from mammo_core.sources.identity.names import read_name
+from mammo_core.sources.identity.patients import (
     fingerprint,
     is_public,
     normalize_id,
@@ -31,8 +32,7 @@ from mammo_core.sources.patients import (
     similar_id,
     site_key,
 )
-from mammo_core.sources.source_files import SourceFiles
-from mammo_core.sources.source_tables import ProgressCall, Rejects, SourceTables
+from mammo_core.sources.tables.source_tables import ProgressCall, Rejects, SourceTables
 
 PATIENT_LIST: Final = "pat_lst.txt"
 _SPLITS: Final = {

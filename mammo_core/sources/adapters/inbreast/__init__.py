@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mammo_core.sources.adapter import Adapter, SourceFacts, register_adapter
-from mammo_core.sources.names import ImageName
+from mammo_core.sources.identity.names import ImageName
 
 if TYPE_CHECKING:  # a recipe is read without any codec
     from mammo_core.sources.config import SourceConfig
-    from mammo_core.sources.source_files import SourceFiles
-    from mammo_core.sources.source_tables import ProgressCall, SourceTables
+    from mammo_core.sources.files.source_files import SourceFiles
+    from mammo_core.sources.tables.source_tables import ProgressCall, SourceTables
 
 #: BI-RADS assessment categories as INbreast writes them.
 BiRads = Literal["0", "1", "2", "3", "4", "4a", "4b", "4c", "5", "6"]

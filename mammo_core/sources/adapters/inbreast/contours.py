@@ -6,10 +6,10 @@ from typing import Final, Literal
 import numpy as np
 
 from mammo_core.errors import DicomError, SourceError
-from mammo_core.sources.cases import LesionCase
-from mammo_core.sources.masks import Points, Region, read_regions
-from mammo_core.sources.source_files import SourceFiles
-from mammo_core.sources.source_tables import Rejects
+from mammo_core.sources.files.source_files import SourceFiles
+from mammo_core.sources.identity.cases import LesionCase
+from mammo_core.sources.lesions.masks import Points, Region, read_regions
+from mammo_core.sources.tables.source_tables import Rejects
 
 #: Name of a region → lesion type. Other regions have no patch class.
 REGIONS: Final[dict[str, Literal["mass", "calc"]]] = {

@@ -16,11 +16,11 @@ from mammo_core.errors import SourceError
 from mammo_core.sources.adapters.inbreast import FILE_NAME, VIEWS, InbreastOptions
 from mammo_core.sources.adapters.inbreast.contours import list_contour_files, read_lesions
 from mammo_core.sources.assemble import assemble
-from mammo_core.sources.cases import ImageCase
 from mammo_core.sources.config import SourceConfig
-from mammo_core.sources.csv_table import CsvTable, read_csv, read_csv_among
-from mammo_core.sources.source_files import SourceFiles
-from mammo_core.sources.source_tables import ProgressCall, Rejects, SourceTables
+from mammo_core.sources.files.source_files import SourceFiles
+from mammo_core.sources.identity.cases import ImageCase
+from mammo_core.sources.tables.csv_table import CsvTable, read_csv, read_csv_among
+from mammo_core.sources.tables.source_tables import ProgressCall, Rejects, SourceTables
 
 #: Columns that are read. Ages are not.
 _COLUMNS: Final = ("Laterality", "View", "File Name", "ACR", "Bi-Rads")

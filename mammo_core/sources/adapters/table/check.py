@@ -9,10 +9,10 @@ from mammo_core.sources.adapters.table import TableOptions
 from mammo_core.sources.adapters.table.index import image_cases, require_table
 from mammo_core.sources.adapters.table.rows import Problem, read_rows, similar_patients
 from mammo_core.sources.assemble import assemble
-from mammo_core.sources.cases import case_facts
 from mammo_core.sources.config import SourceConfig
-from mammo_core.sources.csv_table import read_csv
-from mammo_core.sources.source_tables import ProgressCall, Rejects
+from mammo_core.sources.identity.cases import case_facts
+from mammo_core.sources.tables.csv_table import read_csv
+from mammo_core.sources.tables.source_tables import ProgressCall, Rejects
 
 
 @dataclass(frozen=True)

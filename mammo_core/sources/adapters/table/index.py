@@ -13,12 +13,12 @@ from mammo_core.sources.adapters.table.rows import (
     similar_patients,
 )
 from mammo_core.sources.assemble import assemble
-from mammo_core.sources.cases import ImageCase, LesionCase
 from mammo_core.sources.config import SourceConfig
-from mammo_core.sources.csv_table import CsvTable, read_csv
-from mammo_core.sources.patients import exam_key, fingerprint, patient_key, site_key
-from mammo_core.sources.source_files import SourceFiles
-from mammo_core.sources.source_tables import ProgressCall, Rejects, SourceTables
+from mammo_core.sources.files.source_files import SourceFiles
+from mammo_core.sources.identity.cases import ImageCase, LesionCase
+from mammo_core.sources.identity.patients import exam_key, fingerprint, patient_key, site_key
+from mammo_core.sources.tables.csv_table import CsvTable, read_csv
+from mammo_core.sources.tables.source_tables import ProgressCall, Rejects, SourceTables
 
 
 def index_table(

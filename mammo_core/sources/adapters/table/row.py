@@ -7,11 +7,11 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from mammo_core.dicom import parse_laterality
-from mammo_core.dicom.view_text import ViewText, read_view_position
-from mammo_core.sources.cases import UNKNOWN_LABEL
-from mammo_core.sources.mask_shapes import outline_text
-from mammo_core.sources.masks import box_text
-from mammo_core.sources.patients import normalize_id
+from mammo_core.dicom.meanings.view_text import ViewText, read_view_position
+from mammo_core.sources.identity.cases import UNKNOWN_LABEL
+from mammo_core.sources.identity.patients import normalize_id
+from mammo_core.sources.lesions.mask_shapes import outline_text
+from mammo_core.sources.lesions.masks import box_text
 
 _LABELS: Final = {
     **dict.fromkeys(("0", "neg", "negative", "benign", "normal", "no cancer"), 0),

@@ -11,8 +11,8 @@ from typing import Final
 
 from mammo_core.errors import SourceError
 from mammo_core.sources.adapters.table.row import ALIASES, COLUMNS, REQUIRED, TableRow, read_row
-from mammo_core.sources.csv_table import LONG_ROW, CsvTable
-from mammo_core.sources.patients import contains_patient_id, similar_id
+from mammo_core.sources.identity.patients import contains_patient_id, similar_id
+from mammo_core.sources.tables.csv_table import LONG_ROW, CsvTable
 
 #: Columns on which all rows of an image agree.
 _SHARED: Final = (

@@ -1,0 +1,1 @@
+"""Headers of DICOM files: the fields that are read, within limits, and where a file ends."""

@@ -1,0 +1,1 @@
+"""What a header says that an image is: view, modifiers, type, body part."""

@@ -1,0 +1,1 @@
+"""PNG, TIFF, Netpbm and JPEG pictures."""

@@ -1,0 +1,108 @@
+"""Find test patients that a model was fitted to: their scores are not those of new patients."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from mammo_core.dicom.meanings.manufacturers import PHANTOM_MANUFACTURER
+from mammo_core.sources.adapter import registered_adapters
+from mammo_core.sources.identity.patients import publisher_of
+
+#: Training fits the weights; validation chooses epoch, calibration and thresholds.
+FITTED_SPLITS = ("train", "validation")
+#: Keys are HMACs under a site key: equal keys mean the same patient if the site keys are equal.
+_SITE = "site"
+
+
+@dataclass(frozen=True)
+class PatientOverlap:
+    """The test patients of one frame that are in the fitted splits of another frame.
+
+    Attributes:
+        test_patients: Number of test patients.
+        shared: Keys of those in the training or validation set of the other frame.
+        uncertainty: Why more patients may be shared; empty when the keys are comparable.
+    """
+
+    test_patients: int
+    shared: frozenset[str]
+    uncertainty: str = ""
+
+
+def patient_overlap(
+    ours: pd.DataFrame, theirs: pd.DataFrame, site_keys: tuple[str, str] = ("", "")
+) -> PatientOverlap:
+    """Find the test patients of a frame in the training and validation sets of another.
+
+    A patient is the same if an image is the same file (its id is the digest of the file), or
+    if the patient keys are equal and from the same source: P_00001 of a phantom is not
+    P_00001 of CBIS-DDSM. All phantoms are one source.
+
+    Args:
+        ours: Images of the frame with the test set: image_id, patient_key, source,
+            manufacturer, split.
+        theirs: Images of the frame that a model was fitted to; the same columns.
+        site_keys: Fingerprints of the site keys of both; empty where unknown.
+    """
+    ours, theirs = with_namespace(ours), with_namespace(theirs)
+    test = ours[ours["split"] == "test"]
+    fitted = theirs[theirs["split"].isin(FITTED_SPLITS)]
+    uncertainty = ""
+    if _SITE in set(test["namespace"]) & set(fitted["namespace"]):
+        uncertainty = _why_not_comparable(ours, theirs, site_keys)
+    shared = patients_seen(test, fitted)
+    return PatientOverlap(int(test["patient_key"].nunique()), shared, uncertainty)
+
+
+def patients_seen(ours: pd.DataFrame, theirs: pd.DataFrame) -> frozenset[str]:
+    """Return our patients who are in another table too: by their keys, or by an exact image.
+
+    Args:
+        ours: image_id, patient_key, namespace.
+        theirs: The same columns.
+    """
+    their_keys = set(zip(theirs["namespace"], theirs["patient_key"], strict=True))
+    pairs = zip(ours["namespace"], ours["patient_key"], strict=True)
+    same_key = pd.Series([pair in their_keys for pair in pairs], index=ours.index, dtype=bool)
+    same_file = ours["image_id"].isin(set(theirs["image_id"]))
+    return frozenset(map(str, ours.loc[same_key | same_file, "patient_key"]))
+
+
+def _why_not_comparable(
+    ours: pd.DataFrame, theirs: pd.DataFrame, site_keys: tuple[str, str]
+) -> str:
+    """Return why keys of a site's data cannot be compared, or an empty text."""
+    our_key, their_key = site_keys
+    if our_key and their_key:
+        return "" if our_key == their_key else "the patient keys were made with different site keys"
+    our_patients, their_patients = (
+        set(images.loc[images["namespace"] == _SITE, "patient_key"]) for images in (ours, theirs)
+    )
+    return (
+        "" if our_patients & their_patients else "the site key of the patient keys is not recorded"
+    )
+
+
+def with_namespace(images: pd.DataFrame) -> pd.DataFrame:
+    """Add the namespace within which a patient key identifies one patient.
+
+    Args:
+        images: patient_key, source, manufacturer; a table that has the namespace stays as it is.
+    """
+    if "namespace" in images:
+        return images
+    sources = images.get("source", pd.Series("", index=images.index))
+    manufacturers = images.get("manufacturer", pd.Series("", index=images.index))
+    rows = zip(images["patient_key"], sources, manufacturers, strict=True)
+    return images.assign(namespace=[_namespace(*map(str, row)) for row in rows])
+
+
+def _namespace(key: str, source: str, manufacturer: str) -> str:
+    if manufacturer == PHANTOM_MANUFACTURER:
+        return "phantom"
+    adapter = registered_adapters().get(source)
+    if adapter is None:  # the keys of an adapter that is not installed here may be anybody's
+        return _SITE
+    if not adapter.needs_site_key:
+        return source
+    return (publisher_of(key) if adapter.keeps_pseudonyms else "") or _SITE

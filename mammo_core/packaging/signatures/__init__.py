@@ -1,0 +1,1 @@
+"""Signatures of packages: keys, trust and checksums."""

@@ -1,0 +1,1 @@
+"""Connections of the server: sockets, limits, authentication and the queue."""

@@ -1,0 +1,1 @@
+"""Which images are plausible and wanted: policy, gray levels and the audit's page."""

@@ -1,0 +1,1 @@
+"""Files of a source, and the facts read from them."""

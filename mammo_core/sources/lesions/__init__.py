@@ -1,0 +1,1 @@
+"""Lesions of images: masks, contours and the rows of their table."""

@@ -1,0 +1,1 @@
+"""Tables of a source, as published and as we write them."""

@@ -1,0 +1,1 @@
+"""What training fits into memory: devices, replicas, batches and recomputation."""
