@@ -33,7 +33,7 @@ from mammo_core.models.precision import with_precision
 
 TOLERANCE = 1e-4
 #: Networks made of layers that another has too: that one is compared in each run of the tests.
-ALIKE = {"vgg19": "vgg16", "resnet50": "resnet50_keras2", "efficientnetv2_s": "efficientnet_b0"}
+ALIKE = {"vgg19": "vgg16", "resnet50": "resnet50_keras2"}
 WHOLE = os.environ.get("MAMMO_VERIFY_NETWORKS") == "1"
 # XLA compiles every network for one prediction; without optimizations that takes half the time.
 QUICK_XLA = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
