@@ -13,7 +13,7 @@ from mammo_core.features.kinds import FRAME
 from mammo_core.packaging import OpenedPackage
 from mammo_core.packaging.contents import read_json
 from mammo_core.packaging.patient_list import PATIENTS, PatientList
-from mammo_core.registry.ancestry import recorded_site_key
+from mammo_core.registry.lineage.ancestry import recorded_site_key
 from mammo_core.store import Store
 
 #: Bytes of the list of some six million patients and images.

@@ -145,7 +145,7 @@ class Experiment:
 def _references(recipe: Recipe, trials: Sequence[Trial]) -> list[tuple[str, str]]:
     """The digests of the files and models that the recipes of the trials name."""
     from mammo_core.models.weight_files import weights_digest
-    from mammo_core.registry.start_identity import start_identity
+    from mammo_core.registry.lineage.start_identity import start_identity
     from mammo_core.runs import start_packages_of
     from mammo_core.sources.tables.table_digests import referenced_tables
 

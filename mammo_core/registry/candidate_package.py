@@ -78,8 +78,8 @@ def build_candidate_package(
     """
     from mammo_core import packaging
     from mammo_core.evaluation.decisions import DecisionRules
-    from mammo_core.registry.ancestry import ancestry_of, recorded_site_key
-    from mammo_core.registry.fitted_patients import fitted_lineage, fitted_patients
+    from mammo_core.registry.lineage.ancestry import ancestry_of, recorded_site_key
+    from mammo_core.registry.lineage.fitted_patients import fitted_lineage, fitted_patients
     from mammo_core.training.networks import load_network
 
     patch_facts = PATCH_TRAINING.facts_of(inputs.patch_training)

@@ -7,7 +7,7 @@ from mammo_core.datasets.manifests import Manifest
 from mammo_core.datasets.tables import from_parquet
 from mammo_core.features.kinds import ASSIGNMENT, FRAME
 from mammo_core.ingest.kinds import IMAGE_DATASET, PATCH_DATASET
-from mammo_core.registry.ancestry import ancestry
+from mammo_core.registry.lineage.ancestry import ancestry
 from mammo_core.registry.versions import models, versions
 from mammo_core.runs.garbage import ids_in
 from mammo_core.runs.patient_traces import Traces

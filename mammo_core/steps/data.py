@@ -71,7 +71,7 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
     from mammo_core.features.gray_levels import training_gray_levels
     from mammo_core.features.locations import record_locations
     from mammo_core.features.publish import FeatureTables, find_frame, make_frame
-    from mammo_core.registry.run_sides import SidesRequest, run_sides
+    from mammo_core.registry.lineage.run_sides import SidesRequest, run_sides
 
     recipe, store = context.recipe, context.store
     split = recipe.split.model_dump(mode="json")

@@ -36,7 +36,7 @@ def evaluate(
             EvaluationOptions,
             make_evaluation,
         )
-        from mammo_core.registry.contamination import require_unseen_test_patients
+        from mammo_core.registry.lineage.contamination import require_unseen_test_patients
 
         require_unseen_test_patients(
             store, frame, patch_training, image_training, context.run.id, read_start_packages

@@ -9,7 +9,7 @@ import pytest
 from mammo_core.datasets import Manifest, publish
 from mammo_core.datasets.tables import put_table
 from mammo_core.errors import RecordError, StoreError
-from mammo_core.registry.contamination import (
+from mammo_core.registry.lineage.contamination import (
     contamination_error,
     find_contamination,
     require_unseen_test_patients,

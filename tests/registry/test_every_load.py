@@ -45,8 +45,8 @@ def test_packages_are_opened_through_one_door():
     # Ancestors are looked up by their lineage alone, which `read_version_file` verifies.
     # Ids of runs contain the model id of the package they start from; nothing is loaded by it.
     allowed = {
-        ("mammo_core/registry/ancestry.py", "find_version"),
-        ("mammo_core/registry/start_identity.py", "find_version"),
+        ("mammo_core/registry/lineage/ancestry.py", "find_version"),
+        ("mammo_core/registry/lineage/start_identity.py", "find_version"),
     }
     for folder in ("mammo_core", "components", "pipelines"):
         for path in sorted((LIBRARY / folder).rglob("*.py")):

@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 
 from mammo_core.packaging.patient_list import PATIENTS, PatientList, patient_list
-from mammo_core.registry.ancestry import Ancestry, FittedFrame, ancestry
-from mammo_core.registry.contamination import contamination_of
-from mammo_core.registry.fitted_patients import fitted_lineage, fitted_patients
+from mammo_core.registry.lineage.ancestry import Ancestry, FittedFrame, ancestry
+from mammo_core.registry.lineage.contamination import contamination_of
+from mammo_core.registry.lineage.fitted_patients import fitted_lineage, fitted_patients
 from mammo_core.runs import read_start_packages
 from tests.support.registry_fixtures import put_version
 

@@ -6,7 +6,7 @@ from mammo_core.datasets import publish
 from mammo_core.datasets.tables import put_table
 from mammo_core.features.kinds import FRAME, FrameFacts
 from mammo_core.recipes import load_recipe
-from mammo_core.registry.run_sides import SidesRequest, run_sides
+from mammo_core.registry.lineage.run_sides import SidesRequest, run_sides
 from mammo_core.runs import Run, read_start_packages
 from mammo_core.sources.kinds import TABLES, TableFacts
 from mammo_core.steps.step import StepContext

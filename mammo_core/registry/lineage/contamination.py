@@ -7,7 +7,7 @@ from mammo_core.datasets import Manifest
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import RecordError
 from mammo_core.features.data_checks.contamination import FITTED_SPLITS, patient_overlap
-from mammo_core.registry.ancestry import (
+from mammo_core.registry.lineage.ancestry import (
     Ancestry,
     StartReader,
     ancestry,

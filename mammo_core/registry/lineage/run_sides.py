@@ -13,9 +13,9 @@ from mammo_core.features.assignments import (
     note_lineage,
 )
 from mammo_core.features.data_checks.contamination import with_namespace
-from mammo_core.registry.ancestry import ancestry
-from mammo_core.registry.contamination import contamination_error, contamination_of
-from mammo_core.registry.vault import (
+from mammo_core.registry.lineage.ancestry import ancestry
+from mammo_core.registry.lineage.contamination import contamination_error, contamination_of
+from mammo_core.registry.lineage.vault import (
     adopted_sides,
     find_vault,
     has_earlier_sides,
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mammo_core.features.assignments import Assignment
-    from mammo_core.registry.ancestry import Ancestry
-    from mammo_core.registry.contamination import Contamination
+    from mammo_core.registry.lineage.ancestry import Ancestry
+    from mammo_core.registry.lineage.contamination import Contamination
     from mammo_core.sources.splitting.sides import Vault
     from mammo_core.sources.splitting.splits import SplitConfig, SplitResult
 

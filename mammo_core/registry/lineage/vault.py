@@ -23,8 +23,8 @@ from mammo_core.features.data_checks.contamination import (
     with_namespace,
 )
 from mammo_core.features.kinds import FRAME
-from mammo_core.registry.ancestry import Ancestry, StartReader, ancestry
 from mammo_core.registry.champions import champion
+from mammo_core.registry.lineage.ancestry import Ancestry, StartReader, ancestry
 from mammo_core.registry.versions import versions
 from mammo_core.sources.splitting.sides import Sides, Vault
 from mammo_core.sources.splitting.splits import SplitConfig

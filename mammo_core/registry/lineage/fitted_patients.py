@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from mammo_core.packaging.patient_list import PatientList, patient_list
-from mammo_core.registry.ancestry import Ancestry
+from mammo_core.registry.lineage.ancestry import Ancestry
 
 if TYPE_CHECKING:
     import pandas as pd
