@@ -234,8 +234,11 @@ def _print_table(result: Any) -> None:
 
     from mammo_core.reporting.page import format_value
 
-    table = Table(*result.summary[0])
+    names = list(result.summary[0])
+    if "adds" in names:  # all columns would not fit
+        names = [name for name in names if name in ("arm", "auc", "shows") or "adds" in name]
+    table = Table(*names)
     for row in result.summary:
-        table.add_row(*(format_value(value) for value in row.values()))
+        table.add_row(*(format_value(row[name]) for name in names))
     Console().print(table)
     typer.echo(result.conclusion)

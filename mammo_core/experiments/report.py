@@ -27,7 +27,7 @@ def result_files(result: ExperimentResult, title: str, command: str) -> dict[str
     page.table(Table.from_records(result.summary))
     if result.kind == "leaks":
         page.figure(plot, "What each mistake adds to the AUC, with 95 % intervals")
-        page.figure(_auc_plot(result), _AUC_CAPTION)
+        page.figure(_arms_plot(result), _AUC_CAPTION)
     else:
         page.figure(plot, _AUC_CAPTION)
     page.section("Runs").table(Table.from_records(result.rows))
@@ -70,6 +70,15 @@ def _plot(result: ExperimentResult) -> bytes:
         title="What each mistake adds to the AUC",
         x="difference from the honest AUC of the same test images",
         reference=0.0,
+    )
+
+
+def _arms_plot(result: ExperimentResult) -> bytes:
+    return forest_plot(
+        [(row["arm"], row["auc"], row["low"], row["high"]) for row in result.summary],
+        title="AUC under each mistake",
+        x="AUC",
+        reference=result.summary[0]["auc"],
     )
 
 

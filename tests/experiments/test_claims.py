@@ -28,6 +28,8 @@ NAMES = sorted(path.stem for path in CLAIMS.glob("*.yaml"))
 #: Numbers of pages that no claim states: what others measured, settings and limits.
 CITED = {
     "docs/evaluation.md": {"0.02"},  # by guessing
+    # deviations between the seeds of the claim, and the phantom's bound
+    "docs/leaks.md": {"0.010", "0.011", "0.012", "0.018", "0.022", "0.94"},
     "docs/phantom.md": {"0.62", "0.94", "0.97"},  # settings of the phantom, and its bound
     "docs/training.md": {"0.031", "0.059"},  # deviations between the runs of the claim
     "docs/performance.md": None,  # times
@@ -60,7 +62,7 @@ def test_pages_state_the_numbers_of_their_claims(name):
         if measure in ("images", "patients", "breast_auc", "patient_auc"):
             continue
         digits = range(3, 8)
-        assert any(round(claimed.value, n) in stated for n in digits), measure
+        assert any(round(abs(claimed.value), n) in stated for n in digits), measure
 
 
 def test_every_measured_number_of_the_docs_has_a_claim():
@@ -79,7 +81,7 @@ def test_every_measured_number_of_the_docs_has_a_claim():
         unused += [f"{page}: {number}" for number in cited - numbers]
         for number in sorted(numbers - cited):
             digits = len(number) - 2
-            values = {round(value, digits) for value in claimed.get(page, ())}
+            values = {round(abs(value), digits) for value in claimed.get(page, ())}
             if float(number) not in values:
                 unclaimed.append(f"{page}: {number}")
     assert unclaimed == [], "give each a claim (claims/*.yaml), or list it above"
