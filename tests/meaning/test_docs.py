@@ -12,7 +12,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = (REPOSITORY / "docs" / "dicom.md").read_text()
 CODES = {
     code
-    for path in (REPOSITORY / "mammo_core" / "dicom").glob("*.py")
+    for path in (REPOSITORY / "mammo_core" / "dicom").rglob("*.py")
     for code in re.findall(r'code="(\w+)"', path.read_text())
 }
 
