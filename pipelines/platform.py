@@ -12,6 +12,8 @@ from pipelines.roles import secret_of
 SITE_SECRET = "mammo-site-key"
 #: Secret with the key that signs model packages; only `push` reads it, and `check-signing-key`.
 SIGNING_SECRET = "mammo-signing-key"
+#: The password is needed where the key is encrypted.
+_SIGNING_KEYS = ["MAMMO_SIGNING_KEY", "MAMMO_SIGNING_KEY_PASSWORD"]
 #: Secret with the address and password of Feast's online store; only `publish-features` reads
 #: it, and without it no features go online.
 ONLINE_SECRET = "mammo-online"
@@ -39,8 +41,8 @@ _STEP_SECRETS = {
     "convert-partition": {SITE_SECRET: ["MAMMO_SITE_KEY"]},
     "duel": {SITE_SECRET: ["MAMMO_SITE_KEY"]},
     "publish-features": {ONLINE_SECRET: ["MAMMO_ONLINE_STORE", "MAMMO_ONLINE_SECRET"]},
-    "check-signing-key": {SIGNING_SECRET: ["MAMMO_SIGNING_KEY"]},
-    "push": {SIGNING_SECRET: ["MAMMO_SIGNING_KEY"]},
+    "check-signing-key": {SIGNING_SECRET: _SIGNING_KEYS},
+    "push": {SIGNING_SECRET: _SIGNING_KEYS},
 }
 #: Numeric user of the container images.
 USER = 10001

@@ -49,7 +49,8 @@ def test_compiles_the_same_twice(compiled, tmp_path):
 
 @pytest.mark.parametrize("name", PIPELINES)
 def test_holds_no_secret_host_path_or_address(compiled, name):
-    text = compiled[name]
+    # The name of a variable that a Secret fills is no password.
+    text = compiled[name].replace("MAMMO_SIGNING_KEY_PASSWORD", "")
     for word in ("/work", "/home", "/root", "/tmp", "127.0.0.1", "localhost", "password"):
         assert word not in text.lower(), word
     assert "hostPath" not in text

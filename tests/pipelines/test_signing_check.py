@@ -59,6 +59,12 @@ def test_the_check_has_the_secrets_of_the_push_and_nobody_else_has(signed, name)
     assert secrets("push") == {"mammo-s3-release", "mammo-signing-key"}
     holders = {label for label in executors if "mammo-signing-key" in secrets(label[5:])}
     assert holders == {"exec-check-signing-key", "exec-push"}
+    for holder in holders:  # an encrypted key needs its password; other keys have none
+        for secret in executors[holder]["secretAsEnv"]:
+            if secret["secretName"] == "mammo-signing-key":
+                assert secret["optional"] is True
+                variables = {pair["envVar"] for pair in secret["keyToEnv"]}
+                assert variables == {"MAMMO_SIGNING_KEY", "MAMMO_SIGNING_KEY_PASSWORD"}
 
 
 def test_only_who_asks_for_it_has_the_check(signed, tmp_path):
