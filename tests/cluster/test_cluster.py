@@ -12,9 +12,15 @@ pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(1500)]
 OVERLAYS = ("gpu", "redis", "minio", "minio-tls", "kubeflow", "kind")
 
 
+def _apply_dry(kubectl, text):
+    """Let the API server judge manifests, whoever applied them before."""
+    options = ("--server-side", "--force-conflicts", "--dry-run=server")
+    kubectl("apply", *options, "-f", "-", text=text)
+
+
 @pytest.mark.parametrize("folder", ["base", *(f"overlays/{name}" for name in OVERLAYS)])
 def test_every_overlay_applies(kubectl, secrets, rendered, folder):
-    kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", text=rendered(folder))
+    _apply_dry(kubectl, rendered(folder))
 
 
 @pytest.mark.parametrize(
@@ -31,7 +37,7 @@ def test_what_needs_absent_definitions_applies_but_for_that(
     known = [part for part in parts if part["kind"] not in absent]
     assert sorted(part["kind"] for part in parts if part not in known) == absent
     text = yaml.safe_dump_all(known)
-    kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", text=text)
+    _apply_dry(kubectl, text)
 
 
 def test_minio_comes_up_and_is_initialized(kubectl, minio):
