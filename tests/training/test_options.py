@@ -9,16 +9,10 @@ import small_training
 from pydantic import ValidationError
 
 from mammo_core.errors import ModelError
-from mammo_core.training import (
-    AugmentationConfig,
-    FitConfig,
-    StageConfig,
-    batch_size,
-    predict,
-    train,
-)
+from mammo_core.training import AugmentationConfig, FitConfig, StageConfig, predict, train
 from mammo_core.training.augmentation import augment
 from mammo_core.training.balance import BalancedSource, sample_weights
+from mammo_core.training.memory import batch_size
 from mammo_core.training.stages import set_all_trainable, set_trainable
 from mammo_core.training.trainer import learning_rate_at
 
