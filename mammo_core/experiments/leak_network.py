@@ -63,8 +63,11 @@ def re_encode(pixels: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.floa
     """Return an image as if it was saved again by another program: 8 bits, and noise.
 
     Args:
-        pixels: (rows, columns), [0, 1].
+        pixels: (rows, columns) float32, [0, 1].
         name: Name of the copy, the seed of its noise.
+
+    Returns:
+        (rows, columns) float32, [0, 1].
     """
     noise = generator(0, "re-encoded", name).normal(0, _NOISE, pixels.shape)
     coarse = np.round(np.clip(pixels + noise, 0, 1) * _LEVELS) / _LEVELS

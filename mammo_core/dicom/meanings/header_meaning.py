@@ -1,7 +1,7 @@
 """From header fields to what an image is: view, modifiers, side, circumstances."""
 
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, TypeVar
 
 from mammo_core.dicom.headers.values import first_number, first_text, read_flag, texts
 from mammo_core.dicom.meanings.body_parts import read_body_part
@@ -21,6 +21,7 @@ from mammo_core.dicom.meanings.views import (
     view_from_meaning,
 )
 
+_Value = TypeVar("_Value", bound=str)
 #: The text fields that vendors use, the most specific first.
 _DESCRIPTIONS: Final = (
     ("AcquisitionDeviceProcessingDescription", "Acquisition Device Processing Description"),
@@ -155,14 +156,22 @@ def _first_view(
 ) -> str | None:
     """Return the view of the first source that names one; report those that disagree."""
     named = [(name, statement.view) for name, statement in statements if statement.view]
-    for name, view in named[1:]:
-        if view != named[0][1]:
-            warnings.append(
-                ImageWarning(
-                    code="conflict",
-                    message=f"{named[0][0]} says {named[0][1]}, {name} says {view}",
-                )
-            )
+    return _first_value(named, warnings)
+
+
+def _first_value(
+    named: Sequence[tuple[str, _Value]], warnings: list[ImageWarning]
+) -> _Value | None:
+    """Return the value of the first source that names one; report sources that disagree with it.
+
+    Args:
+        named: (source, value) of each source that names one, in the order of trust.
+        warnings: Gets the conflicts.
+    """
+    for name, value in named[1:]:
+        if value != named[0][1]:
+            message = f"{named[0][0]} says {named[0][1]}, {name} says {value}"
+            warnings.append(ImageWarning(code="conflict", message=message))
     return named[0][1] if named else None
 
 
@@ -215,15 +224,7 @@ def _laterality(
             if side := laterality_from_code(*_code(item)):
                 named.append(("Anatomic Region Sequence", side))
     named += [(name, text.laterality) for name, text in statements if text.laterality]
-    for name, side in named[1:]:
-        if side != named[0][1]:
-            warnings.append(
-                ImageWarning(
-                    code="conflict",
-                    message=f"{named[0][0]} says {named[0][1]}, {name} says {side}",
-                )
-            )
-    return named[0][1] if named else None
+    return _first_value(named, warnings)
 
 
 def _implant(
