@@ -28,6 +28,8 @@ _COLUMNS = [
     "label",
     *("source", "breast_density", "lesion_types"),
 ]
+#: Further columns that define subgroups, where a frame has them.
+_GROUP_COLUMNS = ("label_origin", "site", "machine", "race", "ethnicity")
 _PATCH_BATCH = 64
 
 
@@ -51,15 +53,17 @@ def image_predictions(
 
     Returns:
         A row per image: image_id, patient_key, exam_key, view_id, laterality, view, view_class,
-        label, source, breast_density, lesion_types, probability (malignant, [0, 1]). A network of
-        both views gives each CC and MLO image the probability of its breast.
+        label, source, breast_density, lesion_types, what else defines subgroups, probability
+        (malignant, [0, 1]). A network of both views gives each CC and MLO image the probability of
+        its breast.
     """
     from mammo_core.training import predict
 
     unit = unit_of(model)
+    columns = [*_COLUMNS, *(name for name in _GROUP_COLUMNS if name in rows.columns)]
     source = record_source(store, images, rows, unit)
     if not source.size:  # the caller reports an empty table
-        return assign_probabilities(rows[_COLUMNS], {}, unit)
+        return assign_probabilities(rows[columns], {}, unit)
     offsets = shift_offsets(config.translation)
     total: Any = 0.0
     with progress(f"score {unit}s", source.size * len(offsets), f"{unit}s") as shown:
@@ -75,7 +79,7 @@ def image_predictions(
             )
             total = total + probabilities[:, 1].astype(float)
     means = dict(zip(ids, total / len(offsets), strict=True))
-    return assign_probabilities(rows[_COLUMNS], means, unit)
+    return assign_probabilities(rows[columns], means, unit)
 
 
 def evaluate_patches(

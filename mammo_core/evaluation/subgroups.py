@@ -21,13 +21,16 @@ _DENSITIES = {
     3: "3 (heterogeneous)",
     4: "4 (extremely dense)",
 }
+#: Columns of the test set whose groups are evaluated where it has several.
+_STATED = ("label_origin", "site", "machine", "race", "ethnicity")
 
 
 class Subgroup(BaseModel):
     """The performance on one group of images.
 
     Attributes:
-        by: Grouping: lesion type, view, breast density, source or split.
+        by: Grouping: lesion type, view, breast density, source, label origin, site, machine, race,
+            ethnicity or split.
         group: Name of the group.
         n_images: Number of images.
         n_malignant: Number of malignant images.
@@ -64,7 +67,8 @@ def subgroups(
     """Evaluate the groups of the test set.
 
     Images are always grouped by view; also by lesion_types (`calc`, `mass`, `calc+mass`; an
-    image with both is in both groups), breast_density and source if the table has them.
+    image with both is in both groups), breast_density and source if the table has them; and by
+    the origin of their label, site, machine, race and ethnicity if it has several of them.
 
     Args:
         test: Valid predictions, one row per image.
@@ -104,6 +108,10 @@ def _groups(test: "pd.DataFrame") -> "Iterator[tuple[str, str, pd.DataFrame]]":
     if "source" in test.columns:
         for name, rows in test.groupby("source", sort=True):
             yield "source", str(name), rows
+    for column in _STATED:
+        if column in test.columns and test[column].nunique() > 1:
+            for name, rows in test.groupby(column, sort=True):
+                yield column.replace("_", " "), str(name) or "unknown", rows
 
 
 def _variants(

@@ -8,7 +8,7 @@ import pandas as pd
 from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.datasets.tables import put_table, to_parquet
 from mammo_core.errors import RecordError
-from mammo_core.features.definitions import MEANING
+from mammo_core.features.definitions import MEANING, TARGETS
 from mammo_core.features.frame import PATCH_CLASSES, SPLITS
 from mammo_core.features.join import JoinKeys
 from mammo_core.features.kinds import FRAME, FrameFacts
@@ -33,6 +33,8 @@ _COLUMNS = {
     "standard_deviation": "intensity_standard_deviation",
     "lesion_types": "lesion_types",
     "malignant": "label",
+    "label_origin": "label_origin",
+    **{name: name for name, _ in TARGETS},
     "split": "split",
 }
 
@@ -69,7 +71,7 @@ def assemble_frame(
     included = images[images["split"] != "excluded"]
     require_disjoint(included)
     frame_images = included[list(_COLUMNS)].rename(columns=_COLUMNS).reset_index(drop=True)
-    for name, kind in MEANING:
+    for name, kind in (*MEANING, *TARGETS):
         if kind == "flag":
             frame_images[name] = _flags(frame_images[name])
     frame_lesions = _lesions(lesions, included)

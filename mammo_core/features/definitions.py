@@ -57,6 +57,18 @@ MEANING: tuple[tuple[str, Kind], ...] = (
     ("warnings", "text"),
     ("not_chosen", "text"),
 )
+#: What a source says about a breast besides its label, under the names of the table of images.
+TARGETS: tuple[tuple[str, Kind], ...] = (
+    ("birads", "number"),
+    ("invasive", "flag"),
+    ("subtype", "text"),
+    ("years_to_cancer", "number"),
+    ("years_to_last_negative_exam", "number"),
+    ("site", "text"),
+    ("machine", "text"),
+    ("race", "text"),
+    ("ethnicity", "text"),
+)
 IMAGE_METADATA = ViewDefinition(
     "image_metadata",
     ("image_id",),
@@ -73,10 +85,12 @@ IMAGE_METADATA = ViewDefinition(
         ("bits_stored", "integer"),
         ("rows", "integer"),
         ("columns", "integer"),
+        *TARGETS,
     ),
-    frozenset({"manufacturer", "view", *(name for name, _ in MEANING)}),
+    frozenset({"manufacturer", "view", *(name for name, _ in (*MEANING, *TARGETS))}),
 )
-# label_origin: `source` (the case tables), `correction` (published by `mammo features labels`;
+# label_origin: `biopsy`, `birads` or `follow-up`, where the source says so, else `source` (the case
+# tables), `correction` (published by `mammo features labels`;
 # valid until the next correction, whatever the tables contain), `lesions` (derived from
 # corrected lesions).
 IMAGE_LABEL = ViewDefinition(

@@ -32,7 +32,8 @@ class Frame:
         images: image_id, view_id, patient_key, laterality, view, exam_key, exam_day, what the
             image is (`definitions.MEANING`), source, breast_density, manufacturer, bits_stored,
             intensity_mean, intensity_standard_deviation (of the record, [0, 65535]),
-            lesion_types, label (0 or 1), split.
+            lesion_types, label (0 or 1), label_origin, what else the source says about the breast
+            (`definitions.TARGETS`), split.
         lesions: lesion_id, image_id, patient_key, patch_class, split.
         facts: All facts of its manifest.
     """

@@ -82,7 +82,7 @@ class NewImagesFacts(Facts):
     summary: str
 
 
-FRAME = register_kind(Kind("frames", 6, FrameFacts))
+FRAME = register_kind(Kind("frames", 7, FrameFacts))
 #: Beside the features: whoever may publish them may store sides. Garbage collection keeps all
 #: that is there.
 ASSIGNMENT = register_kind(Kind("features/assignments", 1, AssignmentFacts))

@@ -194,7 +194,9 @@ def with_corrections(
     Returns:
         Both tables, with label_origin.
     """
-    images, lesions = (table.assign(label_origin=SOURCE) for table in (images, lesions))
+    lesions = lesions.assign(label_origin=SOURCE)
+    stated = images.get("label_origin", pd.Series("", images.index))
+    images = images.assign(label_origin=stated.replace("", SOURCE))
     rows = view_files.latest_rows(store, folder, LESION_LABEL)
     corrected = rows[rows["label_origin"] == CORRECTION].set_index("lesion_id")
     for name in ("pathology", "lesion_malignant", "label_origin"):

@@ -154,6 +154,17 @@ def test_sentences(tables, result):
     assert "Not calibrated" in " ".join(wording.cautions(evaluate(test, worse, CONFIG, 0)))
 
 
+def test_labels_of_several_origins_are_not_mixed_silently(tables):
+    test, validation = tables
+    origin = ["biopsy" if label else "birads" for label in test["label"]]
+    result = evaluate(test.assign(label_origin=origin), validation, CONFIG, 0)
+    by_origin = {g.group: g.n_malignant for g in result.subgroups if g.by == "label origin"}
+    assert by_origin == {"biopsy": int(test["label"].sum()), "birads": 0}
+    assert "Labels of several origins" in " ".join(wording.cautions(result))
+    one = evaluate(test.assign(label_origin="biopsy"), validation, CONFIG, 0)
+    assert not [group for group in one.subgroups if group.by == "label origin"]
+
+
 def test_the_worst_errors_come_first(tables, result):
     rows = report_tables.errors_table(tables[0], result, limit=3)
     assert [row["error"] for row in rows] == ["missed"] * 3 + ["false alarm"] * 3

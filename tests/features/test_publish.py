@@ -62,6 +62,12 @@ def test_a_frame_contains_the_images_with_label_and_split(history):
         assert (row.exam_key, row.exam_day, row.view_class) == ("", 10 * number, image["view"])
         # Feast knows numbers only: yes, no and unknown come back as they were.
         assert row.implant is (True, False, None)[number % 3]
+        # What else the source says about the breast, and where its label comes from.
+        known = bool(number % 2)
+        assert row.label_origin == ("biopsy" if known else "source")
+        assert row.invasive is (True if known else None)
+        assert (row.birads == 5, row.years_to_cancer == 0) == (known, known)
+        assert (row.site, row.machine) == (str(number % 2), "")
     assert frame.images["area_mm2"].isna().all()
     assert [len(frame.split(name)) for name in ("train", "validation", "test")] == [8, 4, 4]
     for column in ("label", "breast_density", "bits_stored"):

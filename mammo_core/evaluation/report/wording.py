@@ -65,6 +65,10 @@ def summary_sentences(result: EvaluationResult) -> list[str]:
     return sentences
 
 
+#: Origin of a label → words for it.
+_ORIGINS = {"biopsy": "pathology", "birads": "BI-RADS", "source": "the source does not say"}
+
+
 def cautions(result: EvaluationResult) -> list[str]:
     """Return the limitations of this particular evaluation."""
     sentences = [
@@ -80,6 +84,17 @@ def cautions(result: EvaluationResult) -> list[str]:
         for level in PLURAL
         if level not in evaluated
     ]
+    origins = [group for group in result.subgroups if group.by == "label origin"]
+    if origins:
+        counts = ", ".join(
+            f"{_ORIGINS.get(group.group, group.group)} ({group.n_malignant:,} of "
+            f"{group.n_images:,} images malignant)"
+            for group in origins
+        )
+        sentences.append(
+            f"Labels of several origins are mixed here: {counts}. A radiologist's category is no "
+            "pathology result: compare the subgroups by label origin."
+        )
     rules = result.rules.image
     if not rules.operating_points:
         sentences.append("No operating point: the validation set has one class only.")

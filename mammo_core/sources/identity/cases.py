@@ -4,7 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:  # quick to load: see the package
+    from mammo_core.dicom.meanings.meaning import ImageType
 
 #: Splits in order of preference for an image that is in several.
 SPLITS: Final = ("train", "validation", "test")
@@ -13,6 +16,41 @@ SPLITS: Final = ("train", "validation", "test")
 UNKNOWN_LABEL: Final = -1
 #: Stands for the view in ids of images without one.
 UNKNOWN_VIEW: Final = "unknown"
+
+
+#: Where a label comes from: a pathology result, a radiologist's BI-RADS category, or years without
+#: cancer. Empty: the source does not say.
+LabelOrigin = Literal["", "biopsy", "birads", "follow-up"]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a source says about a breast besides its label, in columns of the table of images.
+
+    Args:
+        label_origin: Where the label comes from.
+        birads: BI-RADS assessment category, 0 to 6; None where it is unknown.
+        invasive: Whether a cancer is invasive.
+        subtype: Molecular subtype of a cancer, in the words of the source.
+        years_to_cancer: Years from the exam to the cancer of the patient; 0 at the exam that
+            found it.
+        years_to_last_negative_exam: Years from the exam to the last one without cancer.
+        site: The source's name for a hospital.
+        machine: The source's name for a mammography unit.
+        race: In the words of the source.
+        ethnicity: In the words of the source.
+    """
+
+    label_origin: LabelOrigin = ""
+    birads: int | None = None
+    invasive: bool | None = None
+    subtype: str = ""
+    years_to_cancer: float | None = None
+    years_to_last_negative_exam: float | None = None
+    site: str = ""
+    machine: str = ""
+    race: str = ""
+    ethnicity: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +112,9 @@ class ImageCase:
         pathology_date: When the pathology result was that the label comes from; as exam_date.
         view_modifiers: Modifiers of CID 4015 that the source states.
         specimen: Whether the source states excised tissue.
+        implant: Whether the source states an implant.
+        image_type: Type of the image where the source states it, such as `synthetic`.
+        targets: What else the source says about the breast.
     """
 
     item: str
@@ -92,6 +133,9 @@ class ImageCase:
     pathology_date: date | None = field(default=None, repr=False)
     view_modifiers: tuple[str, ...] = ()
     specimen: bool = False
+    implant: bool | None = None
+    image_type: "ImageType | None" = None
+    targets: Targets = Targets()
 
     @property
     def breast_id(self) -> str:

@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 from mammo_core.dicom import ImageFacts, ImageWarning, view_class
@@ -131,11 +131,19 @@ def _with_header(
         update={
             "view_modifiers": modifiers,
             "specimen": facts.specimen or case.specimen,
+            "implant": _either(facts.implant, case.implant),
+            "image_type": case.image_type or facts.image_type,
             "warnings": tuple(warnings),
         }
     )
     case_with_view = replace(case, view=view, view_modifiers=modifiers)
     return CaseFile(case_with_view, case, file.path, file.sha256, joined)
+
+
+def _either(header: bool | None, source: bool | None) -> bool | None:
+    """Return whether header or source says so; None where neither says anything."""
+    stated = [answer for answer in (header, source) if answer is not None]
+    return any(stated) if stated else None
 
 
 def group_images(
@@ -242,6 +250,7 @@ def _image_row(
             (case.breast_density for case in by_split if case.breast_density), 0
         ),
         "malignant": max(case.malignant for case in cases),
+        **asdict(first.targets),
         "lesion_types": "+".join(sorted({name for case in cases for name in case.types})),
         "manufacturer": facts.manufacturer,
         "bits_stored": facts.bits_stored,

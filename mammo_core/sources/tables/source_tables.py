@@ -19,12 +19,17 @@ MEANING_COLUMNS: Final = (
     "body_part", "for_processing", "burned_in", "patient_identity_removed", "paddle",
     "magnification_factor", "area_mm2", "warnings",
 )  # fmt: skip
+#: What else a source says about the breast of an image, under the names of `cases.Targets`.
+TARGET_COLUMNS: Final = (
+    "label_origin", "birads", "invasive", "subtype", "years_to_cancer",
+    "years_to_last_negative_exam", "site", "machine", "race", "ethnicity",
+)  # fmt: skip
 IMAGE_COLUMNS: Final = (
     "image_id", "path", "patient_key", "exam_key", "exam_day", "pathology_day", "laterality",
     "view_id", "source",
-    "official_split", "official_splits", "breast_density", "malignant", "lesion_types",
-    "manufacturer", "bits_stored", "rows", "columns", *MEANING_COLUMNS, "acquisition_order",
-    "not_chosen",
+    "official_split", "official_splits", "breast_density", "malignant", *TARGET_COLUMNS,
+    "lesion_types", "manufacturer", "bits_stored", "rows", "columns", *MEANING_COLUMNS,
+    "acquisition_order", "not_chosen",
 )  # fmt: skip
 LESION_COLUMNS: Final = (
     "lesion_id", "image_id", "view_id", "patient_key", "exam_key", "abnormality_id", "lesion_type",
@@ -39,7 +44,10 @@ _NUMBERS: Final = {
     "assessment", "subtlety", "acquisition_order",
 }  # fmt: skip
 #: Numbers that may be unknown (NaN).
-_OPTIONAL_NUMBERS: Final = {"exam_day", "pathology_day", "magnification_factor", "area_mm2"}
+_OPTIONAL_NUMBERS: Final = {
+    "exam_day", "pathology_day", "birads", "years_to_cancer", "years_to_last_negative_exam",
+    "magnification_factor", "area_mm2",
+}  # fmt: skip
 
 Row = dict[str, Any]
 T = TypeVar("T")
