@@ -40,11 +40,10 @@ def run_error(summary: Mapping[str, Any]) -> RunError:
     """Return the error of a failed run: that of its first failed step, if there is one."""
     for step, message in summary["errors"].items():
         return StepFailedError(step, message)
-    unfinished = [step for step, state in summary["states"].items() if state == "running"]
     return RunError(
         f"The run {summary['run_id']} did not finish",
         expected="every step to succeed",
-        received=f"no result of step {unfinished[0]} (killed?)" if unfinished else "no error",
+        received="no error",
         hint=f"read {summary['log']}; run the same command again to resume",
     )
 

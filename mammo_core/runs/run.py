@@ -128,6 +128,16 @@ class Run:
             )
         return load_recipe(reference if data is None else data.decode())
 
+    def member_names(self) -> list[str]:
+        """Return the names of the networks of an ensemble, as far as the record has its recipe.
+
+        The recipe may be of another version, so only these keys are read.
+        """
+        if not self.has_recipe:
+            return []
+        members = read_object(self.store, self._key("recipe.json")).get("members") or []
+        return [str(member.get("name", "")) for member in members if isinstance(member, dict)]
+
     def recipe_name(self, reference: str = "") -> str:
         """Return the name of the resolved recipe, or what is known of it from its reference."""
         if self.has_recipe:

@@ -127,6 +127,48 @@ def test_a_partition_that_failed_is_no_error_once_the_step_succeeded(run):
     assert (summary["errors"], summary["state"]) == ({}, "succeeded")
 
 
+@pytest.mark.parametrize(
+    ("reported", "state"),
+    [
+        # What Kubeflow Pipelines 2.17 tells an exit handler: tests/pipelines/recordings.
+        ("COMPLETE", "succeeded"),
+        ("FAILED", "failed"),
+        ("RUNNING", "terminated"),
+        # What its local runner says, and what an earlier summary said.
+        ("SUCCEEDED", "succeeded"),
+        ("terminated", "terminated"),
+        ("", "unknown"),
+    ],
+)
+def test_the_summary_says_how_the_run_ended(run, reported, state):
+    run.write_status("index", "succeeded", 1.0, counts={}, output="tables/t1/manifest.json")
+    assert summarize(run, "phantom", reported)["state"] == state
+
+
+def test_a_step_that_was_killed_without_a_word_is_an_error(run):
+    run.write_status("index", "succeeded", 1.0, counts={}, output="tables/t1/manifest.json")
+    run.write_status("train-patch", "running", 2.0)
+    summary = summarize(run, state="FAILED")
+    assert summary["state"] == "failed"
+    assert list(summary["errors"]) == ["train-patch"]
+    assert "killed without a word" in summary["errors"]["train-patch"]
+    # A pipeline that reports success for a container that was killed is not believed.
+    assert summarize(run, state="SUCCEEDED")["state"] == "failed"
+
+
+def test_termination_ends_steps_and_is_no_error_of_theirs(run):
+    run.write_status("validate-data", "failed", 1.0, error="not alike")
+    run.write_status("train-patch", "running", 2.0)
+    summary = summarize(run, state="RUNNING")
+    assert (summary["state"], summary["errors"]) == ("terminated", {"validate-data": "not alike"})
+
+
+def test_the_networks_of_an_ensemble_are_named(run):
+    assert run.member_names() == []
+    run.write_recipe(load_recipe("phantom", ["members=[{name: a}, {name: b}]"]))
+    assert run.member_names() == ["a", "b"]
+
+
 def test_start_packages_of_a_recipe_and_of_a_stored_run(run):
     members = "members=[{name: a}, {name: b, image_training: {start: 's3://m/models/b'}}]"
     recipe = load_recipe("phantom", ["image_training.start=s3://m/models/a", members])
