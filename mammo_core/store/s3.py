@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from minio.error import S3Error
 
-from mammo_core.errors import StoreError
 from mammo_core.store import scratch
 from mammo_core.store.base import (
     MAXIMUM_READ_BYTES,
@@ -55,8 +54,9 @@ class S3Store:
         self.endpoint = settings.endpoint
         # No method of this store: in a cycle of references, its connections would stay open.
         create = partial(create_bucket, self._client, bucket)
-        requests = S3Requests(self.uri, settings.endpoint, settings.secret_key, create)
+        requests = S3Requests(self.uri, bucket, settings.endpoint, settings.secret_key, create)
         self._send, self._missing_error = requests.send, requests.missing_error
+        self._missing_bucket_error = requests.missing_bucket_error
         self._read_body = requests.read_body
 
     @property
@@ -67,11 +67,7 @@ class S3Store:
     def require_exists(self) -> None:
         """See Store.require_exists."""
         if not self._send("look up", "/", lambda: self._client.bucket_exists(self._bucket)):
-            raise StoreError(
-                f"There is no store at {self.uri}",
-                expected=f"a bucket {self._bucket} at {self._settings.endpoint}",
-                received="no bucket of that name",
-            )
+            raise self._missing_bucket_error()
 
     def read(self, key: str, max_bytes: int = MAXIMUM_READ_BYTES) -> bytes:
         """See Store.read; the stored SHA-256 is checked."""

@@ -34,6 +34,23 @@ _DAMAGED_RETRIES = 2
 ABSENT = ("NoSuchKey", "NoSuchObject", "NoSuchBucket")
 # A multipart upload is gone when it was completed and only the answer was lost.
 _BUSY = ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "NoSuchUpload")
+# Whoever asks is unknown, or has no such right; a full server.
+_DENIED = (
+    *("AccessDenied", "AllAccessDisabled", "AccountProblem", "NotSignedUp", "ExpiredToken"),
+    *("InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"),
+)
+_UNREACHED = (
+    urllib3.exceptions.ConnectTimeoutError,  # no connection at all is one, too
+    urllib3.exceptions.SSLError,
+)
+_FULL = ("QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded")
+
+
+class UnusableStoreError(StoreError):
+    """The server, the bucket or the credentials cannot be used: it is not about one key.
+
+    Every other key would meet the same fault, so whoever works on many of them stops.
+    """
 
 
 class S3Requests:
@@ -41,15 +58,22 @@ class S3Requests:
 
     Args:
         uri: URI of the store, for messages.
+        bucket: Its bucket, for messages.
         endpoint: Endpoint of the server, for messages.
         secret_key: Never part of a message.
         create_bucket: Called when the bucket is missing at a write.
     """
 
     def __init__(
-        self, uri: str, endpoint: str, secret_key: str, create_bucket: Callable[[], None]
+        self,
+        uri: str,
+        bucket: str,
+        endpoint: str,
+        secret_key: str,
+        create_bucket: Callable[[], None],
     ) -> None:
         self._uri = uri
+        self._bucket = bucket
         self._endpoint = endpoint
         self._secret_key = secret_key
         self._create_bucket = create_bucket
@@ -98,13 +122,27 @@ class S3Requests:
             received=received,
         )
 
+    def missing_bucket_error(self) -> UnusableStoreError:
+        """Return the error of a bucket that does not exist."""
+        return UnusableStoreError(
+            f"There is no bucket {self._bucket!r} at {self._endpoint}",
+            expected="the name of a bucket of this server",
+            received=f"the store {self._uri}",
+            hint="correct the name, or create the bucket with credentials that may do so",
+        )
+
     def _try_once(self, verb: str, request: Callable[[], _Result]) -> _Result:
         try:
             return _read_again_if_damaged(request)
         except Exception as error:
             if verb != "write" or error_code(error)[0] != "NoSuchBucket":
                 raise
-        self._create_bucket()
+        try:
+            self._create_bucket()
+        except S3Error as error:
+            if error_code(error)[0] in _DENIED:
+                raise self.missing_bucket_error() from error
+            raise
         return _read_again_if_damaged(request)
 
     def _as_store_error(self, verb: str, key: str, error: Exception) -> StoreError:
@@ -121,17 +159,21 @@ class S3Requests:
             error = error.reason
         code, _ = error_code(error)
         if code in ABSENT:
-            if code == "NoSuchBucket":
-                return self.missing_error(key, received="no such bucket")
-            return self.missing_error(key)
+            return self.missing_bucket_error() if "Bucket" in code else self.missing_error(key)
         text = f"{code or type(error).__name__}: {getattr(error, 'message', None) or error}"
-        return StoreError(
+        unusable = code in (*_DENIED, *_FULL) or isinstance(error, _UNREACHED)
+        hint = None
+        if _is_untrusted(error):
+            hint = f"{CA_BUNDLE} names the authorities that are trusted"
+        elif code in _DENIED:
+            hint = (
+                "use the credentials of a role that has this right, and look at the bucket's name"
+            )
+        return (UnusableStoreError if unusable else StoreError)(
             problem,
             expected=f"an S3 server that answers at {self._endpoint}, and the right to {verb}",
             received=text.replace(self._secret_key, "…"),
-            hint=f"{CA_BUNDLE} names the authorities that are trusted"
-            if _is_untrusted(error)
-            else None,
+            hint=hint,
         )
 
 

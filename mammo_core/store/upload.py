@@ -11,6 +11,7 @@ from mammo_core.errors import StoreError
 from mammo_core.store import scratch
 from mammo_core.store.base import Entry, Store, file_sha256
 from mammo_core.store.file import FileStore
+from mammo_core.store.s3_requests import UnusableStoreError
 
 #: After this many faults the other files are not tried: the server or the disk is broken.
 _MAX_FAULTS: Final = 20
@@ -69,20 +70,25 @@ def upload(
         The counts and faults; a file that fails does not stop the others.
 
     Raises:
+        UnusableStoreError: Server, bucket or credentials cannot be used: the other files are not
+            tried.
         StoreError: The store cannot be listed.
     """
     result = UploadResult()
+    unusable: list[UnusableStoreError] = []
     stored = {entry.key: entry for entry in store.entries("")}
     lock = threading.Lock()
 
     def upload_file(item: tuple[str, Path]) -> None:
         key, path = item
         with lock:
-            if len(result.faults) >= _MAX_FAULTS:
+            if unusable or len(result.faults) >= _MAX_FAULTS:
                 result.untried += 1
                 return
         try:
             size = _put(store, key, path, stored.get(key), read_back)
+        except UnusableStoreError as error:
+            unusable.append(error)
         except (StoreError, OSError) as error:
             with lock:
                 result.faults[key] = _reason(error)
@@ -103,6 +109,14 @@ def upload(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    if unusable:
+        first = unusable[0]
+        raise UnusableStoreError(
+            f"{first.problem}; {result.sent} of {len(files)} files were sent before",
+            expected=first.expected,
+            received=first.received,
+            hint=first.hint,
+        )
     return result
 
 

@@ -199,3 +199,25 @@ def test_an_event_that_is_put_again_keeps_its_first_version(stores, s3_server):
 def test_an_absent_object_is_missing_and_not_denied(stores):
     for role, key in (("serve", "models/none/champion"), ("train", "frames/none/manifest.json")):
         assert not stores[role, "mammo"].exists(key)
+
+
+@pytest.mark.parametrize(("role", "bucket"), [("serve", "mammo-sources"), ("upload", "mammo-none")])
+def test_an_upload_that_is_denied_ends_at_once_with_one_line(
+    keys, tmp_path, role, bucket, s3_server
+):
+    for number in range(40):
+        (tmp_path / f"{number}").write_text("0")
+    values = (s3_server.endpoint, *keys[role])
+    names = ("MAMMO_S3_ENDPOINT", "MAMMO_S3_ACCESS_KEY", "MAMMO_S3_SECRET_KEY")
+    command = [str(Path(sys.executable).parent / "mammo"), "store", "put"]
+    done = subprocess.run(
+        [*command, str(tmp_path), f"s3://{bucket}/site"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **dict(zip(names, values, strict=True))},
+    )
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if "error: " in line]
+    assert "AccessDenied" in line and f"s3://{bucket}/site" in line and "role" in line
+    assert "failed: " not in done.stderr

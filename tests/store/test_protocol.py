@@ -42,7 +42,7 @@ def test_a_missing_bucket_is_empty_and_created_by_the_first_write(s3_environment
     store = open_store("s3://mammo-tests-new/runs")
     assert not store.exists("a") and list(store.list("")) == []
     store.delete("a")
-    with pytest.raises(StoreError, match="has no 'a'"):
+    with pytest.raises(StoreError, match="There is no bucket 'mammo-tests-new' at http"):
         store.read("a")
     assert store.write_if("a", b"1", None)
     assert store.read("a") == b"1"

@@ -9,9 +9,11 @@ from typer.testing import CliRunner
 
 from mammo_core.cli.store import app
 from mammo_core.errors import StoreError
-from mammo_core.store import open_store
+from mammo_core.store import open_store, s3_requests
 from mammo_core.store.file import FileStore
+from mammo_core.store.s3_requests import UnusableStoreError
 from mammo_core.store.upload import upload
+from tests.support.processes import free_port
 
 
 @pytest.fixture
@@ -132,3 +134,22 @@ def test_put_follows_no_link_out_of_its_folder(tmp_path):
         assert name in result.exception.received
         assert not (store / name).exists()
         (folder / name).unlink()
+
+
+def test_an_absent_server_ends_the_upload(files, monkeypatch):
+    monkeypatch.setattr(s3_requests, "RETRY_S", 0.1)
+    monkeypatch.setenv("MAMMO_S3_ENDPOINT", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("MAMMO_S3_ACCESS_KEY", "who")
+    monkeypatch.setenv("MAMMO_S3_SECRET_KEY", "never-shown")
+    with pytest.raises(UnusableStoreError, match="an S3 server that answers at http://127"):
+        upload(open_store("s3://mammo-tests/x"), files)
+
+
+@pytest.mark.s3
+def test_a_missing_bucket_is_called_that(s3_environment):
+    store = open_store("s3://mammo-tests-none/deep")
+    for work in (lambda: store.read("a"), store.require_exists):
+        with pytest.raises(StoreError, match="There is no bucket 'mammo-tests-none' at http"):
+            work()
+    listed = CliRunner().invoke(app, ["ls", "s3://mammo-tests-none/deep"])
+    assert "There is no bucket 'mammo-tests-none'" in str(listed.exception)
