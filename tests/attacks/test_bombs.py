@@ -157,7 +157,7 @@ def test_tables_that_are_bombs_are_refused(source, kind):
 
 @pytest.mark.parametrize("start", [b"PK\x03\x04", b"\xd0\xcf\x11\xe0"])
 def test_a_workbook_is_not_opened(tmp_path, start):
-    """Neither .xlsx nor .xls is read: their parsers would need limits of their own."""
+    """As a CSV file: a workbook is read by the name of its format, with limits of its own."""
     from mammo_core.sources.tables.csv_table import read_csv
 
     (tmp_path / "table.csv").write_bytes(start + bytes(100))

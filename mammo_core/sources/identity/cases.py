@@ -174,25 +174,37 @@ def case_facts(cases: Iterable[ImageCase]) -> dict[str, Any]:
         views, patients, splits (views, malignant views and patients of each split in use) and
         leaking_patients (how many are in several splits).
     """
-    cases = list(cases)
+    # One pass, because a table may have a million images; an id is made and kept once.
+    total, by_split = _Count(), {split: _Count() for split in SPLITS}
     splits: dict[str, set[str]] = defaultdict(set)
     for case in cases:
+        view = case.view_id
+        total.add(case, view)
         if case.split:
             splits[case.patient_key].add(case.split)
+            by_split[case.split].add(case, view)
     return {
-        **_counts(cases),
-        "splits": {
-            split: _counts([case for case in cases if case.split == split])
-            for split in SPLITS
-            if any(case.split == split for case in cases)
-        },
+        **total.counts(),
+        "splits": {split: count.counts() for split, count in by_split.items() if count.views},
         "leaking_patients": sum(len(names) > 1 for names in splits.values()),
     }
 
 
-def _counts(cases: list[ImageCase]) -> dict[str, int]:
-    return {
-        "views": len({case.view_id for case in cases}),
-        "malignant": len({case.view_id for case in cases if case.malignant == 1}),
-        "patients": len({case.patient_key for case in cases}),
-    }
+class _Count:
+    def __init__(self) -> None:
+        self.views: set[str] = set()
+        self.malignant: set[str] = set()
+        self.patients: set[str] = set()
+
+    def add(self, case: ImageCase, view: str) -> None:
+        self.views.add(view)
+        if case.malignant == 1:
+            self.malignant.add(view)
+        self.patients.add(case.patient_key)
+
+    def counts(self) -> dict[str, int]:
+        return {
+            "views": len(self.views),
+            "malignant": len(self.malignant),
+            "patients": len(self.patients),
+        }

@@ -6,10 +6,12 @@ A mask path is one of
 - `AllXML/123.xml#0`: the first region of an INbreast contour file; `#3+7` is the convex hull
   around the regions 3 and 7, a cluster of single calcifications;
 - `box:x,y,width,height`: a box in pixels of the mammogram, from the left and the top;
+- `relative-box:x,y,width,height`: a box by its center and size, as shares of the mammogram;
 - a circle or a polygon: see `mask_shapes`.
 """
 
 import hashlib
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +44,8 @@ Points = np.ndarray[Any, np.dtype[np.float64]]
 _MAXIMUM_REGIONS: Final = 5_000
 _MAXIMUM_POINTS: Final = 500_000
 _BOX: Final = "box:"
-_SHAPES: Final = (_BOX, CIRCLE, POLYGON)
+RELATIVE_BOX: Final = "relative-box:"
+_SHAPES: Final = (_BOX, RELATIVE_BOX, CIRCLE, POLYGON)
 _POINT: Final = re.compile(r"\(\s*([-+.\deE]+)\s*,\s*([-+.\deE]+)\s*\)")
 
 
@@ -118,8 +121,8 @@ def load_mask(files: SourceFiles, mask_path: str, rows: int, columns: int) -> Ma
 
 def _read_levels(files: SourceFiles, mask_path: str, rows: int, columns: int) -> Levels:
     """Return a mask of the same aspect ratio as its mammogram, in its stored size and levels."""
-    if mask_path.startswith(_BOX):
-        return _draw_box(mask_path, rows, columns)
+    if mask_path.startswith((_BOX, RELATIVE_BOX)):
+        return _draw_box(_pixel_box(mask_path, rows, columns), rows, columns)
     if mask_path.startswith(_SHAPES):
         return draw_outline(mask_path, rows, columns)
     file, fragment, regions = mask_path.partition("#")
@@ -201,6 +204,17 @@ def box_text(cell: str) -> str | None:
         return None
     x, y, width, height = map(int, numbers)
     return f"{_BOX}{x},{y},{width},{height}" if width and height else None
+
+
+def _pixel_box(mask_path: str, rows: int, columns: int) -> str:
+    """Return a box in whole pixels, which contain it; parts of a pixel beyond the edge are none."""
+    if mask_path.startswith(_BOX):
+        return mask_path
+    numbers = [float(number) for number in mask_path.removeprefix(RELATIVE_BOX).split(",")]
+    x, y, width, height = (n * size for n, size in zip(numbers, (columns, rows) * 2, strict=True))
+    left, top = max(0, math.floor(x - width / 2 + 1e-6)), max(0, math.floor(y - height / 2 + 1e-6))
+    right, bottom = math.ceil(x + width / 2 - 1e-6), math.ceil(y + height / 2 - 1e-6)
+    return f"{_BOX}{left},{top},{max(1, right - left)},{max(1, bottom - top)}"
 
 
 def _draw_box(mask_path: str, rows: int, columns: int) -> Mask:

@@ -216,7 +216,7 @@ def test_a_wrong_row_takes_its_image_with_it(data):
         ("image_path,patient_id,laterality,view\n", "no column label"),
         ("Zz-Ann,i/1.png,L,CC,1\n", "no column image_path"),
         ("Zz-Ann,Zz-Ann,L,CC,1\n", "column twice"),
-        ('image_path,patient_id\n"Zz-Ann', "line 2"),
+        ('image_path,patient_id,side,view,label\n"Zz-Ann', "line 2"),
         ("image,image_path,patient_id,side,view,label\n", "column twice"),
     ],
 )

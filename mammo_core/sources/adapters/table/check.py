@@ -1,17 +1,21 @@
-"""Find every problem of a CSV of your own before a run."""
+"""Find every problem of a table of your own before a run."""
 
 import re
 from dataclasses import dataclass
 
 from mammo_core.errors import SourceError
 from mammo_core.sources.adapter import SourceFacts
-from mammo_core.sources.adapters.table import TableOptions
-from mammo_core.sources.adapters.table.index import image_cases, require_table
+from mammo_core.sources.adapters.table.cases import image_cases, reject_rows
+from mammo_core.sources.adapters.table.index import (
+    MISSING_FILE,
+    leave_out_missing,
+    require_table,
+)
+from mammo_core.sources.adapters.table.layout import table_options
 from mammo_core.sources.adapters.table.rows import Problem, read_rows, similar_patients
 from mammo_core.sources.assemble import assemble
 from mammo_core.sources.config import SourceConfig
 from mammo_core.sources.identity.cases import case_facts
-from mammo_core.sources.tables.csv_table import read_csv
 from mammo_core.sources.tables.source_tables import ProgressCall, Rejects
 
 
@@ -43,23 +47,25 @@ def check_table(
         StoreError: The server failed.
         OSError: The disk failed.
     """
-    table = read_csv(require_table(config))
-    rows, problems = read_rows(table, config.options(TableOptions).patient_ids_in_paths)
-    rejects = Rejects()
+    options = table_options(config)
+    rows, problems = read_rows(require_table(config), options)
+    left_out = reject_rows(rows, problems)
     # Keys of this check only: nothing is kept that could be matched with another run.
-    cases = image_cases(table, rows, problems, rejects, b"check")
     facts: SourceFacts = {
-        "rows": len(table.rows),
-        **case_facts(cases),
+        "rows": rows.table.rows,
+        **case_facts(image_cases(rows, left_out, b"check")),
         "warnings": similar_patients(rows),
     }
-    if images and cases:
-        lines = {table.row_name(line): line for line, _ in rows}
-        row_rejects = len(rejects.rows)
+    if images and facts["views"]:
+        lines = {rows.table.row_name(line): line for line in rows.table.lines.tolist()}
+        cases = list(image_cases(rows, left_out, b"check"))
+        rejects = Rejects()
         files = config.files()
         files.require_root(f"image folder {config.root}")
+        if options.missing_files == "leave_out":
+            cases = leave_out_missing(files, cases, rejects)
         try:
-            tables = assemble(
+            facts = assemble(
                 files,
                 "table",
                 cases,
@@ -67,14 +73,17 @@ def check_table(
                 facts={"rows": facts["rows"], "warnings": facts["warnings"]},
                 site_key=b"check",
                 progress=progress,
-            )
-            facts = tables.facts
+            ).facts
         except SourceError:
-            if len(rejects.rows) == row_rejects:
+            if not rejects.rows:
                 raise
+        missing = sum(row["cause"] == MISSING_FILE for row in rejects.rows)
+        if missing:
+            facts["missing_files"] = missing
         problems += [
             Problem(lines[row["item"]], "", _without_keys(str(row["reason"])))
-            for row in rejects.rows[row_rejects:]
+            for row in rejects.rows
+            if not row["cause"]
         ]
     problems.sort(key=lambda problem: (problem.line, problem.column))
     return TableCheck(tuple(problems), facts)
