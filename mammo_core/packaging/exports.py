@@ -56,6 +56,8 @@ def export(folder: Path, formats: Sequence[Export]) -> dict[str, str]:
         "KERAS_BACKEND": "tensorflow",
         "CUDA_VISIBLE_DEVICES": "-1",
         "TF_CPP_MIN_LOG_LEVEL": "3",
+        # tf2onnx walks sets of texts: without it, two processes write other bytes.
+        "PYTHONHASHSEED": "0",
     }
     with tempfile.TemporaryDirectory(prefix="mammo-export-") as scratch:
         try:
@@ -115,7 +117,10 @@ def _export_all(package: str, target: str, formats: Sequence[str]) -> dict[str, 
 def _write_onnx(functions: Any, path: Path, pixels: Any) -> Any:
     """Write the ONNX file; returns its probabilities if onnxruntime is installed."""
     import tf2onnx
+    from tf2onnx.graph import Node
 
+    # It walks sets of nodes too, in the order of their addresses; their names are unique.
+    Node.__hash__ = lambda node: hash(node.name)
     tf2onnx.convert.from_function(
         functions.batch,
         input_signature=functions.specifications,

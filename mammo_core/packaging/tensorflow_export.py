@@ -112,6 +112,8 @@ def write_saved_model(
         str(folder),
         signatures={"serving_default": functions.batch, functions.unit: functions.single},
     )
+    # It holds a random identifier, and no server asks for it: equal networks give equal bytes.
+    (folder / "fingerprint.pb").unlink(missing_ok=True)
     # Object stores do not keep empty folders.
     for empty in [path for path in folder.iterdir() if path.is_dir() and not any(path.iterdir())]:
         empty.rmdir()

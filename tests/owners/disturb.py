@@ -239,11 +239,19 @@ def wall_clock_library(folder: Path) -> Path:
     return library
 
 
-def require_as_undisturbed(store: Store, plain: Store) -> None:
-    """Check that a store has what an undisturbed one has, and after gc nothing else."""
-    expected, stored = published_digests(plain), published_digests(store)
-    outputs = {name for name in expected if not name.startswith(("gates/", "pushes/"))}
-    different = {name for name in outputs if stored.get(name) != expected[name]}
+def require_as_undisturbed(store: Store, *plain: Store) -> None:
+    """Check that a store has what undisturbed ones have, and after gc nothing else.
+
+    Args:
+        store: Where the runs were disturbed.
+        plain: One for the id of each run: which of them publishes an output is open, and what it
+            publishes may name the run.
+    """
+    stored, expected = published_digests(store), [published_digests(each) for each in plain]
+    outputs = {name for name in expected[0] if not name.startswith(("gates/", "pushes/"))}
+    different = {
+        name for name in outputs if stored.get(name) not in {each.get(name) for each in expected}
+    }
     assert not different, f"other bytes than undisturbed: {sorted(different)}"
     ids = set(referred_ids(store))
     named = set()

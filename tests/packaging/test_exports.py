@@ -8,6 +8,7 @@ import pytest
 
 from mammo_core.errors import ModelError
 from mammo_core.packaging import build, load, verify
+from mammo_core.packaging.exports import export
 from mammo_core.packaging.keras_file import import_keras
 from mammo_core.packaging.samples import phantom_samples
 from mammo_core.preprocessing import Conversion, Geometry, Preprocessing
@@ -57,6 +58,21 @@ def test_the_card_lists_the_exports(exported):
     assert verify(exported).manifest.exports == {"saved_model": "exported", "onnx": "exported"}
     assert "onnx: exported" in (exported / "MODEL_CARD.md").read_text()
     assert (exported / "saved_model.pb").is_file() and not (exported / "assets").exists()
+
+
+def test_processes_that_hash_texts_differently_write_equal_exports(
+    exported, tmp_path, new_processes, monkeypatch
+):
+    written = []
+    for seed in ("1", "2"):
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+        copy = tmp_path / seed
+        shutil.copytree(exported, copy)
+        for path in (copy / "saved_model.pb", copy / "model.onnx"):
+            path.unlink()
+        export(copy, ("saved_model", "onnx"))
+        written.append({p.relative_to(copy): p.read_bytes() for p in copy.rglob("*.*")})
+    assert written[0] == written[1]
 
 
 @pytest.mark.parametrize("name", ["variables/variables.index", "saved_model.pb", "model.onnx"])
