@@ -50,12 +50,14 @@ def main() -> None:
             patients=24 if options.extent == "whole" else 6, seed=3, height=192, width=150
         )
         create(source, config, workers=1)
-        alone = Disturbance(work, source, extent=options.extent, lease_s=options.lease, seed=0)
         start = time.monotonic()
         # Reports and cards name the run that made them: each of the two was once alone.
         plain = {name: open_store((work / f"plain-{name}").as_uri()) for name in ("a", "b")}
         ids, other = (
-            alone.run(store, (name,), Events(0, 0), 1)[0] for name, store in plain.items()
+            Disturbance(work, source, extent=options.extent, lease_s=options.lease, seed=0).run(
+                store, (name,), Events(0, 0), 1
+            )[0]
+            for name, store in plain.items()
         )
         if other != ids:
             raise SystemExit(f"error: two undisturbed runs have other ids: {ids}, {other}")
