@@ -41,6 +41,10 @@ def check(
         bool,
         typer.Option("--lossy-jpeg", help="The data set is published as JPEG pictures: read them."),
     ] = False,
+    mapping: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Mapping of columns and cells, a file beside the table."),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show what a source contains and what is wrong with it, before any work starts.
@@ -62,10 +66,12 @@ def check(
             expected=error.expected.replace("_", "-"),
             received=repr(source),
         ) from error
-    if (tables if adapter.check_input == "tables" else images) is None:
+    needed = {"tables": [tables], "images": [images], "either": [tables, images]}
+    if not any(needed[adapter.check_input]):
+        either = adapter.check_input == "either"
         raise RecipeError(
             f"The source {source} cannot be checked",
-            expected=f"--{adapter.check_input}",
+            expected="--tables or --images" if either else f"--{adapter.check_input}",
             received="none",
         )
 
@@ -73,8 +79,13 @@ def check(
         if not as_json and (done == total or done % 100 == 0):
             typer.echo(f"{what}: {done} of {total}", err=True)
 
-    options = {"patient_ids_in_paths": patient_ids_in_paths, "lossy_jpeg": lossy_jpeg}
-    config = _config(adapter, tables, images, partial, [name for name in options if options[name]])
+    options: dict[str, bool | str] = {
+        "patient_ids_in_paths": patient_ids_in_paths,
+        "lossy_jpeg": lossy_jpeg,
+        "mapping": mapping,
+    }
+    stated = {name: value for name, value in options.items() if value}
+    config = _config(adapter, tables, images, partial, stated)
     facts = check_source(config, images is not None, report)
     if as_json:
         typer.echo(json.dumps(facts))
@@ -104,7 +115,7 @@ def _config(
     tables: str | None,
     images: str | None,
     partial: bool,
-    options: list[str],
+    options: dict[str, bool | str],
 ) -> "SourceConfig":
     from mammo_core.errors import RecipeError
     from mammo_core.sources.config import SourceConfig
@@ -116,7 +127,7 @@ def _config(
                 expected=f"an adapter with the option {name}",
                 received=adapter.name,
             )
-    stated: dict[str, Any] = {adapter.name: dict.fromkeys(options, True)} if options else {}
+    stated: dict[str, Any] = {adapter.name: options} if options else {}
     return SourceConfig.model_validate(
         {
             "adapter": adapter.name,

@@ -84,7 +84,7 @@ class Adapter:
         index: Reads the source.
         options: Frozen pydantic model of the options, every one with a default; None without.
         check: Checks the source; None indexes it and reports the rejects.
-        check_input: What a check cannot do without.
+        check_input: What a check cannot do without; `either` of them is enough.
         license: License of the collection for the model card; empty when the site knows it.
         needs_site_key: Whether patient keys of the source depend on the site key.
         read_file_name: Reads patient and view from a file name of this collection (without
@@ -97,13 +97,15 @@ class Adapter:
         fact_lines: Formats the facts that only this adapter reports, one line each.
         lossy_jpeg: Whether the collection is published as JPEG pictures, which are then read. An
             adapter of a site's own files has an option `lossy_jpeg` instead.
+        other_files: Returns the URIs of files that a source is read with, besides its root and
+            its tables.
     """
 
     name: str
     index: IndexCall
     options: "type[BaseModel] | None" = None
     check: CheckCall | None = None
-    check_input: Literal["tables", "images"] = "images"
+    check_input: Literal["tables", "images", "either"] = "images"
     license: str = ""
     needs_site_key: bool = False
     read_file_name: "Callable[[str], ImageName | None] | None" = None
@@ -112,6 +114,7 @@ class Adapter:
     keeps_pseudonyms: bool = False
     fact_lines: Callable[[SourceFacts], list[str]] | None = None
     lossy_jpeg: bool = False
+    other_files: "Callable[[SourceConfig], list[str]] | None" = None
 
 
 _ADAPTERS: Final[dict[str, Adapter]] = {}

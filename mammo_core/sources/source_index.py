@@ -14,7 +14,7 @@ from mammo_core.sources.files.source_files import SourceFiles
 from mammo_core.sources.identity.label_windows import LabelsConfig
 from mammo_core.sources.identity.patients import site_key_state
 from mammo_core.sources.kinds import TABLES, TableFacts
-from mammo_core.sources.tables.table_digests import table_digests
+from mammo_core.sources.tables.table_digests import other_digests, table_digests
 
 
 def make_tables(
@@ -132,6 +132,8 @@ def listing_digest(
     folder, _, name = (source.tables or "").rpartition("/")
     if name and (table := SourceFiles.open(folder or ".").entry(name)) is not None:
         digest.update(f"{table.sha256}\t{table.version}\n".encode())
+    for name, content in other_digests(source):
+        digest.update(f"{name}\t{content}\n".encode())
     return digest.hexdigest()[:32]
 
 

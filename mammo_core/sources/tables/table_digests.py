@@ -7,6 +7,7 @@ second or by a tool that keeps times, changes neither. Tables are small enough t
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from mammo_core.sources.adapter import get_adapter
 from mammo_core.sources.config import SourceConfig
 from mammo_core.sources.files.source_files import SourceFiles
 
@@ -41,6 +42,7 @@ def referenced_tables(source: SourceConfig) -> list[tuple[str, str]]:
         StoreError: A store or folder cannot be read.
     """
     digests = [(f"root/{name}", digest) for name, digest in _root_tables(source).items()]
+    digests += [(f"other/{name}", digest) for name, digest in other_digests(source)]
     if source.tables is None:
         return digests
     folder, _, name = source.tables.rpartition("/")
@@ -49,6 +51,25 @@ def referenced_tables(source: SourceConfig) -> list[tuple[str, str]]:
         return [*digests, ("table", parent.sha256(name))]
     others = table_digests(source, SourceFiles.open(source.tables))
     return [*digests, *((f"table/{name}", digest) for name, digest in others.items())]
+
+
+def other_digests(source: SourceConfig) -> list[tuple[str, str]]:
+    """Return (name, SHA-256) of each file that is read besides the root and the tables.
+
+    Args:
+        source: The source.
+
+    Raises:
+        StoreError: A store or folder cannot be read.
+    """
+    adapter = get_adapter(source.adapter)
+    digests: list[tuple[str, str]] = []
+    for uri in adapter.other_files(source) if adapter.other_files is not None else ():
+        folder, _, name = uri.rpartition("/")
+        beside = SourceFiles.open(folder or ".")
+        if beside.entry(name) is not None:
+            digests.append((name, beside.sha256(name)))
+    return digests
 
 
 def _root_tables(source: SourceConfig) -> dict[str, str]:

@@ -31,6 +31,14 @@ def _check(config: "SourceConfig", images: bool, progress: "ProgressCall | None"
     return {**result.facts, "problems": [asdict(problem) for problem in result.problems]}
 
 
+def _other_files(config: "SourceConfig") -> list[str]:
+    options = config.options(TableOptions)
+    if not options.mapping or config.tables is None:
+        return []
+    folder, slash, _ = config.tables.rpartition("/")
+    return [f"{folder}{slash}{options.mapping}"]
+
+
 def _fact_lines(facts: SourceFacts) -> list[str]:
     missing = facts.get("missing_files")
     return [f"rows left out because their image file is missing: {missing}"] if missing else []
@@ -45,5 +53,6 @@ register_adapter(
         check_input="tables",
         needs_site_key=True,
         fact_lines=_fact_lines,
+        other_files=_other_files,
     )
 )

@@ -6,10 +6,13 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
+from mammo_core.sources.adapters.table.cells import TARGETS
 from mammo_core.sources.adapters.table.rows import Problem, TableRows
-from mammo_core.sources.identity.cases import ImageCase, LesionCase
+from mammo_core.sources.identity.cases import ImageCase, LesionCase, Targets
 from mammo_core.sources.identity.patients import exam_key, patient_key
 from mammo_core.sources.tables.source_tables import Rejects
+
+_NO_TARGETS = Targets()
 
 
 def reject_rows(
@@ -116,7 +119,15 @@ class _CaseMaker:
             exam_key=self._exam_key(patient, exam) if exam else "",
             exam_date=self._value("exam_date", first, None),
             pathology_date=self._value("pathology_date", first, None),
+            implant=self._value("implant", first, None),
+            targets=self._targets(first),
         )
+
+    def _targets(self, row: int) -> Targets:
+        stated = {
+            name: self._value(name, row, None) for name in TARGETS if name in self._rows.values
+        }
+        return Targets(**stated) if stated else _NO_TARGETS
 
     def _patient_key(self, patient: str) -> str:
         found = self._patients.get(patient)

@@ -75,6 +75,7 @@ class Column:
         required: Whether there is no table without it.
         lesion: Whether it belongs to a lesion: an image may have several, in several rows, in
             columns that end in `_2`, `_3` and so on, or in one cell.
+        target: Whether it says something else about the breast: see `cases.Targets`.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Column:
     read: Parser
     required: bool = False
     lesion: bool = False
+    target: bool = False
 
 
 def word_of(cell: str) -> str:
@@ -151,6 +153,39 @@ def optional_date(cell: str) -> date | None:
     return date.fromisoformat(cell)
 
 
+def _category(cell: str) -> int | None:
+    match = re.fullmatch(r"(?:bi-?rads )?([0-6])(?:[a-c])?", word_of(cell))
+    if cell and match is None:
+        raise ValueError
+    return int(match[1]) if match else None
+
+
+def _years(cell: str) -> float | None:
+    text = cell.replace(",", ".")
+    if text and not re.fullmatch(r"\d{1,3}(\.\d+)?", text):
+        raise ValueError
+    return float(text) if text else None
+
+
+_FLAGS: Final = {
+    "": None,
+    **dict.fromkeys(("1", "yes", "true"), True),
+    **dict.fromkeys(("0", "no", "false"), False),
+}
+_ORIGINS: Final = {"": "", "biopsy": "biopsy", "birads": "birads", "follow-up": "follow-up"}
+#: What else a table may say about a breast (`cases.Targets`): its valid cells, and its parser.
+_TARGETS: Final[Mapping[str, tuple[str, Parser]]] = {
+    "label_origin": ("biopsy, birads or follow-up, or nothing", _one_of(_ORIGINS)),
+    "birads": ("a BI-RADS category from 0 to 6, or nothing", _category),
+    "invasive": ("yes or no, 1 or 0, or nothing", _one_of(_FLAGS)),
+    "subtype": ("any text", str),
+    "years_to_cancer": ("a number of years, or nothing", _years),
+    "years_to_last_negative_exam": ("a number of years, or nothing", _years),
+    "site": ("any text", str),
+    "machine": ("any text", str),
+    "race": ("any text", str),
+    "ethnicity": ("any text", str),
+}
 _DATE: Final = "a date YYYY-MM-DD, or as `dates` says, or nothing"
 _NUMBER: Final = "a number of pixels, or nothing"
 
@@ -163,6 +198,7 @@ _ALL: Final = (
            required=True),
     Column("label", "malignant or benign, positive or negative, cancer or normal, 1 or 0, or "
            "unknown", _one_of(LABELS), required=True),
+    Column("implant", "yes or no, 1 or 0, or nothing", _one_of(_FLAGS)),
     Column("breast_density", "1 to 4 or A to D (BI-RADS), or nothing", _one_of(DENSITIES)),
     Column("lesion_type", "mass, calc or other, or nothing; required with a mask, box or pathology",
            _several_of(TYPES), lesion=True),
@@ -175,6 +211,7 @@ _ALL: Final = (
     Column("lesion_outline", "x y radius of a circle, or x y of three corners or more, in whole "
            "pixels, or nothing", read_outlines, lesion=True),
     *(Column(name, _NUMBER, read_number, lesion=True) for name in NUMBERS),
+    *(Column(name, expected, read, target=True) for name, (expected, read) in _TARGETS.items()),
     Column("split", "train, validation or test, or nothing in all rows", _one_of(SPLITS)),
     Column("exam_id", "an id, or nothing in all rows", normalize_id),
     Column("exam_date", _DATE, optional_date),
@@ -182,6 +219,7 @@ _ALL: Final = (
 )  # fmt: skip
 #: Our name → column.
 COLUMNS: Final[Mapping[str, Column]] = MappingProxyType({column.name: column for column in _ALL})
+TARGETS: Final = tuple(column.name for column in _ALL if column.target)
 REQUIRED: Final = tuple(column.name for column in _ALL if column.required)
 #: Other accepted names of columns.
 ALIASES: Final = {

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mammo_core.sources.adapters.table.cells import TARGETS
 from mammo_core.sources.adapters.table.rows import Indices, Problem, TableRows
 
 #: Columns on which all rows of an image agree.
 _SHARED = (
     "patient_id", "laterality", "view", "label", "breast_density", "split", "exam_id", "exam_date",
-    "pathology_date",
+    "pathology_date", "implant", *TARGETS,
 )  # fmt: skip
 
 
