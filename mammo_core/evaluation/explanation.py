@@ -17,6 +17,8 @@ from mammo_core.errors import ModelError, RecordError
 if TYPE_CHECKING:
     import keras
 
+    from mammo_core.models.heatmaps.edges import Extension
+
 Heat = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint16]
 MapKind = Literal["patch classifier", "occlusion"]
@@ -81,11 +83,10 @@ def upsample_heat(
         shape: `(h, w)` of the image.
 
     Returns:
-        `(h, w) float32, [0, 1]`, linear between the centers, 0 beyond the outermost ones, where
-        no patch was centered.
+        `(h, w) float32, [0, 1]`, linear between the centers; beyond the outermost ones, theirs.
     """
-    down = np.stack([np.interp(np.arange(shape[0]), rows, line, 0, 0) for line in heat.T], axis=1)
-    across = [np.interp(np.arange(shape[1]), columns, line, 0, 0) for line in down]
+    down = np.stack([np.interp(np.arange(shape[0]), rows, line) for line in heat.T], axis=1)
+    across = [np.interp(np.arange(shape[1]), columns, line) for line in down]
     return np.stack(across).astype(np.float32)
 
 
@@ -94,14 +95,19 @@ def patch_heatmap(
     images: npt.NDArray[np.float32],
     patch_size: int | tuple[int, int],
     classes: Sequence[int] | None = None,
+    *,
+    extension: "Extension" = "reflect",
 ) -> npt.NDArray[np.float32]:
     """Return the patch classifier's probability of some classes at each pixel of images.
+
+    Patches are centered up to the edges of the image (docs/heatmaps.md, "The edges").
 
     Args:
         patch_model: The patch classifier, or the result of `models.fully_convolutional`.
         images: `(n, h, w, channels) float32`, after `Preprocessing.to_network`.
         patch_size: Patch side or `(h, w)` it was trained on, pixels.
         classes: Indices of the classes to sum; default: all but 0, the background.
+        extension: What a patch sees beyond the edge, as in `models.extended_heatmap`.
 
     Returns:
         `(n, h, w) float32, [0, 1]`.
@@ -109,13 +115,12 @@ def patch_heatmap(
     Raises:
         ModelError: The images are smaller than a patch.
     """
-    from mammo_core.models import coordinates, heatmap
+    from mammo_core.models import extended_heatmap
 
-    maps = heatmap(patch_model, images, patch_size)
+    maps, rows, columns = extended_heatmap(patch_model, images, patch_size, extension=extension)
     kept = list(classes) if classes is not None else list(range(1, maps.shape[-1]))
     hot = np.clip(maps[..., kept].sum(axis=-1), 0, 1)
     shape = (images.shape[1], images.shape[2])
-    rows, columns = coordinates(patch_model, shape, patch_size)
     return np.stack([upsample_heat(heat, rows, columns, shape) for heat in hot])
 
 
@@ -137,8 +142,8 @@ def occlusion(
 
     Returns:
         `(h, w) float32, [0, 1]`: the mean fall over the squares that hide a pixel; 0 if hiding
-        raises the probability. Squares without tissue are skipped. Costs some 300
-        predictions.
+        raises the probability. Squares without tissue are skipped. Those at the edges lie half
+        outside, so that each pixel is hidden as often. Costs some 350 predictions.
 
     Raises:
         ModelError: The window does not fit the image.
@@ -155,7 +160,7 @@ def occlusion(
         (top, left)
         for top in _starts(height, side)
         for left in _starts(width, side)
-        if pixels[top : top + side, left : left + side].any()
+        if pixels[_square(top, left, side)].any()
     ]
     unhidden = float(predict(pixels[np.newaxis])[0])
     fall, count = np.zeros((height, width)), np.zeros((height, width))
@@ -163,17 +168,23 @@ def occlusion(
         batch = corners[start : start + batch_size]
         hidden = np.repeat(pixels[np.newaxis], len(batch), axis=0)
         for image, (top, left) in zip(hidden, batch, strict=True):
-            image[top : top + side, left : left + side] = 0
+            image[_square(top, left, side)] = 0
         for (top, left), probability in zip(batch, predict(hidden), strict=True):
-            square = (slice(top, top + side), slice(left, left + side))
+            square = _square(top, left, side)
             fall[square] += max(0.0, unhidden - float(probability))
             count[square] += 1
     return (fall / np.maximum(count, 1)).astype(np.float32)
 
 
 def _starts(size: int, side: int) -> list[int]:
-    """Positions of squares: every half side, and one that ends at the edge of the image."""
-    return [*range(0, size - side, max(1, side // 2)), size - side]
+    """Positions of squares: every half side; the first and the last lie half outside."""
+    half = side // 2
+    return [*range(-half, size - side + half, max(1, half)), size - side + half]
+
+
+def _square(top: int, left: int, side: int) -> tuple[slice, slice]:
+    """The part of a square that lies in the image."""
+    return slice(max(0, top), top + side), slice(max(0, left), left + side)
 
 
 def hot_regions(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mammo_core.models.config import HeadConfig, HeatmapConfig, NetworkConfig, TwoViewConfig
     from mammo_core.models.description import describe
     from mammo_core.models.graph import leaf_layers
+    from mammo_core.models.heatmaps.edges import extended_heatmap
     from mammo_core.models.heatmaps.fully_convolutional import fully_convolutional
     from mammo_core.models.heatmaps.grid import Heatmap
     from mammo_core.models.heatmaps.one_pass import coordinates, heatmap, image_heatmap
@@ -51,6 +52,7 @@ __all__ = [
     "build_patch_network",
     "coordinates",
     "describe",
+    "extended_heatmap",
     "fully_convolutional",
     "heatmap",
     "image_heatmap",
@@ -77,6 +79,7 @@ import_lazily(
         "config": ["HeadConfig", "HeatmapConfig", "NetworkConfig", "TwoViewConfig"],
         "description": ["describe"],
         "graph": ["leaf_layers"],
+        "heatmaps.edges": ["extended_heatmap"],
         "heatmaps.fully_convolutional": ["fully_convolutional"],
         "heatmaps.grid": ["Heatmap"],
         "heatmaps.one_pass": ["coordinates", "heatmap", "image_heatmap"],

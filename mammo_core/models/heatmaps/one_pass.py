@@ -116,6 +116,20 @@ def coordinates(
     return rows, columns
 
 
+def network_stride(
+    model: keras.Model, image_shape: tuple[int, int], patch_size: Side
+) -> tuple[int, int]:
+    """Return the pixels from one position of a network to the next, along rows and columns.
+
+    Args:
+        model: The patch or heatmap model.
+        image_shape: `(H, W)` of an image, pixels.
+        patch_size: Patch side or `(h, w)`, pixels.
+    """
+    rows, columns = _axes(model, image_shape, patch_size, None)
+    return rows.field.stride, columns.field.stride
+
+
 def _predict_tiled(
     model: keras.Model, view: Any, axes: tuple[GridAxis, GridAxis], tile: int | None
 ) -> Maps:
