@@ -8,6 +8,8 @@ from mammo_core.datasets.manifests import Manifest, StoredFile, fetch_verified, 
 from mammo_core.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
 #: The largest table has a row for each patch.
@@ -27,7 +29,7 @@ def to_parquet(table: "pd.DataFrame") -> bytes:
     return buffer.getvalue()
 
 
-def from_parquet(source: Path | bytes) -> "pd.DataFrame":
+def from_parquet(source: Path | bytes, columns: "Sequence[str] | None" = None) -> "pd.DataFrame":
     """Read a Parquet file in the calling thread only.
 
     Arrow's own threads may still be starting when a short process ends, and then abort it
@@ -35,6 +37,7 @@ def from_parquet(source: Path | bytes) -> "pd.DataFrame":
 
     Args:
         source: The file, or its content.
+        columns: The columns to read, where the file has them; None: all.
 
     Raises:
         ValueError: The content is not Parquet.
@@ -50,7 +53,11 @@ def from_parquet(source: Path | bytes) -> "pd.DataFrame":
                 f"{parquet.metadata.num_rows} rows of {len(parquet.schema)} columns, more than "
                 f"{_MAXIMUM_ROWS} of {_MAXIMUM_COLUMNS}"
             )
-        table: pd.DataFrame = parquet.read(use_threads=False).to_pandas(use_threads=False)
+        names = None
+        if columns is not None:
+            names = [name for name in parquet.schema_arrow.names if name in columns]
+        arrow = parquet.read(names, use_threads=False)
+        table: pd.DataFrame = arrow.to_pandas(use_threads=False)
     return table
 
 
@@ -60,6 +67,8 @@ def put_table(store: Store, folder: str, name: str, table: "pd.DataFrame") -> St
     return stored.model_copy(update={"count": len(table)})
 
 
-def read_table(store: Store, manifest: Manifest, name: str) -> "pd.DataFrame":
-    """Read a table of an output."""
-    return from_parquet(fetch_verified(store, manifest.file(name)))
+def read_table(
+    store: Store, manifest: Manifest, name: str, columns: "Sequence[str] | None" = None
+) -> "pd.DataFrame":
+    """Read a table of an output, or some of its columns."""
+    return from_parquet(fetch_verified(store, manifest.file(name)), columns)

@@ -23,7 +23,11 @@ class FrameFacts(Facts):
         leaking_patients: Patients on both sides of the official split, sorted.
         withheld: Cause → number of patients who are on no side: `tested_before` (in a test set of
             this model or of one that it was started from), `seen_by_ancestors` (these were fitted
-            to them, and the recipe excludes them; `images_seen_by_ancestors`).
+            to them, and the recipe excludes them; `images_seen_by_ancestors`),
+            `copies_on_another_side` (their images are copies of those of a patient on a side that
+            the model is fitted to more).
+        duplicates: Numbers of images that show the same picture as another one (`images`,
+            `pairs`), and of patients who share one (`patients`).
         images: What was done with images that are not plain mammograms.
         gray_levels: Measure of gray levels → its distribution over the training images.
     """
@@ -36,6 +40,7 @@ class FrameFacts(Facts):
     split: dict[str, Any] = Field(default_factory=dict)
     leaking_patients: tuple[str, ...] = ()
     withheld: dict[str, int] = Field(default_factory=dict)
+    duplicates: dict[str, int] = Field(default_factory=dict)
     images: ImagePolicy = ImagePolicy()
     gray_levels: dict[str, Distribution] = Field(default_factory=dict)
 

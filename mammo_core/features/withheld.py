@@ -21,4 +21,9 @@ def withheld_lines(withheld: Mapping[str, int]) -> list[str]:
             f"{tested} patients are in neither training nor validation: they were in a test set of "
             "this model or of one that it was started from"
         )
+    if copies := withheld.get("copies_on_another_side"):
+        lines.append(
+            f"{copies} patients are left out: their images are copies of those of another patient, "
+            "who is on a side that the model is fitted to"
+        )
     return lines

@@ -37,7 +37,7 @@ class PatchDatasetFacts(ImageDatasetFacts):
 
 
 IMAGE_DATASET = register_kind(
-    Kind("datasets/images", 5, ImageDatasetFacts, intermediate=True, record_id="image_id")
+    Kind("datasets/images", 6, ImageDatasetFacts, intermediate=True, record_id="image_id")
 )
 PATCH_DATASET = register_kind(
     Kind("datasets/patches", 4, PatchDatasetFacts, intermediate=True, record_id="patch_id")

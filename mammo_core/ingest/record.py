@@ -1,5 +1,6 @@
 """Convert one mammogram and the masks of its lesions to an image record."""
 
+import base64
 import json
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from mammo_core.imaging import (
     statistics,
 )
 from mammo_core.imaging.crop import CropPlacement
+from mammo_core.imaging.picture_digest import picture_digest
 from mammo_core.preprocessing import Conversion, Geometry
 from mammo_core.sources.auditing.gray_levels import pixel_warnings, rejection
 from mammo_core.sources.auditing.policy import PlausibilityPolicy
@@ -52,9 +54,11 @@ STATISTICS = [
     "lesions",
     *(f"{MEASURE_PREFIX}{field.name}" for field in fields(GrayMeasures)),
     "warnings",
+    "picture",
 ]
 """Columns of the statistics table: gray levels of the record, its area of the source image, the
-measures of the source image, and what its pixels warn of (JSON: code, message)."""
+measures of the source image, what its pixels warn of (JSON: code, message), and the digest of what
+the source image shows (base 64), by which copies are found."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,7 @@ def convert_image(
         lambda path: read_image(path, image_input.path, mammogram=True, **options),
     )
     size = image.pixels.shape
+    picture = base64.b64encode(picture_digest(image.pixels)).decode()
     measures = measure_gray_levels(image.pixels, image.facts.bits_stored)
     policy = plausibility or PlausibilityPolicy()
     implausible = rejection(find_faults(measures), policy, image_input.path)
@@ -147,6 +152,7 @@ def convert_image(
             lesions.append(LesionMask(lesion_id, _resize_mask(mask, placement, geometry)))
     record = ImageRecord(image_input.image_id, pixels, tuple(lesions), size[0], size[1])
     row = _statistics_row(record, placement) | _measures_row(measures, warnings)
+    row["picture"] = picture
     return ConversionResult(record, row, rejects)
 
 

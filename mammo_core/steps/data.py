@@ -15,6 +15,9 @@ from mammo_core.steps.step import StepContext, step
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Pairs of copies that the record of a run names.
+_PAIRS_NOTED = 100
+
 
 @step("convert")
 def convert(context: StepContext, tables: Manifest) -> Manifest:
@@ -68,6 +71,7 @@ def _tables_of(context: StepContext, tables: Manifest) -> "tuple[pd.DataFrame, p
 def publish_features(context: StepContext, tables: Manifest, images: Manifest) -> Manifest:
     """Publish labels, splits and statistics to the feature store, and the frame of this run."""
     from mammo_core.features.assignments import split_id
+    from mammo_core.features.duplicates import find_duplicates
     from mammo_core.features.gray_levels import training_gray_levels
     from mammo_core.features.locations import record_locations
     from mammo_core.features.publish import FeatureTables, find_frame, make_frame
@@ -77,6 +81,14 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
     split = recipe.split.model_dump(mode="json")
     table, lesions = _tables_of(context, tables)
     statistics = read_table(store, images, "statistics.parquet")
+    statistics = statistics.drop(columns="picture", errors="ignore")
+    duplicates = find_duplicates(store, images, table)
+    if duplicates.pairs:
+        context.say(
+            "{images} images show the same picture as another one; {patients} patients share one, "
+            "and are kept on one side".format(**duplicates.facts)
+        )
+        context.note(duplicates=[list(pair) for pair in duplicates.pairs[:_PAIRS_NOTED]])
     # Patients with a rejected image keep their split; the rejected image has no record.
     request = SidesRequest(
         store=store,
@@ -86,6 +98,7 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
         images=table,
         start_packages=start_packages_of(recipe),
         read_start_packages=read_start_packages,
+        links=duplicates.links,
     )
     sides = run_sides(request, context)
     result = sides.result
@@ -104,6 +117,7 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
             "leaking_patients": result.leaking,
             "images": recipe.images.model_dump(mode="json"),
             "withheld": sides.facts,
+            "duplicates": duplicates.facts,
             "gray_levels": training_gray_levels(statistics, splits),
         },
         shuffle_labels=recipe.shuffle_labels,

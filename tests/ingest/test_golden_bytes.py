@@ -19,7 +19,7 @@ from mammo_core.ingest.sample import sample
 from mammo_core.sampling import SamplingConfig
 from tests.support.ingest import Source, convert_tables
 
-CONVERT_GOLDEN = (5, "79089d67a37c9e86ca082f0bf44434b2c76d4d7f7667e663b2d8e91f3c64f30c")
+CONVERT_GOLDEN = (6, "79089d67a37c9e86ca082f0bf44434b2c76d4d7f7667e663b2d8e91f3c64f30c")
 SAMPLE_GOLDEN = (4, "9971ee34760085bfc5c2fc4f075025a6669b0d5fb629c4295dd6ebbbd50266f5")
 
 

@@ -203,3 +203,17 @@ def test_garbage_collection_keeps_the_sides(file_store):
         for key in item.keys:
             file_store.delete(key)
     assert sides_of(file_store, patients(30))[0] == before
+
+
+def test_patients_who_share_a_picture_are_on_one_side_or_left_out(file_store):
+    before, _, _ = sides_of(file_store, patients(30))
+    tested, trained = sorted(of(before, "test"))[0], sorted(of(before, "train"))[0]
+    # A copy of a known patient's image joins her; two known ones cannot both stay.
+    links = {tested: tested, "P_00030": tested}
+    after, result, _ = sides_of(file_store, patients(40), links=links)
+    assert after["P_00030"] == "test" and not result.facts
+    assert {key: after[key] for key in before} == before
+    links = dict.fromkeys((tested, trained, "P_00030"), tested)
+    after, result, _ = sides_of(file_store, patients(40), links=links)
+    assert after[trained] == "train" and after[tested] == after["P_00030"] == "excluded"
+    assert result.facts == {"copies_on_another_side": 2}

@@ -38,7 +38,7 @@ def put_tables(store, images):
     return publish(store, manifest.model_copy(update={"files": (file,)}))
 
 
-def sides_of(store, images, *settings, packages=()):
+def sides_of(store, images, *settings, packages=(), links=None):
     """Assign the patients of a run; return its split, and the context."""
     drawn = [] if any(each.startswith("split={") for each in settings) else [STRATIFIED]
     recipe = load_recipe("phantom", [*drawn, *settings])
@@ -51,6 +51,7 @@ def sides_of(store, images, *settings, packages=()):
         images=images,
         start_packages=list(packages),
         read_start_packages=read_start_packages,
+        links=links or {},
     )
     result = run_sides(request, context)
     splits = dict(zip(images["patient_key"], result.result.images["split"], strict=True))

@@ -1,7 +1,7 @@
 """The sides of a run's patients: known ones keep theirs, new ones are drawn and stored."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mammo_core.datasets import Manifest
@@ -22,7 +22,7 @@ from mammo_core.registry.lineage.vault import (
     inherited_sides,
 )
 from mammo_core.sources.kinds import TABLES
-from mammo_core.sources.splitting.sides import all_sides
+from mammo_core.sources.splitting.linked_sides import left_out, linked_sides
 from mammo_core.sources.splitting.splits import assign
 from mammo_core.store import Store
 
@@ -58,6 +58,7 @@ class SidesRequest:
         images: Their images.
         start_packages: URIs of the packages that training starts from.
         read_start_packages: Returns those of another run.
+        links: Patient → the one who stands for all patients whose images show the same pictures.
     """
 
     store: Store
@@ -67,6 +68,7 @@ class SidesRequest:
     images: "pd.DataFrame"
     start_packages: Sequence[str]
     read_start_packages: Callable[[Store, str], list[str]]
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def run_sides(request: SidesRequest, listener: Listener) -> RunSides:
         known = before.known(ours) if before is not None else {}
         if state is None:
             known = {**inherited, **known}
-        drawn = all_sides(images, config, known, vault)
+        drawn = linked_sides(images, config, known, vault, request.links)
         sides.clear()
         sides.update(drawn)
         counts.clear()
@@ -131,6 +133,10 @@ def run_sides(request: SidesRequest, listener: Listener) -> RunSides:
     _report(listener, draw.name, counts, origin, has_earlier)
     chosen = {key: side[fold] for key, side in sides.items()}
     withheld = _withhold(listener, chosen, vault)
+    copies = left_out(chosen, request.links)
+    if copies:
+        chosen |= dict.fromkeys(copies, "excluded")
+        withheld |= {"copies_on_another_side": len(copies)}
     split = ours.assign(split=ours["patient_key"].map(chosen))
     overlaps = _overlaps(request, split, starts, listener)
     overlap = frozenset[str]().union(*(each.shared for each in overlaps))

@@ -1,0 +1,1 @@
+"""Files that show the same picture: found by digests of what they show, kept on one side."""
