@@ -13,6 +13,7 @@ import pytest
 from mammo_core.store import open_store
 from tests.owners.disturb import (
     COMPILER,
+    RUN_IDS,
     Disturbance,
     Events,
     make_versioned_bucket,
@@ -41,7 +42,7 @@ def undisturbed(source, tmp_path_factory):
     work = tmp_path_factory.mktemp("undisturbed")
     store = open_store((work / "store").as_uri())
     disturbance = Disturbance(work, source, extent="records", lease_s=LEASE_S, seed=0)
-    (ids,) = disturbance.run(store, ("alone",), Events(0, 0), 1)
+    (ids,) = disturbance.run(store, ("undisturbed",), Events(0, 0), 1)
     return store, ids
 
 
@@ -53,7 +54,7 @@ def test_two_disturbed_runs_in_a_folder(source, undisturbed, tmp_path):
     plain, ids = undisturbed
     store = open_store((tmp_path / "store").as_uri())
     disturbance = Disturbance(tmp_path, source, extent="records", lease_s=LEASE_S, seed=1)
-    assert disturbance.run(store, ("a", "b"), events(), 0.7) == [ids, ids]
+    assert disturbance.run(store, RUN_IDS, events(), 0.7) == [ids, ids]
     require_as_undisturbed(store, plain)
 
 
@@ -76,7 +77,10 @@ def test_two_disturbed_attempts_at_one_run_on_a_server(source, undisturbed, tmp_
             seed=2,
             restart_server=minio.restart,
         )
-        assert disturbance.run(store, ("a", "a"), events(restarts=1), 0.7) == [ids, ids]
+        assert disturbance.run(store, (RUN_IDS[0], RUN_IDS[0]), events(restarts=1), 0.7) == [
+            ids,
+            ids,
+        ]
         require_as_undisturbed(store, plain)
         require_single_versions(minio.server, "owners")
 
