@@ -7,6 +7,17 @@ SHELL := bash
 UV_VERSION := 0.13.9
 BEAM_VERSION := 2.77.0
 MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
+# Release 4.53. Its module replaces another, which only a module that requires it can carry on.
+SEAWEEDFS_VERSION := v0.0.0-20261109003541-7506e5f91cd6
+define SEAWEEDFS_MODULE
+module seaweedfs.test
+
+go 1.26.6
+
+require github.com/seaweedfs/seaweedfs $(SEAWEEDFS_VERSION)
+
+replace github.com/tyler-smith/go-bip39 => github.com/cosmos/go-bip39 v1.0.0
+endef
 # An installed uv is used; else one is put into a private place.
 UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
 PYTHON := .venv/bin/python
@@ -20,7 +31,7 @@ FOLLOW = MAMMO_FOLLOW=$$PPID:$$(sed 's/.*) //' /proc/$$PPID/stat | cut -d' ' -f2
 TAG ?= $(shell python3 -m pipelines.image_tag)
 IMAGES ?= data train
 
-.PHONY: help setup run test test-fast verify-fuzz verify-owners verify-leaks verify-networks verify-forms setup-tfio test-tfio test-docker test-cluster verify-serving lint types reference minio prism \
+.PHONY: help setup run test test-fast verify-fuzz verify-owners verify-dask verify-leaks verify-networks verify-forms setup-tfio test-tfio test-docker test-cluster verify-kfp verify-serving lint types reference minio seaweedfs prism \
   kustomize compile images release-images kind-up kind-deploy kind-run kind-test kind-down requirements clean
 
 help: ## List the targets
@@ -49,6 +60,9 @@ verify-fuzz: .venv/.test-installed ## 5,000 mutated images and 500 mutated model
 verify-owners: .venv/.test-installed .tools/bin/minio ## Disturb whole runs in a folder and on MinIO (an hour)
 	$(PYTHON) -m tests.owners.verify_owners $(ARGS)
 
+verify-dask: .venv/.test-installed ## Convert and sample a phantom of 2,000 images on Dask, kill a worker, compare the bytes (half an hour)
+	$(PYTHON) -m tests.ingest.verify_dask $(ARGS)
+
 verify-leaks: .venv/.test-installed ## What popular mistakes add to an AUC, on the phantom; intervals on 2,000 simulated test sets (half an hour)
 	MAMMO_VERIFY_LEAKS=1 $(PYTHON) -m pytest -s tests/experiments/test_leaks.py -k covers_the_truth
 	@$(FOLLOW) .venv/bin/mammo phantom create $(PHANTOM)-leaks --patients 600 --seed 1 --size 576x448 --likeness 1
@@ -67,6 +81,8 @@ types: .venv/.test-installed ## Check types (strict)
 prism: .tools/bin/prism ## Build the Beam runner Prism (needs Go; a minute)
 
 minio: .tools/bin/minio ## Build the MinIO server for the S3 tests (needs Go; minutes)
+
+seaweedfs: .tools/bin/weed ## Build the SeaweedFS server for its S3 tests (needs Go; minutes)
 
 compile: $(SETUP) ## Compile the pipelines to pipelines/yaml, where they are kept
 	.venv/bin/mammo pipeline compile pipelines/yaml
@@ -91,6 +107,9 @@ test-docker: .venv/.test-installed ## Build the images and run the phantom in th
 
 test-cluster: .venv/.test-installed ## Apply the manifests to the cluster of KUBECONFIG
 	MAMMO_TEST_CLUSTER=1 $(PYTHON) -m pytest tests/cluster $(ARGS)
+
+verify-kfp: .venv/.test-installed ## Every pipeline and fault on the Kubeflow Pipelines of MAMMO_KFP_HOST and KUBECONFIG (two hours)
+	MAMMO_VERIFY_KFP=1 $(PYTHON) -m pytest tests/kfp $(ARGS)
 
 kustomize: .tools/bin/kustomize ## Build kustomize, where there is no kubectl (needs Go)
 
@@ -145,3 +164,10 @@ $(SETUP): requirements/train.txt pyproject.toml | $(UV)
 .tools/bin/minio:
 	CGO_ENABLED=0 GOBIN=$(CURDIR)/.tools/bin go install -trimpath -ldflags='-s -w' \
 	  github.com/minio/minio@$(MINIO_VERSION)
+
+.tools/bin/weed: export SEAWEEDFS_MODULE := $(SEAWEEDFS_MODULE)
+.tools/bin/weed:
+	mkdir -p .tools/seaweedfs
+	printf '%s\n' "$$SEAWEEDFS_MODULE" > .tools/seaweedfs/go.mod
+	cd .tools/seaweedfs && CGO_ENABLED=0 go build -mod=mod -trimpath -ldflags='-s -w' -o ../bin/weed \
+	  github.com/seaweedfs/seaweedfs/weed

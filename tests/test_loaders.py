@@ -17,6 +17,7 @@ OUR_MODULES = "the modules in a folder of our package; a name is looked up among
 OUR_MODULE = "the Python interpreter, with one of our modules"
 PIPE = "a pipe between a process and its child; no other process can write to it"
 POOL = "pipes between a process and its children; no other process can write to them"
+BEAM = "our functions, sent to the workers of this pipeline; none is read from the store"
 CONTEXT = "the start method of child processes"
 OUR_MODEL = "a layer of a model that was built or loaded here, from its config"
 HDF5 = "HDF5 contains numbers and text; the worker follows no link and loads no plugin"
@@ -54,9 +55,13 @@ ALLOWED = {
     ("mammo_core/features/definitions.py", "open_feast", "feast.FeatureStore"): (
         "its registry is built from our definitions in an empty folder, never read from the store"
     ),
-    ("mammo_core/ingest/runner.py", "_run", "apache_beam.Pipeline"): (
-        "our functions, sent to the workers of this pipeline; none is read from the store"
+    ("mammo_core/ingest/engines.py", "_run_by_beam", "apache_beam.Pipeline"): BEAM,
+    ("mammo_core/ingest/engines.py", "_run_direct", "apache_beam.Pipeline"): BEAM,
+    ("mammo_core/ingest/on_dask.py", "_submit", "apache_beam.Pipeline"): (
+        "our functions, sent to the workers of a scheduler that the user names; who reaches it "
+        "runs code with its rights (docs/runners.md)"
     ),
+    ("mammo_core/ingest/same_code.py", "_requirements", "importlib.metadata.requires"): INSTALLED,
     ("mammo_core/models/layers.py", "seeded_copy", "layer.__class__.from_config"): OUR_MODEL,
     ("mammo_core/models/keras2/hdf5_worker.py", "main", "h5py.File"): HDF5,
     ("mammo_core/models/keras2/hdf5_worker.py", "_child", "h5py.HardLink"): HDF5,

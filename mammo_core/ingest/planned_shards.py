@@ -25,6 +25,7 @@ from mammo_core.datasets.shards import NOTES, shard_name
 from mammo_core.datasets.tfrecord import read_records
 from mammo_core.errors import RecordError, StoreError
 from mammo_core.ingest.runner import RunnerConfig, advance, guarded, run, show_progress
+from mammo_core.ingest.same_code import code_digest, require_same_code
 from mammo_core.store import MAXIMUM_NOTE_BYTES, DamagedError, Store, TooLargeError, open_store
 
 #: How often the shards of other processes are counted (seconds).
@@ -112,6 +113,7 @@ def make_shards(
         folder=folder,
         attempt_folder=attempt.folder(folder),
         make_shard=make_shard,
+        code="" if runner.in_this_process else code_digest(),
     )
 
     def build(pipeline: Any) -> None:
@@ -158,8 +160,15 @@ def _follow_workers(
 
 
 def _make_if_missing(
-    shard: ShardPlan, store_uri: str, folder: str, attempt_folder: str, make_shard: MakeShard
+    shard: ShardPlan,
+    store_uri: str,
+    folder: str,
+    attempt_folder: str,
+    make_shard: MakeShard,
+    code: str,
 ) -> None:
+    if code:
+        require_same_code(code)
     store = open_store(store_uri)
     key = _note_key(folder, shard)
     if _is_intact(store, folder, shard):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mammo_core.errors import RecipeError, SourceError
+from mammo_core.errors import RecipeError, RunError, SourceError
 from mammo_core.ingest import (
     ConvertConfig,
     Partition,
@@ -15,6 +15,7 @@ from mammo_core.ingest import (
     sample,
     sample_partition,
 )
+from mammo_core.ingest.runner import run
 from mammo_core.preprocessing import Geometry
 from mammo_core.sampling import SamplingConfig
 from mammo_core.store import open_store
@@ -115,10 +116,11 @@ def test_runners_are_chosen_by_name(tmp_path, monkeypatch):
     flink = RunnerConfig(runner="flink", options=("--flink_master=host:8081",))
     assert flink.runner == RunnerConfig(runner="FlinkRunner").runner == "FlinkRunner"
     assert {"--runner=FlinkRunner", "--flink_master=host:8081"} <= set(flink.flags())
-    assert "--runner=SparkRunner" in RunnerConfig(runner="spark").flags()
-    assert "--runner=DataflowRunner" in RunnerConfig(runner="dataflow").flags()
     assert "--direct_running_mode=multi_processing" in RUNNERS["processes"].flags()
-    with pytest.raises(ValueError, match="direct, prism, flink, spark, dataflow"):
+    dask = RunnerConfig(runner="dask")
+    assert dask.runner == RunnerConfig(runner="DaskRunner").runner
+    assert dask.runner.endswith(".DaskRunner") and not dask.in_this_process
+    with pytest.raises(ValueError, match="direct, prism, dask, or flink, spark, dataflow, which"):
         RunnerConfig(runner="sprak")
     with pytest.raises(ValueError, match="mode"):
         RunnerConfig(mode="fibers")
@@ -127,3 +129,17 @@ def test_runners_are_chosen_by_name(tmp_path, monkeypatch):
     monkeypatch.delenv("MAMMO_PRISM", raising=False)
     with pytest.raises(RecipeError, match="make prism"):
         RunnerConfig(runner="prism").flags()
+
+
+def test_an_engine_that_was_never_run_says_so_before_and_when_it_fails(capsys):
+    options = ("--project=none",)  # Dataflow then misses a region and a folder
+
+    def build(pipeline):
+        import apache_beam as beam
+
+        _ = pipeline | beam.Create([0])
+
+    with pytest.raises(RunError, match="failed on DataflowRunner, which is untested") as caught:
+        run(build, RunnerConfig(runner="dataflow", options=options))
+    assert "direct, prism or dask" in caught.value.expected
+    assert "DataflowRunner is untested" in capsys.readouterr().out

@@ -21,6 +21,7 @@ FOLDERS = (
     "overlays/gpu",
     "overlays/kserve",
     "overlays/redis",
+    "overlays/dask",
 )
 #: Of KServe and cert-manager: no schema of Kubernetes.
 CUSTOM = ("InferenceService", "Issuer", "Certificate")

@@ -30,6 +30,8 @@ STRAY = Pod("mammo", {"app": "stray"})
 SERVING = Pod("mammo", {"serving.kserve.io/inferenceservice": "mammo", STEP_LABEL: "true"})
 MINIO = Pod("mammo", {"app.kubernetes.io/name": "minio"})
 REDIS = Pod("mammo", {"app.kubernetes.io/name": "redis"})
+SCHEDULER = Pod("mammo", {"app.kubernetes.io/name": "dask-scheduler"})
+WORKER = Pod("mammo", {"app.kubernetes.io/name": "dask-worker", STEP_LABEL: "true"})
 DNS = Pod("kube-system", {"k8s-app": "kube-dns"})
 ARTIFACTS = Pod("kubeflow", {"app": "seaweedfs", "application-crd-id": "kubeflow-pipelines"})
 KFP = Pod("kubeflow", {"app": "ml-pipeline", "application-crd-id": "kubeflow-pipelines"})
@@ -86,7 +88,8 @@ def _allows(policies, direction: str, pod: Pod, other: Pod | str, port: int) -> 
 
 @pytest.fixture(scope="module")
 def reaches(built):
-    folders = ("overlays/minio", "overlays/redis", "overlays/kserve", "overlays/kubeflow")
+    overlays = ("minio", "redis", "dask", "kserve", "kubeflow")
+    folders = [f"overlays/{name}" for name in overlays]
     objects = {
         (item["metadata"]["namespace"], item["metadata"]["name"]): item
         for folder in folders
@@ -111,6 +114,7 @@ def reaches(built):
         (DNS, 53),
         (MINIO, 9000),
         (REDIS, 6379),
+        (SCHEDULER, 8786),
         (ARTIFACTS, 8333),
         (KFP, 8887),
         (KFP, 8888),
@@ -132,6 +136,7 @@ def test_a_step_reaches_what_it_needs(reaches, step, target, port):
         (KFP, 22),
         (ARTIFACTS, 8111),
         (ARTIFACTS, 9333),
+        (WORKER, 8788),
         (NOTEBOOK, 8888),
         (SERVING, 8080),
         (OWN_STEP, 8080),
@@ -148,6 +153,21 @@ def test_a_step_reaches_nothing_else(reaches, step, target, port):
 @pytest.mark.parametrize(("target", "port"), [(MINIO, 9000), (REDIS, 6379)])
 def test_no_other_pod_reaches_the_stores(reaches, source, target, port):
     assert not reaches(source, target, port)
+
+
+def test_workers_of_dask_reach_their_scheduler_each_other_and_the_store(reaches):
+    for target, port in ((SCHEDULER, 8786), (WORKER, 8788), (MINIO, 9000), (DNS, 53)):
+        assert reaches(WORKER, target, port)
+    assert reaches(SCHEDULER, WORKER, 8788)
+    for target, port in ((KFP, 8888), (KUBERNETES, 443), (INTERNET, 443), (REDIS, 6379)):
+        assert not reaches(WORKER, target, port)
+    assert not reaches(SCHEDULER, MINIO, 9000)
+
+
+@pytest.mark.parametrize("source", [DRIVER, FORGED, NOTEBOOK, STRAY, CLINIC, REDIS, JOB, SERVING])
+def test_no_other_pod_gives_work_to_dask(reaches, source):
+    assert not reaches(source, SCHEDULER, 8786)
+    assert not reaches(source, WORKER, 8788)
 
 
 @pytest.mark.parametrize("source", [NOTEBOOK, KFP, MINIO, CLINIC, DRIVER])
