@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mammo_core.datasets.manifests import read_manifest
 from mammo_core.runs.run import Run
 
 #: What Kubeflow Pipelines tells a task that runs whatever happened → state of the run. While a run
@@ -61,7 +60,7 @@ def summarize(run: Run, recipe: str = "", state: str = "") -> dict[str, Any]:
         "gate": fact("gate", "gate"),
         "model_uri": fact("push", "model_uri"),
         "model_id": fact("push", "model_id"),
-        "report": _report_key(run, steps),
+        "report": fact("evaluate", "report"),
         "seconds": {name: status["seconds"] for name, status in steps.items()},
         "states": {name: status["state"] for name, status in steps.items()},
         "reused": {name: status["reused"] for name, status in steps.items()},
@@ -99,10 +98,3 @@ def errors_of(steps: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         # A lost partition of a step that then did the rest has only cost time.
         and not ("partition" in status and name.partition("-")[0] in succeeded)
     }
-
-
-def _report_key(run: Run, steps: Mapping[str, Mapping[str, Any]]) -> str | None:
-    key = str(steps.get("evaluate", {}).get("output", ""))
-    if not key or not run.store.exists(key):
-        return None
-    return read_manifest(run.store, key).file("report.html").key

@@ -54,7 +54,9 @@ def evaluate(
 
         publish_image_scores(store, manifest, frame, model_id=image_training.id)
         store.write(note, json.dumps({"evaluation": id}).encode())
-    context.facts = EVALUATION.facts_of(manifest).summary.model_dump(mode="json")
+    summary = EVALUATION.facts_of(manifest).summary.model_dump(mode="json")
+    # The role that summarizes may not read evaluations.
+    context.facts = {**summary, "report": manifest.file("report.html").key}
     return manifest
 
 

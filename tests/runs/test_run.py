@@ -117,6 +117,24 @@ def test_the_summary_shows_which_step_failed_and_why(run):
     assert Run(run.store, "other").summary() == {}
 
 
+def test_the_summary_reads_the_record_of_its_run_alone(run, monkeypatch):
+    """The role that summarizes may not read evaluations, where the report is."""
+    key = "evaluations/e1/a/report.html"
+    output = {"output": "evaluations/e1/manifest.json", "counts": {}}
+    run.write_status("evaluate", "succeeded", 1.0, facts={"auc": 0.9, "report": key}, **output)
+    asked = []
+    for name in ("read", "exists", "entry", "state", "fetch"):
+        method = getattr(type(run.store), name)
+
+        def call(store, key, *rest, method=method):
+            asked.append(key)
+            return method(store, key, *rest)
+
+        monkeypatch.setattr(type(run.store), name, call)
+    assert summarize(run)["report"] == key
+    assert asked and all(key.startswith(f"runs/{run.id}/") for key in asked)
+
+
 def test_a_partition_that_failed_is_no_error_once_the_step_succeeded(run):
     run.write_status("convert-0-of-2", "failed", 1.0, partition="0/2", error="killed")
     assert summarize(run)["errors"] == {"convert-0-of-2": "killed"}
