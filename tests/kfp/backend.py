@@ -97,8 +97,8 @@ class Backend:
         if token := os.environ.get("MAMMO_KFP_TOKEN"):
             request.add_header("Authorization", f"Bearer {token}")
         with urllib.request.urlopen(request, timeout=60) as answer:
-            found: dict[str, Any] = json.load(answer)
-        return found
+            content: dict[str, Any] = json.load(answer)
+        return content
 
     def settings(self, seed: int = 1, *more: str) -> list[str]:
         """Return the overrides of a small run whose model belongs to these tests alone."""
@@ -148,18 +148,25 @@ class Backend:
     def pods(self, run_id: str) -> list[dict[str, Any]]:
         """Return the pods of a run."""
         words = ["get", "pods", "-l", f"pipeline/runid={run_id}", "-o", "json"]
-        found: list[dict[str, Any]] = json.loads(self.kubectl(*words))["items"]
-        return found
+        pods: list[dict[str, Any]] = json.loads(self.kubectl(*words))["items"]
+        return pods
 
-    def step_pods(self, run_id: str, task: str, phase: str = "") -> list[dict[str, Any]]:
-        """Return the pods in which a step works; drivers are other pods."""
-        return [
-            pod
-            for pod in self.pods(run_id)
-            if STEP_LABEL in pod["metadata"]["labels"]
-            and f".{task}(" in pod["metadata"]["annotations"]["workflows.argoproj.io/node-name"]
-            and phase in ("", pod["status"]["phase"])
-        ]
+    def working(self, run_id: str, step: str) -> str:
+        """Return the pod in which a step has begun its work; empty: there is none."""
+        for pod in self.pods(run_id):
+            name = str(pod["metadata"]["name"])
+            works = STEP_LABEL in pod["metadata"]["labels"] and pod["status"]["phase"] == "Running"
+            if works and f"[{step}]" in self.kubectl("logs", name, "-c", "main", check=False):
+                return name
+        return ""
+
+    def record(self, run_id: str) -> dict[str, dict[str, Any]]:
+        """Return step → what the run's record says of it."""
+        statuses: dict[str, dict[str, Any]] = self.python(
+            "import json; from mammo_core.runs import Run\n"
+            f"print(json.dumps(Run(store, {run_id!r}).statuses()))"
+        )
+        return statuses
 
     def compiled(
         self, pipeline: str, edit: Callable[[dict[str, Any], dict[str, Any]], None]

@@ -93,12 +93,11 @@ def test_out_of_memory(backend, trained, report):
     """A step over its memory limit is named as such, with its remedy."""
 
     def squeeze(executors, _):
-        executors["exec-train-patch"]["container"]["resources"] |= {
-            "memoryLimit": 0.3,
-            "resourceMemoryLimit": "300M",
-            "memoryRequest": 0.3,
-            "resourceMemoryRequest": "300M",
-        }
+        memory = {"memoryLimit": 0.3, "resourceMemoryLimit": "300M"}
+        memory |= {"memoryRequest": 0.3, "resourceMemoryRequest": "300M"}
+        for name, executor in executors.items():
+            if name.startswith("exec-train"):
+                executor["container"]["resources"] |= memory
 
     file = backend.compiled("train", squeeze)
     ended = backend.run(settings=backend.settings(31), file=file)
@@ -145,11 +144,8 @@ def disturb(backend, report, what: str, undisturbed, disturbance) -> None:
     before, take = undisturbed
     run_id = backend.submit(settings=backend.settings())
 
-    def training() -> list:
-        return backend.step_pods(run_id, "train-image", "Running")
-
-    (pod,) = backend.until("train-image to run", training)
-    disturbance(pod["metadata"]["name"])
+    pod = backend.until("train-image", lambda: backend.working(run_id, "train-image"))
+    disturbance(pod)
     ended = backend.wait(run_id)
     report(what, ended)
     assert ended.state == "SUCCEEDED", ended.printed

@@ -45,6 +45,8 @@ def test_a_run_with_nothing_to_do(backend, trained, report):
     ended = backend.run(settings=backend.settings(), more=["--param", "partitions=2"])
     report("train again, nothing to do, two partitions", ended)
     assert ended.state == "SUCCEEDED", ended.printed
+    record = backend.record(ended.run_id)
+    assert all(status["reused"] for name, status in record.items() if "output" in status), record
     assert champion(backend) == before
 
 
@@ -52,7 +54,7 @@ def test_retrain_without_new_images_ends_early(backend, trained, report):
     ended = backend.run("retrain", settings=backend.settings())
     report("retrain, nothing new", ended)
     assert ended.state == "SUCCEEDED", ended.printed
-    assert not backend.step_pods(ended.run_id, "train-image")
+    assert "train-image" not in backend.record(ended.run_id)
 
 
 def test_retrain_with_new_images(backend, trained, larger_phantom, report):
@@ -64,7 +66,7 @@ def test_retrain_with_new_images(backend, trained, larger_phantom, report):
     )
     report("retrain, new images", ended)
     assert ended.state == "SUCCEEDED", ended.printed
-    assert backend.step_pods(ended.run_id, "train-image")
+    assert not backend.record(ended.run_id)["train-image"]["reused"]
 
 
 def test_transfer(backend, trained, report):
