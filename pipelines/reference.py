@@ -7,6 +7,7 @@ from mammo_core.cli.reference import COMMANDS, command_reference
 from mammo_core.reference import RECIPE_KEYS, recipe_reference, replace_generated
 from pipelines.platform import ATTEMPTS, STEPS, secrets_of
 from pipelines.roles import policy_files, role_table
+from pipelines.store_users import identities_file
 
 STEP_RESOURCES = "step resources"
 STORE_ROLES = "store roles"
@@ -14,6 +15,8 @@ _ROOT = Path(__file__).parent.parent
 _DOCS = _ROOT / "docs"
 #: The policies of the roles in the object store.
 POLICIES = _ROOT / "manifests" / "overlays" / "minio" / "policies"
+#: The same with their users, as SeaweedFS reads them.
+IDENTITIES = _ROOT / "manifests" / "overlays" / "seaweedfs" / "s3.json"
 _COLUMNS = ("step", "CPU", "memory", "memory limit", "GPU", "hours", "attempts", "Secrets")
 
 
@@ -53,6 +56,7 @@ def pages() -> dict[Path, str]:
 def main() -> None:
     """Rewrite the generated parts of docs/, and the policies of the roles."""
     files = {POLICIES / name: text for name, text in policy_files().items()}
+    files[IDENTITIES] = identities_file()
     for path, text in {**pages(), **files}.items():
         path.write_text(text, encoding="utf-8")
 

@@ -73,6 +73,22 @@ def put(
         )
 
 
+@app.command()
+def create(
+    uris: Annotated[list[str], typer.Argument(metavar="URI...", help="s3://bucket.")],
+    keep_versions: Annotated[
+        bool,
+        typer.Option("--keep-versions", help="The buckets keep every version of an object."),
+    ] = False,
+) -> None:
+    """Make buckets that are not there, with the credentials of an administrator."""
+    from mammo_core.store.buckets import make_bucket
+
+    for uri in uris:
+        created = make_bucket(uri, keep_versions=keep_versions)
+        typer.echo(f"{uri}: {'created' if created else 'was there'}")
+
+
 @app.command("ls")
 def list_(
     uri: Annotated[

@@ -163,7 +163,11 @@ OURS = (
     ("overlays/minio", "minio-initialize"),
     ("overlays/minio-tls", "minio"),
     ("overlays/minio-tls", "minio-initialize"),
-    ("overlays/kind", "phantom"),
+    ("overlays/seaweedfs", "seaweedfs"),
+    ("overlays/seaweedfs", "seaweedfs-initialize"),
+    ("overlays/seaweedfs-tls", "seaweedfs"),
+    ("overlays/seaweedfs-tls", "seaweedfs-initialize"),
+    ("phantom", "phantom"),
     ("overlays/kind/champion", "champion"),
     ("overlays/redis", "redis"),
 )

@@ -1,4 +1,4 @@
-"""The script of the MinIO overlay against a real MinIO, and what its users may do."""
+"""The roles on the servers of the overlays, started and initialized as the overlays do it."""
 
 import os
 import secrets
@@ -7,12 +7,21 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mammo_core.errors import StoreError
+from mammo_core.runs import Run
+from mammo_core.steps.begin import check_signing_key
 from mammo_core.store import open_store, require_conditional_writes
+from pipelines.doctor.inside import look
+from tests.support.key_fixtures import make_key
+from tests.support.processes import free_port
+from tests.support.seaweedfs import run_seaweedfs
+from tests.support.server import S3Server
 
 pytestmark = pytest.mark.s3
-FOLDER = Path(__file__).resolve().parent.parent.parent / "manifests" / "overlays" / "minio"
+OVERLAYS = Path(__file__).resolve().parent.parent.parent / "manifests" / "overlays"
+FOLDER, SEAWEEDFS = OVERLAYS / "minio", OVERLAYS / "seaweedfs"
 BUCKETS = ("mammo", "mammo-sources", "mammo-scores", "mammo-events")
 #: Place → a key in it. `other` is a folder that belongs to nobody.
 KEYS = {
@@ -73,21 +82,59 @@ PUT_ONLY = ("events",)
 
 
 @pytest.fixture(scope="module")
-def keys(s3_server, tmp_path_factory):
-    """Role → access key and secret key, after the script has run twice."""
-    if s3_server.kind != "minio":
+def keys():
+    """Role → access key and secret key."""
+    return {role: (f"test-{role}", secrets.token_hex(20)) for role in RIGHTS}
+
+
+@pytest.fixture(scope="module", params=["minio", "seaweedfs"])
+def server(request, keys, tmp_path_factory):
+    """A server of each overlay, initialized twice as its Job does."""
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "seaweedfs":
+        names = f"test-{secrets.token_hex(6)}", secrets.token_hex(20)
+        server = S3Server("seaweedfs", f"http://127.0.0.1:{free_port()}", *names)
+        with run_seaweedfs(folder, server, keys):
+            for _ in range(2):
+                _run_job(server)
+            yield server
+        return
+    server = request.getfixturevalue("s3_server")
+    if server.kind != "minio":
         pytest.skip("users and policies need a MinIO started by the tests")
-    folder = tmp_path_factory.mktemp("credentials")
-    credentials = {role: (f"test-{role}", secrets.token_hex(20)) for role in RIGHTS}
-    for role, (access, secret) in credentials.items():  # as the Secrets are mounted
+    _initialize_minio(server, keys, folder)
+    yield server
+
+
+def _run_job(server):
+    """Do what the Job of the overlay seaweedfs does."""
+    job = yaml.safe_load((SEAWEEDFS / "initialize.yaml").read_text())
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    programs = Path(sys.executable).parent
+    path = f"{programs}:{os.environ['PATH']}"
+    done = subprocess.run(
+        container["command"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **server.environment, "PATH": path},
+    )
+    assert done.returncode == 0, done.stderr
+    assert [line.split(":")[1] for line in done.stdout.splitlines()] == [
+        f"//{bucket}" for bucket in BUCKETS
+    ]
+
+
+def _initialize_minio(server, keys, folder):
+    for role, (access, secret) in keys.items():  # as the Secrets are mounted
         (folder / role).mkdir()
         (folder / role / "MAMMO_S3_ACCESS_KEY").write_text(access)
         (folder / role / "MAMMO_S3_SECRET_KEY").write_text(secret)
     environment = {
         **os.environ,
-        "MINIO_ENDPOINT": s3_server.endpoint,
-        "MINIO_ROOT_USER": s3_server.access_key,
-        "MINIO_ROOT_PASSWORD": s3_server.secret_key,
+        "MINIO_ENDPOINT": server.endpoint,
+        "MINIO_ROOT_USER": server.access_key,
+        "MINIO_ROOT_PASSWORD": server.secret_key,
     }
     for _ in range(2):
         done = subprocess.run(
@@ -98,18 +145,17 @@ def keys(s3_server, tmp_path_factory):
             env=environment,
         )
         assert done.returncode == 0, done.stderr
-        assert not any(secret in done.stdout + done.stderr for _, secret in credentials.values())
-    return credentials
+        assert not any(secret in done.stdout + done.stderr for _, secret in keys.values())
 
 
 @pytest.fixture(scope="module")
-def stores(keys, s3_server, tmp_path_factory):
+def stores(keys, server, tmp_path_factory):
     """(role, bucket) → the store as the role sees it."""
     scratch = tmp_path_factory.mktemp("scratch")
     opened = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MAMMO_SCRATCH", str(scratch))
-        patch.setenv("MAMMO_S3_ENDPOINT", s3_server.endpoint)
+        patch.setenv("MAMMO_S3_ENDPOINT", server.endpoint)
         for role, (access, secret) in keys.items():
             patch.setenv("MAMMO_S3_ACCESS_KEY", access)
             patch.setenv("MAMMO_S3_SECRET_KEY", secret)
@@ -180,14 +226,14 @@ def test_no_step_deletes_a_version_or_an_entry_of_a_champion(stores):
         assert stores["release", bucket].read(key)
 
 
-def test_an_event_that_is_put_again_keeps_its_first_version(stores, s3_server):
+def test_an_event_that_is_put_again_keeps_its_first_version(stores, server):
     from minio import Minio
 
     bucket = "mammo-events"
     for data in (b"first", b"second"):
         stores["events", bucket].write("2026/twice.json", data)
-    endpoint = s3_server.endpoint.removeprefix("http://")
-    client = Minio(endpoint, s3_server.access_key, s3_server.secret_key, secure=False)
+    endpoint = server.endpoint.removeprefix("http://")
+    client = Minio(endpoint, server.access_key, server.secret_key, secure=False)
     versions = client.list_objects(bucket, prefix="2026/twice.json", include_version=True)
     bodies = {
         client.get_object(bucket, i.object_name, version_id=i.version_id).data for i in versions
@@ -202,12 +248,10 @@ def test_an_absent_object_is_missing_and_not_denied(stores):
 
 
 @pytest.mark.parametrize(("role", "bucket"), [("serve", "mammo-sources"), ("upload", "mammo-none")])
-def test_an_upload_that_is_denied_ends_at_once_with_one_line(
-    keys, tmp_path, role, bucket, s3_server
-):
+def test_an_upload_that_is_denied_ends_at_once_with_one_line(keys, tmp_path, role, bucket, server):
     for number in range(40):
         (tmp_path / f"{number}").write_text("0")
-    values = (s3_server.endpoint, *keys[role])
+    values = (server.endpoint, *keys[role])
     names = ("MAMMO_S3_ENDPOINT", "MAMMO_S3_ACCESS_KEY", "MAMMO_S3_SECRET_KEY")
     command = [str(Path(sys.executable).parent / "mammo"), "store", "put"]
     done = subprocess.run(
@@ -221,3 +265,42 @@ def test_an_upload_that_is_denied_ends_at_once_with_one_line(
     (line,) = [line for line in done.stderr.splitlines() if "error: " in line]
     assert "AccessDenied" in line and f"s3://{bucket}/site" in line and "role" in line
     assert "failed: " not in done.stderr
+
+
+def _mounted(keys, server, folder):
+    """The Secrets of the roles as the pod of `mammo doctor` has them."""
+    for role, (access, secret) in keys.items():
+        (folder / role).mkdir()
+        values = (server.endpoint, access, secret)
+        for name, value in zip(S3Server("", *values).environment, values, strict=True):
+            (folder / role / name).write_text(value)
+    return folder
+
+
+def test_the_doctor_finds_the_rights_of_every_role(stores, keys, server, tmp_path):
+    findings = list(look(_mounted(keys, server, tmp_path)))
+    assert {(item.state, item.remedy) for item in findings} == {("ok", "")}, findings
+    assert [item.name for item in findings] == [
+        *(f"role {role} (mammo-s3-{role})" for role in RIGHTS),
+        f"object store at {server.endpoint.removeprefix('http://')}",
+    ]
+
+
+def test_the_doctor_sees_a_role_with_the_rights_of_another(stores, keys, server, tmp_path):
+    swapped = {"serve": keys["score"], "release": ("nobody", "0" * 40)}
+    too_wide, unknown = look(_mounted(swapped, server, tmp_path))
+    assert too_wide.state == "failed"
+    assert too_wide.text == "may read sources, may write scores, may read scores, may write runs"
+    assert unknown.state == "failed"
+
+
+@pytest.mark.parametrize("role", ["release", "train"])
+def test_the_right_to_push_is_checked_at_the_start_of_a_run(stores, tmp_path, monkeypatch, role):
+    monkeypatch.setenv("MAMMO_SIGNING_KEY_FILE", str(make_key(tmp_path, "mine").private))
+    run = Run(stores[role, "mammo"], f"check-{role}")
+    if role == "release":
+        assert check_signing_key(run)
+        assert not stores["admin", "mammo"].exists("models/.check")
+        return
+    with pytest.raises(StoreError, match=r"Cannot write 'gates/.check'.*AccessDenied"):
+        check_signing_key(run)

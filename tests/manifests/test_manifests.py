@@ -15,9 +15,13 @@ FOLDERS = (
     "overlays/minio",
     "overlays/minio-tls",
     "overlays/minio-cert-manager",
+    "overlays/seaweedfs",
+    "overlays/seaweedfs-tls",
+    "overlays/seaweedfs-cert-manager",
     "overlays/kubeflow",
     "overlays/kind",
     "overlays/kind/champion",
+    "phantom",
     "overlays/gpu",
     "overlays/kserve",
     "overlays/redis",
@@ -157,7 +161,11 @@ def test_every_rule_of_the_network_names_pods_and_ports(built):
 
 
 def test_services_and_budgets_select_the_pods(built):
-    for folder, kind in (("overlays/minio", "StatefulSet"), ("overlays/redis", "Deployment")):
+    for folder, kind in (
+        ("overlays/minio", "StatefulSet"),
+        ("overlays/seaweedfs", "StatefulSet"),
+        ("overlays/redis", "Deployment"),
+    ):
         objects = built(folder)
         (server,) = [item for item in objects if item["kind"] == kind]
         labels = server["spec"]["template"]["metadata"]["labels"]
@@ -171,13 +179,16 @@ def test_services_and_budgets_select_the_pods(built):
 def test_every_server_has_probes_of_both_kinds(built):
     servers = [
         container
-        for folder in ("overlays/minio", "overlays/minio-tls", "overlays/redis", "overlays/kserve")
+        for folder in (
+            *("overlays/minio", "overlays/minio-tls", "overlays/redis", "overlays/kserve"),
+            *("overlays/seaweedfs", "overlays/seaweedfs-tls"),
+        )
         for item in built(folder)
         if item["kind"] in ("StatefulSet", "Deployment", "InferenceService")
         for _, spec in _pods([item])
         for container in spec["containers"]
     ]
-    assert len(servers) == 4
+    assert len(servers) == 6
     assert all({"readinessProbe", "livenessProbe"} <= set(container) for container in servers)
 
 
@@ -225,14 +236,14 @@ def test_no_secret_is_in_the_tree():
 def test_secrets_are_made_once(manifests):
     folder = manifests / "secrets"
     before = {path.name: path.read_text() for path in folder.glob("*.env")}
-    assert len(before) == 13
+    assert len(before) == 14
     script = REPOSITORY / "scripts" / "make-secrets"
     done = subprocess.run([script, folder], check=True, capture_output=True, text=True)
     assert done.stdout == ""
     assert {path.name: path.read_text() for path in folder.glob("*.env")} == before
     values = [line.partition("=")[2] for text in before.values() for line in text.splitlines()]
     generated = [value for value in values if re.fullmatch("[0-9a-f]{64}", value)]
-    assert len(generated) == len(set(generated)) == 13
+    assert len(generated) == len(set(generated)) == 14
     assert all(path.stat().st_mode & 0o77 == 0 for path in folder.glob("*.env"))
 
 

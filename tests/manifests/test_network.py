@@ -29,6 +29,7 @@ JOB = Pod("mammo", {STEP_LABEL: "true"})
 STRAY = Pod("mammo", {"app": "stray"})
 SERVING = Pod("mammo", {"serving.kserve.io/inferenceservice": "mammo", STEP_LABEL: "true"})
 MINIO = Pod("mammo", {"app.kubernetes.io/name": "minio"})
+SEAWEEDFS = Pod("mammo", {"app.kubernetes.io/name": "seaweedfs"})
 REDIS = Pod("mammo", {"app.kubernetes.io/name": "redis"})
 SCHEDULER = Pod("mammo", {"app.kubernetes.io/name": "dask-scheduler"})
 WORKER = Pod("mammo", {"app.kubernetes.io/name": "dask-worker", STEP_LABEL: "true"})
@@ -88,7 +89,7 @@ def _allows(policies, direction: str, pod: Pod, other: Pod | str, port: int) -> 
 
 @pytest.fixture(scope="module")
 def reaches(built):
-    overlays = ("minio", "redis", "dask", "kserve", "kubeflow")
+    overlays = ("minio", "seaweedfs", "redis", "dask", "kserve", "kubeflow")
     folders = [f"overlays/{name}" for name in overlays]
     objects = {
         (item["metadata"]["namespace"], item["metadata"]["name"]): item
@@ -113,6 +114,7 @@ def reaches(built):
     [
         (DNS, 53),
         (MINIO, 9000),
+        (SEAWEEDFS, 8333),
         (REDIS, 6379),
         (SCHEDULER, 8786),
         (ARTIFACTS, 8333),
@@ -132,6 +134,8 @@ def test_a_step_reaches_what_it_needs(reaches, step, target, port):
     ("target", "port"),
     [
         (MINIO, 22),
+        (SEAWEEDFS, 8888),
+        (SEAWEEDFS, 9333),
         (DATABASE, 3306),
         (KFP, 22),
         (ARTIFACTS, 8111),
@@ -150,7 +154,7 @@ def test_a_step_reaches_nothing_else(reaches, step, target, port):
 
 
 @pytest.mark.parametrize("source", [DRIVER, FORGED, NOTEBOOK, STRAY, CLINIC, REDIS])
-@pytest.mark.parametrize(("target", "port"), [(MINIO, 9000), (REDIS, 6379)])
+@pytest.mark.parametrize(("target", "port"), [(MINIO, 9000), (SEAWEEDFS, 8333), (REDIS, 6379)])
 def test_no_other_pod_reaches_the_stores(reaches, source, target, port):
     assert not reaches(source, target, port)
 
@@ -190,6 +194,7 @@ def test_the_pods_of_others_in_the_namespace_of_kfp_are_left_alone(reaches):
 def test_jobs_and_serving_reach_the_store_alone(reaches):
     for source in (JOB, SERVING):
         assert reaches(source, MINIO, 9000)
+        assert reaches(source, SEAWEEDFS, 8333)
         assert reaches(source, DNS, 53)
         for target, port in ((KFP, 8888), (KUBERNETES, 443), (INTERNET, 443)):
             assert not reaches(source, target, port)
@@ -201,7 +206,7 @@ def test_scores_are_for_the_namespaces_that_may_ask(reaches):
     assert not reaches(CLINIC, SERVING, 22)
 
 
-FOLDERS = ("overlays/minio", "overlays/kind", "overlays/kind/champion")
+FOLDERS = ("overlays/minio", "overlays/seaweedfs", "overlays/kind/champion", "phantom")
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

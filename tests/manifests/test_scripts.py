@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from mammo_core.packaging import SigningKey, TrustPolicy
+
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 
@@ -29,7 +31,8 @@ def test_shellcheck_passes_on_every_script():
         ("up", "nvidia.com~1gpu"),
         ("deploy", "kind load docker-image"),
         ("deploy", "scripts/copy-secrets kubeflow"),
-        ("deploy", "job/minio-initialize job/phantom"),
+        ("deploy", "job/seaweedfs-initialize"),
+        ("deploy", "job/phantom"),
         ("run", "mammo pipeline run"),
         ("test", "job/champion"),
         ("down", "kind delete cluster --name mammo"),
@@ -71,6 +74,86 @@ def test_a_release_needs_its_base_by_digest_and_a_registry(variables, message):
     done = subprocess.run(line, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 2
     assert message in done.stderr
+
+
+def _deploy(*words):
+    line = [REPOSITORY / "scripts" / "deploy", *words]
+    return subprocess.run(line, capture_output=True, text=True, check=False)
+
+
+def test_deploy_prints_what_it_would_do_in_its_order():
+    done = _deploy("--dry-run", "--tag", "abc1234", "--signed", "--load", "kind load docker-image")
+    assert done.returncode == 0, done.stderr
+    steps = (
+        "scripts/make-secrets --store seaweedfs --signed",
+        "kubectl apply -k manifests/secrets",
+        "secret\\ generic\\ mammo-signing-key",
+        "kind load docker-image mammo-pipelines/train:abc1234",
+        "scripts/render-manifests\\ overlays/seaweedfs\\ abc1234",
+        "manifests/overlays/kubeflow",
+        "scripts/copy-secrets kubeflow",
+        "complete --timeout=600s job/seaweedfs",
+        "job/phantom",
+        "mammo pipeline upload --signed",
+        "mammo pipeline schedule create",
+        "mammo doctor --signed",
+    )
+    places = [done.stdout.index(step) for step in steps]
+    assert places == sorted(places)
+
+
+def test_deploy_to_a_profile_lets_its_pods_in():
+    words = ("--dry-run", "--overlay", "minio-tls", "--namespace", "team", "--tag", "a")
+    done = _deploy(*words, "--skip", "phantom,schedules")
+    assert "scripts/make-secrets --store minio --tls" in done.stdout
+    for text in ("mammo-run-pods", "allow-to-minio"):
+        (line,) = [line for line in done.stdout.splitlines() if f"{text} --type=json" in line]
+        assert '\\"team\\"' in line
+    assert "scripts/copy-secrets team" in done.stdout
+    assert "doctor --namespace team" in done.stdout
+    assert "phantom\\ a" not in done.stdout
+    assert "schedule create" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--overlay", "none"], "expected a folder of manifests/overlays; received none"),
+        (["--overlay", "base"], "has no object store: give its address with --store"),
+        (["--now"], "unknown option --now"),
+        (["--tag"], "--tag needs a value"),
+    ],
+)
+def test_deploy_tells_what_is_wrong(words, message):
+    done = _deploy(*words, "--dry-run") if words != ["--tag"] else _deploy(*words)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_secrets_of_another_store_are_not_mixed(tmp_path):
+    shutil.copy(REPOSITORY / "manifests" / "secrets" / "s3-data.env.example", tmp_path)
+    line = [REPOSITORY / "scripts" / "make-secrets", "--store"]
+    for store, code in (("seaweedfs", 0), ("seaweedfs", 0), ("minio", 1), ("ftp://a", 2)):
+        done = subprocess.run([*line, store, tmp_path], capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+    text = (tmp_path / "s3-data.env").read_text()
+    assert text.startswith("MAMMO_S3_ENDPOINT=http://seaweedfs.mammo.svc.cluster.local:8333\n")
+
+
+def test_a_signing_key_is_made_once_with_the_policy_that_trusts_it(tmp_path):
+    for name in ("s3-release", "s3-upload"):
+        shutil.copy(REPOSITORY / "manifests" / "secrets" / f"{name}.env.example", tmp_path)
+    line = [REPOSITORY / "scripts" / "make-secrets", "--signed", tmp_path]
+    for _ in range(2):
+        subprocess.run(line, check=True, capture_output=True)
+    key = SigningKey((tmp_path / "signing-key.pem").read_bytes())
+    policy = TrustPolicy.read(tmp_path / "trust.yaml")
+    assert policy.require(key.public_id(), "a model").name == "site"
+    trust = "MAMMO_TRUST=/etc/mammo/trust/trust.yaml"
+    assert trust in (tmp_path / "s3-release.env").read_text()
+    assert trust not in (tmp_path / "s3-upload.env").read_text()
+    assert (tmp_path / "signing-key.pem").stat().st_mode & 0o77 == 0
 
 
 @pytest.fixture

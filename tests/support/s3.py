@@ -2,48 +2,29 @@
 
 import os
 import secrets
-import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.error import HTTPError
 
 import pytest
 
 from tests.support.processes import free_port, start_child
+from tests.support.seaweedfs import run_seaweedfs
+from tests.support.server import VARIABLES, S3Server, wait_for_answer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _MINIO = REPOSITORY / ".tools" / "bin" / "minio"
-_VARIABLES = ("MAMMO_S3_ENDPOINT", "MAMMO_S3_ACCESS_KEY", "MAMMO_S3_SECRET_KEY")
-
-
-@dataclass(frozen=True)
-class S3Server:
-    """A server that the S3 tests may use.
-
-    `kind` is `given` (MAMMO_S3_ENDPOINT), `minio` or `moto` (which checks no credentials).
-    """
-
-    kind: str
-    endpoint: str
-    access_key: str = field(repr=False)
-    secret_key: str = field(repr=False)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The variables that make the library use this server."""
-        values = (self.endpoint, self.access_key, self.secret_key)
-        return dict(zip(_VARIABLES, values, strict=True))
+#: Chooses the server of the tests: minio (default) or seaweedfs.
+CHOICE = "MAMMO_TEST_S3"
 
 
 def server_kind() -> str:
     """Return which server the tests will use."""
     if os.environ.get("MAMMO_S3_ENDPOINT"):
         return "given"
+    if os.environ.get(CHOICE) == "seaweedfs":
+        return "seaweedfs"
     return "minio" if os.access(_MINIO, os.X_OK) else "moto"
 
 
@@ -52,6 +33,7 @@ def describe_server() -> str:
     return {
         "given": f"the one at {os.environ.get('MAMMO_S3_ENDPOINT')}",
         "minio": "MinIO, .tools/bin/minio",
+        "seaweedfs": "SeaweedFS, .tools/bin/weed",
         "moto": "moto, as .tools/bin/minio is absent (`make minio`): it has no atomic conditional "
         "writes, tests of a store on S3 are skipped",
     }[server_kind()]
@@ -66,10 +48,10 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
     """
     kind = server_kind()
     if kind == "given":
-        missing = [name for name in _VARIABLES if not os.environ.get(name)]
+        missing = [name for name in VARIABLES if not os.environ.get(name)]
         if missing:
             pytest.fail(f"MAMMO_S3_ENDPOINT is set, {' and '.join(missing)} not", pytrace=False)
-        yield S3Server(kind, *(os.environ[name] for name in _VARIABLES))
+        yield S3Server(kind, *(os.environ[name] for name in VARIABLES))
         return
     port = free_port()
     server = S3Server(
@@ -79,13 +61,17 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
         with run_minio(folder, server):
             yield server
         return
+    if kind == "seaweedfs":
+        with run_seaweedfs(folder, server):
+            yield server
+        return
     moto = Path(sys.executable).parent / "moto_server"
     command = [sys.executable, str(moto), "-H", "127.0.0.1", "-p", str(port)]
     with (
         (folder / "log").open("wb") as log,
         start_child(command, stdout=log, stderr=log) as process,
     ):
-        _wait_for_answer(process, f"{server.endpoint}/moto-api/data.json")
+        wait_for_answer(process, f"{server.endpoint}/moto-api/data.json")
         yield server
 
 
@@ -106,7 +92,7 @@ def run_minio(folder: Path, server: S3Server) -> Iterator[None]:
         (folder / "log").open("ab") as log,
         start_child(command, env=environment, stdout=log, stderr=log) as process,
     ):
-        _wait_for_answer(process, f"{server.endpoint}/minio/health/ready")
+        wait_for_answer(process, f"{server.endpoint}/minio/health/ready")
         yield
 
 
@@ -135,18 +121,3 @@ class RestartableMinio:
         """Kill it and start it again."""
         self._running.close()
         self.__enter__()
-
-
-def _wait_for_answer(process: subprocess.Popen, url: str, seconds: float = 90.0) -> None:
-    deadline = time.monotonic() + seconds
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    while True:
-        try:
-            direct.open(url, timeout=2)
-            return
-        except HTTPError:
-            return
-        except OSError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"the S3 server at {url} does not answer", pytrace=False)
-            time.sleep(0.1)

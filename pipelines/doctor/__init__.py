@@ -1,0 +1,1 @@
+"""`mammo doctor`: what a cluster lacks before a run needs it, each with its remedy."""
