@@ -15,6 +15,8 @@ from mammo_core.evaluation.aggregate import unit_of
 from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.evaluation.inference import evaluate_patches, image_predictions, leaking_images
 from mammo_core.evaluation.kinds import EVALUATION, EvaluationFacts, EvaluationSummary
+from mammo_core.evaluation.localization.measure import measure_localization
+from mammo_core.evaluation.localization.views import Heater, shown_views
 from mammo_core.evaluation.pictures import heatmap_overlays, patch_examples
 from mammo_core.evaluation.report import tables as report_tables
 from mammo_core.evaluation.report import wording
@@ -97,6 +99,8 @@ def make_evaluation(
         options: How it is evaluated.
         print_line: Prints a line.
     """
+    from mammo_core.models import fully_convolutional
+
     store = attempt.store
     config, seed, label_map = options.config, options.seed, options.label_map
     images, patches = inputs.images, inputs.patches
@@ -142,15 +146,21 @@ def make_evaluation(
         line += f" per image, {result.breast_auc.value:.4f} per breast"
     print_line(f"{line}, patch accuracy {patch_result.accuracy:.4f}")
 
-    overlays, regions = heatmap_overlays(
-        store,
-        images,
-        predictions["test"],
-        patch_model,
-        preprocessing,
-        PATCH_TRAINING.facts_of(inputs.patch_training).patch_size,
-        config.overlays,
+    patch_size = PATCH_TRAINING.facts_of(inputs.patch_training).patch_size
+    heater = Heater(
+        fully_convolutional(patch_model, patch_size), preprocessing, patch_size, label_map
     )
+    overlays, regions = heatmap_overlays(
+        store, images, frame, predictions["test"], heater, config.overlays
+    )
+    localization, marks = None, None
+    if config.localization:
+        localization, marks = measure_localization(
+            shown_views(store, images, frame, predictions["test"], heater),
+            distance=patch_size // 2,
+            replicates=config.bootstrap_replicates,
+            seed=seed,
+        )
     html = report(
         title=f"{options.recipe}: evaluation",
         facts={
@@ -181,11 +191,13 @@ def make_evaluation(
         errors=report_tables.errors_table(predictions["test"], result),
         overlays=overlays,
         regions=regions,
+        localization=localization,
         rejects=_rejects(store, inputs),
     )
     metrics = {
         "image": result.model_dump(mode="json"),
         "patch": patch_result.model_dump(mode="json"),
+        **({} if localization is None else {"localization": localization.model_dump(mode="json")}),
     }
     rules = f"{result.rules.model_dump_json()}\n"
     contents = {
@@ -199,6 +211,8 @@ def make_evaluation(
     files += [
         put_table(store, folder, f"{split}.parquet", rows) for split, rows in predictions.items()
     ]
+    if marks is not None:
+        files.append(put_table(store, folder, "marks.parquet", marks))
     summary = EvaluationSummary(
         patch_accuracy=patch_result.accuracy,
         **result.summary(),

@@ -17,6 +17,7 @@ class EvaluationConfig(BaseModel):
         rules_for_other_flips: Whether calibration and operating points are also fitted with the
             other value of `flips`, so that scoring with it decides, too.
         translation: Pixels by which images are also shifted, to nine positions; 0 for none.
+        localization: Whether heatmaps of all test views are compared with the annotated lesions.
         overlays: Number of test views shown with their heatmap in the report.
         operating_specificity: The least specificity of the first operating point, on validation.
         operating_sensitivity: The least sensitivity of the second operating point, on validation.
@@ -33,6 +34,7 @@ class EvaluationConfig(BaseModel):
     # Left out where it is false: the ids of evaluations stay the same.
     rules_for_other_flips: bool = Field(default=False, exclude_if=not_)
     translation: int = Field(default=0, ge=0)
+    localization: bool = True
     overlays: int = Field(default=6, ge=0)
     operating_specificity: float = Field(default=0.8, ge=0, le=1)
     operating_sensitivity: float = Field(default=0.9, ge=0, le=1)

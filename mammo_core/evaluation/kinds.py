@@ -64,5 +64,5 @@ class RegionFacts(Facts):
     n_test_breasts: int
 
 
-EVALUATION = register_kind(Kind("evaluations", 7, EvaluationFacts, intermediate=True))
+EVALUATION = register_kind(Kind("evaluations", 8, EvaluationFacts, intermediate=True))
 REGIONS = register_kind(Kind("regions", 3, RegionFacts, intermediate=True))

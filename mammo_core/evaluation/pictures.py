@@ -1,19 +1,18 @@
 """Pictures of an evaluation: patches of each class, and test views with their heatmaps."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mammo_core.datasets import ImageRecord, Manifest
-from mammo_core.datasets.random_access import locate_records
+from mammo_core.datasets import Manifest
 from mammo_core.datasets.readers import RecordSource
-from mammo_core.datasets.tfrecord import read_record
-from mammo_core.evaluation.explanation import hot_regions, patch_heatmap
-from mammo_core.preprocessing import Preprocessing
+from mammo_core.evaluation.explanation import hot_regions
+from mammo_core.evaluation.localization.views import Heater, one_image_per_view, shown_views
+from mammo_core.features.frame import Frame
 from mammo_core.reporting import Overlay
 from mammo_core.seeds import generator
 from mammo_core.store import Store
@@ -56,29 +55,28 @@ def patch_examples(
 def heatmap_overlays(
     store: Store,
     images: Manifest,
+    frame: Frame,
     predictions: pd.DataFrame,
-    patch_model: Any,
-    preprocessing: Preprocessing,
-    patch_size: int,
+    heater: Heater,
     count: int,
 ) -> tuple[list[Overlay], list[dict[str, Any]]]:
     """Return the most and the least suspicious test views of both labels, with heatmaps.
 
+    A view is shown once, with the lesions of all its files and tables.
+
     Args:
         store: Where the images are.
         images: The image dataset.
+        frame: The frame.
         predictions: Predictions of the test set.
-        patch_model: The patch classifier.
-        preprocessing: How pixels reach it.
-        patch_size: Side of its patches, pixels.
+        heater: The patch classifier.
         count: Number of views.
 
     Returns:
         Pictures, and their hottest regions as rows of a table.
     """
-    from mammo_core.models import fully_convolutional
-
-    ordered = predictions.sort_values(["probability", "image_id"])
+    views = one_image_per_view(predictions, frame.images)
+    ordered = views.sort_values(["probability", "image_id"])
     positive, negative = ordered[ordered["label"] == 1], ordered[ordered["label"] == 0]
     half = (count + 1) // 2
     selected = pd.concat(
@@ -89,21 +87,18 @@ def heatmap_overlays(
             negative.tail((count - half) // 3),
         ]
     ).drop_duplicates("image_id")
-    rows = {row.image_id: row for row in selected.itertuples()}
-    records = read_images(store, images, rows)
-    network = fully_convolutional(patch_model, patch_size)
+    found = {view.image_id: view for view in shown_views(store, images, frame, selected, heater)}
     overlays, regions = [], []
-    for name, row in rows.items():
-        record = records[name]
-        batch = preprocessing.to_network(record.pixels[np.newaxis])
-        heat = patch_heatmap(network, batch, patch_size)[0]
-        mask = np.zeros(record.pixels.shape, bool)
-        for lesion in record.lesions:
+    for row in selected.itertuples():
+        view = found[row.image_id]
+        heat = view.heat["lesion"]
+        mask = np.zeros(view.pixels.shape, bool)
+        for lesion in view.lesions:
             mask |= lesion.mask
         label = "malignant" if row.label else "benign"
         overlays.append(
             Overlay(
-                image=record.pixels,
+                image=view.pixels,
                 heat=heat,
                 mask=mask,
                 caption=f"{row.view_id}: {label}, malignant probability {row.probability:.2f}",
@@ -124,34 +119,3 @@ def heatmap_overlays(
             for region in hot_regions(heat)
         ]
     return overlays, regions
-
-
-def read_images(store: Store, images: Manifest, ids: Collection[str]) -> dict[str, ImageRecord]:
-    """Read a few images of a dataset with their masks; the others are not decoded.
-
-    Args:
-        store: Where the images are.
-        images: The image dataset.
-        ids: Image ids.
-
-    Returns:
-        Image id → record, for each of `ids` that the dataset has.
-
-    Raises:
-        RecordError: A shard is damaged.
-    """
-    records: dict[str, ImageRecord] = {}
-    for file in images.files_like("shard-"):
-        path = store.fetch(file.key)
-        included = set(ids) - set(file.excluded)
-        locations = [
-            location
-            for image_id, location in locate_records(str(path), file.key, "image_id")
-            if image_id in included
-        ]
-        if locations:
-            with path.open("rb", buffering=0) as shard:
-                for location in locations:
-                    record = ImageRecord.from_bytes(read_record(shard.fileno(), location))
-                    records[record.image_id] = record
-    return records

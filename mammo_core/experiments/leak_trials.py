@@ -86,7 +86,7 @@ def _crops(
     store: "Store", images: "Manifest", sides: Mapping[str, str]
 ) -> dict[str, npt.NDArray[np.float32]]:
     """Cut the crops, with few whole images in memory at a time."""
-    from mammo_core.evaluation.pictures import read_images
+    from mammo_core.evaluation.image_records import read_images
 
     crops = {}
     ids = sorted(sides)

@@ -65,7 +65,7 @@ def auc_interval(
     """
     label_array, score_array = require_binary(labels, scores)
     (drawn,) = _bootstrap(label_array, [score_array], groups, _AUC, replicates, seed)
-    return _interval(auc(label_array, score_array), drawn["auc"])
+    return percentile_interval(auc(label_array, score_array), drawn["auc"])
 
 
 def auc_difference(
@@ -98,7 +98,7 @@ def auc_difference(
         label_array, [score_array, reference_array], groups, _AUC, replicates, seed
     )
     value = auc(label_array, score_array) - auc(label_array, reference_array)
-    return _interval(value, first["auc"] - second["auc"])
+    return percentile_interval(value, first["auc"] - second["auc"])
 
 
 def mean_auc_interval(
@@ -132,7 +132,9 @@ def mean_auc_interval(
         values["auc"] for values in _bootstrap(label_array, sets, groups, _AUC, replicates, seed)
     ]
     values = [np.array([auc(label_array, scores)]) for scores in sets]
-    return _interval(float(_difference(values, len(runs))[0]), _difference(drawn, len(runs)))
+    return percentile_interval(
+        float(_difference(values, len(runs))[0]), _difference(drawn, len(runs))
+    )
 
 
 def _difference(aucs: list[npt.NDArray[np.float64]], runs: int) -> npt.NDArray[np.float64]:
@@ -171,7 +173,7 @@ def intervals(
     values: dict[str, Interval] = {}
     for name, metric in metrics.items():
         try:
-            values[name] = _interval(float(metric(records)[0]), drawn[name])
+            values[name] = percentile_interval(float(metric(records)[0]), drawn[name])
         except RecordError:
             if name not in optional:
                 raise
@@ -196,7 +198,7 @@ def proportion_interval(
         RecordError: Lengths differ, or there are no records.
     """
     hits = np.asarray(correct, dtype=np.float64)
-    patient_of, draws = _draws(len(hits), groups, replicates, seed)
+    patient_of, draws = patient_draws(len(hits), groups, replicates, seed)
     patients = patient_of.max() + 1
     per_patient = np.bincount(patient_of, hits, minlength=patients)
     records = np.bincount(patient_of, minlength=patients)
@@ -205,10 +207,24 @@ def proportion_interval(
     return float(low), float(high)
 
 
-def _draws(
+def patient_draws(
     records: int, groups: npt.ArrayLike, replicates: int, seed: int
 ) -> tuple[npt.NDArray[np.int64], Iterator[npt.NDArray[np.float64]]]:
-    """The patient of each record `(n,)`, and chunks of how often each patient is drawn."""
+    """Draw patients with replacement.
+
+    Args:
+        records: Number of records.
+        groups: `(n,)` patient key of each record.
+        replicates: Bootstrap replicates.
+        seed: Seed of the draws.
+
+    Returns:
+        The index of the patient of each record `(n,) int64`, and chunks `(r, patients) float64`
+        of how often each patient is drawn.
+
+    Raises:
+        RecordError: There is no record, or not a patient for each.
+    """
     group_array = np.asarray(groups).astype(str)
     if group_array.shape != (records,) or not records or replicates < 1:
         raise RecordError(
@@ -239,7 +255,7 @@ def _bootstrap(
     seed: int,
 ) -> list[dict[str, npt.NDArray[np.float64]]]:
     """For each set of scores the replicates of each metric, all on the same draws."""
-    patient_of, draws = _draws(len(labels), groups, replicates, seed)
+    patient_of, draws = patient_draws(len(labels), groups, replicates, seed)
     chunks: list[dict[str, list[npt.NDArray[np.float64]]]] = [
         {name: [] for name in metrics} for _ in score_sets
     ]
@@ -252,7 +268,16 @@ def _bootstrap(
     return [{name: np.concatenate(parts) for name, parts in values.items()} for values in chunks]
 
 
-def _interval(value: float, drawn: npt.NDArray[np.float64]) -> Interval:
+def percentile_interval(value: float, drawn: npt.NDArray[np.float64]) -> Interval:
+    """Return a value with the percentiles 2.5 and 97.5 of its replicates.
+
+    Args:
+        value: Computed on the whole set.
+        drawn: `(r,) float64`, NaN where a replicate has no value.
+
+    Raises:
+        RecordError: More than 40 % of the replicates have no value.
+    """
     usable = drawn[np.isfinite(drawn)]
     # One patient of each class is drawn together in half of the replicates; one among three or
     # more in at least 63 %.

@@ -6,7 +6,12 @@ from mammo_core.lazy import import_lazily
 
 if TYPE_CHECKING:
     from mammo_core.reporting.intervals import interval_plot
-    from mammo_core.reporting.measure_plots import curves_plot, forest_plot, reliability_plot
+    from mammo_core.reporting.measure_plots import (
+        curves_plot,
+        forest_plot,
+        froc_plot,
+        reliability_plot,
+    )
     from mammo_core.reporting.page import Page, Table
     from mammo_core.reporting.pictures import Overlay, contact_sheet, overlay
     from mammo_core.reporting.plots import confusion_plot, roc_plot, training_plot
@@ -19,6 +24,7 @@ __all__ = [
     "contact_sheet",
     "curves_plot",
     "forest_plot",
+    "froc_plot",
     "interval_plot",
     "overlay",
     "reliability_plot",
@@ -30,7 +36,7 @@ import_lazily(
     __name__,
     {
         "intervals": ["interval_plot"],
-        "measure_plots": ["curves_plot", "forest_plot", "reliability_plot"],
+        "measure_plots": ["curves_plot", "forest_plot", "froc_plot", "reliability_plot"],
         "page": ["Page", "Table"],
         "pictures": ["Overlay", "contact_sheet", "overlay"],
         "plots": ["confusion_plot", "roc_plot", "training_plot"],

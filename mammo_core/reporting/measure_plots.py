@@ -52,6 +52,35 @@ def curves_plot(
     return png(canvas)
 
 
+def froc_plot(curves: Mapping[str, Curve], *, limit: float = 4.0) -> bytes:
+    """Draw free-response curves.
+
+    Args:
+        curves: Label → (false marks per image, rising; share of the lesions marked).
+        limit: Right end of the x axis, false marks per image.
+
+    Returns:
+        PNG bytes.
+    """
+    canvas = figure(5.2, 4.8)
+    axes = canvas.add_subplot()
+    style(axes, "FROC curve", "False marks per image", "Share of the lesions marked")
+    for number, (name, (across, up)) in enumerate(curves.items()):
+        # A step: fewer false marks are possible only at the share before.
+        axes.step(
+            [0.0, *across, max(limit, *across)],
+            [0.0, *up, up[-1]],
+            where="post",
+            color=COLORS[number % len(COLORS)],
+            linewidth=2 if number == 0 else 1.4,
+            linestyle="-" if number % 2 == 0 else "--",
+            label=name,
+        )
+    axes.set(xlim=(-0.02 * limit, limit), ylim=(-0.02, 1.02))
+    axes.legend(loc="lower right", fontsize=8, framealpha=0.85, edgecolor="none")
+    return png(canvas)
+
+
 def reliability_plot(
     curves: Mapping[str, Curve], intervals: Mapping[str, Curve], counts: Sequence[int]
 ) -> bytes:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mammo_core.errors import ModelError, RecordError
-from mammo_core.evaluation.explanation import explain, hot_regions, occlusion, upsample_heat
+from mammo_core.evaluation.explanation import explain, hot_regions, occlusion
+from mammo_core.evaluation.patch_heat import upsample_heat
 
 
 def test_upsampling_is_linear_between_centers_and_level_outside():

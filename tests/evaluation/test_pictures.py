@@ -3,7 +3,7 @@ import numpy as np
 from mammo_core.datasets import ImageRecord, Manifest
 from mammo_core.datasets.records import LesionMask
 from mammo_core.datasets.shards import write_shard
-from mammo_core.evaluation.pictures import read_images
+from mammo_core.evaluation.image_records import read_images
 from mammo_core.store import open_store
 
 

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mammo_core.evaluation.localization.measure import Localization
 from mammo_core.evaluation.patches import PatchEvaluation
 from mammo_core.evaluation.report import sections
+from mammo_core.evaluation.report.lesions import lesions
 from mammo_core.evaluation.whole_image import EvaluationResult
 from mammo_core.reporting import (
     Overlay,
@@ -35,6 +37,7 @@ def report(
     errors: Iterable[Mapping[str, Any]] = (),
     overlays: Sequence[Overlay] = (),
     regions: Iterable[Mapping[str, Any]] = (),
+    localization: Localization | None = None,
     rejects: Iterable[Mapping[str, Any]] = (),
     seconds: Mapping[str, float] | None = None,
 ) -> str:
@@ -52,6 +55,7 @@ def report(
         errors: Rows of the table of wrongly classified images (`tables.errors_table`).
         overlays: Test views with heatmaps.
         regions: Rows of the table of the hottest regions in them.
+        localization: How well heatmaps find the lesions.
         rejects: Rows item, kind, reason, step.
         seconds: Duration of each step.
 
@@ -93,6 +97,8 @@ def report(
         if rows:
             page.text("The hottest regions; rows and columns in pixels from the upper left corner.")
             page.table(Table.from_records(rows))
+    if localization is not None:
+        lesions(page, localization)
     _rejects(page, list(rejects))
     if seconds:
         _seconds(page, seconds)
