@@ -9,14 +9,16 @@ from mammo_core.dicom import ImageMeaning, ImageWarning
 from mammo_core.sources.auditing.policy import ImagePolicy, judge
 from mammo_core.sources.best_image import candidate_of, choose_views
 from mammo_core.sources.identity.cases import UNKNOWN_LABEL, breast_id
-from mammo_core.sources.identity.label_windows import LabelsConfig, link_labels
+from mammo_core.sources.identity.label_windows import LABEL_COLUMNS, LabelsConfig, link_labels
 from mammo_core.sources.tables.source_tables import (
     IMAGE_COLUMNS,
     LESION_COLUMNS,
     REJECT_COLUMNS,
+    PackedRow,
     Rejects,
     Row,
     SourceTables,
+    rows_of,
     table_of,
 )
 
@@ -40,10 +42,10 @@ def select(tables: SourceTables, policy: ImagePolicy, labels: LabelsConfig) -> S
         The tables with the remaining images: their labels, warnings, view classes, and why an
         image is not the one that stands for its view.
     """
-    rows: list[Row] = [dict(row) for row in tables.images.to_dict("records")]
     kept: list[Row] = []
     rejects = Rejects()
-    for row, label in zip(rows, link_labels(rows, labels), strict=True):
+    dated = [PackedRow(row) for row in rows_of(tables.images[list(LABEL_COLUMNS)])]
+    for row, label in zip(rows_of(tables.images), link_labels(dated, labels), strict=True):
         meaning = meaning_of(row)
         verdict = judge(meaning, policy)
         if verdict.action in ("on_request", "reject"):
@@ -61,7 +63,7 @@ def select(tables: SourceTables, policy: ImagePolicy, labels: LabelsConfig) -> S
         row["warnings"] = json.dumps(texts) if texts else ""
         row["malignant"] = label
         row["view_class"] = policy.view_class(row["view"] or None)
-        kept.append(row)
+        kept.append(PackedRow(row))
     left_out = Counter(str(row["cause"]) for row in rejects.rows)
     facts = {**tables.facts, "left_out": dict(sorted(left_out.items()))}
     result = remaining_tables(replace(tables, facts=facts), kept, rejects.rows)
@@ -92,10 +94,10 @@ def remaining_tables(tables: SourceTables, kept: list[Row], rejects: list[Row]) 
         reasons |= choice.reasons
     images["not_chosen"] = images["image_id"].map(reasons).fillna("").astype("object")
     lesions = _lesions_of(images, tables.lesions)
-    all_rejects = [*tables.rejects.to_dict("records"), *rejects]
+    all_rejects = [*rows_of(tables.rejects), *rejects]
     return SourceTables(
         images=images,
-        lesions=table_of(lesions.to_dict("records"), LESION_COLUMNS),
+        lesions=table_of(map(PackedRow, rows_of(lesions)), LESION_COLUMNS),
         rejects=table_of(all_rejects, REJECT_COLUMNS),
         facts=tables.facts,
     )

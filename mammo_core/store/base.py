@@ -30,7 +30,7 @@ class LeaseLostError(StoreError):
     """A lease was taken over by another process, which saw it not renewed for its time to live."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """Facts of a key, without its bytes.
 

@@ -10,7 +10,13 @@ from mammo_core.sources.auditing.gray_levels import rejection
 from mammo_core.sources.auditing.policy import PlausibilityPolicy
 from mammo_core.sources.files.file_inspection import FileInspection
 from mammo_core.sources.selection import meaning_of, remaining_tables
-from mammo_core.sources.tables.source_tables import Rejects, Row, SourceTables
+from mammo_core.sources.tables.source_tables import (
+    PackedRow,
+    Rejects,
+    Row,
+    SourceTables,
+    rows_of,
+)
 
 if TYPE_CHECKING:  # quick to load: see the package
     import pandas as pd
@@ -72,14 +78,14 @@ def apply_plausibility(
     implausible = {item.image_id: item for item in listed}
     kept: list[Row] = []
     rejects = Rejects()
-    for row in tables.images.to_dict("records"):
+    for row in rows_of(tables.images):
         item = implausible.get(row["image_id"])
         error = None if item is None else rejection([item.fault], policy, row["path"])
         if error is not None:
             rejects.add(row["path"], "image", str(error))
             continue
         warnings = _warnings(row, inspection, item)
-        kept.append({**row, "warnings": json.dumps(warnings) if warnings else ""})
+        kept.append(PackedRow({**row, "warnings": json.dumps(warnings) if warnings else ""}))
     if rejects.rows and not kept:
         raise SourceError(
             "No image of the source has the gray levels of a mammogram",

@@ -1,23 +1,49 @@
-"""Facts about the files of a source, kept so that unchanged files are not read again."""
+"""Facts about the files of a source, kept so that unchanged files are not read again.
 
-import gzip
+A large source has a million answers, so they are compressed one by one, and only what is asked for
+is made an object.
+"""
+
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeVar
+import tempfile
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from mammo_core.documents import inflate, parse_json
-from mammo_core.errors import StoreError
 from mammo_core.sources.kinds import TABLES
 from mammo_core.store import Store
 from mammo_core.store.base import Entry
 
-#: Bytes of the cache of a source: about a kB for each file.
-_MAXIMUM_BYTES: Final = 2**30
+if TYPE_CHECKING:  # quick to load: see the package
+    import pyarrow as pa
+
+#: Bytes of the cache of a source, and of one answer: a picture of the audit page has a megabyte.
+_MAXIMUM_BYTES: Final = 2**31
+_MAXIMUM_ANSWER: Final = 2**25
+_MAXIMUM_ANSWERS: Final = 50_000_000
 #: Raised by hand when the answers to the same questions change.
-_REVISION: Final = 4
+_REVISION: Final = 5
+_KEY_BYTES: Final = 16
+#: What answers have in common, for the compressor.
+_COMMON: Final = (
+    b'null,null,false,true,0.0,{"patient":"","study":""}{"spacing":"0.050 mm (ImagerPixelSpacing)"'
+    b',"pixel_sha256":"0123456789abcdef","thumbnail":"","undecodable":"","measures":{"low":0.0,'
+    b'"median":0.,"bright":0.,"high":0.,"mean":0.,"used_range":0.,"steps":,"levels":,"background":'
+    b'0.,"background_share":0.,"darkest_corner":0.,"contrast":0.,"breast_share":0.,'
+    b'"breast_contact":0.,"chest_wall":"left","right","structure":0.,"smoothness":0.9,"jumps":0.0}'
+    b',"warnings":[]}{"path":"","sha256":"","facts":{"view":"MLO","view":"CC","view_modifiers":[],'
+    b'"view_class":null,"laterality":"LEFT","RIGHT","image_type":"ffdm","implant":null,'
+    b'"partial_view":false,"specimen":false,"body_part":"breast","for_processing":false,'
+    b'"burned_in":null,"patient_identity_removed":null,"patient_orientation":null,"paddle":null,'
+    b'"magnification_factor":null,"area_mm2":null,"warnings":[],"transfer_syntax":'
+    b'"1.2.840.10008.1.2.4.70","photometric":"MONOCHROME2","modality":"MG","manufacturer":"",'
+    b'"rows":3328,"columns":2560,"bits_stored":12,"spacing_mm":0.07,"spacing_source":'
+    b'"ImagerPixelSpacing","voi":"available","voi_function":"LINEAR"},"reason":""}'
+)
 _Answer = TypeVar("_Answer")
 
 
@@ -28,12 +54,19 @@ class FileFactCache:
     Answers that this run did not use are dropped when the cache is stored.
 
     Args:
-        stored: Answers of earlier runs.
+        stored: Answers of earlier runs: key, answer, sorted by key.
     """
 
-    def __init__(self, stored: Mapping[str, str] | None = None) -> None:
-        self._stored = dict(stored or {})
-        self._used: dict[str, str] = {}
+    def __init__(self, stored: "pa.Table | None" = None) -> None:
+        import numpy as np
+
+        keys = b"" if stored is None else b"".join(stored.column("key").to_pylist())
+        # The first half of a key is nearly unique, the second decides.
+        self._keys = np.frombuffer(keys, ">u8").reshape(-1, 2)
+        self._first = np.ascontiguousarray(self._keys[:, 0]).astype(np.uint64)
+        self._answers = None if stored is None else stored.column("answer").combine_chunks()
+        self._is_used = np.zeros(len(self._keys), np.bool_)
+        self._new: dict[bytes, bytes] = {}
 
     @classmethod
     def read(cls, store: Store, source_uri: str) -> "FileFactCache":
@@ -46,15 +79,14 @@ class FileFactCache:
         key = _key(source_uri)
         if not store.exists(key):
             return cls()
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         try:
-            return cls(
-                parse_json(
-                    inflate(store.read(key, _MAXIMUM_BYTES), _MAXIMUM_BYTES),
-                    max_bytes=_MAXIMUM_BYTES,
-                    max_values=_MAXIMUM_BYTES // 64,
-                )
-            )
-        except (ValueError, TypeError, StoreError):
+            with pq.ParquetFile(store.fetch(key), pre_buffer=False) as file:
+                _require_limits(file.metadata)
+                return cls(file.read(["key", "answer"], use_threads=False).cast(_schema()))
+        except (ValueError, TypeError, KeyError, OSError, pa.ArrowException):
             return cls()  # every answer is computed again
 
     def write(self, store: Store, source_uri: str) -> None:
@@ -64,9 +96,29 @@ class FileFactCache:
             store: The store of results.
             source_uri: The root of the source.
         """
-        if self._used.keys() != self._stored.keys():
-            text = json.dumps(self._used, sort_keys=True)
-            store.write(_key(source_uri), gzip.compress(text.encode(), 1, mtime=0))
+        if not self._new and self._is_used.all():
+            return
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        kept = np.flatnonzero(self._is_used)
+        keys = [self._keys[at].tobytes() for at in kept] + list(self._new)
+        answers = pa.array(list(self._new.values()), pa.large_binary())
+        if self._answers is not None:
+            answers = pa.concat_arrays([self._answers.take(pa.array(kept)), answers])
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        table = pa.table(
+            [
+                pa.array([keys[at] for at in order], _schema()[0].type),
+                answers.take(pa.array(order)),
+            ],
+            schema=_schema(),
+        )
+        with tempfile.TemporaryDirectory(prefix="mammo-facts-") as folder:
+            path = Path(folder) / "facts.parquet"
+            pq.write_table(table, path, compression="none", use_dictionary=False)
+            store.put_file(_key(source_uri), path)
 
     def cached(
         self,
@@ -85,20 +137,61 @@ class FileFactCache:
         """
         files = [[entry.key, entry.size, entry.version] for entry in entries]
         text = json.dumps([_REVISION, question, files])
-        key = hashlib.sha256(text.encode()).hexdigest()[:32]
-        stored = self._stored.get(key)
+        key = hashlib.sha256(text.encode()).digest()[:_KEY_BYTES]
+        at = self._find(key)
+        stored = self._new.get(key) if at is None else self._stored(at)
         if stored is not None:
             try:
-                answer = answers.validate_json(stored)
-            except ValidationError:  # written by another version of this program
-                stored = None
-        if stored is None:
-            answer = compute()
-            stored = answers.dump_json(answer).decode()
-        self._used[key] = stored
+                answer = answers.validate_json(_unpacked(stored))
+            except (ValidationError, zlib.error):  # written by another version of this program
+                pass
+            else:
+                if at is not None:
+                    self._is_used[at] = True
+                return answer
+        answer = compute()
+        self._new[key] = _packed(answers.dump_json(answer))
         return answer
+
+    def _find(self, key: bytes) -> int | None:
+        """Return the position of a stored answer, or None."""
+        import numpy as np
+
+        first = int.from_bytes(key[:8], "big")
+        at = int(np.searchsorted(self._first, np.uint64(first)))
+        while at < len(self._first) and int(self._first[at]) == first:
+            if self._keys[at].tobytes() == key:
+                return at
+            at += 1
+        return None
+
+    def _stored(self, at: int) -> bytes | None:
+        value: bytes | None = self._answers[at].as_py() if self._answers is not None else None
+        return value
+
+
+def _packed(answer: bytes) -> bytes:
+    compressor = zlib.compressobj(level=1, wbits=-15, zdict=_COMMON)
+    return compressor.compress(answer) + compressor.flush()
+
+
+def _unpacked(stored: bytes) -> bytes:
+    return zlib.decompressobj(wbits=-15, zdict=_COMMON).decompress(stored, _MAXIMUM_ANSWER)
+
+
+def _schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    return pa.schema([("key", pa.binary(_KEY_BYTES)), ("answer", pa.large_binary())])
+
+
+def _require_limits(metadata: "pa.parquet.FileMetaData") -> None:
+    groups = range(metadata.num_row_groups)
+    size = sum(metadata.row_group(at).total_byte_size for at in groups)
+    if size > _MAXIMUM_BYTES or metadata.num_rows > _MAXIMUM_ANSWERS:
+        raise ValueError(f"{size} bytes of {metadata.num_rows} answers")
 
 
 def _key(source_uri: str) -> str:
     digest = hashlib.sha256(source_uri.encode()).hexdigest()[:32]
-    return TABLES.note("file-facts", digest, ".json.gz")
+    return TABLES.note("file-facts", digest, ".parquet")

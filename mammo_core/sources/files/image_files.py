@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -25,7 +26,7 @@ SUFFIXES: Final = (".dcm", ".dicom", ".png", ".tif", ".tiff", ".pgm", ".pnm")
 JPEG_SUFFIXES: Final = (".jpg", ".jpeg")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageFile:
     """Description of an image file.
 
@@ -57,7 +58,15 @@ def describe(files: SourceFiles, name: str) -> ImageFile:
         files: The files of the source.
         name: Relative to the root.
     """
-    return files.cached("image", [name], _IMAGE_FILE, lambda: _describe(files, name))
+    file = files.cached("image", [name], _IMAGE_FILE, lambda: _describe(files, name))
+    facts = file.facts and _shared(file.facts)
+    return ImageFile(name, file.sha256, facts, file.reason)
+
+
+@lru_cache(maxsize=4096)
+def _shared(facts: ImageFacts) -> ImageFacts:
+    """Return one object for equal facts: most images of a device differ in pixels alone."""
+    return facts
 
 
 def _describe(files: SourceFiles, name: str) -> ImageFile:

@@ -23,7 +23,7 @@ UNKNOWN_VIEW: Final = "unknown"
 LabelOrigin = Literal["", "biopsy", "birads", "follow-up"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Targets:
     """What a source says about a breast besides its label, in columns of the table of images.
 
@@ -53,7 +53,7 @@ class Targets:
     ethnicity: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LesionCase:
     """A lesion as a source describes it.
 
@@ -88,7 +88,7 @@ class LesionCase:
     calc_distribution: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageCase:
     """A mammogram as a source describes it.
 

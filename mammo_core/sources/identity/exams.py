@@ -15,7 +15,7 @@ from mammo_core.sources.identity.patients import exam_key, fingerprint, patient_
 from mammo_core.sources.tables.image_rows import CaseFile, SourceImage
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class HeaderKeys:
     """The ids of a header under the site key; empty where the header has none.
 

@@ -2,11 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from mammo_core.sources.identity.cases import UNKNOWN_LABEL
+
+#: What a label depends on.
+LABEL_COLUMNS: Final = ("patient_key", "laterality", "exam_day", "pathology_day", "malignant")
 
 
 class LabelsConfig(BaseModel):

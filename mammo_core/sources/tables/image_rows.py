@@ -4,20 +4,24 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Literal
+from functools import lru_cache
+from typing import Any, Final, Literal
 
 from mammo_core.dicom import ImageFacts, ImageWarning, view_class
 from mammo_core.dicom.meanings.header_meaning import orientation_warnings
+from mammo_core.dicom.meanings.meaning import ImageType
 from mammo_core.sources.files.image_files import ImageFile
 from mammo_core.sources.identity.cases import SPLITS, UNKNOWN_LABEL, ImageCase
-from mammo_core.sources.tables.source_tables import Rejects, Row
+from mammo_core.sources.tables.source_tables import PackedRow, Rejects, Row
 
+#: Different facts of images that are kept, so that equal ones are one object.
+_DIFFERENT_FACTS: Final = 4096
 #: What images of one view may say about their label: `by_exam` (each has its own, if the source
 #: names exams), `equal` (always the same), `any` (a view is malignant if any of its files is).
 ViewLabels = Literal["by_exam", "equal", "any"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CaseFile:
     """A case, and the file chosen for it.
 
@@ -36,7 +40,7 @@ class CaseFile:
     facts: ImageFacts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SourceImage:
     """A different image, its row, and all cases it belongs to.
 
@@ -117,27 +121,55 @@ def _with_header(
                 f"source. Received {header}.",
             )
             return None
-    warnings = list(facts.warnings)
-    if view_differs:
-        message = f"The source says {case.view}, the header says {header_view}"
-        warnings.append(ImageWarning(code="conflict", message=message))
     view = header_view or case.view
-    modifiers = tuple(sorted({*case.view_modifiers, *facts.view_modifiers}))
-    joined = facts.with_view(view, "LEFT" if case.laterality == "LEFT" else "RIGHT")
+    joined = _joined(
+        facts,
+        view=view,
+        laterality="LEFT" if case.laterality == "LEFT" else "RIGHT",
+        modifiers=tuple(sorted({*case.view_modifiers, *facts.view_modifiers})),
+        specimen=facts.specimen or case.specimen,
+        implant=_either(facts.implant, case.implant),
+        image_type=case.image_type or facts.image_type,
+        conflict=f"The source says {case.view}, the header says {header_view}"
+        if view_differs
+        else "",
+    )
+    if (case.view, case.view_modifiers) != (view, joined.view_modifiers):
+        case_with_view = replace(case, view=view, view_modifiers=joined.view_modifiers)
+    else:
+        case_with_view = case
+    return CaseFile(case_with_view, case, file.path, file.sha256, joined)
+
+
+@lru_cache(maxsize=_DIFFERENT_FACTS)
+def _joined(
+    facts: ImageFacts,
+    *,
+    view: str | None,
+    laterality: Literal["LEFT", "RIGHT"],
+    modifiers: tuple[str, ...],
+    specimen: bool,
+    implant: bool | None,
+    image_type: ImageType | None,
+    conflict: str,
+) -> ImageFacts:
+    """Facts of a header with what the source states; the same ones for equal images."""
+    warnings = list(facts.warnings)
+    if conflict:
+        warnings.append(ImageWarning(code="conflict", message=conflict))
+    joined = facts.with_view(view, laterality)
     if facts.laterality is None:  # the header alone could not be compared
         turned = orientation_warnings(facts.patient_orientation, joined.laterality)
         warnings += [warning for warning in turned if warning not in warnings]
-    joined = joined.model_copy(
+    return joined.model_copy(
         update={
             "view_modifiers": modifiers,
-            "specimen": facts.specimen or case.specimen,
-            "implant": _either(facts.implant, case.implant),
-            "image_type": case.image_type or facts.image_type,
+            "specimen": specimen,
+            "implant": implant,
+            "image_type": image_type,
             "warnings": tuple(warnings),
         }
     )
-    case_with_view = replace(case, view=view, view_modifiers=modifiers)
-    return CaseFile(case_with_view, case, file.path, file.sha256, joined)
 
 
 def _either(header: bool | None, source: bool | None) -> bool | None:
@@ -234,7 +266,7 @@ def _image_row(
     by_split = sorted(cases, key=lambda case: case.split)
     # An image without a view is a view of its own.
     view_id = first.view_id if first.view is not None else f"{first.view_id}_{digest[:8]}"
-    return {
+    cells: dict[str, Any] = {
         "image_id": digest,
         "path": path,
         "patient_key": first.patient_key,
@@ -260,9 +292,10 @@ def _image_row(
         "acquisition_order": 0,
         "not_chosen": "",
     }
+    return PackedRow(cells)
 
 
-def meaning_row(facts: ImageFacts) -> Row:
+def meaning_row(facts: ImageFacts) -> dict[str, Any]:
     """Return what an image is, as cells of the table of images.
 
     Args:
