@@ -87,10 +87,10 @@ def heatmap_overlays(
             negative.tail((count - half) // 3),
         ]
     ).drop_duplicates("image_id")
-    found = {view.image_id: view for view in shown_views(store, images, frame, selected, heater)}
+    shown = {view.image_id: view for view in shown_views(store, images, frame, selected, heater)}
     overlays, regions = [], []
     for row in selected.itertuples():
-        view = found[row.image_id]
+        view = shown[row.image_id]
         heat = view.heat["lesion"]
         mask = np.zeros(view.pixels.shape, bool)
         for lesion in view.lesions:

@@ -1,0 +1,1 @@
+"""How well heatmaps find the annotated lesions."""

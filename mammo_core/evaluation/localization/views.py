@@ -1,0 +1,165 @@
+"""The test views with their heatmaps and with the lesions of all their files."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from mammo_core.datasets import ImageRecord, Manifest
+from mammo_core.evaluation.image_records import iterate_images
+from mammo_core.evaluation.localization.measure import ShownLesion, ShownView, Target
+from mammo_core.evaluation.patch_heat import patch_heatmaps
+from mammo_core.features.frame import Frame
+from mammo_core.preprocessing import Preprocessing
+from mammo_core.sampling import LabelMap
+from mammo_core.store import Store
+
+
+@dataclass(frozen=True)
+class Heater:
+    """A patch classifier and what turns its output into heatmaps.
+
+    Attributes:
+        model: The patch classifier, or the result of `models.fully_convolutional`.
+        preprocessing: How pixels reach it.
+        patch_size: Side of its patches, pixels.
+        label_map: Its classes.
+    """
+
+    model: Any
+    preprocessing: Preprocessing
+    patch_size: int
+    label_map: LabelMap
+
+    def heat(self, pixels: npt.NDArray[np.uint16]) -> dict[Target, npt.NDArray[np.float32]]:
+        """Return the probability of a lesion, and of a malignant one, at each pixel.
+
+        Args:
+            pixels: `(h, w) uint16, [0, 65535]`.
+
+        Returns:
+            Target → `(h, w) float32, [0, 1]`.
+        """
+        batch = self.preprocessing.to_network(pixels[np.newaxis])
+        classes = {
+            "lesion": range(1, len(self.label_map.names)),
+            "malignant": [
+                index
+                for index, patch_class in enumerate(self.label_map.classes)
+                if any(name.endswith("_mal") for name in patch_class.lesions)
+            ],
+        }
+        lesion, malignant = patch_heatmaps(
+            self.model, batch, self.patch_size, [list(kept) for kept in classes.values()]
+        )
+        return {"lesion": lesion[0], "malignant": malignant[0]}
+
+
+def shown_views(
+    store: Store, images: Manifest, frame: Frame, predictions: pd.DataFrame, heater: Heater
+) -> Iterator[ShownView]:
+    """Yield the test views, each once, in the order of the dataset.
+
+    A view with several files is that file of it which was chosen, or else the first by its id.
+
+    Args:
+        store: Where the images are.
+        images: The image dataset.
+        frame: The frame; its lesions are those that count.
+        predictions: Predictions of the test set.
+        heater: The patch classifier.
+    """
+    rows = one_image_per_view(predictions, frame.images)
+    by_image = rows.set_index("image_id")
+    siblings = files_of_views(frame.images, rows["view_id"])
+    masks = _sibling_masks(store, images, siblings)
+    lesions = frame.lesions.set_index("lesion_id")
+    area = dict(zip(frame.images["image_id"], frame.images.get("area_mm2", ()), strict=False))
+    for record in iterate_images(store, images, rows["image_id"]):
+        row = by_image.loc[record.image_id]
+        pixel_mm2 = _pixel_area(record, area.get(record.image_id), heater.preprocessing)
+        others = [
+            mask
+            for name in siblings.get(row.view_id, ())
+            if name != record.image_id
+            for mask in masks.get((name, *_size(record)), ())
+        ]
+        lesion_masks = {**dict(others), **{x.lesion_id: x.mask for x in record.lesions}}
+        yield ShownView(
+            image_id=record.image_id,
+            view_id=str(row.view_id),
+            patient_key=str(row.patient_key),
+            pixels=record.pixels,
+            lesions=[
+                ShownLesion(
+                    mask=mask,
+                    is_malignant=lesions.at[name, "pathology"] == "MALIGNANT",
+                    lesion_type=str(lesions.at[name, "lesion_type"]),
+                    diameter_mm=None
+                    if pixel_mm2 is None
+                    else 2 * float(np.sqrt(mask.sum() * pixel_mm2 / np.pi)),
+                )
+                for name, mask in sorted(lesion_masks.items())
+                if name in lesions.index and mask.any()
+            ],
+            heat=heater.heat(record.pixels),
+        )
+
+
+def one_image_per_view(predictions: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each view.
+
+    Args:
+        predictions: Rows with image_id and view_id.
+        images: The images of the frame; `not_chosen` is empty for the file that was chosen.
+
+    Returns:
+        The rows of `predictions` of the chosen file of each view, or else of the first by its id.
+    """
+    chosen = images.set_index("image_id").get("not_chosen", pd.Series(dtype=str))
+    is_other = predictions["image_id"].map(chosen).fillna("").ne("")
+    ordered = predictions.assign(is_other=is_other).sort_values(["view_id", "is_other", "image_id"])
+    return ordered.drop_duplicates("view_id").drop(columns="is_other")
+
+
+def files_of_views(images: pd.DataFrame, views: "pd.Series[str]") -> dict[str, list[str]]:
+    """Return the image ids of each of some views that has several files."""
+    rows = images[images["view_id"].isin(views)]
+    groups = rows.groupby("view_id")["image_id"].apply(sorted)
+    return {str(view): ids for view, ids in groups.items() if len(ids) > 1}
+
+
+def _sibling_masks(
+    store: Store, images: Manifest, siblings: dict[str, list[str]]
+) -> dict[tuple[str, int, int], list[tuple[str, npt.NDArray[np.bool_]]]]:
+    """The masks of the files of views that have several, by image id and size of the source."""
+    ids = [name for names in siblings.values() for name in names]
+    return {
+        (record.image_id, *_size(record)): [(x.lesion_id, x.mask) for x in record.lesions]
+        for record in iterate_images(store, images, ids)
+    }
+
+
+def _size(record: ImageRecord) -> tuple[int, int]:
+    return record.source_rows, record.source_columns
+
+
+def _pixel_area(
+    record: ImageRecord, area_mm2: float | None, preprocessing: Preprocessing
+) -> float | None:
+    """Area of a pixel of the record at the detector, mm²; None if it is unknown."""
+    cropped = preprocessing.conversion.crop_to_breast
+    if area_mm2 is None or not np.isfinite(area_mm2) or area_mm2 <= 0 or cropped:
+        return None
+    source = record.source_rows * record.source_columns
+    height, width = record.pixels.shape
+    geometry = preprocessing.geometry
+    if geometry.resize == "forced":
+        return float(area_mm2 / (height * width))
+    scale = record.source_rows / height
+    if geometry.resize == "pad":
+        scale = max(scale, record.source_columns / width)
+    return float(area_mm2 / source * scale**2)

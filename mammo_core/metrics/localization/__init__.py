@@ -1,0 +1,1 @@
+"""Where a model looks: metrics of marks on images with annotated lesions."""
