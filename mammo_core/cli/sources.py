@@ -1,5 +1,7 @@
 """`mammo sources`: check tables and image trees before anything is converted."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -96,6 +98,74 @@ def check(
         raise typer.Exit(1)
 
 
+@app.command()
+def suggest(
+    table: Annotated[
+        str, typer.Argument(metavar="TABLE", help="A CSV, Parquet or Excel file, or its URI.")
+    ],
+    images: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Images, a folder or URI: how rows name their files."),
+    ] = None,
+    sheet: Annotated[str, typer.Option(help="Sheet of a workbook; default: its first.")] = "",
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="YAML", help="Write the mapping to a new file, beside the table."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Propose how a table of your own is read, and say which published data set it looks like.
+
+    The proposal is a YAML file for `source.table.mapping`: which column is what, and what the
+    words in its cells mean. What it is not sure of is listed above the mapping. No cell is printed
+    that could be the name or the id of a patient.
+    """
+    import json
+
+    from mammo_core.errors import RecipeError
+    from mammo_core.sources.files.source_files import SourceFiles
+    from mammo_core.sources.suggest.suggestion import suggest as propose
+
+    if out is not None and out.exists():
+        raise RecipeError(
+            f"The mapping {out.name} cannot be written", expected="a new file", received="a file"
+        )
+    proposal = propose(table, SourceFiles.open(images) if images is not None else None, sheet)
+    name = table.rstrip("/").rpartition("/")[2]
+    if out is not None:
+        out.write_text(proposal.text(name), encoding="utf-8")
+    if as_json:
+        like = [
+            {
+                "data_set": one.table.data_set,
+                "table": one.table.name,
+                "adapter": one.table.adapter,
+                "columns": one.columns,
+                "of": len(one.table.columns),
+            }
+            for one in proposal.like
+        ]
+        document = {"mapping": proposal.mapping, "notes": proposal.notes, "like": like}
+        typer.echo(json.dumps(document, ensure_ascii=False))
+        return
+    for one in proposal.like:
+        typer.echo(
+            f"looks like {one.table.name} of {one.table.data_set} ({one.columns} of "
+            f"{len(one.table.columns)} columns): `source.adapter: {one.table.adapter}` reads that "
+            "data set as it is published"
+        )
+    if out is None:
+        typer.echo(proposal.text(name), nl=False)
+        return
+    for note in proposal.notes:
+        typer.echo(f"note: {note}")
+    typer.echo(f"written: {out}")
+    typer.echo(
+        f"next: mammo sources check --source table --tables {table} --mapping {out.name}"
+        + (f" --images {images}" if images else "")
+    )
+
+
 @app.command("site-key")
 def site_key() -> None:
     """Create the key from which patient keys of your own data are made, once for the site.
@@ -115,7 +185,7 @@ def _config(
     tables: str | None,
     images: str | None,
     partial: bool,
-    options: dict[str, bool | str],
+    options: Mapping[str, bool | str],
 ) -> "SourceConfig":
     from mammo_core.errors import RecipeError
     from mammo_core.sources.config import SourceConfig

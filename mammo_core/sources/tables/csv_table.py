@@ -263,7 +263,7 @@ def csv_rows(lines: Iterable[str], name: str) -> Iterator[tuple[int, list[str]]]
 
 
 def require_header(columns: list[str], name: str, line: int = 1) -> list[str]:
-    """Return the columns of a table, if they can be told apart.
+    """Return the columns of a table, if each has a name of its own.
 
     Args:
         columns: Their names, without blanks around them; none of a row that is too long.

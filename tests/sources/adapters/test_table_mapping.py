@@ -133,7 +133,7 @@ def test_unknown_columns_are_problems_unless_ignored(own):
     assert problems_of(own) == [(1, "Height"), (1, "Weight")]
     assert problems_of(own, ignore=["Weight"]) == [(1, "Height")]
     assert problems_of(own, ignore=["*"]) == []
-    assert problems_of(own, ignore=["?eight"]) == [(1, "Height")]
+    assert problems_of(own, ignore=["W*"]) == [(1, "Height")]
     # A pattern never hides a column that is known.
     assert len(check_table(config_of(own, ignore=["*"]), False).problems) == 0
 

@@ -130,16 +130,16 @@ class _CaseMaker:
         return Targets(**stated) if stated else _NO_TARGETS
 
     def _patient_key(self, patient: str) -> str:
-        found = self._patients.get(patient)
-        if found is None:
-            found = self._patients[patient] = patient_key(self._key, patient)
-        return found
+        keyed = self._patients.get(patient)
+        if keyed is None:
+            keyed = self._patients[patient] = patient_key(self._key, patient)
+        return keyed
 
     def _exam_key(self, patient: str, exam: str) -> str:
-        found = self._exams.get((patient, exam))
-        if found is None:
-            found = self._exams[patient, exam] = exam_key(self._key, patient, exam)
-        return found
+        keyed = self._exams.get((patient, exam))
+        if keyed is None:
+            keyed = self._exams[patient, exam] = exam_key(self._key, patient, exam)
+        return keyed
 
     def _lesions(self, image_rows: list[int]) -> tuple[tuple[LesionCase, ...], frozenset[str]]:
         column = self._rows.lesions

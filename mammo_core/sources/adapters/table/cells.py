@@ -108,10 +108,10 @@ def _several_of(words: Mapping[str, Any]) -> Parser:
         if not cell:
             return ()
         parts = SEPARATORS.split(cell.strip("[]() "))
-        found = tuple(words.get(word_of(part.strip("'\" ,"))) for part in parts)
-        if None in found:
+        meant = tuple(words.get(word_of(part.strip("'\" ,"))) for part in parts)
+        if None in meant:
             raise ValueError
-        return tuple(word for word in found if word)
+        return tuple(word for word in meant if word)
 
     return look_up
 

@@ -76,14 +76,14 @@ def leave_out_missing(
         rejects: What was left out; more is added.
     """
     entries = files.entries
-    found: list[ImageCase] = []
+    existing: list[ImageCase] = []
     for case in cases:
         if any(path in entries for path in case.paths):
-            found.append(case)
+            existing.append(case)
         else:
             reason = "The image file is missing. Expected a file. Received none."
             rejects.add(case.item, "image", reason, MISSING_FILE)
-    return found
+    return existing
 
 
 def require_table(config: SourceConfig) -> str:

@@ -176,7 +176,8 @@ def find_layout(name: str, header: Sequence[str], options: TableMapping) -> Tabl
     ignored = {at for at, column in enumerate(header) if column in options.ignore}
     for at, column in enumerate(header):
         target = column_name(column)
-        if at not in used and at not in ignored and split_name(target)[0]:
+        # What a template makes or is stated for all rows needs no column of that name.
+        if at not in used | ignored and target not in options.paths and split_name(target)[0]:
             add(target, at)
     templates: dict[str, PathTemplate] = {}
     for target, text in options.paths.items():
@@ -184,12 +185,12 @@ def find_layout(name: str, header: Sequence[str], options: TableMapping) -> Tabl
             text, lambda column: positions[column] if column in positions else find(column, "paths")
         )
         used.update(at for at, _ in templates[target].fields)
-        if target in positions:
-            raise SourceError(
-                f"The table {name} has {target} twice",
-                expected="a column or a template in source.table.paths",
-                received=f"both: the column {header[positions[target]]}",
-            )
+    for target in {*options.paths, *options.constants} & {*positions}:
+        raise SourceError(
+            f"The table {name} has {target} twice",
+            expected="a column, or source.table.paths or constants",
+            received=f"both, the column is {header[positions[target]]}",
+        )
     known = {*positions, *templates, *options.constants}
     missing = [target for target in REQUIRED if target not in known]
     if missing:

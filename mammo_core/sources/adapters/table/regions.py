@@ -39,7 +39,7 @@ def read_number(cell: str) -> float | None:
         cell: Any text.
 
     Raises:
-        ValueError: It is no number from 0 to 999,999.
+        ValueError: It is no number.
     """
     if not cell:
         return None

@@ -192,14 +192,14 @@ def _ids_in_paths(rows: TableRows) -> Iterator[Problem]:
         at = rows.valid_rows()
         pairs = patients.codes[at].astype(np.int64) * (len(paths.items) + 1) + paths.codes[at]
         _, first, inverse = np.unique(pairs, return_index=True, return_inverse=True)
-        found = np.zeros(len(first), np.bool_)
+        contains = np.zeros(len(first), np.bool_)
         for number, row in enumerate(at[first]):
             patient = patients.items[patients.codes[row]]
             for path in paths.items[paths.codes[row]] if name == "lesion_mask" else (
                 paths.items[paths.codes[row]],
             ):  # fmt: skip
-                found[number] |= contains_patient_id(path, patient)
-        for row in at[found[inverse]]:
+                contains[number] |= contains_patient_id(path, patient)
+        for row in at[contains[inverse]]:
             yield Problem(rows.line(row), title, text)
 
 
