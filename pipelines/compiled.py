@@ -35,7 +35,25 @@ def pipeline(name: str, parallelism: int = 4, *, signed: bool = False) -> Any:
             "There is no such pipeline", expected=", ".join(PIPELINES), received=repr(name)
         )
     options = {} if name == "score" else {"signed": signed}
-    return importlib.import_module(f"pipelines.{name}").build(parallelism, **options)
+    built = importlib.import_module(f"pipelines.{name}").build(parallelism, **options)
+    _skip_empty_loops(built.pipeline_spec)
+    return built
+
+
+def _skip_empty_loops(spec: Any) -> None:
+    """Let a loop over an empty list be skipped, as a condition that does not hold is.
+
+    KFP ends an empty loop, but its state stays RUNNING for good, and that of the groups around it.
+    The state of what a condition skips is final, and what waits for such a loop goes on. KFP's
+    compiler writes conditions on groups only; its backend takes them on loops, too (iteratorTask
+    in backend/src/v2/compiler/argocompiler/dag.go at 2.17.0).
+    """
+    for component in spec.components.values():
+        for task in component.dag.tasks.values():
+            items = task.parameter_iterator.items.input_parameter
+            if items:
+                condition = f"size(inputs.parameter_values['{items}']) > 0"
+                task.trigger_policy.condition = condition
 
 
 def compile_pipeline(name: str, path: Path, parallelism: int = 4, *, signed: bool = False) -> Path:
@@ -61,7 +79,7 @@ def with_images(text: str, data: str, train: str, training: str | None = None) -
         text: The compiled YAML.
         data: Reference of the data image, by git sha or digest.
         train: Reference of the train image, by git sha or digest.
-        training: Another image for the two training steps only, such as train-tfio.
+        training: Another image for the pods that train only, such as train-tfio.
 
     Raises:
         RecipeError: A reference could refer to another image tomorrow.
@@ -69,7 +87,7 @@ def with_images(text: str, data: str, train: str, training: str | None = None) -
     if training is not None:
         # KFP writes the image as the last line of an executor.
         steps = re.compile(
-            r"(^    exec-train-(?:patch|image):\n(?:^(?:      .*)?\n)*?^        image: )"
+            r"(^    exec-train(?:-network)?:\n(?:^(?:      .*)?\n)*?^        image: )"
             + re.escape(TRAIN_IMAGE),
             re.MULTILINE,
         )

@@ -45,7 +45,7 @@ def run_compiled(
         raise_on_error=True,
         enable_caching=False,
     )
-    pipeline = components.load_component_from_text(_without_retries(package.read_text()))
+    pipeline = components.load_component_from_text(_for_this_machine(package.read_text()))
     logging.disable(logging.ERROR)
     try:
         with (folder.parent / "steps.log").open("w") as log:
@@ -94,16 +94,18 @@ def _docker_runner(folder: Path) -> Any:
     )
 
 
-def _without_retries(compiled: str) -> str:
-    """Remove the retries from a compiled pipeline: they are meant for pods that disappear.
+def _for_this_machine(compiled: str) -> str:
+    """Remove from a compiled pipeline what only a cluster understands.
 
-    Here they would only run a step with invalid input three times; transient faults are
-    retried within the steps.
+    Retries are meant for pods that disappear; here they would only run a step with invalid input
+    three times. KFP's local runner takes a loop with a condition for no loop, and skips an empty
+    one by itself.
     """
 
     def stripped(value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: stripped(item) for key, item in value.items() if key != "retryPolicy"}
+            left = {"retryPolicy", *(["triggerPolicy"] if "parameterIterator" in value else [])}
+            return {key: stripped(item) for key, item in value.items() if key not in left}
         return [stripped(item) for item in value] if isinstance(value, list) else value
 
     return yaml.safe_dump_all([stripped(part) for part in yaml.safe_load_all(compiled)])

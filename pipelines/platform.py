@@ -7,14 +7,15 @@ from kfp import dsl, kubernetes
 
 from pipelines.roles import secret_of
 
-#: Secret with the site key for keys of patients and files; only `index`, and the steps that read
-#: source files with keyed ids, get it.
+#: Secret with the site key for keys of patients and files; only the pods that read source files
+#: get it.
 SITE_SECRET = "mammo-site-key"
-#: Secret with the key that signs model packages; only `push` reads it, and `check-signing-key`.
+#: Secret with the key that signs model packages; only `release` gets it, and
+#: `check-signing-key`.
 SIGNING_SECRET = "mammo-signing-key"
 #: The password is needed where the key is encrypted.
 _SIGNING_KEYS = ["MAMMO_SIGNING_KEY", "MAMMO_SIGNING_KEY_PASSWORD"]
-#: Secret with the address and password of Feast's online store; only `publish-features` reads
+#: Secret with the address and password of Feast's online store; only `prepare-data` gets
 #: it, and without it no features go online.
 ONLINE_SECRET = "mammo-online"
 
@@ -34,15 +35,20 @@ _CA_CONFIG_MAP, _CA_FOLDER = "mammo-ca", "/etc/mammo/ca"
 _TRUST_CONFIG_MAP, _TRUST_FOLDER = "mammo-trust", "/etc/mammo/trust"
 #: Label of our steps; the network policies select it.
 STEP_LABEL = "mammo/uses-store"
-#: Step → the Secrets that only it gets.
+#: Component → the Secrets that only it gets.
 _STEP_SECRETS = {
     "index": {SITE_SECRET: ["MAMMO_SITE_KEY"]},
-    "convert": {SITE_SECRET: ["MAMMO_SITE_KEY"]},
+    "index-new": {SITE_SECRET: ["MAMMO_SITE_KEY"]},
     "convert-partition": {SITE_SECRET: ["MAMMO_SITE_KEY"]},
+    # It converts what a lost pod has left, as prepare-data does.
+    "sample-partition": {SITE_SECRET: ["MAMMO_SITE_KEY"]},
+    "prepare-data": {
+        SITE_SECRET: ["MAMMO_SITE_KEY"],
+        ONLINE_SECRET: ["MAMMO_ONLINE_STORE", "MAMMO_ONLINE_SECRET"],
+    },
     "duel": {SITE_SECRET: ["MAMMO_SITE_KEY"]},
-    "publish-features": {ONLINE_SECRET: ["MAMMO_ONLINE_STORE", "MAMMO_ONLINE_SECRET"]},
     "check-signing-key": {SIGNING_SECRET: _SIGNING_KEYS},
-    "push": {SIGNING_SECRET: _SIGNING_KEYS},
+    "release": {SIGNING_SECRET: _SIGNING_KEYS},
 }
 #: Numeric user of the container images.
 USER = 10001
@@ -75,27 +81,21 @@ class StepPlatform:
     gpu: bool = False
 
 
-#: Step → its resources. Requests fit the phantom on a small node; limits leave room for images
-#: of 1152x896 pixels.
+#: Component → its resources. Requests fit the phantom on a small node; limits leave room for
+#: images of 1152x896 pixels.
 STEPS = {
     "check-signing-key": StepPlatform("release", memory="500M", memory_limit="2G", hours=1),
     "index": StepPlatform(),
-    "find-new": StepPlatform(memory_limit="2G", hours=1),
+    "index-new": StepPlatform(),
     "convert-partition": StepPlatform(memory_limit="6G", hours=24),
-    "convert": StepPlatform(memory_limit="6G", hours=24),
-    "publish-features": StepPlatform(hours=2),
-    "validate-data": StepPlatform(memory_limit="2G", hours=1),
     "sample-partition": StepPlatform(memory_limit="6G", hours=24),
-    "sample": StepPlatform(memory_limit="6G", hours=24),
-    "start-from": StepPlatform("train", memory="2G", hours=1),
-    "train-patch": StepPlatform("train", memory="2G", memory_limit="32G", hours=72, gpu=True),
-    "train-image": StepPlatform("train", memory="2G", memory_limit="48G", hours=72, gpu=True),
-    "combine": StepPlatform("train", memory="2G", memory_limit="16G", hours=1),
+    "prepare-data": StepPlatform(memory_limit="6G", hours=48),
+    "train-network": StepPlatform("train", memory="2G", memory_limit="48G", hours=144, gpu=True),
+    "train": StepPlatform("train", memory="2G", memory_limit="48G", hours=144, gpu=True),
     "evaluate": StepPlatform("train", memory="2G", memory_limit="16G", hours=12, gpu=True),
     "regions": StepPlatform("train", memory="2G", memory_limit="16G", hours=12, gpu=True),
     "duel": StepPlatform("duel", memory="2G", memory_limit="16G", hours=12, gpu=True),
-    "gate": StepPlatform("release", memory_limit="4G", hours=1),
-    "push": StepPlatform("release", memory="2G", memory_limit="16G", hours=2),
+    "release": StepPlatform("release", memory="2G", memory_limit="16G", hours=2),
     "score": StepPlatform("score", memory="2G", memory_limit="16G", hours=24, gpu=True),
     "summarize": StepPlatform(memory="500M", memory_limit="2G", hours=1),
 }
@@ -140,6 +140,12 @@ class NodePlacement:
         KFP's compiler passes parameters into loops and conditions only if a task takes them.
         """
         return {"gpu_count": self.gpu_count, "gpu_type": self.gpu_type}
+
+    @property
+    def group_arguments(self) -> dict[str, Any]:
+        """The keyword arguments of a group of tasks, some of which may run on a GPU."""
+        rules = {"node_selector": self.node_selector, "tolerations": self.tolerations}
+        return {**self.arguments, **rules}
 
 
 def on_platform(

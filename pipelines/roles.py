@@ -87,22 +87,23 @@ class StoreRole:
 ROLES: Final = {
     "upload": StoreRole("`mammo store put`", writes=("sources",)),
     "data": StoreRole(
-        "the steps from `index` to `sample`, and `summarize`",
+        "the pods from `index` to `prepare-data`, and `summarize`",
         reads=("sources", "models"),
         writes=("tables", "records", "features", "frames", "validations", "new images", "runs"),
     ),
     "train": StoreRole(
-        "the steps from `start-from` to `evaluate`",
-        reads=("tables", "records", "features", "frames", "models"),
+        "training and evaluation",
+        # With the decision that let a model pass: then there is nothing to release.
+        reads=("tables", "records", "features", "frames", "models", "gates", "pushes"),
         writes=("trainings", "evaluations", "regions", "candidates", "model scores", "runs"),
     ),
     "duel": StoreRole(
-        "the step `duel`",
+        "the pod `duel`",
         reads=("sources", "tables", "frames", "candidates", "models"),
         writes=("duels", "runs"),
     ),
     "release": StoreRole(
-        "`gate` and `push`",
+        "`release`: the gate and the push",
         reads=("frames", "evaluations", "candidates", "duels"),
         writes=("gates", "pushes", "models", "runs"),
     ),

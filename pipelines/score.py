@@ -55,7 +55,7 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
             "Summary",
             role="score",
         )
-        with dsl.ExitHandler(finish, name="run"):
+        with dsl.ExitHandler(finish, name="Run"):
             on_platform(
                 steps.score(
                     **identity,

@@ -7,10 +7,12 @@ from pipelines.platform import NodePlacement, on_platform, run_limits
 from pipelines.training_path import (
     RunArguments,
     begin,
+    data_group,
     make_data,
     release,
     run_identity,
-    train_networks,
+    train_and_evaluate,
+    training_group,
 )
 
 
@@ -21,6 +23,7 @@ def build(parallelism: int = 4, *, signed: bool = False) -> dsl.base_component.B
         parallelism: Number of partitions, or networks of an ensemble, processed at the same time.
         signed: Whether the signing key is checked before any work.
     """
+    data_pods, training_pods = data_group(parallelism), training_group(parallelism)
 
     @dsl.pipeline(
         name="mammo-train",
@@ -60,7 +63,7 @@ def build(parallelism: int = 4, *, signed: bool = False) -> dsl.base_component.B
         identity = run_identity(store, run_id)
         placement = NodePlacement(gpu_type, gpu_count, node_selector, tolerations)
         finish = on_platform(steps.summarize(**identity, recipe=recipe), "Summary")
-        with dsl.ExitHandler(finish, name="run"):
+        with dsl.ExitHandler(finish, name="Run"):
             index = begin(
                 identity,
                 signed=signed,
@@ -69,21 +72,16 @@ def build(parallelism: int = 4, *, signed: bool = False) -> dsl.base_component.B
                 settings=settings,
                 partitions=partitions,
             )
-            run = RunArguments(identity, recipe, index.outputs["recipe_digest"])
-            data = make_data(run, index, parallelism)
-            classifiers = train_networks(run, data, placement, parallelism)
-            with dsl.If(regions == True, name="second-stage"):  # noqa: E712
-                on_platform(
-                    steps.regions(
-                        **run.arguments,
-                        **placement.arguments,
-                        images=data.images,
-                        frame=data.frame,
-                        patch_training=classifiers.patch,
-                    ),
-                    "Second stage",
-                    placement,
-                )
-            release(run, data, classifiers, placement)
+            run = RunArguments(store, run_id, recipe, index.outputs["recipe_digest"])
+            data = make_data(data_pods, run, index)
+            evaluated = train_and_evaluate(
+                training_pods,
+                run,
+                data,
+                placement,
+                networks=data.outputs["networks"],
+                regions=regions,
+            )
+            release(run, data, evaluated, placement)
 
     return train

@@ -1,12 +1,28 @@
-"""What the training pipelines share: making data, training networks, releasing a version."""
+"""What the training pipelines share: making data, training networks, releasing a version.
+
+Each is a group of tasks with a page of its own in the graph. A loop of pods in a group is
+optional: what no pod of it has done, the task after it does.
+"""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from kfp import dsl
 
 import components as steps
 from pipelines.platform import NodePlacement, on_platform
+
+
+#: Outputs of the groups. KFP's local runner has conditions on an output named Output only.
+class _Data(NamedTuple):
+    data: dsl.Dataset
+    networks: list
+
+
+class _Evaluated(NamedTuple):
+    evaluation: dsl.Artifact
+    candidate: dsl.Model
+    Output: bool
 
 
 def run_identity(store: Any, run_id: Any) -> dict[str, Any]:
@@ -28,66 +44,41 @@ def run_identity(store: Any, run_id: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class RunArguments:
-    """The arguments that every step of a run takes.
+    """The arguments that every group and every step of a run takes.
 
     Attributes:
-        identity: The store and the id of the run: see `run_identity`.
+        store: URI of the object store.
+        run_id: Name of the run; empty: the id from Kubeflow Pipelines.
         recipe: Reference of the recipe, which `index` resolves for the other steps.
         recipe_digest: Digest of the resolved recipe, an output of `index`: a step that takes it
             starts after the recipe was written, and fails if the recipe was replaced.
     """
 
-    identity: dict[str, Any]
+    store: Any
+    run_id: Any
     recipe: Any
     recipe_digest: Any
 
     @property
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments of a component."""
-        return {**self.identity, "recipe": self.recipe, "recipe_digest": self.recipe_digest}
+        identity = run_identity(self.store, self.run_id)
+        return {**identity, "recipe": self.recipe, "recipe_digest": self.recipe_digest}
 
-    def arguments_in_loop(self, item: Any) -> dict[str, Any]:
-        """The keyword arguments of a component in a loop, whose items carry the digest.
-
-        The local runner of KFP replaces every parameter that a loop takes from a task by the
-        item.
-        """
-        return {**self.arguments, "recipe_digest": item.recipe_digest}
-
-
-@dataclass(frozen=True)
-class TrainingInputs:
-    """What training needs.
-
-    Attributes:
-        tables: The source tables.
-        images: The image dataset.
-        frame: The frame.
-        patches: The patch dataset.
-        validation: The task that must succeed before training starts.
-    """
-
-    tables: Any
-    images: Any
-    frame: Any
-    patches: Any
-    validation: dsl.PipelineTask
+    @property
+    def group_arguments(self) -> dict[str, Any]:
+        """The keyword arguments of a group of tasks."""
+        return {
+            "store": self.store,
+            "run_id": self.run_id,
+            "recipe": self.recipe,
+            "recipe_digest": self.recipe_digest,
+        }
 
 
-@dataclass(frozen=True)
-class Classifiers:
-    """The two classifiers of a run.
-
-    Attributes:
-        patch: The patch classifier.
-        image: The whole-image classifier.
-    """
-
-    patch: Any
-    image: Any
-
-
-def begin(identity: dict[str, Any], *, signed: bool, **arguments: Any) -> dsl.PipelineTask:
+def begin(
+    identity: dict[str, Any], *, signed: bool, only_new: bool = False, **arguments: Any
+) -> dsl.PipelineTask:
     """Resolve the recipe and index the source; before that, check the key that signs the model.
 
     Only the push needs the key, days later, and only its role may have it. KFP lets no task wait
@@ -96,188 +87,201 @@ def begin(identity: dict[str, Any], *, signed: bool, **arguments: Any) -> dsl.Pi
     Args:
         identity: The store and the id of the run: see `run_identity`.
         signed: Whether the key is checked.
+        only_new: Whether to find the images that the champion was not trained on.
         arguments: Further arguments of `index`.
 
     Returns:
-        The task `index`.
+        The task `index`, or `index-new`.
     """
     if signed:
         check = on_platform(steps.check_signing_key(**identity), "Check signing key")
         arguments["signing_key_id"] = check.output
+    if only_new:
+        return on_platform(steps.index_new(**identity, **arguments), "Index and find new images")
     return on_platform(steps.index(**identity, **arguments), "Index")
 
 
-def make_data(run: RunArguments, index: dsl.PipelineTask, parallelism: int) -> TrainingInputs:
-    """Convert the images, publish and validate the frame, sample patches.
+def data_group(parallelism: int) -> Any:
+    """Return the group that converts the images, publishes and validates the frame, and samples.
+
+    KFP allows no group to be defined in a pipeline.
 
     Args:
-        run: The run.
-        index: The task `index`.
         parallelism: Number of partitions that are processed at the same time.
     """
-    tables = index.outputs["tables"]
-    with dsl.ParallelFor(
-        items=index.outputs["Output"], name="convert-partitions", parallelism=parallelism
-    ) as item:
-        conversion = on_platform(
-            steps.convert_partition(
-                **run.arguments_in_loop(item), partition=item.partition, tables=tables
-            ),
-            "Convert partition",
-        )
-    images = on_platform(
-        steps.convert(
-            **run.arguments, tables=tables, partitions=dsl.Collected(conversion.outputs["Output"])
-        ),
-        "Convert",
-    ).outputs["images"]
-    frame = on_platform(
-        steps.publish_features(**run.arguments, tables=tables, images=images), "Publish features"
-    ).output
-    validation = on_platform(
-        steps.validate_data(**run.arguments, images=images, frame=frame), "Validate data"
-    )
-    with dsl.ParallelFor(
-        items=index.outputs["Output"], name="sample-partitions", parallelism=parallelism
-    ) as item:
-        sampling = on_platform(
-            steps.sample_partition(
-                **run.arguments_in_loop(item), partition=item.partition, images=images
-            ),
-            "Sample partition",
-        )
-    patches = on_platform(
-        steps.sample(
-            **run.arguments, images=images, partitions=dsl.Collected(sampling.outputs["Output"])
-        ),
-        "Sample patches",
-    ).outputs["patches"]
-    return TrainingInputs(tables, images, frame, patches, validation)
+
+    @dsl.pipeline(name="data", description="Image records, frame and patches.")
+    def data(
+        store: str,
+        run_id: str,
+        recipe: str,
+        recipe_digest: str,
+        partitions: list,
+        tables: dsl.Input[dsl.Dataset],
+    ) -> _Data:
+        arguments = RunArguments(store, run_id, recipe, recipe_digest).arguments
+        with dsl.ParallelFor(
+            items=partitions, name="Convert partitions", parallelism=parallelism
+        ) as partition:
+            converted = on_platform(
+                steps.convert_partition(**arguments, partition=partition, tables=tables),
+                "Convert partition",
+            )
+        with dsl.ParallelFor(
+            items=partitions, name="Sample partitions", parallelism=parallelism
+        ) as partition:
+            sampled = on_platform(
+                steps.sample_partition(**arguments, partition=partition, tables=tables),
+                "Sample partition",
+            ).after(converted)
+        prepared = on_platform(steps.prepare_data(**arguments, tables=tables), "Prepare data")
+        prepared.after(sampled)
+        return _Data(prepared.outputs["data"], prepared.outputs["Output"])
+
+    return data
 
 
-def train_networks(
-    run: RunArguments, data: TrainingInputs, placement: NodePlacement, parallelism: int
-) -> Classifiers:
-    """Train a patch classifier, and from it a whole-image classifier, for each network.
+def make_data(group: Any, run: RunArguments, index: dsl.PipelineTask) -> dsl.PipelineTask:
+    """Make the data; the outputs of the task are `data` and `networks`.
 
     Args:
+        group: What `data_group` returned.
         run: The run.
-        data: The data to train on.
-        placement: The nodes and GPUs to train on.
+        index: The task `index`.
+    """
+    task = group(
+        **run.group_arguments,
+        partitions=index.outputs["partitions"],
+        tables=index.outputs["tables"],
+    )
+    return task.set_display_name("Data")
+
+
+def training_group(parallelism: int) -> Any:
+    """Return the group that trains a patch and a whole-image classifier for each network.
+
+    It also evaluates the model.
+
+    Args:
         parallelism: Number of networks that are trained at the same time.
     """
-    with dsl.ParallelFor(
-        items=data.validation.outputs["Output"], name="networks", parallelism=parallelism
-    ) as item:
-        patch = on_platform(
-            steps.train_patch(
-                **run.arguments_in_loop(item),
-                **placement.arguments,
-                member=item.member,
-                patches=data.patches,
-                frame=data.frame,
-            ),
-            "Train patch classifier",
-            placement,
-        )
-        image = on_platform(
-            steps.train_image(
-                **run.arguments_in_loop(item),
-                **placement.arguments,
-                member=item.member,
-                images=data.images,
-                frame=data.frame,
-                patch_training=patch.output,
-            ),
-            "Train whole-image classifier",
-            placement,
-        )
-    ensemble = on_platform(
-        steps.combine(
-            **run.arguments,
-            patch_trainings=dsl.Collected(patch.outputs["patch_training"]),
-            image_trainings=dsl.Collected(image.outputs["image_training"]),
-        ),
-        "Combine networks",
-    )
-    return Classifiers(ensemble.outputs["patch_training"], ensemble.outputs["image_training"])
+
+    @dsl.pipeline(name="training", description="Trained networks and their evaluation.")
+    def training(
+        store: str,
+        run_id: str,
+        recipe: str,
+        recipe_digest: str,
+        gpu_count: str,
+        gpu_type: str,
+        node_selector: dict,
+        tolerations: list,
+        networks: list,
+        regions: bool,
+        data: dsl.Input[dsl.Dataset],
+    ) -> _Evaluated:
+        inner = RunArguments(store, run_id, recipe, recipe_digest)
+        nodes = NodePlacement(gpu_type, gpu_count, node_selector, tolerations)
+        arguments = {**inner.arguments, **nodes.arguments, "data": data}
+        with dsl.ParallelFor(items=networks, name="Networks", parallelism=parallelism) as member:
+            network = on_platform(
+                steps.train_network(**arguments, member=member), "Train network", nodes
+            )
+        trained = on_platform(steps.train(**arguments), "Train", nodes).after(network)
+        with dsl.If(regions == True, name="Second stage"):  # noqa: E712
+            on_platform(steps.regions(**arguments, networks=trained.output), "Second stage", nodes)
+        return _evaluate(arguments, trained, nodes)
+
+    return training
 
 
-def continue_training(
-    run: RunArguments, data: TrainingInputs, placement: NodePlacement
-) -> Classifiers:
-    """Train from the model package that the recipe starts from.
+def continued_training_group() -> Any:
+    """Return the group that trains from the model package of the recipe, and evaluates."""
+
+    @dsl.pipeline(name="training", description="A trained network and its evaluation.")
+    def training(
+        store: str,
+        run_id: str,
+        recipe: str,
+        recipe_digest: str,
+        gpu_count: str,
+        gpu_type: str,
+        node_selector: dict,
+        tolerations: list,
+        data: dsl.Input[dsl.Dataset],
+    ) -> _Evaluated:
+        inner = RunArguments(store, run_id, recipe, recipe_digest)
+        nodes = NodePlacement(gpu_type, gpu_count, node_selector, tolerations)
+        arguments = {**inner.arguments, **nodes.arguments, "data": data}
+        trained = on_platform(steps.train(**arguments, starts=True), "Train", nodes)
+        return _evaluate(arguments, trained, nodes)
+
+    return training
+
+
+def train_and_evaluate(
+    group: Any, run: RunArguments, data: dsl.PipelineTask, placement: NodePlacement, **more: Any
+) -> dsl.PipelineTask:
+    """Train and evaluate.
+
+    The outputs of the task are `evaluation`, `candidate` and `Output`: whether there is anything
+    to release.
 
     Args:
+        group: What `training_group` or `continued_training_group` returned.
         run: The run.
-        data: The data to train on.
+        data: The task that made the data.
         placement: The nodes and GPUs to train on.
+        more: Further arguments of the group.
     """
-    patch = on_platform(steps.start_from(**run.arguments), "Take patch classifier").output
-    image = on_platform(
-        steps.train_image(
-            **run.arguments,
-            **placement.arguments,
-            images=data.images,
-            frame=data.frame,
-            patch_training=patch,
-        ),
-        "Train whole-image classifier",
-        placement,
-    ).after(data.validation)
-    return Classifiers(patch, image.output)
+    task = group(
+        **run.group_arguments, **placement.group_arguments, data=data.outputs["data"], **more
+    )
+    return task.set_display_name("Training and evaluation")
+
+
+def _evaluate(
+    arguments: dict[str, Any], trained: dsl.PipelineTask, nodes: NodePlacement
+) -> _Evaluated:
+    task = on_platform(steps.evaluate(**arguments, networks=trained.output), "Evaluate", nodes)
+    names = ("evaluation", "candidate", "Output")
+    return _Evaluated(*(task.outputs[name] for name in names))
 
 
 def release(
-    run: RunArguments, data: TrainingInputs, classifiers: Classifiers, placement: NodePlacement
+    run: RunArguments,
+    data: dsl.PipelineTask,
+    evaluated: dsl.PipelineTask,
+    placement: NodePlacement,
 ) -> None:
-    """Evaluate and package the model, let it duel with the champion, and push it if it passes.
+    """Let the model duel with the champion, and push it if it passes the gate.
+
+    The group is skipped where the very model is the champion and has passed this gate before.
 
     Args:
         run: The run.
-        data: The data that it was trained on.
-        classifiers: The trained classifiers.
-        placement: The nodes and GPUs to evaluate on.
+        data: The task that made the data.
+        evaluated: The task that trained and evaluated the model.
+        placement: The nodes and GPUs to score on.
     """
-    evaluation = on_platform(
-        steps.evaluate(
-            **run.arguments,
-            **placement.arguments,
-            images=data.images,
-            patches=data.patches,
-            frame=data.frame,
-            patch_training=classifiers.patch,
-            image_training=classifiers.image,
-        ),
-        "Evaluate",
-        placement,
-    )
-    candidate = evaluation.outputs["candidate"]
-    duel = on_platform(
-        steps.duel(
-            **run.arguments,
-            **placement.arguments,
-            tables=data.tables,
-            frame=data.frame,
-            candidate=candidate,
-        ),
-        "Duel",
-        placement,
-    )
-    decision = on_platform(
-        steps.gate(
-            **run.arguments,
-            evaluation=evaluation.outputs["evaluation"],
-            duel=duel.outputs["duel"],
-        ),
-        "Gate",
-    )
-    with dsl.If(decision.outputs["Output"] == True, name="passed"):  # noqa: E712
-        on_platform(
-            steps.push(
+    with dsl.If(evaluated.outputs["Output"] == True, name="Release"):  # noqa: E712
+        candidate = evaluated.outputs["candidate"]
+        duel = on_platform(
+            steps.duel(
                 **run.arguments,
+                **placement.arguments,
+                data=data.outputs["data"],
                 candidate=candidate,
-                decision=decision.outputs["decision"],
             ),
-            "Push",
+            "Duel",
+            placement,
+        )
+        on_platform(
+            steps.release(
+                **run.arguments,
+                evaluation=evaluated.outputs["evaluation"],
+                duel=duel.outputs["duel"],
+                candidate=candidate,
+            ),
+            "Gate and push",
         )

@@ -7,10 +7,12 @@ from pipelines.platform import NodePlacement, on_platform, run_limits
 from pipelines.training_path import (
     RunArguments,
     begin,
-    continue_training,
+    continued_training_group,
+    data_group,
     make_data,
     release,
     run_identity,
+    train_and_evaluate,
 )
 
 
@@ -21,6 +23,7 @@ def build(parallelism: int = 4, *, signed: bool = False) -> dsl.base_component.B
         parallelism: Number of partitions that are processed at the same time.
         signed: Whether the signing key is checked before any work.
     """
+    data_pods, training_pods = data_group(parallelism), continued_training_group()
 
     @dsl.pipeline(
         name="mammo-transfer",
@@ -61,7 +64,7 @@ def build(parallelism: int = 4, *, signed: bool = False) -> dsl.base_component.B
         identity = run_identity(store, run_id)
         placement = NodePlacement(gpu_type, gpu_count, node_selector, tolerations)
         finish = on_platform(steps.summarize(**identity, recipe=recipe), "Summary")
-        with dsl.ExitHandler(finish, name="run"):
+        with dsl.ExitHandler(finish, name="Run"):
             index = begin(
                 identity,
                 signed=signed,
@@ -71,9 +74,9 @@ def build(parallelism: int = 4, *, signed: bool = False) -> dsl.base_component.B
                 partitions=partitions,
                 start=start,
             )
-            run = RunArguments(identity, recipe, index.outputs["recipe_digest"])
-            data = make_data(run, index, parallelism)
-            classifiers = continue_training(run, data, placement)
-            release(run, data, classifiers, placement)
+            run = RunArguments(store, run_id, recipe, index.outputs["recipe_digest"])
+            data = make_data(data_pods, run, index)
+            evaluated = train_and_evaluate(training_pods, run, data, placement)
+            release(run, data, evaluated, placement)
 
     return transfer

@@ -15,8 +15,8 @@ def convert_partition(
     partition: str,
     tables: dsl.Input[dsl.Dataset],
     records: dsl.Output[dsl.Artifact],
-) -> str:
-    """Convert one partition of the mammograms; `convert` combines the partitions.
+) -> None:
+    """Convert one partition of the mammograms; `prepare-data` combines the partitions.
 
     Args:
         store: URI of the object store.
@@ -27,14 +27,11 @@ def convert_partition(
         partition: Which partition of the work, i/n.
         tables: Tables from `index`.
         records: The records of the partition.
-
-    Returns:
-        The partition.
     """
-    from mammo_core import at_paths
+    from mammo_core.at_paths import pods
 
     records.metadata.update(
-        at_paths.convert(
+        pods.convert_partition(
             store=store,
             run_id=run_id,
             kfp_run_id=kfp_run_id,
@@ -45,4 +42,3 @@ def convert_partition(
             out=records.path,
         )
     )
-    return partition

@@ -12,8 +12,7 @@ def duel(
     kfp_run_id: str,
     recipe: str,
     recipe_digest: str,
-    tables: dsl.Input[dsl.Dataset],
-    frame: dsl.Input[dsl.Dataset],
+    data: dsl.Input[dsl.Dataset],
     candidate: dsl.Input[dsl.Model],
     duel: dsl.Output[dsl.Artifact],
     gpu_count: str = "0",
@@ -27,26 +26,25 @@ def duel(
         kfp_run_id: KFP's id of the run.
         recipe: Name or URI of the recipe.
         recipe_digest: Digest of the run's recipe, from `index`.
-        tables: Tables from `index`.
-        frame: The frame.
+        data: The data, from `prepare-data`.
         candidate: The package of the model, from `evaluate`.
         duel: The probabilities of both, for patients that neither has seen.
         gpu_count: GPUs of the step.
         gpu_type: Resource name of the GPUs.
     """
-    from mammo_core import at_paths
+    from mammo_core.at_paths import pods
 
-    at_paths.report_gpus("duel", gpu_count, gpu_type)
     duel.metadata.update(
-        at_paths.duel(
+        pods.duel(
             store=store,
             run_id=run_id,
             kfp_run_id=kfp_run_id,
             recipe=recipe,
             recipe_digest=recipe_digest,
-            tables=tables.path,
-            frame=frame.path,
+            data=data.path,
             candidate=candidate.path,
             out=duel.path,
+            gpu_count=gpu_count,
+            gpu_type=gpu_type,
         )
     )

@@ -12,11 +12,8 @@ def evaluate(
     kfp_run_id: str,
     recipe: str,
     recipe_digest: str,
-    images: dsl.Input[dsl.Dataset],
-    patches: dsl.Input[dsl.Dataset],
-    frame: dsl.Input[dsl.Dataset],
-    patch_training: dsl.Input[dsl.Model],
-    image_training: dsl.Input[dsl.Model],
+    data: dsl.Input[dsl.Dataset],
+    networks: dsl.Input[dsl.Model],
     evaluation: dsl.Output[dsl.Artifact],
     candidate: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
@@ -25,7 +22,7 @@ def evaluate(
     summary: dsl.Output[dsl.Markdown],
     gpu_count: str = "0",
     gpu_type: str = "nvidia.com/gpu",
-) -> None:
+) -> bool:
     """Evaluate both classifiers on the test split, write the report, and build the package.
 
     Args:
@@ -34,11 +31,8 @@ def evaluate(
         kfp_run_id: KFP's id of the run.
         recipe: Name or URI of the recipe.
         recipe_digest: Digest of the run's recipe, from `index`.
-        images: The image dataset.
-        patches: The patch dataset.
-        frame: The frame.
-        patch_training: The patch classifier.
-        image_training: The whole-image classifier.
+        data: The data, from `prepare-data`.
+        networks: The trained classifiers of each network; several become one by their mean.
         evaluation: Predictions and numbers.
         candidate: The package of the model, unsigned.
         metrics: The numbers that runs are compared by.
@@ -47,24 +41,26 @@ def evaluate(
         summary: The results in short.
         gpu_count: GPUs of the step.
         gpu_type: Resource name of the GPUs.
-    """
-    from mammo_core import at_paths
 
-    at_paths.report_gpus("evaluate", gpu_count, gpu_type)
-    evaluation.metadata.update(
-        at_paths.evaluate(
-            store=store,
-            run_id=run_id,
-            kfp_run_id=kfp_run_id,
-            recipe=recipe,
-            recipe_digest=recipe_digest,
-            images=images.path,
-            patches=patches.path,
-            frame=frame.path,
-            patch_training=patch_training.path,
-            image_training=image_training.path,
-            out=evaluation.path,
-            candidate_out=candidate.path,
-        )
+    Returns:
+        Whether there is anything to release: not if this very model is the champion already.
+    """
+    from mammo_core.at_paths import pods, shown
+
+    evaluation_metadata, candidate_metadata, is_new = pods.evaluate(
+        store=store,
+        run_id=run_id,
+        kfp_run_id=kfp_run_id,
+        recipe=recipe,
+        recipe_digest=recipe_digest,
+        data=data.path,
+        networks=networks.path,
+        out=evaluation.path,
+        candidate=candidate.path,
+        gpu_count=gpu_count,
+        gpu_type=gpu_type,
     )
-    at_paths.show_evaluation(store, evaluation.path, metrics, roc, report.path, summary.path)
+    evaluation.metadata.update(evaluation_metadata)
+    candidate.metadata.update(candidate_metadata)
+    shown.show_evaluation(store, evaluation.path, metrics, roc, report.path, summary.path)
+    return is_new

@@ -20,7 +20,7 @@ def index(
     partitions: int = 1,
     start: str = "",
     signing_key_id: str = "",
-) -> NamedTuple("IndexOutputs", [("Output", list), ("recipe_digest", str)]):
+) -> NamedTuple("IndexOutputs", [("partitions", list), ("recipe_digest", str)]):
     """Begin a run: resolve its recipe; find and describe the mammograms of its source.
 
     Args:
@@ -37,31 +37,23 @@ def index(
         signing_key_id: Id of the signing key, from `check-signing-key`; empty: not checked.
 
     Returns:
-        The partitions of conversion and sampling as items of a loop (KFP's local runner loops only
-        over an output named Output), and the digest of the run's recipe.
+        The partitions of the records that have a pod of their own, none if there is nothing to
+        divide, and the digest of the run's recipe.
     """
-    from mammo_core import at_paths
+    from mammo_core.at_paths import pods
 
-    loop_items, recipe_digest = at_paths.begin(
+    beginning = pods.begin(
         store=store,
         run_id=run_id,
         kfp_run_id=kfp_run_id,
         recipe=recipe,
+        tables=tables.path,
+        audit=audit.path,
         source=source,
         settings=settings,
         partitions=partitions,
         start=start,
         signing_key_id=signing_key_id,
     )
-    tables.metadata.update(
-        at_paths.index(
-            store=store,
-            run_id=run_id,
-            kfp_run_id=kfp_run_id,
-            recipe=recipe,
-            recipe_digest=recipe_digest,
-            out=tables.path,
-        )
-    )
-    at_paths.show_page(store, tables.path, audit.path, "audit.html")
-    return loop_items, recipe_digest
+    tables.metadata.update(beginning.metadata[0])
+    return beginning.partitions, beginning.recipe_digest

@@ -12,9 +12,8 @@ def regions(
     kfp_run_id: str,
     recipe: str,
     recipe_digest: str,
-    images: dsl.Input[dsl.Dataset],
-    frame: dsl.Input[dsl.Dataset],
-    patch_training: dsl.Input[dsl.Model],
+    data: dsl.Input[dsl.Dataset],
+    networks: dsl.Input[dsl.Model],
     second_stage: dsl.Output[dsl.Artifact],
     report: dsl.Output[dsl.HTML],
     gpu_count: str = "0",
@@ -28,28 +27,27 @@ def regions(
         kfp_run_id: KFP's id of the run.
         recipe: Name or URI of the recipe.
         recipe_digest: Digest of the run's recipe, from `index`.
-        images: The image dataset.
-        frame: The frame.
-        patch_training: The patch classifier.
+        data: The data, from `prepare-data`.
+        networks: The trained classifiers of each network; the first draws the heatmaps.
         second_stage: Features, forest and numbers.
         report: The results as one HTML page.
         gpu_count: GPUs of the step.
         gpu_type: Resource name of the GPUs.
     """
-    from mammo_core import at_paths
+    from mammo_core.at_paths import pods
 
-    at_paths.report_gpus("regions", gpu_count, gpu_type)
     second_stage.metadata.update(
-        at_paths.regions(
+        pods.regions(
             store=store,
             run_id=run_id,
             kfp_run_id=kfp_run_id,
             recipe=recipe,
             recipe_digest=recipe_digest,
-            images=images.path,
-            frame=frame.path,
-            patch_training=patch_training.path,
+            data=data.path,
+            networks=networks.path,
             out=second_stage.path,
+            report=report.path,
+            gpu_count=gpu_count,
+            gpu_type=gpu_type,
         )
     )
-    at_paths.show_page(store, second_stage.path, report.path)

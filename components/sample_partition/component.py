@@ -13,10 +13,10 @@ def sample_partition(
     recipe: str,
     recipe_digest: str,
     partition: str,
-    images: dsl.Input[dsl.Dataset],
+    tables: dsl.Input[dsl.Dataset],
     records: dsl.Output[dsl.Artifact],
-) -> str:
-    """Cut the patches of one partition of the images; `sample` combines the partitions.
+) -> None:
+    """Cut the patches of one partition of the images; `prepare-data` combines the partitions.
 
     Args:
         store: URI of the object store.
@@ -25,24 +25,20 @@ def sample_partition(
         recipe: Name or URI of the recipe.
         recipe_digest: Digest of the run's recipe, from `index`.
         partition: Which partition of the work, i/n.
-        images: The image dataset.
+        tables: Tables from `index`.
         records: The records of the partition.
-
-    Returns:
-        The partition.
     """
-    from mammo_core import at_paths
+    from mammo_core.at_paths import pods
 
     records.metadata.update(
-        at_paths.sample(
+        pods.sample_partition(
             store=store,
             run_id=run_id,
             kfp_run_id=kfp_run_id,
             recipe=recipe,
             recipe_digest=recipe_digest,
             partition=partition,
-            images=images.path,
+            tables=tables.path,
             out=records.path,
         )
     )
-    return partition

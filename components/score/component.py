@@ -34,11 +34,10 @@ def score(
         gpu_count: GPUs of the step.
         gpu_type: Resource name of the GPUs.
     """
-    from mammo_core import at_paths
+    from mammo_core.at_paths import pods
 
-    at_paths.report_gpus("score", gpu_count, gpu_type)
     scores.metadata.update(
-        at_paths.score(
+        pods.score(
             store=store,
             run_id=run_id,
             kfp_run_id=kfp_run_id,
@@ -48,5 +47,7 @@ def score(
             decide_unlike=decide_unlike,
             out=scores.path,
             report=report.path,
+            gpu_count=gpu_count,
+            gpu_type=gpu_type,
         )
     )

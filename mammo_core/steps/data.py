@@ -9,7 +9,8 @@ from mammo_core.datasets.tables import read_table
 from mammo_core.errors import StoreError
 from mammo_core.features.kinds import FRAME
 from mammo_core.ingest.kinds import IMAGE_DATASET, PATCH_DATASET
-from mammo_core.runs import read_start_packages, start_packages_of
+from mammo_core.recipes import Recipe
+from mammo_core.runs import Run, read_start_packages, start_packages_of
 from mammo_core.steps.step import StepContext, step
 
 if TYPE_CHECKING:
@@ -65,6 +66,18 @@ def _tables_of(context: StepContext, tables: Manifest) -> "tuple[pd.DataFrame, p
     context.say(f"{len(forgotten)} patients were withdrawn after the tables were made")
     images = images[~images["patient_key"].isin(forgotten)].reset_index(drop=True)
     return images, lesions[~lesions["patient_key"].isin(forgotten)].reset_index(drop=True)
+
+
+def has_records(run: Run, recipe: Recipe, tables: Manifest) -> bool:
+    """Return whether the image and the patch dataset of these tables are published already."""
+    from mammo_core import ingest
+
+    images, lesions = _tables_of(StepContext("index", run), tables)
+    dataset = IMAGE_DATASET.find(run.store, ingest.convert_id(recipe.convert, images, lesions))
+    if dataset is None:
+        return False
+    patches = ingest.sample_id(recipe.sampling, recipe.seed, dataset)
+    return PATCH_DATASET.find(run.store, patches) is not None
 
 
 @step("publish-features")

@@ -1,17 +1,27 @@
 """The steps that decide about a model and publish it."""
 
+import json
+from typing import Any
+
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.duel.kinds import DUEL
 from mammo_core.errors import ModelError, RunError
 from mammo_core.packaging import signing_key
 from mammo_core.packaging.kinds import CANDIDATE
+from mammo_core.recipes import Recipe
 from mammo_core.registry import champion
 from mammo_core.registry.candidates import is_version
 from mammo_core.registry.kinds import GATE, PUSH, GateFacts, PushFacts
 from mammo_core.registry.versions import read_marker, read_package
+from mammo_core.runs import Run
 from mammo_core.steps.step import StepContext, step
-from mammo_core.store import read_object, require_conditional_writes
+from mammo_core.store import (
+    MAXIMUM_NOTE_BYTES,
+    Store,
+    read_object,
+    require_conditional_writes,
+)
 
 
 @step("gate")
@@ -29,12 +39,7 @@ def gate(context: StepContext, evaluation: Manifest, duel: Manifest) -> Manifest
             expected=f"a duel of the evaluation {evaluation.id}",
             received=f"a duel of the evaluation {duel.lineage.get('evaluation')}",
         )
-    config = recipe.gate.model_dump(mode="json")
-    settings = {
-        **config,
-        "seed": recipe.seed,
-        "evaluation": recipe.evaluation.model_dump(mode="json"),
-    }
+    config, settings = recipe.gate.model_dump(mode="json"), _settings(recipe)
     id = GATE.content_id(settings, [(m.kind, m.id) for m in (evaluation, duel)])
 
     def make(attempt: Attempt) -> Draft:
@@ -66,7 +71,7 @@ def gate(context: StepContext, evaluation: Manifest, duel: Manifest) -> Manifest
         )
 
     manifest = context.reuse_or_make(GATE, id, make)
-    context.facts = {"gate": read_object(store, manifest.file("gate.json").key)}
+    context.facts = _gate_facts(store, manifest)
     for reason in GATE.facts_of(manifest).reasons:
         context.say(reason)
     return manifest
@@ -127,7 +132,63 @@ def push(context: StepContext, candidate: Manifest, decision: Manifest) -> Manif
         )
         context.facts["registered"] = entry
         context.say(f"registered as {entry['model_version']} in the model registry")
+    note = {"gate": decision.id, "push": manifest.id}
+    store.write(_note_of(recipe, candidate), json.dumps(note).encode())
     return manifest
+
+
+def is_released(run: Run, recipe: Recipe, candidate: Manifest) -> bool:
+    """Return whether this very model is the champion and has passed this gate; record it if so.
+
+    Then there is nothing to decide and nothing to push: the statuses of `gate` and `push` are
+    those of the run that pushed it.
+
+    Args:
+        run: The record of the run.
+        recipe: The resolved recipe; another gate is another decision.
+        candidate: The package of the evaluated model.
+    """
+    store, note = run.store, _note_of(recipe, candidate)
+    if not store.exists(note):
+        return False
+    ids = read_object(store, note, MAXIMUM_NOTE_BYTES)
+    decision, pushed = GATE.find(store, ids["gate"]), PUSH.find(store, ids["push"])
+    current = champion(store, recipe.model_name)
+    if decision is None or pushed is None or current is None:
+        return False
+    facts = PUSH.facts_of(pushed)
+    if (current.version, current.model_id) != (facts.version, facts.model_id):
+        return False
+    for name, manifest, shown in (
+        ("gate", decision, _gate_facts(store, decision)),
+        ("push", pushed, facts.model_dump()),
+    ):
+        context = StepContext(name, run, recipe)
+        context.facts = shown
+        context.reuse(manifest)
+        context.write_status("succeeded", counts=manifest.counts, output=manifest.key)
+    context.say(f"already the champion: {facts.model_uri}")
+    return True
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    """What decides besides the evaluation and the duel."""
+    return {
+        **recipe.gate.model_dump(mode="json"),
+        "seed": recipe.seed,
+        "evaluation": recipe.evaluation.model_dump(mode="json"),
+    }
+
+
+def _gate_facts(store: Store, decision: Manifest) -> dict[str, Any]:
+    return {"gate": read_object(store, decision.file("gate.json").key)}
+
+
+def _note_of(recipe: Recipe, candidate: Manifest) -> str:
+    """The key of the note about a push: which decision let it pass, for this gate."""
+    settings = {**_settings(recipe), "name": recipe.model_name}
+    inputs = [(CANDIDATE.folder, candidate.id), ("evaluation", candidate.lineage["evaluation"])]
+    return PUSH.note("memos", PUSH.content_id(settings, inputs))
 
 
 def _push(context: StepContext, candidate: Manifest) -> PushFacts:

@@ -233,7 +233,7 @@ class Step:
             MammoError: The step failed; its status says why.
         """
         partition = inputs.pop("partition", "")
-        context = StepContext(_name_with_part(self.name, partition, inputs), run)
+        context = StepContext(name_with_part(self.name, partition, inputs), run)
         with context.record_failure():
             if partition:
                 context.partition = Partition.parse(partition)
@@ -309,7 +309,7 @@ def error_message(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _name_with_part(name: str, partition: str, inputs: Mapping[str, Any]) -> str:
-    """The name of a step and of its part: `convert-0-of-4`, `train-patch-vgg16`."""
+def name_with_part(name: str, partition: str, inputs: Mapping[str, Any]) -> str:
+    """Return the name of a step and of its part: `convert-0-of-4`, `train-patch-vgg16`."""
     part = partition.replace("/", "-of-") or inputs.get("member", "")
     return f"{name}-{part}" if part else name

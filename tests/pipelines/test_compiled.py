@@ -96,7 +96,7 @@ def test_every_task_is_named_bounded_and_unprivileged(compiled, name):
 @pytest.mark.parametrize("name", PIPELINES)
 def test_gpus_are_asked_for_by_parameters_that_reach_the_task(compiled, name):
     spec, kubernetes = _parts(compiled[name])
-    expected = {"train-patch", "train-image", "evaluate", "duel", "score", "regions"}
+    expected = {"train", "train-network", "evaluate", "duel", "score", "regions"}
     labels = set()
     for label, executor in spec["deploymentSpec"]["executors"].items():
         settings = kubernetes["deploymentSpec"]["executors"][label]
@@ -110,7 +110,15 @@ def test_gpus_are_asked_for_by_parameters_that_reach_the_task(compiled, name):
     assert labels == expected & {
         label.removeprefix("exec-") for label in spec["deploymentSpec"]["executors"]
     }
-    # KFP's driver looks for the values in the graph around the task.
+    # KFP's driver looks for the number and the type among the inputs of the task.
+    for _, task in _tasks(spec):
+        resources = spec["deploymentSpec"]["executors"][
+            spec["components"][task["componentRef"]["name"]]["executorLabel"]
+        ]["container"]["resources"]
+        for channel in resources.get("accelerator", {}).values():
+            needed = channel.removeprefix("{{$.inputs.parameters['").removesuffix("']}}")
+            assert needed in task["inputs"]["parameters"]
+    # It looks for the other values in the graph around the task.
     for node in [spec["root"], *spec["components"].values()]:
         given = set(node.get("inputDefinitions", {}).get("parameters", {}))
         for task_name, task in node.get("dag", {}).get("tasks", {}).items():
@@ -128,14 +136,69 @@ def test_parameters_are_described_and_few_have_no_default(compiled, name):
     assert len(parameters) <= 12
 
 
-def test_conversion_and_sampling_fan_out_and_come_together(compiled):
+def _loops(spec):
+    """Display name, name of the group around it, and task of each loop."""
+    for group, component in spec["components"].items():
+        for name, task in component.get("dag", {}).get("tasks", {}).items():
+            if "parameterIterator" in task:
+                yield task["taskInfo"]["name"], (group, name), task
+
+
+def test_conversion_sampling_and_networks_fan_out_and_come_together(compiled):
+    spec, _ = _parts(compiled["train"])
+    loops = {name: (position, task) for name, position, task in _loops(spec)}
+    assert set(loops) == {"Convert partitions", "Sample partitions", "Networks"}
+    for (group, name), task in loops.values():
+        assert task["iteratorPolicy"]["parallelismLimit"] == 4
+        waiting = spec["components"][group]["dag"]["tasks"].values()
+        assert any(name in task.get("dependentTasks", []) for task in waiting)
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_an_empty_loop_is_skipped(compiled, name):
+    for _, _, task in _loops(_parts(compiled[name])[0]):
+        items = task["parameterIterator"]["items"]["inputParameter"]
+        condition = " ".join(task["triggerPolicy"]["condition"].split())
+        assert condition == f"size(inputs.parameter_values['{items}']) > 0"
+        # KFP's driver looks for it among the inputs of the loop.
+        assert items in task["inputs"]["parameters"]
+
+
+def _pages(spec):
+    """Name of each group and its tasks: what KFP's web page shows at once."""
+    yield "root", spec["root"]["dag"]["tasks"]
+    for name, component in spec["components"].items():
+        if "dag" in component:
+            yield name, component["dag"]["tasks"]
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_each_page_of_the_graph_is_a_handful_of_named_boxes(compiled, name):
+    spec, _ = _parts(compiled[name])
+    for page, tasks in _pages(spec):
+        assert len(tasks) <= 5, page
+        for task_name, task in tasks.items():
+            shown = task["taskInfo"]["name"]
+            assert shown != task_name and shown[0].isupper(), (page, task_name)
+            between = [
+                artifact["taskOutputArtifact"]
+                for artifact in task.get("inputs", {}).get("artifacts", {}).values()
+                if "taskOutputArtifact" in artifact
+            ]
+            # Groups are joined by one or two artifacts each.
+            producers = [artifact["producerTask"] for artifact in between]
+            assert max(map(producers.count, producers), default=0) <= 2, (page, task_name)
+
+
+def test_the_groups_of_the_training_follow_each_other(compiled):
     spec, _ = _parts(compiled["train"])
     (run,) = [value for key, value in spec["components"].items() if key.startswith("comp-exit")]
-    loops = {n: t for n, t in run["dag"]["tasks"].items() if "parameterIterator" in t}
-    assert len(loops) == 3  # convert, sample, networks
-    assert all(task["iteratorPolicy"]["parallelismLimit"] == 4 for task in loops.values())
-    for name in ("convert", "sample", "combine"):
-        assert set(run["dag"]["tasks"][name]["dependentTasks"]) & set(loops), name
+    names = {name: task["taskInfo"]["name"] for name, task in run["dag"]["tasks"].items()}
+    assert set(names.values()) == {"Index", "Data", "Training and evaluation", "Release"}
+    for name, task in run["dag"]["tasks"].items():
+        waits = {names[other] for other in task.get("dependentTasks", [])}
+        before = {"Index": set(), "Data": {"Index"}, "Training and evaluation": {"Data"}}
+        assert waits >= before.get(names[name], {"Data", "Training and evaluation"})
 
 
 def test_parallelism_is_set_at_compile_time(tmp_path):
@@ -151,8 +214,8 @@ def test_retrain_goes_on_only_when_enough_is_new(compiled):
         for task in node.get("dag", {}).get("tasks", {}).values()
         if "condition" in task.get("triggerPolicy", {})
     ]
-    assert any("find-new-Output" in condition for condition in conditions)
-    assert any("gate-Output" in condition for condition in conditions)
+    assert any("index-new-Output" in condition for condition in conditions)
+    assert any("training-Output" in condition for condition in conditions)
 
 
 def test_images_take_the_placeholders_place(compiled):
@@ -165,13 +228,13 @@ def test_images_take_the_placeholders_place(compiled):
     assert images == {"r/data:abc1234", f"r/train@sha256:{'0' * 64}"}
 
 
-def test_the_training_steps_can_have_an_image_of_their_own(compiled):
+def test_the_pods_that_train_can_have_an_image_of_their_own(compiled):
     text = with_images(
         compiled["train"], "r/data:abc1234", "r/train:abc1234", "r/train-tfio:abc1234"
     )
     spec, _ = _parts(text)
     for label, executor in spec["deploymentSpec"]["executors"].items():
-        training = label in ("exec-train-patch", "exec-train-image")
+        training = label in ("exec-train", "exec-train-network")
         assert (executor["container"]["image"] == "r/train-tfio:abc1234") == training, label
 
 

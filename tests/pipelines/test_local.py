@@ -3,7 +3,7 @@ import io
 import pytest
 
 from pipelines.compiled import COMMITTED
-from pipelines.local import _Lines, _without_retries
+from pipelines.local import _for_this_machine, _Lines
 from tests.support.key_fixtures import configure, keys
 
 __all__ = ["configure", "keys"]
@@ -15,7 +15,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:kfp")
 def test_local_runs_have_no_retries():
     compiled = (COMMITTED / "train.yaml").read_text()
     assert "retryPolicy" in compiled
-    assert "retryPolicy" not in _without_retries(compiled)
+    assert "retryPolicy" not in _for_this_machine(compiled)
+
+
+def test_loops_have_no_conditions_here_and_other_groups_keep_theirs():
+    compiled = (COMMITTED / "train.yaml").read_text()
+    left = _for_this_machine(compiled)
+    assert "size(inputs" in compiled and "size(inputs" not in left
+    assert "pipelinechannel--training-Output'] == true" in left.replace("\n", "")
 
 
 def test_only_the_steps_own_lines_are_shown(capsys):

@@ -10,24 +10,24 @@ from pipelines.platform import STEPS
 from pipelines.reference import POLICIES
 from pipelines.roles import PLACES, ROLES, policy_files, policy_of, role_table, secret_of
 
-#: Folder of a kind → the step that makes its outputs.
+#: Folder of a kind → the pod that makes its outputs.
 MAKERS = {
     "tables": "index",
-    "datasets/images": "convert",
-    "datasets/patches": "sample",
-    "frames": "publish-features",
-    "features/assignments": "publish-features",
-    "validations": "validate-data",
-    "new-images": "find-new",
-    "trainings/patch": "train-patch",
-    "trainings/image": "train-image",
+    "datasets/images": "prepare-data",
+    "datasets/patches": "prepare-data",
+    "frames": "prepare-data",
+    "features/assignments": "prepare-data",
+    "validations": "prepare-data",
+    "new-images": "index-new",
+    "trainings/patch": "train",
+    "trainings/image": "train",
     "evaluations": "evaluate",
     "regions": "regions",
     "candidates": "evaluate",
     "duels": "duel",
     "duels/scores": "duel",
-    "gates": "gate",
-    "pushes": "push",
+    "gates": "release",
+    "pushes": "release",
     "scores": "score",
 }
 
@@ -46,7 +46,7 @@ def test_a_kind_belongs_to_the_role_of_the_step_that_makes_it(folder):
     assert writers == [STEPS[MAKERS[folder]].role]
 
 
-@pytest.mark.parametrize("step", ["train-patch", "train-image"])
+@pytest.mark.parametrize("step", ["train", "train-network"])
 def test_a_training_writes_its_checkpoints(step):
     assert _writes(STEPS[step].role, f"{CHECKPOINTS}/trainings/image/0/latest.json")
 

@@ -7,10 +7,11 @@ import pytest
 from mammo_core import at_paths
 from mammo_core.recipes import load_recipe
 from mammo_core.runs import Run
+from mammo_core.steps.begin import network_names
 
 
 def test_the_recipe_is_resolved_once_for_all_steps(file_store):
-    items, digest = at_paths.begin(
+    partitions, digest = at_paths.begin(
         store=file_store.uri,
         run_id="r1",
         kfp_run_id="kfp",
@@ -19,16 +20,13 @@ def test_the_recipe_is_resolved_once_for_all_steps(file_store):
         settings=["gate.min_auc=0.5"],
         partitions=3,
     )
-    assert items == [{"partition": f"{n}/3", "recipe_digest": digest} for n in range(3)]
+    assert partitions == ["0/3", "1/3", "2/3"]
     record = file_store.read("runs/r1/recipe.json")
     assert digest == hashlib.sha256(record).hexdigest()
     resolved = Run(file_store, "r1").recipe("another name")
     assert resolved.source.root == "s3://mammo-sources/phantom"
     assert resolved.gate.min_auc == 0.5
-    networks = at_paths.members(
-        store=file_store.uri, run_id="r1", recipe="phantom", recipe_digest=digest
-    )
-    assert networks == [{"member": "", "recipe_digest": digest}]
+    assert network_names(resolved) == [""]
 
 
 def test_a_recipe_may_be_the_parameter_itself(file_store):
@@ -40,8 +38,7 @@ def test_a_recipe_may_be_the_parameter_itself(file_store):
 def test_the_members_of_an_ensemble_are_named(file_store):
     setting = "members=[{name: one}, {name: two}]"
     at_paths.begin(store=file_store.uri, run_id="r1", recipe="phantom", settings=[setting])
-    members = at_paths.members(store=file_store.uri, run_id="r1", recipe="phantom")
-    assert [item["member"] for item in members] == ["one", "two"]
+    assert network_names(Run(file_store, "r1").recipe()) == ["one", "two"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Component `gate`."""
+"""Component `release`."""
 
 from kfp import dsl
 
@@ -6,7 +6,7 @@ from components.container_images import TRAIN_IMAGE
 
 
 @dsl.component(base_image=TRAIN_IMAGE, install_kfp_package=False)
-def gate(
+def release(
     store: str,
     run_id: str,
     kfp_run_id: str,
@@ -14,10 +14,12 @@ def gate(
     recipe_digest: str,
     evaluation: dsl.Input[dsl.Artifact],
     duel: dsl.Input[dsl.Artifact],
+    candidate: dsl.Input[dsl.Model],
     decision: dsl.Output[dsl.Artifact],
     comparison: dsl.Output[dsl.HTML],
-) -> bool:
-    """Decide whether the model may be pushed: good enough, and no worse than the champion.
+    model: dsl.Output[dsl.Model],
+) -> None:
+    """Decide whether the model is good enough and no worse than the champion; push it if it is.
 
     Args:
         store: URI of the object store.
@@ -27,25 +29,25 @@ def gate(
         recipe_digest: Digest of the run's recipe, from `index`.
         evaluation: The evaluation of the model.
         duel: The duel with the champion.
+        candidate: The package of the model, from `evaluate`.
         decision: The decision with its reasons.
         comparison: The comparison with the champion as one HTML page.
-
-    Returns:
-        Whether to push.
+        model: The pushed version, signed, the next champion; empty if the model did not pass.
     """
-    from mammo_core import at_paths
+    from mammo_core.at_paths import pods
 
-    decision.metadata.update(
-        at_paths.gate(
-            store=store,
-            run_id=run_id,
-            kfp_run_id=kfp_run_id,
-            recipe=recipe,
-            recipe_digest=recipe_digest,
-            evaluation=evaluation.path,
-            duel=duel.path,
-            out=decision.path,
-        )
+    decision_metadata, model_metadata = pods.release(
+        store=store,
+        run_id=run_id,
+        kfp_run_id=kfp_run_id,
+        recipe=recipe,
+        recipe_digest=recipe_digest,
+        evaluation=evaluation.path,
+        duel=duel.path,
+        candidate=candidate.path,
+        decision=decision.path,
+        comparison=comparison.path,
+        model=model.path,
     )
-    at_paths.show_page(store, decision.path, comparison.path, "comparison.html")
-    return at_paths.is_passed(decision.path)
+    decision.metadata.update(decision_metadata)
+    model.metadata.update(model_metadata)

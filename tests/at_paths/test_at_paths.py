@@ -1,15 +1,12 @@
 """The steps as KFP calls them: paths of manifests, printed errors, exit codes."""
 
-import json
-
 import pytest
 
 from mammo_core import at_paths
+from mammo_core.at_paths.shown import report_gpus
 from mammo_core.datasets import Manifest, publish
 from mammo_core.datasets.kinds import Facts, Kind
 from mammo_core.errors import SourceError
-from mammo_core.features.kinds import NEW_IMAGES, NewImagesFacts
-from mammo_core.registry.kinds import GATE, GateFacts
 from mammo_core.runs import Run
 from mammo_core.steps.step import StepContext, step
 
@@ -129,52 +126,23 @@ def test_a_step_whose_recipe_changed_fails(common, file_store, tmp_path, capsys,
     assert not (tmp_path / "m").exists()
 
 
-def test_verdicts_are_read_from_paths(tmp_path):
-    path = tmp_path / "manifest.json"
-    for value in (True, False):
-        facts = GateFacts(passed=value, decision="stop", reasons=("a",))
-        path.write_text(GATE.manifest("g", config={}, facts=facts).to_json())
-        assert at_paths.is_passed(str(path)) is value
-        new = NewImagesFacts(enough=value, min_new_images=1, summary="1 new image")
-        path.write_text(NEW_IMAGES.manifest("n", config={}, facts=new).to_json())
-        assert at_paths.is_enough(str(path)) is value
-
-
-def test_combine_passes_on_the_first_patch_classifier(common, file_store, tmp_path):
-    paths = [tmp_path / f"{n}.json" for n in range(3)]
-    for number, path in enumerate(paths):
-        path.write_text(manifest(f"t{number}").to_json())
-    metadata = at_paths.combine(
-        **common,
-        patch_trainings=[str(paths[1])],
-        image_trainings=[str(paths[2])],
-        patch_out=str(tmp_path / "folder" / "patch"),
-        out=str(tmp_path / "image"),
-    )
-    assert metadata == {"id": "t2", "reused": True, "images": 2}
-    assert (tmp_path / "folder" / "patch").read_text() == paths[1].read_text()
-    assert json.loads((tmp_path / "image").read_text())["id"] == "t2"
-
-
 def test_a_page_is_copied_to_a_path(file_store, tmp_path):
     from mammo_core.datasets.manifests import put_bytes
 
     page = put_bytes(file_store, "things/a", "report.html", b"<html>")
     published = publish(file_store, manifest().model_copy(update={"files": (page,)}))
-    path = tmp_path / "manifest.json"
-    path.write_text(published.to_json())
-    at_paths.show_page(file_store.uri, str(path), str(tmp_path / "pages" / "report.html"))
+    at_paths.show_page(file_store.uri, published, str(tmp_path / "pages" / "report.html"))
     assert (tmp_path / "pages" / "report.html").read_bytes() == b"<html>"
 
 
 @pytest.mark.parametrize("requested", ["", "0"])
 def test_no_gpus_are_reported_if_none_were_requested(requested, capsys):
-    assert at_paths.report_gpus("gate", requested, "nvidia.com/gpu") == 0
+    assert report_gpus("gate", requested, "nvidia.com/gpu") == 0
     assert capsys.readouterr().out == ""
 
 
 def test_missing_gpus_are_reported(capsys):
-    available = at_paths.report_gpus("train-image", "16", "nvidia.com/gpu")
+    available = report_gpus("train-image", "16", "nvidia.com/gpu")
     out = capsys.readouterr().out
     assert f"[train-image] {available} of 16 GPUs (nvidia.com/gpu)" in out
     assert "warning: 16 GPUs were requested" in out

@@ -1,4 +1,4 @@
-"""Component `train-patch`."""
+"""Component `train`."""
 
 from kfp import dsl
 
@@ -6,20 +6,19 @@ from components.container_images import TRAIN_IMAGE
 
 
 @dsl.component(base_image=TRAIN_IMAGE, install_kfp_package=False)
-def train_patch(
+def train(
     store: str,
     run_id: str,
     kfp_run_id: str,
     recipe: str,
     recipe_digest: str,
-    patches: dsl.Input[dsl.Dataset],
-    frame: dsl.Input[dsl.Dataset],
-    patch_training: dsl.Output[dsl.Model],
-    member: str = "",
+    data: dsl.Input[dsl.Dataset],
+    networks: dsl.Output[dsl.Model],
+    starts: bool = False,
     gpu_count: str = "0",
     gpu_type: str = "nvidia.com/gpu",
 ) -> None:
-    """Train the patch classifier.
+    """Train a patch classifier, and from it a whole-image classifier; find those of other pods.
 
     Args:
         store: URI of the object store.
@@ -27,26 +26,25 @@ def train_patch(
         kfp_run_id: KFP's id of the run.
         recipe: Name or URI of the recipe.
         recipe_digest: Digest of the run's recipe, from `index`.
-        patches: The patch dataset.
-        frame: The frame.
-        patch_training: The trained patch classifier.
-        member: Which network of an ensemble; empty: the recipe's only one.
+        data: The data, from `prepare-data`.
+        networks: The trained classifiers of each network.
+        starts: Whether training goes on from the model package that the recipe names.
         gpu_count: GPUs of the step.
         gpu_type: Resource name of the GPUs.
     """
-    from mammo_core import at_paths
+    from mammo_core.at_paths import pods
 
-    at_paths.report_gpus("train-patch", gpu_count, gpu_type)
-    patch_training.metadata.update(
-        at_paths.train_patch(
+    networks.metadata.update(
+        pods.train(
             store=store,
             run_id=run_id,
             kfp_run_id=kfp_run_id,
             recipe=recipe,
             recipe_digest=recipe_digest,
-            member=member,
-            patches=patches.path,
-            frame=frame.path,
-            out=patch_training.path,
+            data=data.path,
+            out=networks.path,
+            starts=starts,
+            gpu_count=gpu_count,
+            gpu_type=gpu_type,
         )
     )

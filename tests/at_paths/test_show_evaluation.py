@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mammo_core.at_paths import show_evaluation
+from mammo_core.at_paths.shown import show_evaluation
 from mammo_core.datasets import publish
 from mammo_core.datasets.manifests import put_bytes
 from mammo_core.evaluation import EvaluationConfig, evaluate

@@ -1,0 +1,166 @@
+"""What a pod does: its steps in forks, bundles of manifests, and what is left to release."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from mammo_core.at_paths.bundles import read_bundle, write_bundle
+from mammo_core.at_paths.pod import Pod
+from mammo_core.datasets import Manifest
+from mammo_core.datasets.kinds import Facts, Kind
+from mammo_core.errors import SourceError
+from mammo_core.processes import call_in_fork, works_lighter
+from mammo_core.runs import Run
+from mammo_core.steps import step as steps_module
+from mammo_core.steps.step import StepContext, step
+
+
+class NoFacts(Facts):
+    pass
+
+
+THING = Kind("things", 1, NoFacts)
+
+
+def thing(id="a"):
+    return THING.manifest(id, config={}, counts={"images": 2}, facts=NoFacts())
+
+
+@pytest.fixture
+def declare(monkeypatch):
+    """Declare a step for one test."""
+    monkeypatch.setattr(steps_module, "_DECLARED", dict(steps_module._DECLARED))
+
+    def declared(work):
+        def bake(context: StepContext, member: str = "") -> Manifest:
+            return work(context)
+
+        bake.__qualname__ = "bake"
+        return step("bake", has_recipe=False)(bake)
+
+    return declared
+
+
+@pytest.fixture
+def pod(file_store):
+    return Pod(file_store.uri, "r1", "k1")
+
+
+def test_a_step_runs_in_a_fork_and_its_output_comes_back(declare, pod, file_store):
+    def work(context):
+        sys.modules["only_in_the_fork"] = sys
+        context.facts = {"process": os.getpid()}
+        return thing()
+
+    declare(work)
+    result = pod.step("bake", member="one")
+    assert (result.manifest, result.reused) == (thing(), False)
+    assert "only_in_the_fork" not in sys.modules
+    status = Run(file_store, "r1").statuses()["bake-one"]
+    assert status["state"] == "succeeded" and status["facts"]["process"] != os.getpid()
+
+
+def test_an_error_ends_the_pod_with_the_steps_own_message(declare, pod, file_store, capfd):
+    def work(context):
+        raise SourceError("The table is empty", expected="rows", received="none")
+
+    declare(work)
+    with pytest.raises(SystemExit) as ended:
+        pod.step("bake")
+    assert ended.value.code == 1
+    assert capfd.readouterr().out == (
+        "[bake] error: The table is empty. Expected rows. Received none.\n"
+    )
+    assert Run(file_store, "r1").statuses()["bake"]["state"] == "failed"
+
+
+def test_what_the_kernel_ends_is_done_once_more_in_smaller_batches(declare, pod, file_store, capfd):
+    def work(context):
+        if not works_lighter():
+            os.kill(os.getpid(), signal.SIGKILL)
+        context.facts = {"lighter": True}
+        return thing()
+
+    declare(work)
+    assert pod.step("bake").manifest == thing()
+    assert "[bake] was ended by the kernel (SIGKILL)" in capfd.readouterr().out
+    status = Run(file_store, "r1").statuses()["bake"]
+    assert status["state"] == "succeeded" and status["facts"] == {"lighter": True}
+    assert not works_lighter()  # here
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(signal.SIGKILL, "raise the memory limit"), (signal.SIGTERM, "was ended by SIGTERM")],
+)
+def test_a_step_that_dies_again_is_recorded_as_failed(
+    declare, pod, file_store, capfd, number, text
+):
+    deaths = file_store.root / "deaths"
+
+    def work(context):
+        with deaths.open("a") as file:
+            file.write("x")
+        os.kill(os.getpid(), number)
+        return thing()
+
+    declare(work)
+    with pytest.raises(SystemExit) as ended:
+        pod.step("bake", member="one")
+    assert ended.value.code == 1
+    status = Run(file_store, "r1").statuses()["bake-one"]
+    assert status["state"] == "failed" and text in status["error"]
+    assert f"[bake-one] error: {status['error']}" in capfd.readouterr().out
+    assert len(deaths.read_text()) == (2 if number == signal.SIGKILL else 1)
+
+
+@pytest.mark.parametrize(
+    ("index", "lighter"), [("", False), ("0", False), ("1", True), ("2", True)]
+)
+def test_a_pod_that_is_tried_again_works_lighter(monkeypatch, index, lighter):
+    monkeypatch.setenv("KFP_RETRY_INDEX", index)
+    assert works_lighter() is lighter
+
+
+def test_a_fork_ends_with_the_process_that_started_it(tmp_path):
+    """Also where that ends by kill -9."""
+    from tests.support.processes import wait_until
+
+    path = tmp_path / "process"
+
+    def inner():
+        path.write_text(str(os.getpid()))
+        signal.pause()
+
+    def outer():
+        return call_in_fork(inner).exit_code
+
+    middle = os.fork()
+    if middle == 0:
+        outer()
+        os._exit(0)
+    wait_until(lambda: path.exists() and path.read_text().isdecimal(), 30)
+    process = int(path.read_text())
+    os.kill(middle, signal.SIGKILL)
+    os.waitpid(middle, 0)
+
+    def is_gone():
+        try:
+            state = Path(f"/proc/{process}/stat").read_text()
+            return state.rpartition(")")[2].split()[0] == "Z"
+        except FileNotFoundError:
+            return True
+
+    wait_until(is_gone, 30)
+
+
+def test_a_bundle_keeps_manifests_and_lists_of_them(tmp_path):
+    path = tmp_path / "folder" / "data"
+    bundle = {"images": thing("a"), "networks": [thing("b"), thing("c")]}
+    assert write_bundle(str(path), bundle) == {"images": "a", "networks": "b, c"}
+    assert read_bundle(str(path)) == bundle
+    assert set(json.loads(path.read_text())) == {"images", "networks"}
