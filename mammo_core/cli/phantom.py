@@ -9,12 +9,12 @@ import typer
 
 _SECONDS_BETWEEN_LINES = 5.0
 
-app = typer.Typer(no_args_is_help=True, help="Synthetic mammograms as a CBIS-DDSM tree.")
+app = typer.Typer(no_args_is_help=True, help="Synthetic mammograms as published data sets.")
 
 
 @app.callback()
 def _phantom() -> None:
-    """Synthetic mammograms as a CBIS-DDSM tree."""
+    """Synthetic mammograms as published data sets."""
 
 
 @app.command()
@@ -23,7 +23,11 @@ def create(
     patients: Annotated[int, typer.Option(help="Number of patients.")] = 60,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
     layout: Annotated[
-        str, typer.Option(help="original (paths of the tables) or nbia (renamed folders).")
+        str,
+        typer.Option(
+            help="original (paths of the tables) or nbia (renamed folders) of CBIS-DDSM; "
+            "vindr_mammo, rsna_2023, cmmd, embed, csaw_cc, mias or bcdr."
+        ),
     ] = "original",
     size: Annotated[
         str, typer.Option(metavar="HxW", help="Rows x columns, at least 96x72.")
@@ -37,18 +41,34 @@ def create(
             help="0 to 1: how strongly all images of a patient share a texture of her own."
         ),
     ] = 0.0,
+    vendors: Annotated[
+        int, typer.Option(help="Vendors whose systems made the images: each has a look of its own.")
+    ] = 1,
+    priors: Annotated[
+        int | None,
+        typer.Option(
+            help="Earlier exams of each patient, in which a cancer is smaller.",
+            show_default="as the layout has",
+        ),
+    ] = None,
+    prevalence: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of patients with a cancer, 0 to 1.", show_default="that of the layout"
+        ),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Processes.", show_default="one per processor")
     ] = None,
 ) -> None:
-    """Create a synthetic CBIS-DDSM tree: DICOM files, masks, crops, four case tables.
+    """Create a synthetic data set: by default CBIS-DDSM, with masks, crops and four case tables.
 
     The same command does nothing to a complete tree, and completes an unfinished one.
     """
     from mammo_core.errors import RecipeError
     from mammo_core.phantom import PhantomConfig
     from mammo_core.phantom import create as create_tree
-    from mammo_core.phantom.config import parse_layout, parse_size
+    from mammo_core.phantom.config import parse_size
 
     height, width = parse_size(size)
     if workers is not None and workers < 1:
@@ -58,11 +78,14 @@ def create(
     config = PhantomConfig(
         patients=patients,
         seed=seed,
-        layout=parse_layout(layout),
+        layout=layout,
         height=height,
         width=width,
         difficulty=difficulty,
         likeness=likeness,
+        vendors=vendors,
+        priors=priors,
+        prevalence=prevalence,
     )
     with _show_progress() as progress:
         summary = create_tree(folder, config, workers=workers, progress=progress)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from mammo_core.dicom.meanings.manufacturers import PHANTOM_MANUFACTURER
+from mammo_core.dicom.meanings.manufacturers import is_phantom
 from mammo_core.features.frame import SPLITS, Frame
 from mammo_core.packaging.contents import TrainingData
 
@@ -49,7 +49,7 @@ def training_data(
 
     splits = {name: frame.split(name) for name in SPLITS}
     manufacturers = tuple(map(str, values("manufacturer")))
-    synthetic = manufacturers == (PHANTOM_MANUFACTURER,)
+    synthetic = bool(manufacturers) and all(map(is_phantom, manufacturers))
     return TrainingData(
         description=f"{'synthetic phantoms, ' if synthetic else ''}{source}, recipe {recipe}",
         license="none needed: drawn by a program" if synthetic else license,

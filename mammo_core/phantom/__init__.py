@@ -1,4 +1,4 @@
-"""Synthetic mammograms as a CBIS-DDSM tree: DICOM files, masks, crops and case tables.
+"""Synthetic mammograms as published data sets: images, masks and tables.
 
 Everything is drawn by a program from random numbers, without any image of a patient.
 `create` writes a whole tree; `plan_views` and `draw_view` return single views.

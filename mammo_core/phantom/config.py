@@ -1,7 +1,7 @@
 """The parameters of a phantom, and the summary of a created one."""
 
 from pathlib import Path
-from typing import Literal, Self, cast, get_args
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -11,25 +11,33 @@ NOTICE = "SYNTHETIC PHANTOM - NOT A PATIENT"
 MINIMUM_HEIGHT = 96
 MINIMUM_WIDTH = 72
 MAXIMUM_SIDE = 8192
+#: Layouts of CBIS-DDSM, which the phantom is drawn in since its first version.
+CBIS_LAYOUTS = ("original", "nbia")
+MAXIMUM_PRIORS = 10
+MAXIMUM_VENDORS = 8  # the looks of mammo_core.phantom.looks, which draws and is slow to load
+#: Parameters that the first phantoms did not have.
+_ADDED = ("likeness", "vendors", "priors", "prevalence")
 MAXIMUM_PATIENTS = 20_000  # the pseudonyms have five digits and leave gaps, as CBIS-DDSM does
-
-Layout = Literal["original", "nbia"]
 
 
 class PhantomConfig(BaseModel):
-    """The parameters of a synthetic CBIS-DDSM tree; the same parameters give the same bytes.
+    """The parameters of a synthetic data set; the same parameters give the same bytes.
 
     Args:
         patients: Number of patients.
         seed: Seed of every draw.
         layout: `original` (the paths of the case tables) or `nbia` (the renamed folders of the
-            NBIA Data Retriever).
+            NBIA Data Retriever) of CBIS-DDSM, or another data set (`mammo_core.phantom.layouts`).
         height: Rows of every mammogram.
         width: Columns of every mammogram.
         difficulty: 0 (benign and malignant differ clearly) to 1 (nearly the same); see
             `mammo_core.phantom.latent`.
         likeness: How strongly all images of a patient share a texture of her own, 0 (not at all)
             to 1; see `mammo_core.phantom.likeness`.
+        vendors: Number of vendors whose systems made the images, each with a look of its own; see
+            `mammo_core.phantom.looks`.
+        priors: Earlier exams of each patient; None: as many as the data set of the layout has.
+        prevalence: Share of patients with a cancer; None: the one of the layout.
 
     Raises:
         RecipeError: A parameter is out of range.
@@ -39,11 +47,14 @@ class PhantomConfig(BaseModel):
 
     patients: int = 60
     seed: int = 0
-    layout: Layout = "original"
+    layout: str = "original"
     height: int = 576
     width: int = 448
     difficulty: float = 0.62
     likeness: float = 0.0
+    vendors: int = 1
+    priors: int | None = None
+    prevalence: float | None = None
 
     @model_validator(mode="after")
     def _require_ranges(self) -> Self:
@@ -52,6 +63,10 @@ class PhantomConfig(BaseModel):
         _require_between("width", self.width, MINIMUM_WIDTH, MAXIMUM_SIDE)
         _require_between("difficulty", self.difficulty, 0, 1)
         _require_between("likeness", self.likeness, 0, 1)
+        _require_between("vendors", self.vendors, 1, MAXIMUM_VENDORS)
+        _require_between("priors", self.priors or 0, 0, MAXIMUM_PRIORS)
+        _require_between("prevalence", self.prevalence or 0, 0, 1)
+        _require_layout(self.layout, self.priors)
         if not 0.4 <= self.width / self.height <= 1.25:
             raise RecipeError(
                 "A phantom of this size would not look like a mammogram",
@@ -61,12 +76,15 @@ class PhantomConfig(BaseModel):
             )
         return self
 
-    def to_json(self) -> dict[str, str | int | float]:
+    def to_json(self) -> dict[str, str | int | float | None]:
         """Return the parameters for the marker of a tree.
 
-        A likeness of 0 is left out, so that trees made before there was one stay complete.
+        Parameters that were added later are left out at their defaults, so that trees made before
+        there were any stay complete.
         """
-        return self.model_dump(exclude=set() if self.likeness else {"likeness"})
+        return self.model_dump(
+            exclude={name for name in _ADDED if getattr(self, name) == default_of(name)}
+        )
 
 
 class PhantomSummary(BaseModel):
@@ -112,19 +130,34 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def parse_layout(text: str) -> Layout:
-    """Parse a layout from the command line.
+def default_of(name: str) -> str | int | float | None:
+    """Return the default of a parameter; None for a name that is none.
 
     Args:
-        text: original or nbia.
-
-    Raises:
-        RecipeError: The text is neither.
+        name: Name of the parameter.
     """
-    for layout in get_args(Layout):
-        if text == layout:
-            return cast(Layout, layout)
-    raise RecipeError("--layout cannot be used", expected="original or nbia", received=repr(text))
+    field = PhantomConfig.model_fields.get(name)
+    default: str | int | float | None = field.default if field is not None else None
+    return default
+
+
+def _require_layout(name: str, priors: int | None) -> None:
+    if name in CBIS_LAYOUTS and not priors:
+        return
+    from mammo_core.phantom.layouts.layout import layout_names, published_layouts
+
+    if name not in layout_names():
+        raise RecipeError(
+            "--layout cannot be used", expected=" or ".join(layout_names()), received=repr(name)
+        )
+    layouts = published_layouts()
+    if priors and not (name in layouts and layouts[name].has_exams):
+        raise RecipeError(
+            "--priors cannot be used",
+            expected="a layout with exams: "
+            + ", ".join(layout.name for layout in layouts.values() if layout.has_exams),
+            received=f"--layout {name}, whose patients have one exam",
+        )
 
 
 def _require_between(name: str, value: float, low: float, high: float) -> None:

@@ -24,10 +24,8 @@ from mammo_core.phantom.marker import (
 if TYPE_CHECKING:
     from mammo_core.phantom.files import MammogramFiles
     from mammo_core.phantom.plan import LesionType, Split, ViewPlan
-    from mammo_core.phantom.write import ViewFiles
 
 Progress = Callable[[int, int], None]
-_TOO_FEW = 2  # views that are drawn in this process
 _TABLES: "tuple[tuple[LesionType, Split], ...]" = (
     ("calc", "test"), ("calc", "train"), ("mass", "test"), ("mass", "train"),
 )  # fmt: skip
@@ -40,7 +38,7 @@ def create(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> PhantomSummary:
-    """Create a synthetic CBIS-DDSM tree.
+    """Create the tree of a synthetic data set.
 
     Args:
         root: Folder, new or empty, or with a tree of the same parameters: a complete one is
@@ -65,28 +63,45 @@ def create(
     damaged = _damaged(root, marker) if marker else []
     if marker is not None and not damaged:
         return _summary(root, marker["counts"], marker["digest"], 0, started, True)
-    from mammo_core.phantom.files import plan_files
-    from mammo_core.phantom.plan import plan_views
+    from mammo_core.phantom.layouts.layout import published_layouts
+    from mammo_core.phantom.layouts.tree import create_published
     from mammo_core.phantom.write import write_file
 
     with _as_store_errors(root), lock_tree(root, config):
         for path in damaged:
             (root / path).unlink(missing_ok=True)
-        views = plan_views(config)
-        planned = plan_files(config, views)
-        files: list[tuple[str, int, str]] = []
-        drawn = 0
-        for done, view_files in enumerate(_write_views(root, config, planned, workers), start=1):
-            files.extend(view_files.files)
-            drawn += view_files.drawn
-            if progress:
-                progress(done, len(planned))
-        mammograms = [mammogram for group in planned for mammogram in group]
-        files.extend(_write_tables(root, mammograms))
-        counts = _counts(views, mammograms, files)
+        layout = published_layouts().get(config.layout)
+        if layout is not None:
+            files, drawn, counts = create_published(root, config, layout, workers, progress)
+        else:
+            files, drawn, counts = _create_cbis(root, config, workers, progress)
         write_file(root, MARKER, marker_bytes(config, counts, files))
         _remove_scratch(root)
     return _summary(root, counts, tree_digest(files), drawn, started)
+
+
+def _create_cbis(
+    root: Path, config: PhantomConfig, workers: int | None, progress: Progress | None
+) -> tuple[list[tuple[str, int, str]], int, dict[str, int]]:
+    """Draw a CBIS-DDSM tree; return its files, how many views were drawn, and its counts."""
+    from mammo_core.phantom.files import plan_files
+    from mammo_core.phantom.plan import plan_views
+    from mammo_core.phantom.workers import map_planned
+    from mammo_core.phantom.write import write_view
+
+    views = plan_views(config)
+    planned = plan_files(config, views)
+    files: list[tuple[str, int, str]] = []
+    drawn = 0
+    written = map_planned(partial(write_view, root, config), planned, workers)
+    for done, view_files in enumerate(written, start=1):
+        files.extend(view_files.files)
+        drawn += view_files.drawn
+        if progress:
+            progress(done, len(planned))
+    mammograms = [mammogram for group in planned for mammogram in group]
+    files.extend(_write_tables(root, mammograms))
+    return files, drawn, _counts(views, mammograms, files)
 
 
 def verify(root: Path) -> list[str]:
@@ -117,37 +132,6 @@ def verify(root: Path) -> list[str]:
         if not same:
             changed.append(path)
     return sorted(changed)
-
-
-def _write_views(
-    root: Path,
-    config: PhantomConfig,
-    planned: "list[list[MammogramFiles]]",
-    workers: int | None,
-) -> "Iterator[ViewFiles]":
-    """Draw and write views, each process with one OpenCV thread, in the order of the plan."""
-    import cv2
-
-    from mammo_core.phantom.write import write_view
-    from mammo_core.processes.pool import map_in_processes
-
-    write = partial(write_view, root, config)
-    count = min(workers or os.cpu_count() or 1, len(planned))
-    if count > 1 and len(planned) > _TOO_FEW:
-        yield from map_in_processes(write, planned, workers=count, prepare=_use_one_thread)
-        return
-    threads = cv2.getNumThreads()
-    _use_one_thread()
-    try:
-        yield from map(write, planned)
-    finally:
-        cv2.setNumThreads(threads)
-
-
-def _use_one_thread() -> None:
-    import cv2
-
-    cv2.setNumThreads(1)
 
 
 def _write_tables(root: Path, mammograms: "Iterable[MammogramFiles]") -> list[tuple[str, int, str]]:

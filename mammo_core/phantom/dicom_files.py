@@ -11,17 +11,18 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from mammo_core.phantom.config import NOTICE
 from mammo_core.phantom.files import FULL, PlannedFile
+from mammo_core.phantom.looks import LOOKS, Look
 
 PATIENT_NAME = "PHANTOM^SYNTHETIC"
 FILM_HEIGHT_MM = 240.0  # 18 x 24 cm film
-_MAMMOGRAM = "1.2.840.10008.5.1.4.1.1.1.2"  # Digital Mammography X-Ray Image - For Presentation
+MAMMOGRAM = "1.2.840.10008.5.1.4.1.1.1.2"  # Digital Mammography X-Ray Image - For Presentation
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # what CBIS-DDSM's masks and crops are
-_IMPLEMENTATION = "2.25.241557935921893447163170183049906218497"
+IMPLEMENTATION = "2.25.241557935921893447163170183049906218497"
 _DATE, _TIME = "20160720", "000000"  # fictitious
 # CID 4014 of DICOM PS3.16, SNOMED CT codes.
 _VIEW_CODE = {"CC": ("399162004", "cranio-caudal"), "MLO": ("399368009", "medio-lateral oblique")}
 # Direction of rows and columns: anterior or posterior, then right, left, or foot and side.
-_ORIENTATION = {
+ORIENTATION = {
     ("LEFT", "CC"): ["A", "R"],
     ("RIGHT", "CC"): ["P", "L"],
     ("LEFT", "MLO"): ["A", "FR"],
@@ -38,6 +39,7 @@ def dicom_bytes(
     bits_stored: int,
     photometric: str,
     spacing_mm: float,
+    look: Look = LOOKS[0],
 ) -> bytes:
     """Write one DICOM file of the tree: a mammogram, a crop or a mask.
 
@@ -49,6 +51,7 @@ def dicom_bytes(
         bits_stored: 8, 12 or 16.
         photometric: MONOCHROME1 or MONOCHROME2.
         spacing_mm: Distance of pixels on the film, in millimeters.
+        look: The system of the image.
 
     Returns:
         A DICOM file (PS3.10) with preamble and file meta information: a mammogram is a Digital
@@ -57,30 +60,35 @@ def dicom_bytes(
     """
     full = file.description == FULL
     data = Dataset()
-    data.SOPClassUID = _MAMMOGRAM if full else _SECONDARY_CAPTURE
+    data.SOPClassUID = MAMMOGRAM if full else _SECONDARY_CAPTURE
     data.SOPInstanceUID = file.sop_uid
     _identify(data, file)
+    data.Manufacturer = look.manufacturer
     data.Modality = "MG"
     data.BodyPartExamined = "BREAST"
-    data.PatientOrientation = _ORIENTATION[laterality, view]
+    data.PatientOrientation = ORIENTATION[laterality, view]
     if full:
         data.ImageType = ["DERIVED", "PRIMARY"]
         data.ImageLaterality = laterality[0]
+        if look.synthetic:
+            data.ImageType = ["DERIVED", "PRIMARY", "TOMOSYNTHESIS", "GENERATED_2D"]
         _mammogram(data, view, bits_stored, photometric, spacing_mm)
+        if not look.film:
+            data.DetectorType = "DIRECT"
     else:
         data.ImageType = ["DERIVED", "SECONDARY"]
         data.ConversionType = "SYN"  # synthetic image
         data.Laterality = laterality[0]
     data.BurnedInAnnotation = "NO"  # the labels name side and view, not a patient
     data.LossyImageCompression = "00"
-    _pixels(data, pixels, bits_stored, photometric)
+    add_pixels(data, pixels, bits_stored, photometric)
 
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\x00\x01"
     meta.MediaStorageSOPClassUID = data.SOPClassUID
     meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = _IMPLEMENTATION
+    meta.ImplementationClassUID = IMPLEMENTATION
     meta.ImplementationVersionName = "MAMMO_PHANTOM"
     data.file_meta = meta
     buffer = io.BytesIO()
@@ -106,7 +114,6 @@ def _identify(data: Dataset, file: PlannedFile) -> None:
     data.SeriesNumber = 1
     data.SeriesDescription = file.description
     data.InstanceNumber = file.instance
-    data.Manufacturer = "Mammo Pipelines"
     data.ManufacturerModelName = "mammo phantom"
     data.InstitutionName = NOTICE
     data.ImageComments = f"{NOTICE}. Drawn by a program from random numbers."
@@ -128,11 +135,26 @@ def _mammogram(
     data.PresentationLUTShape = "INVERSE" if photometric == "MONOCHROME1" else "IDENTITY"
     data.WindowCenter, data.WindowWidth = str(1 << (bits_stored - 1)), str(1 << bits_stored)
     data.AcquisitionContextSequence = Sequence()
-    data.AnatomicRegionSequence = _code("76752008", "Breast")
-    data.ViewCodeSequence = _code(*_VIEW_CODE[view])
+    data.AnatomicRegionSequence = code_sequence("76752008", "Breast")
+    data.ViewCodeSequence = view_code(view)
 
 
-def _code(value: str, meaning: str) -> Sequence:
+def view_code(view: str) -> Sequence:
+    """Return the View Code Sequence of a view.
+
+    Args:
+        view: CC or MLO.
+    """
+    return code_sequence(*_VIEW_CODE[view])
+
+
+def code_sequence(value: str, meaning: str) -> Sequence:
+    """Return a sequence of one SNOMED CT code.
+
+    Args:
+        value: Code Value.
+        meaning: Code Meaning.
+    """
     item = Dataset()
     item.CodeValue = value
     item.CodingSchemeDesignator = "SCT"
@@ -140,12 +162,20 @@ def _code(value: str, meaning: str) -> Sequence:
     return Sequence([item])
 
 
-def _pixels(
+def add_pixels(
     data: Dataset,
     pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16],
     bits_stored: int,
     photometric: str,
 ) -> None:
+    """Add the pixels to a file, and what describes them.
+
+    Args:
+        data: The file.
+        pixels: (h, w) uint8 or uint16, [0, 2**bits_stored - 1], as stored.
+        bits_stored: 8, 12 or 16.
+        photometric: MONOCHROME1 or MONOCHROME2.
+    """
     data.Rows, data.Columns = pixels.shape
     data.SamplesPerPixel = 1
     data.PhotometricInterpretation = photometric

@@ -12,6 +12,7 @@ from mammo_core.phantom.film import add_labels, scan
 from mammo_core.phantom.latent import appearance, contrast
 from mammo_core.phantom.lesions import Stamp, draw_lesion
 from mammo_core.phantom.likeness import add_texture, patient_texture
+from mammo_core.phantom.looks import LOOKS, apply_look
 from mammo_core.phantom.plan import ViewPlan
 from mammo_core.seeds import generator
 
@@ -70,9 +71,11 @@ def draw_scene(config: PhantomConfig, plan: ViewPlan) -> Scene:
         The film and the lesion masks.
     """
     shape = (config.height, config.width)
-    names = ("phantom", plan.patient_key, plan.laterality, plan.view)
+    names = _names(plan)
     breast = draw_breast(shape, plan.view, plan.density, generator(config.seed, *names, "breast"))
     brightness = breast.brightness
+    if plan.implant:
+        _add_implant(breast)
     free = _free_distance(breast)
     masks: list[npt.NDArray[np.uint8]] = []
     unit = config.height / UNITS_PER_HEIGHT
@@ -108,7 +111,9 @@ def draw_scene(config: PhantomConfig, plan: ViewPlan) -> Scene:
     if plan.laterality == "RIGHT":
         brightness = np.ascontiguousarray(brightness[:, ::-1])
         masks = [np.ascontiguousarray(mask[:, ::-1]) for mask in masks]
-    add_labels(brightness, plan.laterality, plan.view, generator(config.seed, *names, "labels"))
+    if LOOKS[plan.vendor].film:
+        labels = generator(config.seed, *names, "labels")
+        add_labels(brightness, plan.laterality, plan.view, labels)
     return Scene(brightness, tuple(masks))
 
 
@@ -126,8 +131,30 @@ def scan_scene(
     Returns:
         (h, w) uint16, full range [0, 65535], MONOCHROME2.
     """
-    names = ("phantom", plan.patient_key, plan.laterality, plan.view, "scan", scan_number)
-    return scan(scene.brightness, generator(config.seed, *names))
+    names: tuple[str | int, ...] = (*_names(plan), "scan", scan_number)
+    brightness = scene.brightness
+    if plan.vendor:
+        draw = generator(config.seed, *names, "look", plan.vendor)
+        brightness = apply_look(brightness, LOOKS[plan.vendor], draw)
+    return scan(brightness, generator(config.seed, *names))
+
+
+def _names(plan: ViewPlan) -> tuple[str, ...]:
+    """Return what names an image in its draws; exams differ in all but the lesions."""
+    names = ("phantom", plan.patient_key, plan.laterality, plan.view)
+    return (*names, plan.exam) if plan.exam else names
+
+
+def _add_implant(breast: Breast) -> None:
+    """Add a bright implant at the chest wall, behind the gland."""
+    height = breast.brightness.shape[0]
+    shown = np.zeros(breast.brightness.shape, np.uint8)
+    center = (round(0.12 * breast.depth), round(breast.nipple[1]))
+    axes = (round(0.33 * breast.depth), round(0.2 * height))
+    cv2.ellipse(shown, center, axes, 0, 0, 360, 255, -1)
+    share = cv2.GaussianBlur(shown.astype(np.float32) / 255, (0, 0), max(0.5, height / 288))
+    share *= (breast.skin_distance > 0).astype(np.float32)
+    breast.brightness[...] += share * (np.float32(0.85) - breast.brightness)
 
 
 def _free_distance(breast: Breast) -> FloatImage:

@@ -15,7 +15,7 @@ from typing import Any
 
 from mammo_core.documents import parse_json
 from mammo_core.errors import RecipeError, SourceError
-from mammo_core.phantom.config import NOTICE, PhantomConfig
+from mammo_core.phantom.config import NOTICE, PhantomConfig, default_of
 
 MARKER = "phantom.json"
 SCRATCH = ".phantom"
@@ -123,14 +123,19 @@ def require_folder(root: Path, config: PhantomConfig) -> None:
         names = sorted(
             name
             for name in {*expected, *existing}
-            if expected.get(name, 0) != existing.get(name, 0)
+            if _value(expected, name) != _value(existing, name)
         )
         raise RecipeError(
             f"The folder {root} contains a phantom of other parameters",
-            expected=", ".join(f"{name} {expected.get(name, 0)}" for name in names),
-            received=", ".join(f"{name} {existing.get(name, 0)}" for name in names),
+            expected=", ".join(f"{name} {_value(expected, name)}" for name in names),
+            received=", ".join(f"{name} {_value(existing, name)}" for name in names),
             hint="Choose another folder, or use the parameters of the existing phantom.",
         )
+
+
+def _value(config: dict[str, Any], name: str) -> Any:
+    """Return a parameter, also one that a marker leaves out at its default."""
+    return config.get(name, default_of(name))
 
 
 @contextmanager

@@ -21,6 +21,8 @@ Laterality = Literal["LEFT", "RIGHT"]
 Projection = Literal["CC", "MLO"]
 Scan = Literal["only", "identical", "again"]
 
+LATERALITIES: tuple[Laterality, ...] = ("LEFT", "RIGHT")
+PROJECTIONS: tuple[Projection, ...] = ("CC", "MLO")
 LEAK_FROM_PATIENTS = 20
 _MALIGNANT_SHARE = 0.45
 _TEST_SHARE = 0.3
@@ -77,6 +79,9 @@ class ViewPlan:
         photometric: MONOCHROME1 or MONOCHROME2.
         second_scan: Origin of the second file of a view that is in both tables.
         number: Running number of the view in the tree.
+        exam: Tells exams, and several images of a view, apart; empty for the only one.
+        vendor: Number of the look of the image (`mammo_core.phantom.looks`).
+        implant: Whether the breast has an implant.
     """
 
     patient_key: str
@@ -90,6 +95,9 @@ class ViewPlan:
     photometric: str
     second_scan: Scan
     number: int
+    exam: str = ""
+    vendor: int = 0
+    implant: bool = False
 
     @property
     def view_id(self) -> str:
@@ -133,13 +141,14 @@ def plan_views(config: PhantomConfig) -> list[ViewPlan]:
 
 def _slots(config: PhantomConfig) -> list[_Slot]:
     slots: list[_Slot] = []
+    share = _MALIGNANT_SHARE if config.prevalence is None else config.prevalence
     members = {True: 0, False: 0}
     cells: dict[tuple[bool, Split], int] = {}
     leaks = round(config.patients * _LEAK_SHARE)
     leaks = max(1, leaks) if config.patients >= LEAK_FROM_PATIENTS else 0
     for index in range(config.patients):
-        malignant = _is_dealt(index, _MALIGNANT_SHARE)
-        split: Split = "test" if _is_dealt(members[malignant], _TEST_SHARE) else "train"
+        malignant = is_dealt(index, share)
+        split: Split = "test" if is_dealt(members[malignant], _TEST_SHARE) else "train"
         members[malignant] += 1
         position = cells.get((malignant, split), 0)
         cells[malignant, split] = position + 1
@@ -151,8 +160,13 @@ def _slots(config: PhantomConfig) -> list[_Slot]:
     return [slots[index] for index in order]
 
 
-def _is_dealt(index: int, share: float) -> bool:
-    """Return whether the index-th of a sequence belongs to a share dealt out evenly."""
+def is_dealt(index: int, share: float) -> bool:
+    """Return whether the index-th of a sequence belongs to a share dealt out evenly.
+
+    Args:
+        index: From 0.
+        share: 0 to 1.
+    """
     return int((index + 1) * share + 0.5) > int(index * share + 0.5)
 
 
@@ -179,11 +193,10 @@ def _patient_views(
         splits = [("mass", "train"), ("calc", "test")]
     views: list[ViewPlan] = []
     for laterality, lesion_types, malignant in breasts:
-        lesions = _breast_lesions(config, key, laterality, lesion_types, malignant)
+        lesions = breast_lesions(config, key, laterality, lesion_types, malignant)
         single = draw.random() < 0.14 and len(lesion_types) == 1
         only = "MLO" if draw.random() < 0.8 else "CC"
-        projections: tuple[Projection, ...] = ("CC", "MLO")
-        for view in projections:
+        for view in PROJECTIONS:
             if single and view != only:
                 continue
             number = first + len(views)
@@ -206,18 +219,28 @@ def _patient_views(
                         else "again"
                     ),
                     number=number,
+                    vendor=index % config.vendors,
                 )
             )
     return views
 
 
-def _breast_lesions(
+def breast_lesions(
     config: PhantomConfig,
     key: str,
     laterality: Laterality,
     lesion_types: tuple[LesionType, ...],
     malignant: bool,
 ) -> tuple[LesionPlan, ...]:
+    """Plan the lesions of a breast.
+
+    Args:
+        config: The phantom's parameters.
+        key: Names the patient in every draw.
+        laterality: LEFT or RIGHT.
+        lesion_types: One or two lesions of each.
+        malignant: Whether they are malignant.
+    """
     lesions: list[LesionPlan] = []
     for lesion_type in lesion_types:
         draw = generator(config.seed, "phantom", key, laterality, lesion_type)

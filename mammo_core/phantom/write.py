@@ -15,6 +15,7 @@ from mammo_core.phantom.dicom_files import FILM_HEIGHT_MM, dicom_bytes
 from mammo_core.phantom.draw import draw_scene, scan_scene
 from mammo_core.phantom.files import MASK, MammogramFiles, PlannedFile, RegionFiles
 from mammo_core.phantom.film import to_stored
+from mammo_core.phantom.looks import LOOKS
 from mammo_core.phantom.marker import SCRATCH
 from mammo_core.phantom.plan import ViewPlan
 
@@ -111,6 +112,7 @@ def _write(
         bits_stored=8 if mask else view.bits_stored,
         photometric="MONOCHROME2" if mask else view.photometric,
         spacing_mm=FILM_HEIGHT_MM / config.height,
+        look=LOOKS[view.vendor],
     )
     return write_file(root, file.path, content)
 

@@ -7,8 +7,12 @@ from typing import Final
 UNKNOWN: Final = "unknown"
 #: Any manufacturer that is not in the list.
 OTHER: Final = "other"
-#: The manufacturer in the headers of phantoms.
+#: The manufacturer in the headers of phantoms; those of further vendors have a letter behind it.
 PHANTOM_MANUFACTURER: Final = "mammo pipelines"
+_PHANTOM_MANUFACTURERS: Final = (
+    PHANTOM_MANUFACTURER,
+    *(f"{PHANTOM_MANUFACTURER} {letter}" for letter in "bcdefgh"),
+)
 
 # A damaged header can contain a patient's name in any field: only names in this list are kept.
 # Brands that changed hands are listed under the company that made the detector.
@@ -36,11 +40,20 @@ _NAMES: Final = {
     "howtek": "icad",
     "lumisys": "lumisys",
     "vidar": "vidar",
-    PHANTOM_MANUFACTURER: PHANTOM_MANUFACTURER,
+    **{name: name for name in _PHANTOM_MANUFACTURERS},
 }
 _PATTERN: Final = re.compile(
     r"\b(" + "|".join(sorted(map(re.escape, _NAMES), key=len, reverse=True)) + r")\b"
 )
+
+
+def is_phantom(manufacturer: str) -> bool:
+    """Return whether a manufacturer is one in the headers of phantoms.
+
+    Args:
+        manufacturer: A normalized name.
+    """
+    return manufacturer in _PHANTOM_MANUFACTURERS
 
 
 def normalize_manufacturer(text: str) -> str:

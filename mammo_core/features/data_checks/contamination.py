@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mammo_core.dicom.meanings.manufacturers import PHANTOM_MANUFACTURER
+from mammo_core.dicom.meanings.manufacturers import is_phantom
 from mammo_core.sources.adapter import registered_adapters
 from mammo_core.sources.identity.patients import publisher_of
 
@@ -98,7 +98,7 @@ def with_namespace(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def _namespace(key: str, source: str, manufacturer: str) -> str:
-    if manufacturer == PHANTOM_MANUFACTURER:
+    if is_phantom(manufacturer):
         return "phantom"
     adapter = registered_adapters().get(source)
     if adapter is None:  # the keys of an adapter that is not installed here may be anybody's

@@ -1,0 +1,1 @@
+"""The phantom as published data sets are: their tables, folders, headers and quirks."""

@@ -1,0 +1,1 @@
+"""What the adapters of published data sets share: their tables, files, labels and counts."""
