@@ -8,7 +8,7 @@ from mammo_core.datasets.manifests import Manifest, StoredFile, fetch_verified, 
 from mammo_core.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection
 
     import pandas as pd
 
@@ -29,7 +29,7 @@ def to_parquet(table: "pd.DataFrame") -> bytes:
     return buffer.getvalue()
 
 
-def from_parquet(source: Path | bytes, columns: "Sequence[str] | None" = None) -> "pd.DataFrame":
+def from_parquet(source: Path | bytes, without: "Collection[str]" = ()) -> "pd.DataFrame":
     """Read a Parquet file in the calling thread only.
 
     Arrow's own threads may still be starting when a short process ends, and then abort it
@@ -37,7 +37,7 @@ def from_parquet(source: Path | bytes, columns: "Sequence[str] | None" = None) -
 
     Args:
         source: The file, or its content.
-        columns: The columns to read, where the file has them; None: all.
+        without: Columns that are not read.
 
     Raises:
         ValueError: The content is not Parquet.
@@ -53,9 +53,7 @@ def from_parquet(source: Path | bytes, columns: "Sequence[str] | None" = None) -
                 f"{parquet.metadata.num_rows} rows of {len(parquet.schema)} columns, more than "
                 f"{_MAXIMUM_ROWS} of {_MAXIMUM_COLUMNS}"
             )
-        names = None
-        if columns is not None:
-            names = [name for name in parquet.schema_arrow.names if name in columns]
+        names = [name for name in parquet.schema_arrow.names if name not in without]
         arrow = parquet.read(names, use_threads=False)
         table: pd.DataFrame = arrow.to_pandas(use_threads=False)
     return table
@@ -68,7 +66,7 @@ def put_table(store: Store, folder: str, name: str, table: "pd.DataFrame") -> St
 
 
 def read_table(
-    store: Store, manifest: Manifest, name: str, columns: "Sequence[str] | None" = None
+    store: Store, manifest: Manifest, name: str, without: "Collection[str]" = ()
 ) -> "pd.DataFrame":
-    """Read a table of an output, or some of its columns."""
-    return from_parquet(fetch_verified(store, manifest.file(name)), columns)
+    """Read a table of an output, without columns that take much memory and are not needed."""
+    return from_parquet(fetch_verified(store, manifest.file(name)), without)

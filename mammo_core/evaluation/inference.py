@@ -145,7 +145,7 @@ def leaking_images(
     if not leaking or tables is None or not drops_test:
         return frame.images[:0]
     rows = read_table(store, tables, "images.parquet")
-    converted = read_table(store, images, "statistics.parquet")["image_id"]
+    converted = read_table(store, images, "statistics.parquet", ("picture",))["image_id"]
     dropped = rows[
         rows["patient_key"].isin(leaking)
         & rows["official_splits"].eq("test")

@@ -1,16 +1,23 @@
 """Images of a dataset that show the same picture, and the patients they link."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mammo_core.datasets import Manifest
-from mammo_core.datasets.tables import read_table
+from mammo_core.datasets.manifests import fetch_verified
 from mammo_core.store import Store
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
+
+#: The column of an image dataset's statistics with the digests; nothing else reads it.
+PICTURE: Final = "picture"
+#: Rows of the statistics that are read at a time.
+_ROWS: Final = 16_384
 
 
 @dataclass(frozen=True)
@@ -40,29 +47,35 @@ def find_duplicates(store: Store, dataset: Manifest, images: "pd.DataFrame") -> 
         dataset: The image dataset, whose statistics have the digests.
         images: image_id, patient_key of the images to compare.
     """
-    statistics = read_table(store, dataset, "statistics.parquet", ["image_id", "picture"])
-    if "picture" not in statistics:
-        return Duplicates((), {})
-    statistics = statistics[statistics["image_id"].isin(set(images["image_id"]))]
-    digests = [base64.b64decode(text) for text in statistics["picture"]]
-    return duplicates_of(list(statistics["image_id"]), digests, images)
-
-
-def duplicates_of(
-    image_ids: Sequence[str], digests: Sequence[bytes], images: "pd.DataFrame"
-) -> Duplicates:
-    """Find the images that show the same picture.
-
-    Args:
-        image_ids: The images.
-        digests: Their digests (`imaging.picture_digest`), in the same order.
-        images: image_id, patient_key.
-    """
     from mammo_core.sources.duplicates.pairs import same_pictures
     from mammo_core.sources.splitting.linked_sides import link_patients
 
+    patients = dict(zip(images["image_id"], images["patient_key"].astype(str), strict=True))
+    image_ids, digests = _read_digests(store, dataset, patients.keys())
     found = same_pictures(digests)
     pairs = sorted(tuple(sorted((image_ids[one], image_ids[other]))) for one, other in found)
-    patients = dict(zip(images["image_id"], images["patient_key"].astype(str), strict=True))
     links = link_patients((patients[one], patients[other]) for one, other in pairs)
     return Duplicates(tuple((one, other) for one, other in pairs), links)
+
+
+def _read_digests(
+    store: Store, dataset: Manifest, image_ids: Collection[str]
+) -> "tuple[list[str], npt.NDArray[np.uint8]]":
+    """Read the digests of images, a part of the table at a time."""
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    from mammo_core.imaging.picture_digest import DIGEST_BYTES
+
+    known: list[str] = []
+    parts = [np.empty((0, DIGEST_BYTES), np.uint8)]
+    path = fetch_verified(store, dataset.file("statistics.parquet"))
+    with pq.ParquetFile(path, pre_buffer=False) as file:
+        columns = ["image_id", PICTURE]
+        for batch in file.iter_batches(_ROWS, columns=columns, use_threads=False):
+            ids, texts = (batch.column(name).to_pylist() for name in columns)
+            rows = [row for row in zip(ids, texts, strict=True) if row[0] in image_ids]
+            joined = base64.b64decode("".join(text for _, text in rows))
+            known += [image_id for image_id, _ in rows]
+            parts.append(np.frombuffer(joined, np.uint8).reshape(-1, DIGEST_BYTES))
+    return known, np.concatenate(parts)

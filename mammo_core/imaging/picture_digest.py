@@ -9,7 +9,6 @@ strongest spots with their places, by which pairs worth comparing are found amon
 code says which of the points around a spot are bright, in the least of its mirror images.
 """
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -34,31 +33,17 @@ _RINGS: Final = tuple(
 _MARGIN: Final = 11
 SPOTS: Final = 64
 _TEXTURE_BYTES: Final = _SIDE * _SIDE // 2
-#: Of a spot: its code (4), and its distance from the center of the picture in rows and columns.
-_SPOT: Final = np.dtype([("code", "<u4"), ("row", "u1"), ("column", "u1")])
-DIGEST_BYTES: Final = _TEXTURE_BYTES + SPOTS * _SPOT.itemsize
+#: A spot: its code (4), and its distance from the center of the picture in rows and columns.
+SPOT: Final = np.dtype([("code", "<u4"), ("row", "u1"), ("column", "u1")])
+#: A digest begins with its version. Its length is a multiple of 3, so base 64 has no padding.
+_VERSION: Final = bytes([1])
+DIGEST_BYTES: Final = 1 + _TEXTURE_BYTES + SPOTS * SPOT.itemsize
 
 #: Sizes relative to each other that are tried when two textures are compared: cut margins.
 _SCALES: Final = (0.94, 0.97, 1.0, 1.03, 1.06)
 #: Cells of the texture by which two may be shifted against each other.
 _SHIFT: Final = 4
 _INNER: Final = 6
-
-
-@dataclass(frozen=True)
-class Spots:
-    """The spots of many pictures.
-
-    Attributes:
-        picture: (n,) int32, the index of the picture of each spot.
-        code: (n,) uint32.
-        place: (n, 2) int16, distance from the center of the picture in rows and columns, in cells
-            of the grid; the same for mirrored pictures.
-    """
-
-    picture: npt.NDArray[np.int32]
-    code: npt.NDArray[np.uint32]
-    place: npt.NDArray[np.int16]
 
 
 def picture_digest(pixels: npt.NDArray[Any]) -> bytes:
@@ -80,32 +65,39 @@ def picture_digest(pixels: npt.NDArray[Any]) -> bytes:
     reduced = cv2.resize(texture, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     levels = (np.clip(np.round(reduced * _STEPS), -8, 7) + 8).astype(np.uint8).ravel()
     packed: bytes = (levels[::2] << 4 | levels[1::2]).tobytes()
-    return packed + _spots(texture).tobytes()
+    return _VERSION + packed + _spots(texture).tobytes()
 
 
-def texture_of(digest: bytes) -> _Floats:
-    """Return the texture in a digest, `(64, 64) float32`, about [-8, 7]."""
+def texture_of(digest: npt.NDArray[np.uint8]) -> _Floats:
+    """Return the texture in a digest, `(64, 64) float32`, about [-8, 7].
+
+    Args:
+        digest: `(DIGEST_BYTES,) uint8`.
+    """
     import cv2
 
-    packed = np.frombuffer(digest, np.uint8, _TEXTURE_BYTES)
+    packed = digest[1 : 1 + _TEXTURE_BYTES]
     levels = np.stack([packed >> 4, packed & 15], axis=1).reshape(_SIDE, _SIDE)
     texture = np.asarray(levels, np.float32) - 8
     size = (_COMPARED, _COMPARED)
     return np.asarray(cv2.resize(texture, size, interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-def spots_of(digests: list[bytes]) -> Spots:
+def spots_of(digests: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Return the spots of pictures.
 
     Args:
-        digests: Their digests.
+        digests: `(n, DIGEST_BYTES) uint8`.
+
+    Returns:
+        `(m,) int64`, the position of the picture of each spot, and `(m,)` with the fields `code`
+        (uint32, less than 2**26), `row` and `column` (uint8, less than 48): the distance from the
+        center of the picture, the same for mirrored pictures.
     """
-    joined = b"".join(digest[_TEXTURE_BYTES:] for digest in digests)
-    spots = np.frombuffer(joined, _SPOT).reshape(-1, SPOTS)
+    parts = np.ascontiguousarray(digests[:, 1 + _TEXTURE_BYTES :])
+    spots = parts.view(SPOT)
     used = spots["code"] > 0
-    picture = np.broadcast_to(np.arange(len(digests), dtype=np.int32)[:, None], used.shape)
-    place = np.stack([spots["row"][used], spots["column"][used]], axis=1).astype(np.int16)
-    return Spots(picture[used], spots["code"][used], place)
+    return np.nonzero(used)[0], spots[used]
 
 
 def likeness(texture: _Floats, other: _Floats) -> float:
@@ -175,7 +167,7 @@ def _spots(texture: _Floats) -> npt.NDArray[Any]:
     bright = smooth[rows[:, None] + points[:, 0], columns[:, None] + points[:, 1]] > 0
     weights = 1 << np.arange(len(_RINGS), dtype=np.int64)
     codes = np.min([(bright[:, order] * weights).sum(axis=1) for order in _MIRRORED], axis=0)
-    spots = np.zeros(SPOTS, _SPOT)
+    spots = np.zeros(SPOTS, SPOT)
     # An odd code is that of a bright spot; 0 stands for no spot.
     spots["code"][: len(rows)] = (codes + 1) * 2 + (smooth[rows, columns] > 0)
     middle = (_GRID - 1) / 2

@@ -84,7 +84,7 @@ def has_records(run: Run, recipe: Recipe, tables: Manifest) -> bool:
 def publish_features(context: StepContext, tables: Manifest, images: Manifest) -> Manifest:
     """Publish labels, splits and statistics to the feature store, and the frame of this run."""
     from mammo_core.features.assignments import split_id
-    from mammo_core.features.duplicates import find_duplicates
+    from mammo_core.features.duplicates import PICTURE, find_duplicates
     from mammo_core.features.gray_levels import training_gray_levels
     from mammo_core.features.locations import record_locations
     from mammo_core.features.publish import FeatureTables, find_frame, make_frame
@@ -93,8 +93,7 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
     recipe, store = context.recipe, context.store
     split = recipe.split.model_dump(mode="json")
     table, lesions = _tables_of(context, tables)
-    statistics = read_table(store, images, "statistics.parquet")
-    statistics = statistics.drop(columns="picture", errors="ignore")
+    statistics = read_table(store, images, "statistics.parquet", without=(PICTURE,))
     duplicates = find_duplicates(store, images, table)
     if duplicates.pairs:
         context.say(

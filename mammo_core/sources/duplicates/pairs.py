@@ -1,12 +1,11 @@
 """Find the images that show the same picture, among any number of them."""
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from mammo_core.imaging.picture_digest import Spots, likeness, spots_of, texture_of
+from mammo_core.imaging.picture_digest import likeness, spots_of, texture_of
 
 #: Textures at least this alike are one picture. Copies reach 0.93 when 3 % of two sides is cut,
 #: and 0.96 otherwise; different mammograms of the phantom stay below 0.81.
@@ -19,57 +18,79 @@ _MOVED: Final = 8
 _SHARED: Final = 2
 _MANY: Final = 20_000
 _SHARED_BY_MANY: Final = 3
+#: Pictures whose spots are unpacked at a time, and textures that are kept.
+_UNPACKED: Final = 50_000
+_KEPT: Final = 4_096
+#: Bits of a spot: its code, the number of its picture, its row and its column.
+_CODE, _PICTURE, _ROW = 36, 12, 6
+_LOW: Final = (1 << _ROW) - 1
+_BITS: Final = _CODE - _PICTURE
+_PICTURES: Final = (1 << _BITS) - 1
 
-Pairs = npt.NDArray[np.int64]
+_Numbers = npt.NDArray[np.int64]
 
 
-def same_pictures(digests: Sequence[bytes]) -> list[tuple[int, int]]:
+def same_pictures(digests: npt.NDArray[np.uint8]) -> list[tuple[int, int]]:
     """Return the pairs of pictures that are the same, saved or processed differently.
 
     Args:
-        digests: As `picture_digest` returns them.
+        digests: `(n, DIGEST_BYTES) uint8`, rows as `picture_digest` returns them; fewer than 16
+            million.
 
     Returns:
         (first, second) positions in `digests`, sorted, the smaller first.
     """
-    digests = list(digests)
-    spots = spots_of(digests)
     least = _SHARED if len(digests) <= _MANY else _SHARED_BY_MANY
-    candidates = _candidates(spots, len(digests), least)
     same: list[tuple[int, int]] = []
     textures: dict[int, Any] = {}
-    for first, second in candidates.tolist():
+    for first, second in _candidates(_packed_spots(digests), least).tolist():
+        if len(textures) > _KEPT:
+            textures.clear()
         for at in (first, second):
             if at not in textures:
                 textures[at] = texture_of(digests[at])
         if likeness(textures[first], textures[second]) >= SAME_PICTURE:
             same.append((first, second))
-        # Candidates are sorted: what comes before is not asked for again, except as a second.
-        if len(textures) > _MANY:
-            textures.clear()
     return same
 
 
-def _candidates(spots: Spots, pictures: int, least: int) -> Pairs:
+def _packed_spots(digests: npt.NDArray[np.uint8]) -> _Numbers:
+    """Return the spots, each as one number, sorted by code and picture."""
+    parts = []
+    for start in range(0, len(digests), _UNPACKED):
+        picture, spots = spots_of(digests[start : start + _UNPACKED])
+        numbers = spots["code"].astype(np.int64) << _CODE
+        numbers |= (picture + start) << _PICTURE
+        numbers |= spots["row"].astype(np.int64) << _ROW
+        parts.append(numbers | spots["column"])
+    packed = np.concatenate(parts) if parts else np.empty(0, np.int64)
+    packed.sort()
+    return packed
+
+
+def _candidates(spots: _Numbers, least: int) -> _Numbers:
     """Return the pairs that share enough spots, sorted: (n, 2)."""
-    order = np.lexsort((spots.picture, spots.code))
-    code, picture, place = spots.code[order], spots.picture[order], spots.place[order]
-    sizes = np.unique(code, return_counts=True)[1]
-    rare = np.repeat((sizes > 1) & (sizes <= _COMMON), sizes)
-    code, picture, place = code[rare], picture[rare], place[rare]
-    found: list[Pairs] = []
+    starts = np.flatnonzero(np.diff(spots >> _CODE, prepend=-1))
+    sizes = np.diff(starts, append=len(spots))
+    spots = spots[np.repeat((sizes > 1) & (sizes <= _COMMON), sizes)]
+    at = np.arange(len(spots))
+    found = []
     for step in range(1, _COMMON):
-        if len(code) <= step:
+        at = at[at < len(spots) - step]
+        at = at[spots[at] >> _CODE == spots[at + step] >> _CODE]
+        if not len(at):
             break
-        same = (code[step:] == code[:-step]) & (picture[step:] != picture[:-step])
-        at = np.flatnonzero(same)
-        if not len(at) and not (code[step:] == code[:-step]).any():
-            break
-        near = (np.abs(place[at] - place[at + step]) <= _MOVED).all(axis=1)
-        at = at[near]
-        found.append(picture[at].astype(np.int64) * pictures + picture[at + step])
+        one, other = spots[at], spots[at + step]
+        near = _distance(one >> _ROW, other >> _ROW) <= _MOVED
+        near &= _distance(one, other) <= _MOVED
+        first, second = (each[near] >> _PICTURE & _PICTURES for each in (one, other))
+        found.append((first << _BITS | second)[first != second])
     if not found:
         return np.empty((0, 2), np.int64)
-    keys, counts = np.unique(np.concatenate(found), return_counts=True)
-    keys = keys[counts >= least]
-    return np.stack([keys // pictures, keys % pictures], axis=1)
+    pairs, counts = np.unique(np.concatenate(found), return_counts=True)
+    pairs = pairs[counts >= least]
+    return np.stack([pairs >> _BITS, pairs & _PICTURES], axis=1)
+
+
+def _distance(one: _Numbers, other: _Numbers) -> _Numbers:
+    return np.abs((one & _LOW) - (other & _LOW))
