@@ -61,7 +61,6 @@ ALLOWED = {
         "our functions, sent to the workers of a scheduler that the user names; who reaches it "
         "runs code with its rights (docs/runners.md)"
     ),
-    ("mammo_core/ingest/same_code.py", "_requirements", "importlib.metadata.requires"): INSTALLED,
     ("mammo_core/models/layers.py", "seeded_copy", "layer.__class__.from_config"): OUR_MODEL,
     ("mammo_core/models/keras2/hdf5_worker.py", "main", "h5py.File"): HDF5,
     ("mammo_core/models/keras2/hdf5_worker.py", "_child", "h5py.HardLink"): HDF5,

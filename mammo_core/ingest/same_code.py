@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.metadata
-import re
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +10,10 @@ from mammo_core.errors import RunError
 _PACKAGE = Path(__file__).parent.parent
 #: What determines the bytes of records.
 _ROOMS = ("seeds.py", "imaging", "preprocessing.py", "dicom", "datasets", "sampling", "ingest")
+_LIBRARIES = (
+    "numpy", "opencv-python-headless", "pillow", "pydicom", "pylibjpeg", "pylibjpeg-openjpeg",
+    "pylibjpeg-rle", "python-gdcm", "scikit-image", "scipy", "tifffile",
+)  # fmt: skip
 
 
 @cache
@@ -21,8 +24,8 @@ def code_digest() -> str:
     for path in sorted(modules):
         digest.update(f"{path.relative_to(_PACKAGE)}\n".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
-    for requirement in _requirements():
-        digest.update(f"{requirement}=={importlib.metadata.version(requirement)}\n".encode())
+    for name in _LIBRARIES:
+        digest.update(f"{name}=={_version(name)}\n".encode())
     return digest.hexdigest()
 
 
@@ -49,11 +52,8 @@ def _room(path: Path) -> str:
     return path.relative_to(_PACKAGE).parts[0]
 
 
-def _requirements() -> list[str]:
-    """Return the names of the libraries that every image has; empty where we are not installed."""
+def _version(name: str) -> str:
     try:
-        lines = importlib.metadata.requires("mammo-pipelines") or []
-    except importlib.metadata.PackageNotFoundError:
-        return []
-    names = [re.match(r"[\w.-]+", line) for line in lines if "extra ==" not in line]
-    return sorted(name[0] for name in names if name)
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:  # an image without what no step needs
+        return "none"
