@@ -3,6 +3,7 @@
 Each kind is declared once, in the module `kinds` of the room that makes its outputs.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
@@ -106,16 +107,20 @@ class Kind(Generic[FactsT]):
         counts: Mapping[str, int] | None = None,
         lineage: Mapping[str, str] | None = None,
     ) -> Manifest:
-        """Return a manifest of this kind, to be published."""
+        """Return a manifest of this kind, to be published.
+
+        Its mappings are in the order of what is stored: a step that goes on with it writes the
+        same bytes as one that reads it.
+        """
         return Manifest(
             kind=self.folder,
             id=id,
             revision=self.revision,
-            config=dict(config),
+            config=_sorted(config),
             files=tuple(files),
-            counts=dict(counts or {}),
-            facts=facts.model_dump(mode="json"),
-            lineage=dict(lineage or {}),
+            counts=_sorted(counts or {}),
+            facts=_sorted(facts.model_dump(mode="json")),
+            lineage=_sorted(lineage or {}),
         )
 
     def facts_of(self, manifest: Manifest) -> FactsT:
@@ -144,6 +149,12 @@ class Kind(Generic[FactsT]):
 
 #: Folder → kind, of the modules that were imported; `runs.kinds.KINDS` has all kinds.
 _REGISTERED: dict[str, Kind[Any]] = {}
+
+
+def _sorted(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as JSON gives them back, keys sorted."""
+    result: dict[str, Any] = json.loads(json.dumps(values, sort_keys=True))
+    return result
 
 
 def register_kind(kind: Kind[FactsT]) -> Kind[FactsT]:

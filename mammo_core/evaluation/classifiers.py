@@ -22,7 +22,7 @@ from mammo_core.evaluation.report import tables as report_tables
 from mammo_core.evaluation.report import wording
 from mammo_core.evaluation.report.run import report
 from mammo_core.evaluation.whole_image import evaluate
-from mammo_core.features.frame import SPLITS, Frame, frame_from_manifest
+from mammo_core.features.frame import SPLIT_COUNTS, SPLITS, Frame, frame_from_manifest
 from mammo_core.features.withheld import withheld_lines
 from mammo_core.sampling import LabelMap
 from mammo_core.sources.kinds import TABLES
@@ -181,7 +181,10 @@ def make_evaluation(
             ),
         },
         result=result,
-        dataset_counts=[{"split": split, **frame.facts.splits[split]} for split in SPLITS],
+        dataset_counts=[
+            {"split": split, **{name: frame.facts.splits[split][name] for name in SPLIT_COUNTS}}
+            for split in SPLITS
+        ],
         patches=patch_result,
         histories={
             "Patch classifier": read_history(store, inputs.patch_training),

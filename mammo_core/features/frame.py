@@ -21,6 +21,8 @@ PATCH_CLASSES = (BACKGROUND, *LESION_CLASSES)
 #: Classes of images: index 1 is malignant.
 IMAGE_CLASSES = ("neg", "pos")
 SPLITS = ("train", "validation", "test")
+#: What the facts of a frame count in each split.
+SPLIT_COUNTS = ("images", "views", "patients", "malignant")
 
 
 @dataclass(frozen=True)

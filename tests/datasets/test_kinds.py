@@ -29,6 +29,19 @@ def test_facts_are_json_in_the_manifest_and_a_model_in_code(file_store):
     assert THING.facts_of(manifest) == ThingFacts(size=3, names=("n",))
 
 
+def test_a_manifest_in_memory_is_in_the_order_of_the_stored_one(file_store):
+    """Reports list what they are given: by the run that made it, and by one that reads it."""
+    manifest = THING.manifest(
+        "x",
+        config={"b": {"d": 1, "c": 2}, "a": 1},
+        facts=ThingFacts(size=3),
+        counts={"records": 1, "bytes": 2},
+        lineage={"tables": "t", "images": "i"},
+    )
+    published = publish(file_store, manifest)
+    assert str(THING.read(file_store, "x")) == str(published) == str(manifest)
+
+
 def test_the_id_depends_on_folder_and_revision():
     inputs = [("i", "1")]
     assert THING.content_id({"a": 1}, inputs) == content_id("things", 2, {"a": 1}, inputs)
