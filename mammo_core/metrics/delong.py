@@ -66,7 +66,7 @@ def delong_interval(
         ModelError: A score is not finite.
     """
     label_array, score_array = require_binary(labels, scores)
-    aucs, covariance = _covariance(label_array, [score_array], groups)
+    aucs, covariance = auc_covariance(label_array, [score_array], groups)
     error = math.sqrt(covariance[0, 0])
     value = float(aucs[0])
     return DeLongInterval(
@@ -94,7 +94,7 @@ def delong_difference(
     """
     label_array, score_array = require_binary(labels, scores)
     _, reference_array = require_binary(labels, reference)
-    aucs, covariance = _covariance(label_array, [score_array, reference_array], groups)
+    aucs, covariance = auc_covariance(label_array, [score_array, reference_array], groups)
     value = float(aucs[0] - aucs[1])
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
     # A variance of 0 may be a tiny number after rounding.
@@ -109,10 +109,22 @@ def delong_difference(
     )
 
 
-def _covariance(
+def auc_covariance(
     labels: Labels, score_sets: list[Scores], groups: npt.ArrayLike | None
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """AUCs `(k,)` and their covariance `(k, k)`."""
+    """Return the AUCs of several score sets on the same records, and their covariance.
+
+    Args:
+        labels: `(n,) int64`, 0 or 1, both at least twice.
+        score_sets: `k` arrays `(n,) float64`, finite.
+        groups: `(n,)` patient keys; None when all records are independent.
+
+    Returns:
+        AUCs `(k,) float64` and covariance `(k, k) float64`.
+
+    Raises:
+        RecordError: A class has fewer than two records (or patients).
+    """
     cluster = _clusters(labels, groups)
     count = cluster.max() + 1
     malignant = labels == 1
