@@ -52,7 +52,9 @@ def _skip_empty_loops(spec: Any) -> None:
         for task in component.dag.tasks.values():
             items = task.parameter_iterator.items.input_parameter
             if items:
-                condition = f"size(inputs.parameter_values['{items}']) > 0"
+                # An iteration looks at it, too, and has the item in place of the list.
+                values = "inputs.parameter_values"
+                condition = f"!('{items}' in {values}) || size({values}['{items}']) > 0"
                 task.trigger_policy.condition = condition
 
 

@@ -64,7 +64,7 @@ def build(parallelism: int = 4, *, signed: bool = False) -> dsl.base_component.B
         placement = NodePlacement(gpu_type, gpu_count, node_selector, tolerations)
         finish = on_platform(steps.summarize(**identity, recipe=recipe), "Summary")
         with dsl.ExitHandler(finish, name="Run"):
-            index = begin(
+            start_tasks = begin(
                 identity,
                 signed=signed,
                 recipe=recipe,
@@ -72,8 +72,8 @@ def build(parallelism: int = 4, *, signed: bool = False) -> dsl.base_component.B
                 settings=settings,
                 partitions=partitions,
             )
-            run = RunArguments(store, run_id, recipe, index.outputs["recipe_digest"])
-            data = make_data(data_pods, run, index)
+            run = RunArguments(store, run_id, recipe, start_tasks.index.outputs["recipe_digest"])
+            data = make_data(data_pods, run, start_tasks)
             evaluated = train_and_evaluate(
                 training_pods,
                 run,

@@ -76,10 +76,22 @@ class RunArguments:
         }
 
 
+class RunStart(NamedTuple):
+    """The first tasks of a run.
+
+    Attributes:
+        index: The task `index`, or `index-new`.
+        check: The task `check-signing-key`, which the data wait for; None: there is none.
+    """
+
+    index: dsl.PipelineTask
+    check: dsl.PipelineTask | None
+
+
 def begin(
     identity: dict[str, Any], *, signed: bool, only_new: bool = False, **arguments: Any
-) -> dsl.PipelineTask:
-    """Resolve the recipe and index the source; before that, check the key that signs the model.
+) -> RunStart:
+    """Resolve the recipe and index the source; beside that, check the key that signs the model.
 
     Only the push needs the key, days later, and only its role may have it. KFP lets no task wait
     for one in a condition, so the check is part of the pipeline or not.
@@ -89,16 +101,16 @@ def begin(
         signed: Whether the key is checked.
         only_new: Whether to find the images that the champion was not trained on.
         arguments: Further arguments of `index`.
-
-    Returns:
-        The task `index`, or `index-new`.
     """
+    check = None
     if signed:
         check = on_platform(steps.check_signing_key(**identity), "Check signing key")
-        arguments["signing_key_id"] = check.output
+        arguments["signed"] = True
     if only_new:
-        return on_platform(steps.index_new(**identity, **arguments), "Index and find new images")
-    return on_platform(steps.index(**identity, **arguments), "Index")
+        task = on_platform(steps.index_new(**identity, **arguments), "Index and find new images")
+    else:
+        task = on_platform(steps.index(**identity, **arguments), "Index")
+    return RunStart(task, check)
 
 
 def data_group(parallelism: int) -> Any:
@@ -141,19 +153,21 @@ def data_group(parallelism: int) -> Any:
     return data
 
 
-def make_data(group: Any, run: RunArguments, index: dsl.PipelineTask) -> dsl.PipelineTask:
+def make_data(group: Any, run: RunArguments, start: RunStart) -> dsl.PipelineTask:
     """Make the data; the outputs of the task are `data` and `networks`.
 
     Args:
         group: What `data_group` returned.
         run: The run.
-        index: The task `index`.
+        start: The first tasks of the run.
     """
     task = group(
         **run.group_arguments,
-        partitions=index.outputs["partitions"],
-        tables=index.outputs["tables"],
+        partitions=start.index.outputs["partitions"],
+        tables=start.index.outputs["tables"],
     )
+    if start.check is not None:
+        task.after(start.check)
     return task.set_display_name("Data")
 
 

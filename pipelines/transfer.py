@@ -65,7 +65,7 @@ def build(parallelism: int = 4, *, signed: bool = False) -> dsl.base_component.B
         placement = NodePlacement(gpu_type, gpu_count, node_selector, tolerations)
         finish = on_platform(steps.summarize(**identity, recipe=recipe), "Summary")
         with dsl.ExitHandler(finish, name="Run"):
-            index = begin(
+            start_tasks = begin(
                 identity,
                 signed=signed,
                 recipe=recipe,
@@ -74,8 +74,8 @@ def build(parallelism: int = 4, *, signed: bool = False) -> dsl.base_component.B
                 partitions=partitions,
                 start=start,
             )
-            run = RunArguments(store, run_id, recipe, index.outputs["recipe_digest"])
-            data = make_data(data_pods, run, index)
+            run = RunArguments(store, run_id, recipe, start_tasks.index.outputs["recipe_digest"])
+            data = make_data(data_pods, run, start_tasks)
             evaluated = train_and_evaluate(training_pods, run, data, placement)
             release(run, data, evaluated, placement)
 

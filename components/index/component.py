@@ -19,7 +19,7 @@ def index(
     settings: list = [],  # noqa: B006 (KFP wants a plain default)
     partitions: int = 1,
     start: str = "",
-    signing_key_id: str = "",
+    signed: bool = False,
 ) -> NamedTuple("IndexOutputs", [("partitions", list), ("recipe_digest", str)]):
     """Begin a run: resolve its recipe; find and describe the mammograms of its source.
 
@@ -34,7 +34,7 @@ def index(
         settings: Overrides of the recipe, each key.key=value.
         partitions: Into how many partitions conversion and sampling are divided.
         start: Model package to start from: a URI, or `champion`.
-        signing_key_id: Id of the signing key, from `check-signing-key`; empty: not checked.
+        signed: Whether the pipeline has the task `check-signing-key`.
 
     Returns:
         The partitions of the records that have a pod of their own, none if there is nothing to
@@ -53,7 +53,7 @@ def index(
         settings=settings,
         partitions=partitions,
         start=start,
-        signing_key_id=signing_key_id,
+        signed=signed,
     )
     tables.metadata.update(beginning.metadata[0])
     return beginning.partitions, beginning.recipe_digest

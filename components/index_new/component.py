@@ -20,7 +20,7 @@ def index_new(
     settings: list = [],  # noqa: B006 (KFP wants a plain default)
     partitions: int = 1,
     start: str = "",
-    signing_key_id: str = "",
+    signed: bool = False,
 ) -> NamedTuple(
     "IndexNewOutputs", [("Output", bool), ("partitions", list), ("recipe_digest", str)]
 ):
@@ -38,7 +38,7 @@ def index_new(
         settings: Overrides of the recipe, each key.key=value.
         partitions: Into how many partitions conversion and sampling are divided.
         start: Model package to start from: a URI, or `champion`.
-        signing_key_id: Id of the signing key, from `check-signing-key`; empty: not checked.
+        signed: Whether the pipeline has the task `check-signing-key`.
 
     Returns:
         Whether enough images are new to train again (KFP's local runner has conditions on an
@@ -57,7 +57,7 @@ def index_new(
         settings=settings,
         partitions=partitions,
         start=start,
-        signing_key_id=signing_key_id,
+        signed=signed,
         new_images=new_images.path,
     )
     tables.metadata.update(beginning.metadata[0])

@@ -47,7 +47,7 @@ def begin(
     settings: Sequence[str] = (),
     partitions: int = 1,
     start: str = "",
-    signing_key_id: str | None = None,
+    signed: bool = False,
     new_images: str = "",
 ) -> RunBeginning:
     """Resolve the recipe of a run (see `steps.begin`) and index its source.
@@ -61,15 +61,16 @@ def begin(
         audit: Path of the audit, an HTML page.
         source: URI of the mammograms instead of the recipe's.
         settings: Overrides of the recipe.
-        partitions: Number of partitions of conversion and sampling.
+        partitions: Number of partitions of conversion and sampling; 0: chosen from the bytes of
+            the images.
         start: Model package that training starts from: a URI, or `champion`.
-        signing_key_id: What `check_signing_key` returned; empty: not checked.
+        signed: Whether the signing key is checked by another pod.
         new_images: Path of what `find-new` found; empty: it is not asked.
     """
     pod = Pod(store, run_id, kfp_run_id, recipe)
 
     def work() -> list[Any]:
-        from mammo_core.steps.data import has_records
+        from mammo_core.steps.data import choose_partitions, has_records
 
         run = pod.run()
         beginning = steps.begin(
@@ -79,7 +80,7 @@ def begin(
             settings=settings,
             partitions=partitions,
             start=start,
-            signing_key_id=signing_key_id,
+            signing_key_id="checked by another pod" if signed else "",
         )
         digest = beginning.recipe_digest
         result = steps.index.execute(run, recipe_digest=digest, use="training")
@@ -91,7 +92,7 @@ def begin(
             write(new_images, new.manifest.to_json().encode())
             metadata.append(new.metadata)
             enough = bool(new.manifest.facts["enough"])
-        names = beginning.partitions
+        names = beginning.partitions or choose_partitions(run, result.manifest)
         if len(names) == 1 or has_records(run, run.recipe(recipe, digest), result.manifest):
             names = []
         return [names, digest, enough, metadata]
