@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mammo_core.cli.scoring_options import Acknowledge
+
 if TYPE_CHECKING:
     from mammo_core.datasets import Manifest
     from mammo_core.store import Store
@@ -31,6 +33,7 @@ def export(
         str,
         typer.Option(metavar="NAME", help="Classes of patches: five-classes, malignancy, masses."),
     ] = "five-classes",
+    acknowledge: Acknowledge = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Write a dataset as 16-bit PNG files in folders, under the original system's names.
@@ -46,12 +49,20 @@ def export(
     from mammo_core.features.frame import frame_of_dataset, read_frame
     from mammo_core.progress import progress
     from mammo_core.sampling.labels import LABEL_MAPS, LabelMap
+    from mammo_core.sources.card.known_terms import dataset_terms
+    from mammo_core.sources.card.terms import acknowledged_names, require_allowed
 
     if label_map not in LABEL_MAPS:
         raise RecipeError(
             "Unknown label map", expected=f"one of {', '.join(LABEL_MAPS)}", received=label_map
         )
     opened, manifest = _find_dataset(dataset, store)
+    require_allowed(
+        dataset_terms(opened, manifest),
+        "image_redistribution",
+        acknowledged_names(acknowledge or ()),
+        "The dataset cannot be exported",
+    )
     data = read_frame(opened, frame) if frame else frame_of_dataset(opened, manifest)
     total = sum(file.count or 0 for file in manifest.files_like("shard-"))
     with progress("export", total, "records") as bar:

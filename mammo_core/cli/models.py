@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mammo_core.cli import networks
+from mammo_core.cli.scoring_options import Acknowledge
 
 app = typer.Typer(no_args_is_help=True, help="Model packages and their registry.")
 
@@ -159,6 +160,7 @@ def push_package(
             "vouch for its files.",
         ),
     ] = False,
+    acknowledge: Acknowledge = None,
 ) -> None:
     """Publish a package as the next version of a model, and as its champion.
 
@@ -167,6 +169,7 @@ def push_package(
     in a new process.
     """
     from mammo_core.packaging import self_check_in_new_process, signing_key
+    from mammo_core.packaging.allowed_uses import require_use
     from mammo_core.registry import open_for_push, push
     from mammo_core.registry.kubeflow import ModelRegistry
     from mammo_core.store import open_store
@@ -174,6 +177,7 @@ def push_package(
     registry = ModelRegistry.from_environment()
     signing_key()
     opened = open_for_push(package, public_key, accept_unsigned=accept_unsigned)
+    require_use(opened, "model_redistribution", acknowledge or (), "pushed")
     self_check_in_new_process(opened.folder)
     model = name or opened.name
     result = push(
@@ -182,6 +186,7 @@ def push_package(
         model,
         public_key=public_key,
         accept_unsigned=accept_unsigned,
+        acknowledged=acknowledge or (),
     )
     typer.echo(f"{'pushed' if result.new else 'already published:'} {result.uri}")
     if registry is not None:

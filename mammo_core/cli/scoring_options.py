@@ -1,4 +1,4 @@
-"""The options that `mammo score` and `mammo serve` share."""
+"""The options that several commands share."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,5 +24,13 @@ DecideUnlike = Annotated[
     typer.Option(
         "--decide-unlike",
         help="Also decide about images whose gray levels are unlike training images.",
+    ),
+]
+Acknowledge = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--acknowledge",
+        metavar="NAME",
+        help="Terms of data that forbid this, and which you acknowledge; or MAMMO_ACKNOWLEDGED.",
     ),
 ]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mammo_core.cli.scoring_options import DecideUnlike, OnRequest, PublicKey
+from mammo_core.cli.scoring_options import Acknowledge, DecideUnlike, OnRequest, PublicKey
 
 
 def serve(
@@ -74,6 +74,7 @@ def serve(
             "Addresses and localhost are always allowed.",
         ),
     ] = None,
+    acknowledge: Acknowledge = None,
     on_request: OnRequest = False,
     decide_unlike: DecideUnlike = False,
     api_pages: Annotated[
@@ -162,4 +163,5 @@ def serve(
         weights=weight or None,
         name=name,
         public_key=public_key,
+        acknowledged=acknowledge or (),
     )

@@ -58,6 +58,7 @@ def check(
 
     from mammo_core.errors import RecipeError, SourceError
     from mammo_core.sources.adapter import get_adapter
+    from mammo_core.sources.card.known_terms import terms_line, terms_of
     from mammo_core.sources.check import check_source, fact_lines
 
     try:
@@ -88,10 +89,13 @@ def check(
     }
     stated = {name: value for name, value in options.items() if value}
     config = _config(adapter, tables, images, partial, stated)
+    terms = terms_of(config)
     facts = check_source(config, images is not None, report)
+    facts["terms"] = terms.model_dump(mode="json") if terms is not None else None
     if as_json:
         typer.echo(json.dumps(facts))
     else:
+        typer.echo(terms_line(config))
         for line in fact_lines(adapter, facts):
             typer.echo(line)
     if facts.get("problems"):

@@ -11,6 +11,7 @@ from mammo_core.features.withheld import withheld_lines
 from mammo_core.models.config import VIEWS
 from mammo_core.packaging.contents import PackageManifest, TrainingData
 from mammo_core.preprocessing import Preprocessing
+from mammo_core.sources.card.terms import Terms
 
 INTENDED_USE = (
     "Research on computer-aided detection in screening mammography. "
@@ -176,6 +177,7 @@ def _training_data(data: Mapping[str, Any]) -> list[str]:
             ("Split", "split"),
         )
     ]
+    lines += [f"- Terms: {Terms.model_validate(terms).text()}" for terms in data.get("terms", ())]
     for split, images in data["images"].items():
         patients, malignant = data["patients"].get(split), data["malignant"].get(split)
         lines.append(f"- {split}: {images} images of {patients} patients, {malignant} malignant")

@@ -20,6 +20,7 @@ from mammo_core.evaluation.aggregate import Unit
 from mammo_core.imaging.plausibility import Distribution
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.sources.auditing.policy import ImagePolicy
+from mammo_core.sources.card.terms import Terms
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -130,6 +131,9 @@ class TrainingData(_Content):
     Attributes:
         description: Description of the data, in a sentence.
         license: License of the data.
+        terms: License and terms of all data that the model and those it started from were
+            fitted to, with what they forbid.
+        acknowledged: Names of terms whose prohibitions do not stop a push, as the recipe says.
         weights: Origin of the initial weights, and their license.
         split: Name of the split.
         images: Split → number of images.
@@ -147,6 +151,8 @@ class TrainingData(_Content):
 
     description: str = ""
     license: str = ""
+    terms: tuple[Terms, ...] = ()
+    acknowledged: tuple[str, ...] = ()
     weights: str = ""
     split: str = ""
     images: dict[str, int] = {}

@@ -10,7 +10,10 @@ from mammo_core.datasets.tables import read_table
 from mammo_core.evaluation.kinds import EVALUATION
 from mammo_core.features.frame import IMAGE_CLASSES, frame_from_manifest
 from mammo_core.packaging.source_commit import git_sha
+from mammo_core.registry.opening import open_package
 from mammo_core.sources.adapter import get_adapter
+from mammo_core.sources.card.known_terms import dataset_terms
+from mammo_core.sources.card.terms import Terms
 from mammo_core.sources.kinds import TABLES
 from mammo_core.store import Store, read_object
 from mammo_core.training.kinds import IMAGE_TRAINING, PATCH_TRAINING
@@ -18,6 +21,8 @@ from mammo_core.training.kinds import IMAGE_TRAINING, PATCH_TRAINING
 if TYPE_CHECKING:
     from mammo_core.packaging import PackageManifest, TrainingData
 
+#: Endings of files of weights alone, which say nothing about their data.
+_WEIGHT_FILES = (".h5", ".hdf5", ".keras", ".npz")
 ReadStartPackages = Callable[[Store, str], list[str]]
 
 
@@ -68,7 +73,8 @@ def build_candidate_package(
         store: The object store.
         folder: Where the package is written.
         inputs: What it is built from.
-        settings: `name` of the model, `recipe`, `source` (the adapter), `weights` and `split`.
+        settings: `name` of the model, `recipe`, `source` (the adapter), `weights`,
+            `split` and `acknowledged` (names of terms, with commas).
         run_id: The run that builds it.
         read_start_packages: Returns the packages that another run started from.
 
@@ -143,7 +149,8 @@ def _training_data(
     from mammo_core.packaging.training_data import training_data
 
     tables = TABLES.find(store, inputs.images.lineage["tables"])
-    return training_data(
+    started = _terms_of_start(settings["weights"])
+    data = training_data(
         frame_from_manifest(store, inputs.frame),
         read_table(store, tables, "images.parquet") if tables is not None else None,
         source=settings["source"],
@@ -152,3 +159,19 @@ def _training_data(
         weights=settings["weights"],
         split=settings["split"],
     )
+    return data.model_copy(
+        update={
+            "terms": tuple(dict.fromkeys([*dataset_terms(store, inputs.images), *started])),
+            "acknowledged": tuple(name for name in settings["acknowledged"].split(",") if name),
+        }
+    )
+
+
+def _terms_of_start(weights: str) -> list[Terms]:
+    """Return the terms of the data that a start package was fitted to; none of other weights."""
+    from mammo_core.packaging.contents import TrainingData, read_content
+
+    if "/" not in weights or weights.endswith(_WEIGHT_FILES):
+        return []
+    folder = open_package(weights).folder
+    return list(read_content(folder, "training_data.json", TrainingData).terms)

@@ -1,12 +1,14 @@
 """Pushing a package: publishing it as the next version of a model, signed."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict
 
 from mammo_core.errors import ModelError, StoreError
+from mammo_core.packaging.allowed_uses import require_use
 from mammo_core.packaging.contents import SAVED_MODEL
 from mammo_core.packaging.package import OpenedPackage
 from mammo_core.packaging.release import released
@@ -45,6 +47,7 @@ def push(
     *,
     public_key: Path | None = None,
     accept_unsigned: bool = False,
+    acknowledged: Sequence[str] = (),
 ) -> PushResult:
     """Publish a package as the next version of a model, and as its champion.
 
@@ -60,8 +63,10 @@ def push(
         public_key: PEM file of the key the package must be signed by; None: it may be unsigned, if
             it was never pushed.
         accept_unsigned: Whether to sign a pushed version that nobody signed; see `open_for_push`.
+        acknowledged: Names of terms that forbid to pass the model on, and do not stop the push.
 
     Raises:
+        SourceError: The terms of its data forbid to pass the model on, and were not acknowledged.
         ModelError: The package's verification fails, or the name is invalid; there is no signing
             key although MAMMO_TRUST is set, or the package is signed; or the pointer to the
             champion cannot be trusted: the version is then published, and not the champion.
@@ -71,6 +76,7 @@ def push(
     require_name(name)
     key = signing_key()
     package = open_for_push(str(folder.absolute()), public_key, accept_unsigned=accept_unsigned)
+    require_use(package, "model_redistribution", acknowledged, "pushed")
     if package.signed_by != UNSIGNED and key is None:
         raise ModelError(
             f"The signature of the model package {folder.name} would be lost",

@@ -14,6 +14,7 @@ from typing import Final
 
 from mammo_core.errors import RecipeError
 from mammo_core.packaging import require_expected_outputs
+from mammo_core.packaging.allowed_uses import require_use
 from mammo_core.registry import open_package
 from mammo_core.serving.config import ServeConfig
 from mammo_core.serving.transport.access_log import AccessLog
@@ -51,6 +52,7 @@ def serve(
     weights: Sequence[float] | None = None,
     name: str = "",
     public_key: Path | None = None,
+    acknowledged: Sequence[str] = (),
 ) -> None:
     """Load packages, check them, and serve them as one model.
 
@@ -65,8 +67,10 @@ def serve(
         name: Name of the model in paths; by default its name in the registry or in the package,
             and `ensemble` for several.
         public_key: PEM file of the key that must have signed the packages.
+        acknowledged: Names of terms that forbid to serve a model, and do not stop the server.
 
     Raises:
+        SourceError: The terms of a model's data forbid to serve it, and were not acknowledged.
         ModelError: A package does not verify, is not signed by a trusted key, or does not
             reproduce its expected outputs.
         RecipeError: A port is in use, there are too few file descriptors, or the packages or
@@ -91,6 +95,8 @@ def serve(
                 raise _port_error(access.host, access.health_port, error) from error
             health.start()
         members = [open_package(uri, public_key) for uri in uris]
+        for opened in members:
+            require_use(opened, "serving", acknowledged, "served")
         packages = [opened.load() for opened in members]
         scoring_model = ScoringModel.from_packages(packages, weights)
         samples = sum(require_expected_outputs(package).samples for package in packages)

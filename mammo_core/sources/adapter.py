@@ -119,7 +119,9 @@ class Adapter:
 
 _ADAPTERS: Final[dict[str, Adapter]] = {}
 #: Keys of `source` that are not options of an adapter.
-_RESERVED: Final = frozenset(("adapter", "root", "tables", "partial"))
+_RESERVED: Final = frozenset(
+    ("adapter", "root", "tables", "partial", "image_id", "terms", "acknowledged")
+)
 
 
 def register_adapter(adapter: Adapter) -> Adapter:

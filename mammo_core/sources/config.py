@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 from pydantic_core import PydanticCustomError
 
 from mammo_core.sources.adapter import adapter_names, registered_adapters
+from mammo_core.sources.card.terms import Terms
 from mammo_core.sources.files.source_files import SourceFiles
 from mammo_core.sources.identity.patients import site_key
 
@@ -29,6 +30,10 @@ class SourceConfig(BaseModel):
             missing or without rows; otherwise that is an error.
         image_id: What an image is called: the SHA-256 of its file, by which whoever holds the
             file can find it in every output, or `keyed`: that digest under the site key.
+        terms: License and terms of your own data: `name`, `license`, `url`, `conditions` and what
+            it `forbids` (`serving`, `redistribution`, `model_redistribution`,
+            `image_redistribution`); default: those of the adapter's data set.
+        acknowledged: Names of terms whose prohibitions do not stop a push of this run.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -38,6 +43,8 @@ class SourceConfig(BaseModel):
     tables: str | None = None
     partial: bool = False
     image_id: Literal["digest", "keyed"] = "digest"
+    terms: Terms | None = None
+    acknowledged: tuple[str, ...] = ()
 
     @field_validator("adapter")
     @classmethod

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from typing import Any
 
 from mammo_core.datasets.manifests import put_bytes
 from mammo_core.datasets.outputs import Attempt, Draft
@@ -38,6 +39,8 @@ def make_tables(
     from mammo_core.sources import index
     from mammo_core.sources.auditing.audit_report import audit_page
     from mammo_core.sources.auditing.implausible_images import apply_plausibility, find_implausible
+    from mammo_core.sources.card.croissant import CARD, croissant_card
+    from mammo_core.sources.card.known_terms import terms_of_images
     from mammo_core.sources.files.file_fact_cache import FileFactCache
     from mammo_core.sources.files.file_inspection import inspect_files
     from mammo_core.sources.identity.exam_days import ExamDays
@@ -64,7 +67,11 @@ def make_tables(
         "rejects.parquet": tables.rejects,
     }
     digests = [(n, hashlib.sha256(to_parquet(table)).hexdigest()) for n, table in by_name.items()]
-    config = {"adapter": source.adapter}
+    terms = terms_of_images(source, tables.images)
+    config: dict[str, Any] = {"adapter": source.adapter}
+    if source.terms is not None:  # other terms make other tables: what is made of them knows both
+        config["terms"] = source.terms.model_dump(mode="json")
+    facts = {**tables.facts, "terms": terms.model_dump(mode="json") if terms is not None else None}
     faults, left_out = rejects_by_fault(tables.rejects)
     manifest = TABLES.manifest(
         TABLES.content_id(config, digests),
@@ -78,10 +85,13 @@ def make_tables(
             "left_out": left_out,
             "leaking_patients": len(leaking),
         },
-        facts=TableFacts(leaking_patients=leaking, source=tables.facts),
+        facts=TableFacts(leaking_patients=leaking, source=facts),
     )
     folder = attempt.folder(manifest.folder)
     stored = [put_table(store, folder, name, table) for name, table in by_name.items()]
+    card = croissant_card(tables, stored, adapter=source.adapter, id=manifest.id, terms=terms)
+    text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
+    stored.append(put_bytes(store, folder, CARD, text.encode()))
     page = audit_page(
         tables.images,
         tables.lesions,
@@ -112,7 +122,7 @@ def listing_digest(
         labels: As for `index`.
     """
     settings = {
-        **source.model_dump(mode="json", exclude={"root", "tables"}),
+        **source.model_dump(mode="json", exclude={"root", "tables", "acknowledged"}),
         "images": (policy or ImagePolicy()).model_dump(mode="json"),
         "labels": (labels or LabelsConfig()).model_dump(mode="json"),
     }

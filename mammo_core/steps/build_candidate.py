@@ -33,6 +33,7 @@ def build_candidate(
         "source": recipe.source.adapter,
         "weights": recipe.image_training.start or recipe.patch_training.network.weights,
         "split": recipe.split.name,
+        "acknowledged": ",".join(sorted(recipe.source.acknowledged)),
     }
     id = CANDIDATE.content_id(settings, inputs.content_inputs())
 

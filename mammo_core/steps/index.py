@@ -6,6 +6,8 @@ from dataclasses import replace
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.datasets.tables import read_table
+from mammo_core.sources.card.known_terms import terms_line
+from mammo_core.sources.card.terms import Terms, acknowledged_names, require_allowed
 from mammo_core.sources.kinds import TABLES
 from mammo_core.sources.source_index import listing_digest, make_tables
 from mammo_core.sources.splitting.trainability import require_trainable, source_obstacles
@@ -29,6 +31,7 @@ def index(context: StepContext, use: str = "records") -> Manifest:
         f"source's folder {source.root}",
         "create the phantom first with `mammo phantom create`, or pass --source DIR",
     )
+    context.say(terms_line(source))
     # The tables' id depends on their content; the memo finds it without reading the files.
     digest = listing_digest(source, files, recipe.images, recipe.labels)
     memo = TABLES.note("memos", digest)
@@ -67,6 +70,14 @@ def index(context: StepContext, use: str = "records") -> Manifest:
         manifest.file("rejects.parquet").key,
     )
     _check_training(context, manifest, use)
+    if use == "training":  # what would stop the push is said before the work
+        stated = facts.source.get("terms")
+        require_allowed(
+            [Terms.model_validate(stated)] if stated else [],
+            "model_redistribution",
+            acknowledged_names(source.acknowledged),
+            "The model of this run could not be pushed",
+        )
     return manifest
 
 

@@ -1,0 +1,1 @@
+"""What may be done with a data set, and its card."""
