@@ -21,6 +21,7 @@ from mammo_core.evaluation.pictures import heatmap_overlays, patch_examples
 from mammo_core.evaluation.report import tables as report_tables
 from mammo_core.evaluation.report import wording
 from mammo_core.evaluation.report.run import report
+from mammo_core.evaluation.screening import evaluate_screening
 from mammo_core.evaluation.whole_image import evaluate
 from mammo_core.features.frame import SPLIT_COUNTS, SPLITS, Frame, frame_from_manifest
 from mammo_core.features.withheld import withheld_lines
@@ -161,6 +162,9 @@ def make_evaluation(
             replicates=config.bootstrap_replicates,
             seed=seed,
         )
+    screening = evaluate_screening(
+        predictions["test"], predictions["validation"], result.rules, config, seed
+    )
     html = report(
         title=f"{options.recipe}: evaluation",
         facts={
@@ -195,12 +199,17 @@ def make_evaluation(
         overlays=overlays,
         regions=regions,
         localization=localization,
+        screening=screening,
         rejects=_rejects(store, inputs),
     )
     metrics = {
         "image": result.model_dump(mode="json"),
         "patch": patch_result.model_dump(mode="json"),
-        **({} if localization is None else {"localization": localization.model_dump(mode="json")}),
+        **{
+            name: part.model_dump(mode="json")
+            for name, part in (("localization", localization), ("screening", screening))
+            if part is not None
+        },
     }
     rules = f"{result.rules.model_dump_json()}\n"
     contents = {

@@ -8,6 +8,43 @@ from mammo_core.evaluation.aggregate import Aggregation
 from mammo_core.metrics.settings import Method, MetricSettings
 
 
+class Reader(BaseModel):
+    """How a reader performs, from a publication or a site's own audit.
+
+    Attributes:
+        sensitivity: Share of the exams with cancer that the reader recalls.
+        specificity: Share of the exams without cancer that the reader does not.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sensitivity: float = Field(gt=0, lt=1)
+    specificity: float = Field(gt=0, lt=1)
+
+
+class ScreeningConfig(BaseModel):
+    """What the model would do in screening.
+
+    Attributes:
+        prevalence: Share of the exams of screening with a cancer; 0.006 is six in 1,000.
+        exams: Number of exams in which it was counted, so that its uncertainty is carried
+            through; null: it is taken as exact.
+        flagged: Shares of all exams that may be flagged. A threshold for each is chosen on
+            validation. 0.032 and 0.111 are those that BreastScreen Norway reported.
+        sensitivities: Sensitivities whose workload is stated. A threshold for each is chosen on
+            validation.
+        readers: Name → how this reader performs: the model's sensitivity at that specificity.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prevalence: float = Field(default=0.006, gt=0, lt=1)
+    exams: int | None = Field(default=None, ge=1)
+    flagged: tuple[float, ...] = (0.032, 0.111)
+    sensitivities: tuple[float, ...] = (0.9,)
+    readers: dict[str, Reader] = Field(default_factory=dict)
+
+
 class EvaluationConfig(BaseModel):
     """How a whole-image classifier is evaluated.
 
@@ -24,6 +61,7 @@ class EvaluationConfig(BaseModel):
         partial_sensitivity: Sensitivity from which the partial area under the ROC curve counts.
         calibration: How probabilities are calibrated; fitted on validation.
         aggregation: How images are aggregated to breasts and patients.
+        screening: What the model would do in screening; null: nothing is said of it.
         small_group: A group with fewer malignant or fewer benign patients is marked as small.
     """
 
@@ -41,6 +79,7 @@ class EvaluationConfig(BaseModel):
     partial_sensitivity: float = Field(default=0.8, ge=0, lt=1)
     calibration: Method = "platt"
     aggregation: Aggregation = Aggregation()
+    screening: ScreeningConfig | None = None
     small_group: int = Field(default=10, ge=0)
 
     def metric_settings(self, calibration: str) -> MetricSettings:

@@ -24,9 +24,9 @@ class ErrorCovariances:
     """Covariances of the AUCs of a study, averaged over modalities and readers.
 
     Attributes:
-        same_reader: Of one reader with two modalities (Cov1).
-        same_modality: Of two readers with one modality (Cov2), of each modality `(i,)`.
-        neither: Of two readers with two modalities (Cov3).
+        same_reader: One reader with two modalities (Cov1).
+        same_modality: Two readers with one modality (Cov2), for each modality `(i,)`.
+        neither: Two readers with two modalities (Cov3).
     """
 
     same_reader: float
@@ -64,8 +64,8 @@ class ReaderStudy:
         modalities: The AUC of each modality, averaged over readers.
         differences: (first, second) modality → the difference of their AUCs.
         f: The F statistic for the hypothesis that all modalities are equal.
-        degrees_of_freedom: Of its numerator and its denominator.
-        p_value: Of this hypothesis.
+        degrees_of_freedom: Those of its numerator and its denominator.
+        p_value: The p-value of this hypothesis.
     """
 
     aucs: tuple[tuple[float, ...], ...]

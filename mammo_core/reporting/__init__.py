@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from mammo_core.reporting.intervals import interval_plot
     from mammo_core.reporting.measure_plots import (
         curves_plot,
+        decision_curve_plot,
         forest_plot,
         froc_plot,
         reliability_plot,
@@ -23,6 +24,7 @@ __all__ = [
     "confusion_plot",
     "contact_sheet",
     "curves_plot",
+    "decision_curve_plot",
     "forest_plot",
     "froc_plot",
     "interval_plot",
@@ -36,7 +38,13 @@ import_lazily(
     __name__,
     {
         "intervals": ["interval_plot"],
-        "measure_plots": ["curves_plot", "forest_plot", "froc_plot", "reliability_plot"],
+        "measure_plots": [
+            "curves_plot",
+            "decision_curve_plot",
+            "forest_plot",
+            "froc_plot",
+            "reliability_plot",
+        ],
         "page": ["Page", "Table"],
         "pictures": ["Overlay", "contact_sheet", "overlay"],
         "plots": ["confusion_plot", "roc_plot", "training_plot"],

@@ -81,6 +81,32 @@ def froc_plot(curves: Mapping[str, Curve], *, limit: float = 4.0) -> bytes:
     return png(canvas)
 
 
+def decision_curve_plot(
+    thresholds: Sequence[float], benefits: Mapping[str, Sequence[float]], prevalence: float
+) -> bytes:
+    """Draw a decision curve (net benefit by the probability from which one would act).
+
+    Args:
+        thresholds: Probabilities, rising, above 0.
+        benefits: Label → net benefit at each of them.
+        prevalence: A dotted line, where acting on everyone has no benefit.
+
+    Returns:
+        PNG bytes.
+    """
+    canvas = figure(5.2, 4.8)
+    axes = canvas.add_subplot()
+    style(axes, "Decision curve", "Probability from which one would recall", "Net benefit")
+    for number, (name, values) in enumerate(benefits.items()):
+        axes.plot(thresholds, values, color=COLORS[number], linewidth=2 - 0.6 * number, label=name)
+    axes.axhline(0, color=GRAY, linewidth=1, label="recalling nobody")
+    axes.axvline(prevalence, color=GRAY, linewidth=1, linestyle=":", label="prevalence")
+    top = max(max(values) for values in benefits.values())
+    axes.set(xscale="log", ylim=(-0.3 * max(top, 0.1), 1.1 * max(top, 0.1)))
+    axes.legend(loc="upper right", fontsize=8, framealpha=0.85, edgecolor="none")
+    return png(canvas)
+
+
 def reliability_plot(
     curves: Mapping[str, Curve], intervals: Mapping[str, Curve], counts: Sequence[int]
 ) -> bytes:

@@ -11,6 +11,8 @@ from mammo_core.evaluation.localization.measure import Localization
 from mammo_core.evaluation.patches import PatchEvaluation
 from mammo_core.evaluation.report import sections
 from mammo_core.evaluation.report.lesions import lesions
+from mammo_core.evaluation.report.screening import screening as add_screening
+from mammo_core.evaluation.screening import Screening
 from mammo_core.evaluation.whole_image import EvaluationResult
 from mammo_core.reporting import (
     Overlay,
@@ -38,6 +40,7 @@ def report(
     overlays: Sequence[Overlay] = (),
     regions: Iterable[Mapping[str, Any]] = (),
     localization: Localization | None = None,
+    screening: Screening | None = None,
     rejects: Iterable[Mapping[str, Any]] = (),
     seconds: Mapping[str, float] | None = None,
 ) -> str:
@@ -56,6 +59,7 @@ def report(
         overlays: Test views with heatmaps.
         regions: Rows of the table of the hottest regions in them.
         localization: How well heatmaps find the lesions.
+        screening: What the model would do in screening.
         rejects: Rows item, kind, reason, step.
         seconds: Duration of each step.
 
@@ -66,6 +70,8 @@ def report(
     sections.summary(page, result)
     sections.on_test(page, result)
     sections.groups(page, result)
+    if screening is not None:
+        add_screening(page, screening)
     error_rows = list(errors)
     if error_rows:
         page.section(
