@@ -1,5 +1,6 @@
 """The phantom as MIAS is published: Info.txt, pairs of MLO films as PGM, circles from below."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -63,7 +64,7 @@ def tables(config: PhantomConfig, images: Sequence[DrawnImage]) -> Mapping[str, 
             line = f"{start} {kind} {'M' if lesion.malignant else 'B'}"
             if cells["placed"] or kind != "CALC":
                 (x, y), radius = cv2.minEnclosingCircle(outline.astype("float32"))
-                line += f" {round(x)} {config.height - round(y)} {max(1, round(radius))}"
+                line += f" {round(x)} {config.height - round(y)} {math.ceil(radius + 0.5)}"
             lines.append(line)
     return {"Info.txt": ("\n".join(lines) + "\n").encode()}
 
