@@ -13,6 +13,7 @@ from mammo_core.evaluation.averaging import shift_offsets, shift_pixels
 from mammo_core.evaluation.breasts import assign_probabilities, record_source
 from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.evaluation.patches import PatchEvaluation, patch_evaluation
+from mammo_core.evaluation.subgroups import STATED
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.progress import progress
 from mammo_core.store import Store
@@ -28,8 +29,6 @@ _COLUMNS = [
     "label",
     *("source", "breast_density", "lesion_types"),
 ]
-#: Further columns that define subgroups, where a frame has them.
-_GROUP_COLUMNS = ("label_origin", "site", "machine", "race", "ethnicity")
 _PATCH_BATCH = 64
 
 
@@ -60,7 +59,7 @@ def image_predictions(
     from mammo_core.training import predict
 
     unit = unit_of(model)
-    columns = [*_COLUMNS, *(name for name in _GROUP_COLUMNS if name in rows.columns)]
+    columns = [*_COLUMNS, *(name for name in STATED if name in rows.columns)]
     source = record_source(store, images, rows, unit)
     if not source.size:  # the caller reports an empty table
         return assign_probabilities(rows[columns], {}, unit)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from mammo_core.errors import RecordError
 from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.evaluation.decisions import DecisionRules
+from mammo_core.evaluation.group_differences import GroupDifference, compare_groups
 from mammo_core.evaluation.predictions import class_patients, small_set_warning, widen_extreme
 from mammo_core.metrics import Interval, auc_interval, counts_at
 
@@ -22,7 +23,10 @@ _DENSITIES = {
     4: "4 (extremely dense)",
 }
 #: Columns of the test set whose groups are evaluated where it has several.
-_STATED = ("label_origin", "site", "machine", "race", "ethnicity")
+STATED = (
+    *("label_origin", "site", "machine", "race", "ethnicity"),
+    *("manufacturer", "image_type", "implant"),
+)
 
 
 class Subgroup(BaseModel):
@@ -30,7 +34,7 @@ class Subgroup(BaseModel):
 
     Attributes:
         by: Grouping: lesion type, view, breast density, source, label origin, site, machine, race,
-            ethnicity or split.
+            ethnicity, manufacturer, image type, implant or split.
         group: Name of the group.
         n_images: Number of images.
         n_malignant: Number of malignant images.
@@ -93,6 +97,32 @@ def subgroups(
     return tuple(rows)
 
 
+def group_differences(
+    test: "pd.DataFrame", config: EvaluationConfig, seed: int
+) -> tuple[GroupDifference, ...]:
+    """Compare the groups of each grouping of the test set that has several.
+
+    Args:
+        test: Valid predictions, one row per image.
+        config: How to evaluate.
+        seed: Seed of the bootstrap.
+    """
+    groupings: dict[str, dict[str, pd.DataFrame]] = {}
+    for by, group, rows in _groups(test):
+        groupings.setdefault(by, {})[group] = rows
+    return tuple(
+        compare_groups(
+            by,
+            groups,
+            least_patients=config.small_group,
+            replicates=config.bootstrap_replicates,
+            seed=seed,
+        )
+        for by, groups in groupings.items()
+        if len(groups) > 1
+    )
+
+
 def _groups(test: "pd.DataFrame") -> "Iterator[tuple[str, str, pd.DataFrame]]":
     if "lesion_types" in test.columns:
         types = test["lesion_types"].fillna("").astype(str).str.split("+")
@@ -108,10 +138,18 @@ def _groups(test: "pd.DataFrame") -> "Iterator[tuple[str, str, pd.DataFrame]]":
     if "source" in test.columns:
         for name, rows in test.groupby("source", sort=True):
             yield "source", str(name), rows
-    for column in _STATED:
-        if column in test.columns and test[column].nunique() > 1:
-            for name, rows in test.groupby(column, sort=True):
-                yield column.replace("_", " "), str(name) or "unknown", rows
+    for column in STATED:
+        if column in test.columns and test[column].map(_name_of).nunique() > 1:
+            names = test[column].map(_name_of)
+            for name, rows in test.groupby(names, sort=True):
+                yield column.replace("_", " "), str(name), rows
+
+
+def _name_of(value: object) -> str:
+    """The name of a group: yes and no for what is true or false, unknown for what is not stated."""
+    if value is True or value is False:
+        return "yes" if value else "no"
+    return "unknown" if value is None or value != value or value == "" else str(value)
 
 
 def _variants(

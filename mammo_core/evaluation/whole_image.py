@@ -13,9 +13,10 @@ from mammo_core.errors import RecordError
 from mammo_core.evaluation.aggregate import Level
 from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.evaluation.decisions import DecisionRules, fit_rules
+from mammo_core.evaluation.group_differences import GroupDifference
 from mammo_core.evaluation.levels import LevelResult, evaluate_level, scalar
 from mammo_core.evaluation.predictions import require_same_records, validate_predictions
-from mammo_core.evaluation.subgroups import Subgroup, subgroups
+from mammo_core.evaluation.subgroups import Subgroup, group_differences, subgroups
 from mammo_core.metrics import BinaryCounts, Interval, OperatingPoint, RocCurve, metrics
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class EvaluationResult(BaseModel):
         rules: Calibration and operating points, fitted on validation.
         levels: The metrics per image and, if both classes occur, per breast and patient.
         subgroups: The groups of the test set.
+        group_differences: Whether the groups of each grouping differ.
         config: How it was evaluated.
         auc: AUC per image.
         auc_ci95: Its interval (low, high).
@@ -54,6 +56,7 @@ class EvaluationResult(BaseModel):
     rules: DecisionRules
     levels: tuple[LevelResult, ...]
     subgroups: tuple[Subgroup, ...]
+    group_differences: tuple[GroupDifference, ...] = ()
     config: EvaluationConfig
     auc: float
     auc_ci95: tuple[float, float]
@@ -173,6 +176,7 @@ def evaluate(
         rules=rules,
         levels=tuple(level for level in (images, breasts, patients) if level is not None),
         subgroups=subgroups(test, rules, config, seed, leaking=leaking, leaked=leaked),
+        group_differences=group_differences(test, config, seed),
         config=config,
         auc=images.auc.value,
         auc_ci95=(images.auc.low, images.auc.high),

@@ -170,6 +170,12 @@ def groups(page: Page, result: EvaluationResult) -> None:
             ),
             "Dotted: all images",
         )
+    if result.group_differences:
+        page.text(
+            "Do the groups differ? Tested on the same draws of patients; groups with fewer than "
+            f"{result.config.small_group} patients of a class are left out."
+        )
+        page.table(Table.from_records(tables.differences_table(result)))
 
 
 def glossary(page: Page) -> None:

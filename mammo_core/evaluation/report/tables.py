@@ -1,13 +1,22 @@
 """The results of an evaluation as rows of tables."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from mammo_core.evaluation.group_differences import RELEVANT, Verdict
 from mammo_core.evaluation.levels import MetricValue
 from mammo_core.evaluation.whole_image import EvaluationResult
 from mammo_core.metrics import metrics
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_VERDICTS: Mapping[Verdict, str] = {
+    "differ": "they differ",
+    "no difference": f"no difference of {RELEVANT:g} or more",
+    "cannot tell": "this set is too small to tell",
+}
 
 
 def metrics_table(result: EvaluationResult) -> list[dict[str, str]]:
@@ -70,6 +79,27 @@ def subgroups_table(result: EvaluationResult) -> list[dict[str, object]]:
             "note": group.warning,
         }
         for group in result.subgroups
+    ]
+
+
+def differences_table(result: EvaluationResult) -> list[dict[str, object]]:
+    """Return as rows whether the groups of each grouping differ."""
+    aucs = {(group.by, group.group): group.auc for group in result.subgroups}
+    return [
+        {
+            "groups by": difference.by,
+            "compared": ", ".join(difference.groups) or "–",
+            "too small": ", ".join(difference.left_out) or "–",
+            "p": "–" if difference.p_value is None else f"{difference.p_value:.3f}",
+            "the set would find a difference of": "–"
+            if difference.detectable is None
+            else f"{difference.detectable:.2f} or more",
+            "result": _VERDICTS[difference.verdict],
+            "lowest AUC": "–"
+            if difference.worst is None
+            else f"{difference.worst}: {aucs.get((difference.by, difference.worst))}",
+        }
+        for difference in result.group_differences
     ]
 
 
