@@ -1,6 +1,7 @@
 """Compiled pipelines, and the container images they name."""
 
 import importlib
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,7 @@ def validate_parameters(text: str, values: dict[str, Any]) -> dict[str, Any]:
     """
     known = parameters_of(text)
     for name, value in values.items():
+        _require_no_placeholders(name, value)
         if name not in known:
             raise RecipeError(
                 f"The pipeline {name_of(text)} has no such parameter",
@@ -230,3 +232,27 @@ def validate_parameters(text: str, values: dict[str, Any]) -> dict[str, Any]:
                 hint=f"give it with --param {name}=…",
             )
     return values
+
+
+def _require_no_placeholders(name: str, value: Any) -> None:
+    """Refuse texts with two opening braces in a parameter, however deep.
+
+    Argo takes them for placeholders wherever they are: it replaces some, and refuses a run with
+    others by the name of a template. Quotes, backslashes and newlines travel as they are.
+
+    Args:
+        name: Name of the parameter.
+        value: Its value.
+
+    Raises:
+        RecipeError: There is such a text, or a zero byte.
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    for mark, shown in (("{{", "two opening braces ({{)"), ("\\u0000", "a zero byte")):
+        if mark in text:
+            raise RecipeError(
+                f"The parameter {name} cannot be passed to Kubeflow Pipelines",
+                expected="text without {{ and zero bytes",
+                received=shown,
+                hint="write YAML and JSON with a space between braces: { {",
+            )

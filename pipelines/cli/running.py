@@ -1,6 +1,5 @@
 """`mammo pipeline run`: on this machine, or on a cluster."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -105,6 +104,7 @@ def run(
     from pipelines.client import parsed_parameters
     from pipelines.compiled import images_of, validate_parameters
     from pipelines.schedule import pipeline_name
+    from pipelines.submission import run_name, uploaded_version
 
     if run_id:
         run_id_of(run_id)
@@ -122,7 +122,7 @@ def run(
     gpus = {} if gpu_count is None else {"gpu_count": str(gpu_count)}
     gpus |= {} if gpu_type is None else {"gpu_type": gpu_type}
     parameters = {**gpus, **cluster_parameters(request)}
-    text = None
+    text, tag = None, ""
     if file is not None:
         text = read_compiled_pipeline(file)
     elif version is None:
@@ -144,7 +144,10 @@ def run(
     if text is None:
         requested = "" if version == "latest" else str(version)
         uploaded = client.uploaded(pipeline_name(pipeline), requested)
-    name = run_id or f"{pipeline}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    elif not no_cache:  # KFP turns its cache off for a compiled text only
+        uploaded = uploaded_version(client, text, f"{tag}-signed" if signed and tag else tag)
+        text = None
+    name = run_id or run_name(pipeline, parameters)
     kfp_run_id = client.run(
         parameters,
         name=name,

@@ -57,7 +57,9 @@ def test_a_failed_run_fails_the_command_and_says_where_to_look(server, mammo_pip
     assert "mammo pipeline logs" in done.stderr
     assert "Traceback" not in done.stderr
     (run,) = server.runs.values()
-    text = json.dumps(run["pipeline_spec"])
+    version = server.versions[run["pipeline_version_reference"]["pipeline_version_id"]]
+    assert version["display_name"] == "abc1234"
+    text = json.dumps(version["pipeline_spec"])
     assert "registry.example/mammo/data:abc1234" in text
     assert "unset" not in text
 

@@ -170,4 +170,6 @@ def test_the_commands_ask_for_the_check(server, mammo_pipeline, tmp_path):
         line = ["run", "--recipe", "phantom", "--source", "s3://mammo-sources/phantom", *words]
         assert mammo_pipeline(*line, *IMAGES, *host).returncode == 0
         *_, run = server.runs.values()
-        assert ("comp-check-signing-key" in json.dumps(run["pipeline_spec"])) == is_checked
+        version = server.versions[run["pipeline_version_reference"]["pipeline_version_id"]]
+        assert version["display_name"] == ("abc1234-signed" if is_checked else "abc1234")
+        assert ("comp-check-signing-key" in json.dumps(version["pipeline_spec"])) == is_checked
