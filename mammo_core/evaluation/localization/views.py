@@ -44,18 +44,19 @@ class Heater:
             Target → `(h, w) float32, [0, 1]`.
         """
         batch = self.preprocessing.to_network(pixels[np.newaxis])
-        classes = {
-            "lesion": range(1, len(self.label_map.names)),
-            "malignant": [
-                index
-                for index, patch_class in enumerate(self.label_map.classes)
-                if any(name.endswith("_mal") for name in patch_class.lesions)
-            ],
-        }
+        every = list(range(1, len(self.label_map.names)))
         lesion, malignant = patch_heatmaps(
-            self.model, batch, self.patch_size, [list(kept) for kept in classes.values()]
+            self.model, batch, self.patch_size, [every, self.malignant_classes()]
         )
         return {"lesion": lesion[0], "malignant": malignant[0]}
+
+    def malignant_classes(self) -> list[int]:
+        """Return the indices of the classes that have a malignant lesion class."""
+        return [
+            index
+            for index, patch_class in enumerate(self.label_map.classes)
+            if any(name.endswith("_mal") for name in patch_class.lesions)
+        ]
 
 
 def shown_views(
