@@ -31,7 +31,7 @@ FOLLOW = MAMMO_FOLLOW=$$PPID:$$(sed 's/.*) //' /proc/$$PPID/stat | cut -d' ' -f2
 TAG ?= $(shell python3 -m pipelines.image_tag)
 IMAGES ?= data train
 
-.PHONY: help setup run test test-fast verify-fuzz verify-owners verify-dask verify-leaks verify-networks verify-forms setup-tfio test-tfio test-docker test-cluster verify-kfp verify-serving lint types reference minio seaweedfs prism \
+.PHONY: help setup run test test-fast verify-fuzz verify-owners verify-dask verify-leaks verify-duplicates verify-scale verify-networks verify-forms setup-tfio test-tfio test-docker test-cluster verify-kfp verify-serving lint types reference minio seaweedfs prism \
   kustomize compile images release-images deploy kind-up kind-deploy kind-run kind-test kind-down requirements clean
 
 help: ## List the targets
@@ -67,6 +67,12 @@ verify-leaks: .venv/.test-installed ## What popular mistakes add to an AUC, on t
 	MAMMO_VERIFY_LEAKS=1 $(PYTHON) -m pytest -s tests/experiments/test_leaks.py -k covers_the_truth
 	@$(FOLLOW) .venv/bin/mammo phantom create $(PHANTOM)-leaks --patients 600 --seed 1 --size 576x448 --likeness 1
 	@$(FOLLOW) .venv/bin/mammo experiment leaks --source $(PHANTOM)-leaks $(ARGS)
+
+verify-duplicates: .venv/.test-installed ## Recall of each kind of copy and precision among 2,000 images (three minutes)
+	PYTHONPATH=. .venv/bin/python benchmarks/duplicates.py $(ARGS)
+
+verify-scale: .venv/.test-installed ## Time and memory of the steps of tables at 50,000 and 500,000 images (half an hour)
+	PYTHONPATH=. .venv/bin/python benchmarks/scale.py --images 50000,500000 $(ARGS)
 
 verify-statistics: .venv/.test-installed ## The coverage of intervals on 2,000 simulated sets (five minutes)
 	MAMMO_VERIFY_STATISTICS=1 $(PYTHON) -m pytest -s tests/metrics/test_froc.py -k cover $(ARGS)

@@ -47,14 +47,14 @@ def measure(images: int, copied: int, seed: int) -> dict[str, Any]:
     seconds = time.process_time() - started
     right = [(one, other) for one, other in pairs if owners[one] == owners[other]]
     # The view itself comes before its copies.
-    found = Counter(kinds[other] for one, other in right if not kinds[one])
-    made = Counter(kind for kind in kinds if kind)
+    hits = Counter(kinds[other] for one, other in right if not kinds[one])
+    copies_by_kind = Counter(kind for kind in kinds if kind)
     return {
         "images": len(digests),
         "views": owners[-1] + 1,
         "pairs": len(pairs),
         "precision": round(len(right) / max(len(pairs), 1), 4),
-        "recall": {kind: round(found[kind] / count, 4) for kind, count in made.items()},
+        "recall": {kind: round(hits[kind] / count, 4) for kind, count in copies_by_kind.items()},
         "compare_cpu_s": round(seconds, 2),
     }
 

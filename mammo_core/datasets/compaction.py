@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from mammo_core.datasets.manifests import Manifest, StoredFile, find, verify_file
+from mammo_core.datasets.shard_tables import with_shard_table
 from mammo_core.datasets.shards import (
     read_shard,
     record_id,
@@ -75,7 +76,7 @@ def compact(store: Store, manifest: Manifest) -> Manifest:
             if file.name != _ITEMS and not file.name.startswith("shard-")
         ]
         ordered = sorted([*files, *other_files], key=lambda file: file.name)
-        compacted = current.model_copy(update={"files": tuple(ordered)})
+        compacted = with_shard_table(store, current.model_copy(update={"files": tuple(ordered)}))
         replaced = sorted({f.key for f in current.files} - {f.key for f in compacted.files})
         note = json.dumps({"keys": replaced}).encode()
         note_key = f"{current.folder}/{replaced_note(lease.attempt)}"

@@ -28,6 +28,8 @@ from mammo_core.store import Lease, Store
 from mammo_core.store.base import file_sha256
 
 SCHEMA_VERSION = 2
+#: Name of the file that lists the shards of an output with many: see `shard_tables`.
+SHARD_TABLE = "shards.parquet"
 _OUTPUT = re.compile(r".+?/[0-9a-f]{32}(?=/)")
 #: The remedy for a store that an older revision wrote.
 REBUILD_HINT = (
@@ -111,8 +113,16 @@ class Manifest(BaseModel):
         return [file for file in self.files if file.name.startswith(prefix)]
 
     def to_json(self) -> str:
-        """Return the manifest as it is stored; equal manifests have equal bytes."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=1) + "\n"
+        """Return the manifest as it is stored; equal manifests have equal bytes.
+
+        Shards that a table lists are left out: `shard_tables.complete` adds them again.
+        """
+        files = self.files
+        if any(file.name == SHARD_TABLE for file in files):
+            files = tuple(file for file in files if not file.name.startswith("shard-"))
+        data = self.model_dump(mode="json", exclude={"files"})
+        data["files"] = [file.model_dump(mode="json") for file in files]
+        return json.dumps(data, sort_keys=True, indent=1) + "\n"
 
 
 def content_id(
@@ -185,13 +195,15 @@ def _require_version(text: str | bytes, origin: str) -> None:
 
 
 def read_manifest(store: Store, key: str) -> Manifest:
-    """Read a stored manifest.
+    """Read a stored manifest with all its files.
 
     Raises:
         RecordError: As in `parse`.
         StoreError: There is none, it is too large, or the store fails.
     """
-    return parse(store.read(key, MAXIMUM_JSON_BYTES), key)
+    from mammo_core.datasets.shard_tables import complete
+
+    return complete(store, parse(store.read(key, MAXIMUM_JSON_BYTES), key))
 
 
 def find(store: Store, kind: str, id: str) -> Manifest | None:
@@ -270,6 +282,9 @@ def publish(
     for file in ordered.files:
         if (file.key, file.sha256) not in verified:
             verify_file(store, file)
+    from mammo_core.datasets.shard_tables import with_shard_table
+
+    ordered = with_shard_table(store, ordered)
     if lease is not None:
         lease.check()
     if store.write_if(ordered.key, ordered.to_json().encode(), None):

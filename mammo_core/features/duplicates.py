@@ -52,8 +52,8 @@ def find_duplicates(store: Store, dataset: Manifest, images: "pd.DataFrame") -> 
 
     patients = dict(zip(images["image_id"], images["patient_key"].astype(str), strict=True))
     image_ids, digests = _read_digests(store, dataset, patients.keys())
-    found = same_pictures(digests)
-    pairs = sorted(tuple(sorted((image_ids[one], image_ids[other]))) for one, other in found)
+    positions = same_pictures(digests)
+    pairs = sorted(tuple(sorted((image_ids[one], image_ids[other]))) for one, other in positions)
     links = link_patients((patients[one], patients[other]) for one, other in pairs)
     return Duplicates(tuple((one, other) for one, other in pairs), links)
 

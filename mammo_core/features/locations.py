@@ -23,9 +23,10 @@ def record_locations(store: Store, images: Manifest) -> pd.DataFrame:
     """
     items = read_table(store, images, ITEMS)
     items = items.loc[items["shard"].ne(""), ["image_id", "shard"]]
+    files = {file.name: file for file in images.files}
     rows = []
     for name, group in items.groupby("shard"):
-        file = images.file(str(name))
+        file = files[str(name)]
         ids = sorted({*group["image_id"], *file.excluded})
         positions = {id: position for position, id in enumerate(ids)}
         rows += [(id, file.key, positions[id]) for id in group["image_id"]]

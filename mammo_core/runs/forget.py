@@ -22,13 +22,10 @@ from mammo_core.datasets.manifests import (
     read_manifest,
     verify_file,
 )
+from mammo_core.datasets.shard_tables import complete, with_shard_table
 from mammo_core.datasets.shards import read_shard, record_image_id, write_shard
 from mammo_core.datasets.tables import from_parquet, to_parquet
-from mammo_core.documents import (
-    MAXIMUM_JSON_BYTES,
-    inflate,
-    parse_json,
-)
+from mammo_core.documents import MAXIMUM_JSON_BYTES, inflate, parse_json
 from mammo_core.errors import RecordError, StoreError
 from mammo_core.features.kinds import ASSIGNMENT, FRAME
 from mammo_core.packaging.signatures.keys import SigningKey
@@ -178,7 +175,7 @@ def _rewrite_output(
         if not store.exists(listed.key):
             return  # removed meanwhile
         old = store.read(listed.key, MAXIMUM_JSON_BYTES)
-        manifest = parse(old, listed.key)
+        manifest = complete(store, parse(old, listed.key))
         folder = f"{manifest.folder}/{lease.attempt}"
         files = [
             _rewritten(store, folder, number, file, traces)
@@ -195,7 +192,8 @@ def _rewrite_output(
         for file in kept:
             if file not in manifest.files:
                 verify_file(store, file)
-        swapped = manifest.model_copy(update={"files": kept, "facts": facts})
+        changed = manifest.model_copy(update={"files": kept, "facts": facts})
+        swapped = with_shard_table(store, changed)
         lease.check()
         if not store.write_if(swapped.key, swapped.to_json().encode(), old):
             raise RecordError(
@@ -205,7 +203,7 @@ def _rewrite_output(
                 hint="run the same command again: it goes on with the rest",
             )
         result.outputs.append(manifest.folder)
-        _delete_unnamed(store, {f.key for f in manifest.files} - {f.key for f in kept})
+        _delete_unnamed(store, {f.key for f in manifest.files} - {f.key for f in swapped.files})
 
 
 def _rewritten(

@@ -17,6 +17,7 @@ from uuid import uuid4
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.kinds import Kind
 from mammo_core.datasets.outputs import Make, reuse_or_make
+from mammo_core.datasets.shard_tables import complete
 from mammo_core.errors import MammoError, RunError, SourceError, StoreError
 from mammo_core.ingest.partition import Partition
 from mammo_core.recipes import Recipe
@@ -240,11 +241,19 @@ class Step:
             if self._has_recipe:
                 context._recipe = run.recipe(recipe, recipe_digest)
             context.write_status("running")
+            inputs = {name: _complete(run.store, value) for name, value in inputs.items()}
             manifest = self._function(context, **inputs)
             # A partition publishes nothing.
             output = {} if context.partition else {"output": manifest.key}
             context.write_status("succeeded", counts=manifest.counts, **output)
         return StepResult(manifest, context.reused)
+
+
+def _complete(store: Store, value: Any) -> Any:
+    """Return an input with all files of its manifests: those passed on list no table's shards."""
+    if isinstance(value, Manifest):
+        return complete(store, value)
+    return [_complete(store, item) for item in value] if isinstance(value, list) else value
 
 
 #: Name → step, of the modules that were imported; `registry` imports the others.

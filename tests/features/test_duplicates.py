@@ -28,14 +28,14 @@ def test_copies_in_other_files_link_their_patients(file_store, tmp_path):
     lesions = pd.DataFrame(columns=["lesion_id", "image_id", "mask_path", "mask_sha256"])
     dataset = convert_tables(file_store, Source(tmp_path, images, lesions, pd.DataFrame()))
     ids = dict(zip(images["path"], images["image_id"], strict=True))
-    found = find_duplicates(file_store, dataset, images)
+    result = find_duplicates(file_store, dataset, images)
     expected = {
         frozenset((ids["0.png"], ids["copy.png"])),
         frozenset((ids["1.png"], ids["8-bit.png"])),
     }
-    assert {frozenset(pair) for pair in found.pairs} == expected
-    assert set(found.links) == {patients["0.png"], "another"}
-    assert found.facts == {"images": 4, "pairs": 2, "patients": 2}
+    assert {frozenset(pair) for pair in result.pairs} == expected
+    assert set(result.links) == {patients["0.png"], "another"}
+    assert result.facts == {"images": 4, "pairs": 2, "patients": 2}
     # Who was left out meanwhile links nobody.
     fewer = images[images["path"] != "copy.png"]
     assert find_duplicates(file_store, dataset, fewer).links == {}

@@ -7,7 +7,7 @@ import time
 from typer.testing import CliRunner
 
 from mammo_core.cli.store import app
-from mammo_core.datasets import Manifest, find, publish
+from mammo_core.datasets import Manifest, find, publish, shard_tables
 from mammo_core.datasets.compaction import compact, needs_compaction
 from mammo_core.datasets.shards import read_shard
 from mammo_core.datasets.tables import read_table
@@ -60,6 +60,13 @@ def test_datasets_with_excluded_records_are_rewritten(store, tmp_path, phantom_t
     )
     assert sorted(records(store, again)) == sorted(records(plain, find(plain, *ids(again))))
     assert sorted(records(store, more)) == sorted(records(plain, find(plain, *ids(more))))
+
+
+def test_datasets_with_a_table_of_shards_are_rewritten(
+    file_store, tmp_path, phantom_tables, monkeypatch
+):
+    monkeypatch.setattr(shard_tables, "MOST_SHARDS", 1)
+    test_datasets_with_excluded_records_are_rewritten(file_store, tmp_path, phantom_tables)
 
 
 def ids(manifest):

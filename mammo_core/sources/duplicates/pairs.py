@@ -74,7 +74,7 @@ def _candidates(spots: _Numbers, least: int) -> _Numbers:
     sizes = np.diff(starts, append=len(spots))
     spots = spots[np.repeat((sizes > 1) & (sizes <= _COMMON), sizes)]
     at = np.arange(len(spots))
-    found = []
+    parts: list[_Numbers] = []
     for step in range(1, _COMMON):
         at = at[at < len(spots) - step]
         at = at[spots[at] >> _CODE == spots[at + step] >> _CODE]
@@ -84,10 +84,10 @@ def _candidates(spots: _Numbers, least: int) -> _Numbers:
         near = _distance(one >> _ROW, other >> _ROW) <= _MOVED
         near &= _distance(one, other) <= _MOVED
         first, second = (each[near] >> _PICTURE & _PICTURES for each in (one, other))
-        found.append((first << _BITS | second)[first != second])
-    if not found:
+        parts.append((first << _BITS | second)[first != second])
+    if not parts:
         return np.empty((0, 2), np.int64)
-    pairs, counts = np.unique(np.concatenate(found), return_counts=True)
+    pairs, counts = np.unique(np.concatenate(parts), return_counts=True)
     pairs = pairs[counts >= least]
     return np.stack([pairs >> _BITS, pairs & _PICTURES], axis=1)
 

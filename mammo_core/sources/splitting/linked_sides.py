@@ -74,9 +74,9 @@ def _joined_sides(
     """The known sides of those who stand for a group: of its members, the most fitted."""
     sides: dict[str, tuple[str, ...]] = {}
     for key in sorted(known):
-        name, own = links.get(key, key), known[key]
+        name, mine = links.get(key, key), known[key]
         before = sides.get(name)
-        sides[name] = own if before is None else tuple(map(_most_fitted, before, own))
+        sides[name] = mine if before is None else tuple(map(_most_fitted, before, mine))
     return sides
 
 

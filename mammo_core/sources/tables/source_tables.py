@@ -89,7 +89,7 @@ class PackedRow(MutableMapping[str, Any]):
 
 @cache
 def _places(names: tuple[str, ...]) -> dict[str, int]:
-    return {name: place for place, name in enumerate(names)}
+    return dict(zip(names, range(len(names)), strict=True))
 
 
 @dataclass(frozen=True)
