@@ -31,7 +31,7 @@ FOLLOW = MAMMO_FOLLOW=$$PPID:$$(sed 's/.*) //' /proc/$$PPID/stat | cut -d' ' -f2
 TAG ?= $(shell python3 -m pipelines.image_tag)
 IMAGES ?= data train
 
-.PHONY: help setup run test test-fast verify-fuzz verify-owners verify-dask verify-leaks verify-duplicates verify-scale verify-networks verify-forms setup-tfio test-tfio test-docker test-cluster verify-kfp verify-serving lint types reference minio seaweedfs prism \
+.PHONY: help setup run test test-fast verify-fuzz verify-owners verify-dask verify-leaks verify-duplicates verify-scale verify-networks verify-own-data verify-forms setup-tfio setup-mlflow test-tfio test-docker test-cluster test-seaweedfs verify-kfp verify-serving lint types reference minio seaweedfs prism \
   kustomize compile images release-images deploy kind-up kind-deploy kind-run kind-test kind-down requirements clean
 
 help: ## List the targets
@@ -53,6 +53,8 @@ setup-tfio: .venv-tfio/.installed ## Make the environment of tensorflow-io
 
 test-tfio: .venv/.test-installed .venv-tfio/.installed .tools/bin/minio ## Make the environment of tensorflow-io and test in it (needs Go)
 	$(PYTHON) -m pytest tests/tfio $(ARGS)
+
+setup-mlflow: .venv-mlflow/.installed ## Make the environment of an MLflow server, for the tests of tracking
 
 verify-fuzz: .venv/.test-installed ## 5,000 mutated images and 500 mutated models through every command (three minutes)
 	MAMMO_VERIFY_FUZZ=1 $(PYTHON) -m pytest -s tests/attacks/test_fuzz.py tests/dicom/test_fuzz.py $(ARGS)
@@ -80,6 +82,9 @@ verify-statistics: .venv/.test-installed ## The coverage of intervals on 2,000 s
 verify-networks: .venv/.test-installed ## Compare every network on TensorFlow and JAX (minutes)
 	MAMMO_VERIFY_NETWORKS=1 $(PYTHON) -m pytest tests/models/test_backends.py $(ARGS)
 
+verify-own-data: .venv/.test-installed ## Follow docs/own-data.md to a pushed model, with a hospital's archive made of a phantom (minutes)
+	$(FOLLOW) $(PYTHON) -m tests.own_data.follow
+
 lint: .venv/.test-installed ## Check style
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -92,6 +97,9 @@ prism: .tools/bin/prism ## Build the Beam runner Prism (needs Go; a minute)
 minio: .tools/bin/minio ## Build the MinIO server for the S3 tests (needs Go; minutes)
 
 seaweedfs: .tools/bin/weed ## Build the SeaweedFS server for its S3 tests (needs Go; minutes)
+
+test-seaweedfs: .venv/.test-installed .tools/bin/weed ## Run the tests of the store and of its roles on SeaweedFS
+	MAMMO_TEST_S3=seaweedfs $(PYTHON) -m pytest tests/store tests/manifests/test_seaweedfs.py tests/manifests/test_initialize.py $(ARGS)
 
 compile: $(SETUP) ## Compile the pipelines to pipelines/yaml, where they are kept
 	.venv/bin/mammo pipeline compile pipelines/yaml
@@ -144,7 +152,7 @@ requirements: $(UV) ## Resolve pyproject.toml again into requirements/*.txt
 	scripts/compile-requirements $(UV)
 
 clean: ## Remove what the targets made, the phantom, store and runs included
-	rm -rf .venv .venv-tfio .tools build data store runs .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf .venv .venv-tfio .venv-mlflow .tools build data store runs .mypy_cache .pytest_cache .ruff_cache *.egg-info
 
 .tools/uv/bin/uv:
 	python3.11 -m venv .tools/uv
@@ -168,6 +176,11 @@ $(SETUP): requirements/train.txt pyproject.toml | $(UV)
 .venv-tfio/.installed: requirements/tfio.txt | $(UV)
 	test -x .venv-tfio/bin/python || $(UV) venv --quiet --python python3.11 .venv-tfio
 	$(UV) pip install --quiet --python .venv-tfio/bin/python --compile-bytecode --no-deps --require-hashes -r requirements/tfio.txt
+	touch $@
+
+.venv-mlflow/.installed: requirements/mlflow.txt | $(UV)
+	test -x .venv-mlflow/bin/python || $(UV) venv --quiet --python python3.11 .venv-mlflow
+	$(UV) pip install --quiet --python .venv-mlflow/bin/python --no-deps --require-hashes -r requirements/mlflow.txt
 	touch $@
 
 .tools/bin/kustomize:

@@ -27,6 +27,7 @@ from mammo_core.sources import SourceConfig, SplitConfig
 from mammo_core.sources.auditing.policy import ImagePolicy
 from mammo_core.sources.identity.label_windows import LabelsConfig
 from mammo_core.store import open_store
+from mammo_core.tracking.config import TrackingConfig
 from mammo_core.training.config import HardwareConfig, ImageTrainingConfig, PatchTrainingConfig
 
 #: Folder of the named recipes; MAMMO_RECIPES overrides it (container images set it).
@@ -71,8 +72,7 @@ class Recipe(BaseModel):
         split: How patients are divided into training, validation and test.
         as_of: Train on the labels known at this time; null: now.
         sampling: The patches that are cut.
-        label_map: The classes of patches: `five-classes`, `malignancy`, `masses`, or the keys
-            below.
+        label_map: The classes of patches: `five-classes`, `malignancy`, `masses`, or keys below.
         patch_training: Network and stages of the patch classifier.
         image_training: Head and stages of the whole-image classifier.
         members: The networks of an ensemble, which can be trained in parallel; empty: one network.
@@ -85,6 +85,7 @@ class Recipe(BaseModel):
         reader: How training reads records: `local`, or `tfio`, which streams them from S3 in the
             environment of tensorflow-io.
         hardware: The hardware that trainings use; not part of any id.
+        tracking: Whom a run reports to; not part of any id.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -117,6 +118,7 @@ class Recipe(BaseModel):
     runner: RunnerConfig = RunnerConfig()
     reader: Literal["local", "tfio"] = "local"
     hardware: HardwareConfig = HardwareConfig()
+    tracking: TrackingConfig = TrackingConfig()
 
     @model_validator(mode="before")
     @classmethod

@@ -25,6 +25,7 @@ ROOMS = [
     "preprocessing",
     "dicom",
     "datasets",
+    "tracking",
     "sources",
     "phantom",
     "sampling",

@@ -25,6 +25,7 @@ from mammo_core.runs import Run
 from mammo_core.steps.begin import check_signing_key as check_key
 from mammo_core.steps.registry import get_step
 from mammo_core.steps.step import Step, error_message
+from mammo_core.steps.tracked import end_run
 from mammo_core.store import open_store
 from mammo_core.store.temporary import use_private_folder
 
@@ -79,6 +80,7 @@ def summarize(
         run = Run.open(open_store(store), run_id, kfp_run_id)
         summary = runs.summarize(run, run.recipe_name(recipe), state)
         run.write_summary(summary)
+        end_run(run, summary, lambda text: print(f"[summarize] {text}", flush=True))
     return summary
 
 

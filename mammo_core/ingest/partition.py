@@ -9,6 +9,11 @@ from mammo_core.errors import RecipeError
 _Item = TypeVar("_Item")
 
 
+def partition_names(count: int) -> list[str]:
+    """Return the partitions of a number, each `i/n`."""
+    return [f"{index}/{count}" for index in range(count)]
+
+
 @dataclass(frozen=True)
 class Partition:
     """Every `count`-th item of a plan, starting with item `index`.

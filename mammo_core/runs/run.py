@@ -6,6 +6,7 @@ runs/<id>/steps/<step>.json      the status of a step, or of a partition of one
 runs/<id>/summary.json           written by the last task, whatever happened
 runs/<id>/<step>.html            a page that a step shows while it runs
 runs/<id>/tensorboard/<step>/…   events for TensorBoard
+runs/<id>/lineage/…              OpenLineage events
 """
 
 import hashlib
@@ -212,6 +213,10 @@ class Run:
     def write_events(self, step: str, name: str, data: bytes) -> None:
         """Write a TensorBoard event file of a step."""
         self.store.write(self._key(f"tensorboard/{step}/{name}"), data)
+
+    def write_lineage(self, name: str, data: bytes) -> None:
+        """Write an event of lineage: of the run, or of a step."""
+        self.store.write(self._key(f"lineage/{name}"), data)
 
     def delete(self) -> None:
         """Delete the record, before a run of the same id begins on this machine.

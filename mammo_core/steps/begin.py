@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mammo_core.errors import ModelError, RecipeError
+from mammo_core.ingest.partition import partition_names
 from mammo_core.packaging import TrustPolicy, signing_key
 from mammo_core.packaging.signatures.keys import KEY, KEY_FILE
 from mammo_core.packaging.signatures.trust import TRUST
@@ -12,16 +13,20 @@ from mammo_core.recipes import Recipe, load_recipe
 from mammo_core.registry import champion
 from mammo_core.runs import Run
 from mammo_core.steps.step import StepContext
+from mammo_core.steps.tracked import start_run
 from mammo_core.store import Store, require_conditional_writes
 
 _MAX_PARTITIONS = 1000
+# Folders that the last steps write, and an entity tag that no object has.
+_RELEASED = ("gates", "pushes", "models")
+_NO_ETAG = "0" * 32
 
 
 class RunStart(NamedTuple):
     """What the later steps of a run need from its beginning.
 
     Attributes:
-        partitions: The partitions of conversion and sampling, each `i/n`.
+        partitions: The partitions of conversion and sampling, each `i/n`; empty: not chosen yet.
         recipe_digest: SHA-256 of the resolved recipe.
     """
 
@@ -48,7 +53,7 @@ def begin(
         recipe: Name or URI of a recipe, or the recipe itself as a JSON object.
         source: URI of the mammograms instead of the recipe's.
         settings: Overrides of the recipe, `key.key=value`, applied in order.
-        partitions: Number of partitions of conversion and sampling.
+        partitions: Number of partitions of conversion and sampling; 0: chosen after the index.
         start: Model package that training starts from: a URI, or `champion`.
         signing_key_id: What `check_signing_key` returned; empty: the pipeline has no such step;
             None: this is no pipeline.
@@ -59,7 +64,8 @@ def begin(
         ModelError: There is no champion to start from, or the trust policy cannot be used.
         StoreError: The store has no conditional writes, which leases and the registry need.
     """
-    with StepContext("index", run).record_failure():
+    context = StepContext("index", run)
+    with context.record_failure():
         require_conditional_writes(run.store)
         if TrustPolicy.from_environment() is not None and signing_key_id == "":
             raise RecipeError(
@@ -76,18 +82,21 @@ def begin(
             uri = _champion_uri(run.store, resolved) if start == "champion" else start
             overrides.append(f"image_training.start={json.dumps(uri)}")
             resolved = load_recipe(recipe, overrides)
-        if not 1 <= partitions <= _MAX_PARTITIONS:
+        if not 0 <= partitions <= _MAX_PARTITIONS:
             raise RecipeError(
                 "The number of partitions is out of range",
-                expected=f"1 to {_MAX_PARTITIONS}",
+                expected=f"1 to {_MAX_PARTITIONS}, or 0: chosen from the bytes of the images",
                 received=str(partitions),
             )
         digest = run.write_recipe(resolved)
-    return RunStart([f"{index}/{partitions}" for index in range(partitions)], digest)
+        start_run(run, resolved, context.say)
+    return RunStart(partition_names(partitions), digest)
 
 
 def check_signing_key(run: Run) -> str:
-    """Check, before any work, the key that will sign the model; only `push` uses it.
+    """Check, before any work, the key that will sign the model, and the right to push it.
+
+    Only the last steps use them. The right is tried by writes whose condition never holds.
 
     Args:
         run: The record of the run.
@@ -97,6 +106,7 @@ def check_signing_key(run: Run) -> str:
 
     Raises:
         ModelError: There is none, it cannot be used, or the trust policy does not accept it.
+        StoreError: These credentials may not write what a release writes.
     """
     context = StepContext("check-signing-key", run)
     with context.record_failure():
@@ -109,6 +119,8 @@ def check_signing_key(run: Run) -> str:
                 "with --signed",
                 received="none",
             )
+        for folder in _RELEASED:
+            run.store.put_if(f"{folder}/.check", b"", _NO_ETAG)
         context.write_status("succeeded")
     return key.public_id()
 

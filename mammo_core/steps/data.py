@@ -9,6 +9,8 @@ from mammo_core.datasets.tables import read_table
 from mammo_core.errors import StoreError
 from mammo_core.features.kinds import FRAME
 from mammo_core.ingest.kinds import IMAGE_DATASET, PATCH_DATASET
+from mammo_core.ingest.partition import partition_names
+from mammo_core.ingest.partition_count import choose_partition_count
 from mammo_core.recipes import Recipe
 from mammo_core.runs import Run, read_start_packages, start_packages_of
 from mammo_core.steps.step import StepContext, step
@@ -78,6 +80,13 @@ def has_records(run: Run, recipe: Recipe, tables: Manifest) -> bool:
         return False
     patches = ingest.sample_id(recipe.sampling, recipe.seed, dataset)
     return PATCH_DATASET.find(run.store, patches) is not None
+
+
+def choose_partitions(run: Run, tables: Manifest) -> list[str]:
+    """Return the partitions of conversion and sampling, as many as the bytes of the images say."""
+    images, _ = _tables_of(StepContext("index", run), tables)
+    pixels = int((images["rows"] * images["columns"]).fillna(0).sum())
+    return partition_names(choose_partition_count(2 * pixels))
 
 
 @step("publish-features")

@@ -22,6 +22,7 @@ from mammo_core.errors import MammoError, RunError, SourceError, StoreError
 from mammo_core.ingest.partition import Partition
 from mammo_core.recipes import Recipe
 from mammo_core.runs import Run
+from mammo_core.steps.tracked import run_tracked
 from mammo_core.store import Store
 
 
@@ -38,6 +39,8 @@ class StepContext:
         reused: Whether the output was published by an earlier run.
         rejects: Number of inputs that this step rejected.
         facts: What the run's summary shows of this step.
+        started: When it started (seconds since 1970).
+        attempt: Names this attempt at the step.
     """
 
     def __init__(
@@ -54,8 +57,8 @@ class StepContext:
         self.rejects = 0
         self.facts: dict[str, Any] = {}
         self._recipe = recipe
-        self._started = time.time()
-        self._attempt, self._begins = uuid4().hex, True
+        self.started = time.time()
+        self.attempt, self._begins = uuid4().hex, True
 
     @property
     def store(self) -> Store:
@@ -151,8 +154,8 @@ class StepContext:
         is_written = self.run.write_status(
             self.name,
             state,
-            self._started,
-            attempt=self._attempt,
+            self.started,
+            attempt=self.attempt,
             begins=self._begins,
             reused=self.reused,
             rejects=self.rejects,
@@ -242,7 +245,9 @@ class Step:
                 context._recipe = run.recipe(recipe, recipe_digest)
             context.write_status("running")
             inputs = {name: _complete(run.store, value) for name, value in inputs.items()}
-            manifest = self._function(context, **inputs)
+            manifest = run_tracked(
+                context, context._recipe, inputs, lambda: self._function(context, **inputs)
+            )
             # A partition publishes nothing.
             output = {} if context.partition else {"output": manifest.key}
             context.write_status("succeeded", counts=manifest.counts, **output)

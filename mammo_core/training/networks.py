@@ -33,6 +33,11 @@ def load_network(store: Store, training: Manifest) -> Any:
         return load_model(path)
 
 
+def has_history(training: Manifest) -> bool:
+    """Whether an output is a training that has a history: an ensemble has none."""
+    return any(file.name == _HISTORY for file in training.files)
+
+
 def read_history(store: Store, training: Manifest) -> list[dict[str, Any]]:
     """Return the epochs of a training: stage, epoch, losses and metrics."""
     rows: list[dict[str, Any]] = parse_json(

@@ -18,7 +18,7 @@ from tests.support.dask_cluster import DaskCluster
 from tests.support.ingest import Source, published_digests, read_tables
 
 #: They have a little more than 2,000 images.
-_PATIENTS = 780
+_PATIENTS = 930
 
 
 def main() -> None:

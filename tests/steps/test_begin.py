@@ -46,7 +46,7 @@ def test_the_members_of_an_ensemble_are_named(file_store):
     [
         ({"recipe": "nothing"}, "recipe cannot be found"),
         ({"settings": ["gate.auc=1"]}, "gate.auc"),
-        ({"partitions": 0}, "1 to 1000"),
+        ({"partitions": -1}, "1 to 1000, or 0"),
         ({"start": "champion"}, "no model to start from.*train"),
     ],
 )

@@ -11,7 +11,6 @@ from typing import Self
 from tests.support.processes import end_with_parent, free_port, wait_until
 
 ROOT = Path(__file__).parents[2]
-_TLS = "DASK_DISTRIBUTED__COMM__TLS__"
 
 
 class DaskCluster:
@@ -21,7 +20,7 @@ class DaskCluster:
         folder: Where the processes write their logs and files.
         workers: How many workers to start.
         environment: More variables of their environment.
-        protocol: Of the connections: tcp or tls.
+        protocol: The protocol of the connections, tcp or tls.
     """
 
     def __init__(

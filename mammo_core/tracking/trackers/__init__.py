@@ -1,0 +1,1 @@
+"""The trackers, one module each: they register themselves when they are imported."""
