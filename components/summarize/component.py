@@ -12,6 +12,7 @@ def summarize(
     kfp_run_id: str,
     recipe: str,
     status: dsl.PipelineTaskFinalStatus,
+    summary: dsl.Output[dsl.HTML],
 ) -> None:
     """Assemble the run's summary from what its steps left in the store, whatever happened.
 
@@ -21,9 +22,15 @@ def summarize(
         kfp_run_id: KFP's id of the run.
         recipe: Name or URI of the recipe.
         status: The state of the run that KFP reports.
+        summary: The summary as one HTML page.
     """
-    from mammo_core import at_paths
+    from mammo_core.at_paths import pods
 
-    at_paths.summarize(
-        store=store, run_id=run_id, kfp_run_id=kfp_run_id, recipe=recipe, state=status.state
+    pods.summarize(
+        store=store,
+        run_id=run_id,
+        kfp_run_id=kfp_run_id,
+        recipe=recipe,
+        state=status.state,
+        page=summary.path,
     )

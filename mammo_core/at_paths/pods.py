@@ -8,7 +8,7 @@ artifacts.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from mammo_core import steps
+from mammo_core import at_paths, steps
 from mammo_core.at_paths import read, show_page, write
 from mammo_core.at_paths.bundles import Bundle, read_bundle, write_bundle
 from mammo_core.at_paths.pod import Pod
@@ -336,6 +336,18 @@ def score(
     result = pod.step("score", **inputs)
     show_page(pod.store, result.manifest, report)
     return _written(result, out)
+
+
+def summarize(*, page: str, **run: Any) -> None:
+    """Write the summary of a run, whatever happened: see `at_paths.summarize`.
+
+    Args:
+        page: Path of the summary, an HTML page.
+        run: The store, the run and its state.
+    """
+    from mammo_core.runs.summary_page import summary_page
+
+    write(page, summary_page(at_paths.summarize(**run)).encode())
 
 
 def _report_gpus(pod: Pod, step: str, requested: str, resource: str) -> None:
