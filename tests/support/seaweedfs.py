@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -33,7 +34,9 @@ def run_seaweedfs(
     if not os.access(WEED, os.X_OK):
         pytest.skip("no SeaweedFS: `make seaweedfs` builds one")
     (folder / "data").mkdir(parents=True, exist_ok=True)
+    container = _container()
     variables = {
+        **{entry["name"]: entry["value"] for entry in container["env"]},
         "SEAWEEDFS_ROOT_USER": server.access_key,
         "SEAWEEDFS_ROOT_PASSWORD": server.secret_key,
     }
@@ -41,7 +44,7 @@ def run_seaweedfs(
         variables[f"{role.upper()}_MAMMO_S3_ACCESS_KEY"] = access
         variables[f"{role.upper()}_MAMMO_S3_SECRET_KEY"] = secret
     environment = {**os.environ, **variables, "HOME": str(folder)}
-    command = [str(WEED), *arguments(folder, server.endpoint), *more]
+    command = [str(WEED), *_arguments(container["args"], folder, server.endpoint), *more]
     with (
         (folder / "log").open("ab") as log,
         start_child(command, env=environment, stdout=log, stderr=log, cwd=folder) as process,
@@ -50,22 +53,25 @@ def run_seaweedfs(
         yield
 
 
-def arguments(folder: Path, endpoint: str) -> list[str]:
+def _arguments(given: list[str], folder: Path, endpoint: str) -> list[str]:
     """Return the arguments of the overlay, with places of this machine and free ports."""
-    (container,) = [
-        item["spec"]["template"]["spec"]["containers"][0]
-        for item in yaml.safe_load_all((_OVERLAY / "seaweedfs.yaml").read_text())
-        if item["kind"] == "StatefulSet"
-    ]
     own = {
         "-dir=/data": f"-dir={folder / 'data'}",
         "-s3.ip.bind=0.0.0.0": "-s3.ip.bind=127.0.0.1",
         "-s3.port=8333": f"-s3.port={endpoint.rpartition(':')[2]}",
         "-s3.config=/identities/s3.json": f"-s3.config={_OVERLAY / 's3.json'}",
     }
-    given = container["args"]
     assert own.keys() <= set(given)
     names = ("master", "volume", "filer")
     ports = [f"-{name}.port{kind}={free_port()}" for name in names for kind in ("", ".grpc")]
     ports.append(f"-s3.port.grpc={free_port()}")
     return [*(own.get(word, word) for word in given), *ports]
+
+
+def _container() -> dict[str, Any]:
+    (container,) = [
+        item["spec"]["template"]["spec"]["containers"][0]
+        for item in yaml.safe_load_all((_OVERLAY / "seaweedfs.yaml").read_text())
+        if item["kind"] == "StatefulSet"
+    ]
+    return dict(container)
