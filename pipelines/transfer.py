@@ -38,7 +38,7 @@ def build(parallelism: int = 4, *, signed: bool = False) -> dsl.base_component.B
         store: str = "s3://mammo",
         source: str = "",
         settings: list = [],  # noqa: B006 (KFP needs a plain default)
-        partitions: int = 1,
+        partitions: int = 0,
         gpu_count: str = "0",
         gpu_type: str = "nvidia.com/gpu",
         node_selector: dict = {},  # noqa: B006
@@ -54,7 +54,8 @@ def build(parallelism: int = 4, *, signed: bool = False) -> dsl.base_component.B
             store: URI of the object store, s3://bucket/prefix.
             source: URI of the mammograms, s3://bucket/prefix; empty - the recipe's own.
             settings: Overrides of the recipe, for instance ["gate.min_auc=0.75"].
-            partitions: How many pods divide conversion and sampling between them.
+            partitions: How many pods divide conversion and sampling between them; 0 - as many as
+                the bytes of the images are worth.
             gpu_count: GPUs of each training step; 0 - train on the CPU.
             gpu_type: Resource name of the GPUs.
             node_selector: Labels of the nodes that train, for instance {"pool" - "gpu"} as JSON.

@@ -32,7 +32,8 @@ def index(
         audit: The audit of the source as one HTML page.
         source: URI of the mammograms instead of the recipe's.
         settings: Overrides of the recipe, each key.key=value.
-        partitions: Into how many partitions conversion and sampling are divided.
+        partitions: Into how many partitions conversion and sampling are divided; 0: as many as
+            the bytes of the images are worth.
         start: Model package to start from: a URI, or `champion`.
         signed: Whether the pipeline has the task `check-signing-key`.
 

@@ -36,7 +36,8 @@ def index_new(
         new_images: How many images and patients are new.
         source: URI of the mammograms instead of the recipe's.
         settings: Overrides of the recipe, each key.key=value.
-        partitions: Into how many partitions conversion and sampling are divided.
+        partitions: Into how many partitions conversion and sampling are divided; 0: as many as
+            the bytes of the images are worth.
         start: Model package to start from: a URI, or `champion`.
         signed: Whether the pipeline has the task `check-signing-key`.
 

@@ -63,6 +63,8 @@ def run_locally(
         run.write_recipe(recipe)
         print(f"run {run_id}: recipe {recipe.name}, store {store.uri}")
         parameters["recipe"] = run.recipe_uri
+        # Partitions are for pods on several machines: here they would share this one's.
+        parameters.setdefault("partitions", 1)
     _run(request.pipeline, store, run_id, folder / run_id, parameters, images, signed)
 
 
