@@ -17,6 +17,7 @@ from mammo_core.cli import (
     ingest,
     models,
     phantom,
+    readers,
     reproduce,
     score,
     serve,
@@ -47,6 +48,7 @@ def create_app() -> typer.Typer:
     app.add_typer(features.app, name="features", help="The feature store and its frames.")
     app.add_typer(experiment.app, name="experiment", help=experiment.app.info.help)
     app.add_typer(models.app, name="models", help="Published model packages.")
+    app.add_typer(readers.app, name="readers", help="Studies with readers.")
     app.command("convert")(ingest.convert)
     app.command("sample")(ingest.sample)
     app.command("export")(export.export)

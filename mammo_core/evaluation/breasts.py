@@ -10,6 +10,7 @@ from mammo_core.datasets.breasts import BreastSource, BreastViews
 from mammo_core.datasets.readers import RecordSource
 from mammo_core.evaluation.aggregate import Unit
 from mammo_core.features.frame import IMAGE_CLASSES
+from mammo_core.processes import lighter_batch
 from mammo_core.sources.best_image import candidate_of, choose_views
 from mammo_core.store import Store
 
@@ -62,11 +63,11 @@ def record_source(store: Store, images: Manifest, rows: "pd.DataFrame", unit: Un
         rows: Rows of a frame.
         unit: What the network sees at once.
     """
-    classes = len(IMAGE_CLASSES)
+    classes, size = len(IMAGE_CLASSES), lighter_batch(_BATCH)
     if unit == "breast":
-        return BreastSource(store, images, breast_views(rows), classes=classes, batch_size=_BATCH)
+        return BreastSource(store, images, breast_views(rows), classes=classes, batch_size=size)
     labels = dict(zip(rows["image_id"], rows["label"].astype(int), strict=True))
-    return RecordSource(store, images, labels, classes=classes, batch_size=_BATCH)
+    return RecordSource(store, images, labels, classes=classes, batch_size=size)
 
 
 def assign_probabilities(

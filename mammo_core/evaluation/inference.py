@@ -15,6 +15,7 @@ from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.evaluation.patches import PatchEvaluation, patch_evaluation
 from mammo_core.evaluation.subgroups import STATED
 from mammo_core.preprocessing import Preprocessing
+from mammo_core.processes import lighter_batch
 from mammo_core.progress import progress
 from mammo_core.store import Store
 
@@ -108,7 +109,7 @@ def evaluate_patches(
     """
     from mammo_core.training import predict
 
-    source = RecordSource(store, patches, labels, classes=len(classes), batch_size=_PATCH_BATCH)
+    source = RecordSource(store, patches, labels, classes=len(classes), batch_size=lighter_batch(_PATCH_BATCH))
     ids, probabilities, truth = predict(model, source, preprocessing.to_network)
     table = read_table(store, patches, "patches.parquet")
     image_of = dict(zip(table["patch_id"], table["image_id"], strict=True))

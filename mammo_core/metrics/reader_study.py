@@ -44,7 +44,7 @@ class StudyEstimate:
         high: Upper end; an AUC's may be above 1.
         standard_error: Its standard error.
         degrees_of_freedom: Hillis' degrees of freedom.
-        p_value: Two-sided, for the hypothesis of no difference; NaN for an AUC.
+        p_value: Two-sided, for the hypothesis of no difference; None for an AUC.
     """
 
     value: float
@@ -52,7 +52,7 @@ class StudyEstimate:
     high: float
     standard_error: float
     degrees_of_freedom: float
-    p_value: float = math.nan
+    p_value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _estimate(value: float, error: float, freedom: float, *, test: bool = False)
     from scipy import stats
 
     reach = float(stats.t.ppf(0.975, freedom)) * error
-    p_value = math.nan
+    p_value = None
     if test:
         t = abs(value) / error if error else math.inf if value else 0.0
         p_value = float(2 * stats.t.sf(t, freedom))

@@ -1,0 +1,1 @@
+"""Studies with readers: tables of their decisions and scores."""
