@@ -1,8 +1,8 @@
 """CPU seconds and memory of checking a table of many rows, and the growth with its columns.
 
-python benchmarks/table.py [--rows 1000000] [--columns 11] [--json]
+python benchmarks/table.py [--rows 1000000] [--columns 11] [--wrong] [--json]
 Each measurement runs in a process of its own. The rows are those of a site: four images of each
-exam, two exams of each patient, a box in every tenth row.
+exam, two exams of each patient, a box in every tenth row; with --wrong, every row has a fault.
 """
 
 import argparse
@@ -35,7 +35,7 @@ HEADER = (
 VIEWS = (("L", "CC"), ("L", "MLO"), ("R", "CC"), ("R", "MLO"))
 
 
-def write_table(path: Path, rows: int, columns: int) -> None:
+def write_table(path: Path, rows: int, columns: int, wrong: bool) -> None:
     """Write a table of so many rows; columns beyond ours are comments."""
     more = [f"comment_{at}" for at in range(columns - len(HEADER))]
     with path.open("w", encoding="utf-8") as file:
@@ -45,6 +45,7 @@ def write_table(path: Path, rows: int, columns: int) -> None:
             box = f"{row % 900} {row % 700} 120 90"
             lesion = ["mass", "benign", box] if row % 10 == 0 else ["", "", ""]
             label = "malignant" if exam % 20 == 0 else "benign"
+            label = "no label" if wrong else label
             cells = [
                 f"{exam % 1000:03}/{exam:08}/{row:09}.dcm", f"P-{patient:07}", side, view,
                 label, "ABCD"[patient % 4], *lesion,
@@ -53,10 +54,10 @@ def write_table(path: Path, rows: int, columns: int) -> None:
             file.write(",".join([*cells, *["x"] * len(more)]) + "\n")
 
 
-def measure(rows: int, columns: int) -> dict[str, float]:
+def measure(rows: int, columns: int, wrong: bool) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="mammo-table-") as folder:
         path = Path(folder) / "own.csv"
-        write_table(path, rows, columns)
+        write_table(path, rows, columns, wrong)
         command = [sys.executable, "-c", MEASURE, str(path)]
         result = subprocess.run(command, capture_output=True, text=True, check=True)
         return {"rows": rows, "columns": columns, **json.loads(result.stdout)}
@@ -66,9 +67,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--columns", type=int, default=len(HEADER))
+    parser.add_argument("--wrong", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    result = measure(options.rows, options.columns)
+    result = measure(options.rows, options.columns, options.wrong)
     print(json.dumps(result) if options.json else result)
 
 

@@ -1,12 +1,16 @@
 """Check a source before a run, and format what the check reports."""
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Final
 
 from mammo_core.sources.adapter import Adapter, SourceFacts, get_adapter
 from mammo_core.sources.tables.source_tables import ProgressCall, Row, SourceTables
 
 if TYPE_CHECKING:  # quick to load: see the package
     from mammo_core.sources.config import SourceConfig
+
+#: Problems of a column that are printed.
+_LISTED: Final = 100
 
 
 def check_source(
@@ -76,11 +80,27 @@ def fact_lines(adapter: Adapter, facts: SourceFacts) -> list[str]:
     ]
     if "problems" in facts:
         problems = facts["problems"]
-        lines += [
-            f"line {row['line']}{', ' + row['column'] if row['column'] else ''}: {row['problem']}"
-            for row in problems
-        ]
+        lines += _problem_lines(problems)
         lines.append(f"{len(problems)} problems" if problems else "no problems")
+    return lines
+
+
+def _problem_lines(problems: list[Row]) -> list[str]:
+    """Return a line for each problem; of a column with very many, the first and their number."""
+    counts = Counter(row["column"] for row in problems)
+    shown: Counter[str] = Counter()
+    lines: list[str] = []
+    for row in problems:
+        column = row["column"]
+        shown[column] += 1
+        if shown[column] <= _LISTED:
+            name = f", {column}" if column else ""
+            lines.append(f"line {row['line']}{name}: {row['problem']}")
+    more = {column: count - _LISTED for column, count in counts.items() if count > _LISTED}
+    lines += [
+        f"{column or 'whole lines'}: {count} more problems, which --json prints"
+        for column, count in more.items()
+    ]
     return lines
 
 

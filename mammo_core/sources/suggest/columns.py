@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from mammo_core.sources.adapters.table.cells import COLUMNS, REQUIRED, column_name
+from mammo_core.sources.adapters.table.cells import COLUMNS, REQUIRED, SEPARATORS, column_name
 from mammo_core.sources.suggest.vocabulary import (
     BIRADS_LABELS,
     CELL_WORDS,
@@ -24,6 +24,7 @@ _LISTED: Final = 3
 #: Columns that are recognized by their cells where no name says what they are.
 _BY_CELLS: Final = ("laterality", "view")
 _SIDE_AND_VIEW: Final = re.compile(r"\s*([LR])[\s_-]*(CC|MLO|ML|LM)\s*", re.IGNORECASE)
+_CATEGORY: Final = re.compile(r"(?:bi-?rads)?[ :]*([0-6])[a-c]?", re.IGNORECASE)
 
 
 @dataclass
@@ -89,7 +90,7 @@ def find_columns(cells: Mapping[str, TextColumn], lines: Sequence[int]) -> Colum
     for target in _BY_CELLS:
         _find_by_cells(target, cells, known)
     _split_side_and_view(cells, known)
-    _label_from_birads(known)
+    _label_from_birads(cells, known)
     for name, targets in known.targets.items():
         for target in targets:
             if target in CELL_WORDS and target not in known.values:
@@ -140,12 +141,27 @@ def _split_side_and_view(cells: Mapping[str, TextColumn], known: Columns) -> Non
             return
 
 
-def _label_from_birads(known: Columns) -> None:
-    birads = known.column_of("birads")
-    if birads is None or known.column_of("label") is not None:
+def _label_from_birads(cells: Mapping[str, TextColumn], known: Columns) -> None:
+    """Use BI-RADS categories as labels where a table has no others.
+
+    A column of labels with categories would else have 1, a negative mammogram, for malignant.
+    """
+    label, birads = known.column_of("label"), known.column_of("birads")
+    if label is not None:
+        categories = {word: _CATEGORY.fullmatch(word) for word in cells[label].words if word}
+        if not all(categories.values()) or {*categories} <= {"0", "1"}:
+            return
+        if birads is None:
+            known.targets[label].insert(0, "birads")
+        birads = label
+    elif birads is not None:
+        known.targets[birads].append("label")
+    else:
         return
-    known.targets[birads].append("label")
-    known.values["label"] = dict(BIRADS_LABELS)
+    known.values["label"] = {
+        word: BIRADS_LABELS[match[1]] if (match := _CATEGORY.fullmatch(word)) else "unknown"
+        for word in cells[birads].words
+    }
     known.constants["label_origin"] = "birads"
     known.notes.append(
         f"The label is the BI-RADS category of {birads!r}: 1 and 2 benign, 4 and 5 malignant, "
@@ -175,17 +191,23 @@ def _meanings(target: str, column: TextColumn) -> _Meanings:
     unknown: list[int] = []
     if len(column.words) > _MAXIMUM_WORDS:
         return _Meanings({}, 0.0, tuple(range(len(column.words))))
-    for code, word in enumerate(column.words):
-        meaning = words.get(plain(word))
-        if _is_read(read, word):
-            continue
-        if meaning is None:
-            unknown.append(code)
-        else:
-            values[word] = meaning
+    for code, cell in enumerate(column.words):
+        for word in _words_of(target, cell):
+            meaning = words.get(plain(word))
+            if meaning is None and not _is_read(read, word):
+                unknown.append(code)
+            elif meaning is not None and not _is_read(read, word):
+                values[word] = meaning
     rows = len(column.codes)
     fit = 1 - np.isin(column.codes, unknown).sum() / rows if rows else 0.0
     return _Meanings(values, float(fit), tuple(unknown))
+
+
+def _words_of(target: str, cell: str) -> list[str]:
+    """Return the words of a cell: several where it may list them, as `Mass|Calcification`."""
+    if not COLUMNS[target].lesion:
+        return [cell]
+    return [part.strip("'\" ,") for part in SEPARATORS.split(cell.strip("[]() "))]
 
 
 def _is_read(read: Callable[[str], object], word: str) -> bool:

@@ -76,10 +76,10 @@ COLUMN_NAMES: Final = _table(
         "pathology_date": "pathology date,biopsy date,date of pathology,Histologiedatum,"
         "Biopsiedatum,Datum der Histologie,Pathologiedatum,date biopsie,date histologie,"
         "fecha biopsia,fecha de biopsia,data biopsia,biopsiedatum,data da biopsia",
-        "box_xmin": "xmin,x min,x1,left,box xmin,bbox xmin,x,box x,links x,x links",
-        "box_ymin": "ymin,y min,y1,top,box ymin,bbox ymin,y,box y,y oben",
-        "box_xmax": "xmax,x max,x2,right,box xmax,bbox xmax,x rechts",
-        "box_ymax": "ymax,y max,y2,bottom,box ymax,bbox ymax,y unten",
+        "box_xmin": "xmin,x min,x1,left,links,box xmin,bbox xmin,x,box x,links x,x links",
+        "box_ymin": "ymin,y min,y1,top,oben,box ymin,bbox ymin,y,box y,y oben",
+        "box_xmax": "xmax,x max,x2,right,rechts,box xmax,bbox xmax,x rechts",
+        "box_ymax": "ymax,y max,y2,bottom,unten,box ymax,bbox ymax,y unten",
         "box_width": "box width,bbox width,w,Breite,width of box,largeur,ancho,larghezza",
         "box_height": "box height,bbox height,h,Höhe,height of box,hauteur,alto,altezza",
         "invasive": "invasive,invasiv,invasif,invasivo,invasief",

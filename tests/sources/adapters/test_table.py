@@ -160,6 +160,18 @@ def test_every_problem_is_printed_before_any_work(data):
     assert result.exit_code == 0 and "no problems" in result.stdout
 
 
+def test_of_very_many_problems_the_first_are_printed(data):
+    write(data, [f"i/{at}.png,Q{at},both,CC,1,,,,,,train" for at in range(150)])
+    command = ["check", "--source", "table", "--tables", str(data / "own.csv")]
+    result = CliRunner().invoke(app, command)
+    lines = result.stdout.splitlines()
+    assert sum(line.startswith("line ") for line in lines) == 100
+    assert "laterality: 50 more problems, which --json prints" in lines
+    assert "150 problems" in lines
+    document = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
+    assert len(document["problems"]) == 150
+
+
 def test_images_and_masks_are_checked_too(data):
     write_image(data / "images/i/6.png", (80, 96), seed=6)
     write_image(data / "images/i/7.png", (80, 96), seed=7)

@@ -86,6 +86,9 @@ def test_the_same_mapping_in_a_file_beside_the_table(own):
     )
     config = config_of(own, mapping="own.yaml", encoding="cp1252")  # the recipe takes precedence
     assert len(index(config).images) == 3
+    # A stored recipe states every key, also those that nobody set.
+    stored = SourceConfig.model_validate_json(config.model_dump_json())
+    assert len(index(stored).images) == 3
     before = listing_digest(config, config.files()), referenced_tables(config)
     text = (own / "own.yaml").read_text(encoding="utf-8").replace("unknown", "benign!")
     (own / "own.yaml").write_text(text.replace("benign!", "benign "), encoding="utf-8")

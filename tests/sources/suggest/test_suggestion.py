@@ -113,6 +113,20 @@ def test_boxes_are_recognized_by_their_numbers(tmp_path, box, form):
     assert suggest(str(tmp_path / "own.csv")).mapping.get("boxes", "xywh") == form
 
 
+def test_several_lesions_of_a_cell_are_words_each(tmp_path):
+    rows = ["a.png;1;L;CC;1;Rundherd|Mikrokalk", "b.png;2;L;CC;1;['Mass', 'Asymmetry']"]
+    (tmp_path / "own.csv").write_text(
+        "\n".join(["image;patient;side;view;label;Herdbefund", *rows])
+    )
+    proposal = suggest(str(tmp_path / "own.csv"))
+    assert proposal.mapping["values"]["lesion_type"] == {
+        "Rundherd": "mass",
+        "Mikrokalk": "calc",
+        "Asymmetry": "other",
+    }
+    assert proposal.notes == ()
+
+
 def test_side_and_view_in_one_column_and_a_label_from_birads(tmp_path):
     rows = ["a.png;1;LCC;2", "b.png;1;RCC;0", "c.png;2;L MLO;5"]
     (tmp_path / "own.csv").write_text("\n".join(["image;patient;view;BI-RADS", *rows]))
@@ -124,6 +138,37 @@ def test_side_and_view_in_one_column_and_a_label_from_birads(tmp_path):
     check = check_table(config, False)
     assert check.problems == () and check.facts["malignant"] == 1
     assert any("BI-RADS category" in note for note in proposal.notes)
+
+
+def test_a_column_of_labels_with_categories_is_no_column_of_ones_and_zeros(tmp_path):
+    """1 is a negative mammogram there, and not a malignant one."""
+    rows = [f"a{at}.png;{at};L;CC;{label}" for at, label in enumerate(["1", "2", "BI-RADS 5", ""])]
+    (tmp_path / "own.csv").write_text("\n".join(["image;patient;side;view;Befund", *rows]))
+    mapping = suggest(str(tmp_path / "own.csv")).mapping
+    assert mapping["columns"]["Befund"] == ["birads", "label"]
+    assert mapping["values"]["label"] == {
+        "1": "benign",
+        "2": "benign",
+        "BI-RADS 5": "malignant",
+        "": "unknown",
+    }
+    rows = [f"a{at}.png;{at};L;CC;{at % 2}" for at in range(4)]
+    (tmp_path / "own.csv").write_text("\n".join(["image;patient;side;view;Befund", *rows]))
+    mapping = suggest(str(tmp_path / "own.csv")).mapping
+    assert mapping["columns"]["Befund"] == "label" and "values" not in mapping
+
+
+def test_corners_in_four_columns(tmp_path):
+    head = "image;patient;side;view;label;Herdbefund;links;oben;rechts;unten;Geburtsdatum"
+    (tmp_path / "own.csv").write_text(f"{head}\na.png;1;L;CC;1;Herd;10,5;20;40;60;03.05.1961\n")
+    proposal = suggest(str(tmp_path / "own.csv"))
+    (tmp_path / "own.yaml").write_text(proposal.text("own.csv"), encoding="utf-8")
+    config = SourceConfig(
+        adapter="table", root=".", tables=str(tmp_path / "own.csv"), table={"mapping": "own.yaml"}
+    )
+    assert check_table(config, False).problems == ()
+    assert proposal.mapping["ignore"] == ["Geburtsdatum"]
+    assert proposal.mapping["columns"]["rechts"] == "box_xmax"
 
 
 @pytest.mark.parametrize(

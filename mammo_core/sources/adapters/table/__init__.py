@@ -23,12 +23,14 @@ def _index(
 
 
 def _check(config: "SourceConfig", images: bool, progress: "ProgressCall | None") -> SourceFacts:
-    from dataclasses import asdict
-
     from mammo_core.sources.adapters.table.check import check_table
 
     result = check_table(config, images, progress)
-    return {**result.facts, "problems": [asdict(problem) for problem in result.problems]}
+    problems = [
+        {"line": problem.line, "column": problem.column, "problem": problem.problem}
+        for problem in result.problems
+    ]
+    return {**result.facts, "problems": problems}
 
 
 def _other_files(config: "SourceConfig") -> list[str]:

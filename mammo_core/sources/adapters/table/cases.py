@@ -29,18 +29,19 @@ def reject_rows(
         Whether each different image path is left out.
     """
     images = rows.values["image_path"]
-    reasons: dict[int, str] = {}
-    for problem in problems:
-        if problem.line > 1:
-            reasons.setdefault(problem.line, f"{problem.column}: {problem.problem}")
+    lines = {problem.line for problem in problems if problem.line > 1}
     wrong = ~rows.valid
-    if reasons:
-        wrong |= np.isin(rows.table.lines, np.fromiter(reasons, np.int64, len(reasons)))
+    if lines:
+        wrong |= np.isin(rows.table.lines, np.fromiter(lines, np.int64, len(lines)))
     left_out = np.zeros(len(images.items) + 1, np.bool_)
     left_out[images.codes[wrong]] = True
     left_out[list(_images_of_faults(rows))] = True
     left_out[-1] = False  # rows whose path cannot be read belong to no image
     if rejects is not None:
+        reasons: dict[int, str] = {}
+        for problem in problems:
+            if problem.line > 1:
+                reasons.setdefault(problem.line, f"{problem.column}: {problem.problem}")
         first = _images_of_faults(rows)
         for row in np.flatnonzero(left_out[images.codes]):
             if wrong[row]:

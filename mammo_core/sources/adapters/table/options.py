@@ -119,7 +119,12 @@ class TableOptions(TableMapping):
             ValidationError: It contains other keys or values.
         """
         from_file = TableMapping.model_validate(stated)
-        own = {name: getattr(self, name) for name in self.model_fields_set}
+        # The stored recipe of a run states every key: those with their default say nothing.
+        own = {
+            name: getattr(self, name)
+            for name, field in TableOptions.model_fields.items()
+            if getattr(self, name) != field.default
+        }
         return TableOptions.model_validate(
             {**{name: getattr(from_file, name) for name in from_file.model_fields_set}, **own}
         )
