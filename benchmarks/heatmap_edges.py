@@ -135,21 +135,21 @@ def main() -> None:
         )
     )
     result: dict[str, Any] = {"views": len(views), "patch": facts.patch_size}
-    for place in ("elsewhere", "chest wall"):
-        shown = views if place == "elsewhere" else [moved(v, facts.patch_size) for v in views]
+    for where in ("elsewhere", "chest wall"):
+        shown = views if where == "elsewhere" else [moved(v, facts.patch_size) for v in views]
         for way in WAYS:
-            found, _ = measure_localization(
+            measured, _ = measure_localization(
                 with_heat(shown, heater, way), distance=facts.patch_size // 2, replicates=1000
             )
-            curve = found.curve("malignant", "center")
-            pointing = found.pointing["malignant"]
-            result[f"{place}, {way}"] = {
+            curve = measured.curve("malignant", "center")
+            pointing = measured.pointing["malignant"]
+            result[f"{where}, {way}"] = {
                 "hottest point": interval(pointing),
                 "marked": None if curve is None else interval(curve.at_rates[1.0]),
                 "merit": None if curve is None else round(curve.figure_of_merit.value, 3),
             }
             if not options.json:
-                print(place, way, result[f"{place}, {way}"], flush=True)
+                print(where, way, result[f"{where}, {way}"], flush=True)
     if options.json:
         print(json.dumps(result, indent=1))
 
