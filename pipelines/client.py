@@ -1,9 +1,7 @@
 """The client of Kubeflow Pipelines (KFP): upload, run, list, wait."""
 
-import json
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,14 +10,12 @@ from mammo_core.documents import parse_json
 from mammo_core.errors import RecipeError
 from pipelines.compiled import name_of, validate_parameters
 from pipelines.connection import ClusterError, KfpSettings, connect, kfp_errors
-from pipelines.run_state import FINAL, RunState, run_state_of
+from pipelines.run_requests import RunRequests, named
 
 _PAGE = 100
-#: KFP may report a run as finished while its tasks still say RUNNING: how long to poll again.
-_SETTLE_S = 30.0
 
 
-class KfpClient:
+class KfpClient(RunRequests):
     """The operations of Kubeflow Pipelines that the commands need.
 
     Args:
@@ -27,13 +23,7 @@ class KfpClient:
     """
 
     def __init__(self, settings: KfpSettings) -> None:
-        self.settings = settings
-        self._client = connect(settings)
-
-    @property
-    def namespace(self) -> str | None:
-        """Namespace for multi-user KFP; None for single-user KFP."""
-        return self.settings.namespace or None
+        super().__init__(settings, connect(settings))
 
     def upload(self, text: str, version: str, description: str = "") -> tuple[str, str, bool]:
         """Upload a compiled pipeline: a new pipeline, or a new version of one.
@@ -71,29 +61,40 @@ class KfpClient:
         """Return the id of an uploaded pipeline, or None."""
         with kfp_errors(self.settings, f"the pipeline {name}"):
             response = self._client.list_pipelines(
-                page_size=_PAGE, namespace=self.namespace, filter=_named(name)
+                page_size=_PAGE, namespace=self.namespace, filter=named(name)
             )
         return response.pipelines[0].pipeline_id if response.pipelines else None
 
-    def version_id(self, pipeline_id: str, version: str = "") -> str | None:
-        """Return the id of a version of a pipeline; of the latest where none is named."""
-        with kfp_errors(self.settings, f"the version {version}"):
-            response = self._client.list_pipeline_versions(
-                pipeline_id,
-                page_size=_PAGE,
-                sort_by="created_at desc",
-                filter=_named(version) if version else None,
-            )
-        versions = response.pipeline_versions or []
+    def version_id(self, pipeline_id: str, version: str = "", name: str = "") -> str | None:
+        """Return the id of a version of a pipeline; of the latest where none is named.
+
+        KFP makes a version itself when a pipeline is uploaded, and names it after the pipeline. It
+        can be of the same second as ours, and is never the latest.
+
+        Args:
+            pipeline_id: The pipeline.
+            version: Name of the version; empty: the latest.
+            name: Name of the pipeline.
+        """
+        if version:
+            versions = self._versions(pipeline_id, named(version))
+        else:
+            versions = [item for item in self._versions(pipeline_id) if item.display_name != name]
         return versions[0].pipeline_version_id if versions else None
+
+    def _versions(self, pipeline_id: str, predicate: str | None = None) -> list[Any]:
+        """Return the versions of a pipeline, the latest first."""
+        with kfp_errors(self.settings, "the versions of a pipeline"):
+            response = self._client.list_pipeline_versions(
+                pipeline_id, page_size=_PAGE, sort_by="created_at desc", filter=predicate
+            )
+        return list(response.pipeline_versions or [])
 
     def version_text(self, pipeline_id: str, version_id: str) -> str:
         """Return the compiled YAML of an uploaded version."""
         import yaml
 
-        with kfp_errors(self.settings, "the version"):
-            response = self._client.get_pipeline_version(pipeline_id, version_id)
-        spec = response.pipeline_spec
+        spec = self._version_spec(pipeline_id, version_id)
         parts = (
             [spec["pipeline_spec"], {"platforms": spec["platform_spec"]}]
             if "pipeline_spec" in spec
@@ -108,7 +109,7 @@ class KfpClient:
             ClusterError: There is none of the name.
         """
         pipeline_id = self.pipeline_id(name)
-        version_id = self.version_id(pipeline_id, version) if pipeline_id else None
+        version_id = self.version_id(pipeline_id, version, name) if pipeline_id else None
         if pipeline_id is None or version_id is None:
             what = f"version {version} of the pipeline {name}" if version else f"pipeline {name}"
             raise ClusterError(
@@ -118,12 +119,6 @@ class KfpClient:
                 hint="`mammo pipeline upload` creates it",
             )
         return pipeline_id, version_id
-
-    def experiment(self, name: str) -> str:
-        """Return the id of an experiment; create the experiment if there is none."""
-        with kfp_errors(self.settings, f"the experiment {name}"):
-            created = self._client.create_experiment(name=name, namespace=self.namespace)
-        return str(created.experiment_id)
 
     def run(
         self,
@@ -169,86 +164,21 @@ class KfpClient:
             )
         return str(created.run_id)
 
-    def get(self, run_id: str) -> RunState:
-        """Return the state of a run.
-
-        Raises:
-            ClusterError: There is no such run.
-        """
-        with kfp_errors(self.settings, f"the run {run_id}"):
-            return run_state_of(self._client.get_run(run_id))
-
-    def runs(self, limit: int, experiment: str | None = None) -> list[RunState]:
-        """Return the latest runs, newest first."""
-        experiment_id = self.experiment(experiment) if experiment else None
-        with kfp_errors(self.settings, "the runs"):
-            response = self._client.list_runs(
-                page_size=limit,
-                sort_by="created_at desc",
-                experiment_id=experiment_id,
-                namespace=self.namespace,
-            )
-        return [run_state_of(run) for run in response.runs or []]
-
     def pipelines(self) -> list[tuple[str, str, str]]:
         """Return the name, id and latest version of each uploaded pipeline."""
         with kfp_errors(self.settings, "the pipelines"):
             response = self._client.list_pipelines(page_size=_PAGE, namespace=self.namespace)
-            rows = []
-            for pipeline in response.pipelines or []:
-                versions = self._client.list_pipeline_versions(
-                    pipeline.pipeline_id, page_size=1, sort_by="created_at desc"
-                ).pipeline_versions
-                latest = versions[0].display_name if versions else "–"
-                rows.append((pipeline.display_name, pipeline.pipeline_id, latest))
+        rows = []
+        for pipeline in response.pipelines or []:
+            names = [version.display_name for version in self._versions(pipeline.pipeline_id)]
+            ours = [name for name in names if name != pipeline.display_name]
+            rows.append((pipeline.display_name, pipeline.pipeline_id, ours[0] if ours else "–"))
         return rows
-
-    def wait(
-        self,
-        run_id: str,
-        timeout_s: float,
-        on_state: Callable[[RunState], None],
-        interval_s: float = 5.0,
-    ) -> RunState:
-        """Poll a run until it has finished.
-
-        Args:
-            run_id: The run.
-            timeout_s: Longest time to wait (seconds).
-            on_state: Called with each state.
-            interval_s: Time between two requests (seconds).
-
-        Raises:
-            ClusterError: The run has not finished in time.
-        """
-        deadline = time.monotonic() + timeout_s
-        settled = None
-        while True:
-            state = self.get(run_id)
-            on_state(state)
-            now = time.monotonic()
-            if state.final:
-                settled = now + _SETTLE_S if settled is None else settled
-                open_tasks = [task for task in state.tasks if task.state not in FINAL]
-                if not open_tasks or now >= min(settled, deadline):
-                    return state
-            if now >= deadline:
-                raise ClusterError(
-                    f"The run {run_id} has not finished",
-                    expected=f"the run to finish within {timeout_s:.0f} s (--timeout)",
-                    received=f"state {state.state}",
-                    hint=f"it is still running; `mammo pipeline wait {run_id}` waits again",
-                )
-            time.sleep(min(interval_s, max(0.1, deadline - now)))
 
     @property
     def api(self) -> Any:
         """The client of the KFP SDK, for the recurring runs."""
         return self._client
-
-    def link(self, run_id: str) -> str:
-        """Return the address of a run in the UI."""
-        return f"{self.settings.host.rstrip('/')}/#/runs/details/{run_id}"
 
 
 def parsed_parameters(texts: list[str]) -> dict[str, Any]:
@@ -269,11 +199,6 @@ def parsed_parameters(texts: list[str]) -> dict[str, Any]:
         except ValueError:
             values[name] = value
     return values
-
-
-def _named(name: str) -> str:
-    predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
-    return json.dumps({"predicates": [predicate]})
 
 
 @contextmanager

@@ -245,4 +245,6 @@ def _server_message(body: Any) -> str:
         return " ".join(str(body or "").split())[:200]
     if not isinstance(values, dict):
         return str(values)[:200]
-    return " ".join(str(values.get("message") or values.get("error") or "").split())[:400]
+    # Uploads answer in another form than the rest.
+    texts = (values.get(key) for key in ("message", "error", "error_message"))
+    return " ".join(str(next(filter(None, texts), "")).split())[:400]

@@ -1,6 +1,6 @@
 """Recurring runs as data: the cluster is brought to the state of `manifests/recurring/*.yaml`."""
 
-import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,29 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from mammo_core.documents import MAXIMUM_YAML_BYTES, DocumentError, parse_yaml, read_bounded
 from mammo_core.errors import RecipeError
 from pipelines.client import KfpClient
+from pipelines.cluster.run_state import RunState
 from pipelines.compiled import PIPELINES, validate_parameters
 from pipelines.connection import ClusterError, kfp_errors
+from pipelines.cron import six_fields, with_cron
 
-_MACROS = {
-    "@hourly": "0 * * * *",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@weekly": "0 0 * * 0",
-    "@monthly": "0 0 1 * *",
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-}
-_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-_DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
-#: Name, lowest and highest value, and names of the values of the five fields.
-_FIELDS: tuple[tuple[str, int, int, list[str]], ...] = (
-    ("minute", 0, 59, []),
-    ("hour", 0, 23, []),
-    ("day of the month", 1, 31, []),
-    ("month", 1, 12, _MONTHS),
-    ("day of the week", 0, 7, _DAYS),
-)
-_ITEM = re.compile(r"(?:(\*)|([0-9a-z]+)(?:-([0-9a-z]+))?)(?:/([0-9]+))?")
 _PAGE = 100
 
 
@@ -41,7 +23,8 @@ class Schedule(BaseModel):
     Attributes:
         name: Name of the recurring run.
         pipeline: `train`, `retrain`, `transfer` or `score`.
-        version: Name of the uploaded version (a git sha); empty: the latest when it is created.
+        version: Name of the uploaded version (a git sha); empty or `latest`: the one that was
+            uploaded last when the schedule is created.
         cron: Five fields (minute, hour, day of the month, month, day of the week), in UTC.
         parameters: Parameters of the pipeline.
         experiment: Experiment of its runs.
@@ -81,54 +64,6 @@ class Outcome(BaseModel):
 
     name: str
     done: str
-
-
-def six_fields(cron: str) -> str:
-    """Turn a cron expression of five fields into KFP's, which begins with seconds.
-
-    Args:
-        cron: Five fields, or one of @hourly, @daily, @weekly, @monthly, @yearly.
-
-    Raises:
-        ValueError: It is none.
-    """
-    fields = _MACROS.get(cron.strip(), cron).split()
-    if len(fields) != len(_FIELDS):
-        raise ValueError(
-            "a cron expression has five fields: minute, hour, day of the month, month, day of "
-            f"the week; received {len(fields)}: {cron!r}"
-        )
-    checked = [_checked(field, *known) for field, known in zip(fields, _FIELDS, strict=True)]
-    return " ".join(["0", *checked])
-
-
-def _checked(field: str, what: str, low: int, high: int, names: list[str]) -> str:
-    items = []
-    for item in field.lower().split(","):
-        match = _ITEM.fullmatch(item)
-        if match is None:
-            raise ValueError(f"the {what} {field!r} is not like *, 5, 1-5, */10 or 1,15")
-        star, first, last, pace = match.groups()
-        values = [_value(text, what, low, high, names) for text in (first, last) if text]
-        if len(values) == 2 and values[0] > values[1]:
-            raise ValueError(f"the {what} {field!r} runs backwards")
-        if pace is not None and not 1 <= int(pace) <= high:
-            raise ValueError(f"the {what} {field!r} has a step outside 1 to {high}")
-        if high == 7 and 7 in values:  # Sunday is 0 for KFP, 7 is unknown to it
-            spread = range(values[0], values[-1] + 1, int(pace or 1))
-            items += [str(day % 7) for day in spread]
-            continue
-        text = "*" if star else "-".join(map(str, values))
-        items.append(f"{text}/{pace}" if pace else text)
-    return ",".join(dict.fromkeys(items))
-
-
-def _value(text: str, what: str, low: int, high: int, names: list[str]) -> int:
-    if text in names:
-        return names.index(text) + low
-    if not text.isdecimal() or not low <= int(text) <= high:
-        raise ValueError(f"the {what} is {low} to {high}; received {text!r}")
-    return int(text)
 
 
 def read_schedules(paths: list[Path]) -> list[Schedule]:
@@ -174,58 +109,74 @@ def read_schedules(paths: list[Path]) -> list[Schedule]:
     return list(schedules.values())
 
 
+#: What to do about runs in progress before their schedule is deleted: wait, end them, or raise.
+OnActive = Callable[[str, list[RunState]], None]
+
+
 class Schedules:
     """The recurring runs of a Kubeflow Pipelines.
 
     Args:
         client: How it is reached.
+        look: Returns the state of a run; None: as KFP alone reports it.
     """
 
-    def __init__(self, client: KfpClient) -> None:
+    def __init__(self, client: KfpClient, look: Callable[[str], RunState] | None = None) -> None:
         self._client = client
         self._settings = client.settings
+        self._look = look or client.get
 
-    def present(self) -> dict[str, Any]:
-        """Return name → recurring run, as KFP reports it."""
-        recurring: dict[str, Any] = {}
+    def listed(self) -> list[Any]:
+        """Return all recurring runs, as KFP reports them; names need not be unique."""
+        recurring: list[Any] = []
         token = ""
         while True:
             with kfp_errors(self._settings, "the recurring runs"):
                 page = self._client.api.list_recurring_runs(
                     page_token=token, page_size=_PAGE, namespace=self._client.namespace
                 )
-            for run in page.recurring_runs or []:
-                recurring[run.display_name] = run
+            recurring += page.recurring_runs or []
             token = page.next_page_token or ""
             if not token:
-                return recurring
+                return sorted(recurring, key=lambda run: str(run.display_name))
 
-    def create(self, schedule: Schedule) -> Outcome:
+    def present(self, name: str) -> list[Any]:
+        """Return the recurring runs of a name."""
+        return [run for run in self.listed() if run.display_name == name]
+
+    def create(self, schedule: Schedule, on_active: OnActive) -> Outcome:
         """Bring the cluster to the state of a schedule; do nothing if it is there already.
 
         KFP cannot change a recurring run: one that differs is deleted and created again.
+
+        Args:
+            schedule: The schedule.
+            on_active: What to do about runs in progress of one that differs.
 
         Raises:
             RecipeError: A parameter does not fit the pipeline.
             ClusterError: The pipeline was not uploaded, or KFP refuses.
         """
         name = pipeline_name(schedule.pipeline)
-        version = self._client.uploaded(name, schedule.version)
+        requested = "" if schedule.version == "latest" else schedule.version
+        version = self._client.uploaded(name, requested)
         validate_parameters(self._client.version_text(*version), schedule.parameters)
-        present = self.present().get(schedule.name)
-        if present is not None and _same(present, schedule, version):
-            if _enabled(present) == schedule.enabled:
+        present = self.present(schedule.name)
+        same = [run for run in present if _same(run, schedule, version)]
+        for run in present:
+            if run not in same[:1]:
+                self._remove(run, on_active)
+        if same:
+            if _enabled(same[0]) == schedule.enabled:
                 return Outcome(name=schedule.name, done="unchanged")
-            self.switch(schedule.name, schedule.enabled)
+            self._switch(same[0], schedule.enabled)
             return Outcome(name=schedule.name, done="resumed" if schedule.enabled else "paused")
         experiment = self._client.experiment(schedule.experiment)
-        if present is not None:
-            self._delete(present)
         with kfp_errors(self._settings, f"the recurring run {schedule.name}"):
             self._client.api.create_recurring_run(
                 experiment,
                 schedule.name,
-                description=schedule.description,
+                description=with_cron(schedule.description, schedule.cron),
                 cron_expression=six_fields(schedule.cron),
                 max_concurrency=1,
                 no_catchup=True,
@@ -235,48 +186,80 @@ class Schedules:
                 enabled=schedule.enabled,
                 service_account=schedule.service_account or None,
             )
-        return Outcome(name=schedule.name, done="created" if present is None else "replaced")
+        return Outcome(name=schedule.name, done="replaced" if present else "created")
 
-    def switch(self, name: str, enabled: bool) -> None:
+    def switch(self, name: str, enabled: bool) -> list[RunState]:
         """Resume or pause a recurring run.
+
+        Returns:
+            Its runs in progress, which go on.
 
         Raises:
             ClusterError: There is none of this name.
         """
-        run = self._known(name)
-        with kfp_errors(self._settings, f"the recurring run {name}"):
-            change = (
-                self._client.api.enable_recurring_run
-                if enabled
-                else self._client.api.disable_recurring_run
-            )
-            change(run.recurring_run_id)
+        active: list[RunState] = []
+        for run in self._known(name):
+            self._switch(run, enabled)
+            active += self.active(run)
+        return active
 
-    def delete(self, name: str) -> bool:
+    def delete(self, name: str, on_active: OnActive) -> bool:
         """Delete a recurring run; no error when there is none.
+
+        Args:
+            name: Name of the recurring run.
+            on_active: What to do about its runs in progress.
 
         Returns:
             Whether there was one.
         """
-        run = self.present().get(name)
-        if run is None:
-            return False
-        self._delete(run)
-        return True
+        present = self.present(name)
+        for run in present:
+            self._remove(run, on_active)
+        return bool(present)
 
-    def _delete(self, run: Any) -> None:
+    def active(self, run: Any) -> list[RunState]:
+        """Return the runs of a recurring run that are in progress."""
+        states = self._client.runs_of_schedule(run.recurring_run_id)
+        # A run whose Workflow was deleted says RUNNING without end: a closer look tells.
+        return [state for state in states if not state.final and not self._look(state.run_id).final]
+
+    def _remove(self, run: Any, on_active: OnActive) -> None:
+        """Delete a recurring run, after its runs have ended.
+
+        KFP deletes the Workflows of its runs with it: a training would die without a word, and its
+        run say RUNNING without end. It starts no other run meanwhile.
+        """
+        was_enabled = _enabled(run)
+        if was_enabled:
+            self._switch(run, enabled=False)
+        try:
+            active = self.active(run)
+            if active:
+                on_active(run.display_name, active)
+        except BaseException:
+            if was_enabled:
+                self._switch(run, enabled=True)
+            raise
         with kfp_errors(self._settings, f"the recurring run {run.display_name}"):
             self._client.api.delete_recurring_run(run.recurring_run_id)
 
-    def _known(self, name: str) -> Any:
-        present = self.present()
-        if name not in present:
+    def _switch(self, run: Any, enabled: bool) -> None:
+        api = self._client.api
+        with kfp_errors(self._settings, f"the recurring run {run.display_name}"):
+            change = api.enable_recurring_run if enabled else api.disable_recurring_run
+            change(run.recurring_run_id)
+
+    def _known(self, name: str) -> list[Any]:
+        present = self.present(name)
+        if not present:
+            names = dict.fromkeys(str(run.display_name) for run in self.listed())
             raise ClusterError(
                 f"Kubeflow Pipelines at {self._settings.host} has no recurring run {name}",
-                expected=", ".join(sorted(present)) or "none is there",
+                expected=", ".join(names) or "none is there",
                 received=name,
             )
-        return present[name]
+        return present
 
 
 def pipeline_name(pipeline: str) -> str:
@@ -301,5 +284,5 @@ def _same(run: Any, schedule: Schedule, version: tuple[str, str]) -> bool:
         and int(run.max_concurrency or 0) == 1
         and bool(run.no_catchup)
         and (not schedule.service_account or run.service_account == schedule.service_account)
-        and (run.description or "") == schedule.description
+        and (run.description or "") == with_cron(schedule.description, schedule.cron)
     )

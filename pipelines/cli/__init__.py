@@ -2,7 +2,7 @@
 
 import typer
 
-from pipelines.cli import compiling, looking, running, scheduling
+from pipelines.cli import compiling, ending, looking, running, scheduling
 
 app = typer.Typer(no_args_is_help=True, help="Compile, submit and follow the pipelines.")
 app.command("compile")(compiling.compile_)
@@ -12,6 +12,9 @@ app.command("status")(looking.status)
 app.command("wait")(looking.wait)
 app.command("logs")(looking.logs)
 app.command("list")(looking.list_)
+app.command("terminate")(ending.terminate)
+app.command("retry")(ending.retry)
+app.command("archive")(ending.archive)
 app.add_typer(scheduling.app, name="schedule", help="Recurring runs.")
 
 

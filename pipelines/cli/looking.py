@@ -10,11 +10,24 @@ import typer
 from pipelines.cli import options
 
 RunId = Annotated[str, typer.Argument(help="Id that KFP gave the run.")]
+Store = Annotated[
+    str,
+    typer.Option(
+        envvar="MAMMO_STORE",
+        help="URI of the store with the record of the run; default: that of the run, where "
+        "MAMMO_S3_ENDPOINT is set.",
+    ),
+]
+RecordId = Annotated[
+    str, typer.Option(help="Id of the run in the store; default: as the run was started.")
+]
 
 
 def status(
     run_id: RunId,
     as_json: options.Json = False,
+    store: Store = "",
+    record_id: RecordId = "",
     host: options.Host = None,
     namespace: options.Namespace = None,
     token: options.Token = None,
@@ -22,18 +35,27 @@ def status(
     ca_cert: options.CaCert = None,
     verify_tls: options.VerifyTls = None,
 ) -> None:
-    """Show the state of a run and its tasks."""
+    """Show the state of a run: a line for each task of the graph, and what is wrong with it."""
+    from pipelines.cluster.table import status_lines
+    from pipelines.cluster.watch import Watcher
+
     client = options.client_from(host, namespace, token, token_file, ca_cert, verify_tls)
-    state = client.get(run_id)
+    watcher = Watcher(client, store, record_id)
+    state = watcher.look(run_id)
     if as_json:
         print(json.dumps(dataclasses.asdict(state), indent=1))
         return
-    _print(state)
+    for line in status_lines(state):
+        print(line)
+    if watcher.kubernetes.problem and not state.final:
+        print(f"why a pod waits is not known: {watcher.kubernetes.problem}")
 
 
 def wait(
     run_id: RunId,
     timeout: Annotated[float, typer.Option(min=1, help="Longest wait in seconds.")] = 86400.0,
+    store: Store = "",
+    record_id: RecordId = "",
     host: options.Host = None,
     namespace: options.Namespace = None,
     token: options.Token = None,
@@ -41,22 +63,25 @@ def wait(
     ca_cert: options.CaCert = None,
     verify_tls: options.VerifyTls = None,
 ) -> None:
-    """Follow a run to its end: exit code 0 if it succeeded, else 1."""
+    """Follow a run to its end, each change once: exit code 0 if it succeeded, else 1."""
     client = options.client_from(host, namespace, token, token_file, ca_cert, verify_tls)
-    follow(client, run_id, timeout)
+    follow(client, run_id, timeout, store, record_id)
 
 
 def logs(
     run_id: RunId,
     step: Annotated[
-        str, typer.Option(help="Name of one task in the graph; default: the failed tasks.")
+        str,
+        typer.Option(
+            help="Name of a task in the graph, also with its partition or network; default: the "
+            "tasks that failed or cannot start."
+        ),
     ] = "",
-    store: Annotated[
-        str, typer.Option(envvar="MAMMO_STORE", help="URI of the store with the record of the run.")
-    ] = "",
-    record_id: Annotated[
-        str, typer.Option(help="Id of the run in the store; default: the id of KFP.")
-    ] = "",
+    launcher: Annotated[
+        bool, typer.Option("--launcher", help="Show the lines of KFP's launcher, too.")
+    ] = False,
+    store: Store = "",
+    record_id: RecordId = "",
     host: options.Host = None,
     namespace: options.Namespace = None,
     token: options.Token = None,
@@ -64,16 +89,13 @@ def logs(
     ca_cert: options.CaCert = None,
     verify_tls: options.VerifyTls = None,
 ) -> None:
-    """Show the record of a run in the store, and the logs of its pods."""
-    from pipelines.logs import from_pods, from_record
+    """Show the errors of a run, its record in the store, and the logs of its steps."""
+    from pipelines.cluster.logs import log_lines
+    from pipelines.cluster.watch import Watcher
 
     client = options.client_from(host, namespace, token, token_file, ca_cert, verify_tls)
-    state = client.get(run_id)
-    print(f"run {state.name}: {state.state}{f': {state.error}' if state.error else ''}")
-    if store:
-        for line in from_record(store, record_id or run_id):
-            print(line)
-    for line in from_pods(state, client.namespace or "kubeflow", step):
+    watcher = Watcher(client, store, record_id)
+    for line in log_lines(watcher, watcher.look(run_id), step, launcher):
         print(line)
 
 
@@ -100,81 +122,51 @@ def list_(
         runs = client.runs(limit, experiment)
         rows = [[run.name, run.state, run.created, run.run_id] for run in runs]
         header = ["run", "state", "created", "id"]
+    print_table(header, rows, as_json)
+
+
+def print_table(header: list[str], rows: list[list[str]], as_json: bool) -> None:
+    """Print rows under a header, or as one JSON list of objects; nothing is cut."""
+    from pipelines.cluster.table import columns
+
     if as_json:
         print(json.dumps([dict(zip(header, row, strict=True)) for row in rows], indent=1))
         return
-    table(header, rows)
+    for line in columns(header, rows):
+        print(line)
 
 
-def follow(client: Any, run_id: str, timeout: float) -> None:
+def follow(client: Any, run_id: str, timeout: float, store: str = "", record_id: str = "") -> None:
     """Show the tasks of a run as their states change, until the run ends.
 
     Raises:
-        ClusterError: The run failed, was terminated, or did not finish in time.
+        StepFailedError: A step failed; this is its error.
+        ClusterError: The run failed otherwise, was terminated or lost, or did not finish in time.
     """
-    from pipelines.connection import ClusterError
-    from pipelines.run_state import failed_tasks
+    from pipelines.cluster.table import Changes, status_lines
+    from pipelines.cluster.watch import Watcher, failure_of
 
+    watcher = Watcher(client, store, record_id)
     if sys.stdout.isatty():
         from rich.live import Live
+        from rich.text import Text
 
         with Live(refresh_per_second=4) as live:
-            final = client.wait(run_id, timeout, lambda state: live.update(_rich_table(state)))
+            final = client.wait(
+                run_id,
+                timeout,
+                lambda state: live.update(Text("\n".join(status_lines(state)))),
+                look=watcher.look,
+            )
     else:
-        final = client.wait(run_id, timeout, _Changes())
+        changes = Changes()
+
+        def print_changes(state: Any) -> None:
+            for line in changes.of(state):
+                print(line, flush=True)
+
+        final = client.wait(run_id, timeout, print_changes, look=watcher.look)
     print(f"run {final.name}: {final.state}")
-    if final.state in ("SUCCEEDED", "SKIPPED"):
-        return
-    failed = failed_tasks(final)
-    names = ", ".join(task.name for task in failed) or "no task is named"
-    message = next((task.error for task in failed if task.error), final.error)
-    raise ClusterError(
-        f"The run {final.name} ended as {final.state} ({names})",
-        expected="SUCCEEDED",
-        received=message or "no message from KFP",
-        hint=f"`mammo pipeline logs {run_id}` shows the logs of the steps",
-    )
-
-
-class _Changes:
-    """Prints a line for each task whose state changed: where the output is not a terminal."""
-
-    def __init__(self) -> None:
-        self._states: dict[str, str] = {}
-
-    def __call__(self, state: Any) -> None:
-        for number, task in enumerate(state.tasks):
-            key = f"{number} {task.name}"
-            if self._states.get(key) != task.state:
-                self._states[key] = task.state
-                duration = f" ({task.seconds:.0f} s)" if task.seconds is not None else ""
-                print(f"[{task.name}] {task.state}{duration}", flush=True)
-
-
-def _print(state: Any) -> None:
-    from rich.console import Console
-
-    Console().print(_rich_table(state))
-    if state.error:
-        print(state.error)
-
-
-def _rich_table(state: Any) -> Any:
-    from rich.table import Table
-
-    rows = Table("task", "state", "seconds", title=f"{state.name}: {state.state}")
-    for task in state.tasks:
-        duration = f"{task.seconds:.0f}" if task.seconds is not None else ""
-        rows.add_row(task.name, task.state, duration)
-    return rows
-
-
-def table(header: list[str], rows: list[list[str]]) -> None:
-    """Print rows under a header."""
-    from rich.console import Console
-    from rich.table import Table
-
-    printed = Table(*header)
-    for row in rows:
-        printed.add_row(*row)
-    Console().print(printed)
+    if final.state not in ("SUCCEEDED", "SKIPPED"):
+        print(f"`mammo pipeline logs {run_id}` shows the logs of its steps", flush=True)
+        raise failure_of(watcher, final)

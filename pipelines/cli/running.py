@@ -102,6 +102,7 @@ def run(
     """Run a pipeline, on this machine (--local) or on a cluster."""
     from mammo_core.runs import run_id_of
     from pipelines.client import parsed_parameters
+    from pipelines.cluster.kubernetes import Kubernetes, require_service_account
     from pipelines.compiled import images_of, validate_parameters
     from pipelines.schedule import pipeline_name
     from pipelines.submission import run_name, uploaded_version
@@ -140,6 +141,9 @@ def run(
     if text is not None:  # before connecting, which may take long
         validate_parameters(text, parameters)
     client = options.client_from(host, namespace, token, token_file, ca_cert, verify_tls)
+    if service_account:
+        kubernetes = Kubernetes([client.namespace or ""])
+        require_service_account(kubernetes, service_account, client.namespace, print)
     uploaded = None
     if text is None:
         requested = "" if version == "latest" else str(version)
@@ -160,4 +164,4 @@ def run(
     print(f"submitted {name}: run {kfp_run_id}")
     print(client.link(kfp_run_id))
     if wait:
-        follow(client, kfp_run_id, timeout)
+        follow(client, kfp_run_id, timeout, store or "")

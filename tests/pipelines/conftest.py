@@ -9,12 +9,18 @@ from types import SimpleNamespace
 
 import pytest
 
-_SPEC = importlib.util.spec_from_file_location(
-    "kfp_server", Path(__file__).parent / "kfp_server.py"
-)
-kfp_server = importlib.util.module_from_spec(_SPEC)
-sys.modules.setdefault("kfp_server", kfp_server)
-_SPEC.loader.exec_module(kfp_server)
+
+def _module(name):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(name, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+recorded = _module("recorded")
+kfp_server = _module("kfp_server")
+kubernetes_server = _module("kubernetes_server")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -53,6 +59,7 @@ def server():
     running = kfp_server.KfpServer()
     yield running
     running.close()
+    assert running.strangers == []
 
 
 @pytest.fixture
@@ -67,6 +74,18 @@ def make_server():
     yield make
     for server in running:
         server.close()
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+    """A Kubernetes API that KUBECONFIG names, empty at first."""
+    running = kubernetes_server.KubernetesServer()
+    path = tmp_path / "kubeconfig"
+    path.write_text(running.kubeconfig())
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    yield running
+    running.close()
 
 
 @pytest.fixture
@@ -97,7 +116,7 @@ def mammo_pipeline(capsys, monkeypatch):
 
     def run(*words):
         monkeypatch.setattr(sys, "argv", ["mammo", "pipeline", *map(str, words)])
-        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setenv("COLUMNS", "80")
         capsys.readouterr()
         try:
             main()

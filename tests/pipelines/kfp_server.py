@@ -1,7 +1,8 @@
 """A server with the part of the Kubeflow Pipelines API that the client uses.
 
 Every request is validated against the models of kfp-server-api: unknown keys, wrong types and
-unknown paths are refused as the real server refuses them.
+unknown paths are refused as the real server refuses them. Every answer has only keys that the real
+server was recorded to send (`recordings/`).
 """
 
 import json
@@ -16,8 +17,12 @@ from uuid import uuid4
 
 import kfp_server_api
 import yaml
+from recorded import differences, operation, shapes
 
 TOKEN = "let-me-in"
+#: gRPC's code for a status of HTTP.
+_CODES = {400: 3, 401: 16, 404: 5, 409: 10, 500: 13}
+_NEVER = "1970-01-01T00:00:00Z"
 
 
 class RefusalError(Exception):
@@ -27,6 +32,17 @@ class RefusalError(Exception):
         super().__init__(message)
         self.status = status
         self.message = message
+
+    def body(self, path: str) -> dict[str, Any]:
+        if "upload" in path:
+            return {"error_message": self.message, "error_details": self.message}
+        code = _CODES.get(self.status, 2)
+        detail = {"@type": "type.googleapis.com/google.rpc.Status", "code": code}
+        return {
+            "code": code,
+            "message": self.message,
+            "details": [{**detail, "message": self.message}],
+        }
 
 
 def validate_body(body: dict[str, Any], model: str) -> dict[str, Any]:
@@ -67,8 +83,15 @@ class KfpServer:
         self.runs: dict[str, dict[str, Any]] = {}
         self.recurring: dict[str, dict[str, Any]] = {}
         self.requests: list[tuple[str, str]] = []
+        #: Answers of `log`: path → text.
+        self.logs: dict[str, str] = {}
         #: States of a run, one for each request; the last one stays.
-        self.script: list[tuple[str, list[tuple[str, str]]]] = [("SUCCEEDED", [])]
+        self.script: list[str] = ["SUCCEEDED"]
+        #: Run → its recorded answers, one for each request; the last one stays.
+        self.recorded: dict[str, list[dict[str, Any]]] = {}
+        #: Keys that the real server does not send.
+        self.strangers: list[str] = []
+        self._shapes = shapes()
         self._clock = 0
         server = self
 
@@ -81,6 +104,7 @@ class KfpServer:
                 data = self.rfile.read(length)
                 split = urlsplit(self.path)
                 server.requests.append((self.command, split.path))
+                kind = "application/json"
                 try:
                     if (
                         server.token
@@ -89,13 +113,18 @@ class KfpServer:
                         raise RefusalError(401, "the token has expired")
                     query = {key: values[0] for key, values in parse_qs(split.query).items()}
                     content = self.headers.get("Content-Type") or ""
-                    answer = server.answer(self.command, split.path, query, data, content)
+                    if split.path in server.logs:
+                        kind, answer = "text/plain", server.logs[split.path]
+                    else:
+                        answer = server.answer(self.command, split.path, query, data, content)
+                        server.check(operation(self.command, split.path), answer)
                     status = 200
                 except RefusalError as refusal:
-                    answer, status = {"message": refusal.message, "code": 3}, refusal.status
-                text = json.dumps(answer).encode()
+                    answer, status = refusal.body(split.path), refusal.status
+                    server.check("upload error" if "upload" in split.path else "error", answer)
+                text = (answer if kind == "text/plain" else json.dumps(answer)).encode()
                 self.send_response(status)
-                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
                 self.wfile.write(text)
@@ -110,9 +139,22 @@ class KfpServer:
         self._http.shutdown()
         self._http.server_close()
 
-    def _now(self) -> str:
+    def check(self, name: str, answer: dict[str, Any]) -> None:
+        self.strangers += differences(answer, self._shapes.get(name, {}), name)
+
+    def play(self, *moments: dict[str, Any]) -> str:
+        """Answer with a recorded run, one moment for each request, and return its id."""
+        runs = [moment["run"] for moment in moments]
+        self.recorded[runs[0]["run_id"]] = runs
+        self.runs[runs[0]["run_id"]] = dict(runs[-1])
+        return str(runs[0]["run_id"])
+
+    def tick(self) -> None:
+        """Let a second pass: KFP's times have no parts of one."""
         self._clock += 1
-        return datetime.fromtimestamp(1.7e9 + self._clock, UTC).isoformat()
+
+    def _now(self) -> str:
+        return datetime.fromtimestamp(1.7e9 + self._clock, UTC).isoformat().replace("+00:00", "Z")
 
     def answer(
         self, method: str, path: str, query: dict[str, str], data: bytes, content: str
@@ -120,49 +162,72 @@ class KfpServer:
         parts = path.removeprefix("/apis/v2beta1/").split("/")
         match (method, *parts):
             case ("GET", "healthz"):
-                return {"multi_user": self.multi_user}
+                return {"multi_user": self.multi_user, "tag_name": "2.17.0"}
             case ("POST", "pipelines", "upload"):
                 return self._upload(query, data, content)
             case ("POST", "pipelines", "upload_version"):
                 return self._upload_version(query, data, content)
             case ("GET", "pipelines"):
-                self._namespace(query)
-                return {"pipelines": _filtered(self.pipelines, query)}
+                return _page("pipelines", _filtered(self.pipelines, query))
             case ("GET", "pipelines", pipeline, "versions"):
                 self._require(self.pipelines, pipeline, "pipeline")
                 mine = {k: v for k, v in self.versions.items() if v["pipeline_id"] == pipeline}
-                return {"pipeline_versions": _filtered(mine, query)}
+                return _page("pipeline_versions", _filtered(mine, query))
             case ("GET", "pipelines", _, "versions", version):
                 return self._require(self.versions, version, "pipeline version")
             case ("GET", "experiments"):
-                self._namespace(query)
-                return {"experiments": _filtered(self.experiments, query)}
+                return _page("experiments", _filtered(self.experiments, query))
             case ("POST", "experiments"):
-                return self._add(self.experiments, "experiment_id", data, "V2beta1Experiment")
+                created = self._add(self.experiments, "experiment_id", data, "V2beta1Experiment")
+                created |= {"storage_state": "AVAILABLE", "last_run_created_at": _NEVER}
+                created.pop("namespace", None)
+                return created
+            case ("POST", "runs", action) if ":" in action:
+                return self._act(*action.split(":"))
             case ("POST", "runs"):
                 return self._run(data)
             case ("GET", "runs"):
-                return {"runs": _filtered(self.runs, query)}
+                return _page("runs", _filtered(self.runs, query))
             case ("GET", "runs", run):
                 return self._with_state(self._require(self.runs, run, "run"))
             case ("POST", "recurringruns"):
                 return self._recur(data)
             case ("GET", "recurringruns"):
-                return {"recurringRuns": _filtered(self.recurring, query)}
+                return _page("recurringRuns", _filtered(self.recurring, query))
             case ("POST", "recurringruns", action):
                 id, _, verb = action.partition(":")
                 run = self._require(self.recurring, id, "recurring run")
                 run["status"] = {"enable": "ENABLED", "disable": "DISABLED"}[verb]
+                run["mode"] = verb.upper()
                 return {}
             case ("DELETE", "recurringruns", id):
                 self._require(self.recurring, id, "recurring run")
                 del self.recurring[id]
                 return {}
-        raise RefusalError(404, f"no such path: {method} {path}")
+        raise RefusalError(404, "Not Found")
 
-    def _namespace(self, query: dict[str, str]) -> None:
-        if query.get("namespace") and not self.multi_user:
-            raise RefusalError(400, "In single-user mode, the namespace must be empty")
+    def _act(self, id: str, verb: str) -> dict[str, Any]:
+        run = self._require(self.runs, id, "run")
+        ended = run["state"] in ("SUCCEEDED", "FAILED")
+        if verb == "terminate" and ended:
+            raise RefusalError(400, f"Failed to terminate a run {id}. Row not found")
+        if verb == "retry" and run["state"] != "FAILED":
+            raise RefusalError(409, "Workflow must be Failed/Error to retry")
+        if verb in ("archive", "unarchive"):
+            run["storage_state"] = {"archive": "ARCHIVED", "unarchive": "AVAILABLE"}[verb]
+        if verb == "terminate":
+            self._enter(run, "CANCELING")
+            self.script = ["CANCELING", "FAILED"]
+        if verb == "retry":
+            self._enter(run, "RUNNING")
+            self.script = ["RUNNING"]
+        return {}
+
+    def _enter(self, run: dict[str, Any], state: str) -> None:
+        if run.get("state") != state:
+            run["state"] = state
+            entry = {"update_time": self._now(), "state": state}
+            run.setdefault("state_history", []).append(entry)
 
     def _require(self, table: dict[str, dict[str, Any]], id: str, what: str) -> dict[str, Any]:
         if id not in table:
@@ -180,9 +245,12 @@ class KfpServer:
     def _upload(self, query: dict[str, str], data: bytes, content: str) -> dict[str, Any]:
         name = query["name"]
         if any(pipeline["display_name"] == name for pipeline in self.pipelines.values()):
-            raise RefusalError(409, f"the pipeline {name} exists")
+            raise RefusalError(409, "Failed to create a pipeline and a pipeline version")
         id = str(uuid4())
-        self.pipelines[id] = {"pipeline_id": id, "display_name": name, "created_at": self._now()}
+        self.pipelines[id] = {
+            **{"pipeline_id": id, "display_name": name, "name": name},
+            "created_at": self._now(),
+        }
         self._version(id, name, _file(data, content))
         return self.pipelines[id]
 
@@ -201,6 +269,7 @@ class KfpServer:
             "pipeline_id": pipeline,
             "pipeline_version_id": id,
             "display_name": name,
+            "name": name,
             "created_at": self._now(),
             "pipeline_spec": spec,
         }
@@ -214,28 +283,38 @@ class KfpServer:
             raise RefusalError(400, "either a pipeline spec or a version reference is needed")
         if reference is not None:
             self._require(self.versions, reference["pipeline_version_id"], "pipeline version")
+        created |= {"storage_state": "AVAILABLE", "scheduled_at": created["created_at"]}
+        created["finished_at"] = _NEVER
+        created.setdefault("service_account", "pipeline-runner")
+        self._enter(created, "PENDING")
         return created
 
     def _with_state(self, run: dict[str, Any]) -> dict[str, Any]:
-        state, tasks = self.script.pop(0) if len(self.script) > 1 else self.script[0]
-        details = [
-            {
-                "run_id": run["run_id"],
-                "task_id": str(number),
-                "display_name": name,
-                "state": task_state,
-                "create_time": datetime.fromtimestamp(1.7e9 + number, UTC).isoformat(),
-                "child_tasks": [{"pod_name": f"pod-{name}-1"}],
-            }
-            for number, (name, task_state) in enumerate(tasks)
-        ]
-        return {**run, "state": state, "run_details": {"task_details": details}}
+        answers = self.recorded.get(run["run_id"])
+        if answers:
+            return answers.pop(0) if len(answers) > 1 else answers[0]
+        if run["state"] not in ("SUCCEEDED", "FAILED"):
+            self._enter(run, self.script.pop(0) if len(self.script) > 1 else self.script[0])
+        return run
+
+    def start_run_of(self, recurring_run_id: str, name: str) -> str:
+        """Let a recurring run start a run, which is RUNNING, and return its id."""
+        id, schedule = str(uuid4()), self.recurring[recurring_run_id]
+        self.runs[id] = {
+            **{key: schedule[key] for key in ("experiment_id", "pipeline_version_reference")},
+            **{"run_id": id, "display_name": name, "recurring_run_id": recurring_run_id},
+            **{"storage_state": "AVAILABLE", "created_at": self._now(), "finished_at": _NEVER},
+            "runtime_config": schedule["runtime_config"],
+        }
+        self._enter(self.runs[id], "RUNNING")
+        return id
 
     def _recur(self, data: bytes) -> dict[str, Any]:
         created = self._add(self.recurring, "recurring_run_id", data, "V2beta1RecurringRun")
-        cron = created["trigger"]["cron_schedule"]["cron"]
-        if len(cron.split()) != 6:
-            raise RefusalError(400, f"a cron of six fields is expected, got {cron!r}")
+        # The real one takes five fields too, with seconds first: it would fire every few seconds.
+        assert len(created["trigger"]["cron_schedule"]["cron"].split()) == 6
+        created |= {"updated_at": created["created_at"], "namespace": "kubeflow"}
+        created.setdefault("service_account", "pipeline-runner")
         created["status"] = {"ENABLE": "ENABLED", "DISABLE": "DISABLED"}[created["mode"]]
         created["max_concurrency"] = str(created["max_concurrency"])
         return created
@@ -250,6 +329,11 @@ def _file(data: bytes, content: str) -> str:
     raise RefusalError(400, "no file was uploaded")
 
 
+def _page(key: str, items: list[dict[str, Any]]) -> dict[str, Any]:
+    """A page of a list; an empty one has no key at all."""
+    return {key: items, "total_size": len(items)} if items else {}
+
+
 def _filtered(table: dict[str, dict[str, Any]], query: dict[str, str]) -> list[dict[str, Any]]:
     items = list(table.values())
     if query.get("filter"):
@@ -257,5 +341,6 @@ def _filtered(table: dict[str, dict[str, Any]], query: dict[str, str]) -> list[d
             key, expected = predicate["key"], predicate["stringValue"]
             items = [item for item in items if item.get(key) == expected]
     if query.get("sort_by") == "created_at desc":
+        # Of one second, whatever order KFP has; here the first comes first.
         items.sort(key=lambda item: item["created_at"], reverse=True)
     return items[: int(query.get("page_size") or 10)]

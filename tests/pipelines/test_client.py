@@ -79,12 +79,31 @@ def test_upload_makes_a_pipeline_then_versions(server, connect_to, text):
     assert new
     assert server.versions[version]["display_name"] == "abc1234"
     assert client.upload(text, "abc1234") == (pipeline, version, False)
+    server.tick()
     again, other, new = client.upload(text, "def5678")
     assert (again, new) == (pipeline, True)
     assert other != version
     assert client.uploaded("mammo-score") == (pipeline, other)
     assert client.uploaded("mammo-score", "abc1234") == (pipeline, version)
     assert client.pipelines() == [("mammo-score", pipeline, "def5678")]
+
+
+def test_the_latest_version_is_ours_and_not_the_one_of_kfp(server, connect_to, text):
+    client = connect_to(server)
+    pipeline, version, _ = client.upload(text, "abc1234")
+    # KFP's own is of the same second, and comes first.
+    assert [v["display_name"] for v in server.versions.values()] == ["mammo-score", "abc1234"]
+    assert len({v["created_at"] for v in server.versions.values()}) == 1
+    assert client.uploaded("mammo-score") == (pipeline, version)
+    assert client.pipelines() == [("mammo-score", pipeline, "abc1234")]
+
+
+def test_a_pipeline_with_kfps_own_version_only_has_none_of_ours(server, connect_to, text):
+    client = connect_to(server)
+    client.upload(text, "abc1234")
+    server.versions.popitem()
+    with pytest.raises(ClusterError, match="no pipeline mammo-score"):
+        client.uploaded("mammo-score")
 
 
 def test_run_from_a_text_and_from_a_version(server, connect_to, text):
@@ -95,6 +114,7 @@ def test_run_from_a_text_and_from_a_version(server, connect_to, text):
     assert "platform_spec" in body["pipeline_spec"]
     client.upload(text, "abc1234")
     ids = client.uploaded("mammo-score")
+    server.tick()
     second = client.run(
         PARAMETERS, name="two", experiment="tests", version=ids, service_account="mammo-run"
     )
@@ -126,28 +146,40 @@ def test_an_unknown_run(server, connect_to):
         connect_to(server).get("nothing")
 
 
-def test_waiting_asks_again_until_the_tasks_have_ended(server, connect_to, text):
+def test_waiting_asks_until_the_run_has_ended(server, connect_to, text):
     client = connect_to(server)
     run = client.run(PARAMETERS, name="one", experiment="tests", text=text)
-    server.script = [
-        ("PENDING", []),
-        ("RUNNING", [("Score", "RUNNING")]),
-        ("SUCCEEDED", [("Score", "RUNNING")]),
-        ("SUCCEEDED", [("Score", "SUCCEEDED")]),
-    ]
+    server.script = ["PENDING", "RUNNING", "RUNNING", "SUCCEEDED"]
     states = []
     final = client.wait(run, 60, states.append, interval_s=0.01)
-    assert [state.state for state in states] == ["PENDING", "RUNNING", "SUCCEEDED", "SUCCEEDED"]
-    assert final.tasks[0].state == "SUCCEEDED"
-    assert final.tasks[0].pods == ("pod-Score-1",)
+    assert [state.state for state in states] == ["PENDING", "RUNNING", "RUNNING", "SUCCEEDED"]
+    assert final == states[-1]
 
 
 def test_waiting_has_an_end(server, connect_to, text):
     client = connect_to(server)
     run = client.run(PARAMETERS, name="one", experiment="tests", text=text)
-    server.script = [("RUNNING", [])]
+    server.script = ["RUNNING"]
     with pytest.raises(ClusterError, match=r"has not finished.*waits again"):
         client.wait(run, 0.3, lambda _: None, interval_s=0.05)
+
+
+def test_an_upload_that_is_refused_says_why(server, connect_to, text):
+    client = connect_to(server)
+    client.upload(text, "abc1234")
+    client.pipeline_id = lambda name: None
+    with pytest.raises(ClusterError, match="HTTP 409: Failed to create a pipeline"):
+        client.upload(text, "abc1234")
+
+
+def test_a_version_reference_brings_the_graph_of_its_pipeline(server, connect_to, text):
+    client = connect_to(server)
+    client.upload(text, "abc1234")
+    ids = client.uploaded("mammo-score")
+    run = client.run(PARAMETERS, name="two", experiment="tests", version=ids)
+    assert "components" in client.spec_of(client.run_of(run))["pipeline_spec"]
+    server.versions.clear()
+    assert client.spec_of(client.run_of(run)) == {}
 
 
 def test_parameters_as_text():

@@ -14,17 +14,13 @@ def test_upload_run_wait_status_list_logs(server, mammo_pipeline):
     assert "uploaded mammo-score, version abc1234" in done.stdout
     assert "exists already" in mammo_pipeline("upload", "score", *IMAGES, *host).stdout
 
-    server.script = [
-        ("RUNNING", [("Score", "RUNNING")]),
-        ("SUCCEEDED", [("Score", "SUCCEEDED")]),
-    ]
+    server.script = ["RUNNING", "SUCCEEDED"]
     line = ["run", "--pipeline", "score", "--version", "latest", "--run-id", "mine", "--wait"]
     line += ["--param", "model=s3://mammo/models/phantom", "--source", "s3://new", *host]
     done = mammo_pipeline(*line)
     assert done.returncode == 0, done.stderr
     (run,) = server.runs
     assert f"submitted mine: run {run}" in done.stdout
-    assert "[Score] RUNNING" in done.stdout
     assert "run mine: SUCCEEDED" in done.stdout
     assert server.runs[run]["runtime_config"]["parameters"] == {
         "model": "s3://mammo/models/phantom",
@@ -32,10 +28,12 @@ def test_upload_run_wait_status_list_logs(server, mammo_pipeline):
         "run_id": "mine",
     }
     status = json.loads(mammo_pipeline("status", run, "--json", *host).stdout)
-    assert status["tasks"][0]["name"] == "Score"
+    assert next(task["name"] for task in status["tasks"]) == "Score"
     (listed,) = json.loads(mammo_pipeline("list", "--json", *host).stdout)
     assert listed["run"] == "mine"
-    assert "pod-Score-1" in mammo_pipeline("logs", run, *host).stdout
+    # A terminal of 80 columns cuts no id.
+    assert run in mammo_pipeline("list", *host).stdout
+    assert f"pipeline/runid={run}" in mammo_pipeline("logs", run, *host).stdout
 
 
 def test_gpus_come_from_the_environment_or_a_flag(server, mammo_pipeline, monkeypatch):
@@ -49,12 +47,12 @@ def test_gpus_come_from_the_environment_or_a_flag(server, mammo_pipeline, monkey
 
 
 def test_a_failed_run_fails_the_command_and_says_where_to_look(server, mammo_pipeline):
-    server.script = [("FAILED", [("Index", "SUCCEEDED"), ("Convert", "FAILED")])]
+    server.script = ["FAILED"]
     line = ["run", "--recipe", "phantom", "--source", "s3://mammo-sources/phantom", "--wait"]
     done = mammo_pipeline(*line, *IMAGES, "--host", server.host)
     assert done.returncode == 1
-    assert "ended as FAILED (Convert)" in done.stderr
-    assert "mammo pipeline logs" in done.stderr
+    assert "ended as FAILED" in done.stderr
+    assert "mammo pipeline logs" in done.stdout
     assert "Traceback" not in done.stderr
     (run,) = server.runs.values()
     version = server.versions[run["pipeline_version_reference"]["pipeline_version_id"]]
