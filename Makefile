@@ -77,7 +77,7 @@ verify-scale: .venv/.test-installed ## Time and memory of the steps of tables at
 	PYTHONPATH=. .venv/bin/python benchmarks/scale.py --images 50000,500000 $(ARGS)
 
 verify-statistics: .venv/.test-installed ## The coverage of intervals on 2,000 simulated sets (five minutes)
-	MAMMO_VERIFY_STATISTICS=1 $(PYTHON) -m pytest -s tests/metrics/test_froc.py -k cover $(ARGS)
+	MAMMO_VERIFY_STATISTICS=1 $(PYTHON) -m pytest -s tests/metrics/test_froc.py tests/metrics/test_drift_alarm.py -k "cover or quiet" $(ARGS)
 
 verify-networks: .venv/.test-installed ## Compare every network on TensorFlow and JAX (minutes)
 	MAMMO_VERIFY_NETWORKS=1 $(PYTHON) -m pytest tests/models/test_backends.py $(ARGS)
