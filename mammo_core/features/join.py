@@ -1,7 +1,7 @@
 """The point-in-time join: the features of images and lesions as they were at some time."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,11 @@ from mammo_core.store import Store
 
 #: How many ids an error lists.
 _LISTED = 5
+#: How many ids are joined at a time: Feast takes about 8 kB of memory for each.
+_PART = 50_000
+_DATED_IMAGE_VIEWS = (definitions.IMAGE_METADATA, definitions.IMAGE_LABEL)
+_UNDATED_IMAGE_VIEWS = (definitions.SPLIT_ASSIGNMENT, definitions.INTENSITY_STATISTICS)
+_LESION_VIEWS = (definitions.LESION_ANNOTATION, definitions.LESION_LABEL)
 
 
 @dataclass(frozen=True)
@@ -64,32 +69,69 @@ def join(
     Raises:
         RecordError: Images or lesions have no features at that time.
     """
+    views_of = {
+        "image_id": (_DATED_IMAGE_VIEWS, _UNDATED_IMAGE_VIEWS),
+        "lesion_id": (_LESION_VIEWS, ()),
+    }
     with tempfile.TemporaryDirectory(prefix="mammo-features-") as temporary:
-        workspace = Path(temporary)
-        newest = view_files.mirror(store, keys.folder, workspace, definitions.FRAME_VIEWS)
+        parts_of, newest = {}, [pd.Timestamp(datetime.now(UTC))]
+        for key, ids in (("image_id", keys.image_ids), ("lesion_id", keys.lesion_ids)):
+            ordered = sorted(ids)
+            parts = [ordered[at : at + _PART] for at in range(0, len(ordered), _PART)]
+            workspace = Path(temporary) / key
+            views = [view for group in views_of[key] for view in group]
+            filled, event = view_files.mirror_parts(store, keys.folder, workspace, views, parts)
+            parts_of[key] = [
+                _Part(ids, workspace / f"part-{number}", frozenset(filled[number]))
+                for number, ids in enumerate(parts)
+            ]
+            newest += [event] if event is not None else []
+        workspace = Path(temporary) / "feast"
+        for view in definitions.VIEWS:
+            (workspace / view.name).mkdir(parents=True)
         feast = open_applied(store, keys.folder, workspace)
         # Events can be ahead of our clock: see `append_rows`.
-        now = max([pd.Timestamp(datetime.now(UTC)), *newest.values()])
+        now = max(newest)
         time = now if at is None else pd.Timestamp(at)
-        ids = pd.DataFrame({"image_id": sorted(keys.image_ids)})
-        dated = _historical_features(
-            feast, ids, time, [definitions.IMAGE_METADATA, definitions.IMAGE_LABEL], newest
-        )
-        ids = ids.assign(assignment_id=keys.assignment_id, dataset_id=keys.dataset_id)
-        undated = _historical_features(
-            feast,
-            ids,
-            now,
-            [definitions.SPLIT_ASSIGNMENT, definitions.INTENSITY_STATISTICS],
-            newest,
-        )
-        images = dated.merge(undated, on="image_id", validate="one_to_one")
-        views = [definitions.LESION_ANNOTATION, definitions.LESION_LABEL]
-        if not keys.lesion_ids:
-            columns = dict.fromkeys(name for view in views for name in view.columns)
-            return images, pd.DataFrame(columns=list(columns))
-        ids = pd.DataFrame({"lesion_id": sorted(keys.lesion_ids)})
-        return images, _historical_features(feast, ids, time, views, newest)
+        images = []
+        for part in parts_of["image_id"]:
+            part.show(workspace)
+            ids = pd.DataFrame({"image_id": part.ids})
+            dated = _historical_features(feast, ids, time, _DATED_IMAGE_VIEWS, part.views)
+            ids = ids.assign(assignment_id=keys.assignment_id, dataset_id=keys.dataset_id)
+            undated = _historical_features(feast, ids, now, _UNDATED_IMAGE_VIEWS, part.views)
+            images.append(dated.merge(undated, on="image_id", validate="one_to_one"))
+        lesions = []
+        for part in parts_of["lesion_id"]:
+            part.show(workspace)
+            ids = pd.DataFrame({"lesion_id": part.ids})
+            lesions.append(_historical_features(feast, ids, time, _LESION_VIEWS, part.views))
+    if not lesions:
+        columns = dict.fromkeys(name for view in _LESION_VIEWS for name in view.columns)
+        lesions = [pd.DataFrame(columns=list(columns))]
+    return pd.concat(images, ignore_index=True), pd.concat(lesions, ignore_index=True)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some of the ids of a join, with the rows of their views.
+
+    Attributes:
+        ids: The ids, sorted.
+        folder: Has the rows of each view.
+        views: The views with rows.
+    """
+
+    ids: list[str]
+    folder: Path
+    views: frozenset[ViewDefinition]
+
+    def show(self, workspace: Path) -> None:
+        """Move the rows to where Feast reads them, in place of those of another part."""
+        for view in self.views:
+            (self.folder / view.name / "rows.parquet").replace(
+                workspace / view.name / "rows.parquet"
+            )
 
 
 def open_applied(
@@ -123,11 +165,11 @@ def _historical_features(
     ids: pd.DataFrame,
     at: pd.Timestamp,
     views: Sequence[ViewDefinition],
-    newest: dict[ViewDefinition, pd.Timestamp],
+    filled: Collection[ViewDefinition],
 ) -> pd.DataFrame:
     """Join the views to the ids; refuse missing values, which Feast returns as NaN."""
     key = str(ids.columns[0])
-    empty = [view for view in views if view not in newest]
+    empty = [view for view in views if view not in filled]
     if empty:
         raise _missing_features_error(list(ids[key]), len(ids), empty, key, at)
     names = [f"{view.name}:{name}" for view in views for name, _ in view.fields]

@@ -1,7 +1,7 @@
 """The files of the feature views in the object store: Parquet, append-only."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -52,10 +52,9 @@ def append_rows(
         )
     latest = latest_rows(store, folder, view)
     if len(latest):
-        merged = table.merge(
-            latest.drop(columns=TIMES), on=view.columns, how="left", indicator=True
-        )
-        table = table[(merged["_merge"] == "left_only").to_numpy()]
+        known = pd.util.hash_pandas_object(latest[view.columns], index=False)
+        rows_hashed = pd.util.hash_pandas_object(table, index=False)
+        table = table[~rows_hashed.isin(set(known)).to_numpy()]
     if not len(table):
         return 0
     table = table.sort_values(list(view.keys)).reset_index(drop=True)
@@ -76,7 +75,7 @@ def read_rows(store: Store, folder: str, view: ViewDefinition) -> pd.DataFrame:
     tables = [_read(store, key, view) for key in list_files(store, folder, view)]
     if not tables:
         return pd.DataFrame(columns=[*view.columns, *TIMES])
-    return pd.concat(tables, ignore_index=True)
+    return tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)
 
 
 def latest_rows(store: Store, folder: str, view: ViewDefinition) -> pd.DataFrame:
@@ -107,6 +106,51 @@ def mirror(
     return newest
 
 
+def mirror_parts(
+    store: Store,
+    folder: str,
+    workspace: Path,
+    views: Iterable[ViewDefinition],
+    parts: Sequence[Sequence[str]],
+) -> tuple[list[set[ViewDefinition]], pd.Timestamp | None]:
+    """Copy the rows of some ids to local folders, a part of the ids to each.
+
+    Feast reads whole files and joins them in memory, so that a large source is joined in parts.
+
+    Args:
+        store: The object store.
+        folder: Folder of the feature store.
+        workspace: Gets `part-<number>/<view>/rows.parquet`.
+        views: Views whose first key is that of the ids.
+        parts: The ids of each part, sorted, and the parts in order.
+
+    Returns:
+        The views with rows in each part, and the newest event of all rows of the views.
+    """
+    filled: list[set[ViewDefinition]] = [set() for _ in parts]
+    newest: list[pd.Timestamp] = []
+    numbers = pd.Series(
+        [number for number, part in enumerate(parts) for _ in part],
+        index=[id for part in parts for id in part],
+        dtype="float64",
+    )
+    for view in views:
+        table = read_rows(store, folder, view)
+        if not len(table):
+            continue
+        newest.append(table["event_timestamp"].max())
+        number_of_row = table[view.keys[0]].map(numbers)
+        for number in range(len(parts)):
+            rows = table[number_of_row == number]
+            if len(rows):
+                path = workspace / f"part-{number}" / view.name
+                path.mkdir(parents=True, exist_ok=True)
+                # One file, because Feast cannot read files with different columns.
+                (path / "rows.parquet").write_bytes(to_parquet(rows))
+                filled[number].add(view)
+    return filled, max(newest, default=None)
+
+
 def _read(store: Store, key: str, view: ViewDefinition) -> pd.DataFrame:
     try:
         table = from_parquet(store.fetch(key))
@@ -132,7 +176,7 @@ def _read(store: Store, key: str, view: ViewDefinition) -> pd.DataFrame:
 
 
 def _with_types(rows: pd.DataFrame, view: ViewDefinition) -> pd.DataFrame:
-    table = rows.copy()
+    table = rows[[name for name in view.columns if name in rows]].copy()
     for name, kind in view.fields:
         if name in view.optional:
             empty = "" if kind == "text" else float("nan")

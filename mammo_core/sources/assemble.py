@@ -94,6 +94,7 @@ def assemble(
         by_path = dict(zip(names, described, strict=True))
         files_of_cases = [choose_file(case, by_path, header_views or {}, rejects) for case in cases]
         chosen = [image for image in files_of_cases if image is not None]
+        del paths, described, by_path, files_of_cases  # as large as the tables
         warnings: list[Row] = list(facts.get("warnings", []))
         if site_key is not None:
             keys = list(pool.map(lambda image: _header_keys(files, image, site_key), chosen))

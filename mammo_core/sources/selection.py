@@ -18,6 +18,7 @@ from mammo_core.sources.tables.source_tables import (
     Rejects,
     Row,
     SourceTables,
+    TableBuilder,
     rows_of,
     table_of,
 )
@@ -42,7 +43,7 @@ def select(tables: SourceTables, policy: ImagePolicy, labels: LabelsConfig) -> S
         The tables with the remaining images: their labels, warnings, view classes, and why an
         image is not the one that stands for its view.
     """
-    kept: list[Row] = []
+    kept = TableBuilder(IMAGE_COLUMNS)
     rejects = Rejects()
     dated = [PackedRow(row) for row in rows_of(tables.images[list(LABEL_COLUMNS)])]
     for row, label in zip(rows_of(tables.images), link_labels(dated, labels), strict=True):
@@ -63,10 +64,10 @@ def select(tables: SourceTables, policy: ImagePolicy, labels: LabelsConfig) -> S
         row["warnings"] = json.dumps(texts) if texts else ""
         row["malignant"] = label
         row["view_class"] = policy.view_class(row["view"] or None)
-        kept.append(PackedRow(row))
+        kept.add(row)
     left_out = Counter(str(row["cause"]) for row in rejects.rows)
     facts = {**tables.facts, "left_out": dict(sorted(left_out.items()))}
-    result = remaining_tables(replace(tables, facts=facts), kept, rejects.rows)
+    result = remaining_tables(replace(tables, facts=facts), kept.table(), rejects.rows)
     if left_out:
         facts["used"] = {
             "images": len(result.images),
@@ -76,15 +77,16 @@ def select(tables: SourceTables, policy: ImagePolicy, labels: LabelsConfig) -> S
     return result
 
 
-def remaining_tables(tables: SourceTables, kept: list[Row], rejects: list[Row]) -> SourceTables:
+def remaining_tables(
+    tables: SourceTables, images: "pd.DataFrame", rejects: list[Row]
+) -> SourceTables:
     """Return the tables with fewer images: their lesions, and which image stands for its view.
 
     Args:
         tables: The tables.
-        kept: The rows of the images that remain.
+        images: The table of the images that remain.
         rejects: The rejects of the others.
     """
-    images = table_of(kept, IMAGE_COLUMNS)
     images["pathology_day"] = images["pathology_day"].replace(float("inf"), float("nan"))
     reasons: dict[str, str] = {}
     for choice in choose_views(

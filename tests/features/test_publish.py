@@ -9,8 +9,9 @@ import pytest
 
 from mammo_core.datasets.tables import read_table
 from mammo_core.errors import RecordError, SourceError
-from mammo_core.features import find_frame, frame_as_of, publish_frame, read_frame
+from mammo_core.features import find_frame, frame_as_of, join, publish_frame, read_frame
 from mammo_core.features.definitions import VIEWS, open_feast
+from mammo_core.features.join import JoinKeys
 from mammo_core.preprocessing import IntensityConfig
 from mammo_core.store import open_store
 from tests.support.feature_tables import correct_tables, make_tables
@@ -43,6 +44,22 @@ def history(tmp_path_factory):
 def test_the_list_of_patients_is_published_with_the_frame(history):
     patients = read_table(history.store, history.first, "splits.parquet")
     pd.testing.assert_frame_equal(patients, history.tables.patients)
+
+
+def test_a_join_in_parts_gives_the_same_rows(history, monkeypatch):
+    tables = history.tables
+    keys = JoinKeys(
+        tables.folder,
+        tuple(tables.images["image_id"]),
+        tuple(tables.lesions["lesion_id"]),
+        tables.assignment_id,
+        tables.dataset_id,
+    )
+    whole = join.join(history.store, keys)
+    monkeypatch.setattr(join, "_PART", 5)
+    assert len(keys.image_ids) > 5 and len(keys.lesion_ids) > 5
+    for one, other in zip(whole, join.join(history.store, keys), strict=True):
+        pd.testing.assert_frame_equal(one, other)
 
 
 def test_a_frame_contains_the_images_with_label_and_split(history):

@@ -11,10 +11,11 @@ from mammo_core.sources.auditing.policy import PlausibilityPolicy
 from mammo_core.sources.files.file_inspection import FileInspection
 from mammo_core.sources.selection import meaning_of, remaining_tables
 from mammo_core.sources.tables.source_tables import (
-    PackedRow,
+    IMAGE_COLUMNS,
     Rejects,
     Row,
     SourceTables,
+    TableBuilder,
     rows_of,
 )
 
@@ -76,7 +77,7 @@ def apply_plausibility(
     """
     listed = find_implausible(tables.images, inspection, policy)
     implausible = {item.image_id: item for item in listed}
-    kept: list[Row] = []
+    kept = TableBuilder(IMAGE_COLUMNS)
     rejects = Rejects()
     for row in rows_of(tables.images):
         item = implausible.get(row["image_id"])
@@ -85,14 +86,15 @@ def apply_plausibility(
             rejects.add(row["path"], "image", str(error))
             continue
         warnings = _warnings(row, inspection, item)
-        kept.append(PackedRow({**row, "warnings": json.dumps(warnings) if warnings else ""}))
-    if rejects.rows and not kept:
+        kept.add({**row, "warnings": json.dumps(warnings) if warnings else ""})
+    images = kept.table()
+    if rejects.rows and images.empty:
         raise SourceError(
             "No image of the source has the gray levels of a mammogram",
             expected="at least one plausible image",
             received=f"{len(rejects.rows)} rejects, the first: {rejects.rows[0]['reason']}",
         )
-    return remaining_tables(tables, kept, rejects.rows)
+    return remaining_tables(tables, images, rejects.rows)
 
 
 def _warnings(

@@ -60,7 +60,10 @@ class FileFactCache:
     def __init__(self, stored: "pa.Table | None" = None) -> None:
         import numpy as np
 
-        keys = b"" if stored is None else b"".join(stored.column("key").to_pylist())
+        keys = b""
+        if stored is not None:
+            column = stored.column("key").combine_chunks()
+            keys = column.buffers()[1][column.offset * _KEY_BYTES :][: len(column) * _KEY_BYTES]
         # The first half of a key is nearly unique, the second decides.
         self._keys = np.frombuffer(keys, ">u8").reshape(-1, 2)
         self._first = np.ascontiguousarray(self._keys[:, 0]).astype(np.uint64)

@@ -31,6 +31,7 @@ class HeaderKeys:
 #: Day of a pathology result whose exam has no date: outside every window.
 UNKNOWN_DAY: Final = float("inf")
 _HEADER_KEYS: Final = TypeAdapter(HeaderKeys)
+_NO_KEYS: Final = HeaderKeys()
 
 
 def read_ids(files: SourceFiles, name: str) -> Identity:
@@ -68,7 +69,8 @@ def read_header_keys(files: SourceFiles, name: str, key: bytes) -> HeaderKeys:
             study_key(key, ids.study_uid) if ids.study_uid else "",
         )
 
-    return files.cached(f"header keys {fingerprint(key)}", [name], _HEADER_KEYS, read)
+    keys = files.cached(f"header keys {fingerprint(key)}", [name], _HEADER_KEYS, read)
+    return _NO_KEYS if keys == _NO_KEYS else keys
 
 
 def with_exam(image: CaseFile, keys: HeaderKeys | None, key: bytes | None) -> CaseFile:

@@ -1,7 +1,7 @@
 """The different images of a source: the file of each case, and one row for each image."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
@@ -11,7 +11,7 @@ from mammo_core.dicom import ImageFacts, ImageWarning, view_class
 from mammo_core.dicom.meanings.header_meaning import orientation_warnings
 from mammo_core.dicom.meanings.meaning import ImageType
 from mammo_core.sources.files.image_files import ImageFile
-from mammo_core.sources.identity.cases import SPLITS, UNKNOWN_LABEL, ImageCase
+from mammo_core.sources.identity.cases import SPLITS, UNKNOWN_LABEL, ImageCase, Targets
 from mammo_core.sources.tables.source_tables import PackedRow, Rejects, Row
 
 #: Different facts of images that are kept, so that equal ones are one object.
@@ -219,10 +219,12 @@ def _contradictory(chosen: list[CaseFile], view_labels: ViewLabels) -> dict[int,
     if view_labels == "any":
         return {}
     groups: dict[tuple[str, str], list[CaseFile]] = defaultdict(list)
+    copies = Counter(image.sha256 for image in chosen)
     for image in chosen:
         if image.case.view is not None and (view_labels == "equal" or not image.case.exam_key):
             groups["view", image.case.view_id].append(image)
-        groups["file", image.sha256].append(image)
+        if copies[image.sha256] > 1:
+            groups["file", image.sha256].append(image)
     reasons: dict[int, str] = {}
     for group in groups.values():
         for image in group:
@@ -282,17 +284,24 @@ def _image_row(
             (case.breast_density for case in by_split if case.breast_density), 0
         ),
         "malignant": max(case.malignant for case in cases),
-        **asdict(first.targets),
         "lesion_types": "+".join(sorted({name for case in cases for name in case.types})),
+        "acquisition_order": 0,
+        "not_chosen": "",
+    }
+    return PackedRow(cells, _shared_cells(facts, first.targets))
+
+
+@lru_cache(maxsize=_DIFFERENT_FACTS)
+def _shared_cells(facts: ImageFacts, targets: Targets) -> dict[str, Any]:
+    """Cells that are the same for all images of equal facts and targets."""
+    return {
+        **asdict(targets),
         "manufacturer": facts.manufacturer,
         "bits_stored": facts.bits_stored,
         "rows": facts.rows,
         "columns": facts.columns,
         **meaning_row(facts),
-        "acquisition_order": 0,
-        "not_chosen": "",
     }
-    return PackedRow(cells)
 
 
 def meaning_row(facts: ImageFacts) -> dict[str, Any]:
