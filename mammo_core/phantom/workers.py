@@ -6,13 +6,13 @@ from typing import Final, TypeVar
 
 #: Views that are drawn in this process.
 _TOO_FEW: Final = 2
-_Planned = TypeVar("_Planned")
-_Written = TypeVar("_Written")
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
 
 
 def map_planned(
-    write: Callable[[_Planned], _Written], planned: Sequence[_Planned], workers: int | None
-) -> Iterator[_Written]:
+    write: Callable[[_Task], _Result], planned: Sequence[_Task], workers: int | None
+) -> Iterator[_Result]:
     """Yield the result of each, in order; the results do not depend on the number of processes.
 
     Args:

@@ -134,15 +134,15 @@ def _patient(
     invasive, calm = bool(draw.random() < 0.75), bool(draw.random() < 0.5)
     exams: list[Exam] = []
     for years in range(priors, -1, -1):
-        seen = _earlier(lesions, years) if years else lesions
-        found = cancer and not years
-        birads = max((lesion.assessment for lesion in seen), default=1 + calm)
-        if found:
+        visible = _earlier(lesions, years) if years else lesions
+        is_detected = cancer and not years
+        birads = max((lesion.assessment for lesion in visible), default=1 + calm)
+        if is_detected:
             birads = max(birads, 4)
-        elif seen:  # a lesion that no one suspects, or one to be seen again in half a year
+        elif visible:  # a lesion that no one suspects, or one to be seen again in half a year
             birads = 3 if position % 4 == 1 and not years else 2
         breasts = tuple(
-            Breast(name, seen, found, birads, invasive)
+            Breast(name, visible, is_detected, birads, invasive)
             if name == side
             else Breast(name, (), False, 1 + calm, False)
             for name in LATERALITIES

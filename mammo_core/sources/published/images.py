@@ -46,13 +46,13 @@ class ImageFinder:
             name: What the tables call the image.
             folders: Names of folders above it; files in all of them come before others.
         """
-        found = self._by_key.get(name, [])
-        if len(found) > 1:
-            inside = [path for path in found if set(folders) <= set(path.split("/")[:-1])]
-            found = inside or found
-            found = [path for path in found if path.lower().endswith(_DICOM)] or found
+        paths = self._by_key.get(name, [])
+        if len(paths) > 1:
+            inside = [path for path in paths if set(folders) <= set(path.split("/")[:-1])]
+            paths = inside or paths
+            paths = [path for path in paths if path.lower().endswith(_DICOM)] or paths
         self._used.add(name)
-        return tuple(found)
+        return tuple(paths)
 
     @property
     def unnamed(self) -> int:

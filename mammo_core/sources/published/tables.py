@@ -65,14 +65,14 @@ def find_tables(config: SourceConfig, names: Sequence[str]) -> str | None:
         SourceError: Several tables have that name.
         StoreError: The server failed.
     """
-    place = config.tables or config.root
-    if place.lower().endswith(_ENDINGS):
-        place = place.rpartition("/")[0] or "."
-    files = SourceFiles.open(place)
+    folder = config.tables or config.root
+    if folder.lower().endswith(_ENDINGS):
+        folder = folder.rpartition("/")[0] or "."
+    files = SourceFiles.open(folder)
     for name in names:
-        found = [path for path in files.names() if path.rsplit("/", 1)[-1].lower() == name.lower()]
-        if found:
-            return _uri(files, _only(found, name, place))
+        paths = [path for path in files.names() if path.rsplit("/", 1)[-1].lower() == name.lower()]
+        if paths:
+            return _uri(files, _only(paths, name, folder))
     return None
 
 
@@ -124,12 +124,12 @@ def read_table_at(
     Raises:
         SourceError: It lacks a column, or cannot be read as a table.
     """
-    wanted = {_key(name): name for name in (*required, *optional)}
+    by_key = {_key(name): name for name in (*required, *optional)}
     positions: dict[str, int] = {}
 
     def choose(header: Sequence[str]) -> Sequence[int]:
         for at, column in enumerate(header):
-            name = wanted.get(_key(column))
+            name = by_key.get(_key(column))
             if name is not None:
                 positions.setdefault(name, at)
         missing = [name for name in required if name not in positions]
@@ -149,13 +149,13 @@ def _key(column: str) -> str:
     return column.strip().casefold()
 
 
-def _only(found: list[str], name: str, place: str) -> str:
+def _only(paths: list[str], name: str, folder: str) -> str:
     """Return the one that is nearest to the root."""
-    depth = min(path.count("/") for path in found)
-    nearest = [path for path in found if path.count("/") == depth]
+    depth = min(path.count("/") for path in paths)
+    nearest = [path for path in paths if path.count("/") == depth]
     if len(nearest) > 1:
         raise SourceError(
-            f"Several tables {name} are under {place}",
+            f"Several tables {name} are under {folder}",
             expected="one",
             received=", ".join(nearest[:3]),
             hint="Name the folder of the published tables with source.tables (--tables)",

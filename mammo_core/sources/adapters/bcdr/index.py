@@ -57,8 +57,8 @@ def read_bcdr(config: SourceConfig, files: SourceFiles | None, rejects: Rejects)
         StoreError: The server failed.
         OSError: The disk failed.
     """
-    place = config.tables or config.root
-    listing = SourceFiles.open(place.rpartition("/")[0] if place.endswith(".csv") else place)
+    uri = config.tables or config.root
+    listing = SourceFiles.open(uri.rpartition("/")[0] if uri.endswith(".csv") else uri)
     cases: list[ImageCase] = []
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     images = _by_name(files)
@@ -72,7 +72,7 @@ def read_bcdr(config: SourceConfig, files: SourceFiles | None, rejects: Rejects)
         cases += _read_set(match["set"].lower(), listing, path, outlines, images, counts, rejects)
     if not cases and not rejects.rows:
         raise SourceError(
-            f"No table of BCDR is under {place}",
+            f"No table of BCDR is under {uri}",
             expected="bcdr_<set>_img.csv, such as bcdr_d01_img.csv",
             received="none",
             hint="Name its folder with source.tables (--tables)",
@@ -204,12 +204,12 @@ def _by_name(files: SourceFiles | None) -> dict[str, list[str]]:
 
 def _find(images: dict[str, list[str]], table: str, name: str) -> tuple[str, ...]:
     """Return the file of an image: its name is relative to the folder of the table."""
-    wanted = _file_key(name)
+    name_in_table = _file_key(name)
     folder = table.rpartition("/")[0].lower()
-    near = f"{folder}/{wanted}".lstrip("/")
-    candidates = images.get(wanted.rsplit("/", 1)[-1], [])
-    found = [path for path in candidates if path.lower().endswith(wanted)]
-    return tuple([path for path in found if path.lower().endswith(near)] or found)
+    near = f"{folder}/{name_in_table}".lstrip("/")
+    candidates = images.get(name_in_table.rsplit("/", 1)[-1], [])
+    paths = [path for path in candidates if path.lower().endswith(name_in_table)]
+    return tuple([path for path in paths if path.lower().endswith(near)] or paths)
 
 
 def _uri(files: SourceFiles, path: str) -> str:

@@ -156,9 +156,9 @@ def _read_images(
 
 def _patient(files: SourceFiles, name: str) -> str:
     """Return the patient of an image, or an empty text."""
-    found = _PATIENT.findall(name.upper())
-    if found:
-        return str(found[-1])
+    names = _PATIENT.findall(name.upper())
+    if names:
+        return str(names[-1])
     stated = read_ids(files, name).patient_id.strip().upper()
     return stated if _PATIENT.fullmatch(stated) else ""
 

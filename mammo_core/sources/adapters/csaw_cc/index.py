@@ -60,12 +60,12 @@ def read_csaw_cc(config: SourceConfig, files: SourceFiles | None, rejects: Rejec
         else:
             rows.append((item, cells))
     years: dict[str, set[int]] = defaultdict(set)
-    found: dict[str, int] = {}
+    cancer_years: dict[str, int] = {}
     for _, cells in rows:
         patient, year = cells["anon_patientid"], int(cells["exam_year"])
         years[patient].add(year)
         if cells["x_case"] == "1" and cells["rad_timing"] == "1":
-            found[patient] = min(year, found.get(patient, year))
+            cancer_years[patient] = min(year, cancer_years.get(patient, year))
     finder = ImageFinder(files)
     cases: list[ImageCase] = []
     timings: Counter[str] = Counter()
@@ -75,7 +75,7 @@ def read_csaw_cc(config: SourceConfig, files: SourceFiles | None, rejects: Rejec
         if cells["x_case"] == "1":
             timings[cells["rad_timing"] or "unknown"] += 1
         view = read_view_position(cells["viewposition"])
-        cancer = found.get(patient)
+        cancer = cancer_years.get(patient)
         last = max(
             (y for y in years[patient] if _is_negative(y, cells["x_case"] == "1", cancer)),
             default=None,

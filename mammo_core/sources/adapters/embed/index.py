@@ -213,10 +213,10 @@ def _courses(
     cancers: dict[str, date] = {}
     negatives: dict[str, list[date]] = defaultdict(list)
     for exam in exams.values():
-        found = [b for b in exam.breasts.values() if b.label(options) == (1, "biopsy")]
+        cancers_of_exam = [b for b in exam.breasts.values() if b.label(options) == (1, "biopsy")]
         if exam.day is None:
             continue
-        if found:
+        if cancers_of_exam:
             cancers[exam.patient] = min(exam.day, cancers.get(exam.patient, exam.day))
         else:
             negatives[exam.patient].append(exam.day)

@@ -122,7 +122,7 @@ def _lesion(
 
 def _read_list(config: SourceConfig, rejects: Rejects) -> "dict[str, list[re.Match[str]]]":
     text, name = _read_text(config)
-    found: dict[str, list[re.Match[str]]] = defaultdict(list)
+    by_image: dict[str, list[re.Match[str]]] = defaultdict(list)
     for line, words in enumerate(text.splitlines(), start=1):
         if not re.match(r"\s*mdb\d{3}", words, re.IGNORECASE):
             continue  # the file begins with its own description
@@ -135,26 +135,26 @@ def _read_list(config: SourceConfig, rejects: Rejects) -> "dict[str, list[re.Mat
                 "Received another form.",
             )
             continue
-        found[match["image"].lower()].append(match)
-    if not found:
+        by_image[match["image"].lower()].append(match)
+    if not by_image:
         raise SourceError(
             f"{name} is not the list of abnormalities of MIAS",
             expected="lines such as `mdb001 G CIRC B 535 425 197`",
             received="none",
         )
-    return found
+    return by_image
 
 
 def _read_text(config: SourceConfig) -> tuple[str, str]:
-    place = config.tables or config.root
-    if place.lower().endswith(".txt"):
-        files, path = split_uri(place)
+    uri = config.tables or config.root
+    if uri.lower().endswith(".txt"):
+        files, path = split_uri(uri)
     else:
-        files = SourceFiles.open(place)
+        files = SourceFiles.open(uri)
         names = [n for n in files.names() if n.rsplit("/", 1)[-1].lower() == "info.txt"]
         if len(names) != 1:
             raise SourceError(
-                f"There is no single list of abnormalities of MIAS under {place}",
+                f"There is no single list of abnormalities of MIAS under {uri}",
                 expected="one Info.txt",
                 received=", ".join(names[:3]) or "none",
                 hint="Name it with source.tables",

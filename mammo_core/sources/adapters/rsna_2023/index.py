@@ -48,14 +48,14 @@ def read_rsna_2023(config: SourceConfig, files: SourceFiles | None, rejects: Rej
     table = read_table(config, ["train.csv"], _REQUIRED, _OPTIONAL)
     finder = ImageFinder(files, _image_of)
     cases: list[ImageCase] = []
-    seen: set[str] = set()
+    image_ids: set[str] = set()
     counts: Counter[str] = Counter()
     for item, cells in table.rows(rejects):
-        fault = _fault(cells, seen)
+        fault = _fault(cells, image_ids)
         if fault:
             rejects.add(item, "row", fault)
             continue
-        seen.add(cells["image_id"])
+        image_ids.add(cells["image_id"])
         view = read_view_position(cells["view"])
         cancer, biopsy = _flag(cells, "cancer"), _flag(cells, "biopsy")
         counts["cancer"] += bool(cancer)
@@ -104,13 +104,13 @@ def _flag(cells: Cells, name: str) -> bool | None:
     return _FLAGS.get(cells.get(name, "").lower().removesuffix(".0"))
 
 
-def _fault(cells: Cells, seen: set[str]) -> str:
+def _fault(cells: Cells, image_ids: set[str]) -> str:
     """Return what is wrong with a row, or nothing."""
     view = read_view_position(cells["view"])
     checks = (
         ("patient_id", cells["patient_id"].isdigit(), "a number"),
         ("image_id", cells["image_id"].isdigit(), "a number"),
-        ("image_id", cells["image_id"] not in seen, "one row for each image"),
+        ("image_id", cells["image_id"] not in image_ids, "one row for each image"),
         ("laterality", parse_laterality(cells["laterality"]) is not None, "L or R"),
         ("view", bool(view.view or view.modifiers), "a view, such as CC, MLO or AT"),
         ("cancer", _flag(cells, "cancer") is not None, "0 or 1"),

@@ -64,14 +64,14 @@ def read_vindr_mammo(config: SourceConfig, files: SourceFiles | None, rejects: R
     cases: list[ImageCase] = []
     sizes: dict[str, tuple[int, int]] = {}
     other: Counter[str] = Counter()
-    seen: set[str] = set()
+    image_ids: set[str] = set()
     for item, cells in table.rows(rejects):
-        fault = _fault(cells, seen)
+        fault = _fault(cells, image_ids)
         if fault:
             rejects.add(item, "row", fault)
             continue
         image_id = cells["image_id"]
-        seen.add(image_id)
+        image_ids.add(image_id)
         category = read_category(cells["breast_birads"])
         size = int(cells["height"]), int(cells["width"])
         view = read_view_position(cells["view_position"])
@@ -94,7 +94,7 @@ def read_vindr_mammo(config: SourceConfig, files: SourceFiles | None, rejects: R
                 targets=Targets(label_origin="birads", birads=category),
             )
         )
-    missing = set(findings) - seen
+    missing = set(findings) - image_ids
     for image_id in sorted(missing):
         for item, _ in findings[image_id]:
             rejects.add(
@@ -131,12 +131,12 @@ def _read_findings(
     return findings, len(table)
 
 
-def _fault(cells: Cells, seen: set[str]) -> str:
+def _fault(cells: Cells, image_ids: set[str]) -> str:
     """Return what is wrong with the row of an image, or nothing."""
     view = read_view_position(cells["view_position"])
     checks = (
         ("image_id", cells["image_id"] != "", "an id"),
-        ("image_id", cells["image_id"] not in seen, "one row for each image"),
+        ("image_id", cells["image_id"] not in image_ids, "one row for each image"),
         ("study_id", cells["study_id"] != "", "an id"),
         ("laterality", parse_laterality(cells["laterality"]) is not None, "L or R"),
         ("view_position", bool(view.view or view.modifiers), "a view, such as CC or MLO"),
