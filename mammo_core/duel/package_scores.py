@@ -9,6 +9,7 @@ import pandas as pd
 
 from mammo_core.duel.source_images import COLUMNS, read_source_image
 from mammo_core.packaging import Package
+from mammo_core.processes import lighter_batch
 from mammo_core.scoring.model import ScoringModel
 from mammo_core.scoring.scorer import predict_units
 from mammo_core.scoring.units import build_unit
@@ -44,7 +45,7 @@ def score_source_images(
         OSError: The disk failed.
     """
     model = ScoringModel.from_packages([package])
-    size = min(_BATCH, max(len(rows), 1))
+    size = min(lighter_batch(_BATCH), max(len(rows), 1))
     scored: dict[str, tuple[float, str]] = {}
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="decode") as pool:
         for groups in _batches(rows, model, size):

@@ -109,7 +109,9 @@ def evaluate_patches(
     """
     from mammo_core.training import predict
 
-    source = RecordSource(store, patches, labels, classes=len(classes), batch_size=lighter_batch(_PATCH_BATCH))
+    source = RecordSource(
+        store, patches, labels, classes=len(classes), batch_size=lighter_batch(_PATCH_BATCH)
+    )
     ids, probabilities, truth = predict(model, source, preprocessing.to_network)
     table = read_table(store, patches, "patches.parquet")
     image_of = dict(zip(table["patch_id"], table["image_id"], strict=True))

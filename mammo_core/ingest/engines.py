@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammo_core.errors import MammoError, RecipeError, RunError
+from mammo_core.processes import works_lighter
 
 if TYPE_CHECKING:
     from mammo_core.ingest.runner import RunnerConfig
@@ -114,7 +115,7 @@ def _run_direct(build: Build, flags: list[str]) -> None:
 
 
 def _direct_flags(config: "RunnerConfig") -> list[str]:
-    workers = config.workers or len(os.sched_getaffinity(0))
+    workers = 1 if works_lighter() else config.workers or len(os.sched_getaffinity(0))
     mode = "multi_threading" if config.mode == "threads" else "multi_processing"
     return [f"--direct_running_mode={mode}", f"--direct_num_workers={workers}"]
 

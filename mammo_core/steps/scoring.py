@@ -8,6 +8,7 @@ from mammo_core.datasets.manifests import put_bytes
 from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.errors import ModelError
 from mammo_core.models.backend import prepare_keras
+from mammo_core.processes import lighter_batch
 from mammo_core.scoring import list_files
 from mammo_core.scoring.kinds import SCORES, ScoreFacts
 from mammo_core.sources.identity.patients import site_key_state
@@ -56,7 +57,11 @@ def score(
         with tempfile.TemporaryDirectory(prefix="mammo-score-") as temporary:
             folder = Path(temporary)
             with progress("score", len(files), "images") as bar:
-                options = ScoreOptions(on_request=on_request, decide_unlike=decide_unlike)
+                options = ScoreOptions(
+                    batch_size=lighter_batch(ScoreOptions.batch_size),
+                    on_request=on_request,
+                    decide_unlike=decide_unlike,
+                )
                 summary = score_files(
                     loaded, files, folder / _TABLES[0], options, progress=bar.advance
                 )

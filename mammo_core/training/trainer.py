@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from mammo_core.processes import works_lighter
 from mammo_core.training.config import FitConfig, HardwareConfig, StageConfig
 from mammo_core.training.memory.devices import distribute_training
 from mammo_core.training.memory.rematerialization import with_rematerialization
@@ -16,7 +17,8 @@ def compile_trainer(
     model: keras.Model, stage: StageConfig, config: FitConfig, hardware: HardwareConfig
 ) -> keras.Model:
     """Wrap the model's layers in a compiled model, so that the model itself has no optimizer."""
-    layers = with_rematerialization(model) if hardware.rematerialize else model
+    rematerializes = hardware.rematerialize or works_lighter()
+    layers = with_rematerialization(model) if rematerializes else model
     trainer = keras.Model(layers.inputs, layers.outputs, name=f"{model.name}_trainer")
     loss: Any = "categorical_crossentropy"
     if config.focal is not None:

@@ -13,7 +13,7 @@ from mammo_core.at_paths.pod import Pod
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.kinds import Facts, Kind
 from mammo_core.errors import SourceError
-from mammo_core.processes import call_in_fork, works_lighter
+from mammo_core.processes import call_in_fork, lighter_batch, works_lighter
 from mammo_core.runs import Run
 from mammo_core.steps import step as steps_module
 from mammo_core.steps.step import StepContext, step
@@ -124,6 +124,34 @@ def test_a_step_that_dies_again_is_recorded_as_failed(
 def test_a_pod_that_is_tried_again_works_lighter(monkeypatch, index, lighter):
     monkeypatch.setenv("KFP_RETRY_INDEX", index)
     assert works_lighter() is lighter
+
+
+def test_smaller_batches_are_of_work_and_not_of_what_is_learned_from(monkeypatch):
+    from mammo_core.ingest.runner import RunnerConfig
+
+    def workers():
+        (flag,) = [flag for flag in RunnerConfig(workers=3).flags() if "num_workers" in flag]
+        return int(flag.partition("=")[2])
+
+    assert (workers(), lighter_batch(64), lighter_batch(2)) == (3, 64, 2)
+    monkeypatch.setenv("MAMMO_LIGHTER", "1")
+    assert (workers(), lighter_batch(64), lighter_batch(2)) == (1, 16, 1)
+
+
+def test_a_lighter_training_computes_blocks_twice(monkeypatch):
+    from mammo_core.training import trainer
+    from mammo_core.training.config import HardwareConfig
+
+    class ReachedError(Exception):
+        pass
+
+    def with_rematerialization(model):
+        raise ReachedError
+
+    monkeypatch.setattr(trainer, "with_rematerialization", with_rematerialization)
+    monkeypatch.setenv("KFP_RETRY_INDEX", "1")
+    with pytest.raises(ReachedError):
+        trainer.compile_trainer(None, None, None, HardwareConfig())
 
 
 def test_a_fork_ends_with_the_process_that_started_it(tmp_path):
