@@ -114,6 +114,11 @@ ALLOWED = {
         "git_sha",
         "subprocess.run",
     ): "git, in our source tree",
+    (
+        "mammo_core/sources/tables/workbook.py",
+        "parquet_rows",
+        "pyarrow.parquet.ParquetFile",
+    ): PARQUET,
     ("mammo_core/training/fit.py", "train", "checkpoints.load"): "our class, in this list",
     ("pipelines/compiled.py", "pipeline", "importlib.import_module"): "one of PIPELINES",
     ("pipelines/local.py", "run_compiled", "kfp.components.load_component_from_text"): (
