@@ -62,6 +62,7 @@ class Backend:
         folder: Where compiled pipelines and what was printed are kept.
         store: URI of the store.
         source: URI of the phantom.
+        kept: Where what was printed stays.
     """
 
     def __init__(self, host: str, namespace: str, tag: str, folder: Path) -> None:
@@ -71,8 +72,9 @@ class Backend:
         self.folder = folder
         self.store = os.environ.get("MAMMO_STORE", "s3://mammo")
         self.source = ""
-        #: Added to the settings of each run: others' models stay alone.
-        self.name = f"verify-{uuid4().hex[:8]}"
+        self.kept = Path("build/verify-kfp")
+        #: Name of the models of these tests: those of others stay alone.
+        self.name = os.environ.get("MAMMO_VERIFY_KFP_NAME") or f"verify-{uuid4().hex[:8]}"
         self.signed = bool(self.kubectl("get", "secret", SIGNING_SECRET, check=False))
 
     def kubectl(self, *words: object, text: str | None = None, check: bool = True) -> str:
@@ -198,7 +200,15 @@ class Backend:
             printed = self.mammo("pipeline", "status", run_id, check=False)
             return printed if all(word.lower() in printed.lower() for word in words) else ""
 
-        return str(self.until(f"status of {run_id} to name {words}", names, seconds))
+        printed = str(self.until(f"status of {run_id} to name {words}", names, seconds))
+        self.keep(f"{'-'.join(words)}-status", printed)
+        return printed
+
+    def keep(self, name: str, text: str) -> None:
+        """Keep what was printed, for people to read."""
+        self.kept.mkdir(parents=True, exist_ok=True)
+        letters = "".join(letter if letter.isalnum() else "-" for letter in name)
+        (self.kept / f"{letters}.txt").write_text(text)
 
     def in_cluster(self, *command: str, image: str = "data", secret: str = "mammo-s3-admin") -> str:
         """Run a command in a pod of its own in the namespace mammo; return its log."""

@@ -4,6 +4,7 @@ MAMMO_KFP_HOST and KUBECONFIG name the backend, MAMMO_IMAGE_TAG the container im
 have. The namespace `mammo` has the object store and the Secrets, that of the runs
 (MAMMO_KFP_NAMESPACE, default `kubeflow`) their copies: docs/cluster.md. The tests draw a phantom
 into `s3://mammo-sources/verify-…`, push models of a name of their own, and leave both there.
+MAMMO_VERIFY_KFP_NAME, the name of an earlier call, goes on with its champion.
 MAMMO_RESTART_CONTROLLER is the command that restarts Argo's controller where it is no Deployment.
 """
 
@@ -63,20 +64,19 @@ def larger_phantom(backend: Backend) -> str:
 
 
 @pytest.fixture(scope="session")
-def report(request: pytest.FixtureRequest) -> Iterator[Callable[[str, Ended], None]]:
+def report(
+    backend: Backend, request: pytest.FixtureRequest
+) -> Iterator[Callable[[str, Ended], None]]:
     """`report(what, ended)`: keep the time and the pods of a run; all are printed at the end."""
     lines = ["| what | state | seconds | pods |", "|---|---|---|---|"]
-    folder = Path("build/verify-kfp")
-    folder.mkdir(parents=True, exist_ok=True)
 
     def keep(what: str, ended: Ended) -> None:
         lines.append(f"| {what} | {ended.state} | {ended.seconds:.0f} | {ended.pods} |")
-        name = "".join(letter if letter.isalnum() else "-" for letter in what)
-        (folder / f"{name}.txt").write_text(ended.printed)
+        backend.keep(what, ended.printed)
 
     yield keep
     text = "\n".join(lines)
-    (folder / "runs.md").write_text(text + "\n")
+    (backend.kept / "runs.md").write_text(text + "\n")
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
         print(f"\n{text}")
 

@@ -32,7 +32,8 @@ def failed(backend, report, what: str, ended, *words: str):
     """A failed run says why at its end, and `logs` says it again, the step's own error first."""
     report(what, ended)
     assert ended.state == "FAILED", ended.printed
-    logs = backend.mammo("pipeline", "logs", ended.run_id, "--store", backend.store, check=False)
+    logs = backend.mammo("pipeline", "logs", ended.run_id, check=False)
+    backend.keep(f"{what}-logs", logs)
     for word in words:
         assert word.lower() in ended.printed.lower(), ended.printed
         assert word.lower() in logs.lower(), logs
