@@ -19,8 +19,8 @@ from mammo_core.phantom.layouts.layout import (
 from mammo_core.phantom.layouts.names import number
 from mammo_core.phantom.layouts.population import (
     Breast,
-    Exam,
     Patient,
+    PlannedExam,
     four_views,
     plan_population,
     view_plan,
@@ -71,7 +71,7 @@ def plan(config: PhantomConfig) -> list[PlannedImage]:
     return images
 
 
-def _day(patient: Patient, exam: Exam) -> date:
+def _day(patient: Patient, exam: PlannedExam) -> date:
     return _FIRST_DAY + timedelta(days=17 * patient.index + 400 * (exam.number - 1))
 
 
@@ -86,7 +86,7 @@ def _label(breast: Breast) -> int | None:
 def _image(
     config: PhantomConfig,
     patient: Patient,
-    exam: Exam,
+    exam: PlannedExam,
     breast: Breast,
     view: Projection,
     kind: str,
@@ -163,7 +163,9 @@ def tables(config: PhantomConfig, images: Sequence[DrawnImage]) -> Mapping[str, 
     }
 
 
-def _findings(cells: Mapping[str, Any], patient: Patient, exam: Exam) -> list[dict[str, Any]]:
+def _findings(
+    cells: Mapping[str, Any], patient: Patient, exam: PlannedExam
+) -> list[dict[str, Any]]:
     """Return the rows of an exam: one without a side if both breasts are negative."""
     shared: dict[str, Any] = {
         **{name: cells[name] for name in ("empi_anon", "acc_anon", "study_date_anon", "tissueden")},
@@ -179,7 +181,7 @@ def _findings(cells: Mapping[str, Any], patient: Patient, exam: Exam) -> list[di
         return [{**shared, "asses": _ASSESSMENTS[categories.pop()], "numfind": 1, "side": ""}]
     rows: list[dict[str, Any]] = []
     for breast in exam.breasts:
-        kinds = [lesion.lesion_type for lesion in breast.lesions] or [""]
+        kinds: list[str] = [lesion.lesion_type for lesion in breast.lesions] or [""]
         for kind in kinds:
             rows.append(
                 {

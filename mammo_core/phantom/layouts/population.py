@@ -54,7 +54,7 @@ class Breast:
 
 
 @dataclass(frozen=True)
-class Exam:
+class PlannedExam:
     """An exam of a patient.
 
     Args:
@@ -90,7 +90,7 @@ class Patient:
     implant: bool
     age: int
     cancer: bool
-    exams: tuple[Exam, ...]
+    exams: tuple[PlannedExam, ...]
 
 
 def plan_population(config: PhantomConfig, *, look: int, priors: int = 0) -> list[Patient]:
@@ -132,7 +132,7 @@ def _patient(
     types = _TYPES[position % len(_TYPES)] if cancer or benign else ()
     lesions = breast_lesions(config, key, side, types, cancer)
     invasive, calm = bool(draw.random() < 0.75), bool(draw.random() < 0.5)
-    exams: list[Exam] = []
+    exams: list[PlannedExam] = []
     for years in range(priors, -1, -1):
         visible = _earlier(lesions, years) if years else lesions
         is_detected = cancer and not years
@@ -147,7 +147,7 @@ def _patient(
             else Breast(name, (), False, 1 + calm, False)
             for name in LATERALITIES
         )
-        exams.append(Exam(priors - years + 1, years, breasts))
+        exams.append(PlannedExam(priors - years + 1, years, breasts))
     return Patient(
         index=index,
         key=key,
@@ -171,7 +171,7 @@ def _earlier(lesions: tuple[LesionPlan, ...], years: int) -> tuple[LesionPlan, .
 
 def view_plan(
     patient: Patient,
-    exam: Exam,
+    exam: PlannedExam,
     breast: Breast,
     view: Projection,
     *,
@@ -209,7 +209,7 @@ def view_plan(
     )
 
 
-def four_views(exam: Exam) -> list[tuple[Breast, Projection]]:
+def four_views(exam: PlannedExam) -> list[tuple[Breast, Projection]]:
     """Return the breast and the projection of the four views of an exam.
 
     Args:

@@ -1,7 +1,7 @@
 """Read CSAW-CC: one table with a row for each image, and images named `anon_filename`.
 
 `x_` columns are about the woman: whether she got a cancer, and in which breast. `rad_timing` says
-how long before the diagnosis the exam was. Exams are told apart by their year.
+how long before the diagnosis the exam was. Exams differ by their year.
 """
 
 from collections import Counter, defaultdict
