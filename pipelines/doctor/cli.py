@@ -10,7 +10,7 @@ import typer
 from pipelines.cli import options
 
 if TYPE_CHECKING:
-    from pipelines.doctor.findings import Finding
+    from pipelines.doctor.checks import CheckResult
 
 app = typer.Typer(help="Check a cluster before a run needs it.")
 _NAMESPACE = "kubeflow"
@@ -54,13 +54,13 @@ def doctor(
     from pipelines.doctor.outside import OUTSIDE
     from pipelines.doctor.pod import INSIDE
 
-    findings: list[Finding] = []
+    results: list[CheckResult] = []
 
-    def report(found: "list[Finding]") -> None:
-        findings.extend(found)
+    def report(lines: "list[CheckResult]") -> None:
+        results.extend(lines)
         if not as_json:
-            for finding in found:
-                print(finding.line(), flush=True)
+            for result in lines:
+                print(result.line(), flush=True)
 
     tag = options.image_tag(image_tag)
     where = namespace or os.environ.get("MAMMO_KFP_NAMESPACE") or _NAMESPACE
@@ -78,12 +78,12 @@ def doctor(
     )
     for check in (*OUTSIDE, *(() if outside else (INSIDE,))):
         report(check.run(target))
-    failed = [finding.name for finding in findings if finding.state == "failed"]
+    failed = [result.name for result in results if result.state == "failed"]
     if as_json:
-        print(json.dumps([finding.document() for finding in findings]))
+        print(json.dumps([result.document() for result in results]))
     if failed:
         raise RunError(
-            f"{len(failed)} of {len(findings)} checks failed",
+            f"{len(failed)} of {len(results)} checks failed",
             expected="a cluster on which a run ends well",
             received=f"the first: {failed[0]}",
             hint="each line above names its remedy",
@@ -97,5 +97,5 @@ def inside(
     """Try what each role may do in the object store; JSON lines. Run in a pod by the doctor."""
     from pipelines.doctor.inside import look
 
-    for finding in look(credentials):
-        print(json.dumps(finding.document()), flush=True)
+    for result in look(credentials):
+        print(json.dumps(result.document()), flush=True)

@@ -74,18 +74,18 @@ class Cluster:
 
     def secret(self, name: str, namespace: str) -> dict[str, str] | None:
         """Return the values of a Secret; None where there is none."""
-        found = self.find(f"/api/v1/namespaces/{namespace}/secrets/{name}")
-        if found is None:
+        item = self.find(f"/api/v1/namespaces/{namespace}/secrets/{name}")
+        if item is None:
             return None
-        data = found.get("data") or {}
+        data = item.get("data") or {}
         return {
             key: base64.b64decode(value).decode(errors="replace") for key, value in data.items()
         }
 
     def config_map(self, name: str, namespace: str) -> dict[str, str] | None:
         """Return the values of a ConfigMap; None where there is none."""
-        found = self.find(f"/api/v1/namespaces/{namespace}/configmaps/{name}")
-        return None if found is None else dict(found.get("data") or {})
+        item = self.find(f"/api/v1/namespaces/{namespace}/configmaps/{name}")
+        return None if item is None else dict(item.get("data") or {})
 
     def may(self, account: str, namespace: str, verb: str, resource: str, group: str = "") -> bool:
         """Return whether a service account of a namespace may do something there."""

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from mammo_core.errors import MammoError, StoreError
 from mammo_core.packaging.signatures.trust import TRUST
 from mammo_core.store import open_store, require_conditional_writes
-from pipelines.doctor.findings import Finding
+from pipelines.doctor.checks import CheckResult
 from pipelines.roles import PLACES, ROLES, STORE, secret_of
 
 _FOREIGN: Final = "0" * 32
@@ -20,7 +20,7 @@ _PROBE: Final = ".doctor"
 _REMEDY: Final = "apply the overlay of the object store again, or give the role its policy"
 
 
-def look(folder: Path) -> Iterator[Finding]:
+def look(folder: Path) -> Iterator[CheckResult]:
     """Try what each role may do, with the Secrets that are mounted in a folder.
 
     Nothing stays in the store. Reading is tried by looking up a key that is not there, writing
@@ -40,7 +40,7 @@ def look(folder: Path) -> Iterator[Finding]:
             try:
                 yield from _rights(role, name)
             except MammoError as error:
-                yield Finding(name, "failed", str(error).rstrip("."))
+                yield CheckResult(name, "failed", str(error).rstrip("."))
     for role in ("data", "admin"):
         if role in roles:
             with _environment(roles[role]):
@@ -48,44 +48,44 @@ def look(folder: Path) -> Iterator[Finding]:
             break
 
 
-def _rights(role: str, name: str) -> Iterator[Finding]:
+def _rights(role: str, name: str) -> Iterator[CheckResult]:
     rights = ROLES[role]
     writes = tuple(PLACES) if role == "admin" else rights.writes
     reads = () if rights.put_only else (*rights.reads, *writes)
     wrong: dict[str, None] = {}
-    for place, parts in PLACES.items():
+    for area, parts in PLACES.items():
         for bucket, prefix in parts:
             key = prefix.replace("*", "main") + _PROBE
             store = open_store(f"s3://{bucket}")
-            for verb, places, request in (
+            for verb, areas, request in (
                 ("read", reads, partial(store.entry, key)),
                 ("write", writes, partial(store.put_if, key, b"", _FOREIGN)),
             ):
-                expected = _belongs(key, bucket, places)
+                expected = _belongs(key, bucket, areas)
                 if _is_allowed(request) != expected:
-                    wrong[f"{'may not' if expected else 'may'} {verb} {place}"] = None
+                    wrong[f"{'may not' if expected else 'may'} {verb} {area}"] = None
     if wrong:
-        yield Finding(name, "failed", ", ".join(wrong), _REMEDY)
+        yield CheckResult(name, "failed", ", ".join(wrong), _REMEDY)
     else:
-        yield Finding(name, "ok", "may do what its policy says, and no more")
+        yield CheckResult(name, "ok", "may do what its policy says, and no more")
 
 
-def _belongs(key: str, bucket: str, places: tuple[str, ...]) -> bool:
+def _belongs(key: str, bucket: str, areas: tuple[str, ...]) -> bool:
     """Whether a key is within one of these places."""
     return any(
         bucket == there and fnmatchcase(key, f"{prefix}*")
-        for place in places
-        for there, prefix in PLACES[place]
+        for area in areas
+        for there, prefix in PLACES[area]
     )
 
 
-def _conditional_writes(endpoint: str) -> Finding:
+def _conditional_writes(endpoint: str) -> CheckResult:
     name = f"object store at {urlsplit(endpoint).netloc}"
     try:
         require_conditional_writes(open_store(f"s3://{STORE}"))
     except StoreError as error:
-        return Finding(name, "failed", str(error).rstrip("."), "docs/store.md, Which servers")
-    return Finding(name, "ok", "of 32 conditional writes at once one wins")
+        return CheckResult(name, "failed", str(error).rstrip("."), "docs/store.md, Which servers")
+    return CheckResult(name, "ok", "of 32 conditional writes at once one wins")
 
 
 def _is_allowed(request: Callable[[], object]) -> bool:

@@ -8,7 +8,7 @@ import urllib3
 
 from mammo_core.documents import parse_json
 from mammo_core.errors import MammoError
-from pipelines.doctor.findings import Finding
+from pipelines.doctor.checks import CheckResult
 
 if TYPE_CHECKING:
     from pipelines.client import KfpClient
@@ -19,7 +19,7 @@ _NAME: Final = "Kubeflow Pipelines"
 _TIMEOUT_S: Final = 20.0
 
 
-def find_kubeflow(connect: "Callable[[], KfpClient]", tag: str) -> list[Finding]:
+def find_kubeflow(connect: "Callable[[], KfpClient]", tag: str) -> list[CheckResult]:
     """Return whether KFP answers, its version, and whether our pipelines are there.
 
     Args:
@@ -32,14 +32,14 @@ def find_kubeflow(connect: "Callable[[], KfpClient]", tag: str) -> list[Finding]
         present = {name: latest for name, _, latest in client.pipelines()}
     except MammoError as error:
         remedy = "kubectl -n kubeflow port-forward svc/ml-pipeline 8888:8888, and --host"
-        return [Finding(_NAME, "failed", str(error).rstrip("."), remedy)]
+        return [CheckResult(_NAME, "failed", str(error).rstrip("."), remedy)]
     numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
     if not numbers:
-        first = Finding(_NAME, "unknown", "answers without its version")
+        first = CheckResult(_NAME, "unknown", "answers without its version")
     elif numbers < _OLDEST:
-        first = Finding(_NAME, "failed", version, "use 2.15 or newer")
+        first = CheckResult(_NAME, "failed", version, "use 2.15 or newer")
     else:
-        first = Finding(_NAME, "ok", version)
+        first = CheckResult(_NAME, "ok", version)
     missing = sorted(
         name
         for name in ("mammo-train", "mammo-retrain", "mammo-transfer", "mammo-score")
@@ -47,10 +47,10 @@ def find_kubeflow(connect: "Callable[[], KfpClient]", tag: str) -> list[Finding]
     )
     if missing:
         text = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not uploaded"
-        return [first, Finding("pipelines", "absent", text, "mammo pipeline upload")]
+        return [first, CheckResult("pipelines", "absent", text, "mammo pipeline upload")]
     old = sorted(name for name, latest in present.items() if "mammo-" in name and latest != tag)
     text = f"uploaded; {', '.join(old)} last in another version than {tag}" if old else "uploaded"
-    return [first, Finding("pipelines", "ok", text)]
+    return [first, CheckResult("pipelines", "ok", text)]
 
 
 def _version(settings: "KfpSettings") -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from mammo_core.packaging.signatures.keys import KEY
 from mammo_core.packaging.signatures.trust import TRUST
 from mammo_core.store.certificates import CA_BUNDLE
+from pipelines.doctor.checks import Check, CheckResult
 from pipelines.doctor.cluster import Target
-from pipelines.doctor.findings import Check, Finding
 from pipelines.platform import STEPS
 from pipelines.roles import secret_of
 
@@ -28,30 +28,30 @@ _POLICIES: Final = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpol
 _OLDEST: Final = (1, 30)
 
 
-def _kubernetes(target: Target) -> Iterator[Finding]:
+def _kubernetes(target: Target) -> Iterator[CheckResult]:
     version = target.cluster.get("/version")
     text = str(version["gitVersion"])
     numbers = tuple(int(re.sub(r"\D", "", version[key]) or 0) for key in ("major", "minor"))
     if numbers < _OLDEST:
-        yield Finding(
+        yield CheckResult(
             "Kubernetes", "failed", text, "use 1.30 or newer: the admission policies need it"
         )
     else:
-        yield Finding("Kubernetes", "ok", text)
+        yield CheckResult("Kubernetes", "ok", text)
     for namespace in dict.fromkeys(("mammo", target.namespace)):
         if target.cluster.find(f"/api/v1/namespaces/{namespace}") is None:
             remedy = "kubectl apply -f manifests/base/namespace.yaml"
             if namespace != "mammo":
                 remedy = "give the namespace of the runs with --namespace"
-            yield Finding(f"namespace {namespace}", "failed", "is not there", remedy)
+            yield CheckResult(f"namespace {namespace}", "failed", "is not there", remedy)
 
 
-def _account(target: Target) -> Iterator[Finding]:
+def _account(target: Target) -> Iterator[CheckResult]:
     name = f"service account {target.account} in {target.namespace}"
     remedy = f"apply manifests/overlays/kubeflow for the namespace {target.namespace}"
     path = f"/api/v1/namespaces/{target.namespace}/serviceaccounts/{target.account}"
     if target.cluster.find(path) is None:
-        yield Finding(name, "failed", "is not there", remedy)
+        yield CheckResult(name, "failed", "is not there", remedy)
         return
     refused = [
         f"{verb} {resource}"
@@ -59,12 +59,12 @@ def _account(target: Target) -> Iterator[Finding]:
         if not target.cluster.may(target.account, target.namespace, verb, resource, group)
     ]
     if refused:
-        yield Finding(name, "failed", f"may not {', '.join(refused)}", remedy)
+        yield CheckResult(name, "failed", f"may not {', '.join(refused)}", remedy)
     else:
-        yield Finding(name, "ok", "has the rights of a run")
+        yield CheckResult(name, "ok", "has the rights of a run")
 
 
-def _secrets(target: Target) -> Iterator[Finding]:
+def _secrets(target: Target) -> Iterator[CheckResult]:
     copy = _COPY.format(target.namespace)
     roles = sorted({platform.role for platform in STEPS.values()})
     references: dict[str, set[str]] = {CA_BUNDLE: set(), TRUST: set()}
@@ -73,26 +73,26 @@ def _secrets(target: Target) -> Iterator[Finding]:
         values = target.cluster.secret(name, target.namespace)
         where = f"Secret {name} in {target.namespace}"
         if values is None:
-            yield Finding(where, "failed", "is not there", f"scripts/make-secrets, then {copy}")
+            yield CheckResult(where, "failed", "is not there", f"scripts/make-secrets, then {copy}")
             continue
         required = ("MAMMO_S3_ENDPOINT", "MAMMO_S3_ACCESS_KEY", "MAMMO_S3_SECRET_KEY")
         empty = [key for key in required if not values.get(key, "").strip()]
         endpoint = values.get("MAMMO_S3_ENDPOINT", "").strip()
         if empty:
-            yield Finding(where, "failed", f"has no {', '.join(empty)}", f"set it, then {copy}")
+            yield CheckResult(where, "failed", f"has no {', '.join(empty)}", f"set it, then {copy}")
         elif not re.match(r"https?://", endpoint):
-            yield Finding(where, "failed", "its endpoint has no scheme", "http:// or https://")
+            yield CheckResult(where, "failed", "its endpoint has no scheme", "http:// or https://")
         else:
             complete.append(name)
         for key, secrets in references.items():
             if values.get(key):
                 secrets.add(name)
     if len(complete) == len(roles):
-        yield Finding("Secrets of the roles", "ok", ", ".join(complete))
+        yield CheckResult("Secrets of the roles", "ok", ", ".join(complete))
     yield from _files(target, references)
 
 
-def _files(target: Target, references: dict[str, set[str]]) -> Iterator[Finding]:
+def _files(target: Target, references: dict[str, set[str]]) -> Iterator[CheckResult]:
     """Look for the ConfigMaps that hold the files which Secrets name."""
     for key, (name, file) in {
         CA_BUNDLE: ("mammo-ca", "ca.crt"),
@@ -100,16 +100,16 @@ def _files(target: Target, references: dict[str, set[str]]) -> Iterator[Finding]
     }.items():
         values = target.cluster.config_map(name, target.namespace)
         if references[key] and not (values or {}).get(file):
-            yield Finding(
+            yield CheckResult(
                 f"ConfigMap {name} in {target.namespace}",
                 "failed",
                 f"has no {file}, which {key} of {sorted(references[key])[0]} names",
                 _COPY.format(target.namespace),
             )
         elif references[key]:
-            yield Finding(f"ConfigMap {name} in {target.namespace}", "ok", f"has {file}")
+            yield CheckResult(f"ConfigMap {name} in {target.namespace}", "ok", f"has {file}")
     if target.signed and not references[TRUST]:
-        yield Finding(
+        yield CheckResult(
             "trust policy",
             "failed",
             f"no Secret of a role has {TRUST}: unsigned models would be used",
@@ -117,7 +117,7 @@ def _files(target: Target, references: dict[str, set[str]]) -> Iterator[Finding]
         )
 
 
-def _keys(target: Target) -> Iterator[Finding]:
+def _keys(target: Target) -> Iterator[CheckResult]:
     from mammo_core.errors import MammoError
     from mammo_core.packaging.signatures.keys import SigningKey
 
@@ -127,14 +127,14 @@ def _keys(target: Target) -> Iterator[Finding]:
     if values is None or not values.get(KEY):
         text = "is not there" if values is None else f"has no {KEY}"
         remedy = "docs/packages.md, Signatures" if target.signed else ""
-        yield Finding(where, "failed" if target.signed else "absent", text, remedy)
+        yield CheckResult(where, "failed" if target.signed else "absent", text, remedy)
     else:
         try:
             key = SigningKey.from_environment(values)
         except MammoError as error:
             text = f"cannot be used: {error.problem}; received {error.received}"
             remedy = f"put a usable key into the Secret of mammo, then {copy}"
-            yield Finding(where, "failed", text, remedy)
+            yield CheckResult(where, "failed", text, remedy)
         else:
             if key is not None:
                 yield from _trusted(target, where, key)
@@ -144,12 +144,12 @@ def _keys(target: Target) -> Iterator[Finding]:
     where = f"Secret mammo-site-key in {target.namespace}"
     if not site_key:
         remedy = f"scripts/make-secrets, then {copy}"
-        yield Finding(where, "failed", "has no MAMMO_SITE_KEY", remedy)
+        yield CheckResult(where, "failed", "has no MAMMO_SITE_KEY", remedy)
     else:
-        yield Finding(where, "ok", "has a key")
+        yield CheckResult(where, "ok", "has a key")
 
 
-def _trusted(target: Target, where: str, key: "SigningKey") -> Iterator[Finding]:
+def _trusted(target: Target, where: str, key: "SigningKey") -> Iterator[CheckResult]:
     """Compare the signing key with the trust policy of the namespace."""
     from mammo_core.packaging import TrustPolicy
 
@@ -159,42 +159,44 @@ def _trusted(target: Target, where: str, key: "SigningKey") -> Iterator[Finding]
             file = Path(folder) / "trust.yaml"
             file.write_text(text, encoding="utf-8")
             TrustPolicy.read(file).require(key.public_id(), where)
-    yield Finding(where, "ok", "can sign" + (", and the trust policy accepts it" if text else ""))
+    yield CheckResult(
+        where, "ok", "can sign" + (", and the trust policy accepts it" if text else "")
+    )
 
 
-def _policies(target: Target) -> Iterator[Finding]:
+def _policies(target: Target) -> Iterator[CheckResult]:
     remedy = "apply manifests/base (or an overlay of it)"
     for name in ("mammo-run-pods", "mammo-pods"):
         binding = target.cluster.find(f"{_POLICIES}ybindings/{name}")
         if target.cluster.find(f"{_POLICIES}ies/{name}") is None or binding is None:
-            yield Finding(f"admission policy {name}", "failed", "is not in force", remedy)
+            yield CheckResult(f"admission policy {name}", "failed", "is not in force", remedy)
             continue
         selector = binding["spec"]["matchResources"]["namespaceSelector"]
         names = [value for part in selector.get("matchExpressions", []) for value in part["values"]]
         if name == "mammo-run-pods" and target.namespace not in names:
             text = f"does not hold in {target.namespace}"
-            yield Finding(
+            yield CheckResult(
                 f"admission policy {name}", "failed", text, "add the namespace to its binding"
             )
         else:
-            yield Finding(f"admission policy {name}", "ok", "is in force")
+            yield CheckResult(f"admission policy {name}", "ok", "is in force")
     path = f"/apis/networking.k8s.io/v1/namespaces/{target.namespace}/networkpolicies/mammo-steps"
     name = f"network policy mammo-steps in {target.namespace}"
     if target.cluster.find(path) is None:
-        yield Finding(name, "failed", "is not there", "apply manifests/overlays/kubeflow")
+        yield CheckResult(name, "failed", "is not there", "apply manifests/overlays/kubeflow")
     else:
-        yield Finding(name, "ok", "is there")
+        yield CheckResult(name, "ok", "is there")
 
 
-def _gpus(target: Target) -> Iterator[Finding]:
+def _gpus(target: Target) -> Iterator[CheckResult]:
     nodes = target.cluster.get("/api/v1/nodes")["items"]
     counts = [int(node["status"]["allocatable"].get("nvidia.com/gpu", 0)) for node in nodes]
     text = f"{sum(counts)} on {sum(count > 0 for count in counts)} of {len(nodes)} nodes"
     if max(counts, default=0) < target.gpus:
         remedy = "install NVIDIA's device plugin, or run with --gpu-count 0"
-        yield Finding("GPUs", "failed", f"{text}, a step asks for {target.gpus}", remedy)
+        yield CheckResult("GPUs", "failed", f"{text}, a step asks for {target.gpus}", remedy)
     else:
-        yield Finding("GPUs", "ok" if sum(counts) else "absent", text)
+        yield CheckResult("GPUs", "ok" if sum(counts) else "absent", text)
 
 
 #: What is looked at from outside, in this order.

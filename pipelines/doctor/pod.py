@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 from uuid import uuid4
 
+from pipelines.doctor.checks import Check, CheckResult
 from pipelines.doctor.cluster import Target
-from pipelines.doctor.findings import Check, Finding
 from pipelines.platform import STEP_LABEL, STEPS
 from pipelines.roles import ROLES, secret_of
 
@@ -92,7 +92,7 @@ def pod(name: str, image: str, train_image: str, roles: list[str]) -> dict[str, 
     }
 
 
-def _inside(target: Target) -> Iterator[Finding]:
+def _inside(target: Target) -> Iterator[CheckResult]:
     name = f"mammo-doctor-{uuid4().hex[:8]}"
     path = f"/api/v1/namespaces/{target.namespace}/pods"
     steps = {platform.role for platform in STEPS.values()}
@@ -105,13 +105,13 @@ def _inside(target: Target) -> Iterator[Finding]:
         if fault is not None:
             yield fault
             return
-        yield Finding("container images", "ok", f"a pod of {target.image} ran")
+        yield CheckResult("container images", "ok", f"a pod of {target.image} ran")
         log = target.cluster.request("GET", f"{path}/{name}/log?container=main").decode()
         for line in log.splitlines():
             if line.startswith("{"):
-                yield Finding(**json.loads(line))
+                yield CheckResult(**json.loads(line))
         if status["phase"] != "Succeeded" and "{" not in log:
-            yield Finding("pod", "failed", (log.strip().splitlines() or ["no log"])[-1])
+            yield CheckResult("pod", "failed", (log.strip().splitlines() or ["no log"])[-1])
     finally:
         target.cluster.request("DELETE", f"{path}/{name}?gracePeriodSeconds=0")
 
@@ -137,18 +137,18 @@ def _waiting(status: dict[str, Any]) -> list[tuple[str, str]]:
     return [(part.get("reason", ""), part.get("message", "")) for part in waiting if part]
 
 
-def _fault(status: dict[str, Any], wait_s: float) -> Finding | None:
+def _fault(status: dict[str, Any], wait_s: float) -> CheckResult | None:
     """Return why the pod did not get to its end; None where it did."""
     for reason, message in _waiting(status):
         if reason in _REMEDIES:
-            return Finding("pod", "failed", f"{reason}: {message}", _REMEDIES[reason])
+            return CheckResult("pod", "failed", f"{reason}: {message}", _REMEDIES[reason])
     if status.get("phase") in ("Succeeded", "Failed"):
         return None
     for condition in status.get("conditions", []):
         if condition["type"] == "PodScheduled" and condition["status"] != "True":
             text = f"not scheduled: {condition.get('message', '')}"
-            return Finding("pod", "failed", text, "free resources, or add a node")
-    return Finding(
+            return CheckResult("pod", "failed", text, "free resources, or add a node")
+    return CheckResult(
         "pod", "failed", f"did not end within {wait_s:.0f} s", "look at it with kubectl describe"
     )
 

@@ -69,8 +69,8 @@ def test_every_line_works(kubectl, nothing, tmp_path):
             continue  # the images are there, and MAMMO_KFP_HOST says where KFP is
         if line.startswith("mammo pipeline") and not _KFP:
             continue
-        for theirs, own in _OWN.items():
-            line = line.replace(theirs, own.format(skip=skip, folder=tmp_path / "own"))
+        for theirs, value in _OWN.items():
+            line = line.replace(theirs, value.format(skip=skip, folder=tmp_path / "own"))
         words = shlex.split(line)
         if words[0] == "make":  # .venv is there
             words.insert(1, "--old-file=.venv/.installed")

@@ -278,9 +278,9 @@ def _mounted(keys, server, folder):
 
 
 def test_the_doctor_finds_the_rights_of_every_role(stores, keys, server, tmp_path):
-    findings = list(look(_mounted(keys, server, tmp_path)))
-    assert {(item.state, item.remedy) for item in findings} == {("ok", "")}, findings
-    assert [item.name for item in findings] == [
+    results = list(look(_mounted(keys, server, tmp_path)))
+    assert {(item.state, item.remedy) for item in results} == {("ok", "")}, results
+    assert [item.name for item in results] == [
         *(f"role {role} (mammo-s3-{role})" for role in RIGHTS),
         f"object store at {server.endpoint.removeprefix('http://')}",
     ]

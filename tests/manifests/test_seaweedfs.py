@@ -96,10 +96,10 @@ def _listeners(folder):
     import psutil
 
     pids = {item.pid for item in psutil.process_iter(["cwd"]) if item.info["cwd"] == str(folder)}
-    found = {
+    listening = {
         (item.laddr.ip, item.laddr.port)
         for item in psutil.net_connections(kind="tcp")
         if item.pid in pids and item.status == psutil.CONN_LISTEN
     }
-    assert found
-    return found
+    assert listening
+    return listening

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from pipelines.doctor.checks import CheckResult
 from pipelines.doctor.cluster import Cluster, Target
-from pipelines.doctor.findings import Finding
 from pipelines.doctor.outside import OUTSIDE
 from pipelines.doctor.pod import INSIDE, pod
 from tests.manifests.test_manifests import violations
@@ -126,15 +126,15 @@ def target(healthy, tmp_path, monkeypatch):
     server.server_close()
 
 
-def _findings(target) -> list[Finding]:
-    return [finding for check in OUTSIDE for finding in check.run(target)]
+def _results(target) -> list[CheckResult]:
+    return [result for check in OUTSIDE for result in check.run(target)]
 
 
 def test_a_cluster_that_lacks_nothing_is_healthy(target):
-    findings = _findings(target())
-    assert {finding.state for finding in findings} == {"ok"}, findings
-    assert len(findings) == 10
-    assert "never-shown" not in "".join(finding.line() for finding in findings)
+    results = _results(target())
+    assert {result.state for result in results} == {"ok"}, results
+    assert len(results) == 10
+    assert "never-shown" not in "".join(result.line() for result in results)
 
 
 @pytest.mark.parametrize(
@@ -228,34 +228,34 @@ def test_a_cluster_that_lacks_nothing_is_healthy(target):
     ],
 )
 def test_what_is_missing_is_named_with_its_remedy(target, changes, name, text, remedy):
-    (finding,) = [item for item in _findings(target(changes)) if item.state != "ok"]
-    assert (finding.state, finding.name) == ("failed", name)
-    assert text in finding.text
-    assert remedy in finding.remedy
+    (result,) = [item for item in _results(target(changes)) if item.state != "ok"]
+    assert (result.state, result.name) == ("failed", name)
+    assert text in result.text
+    assert remedy in result.remedy
 
 
 def test_a_key_that_the_policy_does_not_know_is_found(target, tmp_path):
     other = write_policy(tmp_path / "trust.yaml", make_key(tmp_path, "other")).read_text()
     changes = {f"{CORE}/configmaps/mammo-trust": {"data": {"trust.yaml": other}}}
-    (finding,) = [item for item in _findings(target(changes)) if item.state != "ok"]
-    assert "an unknown key" in finding.text
+    (result,) = [item for item in _results(target(changes)) if item.state != "ok"]
+    assert "an unknown key" in result.text
 
 
 def test_a_profile_that_the_admission_policy_does_not_name_is_found(target, healthy):
     profile = {path.replace("kubeflow", "team"): item for path, item in healthy.items()}
-    (finding,) = [
-        item for item in _findings(target(profile, namespace="team")) if item.state != "ok"
-    ]
-    assert finding.text == "does not hold in team"
+    (result,) = [item for item in _results(target(profile, namespace="team")) if item.state != "ok"]
+    assert result.text == "does not hold in team"
 
 
 def test_the_pod_reports_what_it_finds_and_is_removed(target):
-    line = json.dumps(Finding("role data", "failed", "may not read sources", "apply").document())
+    line = json.dumps(
+        CheckResult("role data", "failed", "may not read sources", "apply").document()
+    )
     changes = {"status": {"status": {"phase": "Succeeded"}}, "log": f"warming up\n{line}\n"}
     where = target(changes)
-    image, found = INSIDE.run(where)
+    image, reported = INSIDE.run(where)
     assert image.state == "ok"
-    assert found == Finding("role data", "failed", "may not read sources", "apply")
+    assert reported == CheckResult("role data", "failed", "may not read sources", "apply")
 
 
 @pytest.mark.parametrize(
@@ -285,10 +285,10 @@ def test_the_pod_reports_what_it_finds_and_is_removed(target):
     ],
 )
 def test_a_pod_that_does_not_run_is_named_with_its_remedy(target, status, text, remedy):
-    (finding,) = INSIDE.run(target({"status": {"status": status}}, wait_s=1))
-    assert (finding.state, finding.name) == ("failed", "pod")
-    assert text in finding.text
-    assert remedy in finding.remedy
+    (result,) = INSIDE.run(target({"status": {"status": status}}, wait_s=1))
+    assert (result.state, result.name) == ("failed", "pod")
+    assert text in result.text
+    assert remedy in result.remedy
 
 
 def test_the_pod_passes_the_restricted_profile():
@@ -306,4 +306,4 @@ def test_a_cluster_that_does_not_answer_is_unknown(target, monkeypatch):
         raise OSError
 
     monkeypatch.setattr(where.cluster, "request", refuse)
-    assert {finding.state for finding in _findings(where)} == {"unknown"}
+    assert {result.state for result in _results(where)} == {"unknown"}

@@ -55,17 +55,17 @@ def run_seaweedfs(
 
 def _arguments(given: list[str], folder: Path, endpoint: str) -> list[str]:
     """Return the arguments of the overlay, with places of this machine and free ports."""
-    own = {
+    replaced = {
         "-dir=/data": f"-dir={folder / 'data'}",
         "-s3.ip.bind=0.0.0.0": "-s3.ip.bind=127.0.0.1",
         "-s3.port=8333": f"-s3.port={endpoint.rpartition(':')[2]}",
         "-s3.config=/identities/s3.json": f"-s3.config={_OVERLAY / 's3.json'}",
     }
-    assert own.keys() <= set(given)
+    assert replaced.keys() <= set(given)
     names = ("master", "volume", "filer")
     ports = [f"-{name}.port{kind}={free_port()}" for name in names for kind in ("", ".grpc")]
     ports.append(f"-s3.port.grpc={free_port()}")
-    return [*(own.get(word, word) for word in given), *ports]
+    return [*(replaced.get(word, word) for word in given), *ports]
 
 
 def _container() -> dict[str, Any]:

@@ -8,7 +8,7 @@ State = Literal["ok", "failed", "unknown", "absent"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """One line of the doctor's report.
 
     Attributes:
@@ -25,12 +25,12 @@ class Finding:
     remedy: str = ""
 
     def line(self) -> str:
-        """Return the finding as a line of text."""
+        """Return the result as a line of text."""
         remedy = f". Remedy: {self.remedy}" if self.remedy else ""
         return f"{self.state:<7} {self.name}: {self.text}{remedy}"
 
     def document(self) -> dict[str, str]:
-        """Return the finding as a JSON object."""
+        """Return the result as a JSON object."""
         return asdict(self)
 
 
@@ -40,30 +40,30 @@ class Check:
 
     Attributes:
         name: What it looks at.
-        find: Returns the findings.
+        find: Returns the results.
     """
 
     name: str
-    find: Callable[..., Iterator[Finding]]
+    find: Callable[..., Iterator[CheckResult]]
 
-    def run(self, *arguments: Any) -> list[Finding]:
-        """Return the findings; what cannot be asked is `unknown`, with the reason."""
+    def run(self, *arguments: Any) -> list[CheckResult]:
+        """Return the results; what cannot be asked is `unknown`, with the reason."""
         from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 
         from mammo_core.errors import MammoError
 
-        findings = []
+        results = []
         try:
-            for finding in self.find(*arguments):
-                findings.append(finding)
+            for result in self.find(*arguments):
+                results.append(result)
         except ApiException as error:
             reason = f"the Kubernetes API answers {error.status} {error.reason}"
             remedy = "use an account that may read it" if error.status in (401, 403) else ""
-            findings.append(Finding(self.name, "unknown", reason, remedy))
+            results.append(CheckResult(self.name, "unknown", reason, remedy))
         except (HTTPError, OSError) as error:
             reason = f"the Kubernetes API does not answer ({type(error).__name__})"
-            findings.append(Finding(self.name, "unknown", reason, "look at KUBECONFIG"))
+            results.append(CheckResult(self.name, "unknown", reason, "look at KUBECONFIG"))
         except MammoError as error:
-            findings.append(Finding(self.name, "failed", str(error).rstrip(".")))
-        return findings
+            results.append(CheckResult(self.name, "failed", str(error).rstrip(".")))
+        return results
