@@ -1,0 +1,83 @@
+"""The counterfactual test: a model that sees the lesion falls, one that does not stays."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mammo_core.errors import ModelError, RecordError
+from mammo_core.experiments.explanations import check_explanations, draw_pairs, explanation_page
+from mammo_core.preprocessing import Conversion, Geometry, Preprocessing
+
+PREPROCESSING = Preprocessing(geometry=Geometry(height=192, width=150), mean=20.0)
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return draw_pairs(PREPROCESSING, patients=24)
+
+
+def model(probability, unit="image"):
+    """A package without a patch classifier: its map is made by occlusion."""
+    return SimpleNamespace(
+        model_id="m",
+        unit=unit,
+        patch_model=None,
+        manifest=SimpleNamespace(),
+        predict=lambda pixels: np.array([probability(p) for p in pixels], np.float32),
+    )
+
+
+def test_pairs_differ_where_the_lesion_is_and_nowhere_else(pairs):
+    assert len(pairs) >= 8 and len({pair.patient_key for pair in pairs}) >= 4
+    for pair in pairs:
+        assert pair.shown.shape == pair.removed.shape == pair.mask.shape == (192, 150)
+        changed = np.abs(pair.shown.astype(int) - pair.removed.astype(int))
+        assert changed[pair.mask].mean() > 20 * max(changed[~pair.mask].mean(), 1)
+        # Noise, spicules and the edge of the lesion reach a little beyond its mask.
+        assert changed[pair.mask].sum() > 0.5 * changed.sum()
+
+
+def test_a_model_that_responds_to_lesions_falls_and_one_of_noise_does_not(pairs):
+    removed = {pair.removed.tobytes() for pair in pairs}
+    lesion_of = {}
+    for pair in pairs:
+        lesion_of[pair.shown.tobytes()] = pair
+
+    def trained(pixels):
+        """Sees how much of a lesion is left: 0.9 with all of it."""
+        key = pixels.tobytes()
+        if key in removed:
+            return 0.2
+        nearest = min(
+            pairs, key=lambda pair: np.count_nonzero((pair.shown != pixels) & (pixels != 0))
+        )
+        left = (pixels[nearest.mask] == nearest.shown[nearest.mask]).mean()
+        return 0.2 + 0.7 * left
+
+    few = pairs[:4]
+    result, overlays = check_explanations(model(trained), few, replicates=200)
+    assert result.explains and result.probability.fall.value == pytest.approx(0.7, abs=1e-6)
+    assert result.heat.fall.value > 0.1 and result.probability.share.value == 1.0
+    assert len(overlays) == 8 and "without its malignant lesion" in overlays[1].caption
+
+    rng = np.random.default_rng(0)
+    shuffled, _ = check_explanations(model(lambda _: 0.5 + 0.1 * rng.normal()), few, replicates=200)
+    assert not shuffled.explains and shuffled.probability.verdict == "does not fall"
+    html = explanation_page({"trained": result, "shuffled": shuffled}, overlays)
+    assert html.count("does not fall") >= 1 and html.count("data:image/png") == 8
+
+
+def test_the_same_seed_draws_the_same_pairs(pairs):
+    again = draw_pairs(PREPROCESSING, patients=24)
+    assert all((a.shown == b.shown).all() for a, b in zip(pairs, again, strict=True))
+    other = draw_pairs(PREPROCESSING, patients=24, seed=1)
+    assert (other[0].shown != pairs[0].shown).any()
+
+
+def test_what_cannot_be_tested_is_refused(pairs):
+    turned = PREPROCESSING.model_copy(update={"conversion": Conversion(orientation="chest_left")})
+    with pytest.raises(RecordError, match="neither crops nor turns"):
+        draw_pairs(turned, 4)
+    with pytest.raises(ModelError, match="takes one image"):
+        check_explanations(model(lambda _: 0.5, unit="breast"), pairs)
