@@ -26,8 +26,8 @@ def terminate(
 
     client = options.client_from(host, namespace, token, token_file, ca_cert, verify_tls)
     watcher = Watcher(client)
-    state = client.get(run_id)
-    if state.final:
+    state = watcher.look(run_id)
+    if state.final:  # of a run without its Workflow, KFP can end nothing
         print(f"run {state.name}: {state.state} already")
     else:
         client.terminate(run_id)

@@ -228,7 +228,7 @@ class _Tasks:
             seconds=_seconds(node) if state not in _IDLE else None,
             attempts=len(executors),
             fault=fault,
-            pods=tuple(_pods_of(pods, mine)),
+            pods=tuple(_pods_of(pods, mine, state)),
             component=task.component,
             **labels,
         )
@@ -329,15 +329,21 @@ def _seconds(node: Node | None) -> float | None:
     return max(0.0, (finished - node.started).total_seconds())
 
 
-def _pods_of(pods: list[dict[str, Any]], mine: list[tuple[Node, Spot]]) -> Iterator[Pod]:
-    """Yield the pods of a task: those that are there, else those that KFP names."""
-    known = set()
+def _pods_of(
+    pods: list[dict[str, Any]], mine: list[tuple[Node, Spot]], state: str
+) -> Iterator[Pod]:
+    """Yield the pods of a task: those that are there, else those that KFP or Argo name.
+
+    Of a task that failed before it had one, it is the pod of KFP's driver.
+    """
+    by_role: dict[str, dict[str, Pod]] = {"executor": {}, "driver": {}}
+    for node, spot in mine:
+        if node.pod and spot.role in by_role:
+            by_role[spot.role][node.id] = Pod(node.pod_name, "", node.id)
     for pod in pods:
         metadata = pod["metadata"]
-        if spot_of(node_name_of(pod)).role == "executor":
-            id = (metadata.get("annotations") or {}).get("workflows.argoproj.io/node-id", "")
-            known.add(id)
-            yield Pod(metadata["name"], metadata["namespace"], id)
-    for node, spot in mine:
-        if node.pod and spot.role == "executor" and node.id not in known:
-            yield Pod(node.pod_name, "", node.id)
+        role = spot_of(node_name_of(pod)).role
+        id = str((metadata.get("annotations") or {}).get("workflows.argoproj.io/node-id") or "")
+        if role in by_role:
+            by_role[role][id] = Pod(metadata["name"], metadata["namespace"], id)
+    yield from (by_role["executor"] or (by_role["driver"] if state == "FAILED" else {})).values()

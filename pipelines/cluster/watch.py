@@ -15,8 +15,10 @@ from pipelines.connection import ClusterError
 if TYPE_CHECKING:
     from pipelines.client import KfpClient
 
-#: What a step prints of its error before it ends: `[index] error: …`.
-_ERROR = re.compile(r"^\[[^\]]+\] error: (.+)$", re.MULTILINE)
+#: What a step prints of its error before it ends: `[index] error: …`; and KFP's driver.
+_ERROR = re.compile(
+    r"^(?:\[[^\]]+\] error: |F\d{4} [^\]]*\] KFP driver: .*? failed: )(.+)$", re.MULTILINE
+)
 
 
 class Watcher:
@@ -118,7 +120,7 @@ def _names_of(pod: Pod) -> Iterator[str]:
 
 def title_of(task: TaskState, attempt: int) -> str:
     """Return the heading of the log of an attempt at a task."""
-    return f"{task.title} ({task.state}), attempt {attempt} of {task.attempts}"
+    return f"{task.title} ({task.state}), attempt {attempt} of {len(task.pods)}"
 
 
 def failure_of(watcher: Watcher, state: RunState) -> MammoError:

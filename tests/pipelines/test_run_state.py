@@ -86,7 +86,7 @@ def test_why_a_pod_waits_is_said_while_kfp_says_running(shown, name, number, tas
         ("mini-oom", "Train patch: it used more memory than its limit (OOMKilled)"),
         ("nosa", "the service account mammo-run is missing"),
         ("recipe", "step Index: The recipe cannot be found. Expected a file"),
-        ("driver-failed", "ended as FAILED (Index)"),
+        ("driver-failed", "step Index: failed to resolve container args: failed to resolve input"),
     ],
 )
 def test_a_failure_names_its_cause_first(shown, name, words):
@@ -94,7 +94,7 @@ def test_a_failure_names_its_cause_first(shown, name, words):
     assert done.returncode == 1
     assert words in done.stderr
     assert "Traceback" not in done.stderr and len(done.stderr.splitlines()) == 1
-    if name not in ("recipe", "driver-failed"):
+    if not done.stderr.startswith("error: step"):
         assert "Hint: " in done.stderr
 
 
@@ -146,6 +146,12 @@ def test_pods_in_another_namespace_and_no_right_to_list_all(shown, cluster):
     cluster.namespaces = None
 
 
+def test_logs_of_a_task_whose_driver_failed_are_those_of_the_driver(shown):
+    lines = shown("driver-failed", "logs").stdout.splitlines()
+    assert "system-container-driver" in lines[1]
+    assert lines[2].startswith("step Index: failed to resolve container args")
+
+
 def test_a_run_without_its_workflow_is_lost(server, cluster, mammo_pipeline):
     recording = moment("pull", 0)
     run = server.play(recording)
@@ -153,6 +159,11 @@ def test_a_run_without_its_workflow_is_lost(server, cluster, mammo_pipeline):
     assert done.returncode == 1
     assert "is lost: KFP says RUNNING, and its Workflow was deleted" in done.stderr
     assert "schedule" in done.stderr
+    # There is nothing to terminate, and KFP is not asked to.
+    server.requests.clear()
+    done = mammo_pipeline("terminate", run, "--host", server.host)
+    assert "LOST already" in done.stdout and done.returncode == 0
+    assert all(method == "GET" for method, _ in server.requests)
     # Without an answer of Kubernetes nobody can say so.
     cluster.namespaces = []
     assert "RUNNING" in mammo_pipeline("status", run, "--host", server.host).stdout
