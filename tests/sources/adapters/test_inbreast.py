@@ -31,6 +31,8 @@ def tables(inbreast):
 
 def test_images_are_labeled_by_their_birads_category(tables):
     assert tables.rejects.empty
+    assert set(tables.images["label_origin"]) == {"birads"}
+    assert set(tables.images.loc[tables.images["malignant"] == 1, "birads"]) <= {4, 5, 6}
     columns = ["view_id", "malignant", "breast_density", "lesion_types", "bits_stored"]
     assert sorted(map(tuple, tables.images[columns].to_numpy().tolist())) == [
         ("036aff49b8ac84f0_LEFT_CC", 0, 0, "", 14),

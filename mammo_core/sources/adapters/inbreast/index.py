@@ -18,7 +18,7 @@ from mammo_core.sources.adapters.inbreast.contours import list_contour_files, re
 from mammo_core.sources.assemble import assemble
 from mammo_core.sources.config import SourceConfig
 from mammo_core.sources.files.source_files import SourceFiles
-from mammo_core.sources.identity.cases import ImageCase
+from mammo_core.sources.identity.cases import ImageCase, Targets
 from mammo_core.sources.tables.csv_table import CsvTable, read_csv, read_csv_among
 from mammo_core.sources.tables.source_tables import ProgressCall, Rejects, SourceTables
 
@@ -109,6 +109,7 @@ def index_inbreast(
                 malignant=malignant,
                 breast_density=int(cells["ACR"] or 0),
                 lesions=lesions,
+                targets=Targets(label_origin="birads", birads=int(category[0])),
             )
         )
         months.append(cells.get(_DATE, ""))
