@@ -50,7 +50,8 @@ def build(parallelism: int = 4, *, signed: bool = False) -> dsl.base_component.B
             recipe: Name of a recipe in the container image, or the URI of one in a store; its
                 retrain.min_new_images says how many are enough.
             store: URI of the object store, s3://bucket/prefix.
-            source: URI of the mammograms, s3://bucket/prefix; empty - the recipe's own.
+            source: URI of the mammograms, s3://bucket/prefix; empty - the recipe's own, or of the
+                name of its folder in s3://mammo-sources.
             settings: Overrides of the recipe, for instance ["gate.min_auc=0.75"].
             partitions: How many pods divide conversion and sampling between them; 0 - as many as
                 the bytes of the images are worth.

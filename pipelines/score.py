@@ -21,8 +21,8 @@ def build(parallelism: int = 4) -> dsl.base_component.BaseComponent:
         pipeline_config=run_limits(),
     )
     def score(
-        model: str,
-        source: str,
+        model: str = "s3://mammo/models/phantom",
+        source: str = "s3://mammo-sources/phantom",
         store: str = "s3://mammo-scores",
         on_request: bool = False,
         decide_unlike: bool = False,

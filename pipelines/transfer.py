@@ -33,8 +33,8 @@ def build(parallelism: int = 4, *, signed: bool = False) -> dsl.base_component.B
         pipeline_config=run_limits(),
     )
     def transfer(
-        start: str,
-        recipe: str = "inbreast_transfer",
+        start: str = "s3://mammo/models/phantom",
+        recipe: str = "phantom",
         store: str = "s3://mammo",
         source: str = "",
         settings: list = [],  # noqa: B006 (KFP needs a plain default)
@@ -52,7 +52,8 @@ def build(parallelism: int = 4, *, signed: bool = False) -> dsl.base_component.B
                 .../models/name/version.
             recipe: Name of a recipe in the container image, or the URI of one in a store.
             store: URI of the object store, s3://bucket/prefix.
-            source: URI of the mammograms, s3://bucket/prefix; empty - the recipe's own.
+            source: URI of the mammograms, s3://bucket/prefix; empty - the recipe's own, or of the
+                name of its folder in s3://mammo-sources.
             settings: Overrides of the recipe, for instance ["gate.min_auc=0.75"].
             partitions: How many pods divide conversion and sampling between them; 0 - as many as
                 the bytes of the images are worth.

@@ -28,10 +28,10 @@ def convert_partition(
         tables: Tables from `index`.
         records: The records of the partition.
     """
-    from mammo_core.at_paths import pods
+    from mammo_core.at_paths import data_pods
 
     records.metadata.update(
-        pods.convert_partition(
+        data_pods.convert_partition(
             store=store,
             run_id=run_id,
             kfp_run_id=kfp_run_id,

@@ -41,9 +41,9 @@ def index(
         The partitions of the records that have a pod of their own, none if there is nothing to
         divide, and the digest of the run's recipe.
     """
-    from mammo_core.at_paths import pods
+    from mammo_core.at_paths import data_pods
 
-    beginning = pods.begin(
+    beginning = data_pods.begin(
         store=store,
         run_id=run_id,
         kfp_run_id=kfp_run_id,

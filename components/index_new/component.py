@@ -45,9 +45,9 @@ def index_new(
         Whether enough images are new to train again (KFP's local runner has conditions on an
         output named Output only), and what `index` returns.
     """
-    from mammo_core.at_paths import pods
+    from mammo_core.at_paths import data_pods
 
-    beginning = pods.begin(
+    beginning = data_pods.begin(
         store=store,
         run_id=run_id,
         kfp_run_id=kfp_run_id,

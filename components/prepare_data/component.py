@@ -31,9 +31,9 @@ def prepare_data(
     Returns:
         The networks to train in a pod each; none if there is only one.
     """
-    from mammo_core.at_paths import pods
+    from mammo_core.at_paths import data_pods
 
-    metadata, networks = pods.prepare_data(
+    metadata, networks = data_pods.prepare_data(
         store=store,
         run_id=run_id,
         kfp_run_id=kfp_run_id,

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from mammo_core.at_paths import exit_on_error
+from mammo_core.at_paths import exit_on_error, write
 from mammo_core.datasets import parse
 from mammo_core.errors import RunError
 from mammo_core.processes import ForkResult, call_in_fork
@@ -109,3 +109,9 @@ class Pod:
                 if ended == "SIGKILL"
                 else None,
             )
+
+
+def written(result: StepResult, path: str) -> dict[str, Any]:
+    """Write the manifest of a step's output to a path, and return the metadata of that artifact."""
+    write(path, result.manifest.to_json().encode())
+    return result.metadata

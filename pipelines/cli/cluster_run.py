@@ -6,6 +6,9 @@ from typing import Any
 
 from pipelines.cli.options import RunRequest
 
+#: Pipeline → parameters that have a default for the phantom only.
+_NEEDED = {"transfer": ("start",), "score": ("model", "source")}
+
 
 def cluster_parameters(request: RunRequest) -> dict[str, Any]:
     """Return the parameters of the pipeline for a run on a cluster.
@@ -35,7 +38,28 @@ def cluster_parameters(request: RunRequest) -> dict[str, Any]:
             parameters[name] = uri
     if request.run_id:
         parameters["run_id"] = request.run_id
+    require_parameters(request.pipeline, parameters)
     return parameters
+
+
+def require_parameters(pipeline: str, parameters: dict[str, Any]) -> None:
+    """Refuse a run of a command without what only its user can know.
+
+    The form of KFP's web page has defaults for the phantom; a command takes none of these.
+
+    Raises:
+        RecipeError: A parameter is missing.
+    """
+    from mammo_core.errors import RecipeError
+
+    for name in _NEEDED.get(pipeline, ()):
+        if name not in parameters:
+            raise RecipeError(
+                f"The parameter {name} is missing",
+                expected=f"the {name} of the pipeline {pipeline}",
+                received="none",
+                hint=f"give it with --param {name}=…",
+            )
 
 
 def require_no_batch_search(find_batch_size: bool) -> None:

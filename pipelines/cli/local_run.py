@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.cli.cluster_run import require_parameters
 from pipelines.cli.options import RunRequest
 
 if TYPE_CHECKING:
@@ -54,8 +55,10 @@ def run_locally(
         run_id = request.run_id or f"score-{_time_stamp()}"
         if request.source is not None:
             parameters["source"] = request.source
+        require_parameters(request.pipeline, parameters)
         Run(store, run_id).delete()
     else:
+        require_parameters(request.pipeline, parameters)
         recipe = _resolved_recipe(request, find_batch_size)
         run_id = request.run_id or f"{recipe.name}-{_time_stamp()}"
         run = Run(store, run_id)

@@ -186,6 +186,18 @@ def test_a_fork_ends_with_the_process_that_started_it(tmp_path):
     wait_until(is_gone, 30)
 
 
+def test_a_folder_that_a_pod_does_not_have_is_looked_for_in_the_bucket(tmp_path, monkeypatch):
+    from mammo_core.at_paths.data_pods import _source_in_bucket
+
+    monkeypatch.chdir(tmp_path)
+    assert _source_in_bucket("phantom", []) == "s3://mammo-sources/phantom"
+    assert _source_in_bucket("cbis_ddsm_resnet50_s10", []) == "s3://mammo-sources/cbis-ddsm"
+    assert _source_in_bucket("phantom", ["source.root=s3://mine/a"]) == ""
+    assert _source_in_bucket("nonesuch", []) == ""
+    (tmp_path / "data" / "phantom").mkdir(parents=True)
+    assert _source_in_bucket("phantom", []) == ""
+
+
 def test_a_bundle_keeps_manifests_and_lists_of_them(tmp_path):
     path = tmp_path / "folder" / "data"
     bundle = {"images": thing("a"), "networks": [thing("b"), thing("c")]}

@@ -129,7 +129,6 @@ def test_run_from_a_text_and_from_a_version(server, connect_to, text):
         ({**PARAMETERS, "modle": "x"}, "no such parameter.*'modle'"),
         ({**PARAMETERS, "tolerations": "x"}, "tolerations is not valid.*LIST"),
         ({**PARAMETERS, "gpu_count": 1}, "gpu_count is not valid.*STRING"),
-        ({"source": "s3://x"}, "model is missing"),
     ],
 )
 def test_a_bad_parameter_is_reported_before_anything_is_sent(

@@ -82,6 +82,8 @@ def test_a_recipe_file_travels_whole(server, mammo_pipeline, tmp_path):
         (["run", "--recipe", "phantom", "--image-tag", "latest"], 2, "never latest"),
         (["run", "--recipe", "phantom", "--source", "data", *IMAGES], 2, "a cluster"),
         (["run", "--pipeline", "trian", *IMAGES], 2, "no such pipeline"),
+        (["run", "--pipeline", "score", *IMAGES], 2, "The parameter model is missing"),
+        (["run", "--pipeline", "transfer", *IMAGES], 2, "The parameter start is missing"),
         (["run", "--param", "partition=2", *IMAGES], 2, "no such parameter"),
         (["run", "--param", f"partitions={'[' * 5000}", *IMAGES], 2, "partitions is not valid"),
         (["run", "--run-id", "a b"], 2, "run id is not valid"),
