@@ -15,6 +15,7 @@ from mammo_core.packaging.release import released
 from mammo_core.packaging.signatures.checksums import SUMS, digest, read_sums
 from mammo_core.packaging.signatures.keys import KEY_FILE
 from mammo_core.packaging.signatures.trust import UNSIGNED, signing_key
+from mammo_core.registry.champions import champion
 from mammo_core.registry.keys import marker_key, model_folder, version_folder, version_uri
 from mammo_core.registry.opening import open_for_push
 from mammo_core.registry.promotion import advance, begin
@@ -48,6 +49,7 @@ def push(
     public_key: Path | None = None,
     accept_unsigned: bool = False,
     acknowledged: Sequence[str] = (),
+    compared_with: str | None = None,
 ) -> PushResult:
     """Publish a package as the next version of a model, and as its champion.
 
@@ -64,12 +66,15 @@ def push(
             it was never pushed.
         accept_unsigned: Whether to sign a pushed version that nobody signed; see `open_for_push`.
         acknowledged: Names of terms that forbid to pass the model on, and do not stop the push.
+        compared_with: Model id of the champion that the model was compared with, empty for none: a
+            new version is only published while that is the champion. None: whatever it is.
 
     Raises:
         SourceError: The terms of its data forbid to pass the model on, and were not acknowledged.
         ModelError: The package's verification fails, or the name is invalid; there is no signing
             key although MAMMO_TRUST is set, or the package is signed; or the pointer to the
-            champion cannot be trusted: the version is then published, and not the champion.
+            champion cannot be trusted: the version is then published, and not the champion. Or the
+            champion is another than the one that the model was compared with.
         StoreError: The store fails, has no conditional writes, or returns other bytes than
             were written.
     """
@@ -95,6 +100,8 @@ def push(
             if (ref.model_id, ref.signed_by) == identity
         ]
         new = not same
+        if new and fault is None and compared_with is not None:
+            _require_champion(store, name, compared_with)
         number = same[0] if same else _claim(store, name, package)
         if new:
             target = version_folder(name, number)
@@ -132,6 +139,17 @@ def _champion_fault(store: Store, name: str) -> ModelError | None:
     except ModelError as error:
         return error
     return None
+
+
+def _require_champion(store: Store, name: str, model_id: str) -> None:
+    current = champion(store, name)
+    if (current.model_id if current is not None else "") != model_id:
+        raise ModelError(
+            f"The champion of {name} changed after the model was compared with it",
+            expected=model_id or "no champion",
+            received=current.uri if current is not None else "no champion",
+            hint="run it again: what is finished is reused, and the new champion is compared",
+        )
 
 
 def _claim(store: Store, name: str, package: OpenedPackage) -> int:

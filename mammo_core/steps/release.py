@@ -5,13 +5,14 @@ from typing import Any
 
 from mammo_core.datasets import Manifest
 from mammo_core.datasets.outputs import Attempt, Draft
-from mammo_core.duel.kinds import DUEL
+from mammo_core.duel.kinds import DUEL, DuelFacts
 from mammo_core.errors import ModelError, RunError
 from mammo_core.packaging import signing_key
 from mammo_core.packaging.kinds import CANDIDATE
 from mammo_core.recipes import Recipe
 from mammo_core.registry import champion
 from mammo_core.registry.candidates import is_version
+from mammo_core.registry.keys import version_uri
 from mammo_core.registry.kinds import GATE, PUSH, GateFacts, PushFacts
 from mammo_core.registry.versions import read_marker, read_package
 from mammo_core.runs import Run
@@ -28,11 +29,13 @@ from mammo_core.store import (
 def gate(context: StepContext, evaluation: Manifest, duel: Manifest) -> Manifest:
     """Decide whether the model may be pushed: good enough, and no worse than the champion.
 
-    It compares what `duel` wrote, and needs no image and no model.
+    It compares what `duel` wrote, and needs no image and no model. A champion that changed since
+    the duel is an error; one that changed since the start of a training from it is reported.
     """
     recipe, store = context.recipe, context.store
     require_conditional_writes(store)
     facts = DUEL.facts_of(duel)
+    _check_champion(context, facts)
     if duel.lineage.get("evaluation") != evaluation.id:
         raise RunError(
             "The duel is not that of the evaluated model",
@@ -71,10 +74,37 @@ def gate(context: StepContext, evaluation: Manifest, duel: Manifest) -> Manifest
         )
 
     manifest = context.reuse_or_make(GATE, id, make)
-    context.facts = _gate_facts(store, manifest)
+    context.note(**_gate_facts(store, manifest))
     for reason in GATE.facts_of(manifest).reasons:
         context.say(reason)
     return manifest
+
+
+def _check_champion(context: StepContext, facts: DuelFacts) -> None:
+    """Fail where the duel was with another champion, and say where the training began from one."""
+    recipe = context.recipe
+    current = champion(context.store, recipe.model_name)
+    start = recipe.image_training.start or ""
+    prefix = version_uri(context.store, recipe.model_name, 0).removesuffix("0")
+    if current is not None and start.startswith(prefix) and start != current.uri:
+        context.note(champion_changed=f"{start} to {current.uri}")
+        context.say(
+            f"the champion changed since this run began: it is trained from {start} and compared "
+            f"with {current.uri}"
+        )
+    if facts.state == "compared" and facts.champion is not None:
+        # A run that is repeated has pushed its own.
+        known = (facts.champion.model_id, facts.challenger.model_id)
+        is_same = current is not None and current.model_id in known
+    else:
+        is_same = facts.state != "no champion" or current is None
+    if not is_same:
+        raise RunError(
+            f"The champion of {recipe.model_name} changed after the duel",
+            expected=f"{facts.champion.name if facts.champion else 'no champion'}, as in the duel",
+            received=current.uri if current is not None else "no champion",
+            hint="run it again: what is finished is reused, and the duel is with the new champion",
+        )
 
 
 @step("push")
@@ -117,7 +147,7 @@ def push(context: StepContext, candidate: Manifest, decision: Manifest) -> Manif
         return PUSH.find(store, id_of(facts)) if facts is not None else None
 
     def make(attempt: Attempt) -> Draft:
-        facts = pushed() or _push(context, candidate)
+        facts = pushed() or _push(context, candidate, decision.lineage["champion"])
         return Draft(PUSH.manifest(id_of(facts), config=config, facts=facts, lineage=lineage))
 
     inputs = PUSH.content_id(config, lineage.items())
@@ -191,13 +221,15 @@ def _note_of(recipe: Recipe, candidate: Manifest) -> str:
     return PUSH.note("memos", PUSH.content_id(settings, inputs))
 
 
-def _push(context: StepContext, candidate: Manifest) -> PushFacts:
+def _push(context: StepContext, candidate: Manifest, champion_id: str) -> PushFacts:
     from mammo_core.registry import open_candidate
     from mammo_core.registry import push as push_package
 
     store = context.store
     package = open_candidate(store, candidate)
-    pushed = push_package(store, package.folder, context.recipe.model_name)
+    pushed = push_package(
+        store, package.folder, context.recipe.model_name, compared_with=champion_id
+    )
     context.say(f"{'pushed' if pushed.new else 'reusing'} {pushed.uri}")
     model_id = CANDIDATE.facts_of(candidate).model_id
     return PushFacts(model_uri=pushed.uri, version=pushed.version, model_id=model_id)

@@ -16,6 +16,7 @@ from mammo_core.registry.champion_data import (
     has_same_conversion,
     new_since_champion,
 )
+from mammo_core.runs.retraining import claim_retraining
 from mammo_core.steps.step import StepContext, step
 
 
@@ -100,7 +101,11 @@ def _check_splits(context: StepContext, frame: Manifest) -> None:
 
 @step("find-new")
 def find_new(context: StepContext, tables: Manifest) -> Manifest:
-    """Count the images that are new since the champion's frame; decide whether they are enough."""
+    """Count the images that are new since the champion's frame; decide whether they are enough.
+
+    They are not while another run trains this champion on: two schedules, or one and a person, may
+    overlap.
+    """
     recipe, store = context.recipe, context.store
     current = champion(store, recipe.model_name)
     old_frame, obstacle = champion_frame(store, current)
@@ -111,6 +116,12 @@ def find_new(context: StepContext, tables: Manifest) -> Manifest:
         f"{len(new.image_ids)} new images of {new.patients} patients, {len(new.relabeled)} "
         f"with another label: {'enough' if enough else 'too few'} (at least {least})"
     )
+    other = ""
+    if enough and current is not None:
+        other = claim_retraining(context.run, recipe.model_name, current.uri)
+    if other:
+        enough = False
+        summary += f"; the run {other} trains this champion on, so this run ends early"
     if old_frame is None:
         context.say(obstacle)
     else:

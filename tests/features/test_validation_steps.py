@@ -13,6 +13,9 @@ from mammo_core.features.kinds import NEW_IMAGES
 from mammo_core.ingest.kinds import IMAGE_DATASET, ImageDatasetFacts
 from mammo_core.preprocessing import Conversion, Geometry
 from mammo_core.recipes import load_recipe
+from mammo_core.runs import Run, retraining
+from mammo_core.runs.garbage import find_garbage
+from mammo_core.runs.retraining import claim_retraining
 from mammo_core.store import open_store
 from tests.support.feature_tables import make_tables
 from tests.support.registry_fixtures import put_version, remove_model
@@ -151,6 +154,43 @@ def test_find_new_counts_images_and_decides(setup, capsys):
     assert "5 new images of 1 patients, 0 with another label: enough" in capsys.readouterr().out
     facts = status(setup, "much", "find-new")["facts"]
     assert facts["champion_uri"].endswith("models/phantom/1")
+
+
+def test_a_second_retraining_of_the_same_champion_ends_early(setup, capsys):
+    folder, store, first, tables = setup
+    put_champion(store, first.id, "t1", version=3)
+    more = tables.images[:5].assign(image_id=[f"new{n}" for n in range(5)], patient_key="P_new")
+    (folder / "more.tables.json").write_text(put_tables(store, more, "more").to_json())
+
+    def finds_enough(name):
+        run(setup, at_paths.find_new, name, tables=str(folder / "more.tables.json"))
+        return is_enough(folder / f"{name}.out.json")
+
+    assert finds_enough("one")
+    assert not finds_enough("two")
+    words = "the run one trains this champion on, so this run ends early"
+    assert words in capsys.readouterr().out
+    assert words in status(setup, "two", "find-new")["facts"]["summary"]
+    # The first may be asked again, and what it claims is no garbage.
+    assert finds_enough("one")
+    assert not [
+        item for item in find_garbage(store, [], grace_s=0).garbage if "claims" in item.name
+    ]
+    # Its summary ends its claim, and another champion is another claim.
+    Run(store, "one").write_summary({"state": "failed"})
+    assert finds_enough("two")
+    assert not finds_enough("three")
+    put_champion(store, first.id, "t1", version=4)
+    assert finds_enough("three")
+
+
+def test_a_retraining_that_died_without_a_word_does_not_block_for_good(setup, monkeypatch):
+    store = setup[1]
+    dead, next_one = Run(store, "dead"), Run(store, "next")
+    assert claim_retraining(dead, "other", "file://x/models/other/1") == ""
+    assert claim_retraining(next_one, "other", "file://x/models/other/1") == "dead"
+    monkeypatch.setattr(retraining, "ABANDONED_S", 0.0)
+    assert claim_retraining(next_one, "other", "file://x/models/other/1") == ""
 
 
 def test_without_a_champion_everything_is_new(setup):

@@ -43,6 +43,18 @@ def test_pushing_twice_creates_one_version(store, light_package):
     assert {key: store.read(key) for key in store.list("")} == before
 
 
+def test_a_champion_that_changed_since_the_comparison_stops_the_push(store, light_package):
+    a, b = light_package("a"), light_package("b")
+    first = push(store, a, "m", compared_with="")
+    with pytest.raises(ModelError, match=r"changed after the model was compared.*m/1"):
+        push(store, b, "m", compared_with="")
+    assert [version.version for version in versions(store, "m")] == [1]
+    model_id = champion(store, "m").model_id
+    assert push(store, b, "m", compared_with=model_id).version == 2
+    # What is a version already is compared with nothing again.
+    assert push(store, a, "m", compared_with="").uri == first.uri
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "-x", "a b", "x" * 101])
 def test_invalid_model_names_are_refused(store, light_package, name):
     with pytest.raises(ModelError, match="name cannot be used"):
