@@ -68,7 +68,7 @@ def overlay():
         if item["kind"] == "Deployment":  # a node of two processors
             (container,) = item["spec"]["template"]["spec"]["containers"]
             container["resources"]["requests"]["cpu"] = "50m"
-    return "\n---\n".join(map(json.dumps, chosen))
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": chosen})
 
 
 def test_a_conversion_survives_deleted_pods(kubectl, namespace, server, tmp_path, monkeypatch):
@@ -81,7 +81,7 @@ def test_a_conversion_survives_deleted_pods(kubectl, namespace, server, tmp_path
     }.items():
         monkeypatch.setenv(name, value)
     tree = tmp_path / "phantom"
-    create(tree, PhantomConfig(patients=40, seed=2, height=288, width=224), workers=1)
+    create(tree, PhantomConfig(patients=30, seed=2, height=288, width=224), workers=1)
     source = open_store("s3://mammo-sources/phantom")
     for path in sorted(path for path in tree.rglob("*") if path.is_file()):
         source.write(str(path.relative_to(tree)), path.read_bytes())
