@@ -21,13 +21,17 @@ def record_locations(store: Store, images: Manifest) -> pd.DataFrame:
     Returns:
         image_id, shard (key in the store), position (from 0).
     """
-    items = read_table(store, images, ITEMS)
+    items = read_table(store, images, ITEMS, without=("source", "rejects"))
     items = items.loc[items["shard"].ne(""), ["image_id", "shard"]]
     files = {file.name: file for file in images.files}
-    rows = []
+    ids_of_rows: list[str] = []
+    keys: list[str] = []
+    places: list[int] = []
     for name, group in items.groupby("shard"):
         file = files[str(name)]
         ids = sorted({*group["image_id"], *file.excluded})
         positions = {id: position for position, id in enumerate(ids)}
-        rows += [(id, file.key, positions[id]) for id in group["image_id"]]
-    return pd.DataFrame(rows, columns=["image_id", "shard", "position"])
+        ids_of_rows += group["image_id"].tolist()
+        keys += [file.key] * len(group)
+        places += [positions[id] for id in group["image_id"]]
+    return pd.DataFrame({"image_id": ids_of_rows, "shard": keys, "position": places})

@@ -185,7 +185,7 @@ def _with_types(rows: pd.DataFrame, view: ViewDefinition) -> pd.DataFrame:
             elif kind == "text":
                 table[name] = table[name].fillna(empty)
             else:  # numbers, or True, False and None
-                table[name] = [empty if pd.isna(value) else float(value) for value in table[name]]
+                table[name] = table[name].astype("float64")
     missing = [name for name in view.columns if name not in table.columns]
     if missing:
         raise RecordError(

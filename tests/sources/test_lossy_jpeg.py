@@ -124,7 +124,7 @@ def test_the_option_is_part_of_what_the_tables_depend_on(data):
         files.fact_cache = cache
         tables = index(config, files=files)
         assert len(tables.images) == count
-        assert len(inspect_files(files, tables.images).measures) == count
+        assert len(inspect_files(files, tables.images).measured) == count
 
 
 def test_an_adapter_can_declare_that_its_collection_is_jpeg(monkeypatch):

@@ -223,7 +223,7 @@ def _add_duplicates(
 def _add_gray_levels(
     page: Page, inspection: FileInspection, implausible: Sequence[ImplausibleImage]
 ) -> None:
-    measured = f"{len(inspection.measures):,} images were measured. "
+    measured = f"{len(inspection.measured):,} images were measured. "
     if not inspection.compared:
         measured += "The others are in a bucket: convert measures them. "
     if not implausible:

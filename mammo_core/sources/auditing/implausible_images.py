@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mammo_core.errors import SourceError
-from mammo_core.imaging import Fault, find_faults
+from mammo_core.imaging import Fault
 from mammo_core.sources.auditing.gray_levels import rejection
 from mammo_core.sources.auditing.policy import PlausibilityPolicy
 from mammo_core.sources.files.file_inspection import FileInspection
@@ -52,8 +52,8 @@ def find_implausible(
     """
     implausible = []
     for image_id, path in zip(images["image_id"], images["path"], strict=True):
-        if image_id in inspection.measures:
-            faults = find_faults(inspection.measures[image_id])
+        if image_id in inspection.faults:
+            faults = inspection.faults[image_id]
             for action in ("reject", "warn"):
                 fault = next((f for f in faults if policy.action(f.code) == action), None)
                 if fault is not None:

@@ -88,7 +88,9 @@ class FileFactCache:
         try:
             with pq.ParquetFile(store.fetch(key), pre_buffer=False) as file:
                 _require_limits(file.metadata)
-                return cls(file.read(["key", "answer"], use_threads=False).cast(_schema()))
+                cache = cls(file.read(["key", "answer"], use_threads=False).cast(_schema()))
+            pa.default_memory_pool().release_unused()
+            return cache
         except (ValueError, TypeError, KeyError, OSError, pa.ArrowException):
             return cls()  # every answer is computed again
 

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import sys
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from pydantic import TypeAdapter
 from mammo_core.dicom import ImageWarning, read_facts, read_image
 from mammo_core.errors import DicomError, RecipeError
 from mammo_core.imaging import (
+    Fault,
     GrayMeasures,
     find_faults,
     measure_gray_levels,
@@ -47,8 +49,9 @@ class FileInspection:
         pixel_sha256: image_id → digest of the decoded pixels, for images that share their
             size with another one.
         compared: Whether images were compared by pixels at all.
-        measures: image_id → measures of its gray levels, for images that were decoded.
-        warnings: image_id → what its header and pixels warn of, for images that were decoded.
+        measured: Images whose gray levels were measured.
+        faults: image_id → what no mammogram has of its gray levels, for images with such faults.
+        warnings: image_id → what its header and pixels warn of, for images with warnings.
         thumbnails: image_id → (176, 136) uint16, [0, 65535], of the images to show, and of those
             whose gray levels no mammogram has.
         undecodable: image_id → why its pixels could not be decoded.
@@ -58,7 +61,8 @@ class FileInspection:
     spacing: dict[str, str] = field(default_factory=dict)
     pixel_sha256: dict[str, str] = field(default_factory=dict)
     compared: bool = False
-    measures: dict[str, GrayMeasures] = field(default_factory=dict)
+    measured: set[str] = field(default_factory=set)
+    faults: dict[str, tuple[Fault, ...]] = field(default_factory=dict)
     warnings: dict[str, tuple[ImageWarning, ...]] = field(default_factory=dict)
     thumbnails: dict[str, Thumbnail] = field(default_factory=dict)
     undecodable: dict[str, str] = field(default_factory=dict)
@@ -106,11 +110,14 @@ def inspect_files(
             _IMAGE_INSPECTION,
             lambda: _inspect_image(files, row.path, compare, draw, result.compared),
         )
-        result.spacing[row.image_id] = image.spacing
+        result.spacing[row.image_id] = sys.intern(image.spacing)
         if image.pixel_sha256:
             result.pixel_sha256[row.image_id] = image.pixel_sha256
         if image.measures is not None:
-            result.measures[row.image_id] = image.measures
+            result.measured.add(row.image_id)
+            if faults := find_faults(image.measures):
+                result.faults[row.image_id] = tuple(faults)
+        if image.warnings:
             result.warnings[row.image_id] = image.warnings
         if image.thumbnail:
             pixels = np.frombuffer(base64.b64decode(image.thumbnail), "<u2")
