@@ -138,15 +138,25 @@ class RunRequests:
                 return str(text)
         return None
 
-    def runs(self, limit: int, experiment: str | None = None) -> list[RunState]:
-        """Return the latest runs, newest first."""
+    def runs(
+        self, limit: int, experiment: str | None = None, archived: bool = False
+    ) -> list[RunState]:
+        """Return the latest runs, newest first.
+
+        Args:
+            limit: Largest number of runs.
+            experiment: Only runs of this experiment.
+            archived: Whether the archived runs are returned, too.
+        """
         experiment_id = self.experiment(experiment) if experiment else None
+        unarchived = _predicate("storage_state", "ARCHIVED", "NOT_EQUALS")
         with kfp_errors(self.settings, "the runs"):
             response = self._client.list_runs(
                 page_size=limit,
                 sort_by="created_at desc",
                 experiment_id=experiment_id,
                 namespace=self.namespace,
+                filter=None if archived else unarchived,
             )
         return [run_state_of(run) for run in response.runs or []]
 
@@ -209,6 +219,6 @@ def named(name: str) -> str:
     return _predicate("display_name", name)
 
 
-def _predicate(key: str, value: str) -> str:
-    predicate = {"operation": "EQUALS", "key": key, "stringValue": value}
+def _predicate(key: str, value: str, operation: str = "EQUALS") -> str:
+    predicate = {"operation": operation, "key": key, "stringValue": value}
     return json.dumps({"predicates": [predicate]})

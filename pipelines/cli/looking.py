@@ -105,6 +105,7 @@ def list_(
     ] = False,
     limit: Annotated[int, typer.Option(min=1, max=200, help="Largest number of runs.")] = 20,
     experiment: Annotated[str | None, typer.Option(help="Only runs of this experiment.")] = None,
+    archived: Annotated[bool, typer.Option("--archived", help="List archived runs, too.")] = False,
     as_json: options.Json = False,
     host: options.Host = None,
     namespace: options.Namespace = None,
@@ -119,7 +120,7 @@ def list_(
         rows = [list(row) for row in client.pipelines()]
         header = ["pipeline", "id", "latest version"]
     else:
-        runs = client.runs(limit, experiment)
+        runs = client.runs(limit, experiment, archived)
         rows = [[run.name, run.state, run.created, run.run_id] for run in runs]
         header = ["run", "state", "created", "id"]
     print_table(header, rows, as_json)

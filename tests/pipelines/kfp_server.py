@@ -339,7 +339,8 @@ def _filtered(table: dict[str, dict[str, Any]], query: dict[str, str]) -> list[d
     if query.get("filter"):
         for predicate in json.loads(query["filter"])["predicates"]:
             key, expected = predicate["key"], predicate["stringValue"]
-            items = [item for item in items if item.get(key) == expected]
+            is_equal = predicate["operation"] != "NOT_EQUALS"
+            items = [item for item in items if (item.get(key) == expected) == is_equal]
     if query.get("sort_by") == "created_at desc":
         # Of one second, whatever order KFP has; here the first comes first.
         items.sort(key=lambda item: item["created_at"], reverse=True)

@@ -34,6 +34,9 @@ def test_upload_run_wait_status_list_logs(server, mammo_pipeline):
     # A terminal of 80 columns cuts no id.
     assert run in mammo_pipeline("list", *host).stdout
     assert f"pipeline/runid={run}" in mammo_pipeline("logs", run, *host).stdout
+    mammo_pipeline("archive", run, *host)
+    assert run not in mammo_pipeline("list", *host).stdout
+    assert run in mammo_pipeline("list", "--archived", *host).stdout
 
 
 def test_gpus_come_from_the_environment_or_a_flag(server, mammo_pipeline, monkeypatch):
