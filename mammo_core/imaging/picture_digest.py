@@ -100,7 +100,7 @@ def spots_of(digests: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[Any], npt.NDAr
     return np.nonzero(used)[0], spots[used]
 
 
-def likeness(texture: _Floats, other: _Floats) -> float:
+def likeness(texture: _Floats, other: _Floats, enough: float = 1.0) -> float:
     """Return how alike two textures are: their correlation, at best, [-1, 1].
 
     Mirrored, shifted and cut pictures are compared where they fit best.
@@ -108,6 +108,7 @@ def likeness(texture: _Floats, other: _Floats) -> float:
     Args:
         texture: As `texture_of` returns it.
         other: Another one.
+        enough: The search for the best fit ends at a correlation of this much.
     """
     import cv2
 
@@ -124,6 +125,8 @@ def likeness(texture: _Floats, other: _Floats) -> float:
     middle = (_COMPARED - 1) / 2
     for rows in _SCALES:
         for columns in _SCALES:
+            if best >= enough:
+                return best
             if rows == columns == 1.0:
                 continue
             placed = np.array(

@@ -49,7 +49,7 @@ def same_pictures(digests: npt.NDArray[np.uint8]) -> list[tuple[int, int]]:
         for at in (first, second):
             if at not in textures:
                 textures[at] = texture_of(digests[at])
-        if likeness(textures[first], textures[second]) >= SAME_PICTURE:
+        if likeness(textures[first], textures[second], SAME_PICTURE) >= SAME_PICTURE:
             same.append((first, second))
     return same
 
