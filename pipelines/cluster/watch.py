@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _ERROR = re.compile(
     r"^(?:\[[^\]]+\] error: |F\d{4} [^\]]*\] KFP driver: .*? failed: )(.+)$", re.MULTILINE
 )
+#: An exception that nothing caught: the line after its traceback.
+_EXCEPTION = re.compile(
+    r"^Traceback \(most recent call last\):\n(?:(?:[ \t].*)?\n)+(\S.*)$", re.MULTILINE
+)
 
 
 class Watcher:
@@ -103,9 +107,21 @@ class Watcher:
 
 
 def error_in(log: str) -> str:
-    """Return the last error that a step printed; empty where it printed none."""
+    """Return the last error that a step printed, in its three parts; empty where it printed none.
+
+    An exception that nothing caught becomes one.
+    """
     errors = _ERROR.findall(log)
-    return str(errors[-1]).strip() if errors else ""
+    if errors:
+        return str(errors[-1]).strip()
+    exceptions = _EXCEPTION.findall(log)
+    if not exceptions:
+        return ""
+    return (
+        "The step ended with an exception. Expected a result, or an error in words. Received "
+        f"{str(exceptions[-1]).strip().rstrip('.')}. Hint: a bug, or a pipeline and container "
+        "images of different versions; `mammo pipeline logs` shows the traceback."
+    )
 
 
 def _names_of(pod: Pod) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import pytest
 
 from pipelines.cluster.faults import fault_of_message, fault_of_pod, is_stuck
+from pipelines.cluster.watch import error_in
 
 
 def _waiting(reason, message=""):
@@ -117,3 +118,24 @@ def test_the_words_of_argo_are_understood(message, reason):
 )
 def test_other_words_of_argo_are_no_fault(message):
     assert fault_of_message(message) is None
+
+
+_TRACEBACK = """[index] reading
+Traceback (most recent call last):
+  File "/usr/local/lib/python3.11/runpy.py", line 196, in _run_module_as_main
+    from mammo_core.steps.data import choose_partitions
+ImportError: cannot import name 'choose_partitions'
+E1130 17:32:16.459090      16 launcher_v2.go:449] Component failed to execute successfully
+Error: exit status 1
+"""
+
+
+def test_an_exception_that_nothing_caught_is_the_error():
+    error = error_in(_TRACEBACK)
+    assert "Received ImportError: cannot import name 'choose_partitions'. Hint:" in error
+    assert "different versions" in error
+    # What the step says itself comes first.
+    assert error_in(f"{_TRACEBACK}[index] error: Too few. Expected 2. Received 1.\n") == (
+        "Too few. Expected 2. Received 1."
+    )
+    assert error_in("[index] 3 images\nerror-free\n") == ""
