@@ -1,7 +1,7 @@
 import pytest
 
 from mammo_core.errors import RecipeError
-from pipelines.compiled import compile_pipeline, with_images
+from pipelines.compiled import COMMITTED, compile_pipeline, validate_parameters, with_images
 from pipelines.connection import ClusterError
 from pipelines.cron import shown_cron, six_fields, with_cron
 from pipelines.schedule import Schedule, Schedules, read_schedules
@@ -228,6 +228,14 @@ def test_a_parameter_that_the_pipeline_has_not(server, connect_to, text):
     with pytest.raises(RecipeError, match="no such parameter"):
         Schedules(client).create(_schedule(parameters={"partition": 2}), _refuse)
     assert not server.recurring
+
+
+def test_the_shipped_schedule_fits_its_pipeline():
+    (schedule,) = read_schedules([COMMITTED.parent.parent / "manifests" / "recurring"])
+    text = (COMMITTED / f"{schedule.pipeline}.yaml").read_text()
+    assert validate_parameters(text, schedule.parameters)
+    # It is that of overlays/kubeflow, or of a copy of it for a profile.
+    assert schedule.service_account == "mammo-run"
 
 
 _FILE = "name: weekly\npipeline: retrain\ncron: 0 3 * * mon\nservice_account: mammo-run\n"
