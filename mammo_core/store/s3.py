@@ -271,7 +271,8 @@ class S3Store:
         self, key: str, wait_s: float | None = None, on_wait: Callable[[str], None] = print_wait
     ) -> AbstractContextManager[ObjectLease]:
         """See Store.lease: an object that a thread renews."""
-        file = f"{LEASES}/{validate_key(key)}"
+        # With an ending: where objects are files (SeaweedFS), `a` and `a/b` exclude each other.
+        file = f"{LEASES}/{validate_key(key)}.lease"
         require_tested(self)
         return hold(self, file, key, wait_s, on_wait)
 

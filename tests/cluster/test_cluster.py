@@ -9,7 +9,10 @@ from pipelines.roles import ROLES
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 
-OVERLAYS = ("gpu", "redis", "minio", "minio-tls", "kubeflow", "kind")
+OVERLAYS = (
+    *("gpu", "redis", "minio", "minio-tls", "seaweedfs", "seaweedfs-tls"),
+    *("kubeflow", "kind"),
+)
 
 
 def _apply_dry(kubectl, text):
@@ -28,6 +31,7 @@ def test_every_overlay_applies(kubectl, secrets, rendered, folder):
     [
         ("overlays/kserve", ["InferenceService"]),
         ("overlays/minio-cert-manager", ["Certificate", "Certificate", "Issuer", "Issuer"]),
+        ("overlays/seaweedfs-cert-manager", ["Certificate", "Certificate", "Issuer", "Issuer"]),
     ],
 )
 def test_what_needs_absent_definitions_applies_but_for_that(

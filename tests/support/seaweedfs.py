@@ -57,6 +57,7 @@ def _arguments(given: list[str], folder: Path, endpoint: str) -> list[str]:
     """Return the arguments of the overlay, with places of this machine and free ports."""
     replaced = {
         "-dir=/data": f"-dir={folder / 'data'}",
+        "-master.volumeSizeLimitMB=1024": "-master.volumeSizeLimitMB=64",  # a full disk has few
         "-s3.ip.bind=0.0.0.0": "-s3.ip.bind=127.0.0.1",
         "-s3.port=8333": f"-s3.port={endpoint.rpartition(':')[2]}",
         "-s3.config=/identities/s3.json": f"-s3.config={_OVERLAY / 's3.json'}",
