@@ -10,6 +10,9 @@ import subprocess
 
 import pytest
 
+from pipelines.client import KfpClient
+from pipelines.connection import settings_from
+
 ABSENT = "0123456789ab"
 
 
@@ -71,7 +74,19 @@ def test_missing_optional_secret(backend, phantom, report):
 
 
 def test_missing_service_account(backend, phantom, report):
-    ended = backend.run(settings=backend.settings(), account="mammo-absent")
+    """It is refused before the run; one that goes away later is named while the run waits."""
+    with pytest.raises(AssertionError, match="service account mammo-absent is missing"):
+        backend.submit(settings=backend.settings(), account="mammo-absent")
+    client = KfpClient(settings_from({"namespace": backend.namespace}))
+    parameters = {"recipe": "phantom", "store": backend.store, "source": backend.source}
+    run_id = client.run(
+        {**parameters, "settings": backend.settings()},
+        name="no-account",
+        experiment="mammo",
+        text=backend.compiled("train", lambda *_: None).read_text(),
+        service_account="mammo-absent",
+    )
+    ended = backend.wait(run_id)
     report("missing service account", ended)
     assert ended.state == "FAILED"
     assert "mammo-absent" in ended.printed and "service account" in ended.printed, ended.printed
