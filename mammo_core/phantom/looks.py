@@ -41,14 +41,15 @@ class Look:
     synthetic: bool = False
 
 
+# Sharpening stays below what makes neighbors jump by most of the range, which no mammogram does.
 LOOKS: Final[tuple[Look, ...]] = (
     Look(_MANUFACTURER, film=True),
     Look(f"{_MANUFACTURER} B", gamma=0.75, sharpening=0.8, noise=0.004),
     Look(f"{_MANUFACTURER} C", gamma=1.35, steepness=3.0, noise=0.010, grain=0.6),
-    Look(f"{_MANUFACTURER} D", gamma=0.9, steepness=5.0, sharpening=1.6, noise=0.006),
+    Look(f"{_MANUFACTURER} D", gamma=0.9, steepness=4.0, sharpening=0.6, noise=0.006),
     Look(f"{_MANUFACTURER} E", gamma=1.1, sharpening=0.4, noise=0.016, grain=0.4),
     Look(f"{_MANUFACTURER} F", gamma=0.6, steepness=2.0, noise=0.003),
-    Look(f"{_MANUFACTURER} G", gamma=1.0, steepness=4.0, sharpening=2.2, synthetic=True),
+    Look(f"{_MANUFACTURER} G", gamma=1.0, steepness=3.0, sharpening=0.8, synthetic=True),
     Look(f"{_MANUFACTURER} H", gamma=1.6, noise=0.008, grain=0.9),
 )
 

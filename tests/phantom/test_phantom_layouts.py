@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pydicom
 import pytest
 
 from mammo_core.errors import RecipeError
+from mammo_core.imaging import find_faults, measure_gray_levels
 from mammo_core.phantom import PhantomConfig, create, draw_view, plan_views, verify
 from mammo_core.phantom.config import MAXIMUM_VENDORS
+from mammo_core.phantom.draw import draw_scene, scan_scene
 from mammo_core.phantom.layouts.layout import published_layouts
 from mammo_core.phantom.layouts.population import plan_population
 from mammo_core.phantom.looks import LOOKS
@@ -146,3 +149,12 @@ def test_a_marker_lists_the_new_parameters_only_where_they_are_used(tmp_path: Pa
     assert stored["prevalence"] == 0.5 and "vendors" not in stored
     with pytest.raises(RecipeError, match=r"prevalence 0\.5"):
         create(tmp_path / "tree", small("mias", patients=2), workers=1)
+
+
+def test_every_look_is_that_of_a_mammogram() -> None:
+    config = small("embed", patients=6, prevalence=0.5, difficulty=0.2)
+    for image in published_layouts()["embed"].plan(config):
+        scene = draw_scene(config, image.view)
+        for vendor in range(len(LOOKS)):
+            pixels = scan_scene(config, replace(image.view, vendor=vendor), scene, 0)
+            assert find_faults(measure_gray_levels(pixels, 16)) == []

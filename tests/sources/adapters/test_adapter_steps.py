@@ -1,13 +1,17 @@
 """Every adapter through index, convert, publish_features and sample."""
 
+import json
+
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
 from mammo_core import at_paths
 from mammo_core.datasets import parse
 from mammo_core.datasets.tables import read_table
+from mammo_core.phantom import PhantomConfig, create
 from mammo_core.store import open_store
 from tests.support import inbreast_tree
 
@@ -80,9 +84,26 @@ def folders(root):
     return source, {"name": "stratified"}
 
 
+def vindr_mammo(root):
+    create(root, PhantomConfig(layout="vindr_mammo", patients=10, height=160, width=120))
+    return {"adapter": "vindr_mammo"}, {"name": "official", "validation": 0.25}
+
+
+def bcdr(root):
+    create(root, PhantomConfig(layout="bcdr", patients=14, height=160, width=120))
+    return {"adapter": "bcdr"}, {"name": "stratified", "validation": 0.2, "test": 0.3}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("write_source", "images", "lesions"), [(inbreast, 5, 4), (table, 4, 5), (folders, 4, 4)]
+    ("write_source", "images", "lesions"),
+    [
+        (inbreast, 5, 4),
+        (table, 4, 5),
+        (folders, 4, 4),
+        (vindr_mammo, 38, 8),
+        (bcdr, 18, 22),
+    ],
 )
 def test_from_files_to_patches_and_frame(write_source, images, lesions, tmp_path, monkeypatch):
     monkeypatch.setenv("MAMMO_SITE_KEY", "a site key of the tests")
@@ -127,3 +148,51 @@ def test_from_files_to_patches_and_frame(write_source, images, lesions, tmp_path
         stored = b"".join(path.read_bytes() for path in (tmp_path / "store").rglob("*.json"))
         assert b"someone" not in stored
         assert not labels.astype(str).apply(lambda c: c.str.contains("someone")).any().any()
+
+
+#: Data sets without lesions of both classes: their training starts from a package.
+STARTED = {
+    **RECIPE,
+    "convert": {"geometry": {"height": 96, "width": 72}},
+    "image_training": {**RECIPE["image_training"], "start": "file://models/one"},
+    "split": {"name": "stratified", "validation": 0.2, "test": 0.3},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["rsna_2023", "cmmd", "embed", "csaw_cc", "mias"])
+def test_published_images_reach_the_frame_with_their_labels(name, tmp_path):
+    config = PhantomConfig(layout=name, patients=12, height=96, width=72, prevalence=0.5)
+    create(tmp_path / "tree", config, workers=1)
+    recipe = tmp_path / "recipe.yaml"
+    source = {"adapter": name, "root": str(tmp_path / "tree")}
+    recipe.write_text(yaml.safe_dump({**STARTED, "source": source}))
+    store = open_store(f"file://{tmp_path}/store")
+    for step, inputs in (
+        ("index", {}),
+        ("convert", {"tables": "index"}),
+        ("publish_features", {"tables": "index", "images": "convert"}),
+    ):
+        getattr(at_paths, step)(
+            store=store.uri,
+            run_id="published",
+            recipe=str(recipe),
+            out=str(tmp_path / step),
+            **{key: str(tmp_path / value) for key, value in inputs.items()},
+        )
+    tables, images, frame = (
+        parse((tmp_path / step).read_bytes(), step)
+        for step in ("index", "convert", "publish_features")
+    )
+    counts = json.loads((tmp_path / "tree/phantom.json").read_text())["counts"]
+    left_out = tables.counts["left_out"]
+    assert tables.counts["rejects"] == 0
+    assert tables.counts["images"] == counts["mammograms"] - left_out == images.counts["images"]
+    rows = read_table(store, frame, "images.parquet")
+    assert len(rows) == tables.counts["images"] and set(rows["label"]) == {0, 1}
+    indexed = read_table(store, tables, "images.parquet").set_index("image_id")
+    for column in ("birads", "years_to_cancer", "site", "race", "subtype"):
+        expected = indexed.loc[rows["image_id"], column].reset_index(drop=True)
+        pd.testing.assert_series_equal(rows[column], expected, check_names=False)
+    origins = set(indexed["label_origin"].replace("", "source"))
+    assert set(rows["label_origin"]) == origins
