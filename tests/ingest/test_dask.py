@@ -45,8 +45,8 @@ def test_killed_workers_and_a_restarted_scheduler_change_no_byte(
     reference = open_store(str(tmp_path / "direct"))
     both(reference, phantom_tables, RunnerConfig(workers=1))
     store = open_store(str(tmp_path / "dask"))
-    made = []
-    thread = threading.Thread(target=lambda: made.extend(both(store, phantom_tables, runner)))
+    outputs = []
+    thread = threading.Thread(target=lambda: outputs.extend(both(store, phantom_tables, runner)))
     thread.start()
     wait_until(lambda: count_notes(store) or not thread.is_alive(), 300)
     assert thread.is_alive()
@@ -61,8 +61,8 @@ def test_killed_workers_and_a_restarted_scheduler_change_no_byte(
     cluster.start_worker()
     cluster.start_worker()
     thread.join(300)
-    count = made[0].counts["images"]
-    assert len(made) == 2 and published_digests(store) == published_digests(reference)
+    count = outputs[0].counts["images"]
+    assert len(outputs) == 2 and published_digests(store) == published_digests(reference)
     output = capsys.readouterr().out
     assert "[dask] the scheduler was lost" in output
     assert f"[convert] {count}/{count} images" in output

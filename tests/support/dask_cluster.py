@@ -58,8 +58,8 @@ class DaskCluster:
 
     def start_scheduler(self) -> None:
         """Start the scheduler, or start it again at the same address."""
-        protocol, _, place = self.address.partition("://")
-        host, _, port = place.partition(":")
+        protocol, _, host_and_port = self.address.partition("://")
+        host, _, port = host_and_port.partition(":")
         self.scheduler = self._start(
             "scheduler", "--protocol", protocol, "--host", host, "--port", port, "--no-show"
         )

@@ -30,14 +30,14 @@ def test_events_in_the_record_connect_steps_by_content_ids(whole_run):
     assert len(events) == 8
     for event in events:
         check_event(event)
-    (made,) = named(events, "phantom.index", "COMPLETE")
+    (index_end,) = named(events, "phantom.index", "COMPLETE")
     (read,) = named(events, "phantom.evaluate", "START")
-    (output,) = made["outputs"]
+    (output,) = index_end["outputs"]
     (dataset,) = read["inputs"]
     assert dataset["name"] == output["name"] and output["name"].startswith("raw-things/")
     assert output["facets"]["version"]["datasetVersion"] in output["name"]
-    (place,) = output["facets"]["symlinks"]["identifiers"]
-    assert run.store.exists(place["name"]) and place["namespace"] == run.store.uri
+    (location,) = output["facets"]["symlinks"]["identifiers"]
+    assert run.store.exists(location["name"]) and location["namespace"] == run.store.uri
     (whole,) = named(events, "phantom", "START")
     assert read["run"]["facets"]["parent"]["run"]["runId"] == whole["run"]["runId"]
     (failed,) = named(events, "phantom.convert", "FAIL")
