@@ -52,10 +52,10 @@ def test_from_the_archive_to_the_tables(archive, monkeypatch):
 
     command = find("own_data_trial", "--local")
     recipe = load_recipe("own_data_trial", overrides(command))
-    own = Run(open_store(str(folder / "store")), "r")
-    own.write_recipe(recipe)
-    tables, _ = index.execute(own, use="training")
-    images = read_table(own.store, tables, "images.parquet")
+    trial = Run(open_store(str(folder / "store")), "r")
+    trial.write_recipe(recipe)
+    tables, _ = index.execute(trial, use="training")
+    images = read_table(trial.store, tables, "images.parquet")
     cells = [row.split(";") for row in rows]
     kept = [row for row in cells if (folder / f"bilder/{row[0]}/{row[8]}.dcm").exists()]
     assert len(images) == len(kept) == len(rows) - missing
@@ -65,7 +65,7 @@ def test_from_the_archive_to_the_tables(archive, monkeypatch):
     regions = sum(len(row[6].split(", ")) for row in kept if row[6])
     assert tables.counts["lesions"] == regions
     assert tables.counts["rejects"] == 0 and tables.counts["left_out"] == missing
-    rejects = read_table(own.store, tables, "rejects.parquet")
+    rejects = read_table(trial.store, tables, "rejects.parquet")
     assert set(rejects["cause"]) == {"missing_file"}
 
 

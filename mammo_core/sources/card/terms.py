@@ -59,8 +59,8 @@ class Terms(BaseModel):
         """Return the terms in a line."""
         parts = [self.license, *self.conditions]
         parts += [f"forbids {_WORDS[use]}" for use in self.forbids]
-        place = f" ({self.url})" if self.url else ""
-        return f"{self.name}: {'; '.join(parts)}{place}"
+        address = f" ({self.url})" if self.url else ""
+        return f"{self.name}: {'; '.join(parts)}{address}"
 
 
 def acknowledged_names(*names: Iterable[str]) -> frozenset[str]:

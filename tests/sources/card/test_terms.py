@@ -100,7 +100,7 @@ def test_the_commands(light_package, tmp_path):
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch):
+def archive(tmp_path, monkeypatch):
     monkeypatch.setenv("MAMMO_SITE_KEY", KEY)
     rows = ["image_path,patient_id,side,view,label,type,box"]
     for at in range(8):
@@ -111,9 +111,9 @@ def own(tmp_path, monkeypatch):
     return tmp_path
 
 
-def run_index(own, *overrides, use="training"):
-    run = Run(open_store(str(own / "store")), "r")
-    root, tables = f"source.root={own / 'images'}", f"source.tables={own / 'own.csv'}"
+def run_index(archive, *overrides, use="training"):
+    run = Run(open_store(str(archive / "store")), "r")
+    root, tables = f"source.root={archive / 'images'}", f"source.tables={archive / 'own.csv'}"
     plain = "images.plausibility={noise: accept, no_breast: accept, folded: accept}"
     run.write_recipe(load_recipe("own_data", [root, tables, plain, *overrides]))
     return index.execute(run, use=use)[0]
@@ -122,29 +122,29 @@ def run_index(own, *overrides, use="training"):
 TERMS = "source.terms={name: ours, license: vote 12, forbids: [redistribution]}"
 
 
-def test_a_run_that_could_not_push_stops_at_its_start(own, capsys):
+def test_a_run_that_could_not_push_stops_at_its_start(archive, capsys):
     with pytest.raises(SourceError, match="could not be pushed"):
-        run_index(own, TERMS)
+        run_index(archive, TERMS)
     assert "terms: ours: vote 12" in capsys.readouterr().out
-    manifest = run_index(own, TERMS, "source.acknowledged=[ours]")
+    manifest = run_index(archive, TERMS, "source.acknowledged=[ours]")
     (terms,) = dataset_terms(
-        open_store(str(own / "store")),
+        open_store(str(archive / "store")),
         manifest.model_copy(update={"lineage": {"tables": manifest.id}}),
     )
     assert terms.forbidden("image_redistribution")
     # Acknowledging reads nothing again; other terms make other tables.
-    assert run_index(own, TERMS, use="records").id == manifest.id
-    assert run_index(own).id != manifest.id
-    assert TABLES.facts_of(run_index(own)).source["terms"] is None
+    assert run_index(archive, TERMS, use="records").id == manifest.id
+    assert run_index(archive).id != manifest.id
+    assert TABLES.facts_of(run_index(archive)).source["terms"] is None
     assert "terms: none stated" in capsys.readouterr().out
 
 
-def test_the_images_are_not_exported(own):
-    manifest = run_index(own, TERMS, use="records")
+def test_the_images_are_not_exported(archive):
+    manifest = run_index(archive, TERMS, use="records")
     manifest = manifest.model_copy(update={"lineage": {"tables": manifest.id}})
-    (own / "manifest.json").write_text(manifest.model_dump_json())
+    (archive / "manifest.json").write_text(manifest.model_dump_json())
     with pytest.raises(SourceError, match="cannot be exported"):
-        export(str(own / "manifest.json"), own / "out", store=f"file://{own}/store")
+        export(str(archive / "manifest.json"), archive / "out", store=f"file://{archive}/store")
 
 
 def test_a_check_shows_the_terms_and_phantoms_need_none(tmp_path):

@@ -108,10 +108,10 @@ def test_too_many_columns_are_refused_by_the_header(tmp_path, name):
         read(path)
 
 
-@pytest.mark.parametrize("place", ["XFD1048576", "A9999999999", "ZZZZ1"])
-def test_a_cell_far_away_is_refused_before_the_gap_is_filled(tmp_path, place):
+@pytest.mark.parametrize("cell", ["XFD1048576", "A9999999999", "ZZZZ1"])
+def test_a_cell_far_away_is_refused_before_the_gap_is_filled(tmp_path, cell):
     """The reader fills the rectangle between two cells: 17 billion cells, of a file of 1 kB."""
-    cells = '<row r="1"><c r="A1"><v>1</v></c></row>' + f"<row><c r='{place}'><v>1</v></c></row>"
+    cells = '<row r="1"><c r="A1"><v>1</v></c></row>' + f"<row><c r='{cell}'><v>1</v></c></row>"
     write_sheet(tmp_path / "far.xlsx", cells)
     with pytest.raises(SourceError, match="cannot be read"):
         read(tmp_path / "far.xlsx")

@@ -120,11 +120,14 @@ class TableOptions(TableMapping):
         """
         from_file = TableMapping.model_validate(stated)
         # The stored recipe of a run states every key: those with their default say nothing.
-        own = {
+        changed = {
             name: getattr(self, name)
             for name, field in TableOptions.model_fields.items()
             if getattr(self, name) != field.default
         }
         return TableOptions.model_validate(
-            {**{name: getattr(from_file, name) for name in from_file.model_fields_set}, **own}
+            {
+                **{name: getattr(from_file, name) for name in from_file.model_fields_set},
+                **changed,
+            }
         )

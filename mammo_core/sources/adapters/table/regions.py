@@ -39,7 +39,7 @@ def read_number(cell: str) -> float | None:
         cell: Any text.
 
     Raises:
-        ValueError: It is no number.
+        ValueError: It is something else.
     """
     if not cell:
         return None
