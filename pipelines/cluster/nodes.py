@@ -9,8 +9,6 @@ Source: `NodeID` in Argo's pkg/apis/workflow/v1alpha1; the recordings in tests/p
 """
 
 import base64
-import gzip
-import io
 import json
 import re
 from collections import defaultdict
@@ -19,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from mammo_core.documents import inflate
 from pipelines.cluster.graph import Group, Leaf
 
 #: Argo's phase → state of KFP.
@@ -135,8 +134,7 @@ def nodes_of_workflow(workflow: Mapping[str, Any]) -> list[Node]:
     nodes = status.get("nodes") or {}
     if not nodes and status.get("compressedNodes"):
         packed = base64.b64decode(status["compressedNodes"])
-        with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
-            nodes = json.loads(file.read(_MAXIMUM_BYTES))
+        nodes = json.loads(inflate(packed, _MAXIMUM_BYTES))
     return [
         Node(
             name=str(node.get("name", "")),
