@@ -121,8 +121,13 @@ def sample_partition(*, partition: str, tables: str, out: str, **run: Any) -> di
     what a lost pod has left.
     """
     pod = Pod(**run)
-    images = pod.step("convert", tables=read(tables)).manifest
-    return written(pod.step("sample", images=images, partition=partition), out)
+
+    def work() -> dict[str, Any]:
+        images = pod.step("convert", tables=read(tables)).manifest
+        return written(pod.step("sample", images=images, partition=partition), out)
+
+    metadata: dict[str, Any] = pod.together(f"sample-{partition.replace('/', '-of-')}", work)
+    return metadata
 
 
 def prepare_data(
@@ -139,19 +144,23 @@ def prepare_data(
     Returns:
         Metadata of the bundle; the networks to train in a pod each, none if there is only one.
     """
-    from mammo_core.datasets import tables as _  # noqa: F401 (imported once, for all forks)
+    pod = Pod(**run)
 
-    pod, indexed = Pod(**run), read(tables)
-    images = pod.step("convert", tables=indexed).manifest
-    frame = pod.step("publish-features", tables=indexed, images=images).manifest
-    try:
-        pod.step("validate-data", images=images, frame=frame)
-    finally:
-        pod.call("validate-data", lambda: _show_validation(pod, report))
-    patches = pod.step("sample", images=images).manifest
-    bundle = {"tables": indexed, "images": images, "frame": frame, "patches": patches}
-    names = pod.call("sample", lambda: network_names(pod.recipe(pod.run())))
-    return write_bundle(out, bundle), names if len(names) > 1 else []
+    def work() -> list[Any]:
+        indexed = read(tables)
+        images = pod.step("convert", tables=indexed).manifest
+        frame = pod.step("publish-features", tables=indexed, images=images).manifest
+        try:
+            pod.step("validate-data", images=images, frame=frame)
+        finally:
+            _show_validation(pod, report)
+        patches = pod.step("sample", images=images).manifest
+        bundle = {"tables": indexed, "images": images, "frame": frame, "patches": patches}
+        names = network_names(pod.recipe(pod.run()))
+        return [write_bundle(out, bundle), names if len(names) > 1 else []]
+
+    metadata, networks = pod.together("prepare-data", work)
+    return metadata, networks
 
 
 def _show_validation(pod: Pod, report: str) -> None:

@@ -42,10 +42,17 @@ class Pod:
     ) -> None:
         self.store, self._run_id, self._kfp_run_id = store, run_id, kfp_run_id
         self._recipe = {"recipe": recipe, "recipe_digest": recipe_digest}
+        self._in_fork = False
+        self._opened: Run | None = None
 
     def run(self) -> Run:
         """Return the record of the run; its connection to the store belongs to one process."""
-        return Run.open(open_store(self.store), self._run_id, self._kfp_run_id)
+        if self._opened is not None:
+            return self._opened
+        run = Run.open(open_store(self.store), self._run_id, self._kfp_run_id)
+        if self._in_fork:
+            self._opened = run
+        return run
 
     def recipe(self, run: Run) -> Recipe:
         """Return the resolved recipe."""
@@ -65,6 +72,9 @@ class Pod:
             result = step.execute(self.run(), **self._recipe, **inputs)
             return {"manifest": result.manifest.to_json(), "reused": result.reused}
 
+        if self._in_fork:
+            with exit_on_error(full_name):
+                return step.execute(self.run(), **self._recipe, **inputs)
         answer = self.call(full_name, work)
         return StepResult(parse(answer["manifest"], name), answer["reused"])
 
@@ -80,6 +90,20 @@ class Pod:
             with exit_on_error(name):
                 return work()
 
+        if self._in_fork:
+            return guarded()
+        return self._repeat(name, guarded)
+
+    def together(self, name: str, work: Callable[[], Any]) -> Any:
+        """Call a function in a fork that its steps share, where each needs little: see `call`."""
+
+        def shared() -> Any:
+            self._in_fork = True
+            return work()
+
+        return self._repeat(name, shared)
+
+    def _repeat(self, name: str, guarded: Callable[[], Any]) -> Any:
         with exit_on_error(name):
             result = call_in_fork(guarded)
             if result.exit_code == -signal.SIGKILL:

@@ -93,6 +93,29 @@ def test_what_the_kernel_ends_is_done_once_more_in_smaller_batches(declare, pod,
     assert not works_lighter()  # here
 
 
+def test_steps_can_share_a_fork(declare, pod, file_store, capfd):
+    def work(context):
+        if context.name == "bake-bad":
+            raise SourceError("The table is empty", expected="rows", received="none")
+        context.facts = {"process": os.getpid()}
+        return thing()
+
+    declare(work)
+
+    def both():
+        return [pod.step("bake", member=name).manifest.id for name in ("one", "two")]
+
+    assert pod.together("bakery", both) == ["a", "a"]
+    facts = [status["facts"]["process"] for status in Run(file_store, "r1").statuses().values()]
+    assert facts[0] == facts[1] != os.getpid()
+    with pytest.raises(SystemExit) as ended:
+        pod.together("bakery", lambda: pod.step("bake", member="bad").manifest.id)
+    assert ended.value.code == 1
+    assert capfd.readouterr().out == (
+        "[bake-bad] error: The table is empty. Expected rows. Received none.\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("number", "text"),
     [(signal.SIGKILL, "raise the memory limit"), (signal.SIGTERM, "was ended by SIGTERM")],
