@@ -81,14 +81,18 @@ def read_table(
     names: Sequence[str],
     required: Sequence[str],
     optional: Sequence[str] = (),
+    others: Sequence[str] | None = (),
 ) -> PublishedTable:
     """Read a table of a data set; columns that are not asked for are not read.
 
     Args:
-        config: The source. If `tables` is a file, it is the table, whatever its name.
+        config: The source. If `tables` is a file, it is the table, whatever its name; unless it
+            has that of another table of the data set.
         names: See `find_tables`; messages call the table by the first.
         required: Columns that it must have.
         optional: Columns that are read where it has them.
+        others: File names of the other tables of the data set; None: only a file with a name of
+            this table is it.
 
     Raises:
         SourceError: There is no such table, or it lacks a column.
@@ -96,11 +100,11 @@ def read_table(
         OSError: The disk failed.
     """
     stated = config.tables or ""
-    named = stated.rsplit("/", 1)[-1].lower() in {name.lower() for name in names}
-    is_file = stated.lower().endswith(_ENDINGS)
-    uri = stated if is_file and named else find_tables(config, names)
-    if uri is None and is_file:
-        uri = stated
+    name = stated.rsplit("/", 1)[-1].lower()
+    is_this = name in {stated_name.lower() for stated_name in names}
+    if others is not None and stated.lower().endswith(_ENDINGS):
+        is_this = is_this or name not in {other.lower() for other in others}
+    uri = stated if is_this else find_tables(config, names)
     if uri is None:
         raise SourceError(
             f"There is no table {names[0]} under {config.tables or config.root}",

@@ -148,6 +148,10 @@ def test_cmmd_as_csv_of_a_german_spreadsheet(tmp_path):
     assert facts["published"]["malignant_breasts"] == 1 and len(facts["rejects"]) == 2
     named = SourceConfig(adapter="cmmd", root=".", tables=str(tmp_path / FILES["cmmd"]))
     assert check_source(named, False)["published"] == facts["published"]
+    # A file that is named is the table, also beside one with the published name.
+    (tmp_path / "mine.csv").write_text(f"{CMMD}\nD1-0009,L,44,2,mass,Benign,\n")
+    mine = SourceConfig(adapter="cmmd", root=".", tables=str(tmp_path / "mine.csv"))
+    assert check_source(mine, False)["published"]["breasts"] == 1
 
 
 def test_embed_joins_by_exam_and_side(tmp_path):

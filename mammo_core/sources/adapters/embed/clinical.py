@@ -12,7 +12,8 @@ from mammo_core.sources.published.birads import most_concerning, read_density
 from mammo_core.sources.published.tables import read_table
 from mammo_core.sources.tables.source_tables import Rejects
 
-_TABLES: Final = ("EMBED_OpenData_clinical.csv", "EMBED_OpenData_clinical_reduced.csv")
+#: File names of the table.
+CLINICAL_TABLES: Final = ("EMBED_OpenData_clinical.csv", "EMBED_OpenData_clinical_reduced.csv")
 _REQUIRED: Final = ("empi_anon", "acc_anon", "asses", "side", "path_severity")
 _OPTIONAL: Final = (
     "study_date_anon", "tissueden", "bside", "massshape", "calcfind", "calcdistri",
@@ -103,7 +104,7 @@ def read_exams(config: SourceConfig, rejects: Rejects) -> tuple[dict[str, ExamRe
     Raises:
         SourceError: The table is missing or is not the published one.
     """
-    table = read_table(config, _TABLES, _REQUIRED, _OPTIONAL)
+    table = read_table(config, CLINICAL_TABLES, _REQUIRED, _OPTIONAL, others=None)
     exams: dict[str, ExamRecord] = {}
     for item, cells in table.rows(rejects):
         fault = _fault(cells)

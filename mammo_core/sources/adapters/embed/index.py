@@ -14,6 +14,7 @@ from mammo_core.dicom import parse_laterality
 from mammo_core.dicom.meanings.view_text import read_view_position
 from mammo_core.sources.adapters.embed import EmbedOptions
 from mammo_core.sources.adapters.embed.clinical import (
+    CLINICAL_TABLES,
     BreastFindings,
     ExamRecord,
     read_date,
@@ -65,7 +66,7 @@ def read_embed(config: SourceConfig, files: SourceFiles | None, rejects: Rejects
     options = config.options(EmbedOptions)
     exams, clinical_rows = read_exams(config, rejects)
     courses = _courses(exams, options)
-    table = read_table(config, _TABLES, _REQUIRED, _OPTIONAL)
+    table = read_table(config, _TABLES, _REQUIRED, _OPTIONAL, others=CLINICAL_TABLES)
     finder = ImageFinder(files)
     counts: Counter[str] = Counter()
     types: Counter[str] = Counter()

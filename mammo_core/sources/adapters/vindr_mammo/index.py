@@ -59,7 +59,7 @@ def read_vindr_mammo(config: SourceConfig, files: SourceFiles | None, rejects: R
     labels = config.options(BiRadsLabels)
     counts: Counter[str] = Counter()
     findings, finding_rows = _read_findings(config, rejects)
-    table = read_table(config, [_IMAGES], _IMAGE_COLUMNS)
+    table = read_table(config, [_IMAGES], _IMAGE_COLUMNS, others=[_FINDINGS])
     finder = ImageFinder(files)
     cases: list[ImageCase] = []
     sizes: dict[str, tuple[int, int]] = {}
