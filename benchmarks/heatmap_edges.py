@@ -1,13 +1,15 @@
 """Measures whether heatmaps find lesions at the chest wall, by what a patch sees beyond the edge.
 
 The test images of an evaluation are shown twice: as they are, and moved towards the chest wall so
-far that the center of a lesion lies a quarter of a patch from the edge (what leaves the image is
-lost, as where the breast was not pulled far enough onto the detector). Maps are made in three ways:
+far that the center of a lesion lies `--distance` patches from the edge (what leaves the image is
+lost, as where the breast was not pulled far enough onto the detector). Maps are made in four ways:
 `none` ends half a patch before the edge; `zero` extends the image by zeros, `reflect` by its
-reflection. Printed are the share of the views whose hottest point lies in a malignant lesion, and
-the share of the malignant lesions marked at one false mark per image without one.
+reflection, `black` by its darkest level. Printed are the share of the views whose hottest point
+lies in a malignant lesion, and the share of the malignant lesions marked at one false mark per
+image without one.
 
-    PYTHONPATH=. .venv/bin/python benchmarks/heatmap_edges.py --store URI [--evaluation ID] [--json]
+    PYTHONPATH=. .venv/bin/python benchmarks/heatmap_edges.py --store URI [--evaluation ID]
+        [--distance D] [--json]
 """
 
 import argparse
@@ -27,18 +29,18 @@ from mammo_core.metrics import Interval
 from mammo_core.packaging.keras_file import import_keras
 from mammo_core.store import open_store
 
-WAYS = ("none", "zero", "reflect")
+WAYS = ("none", "zero", "reflect", "black")
 
 
-def moved(view: ShownView, patch: int) -> ShownView:
-    """Return a view whose first malignant lesion is a quarter of a patch from the chest wall."""
+def moved(view: ShownView, distance: int) -> ShownView:
+    """Return a view whose first malignant lesion is that many pixels from the chest wall."""
     lesion = next((lesion for lesion in view.lesions if lesion.is_malignant), None)
     if lesion is None:
         return view
     is_left = chest_side(view.pixels) == "left"
     column = round(float(np.nonzero(lesion.mask)[1].mean()))
     width = view.pixels.shape[1]
-    shift = (column if is_left else width - 1 - column) - patch // 4
+    shift = (column if is_left else width - 1 - column) - distance
     if shift <= 0:
         return view
 
@@ -98,6 +100,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--store", required=True)
     parser.add_argument("--evaluation", help="its id; the only one of the store by default")
+    parser.add_argument("--distance", type=float, default=0.25, help="in patches")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     import_keras()
@@ -135,8 +138,9 @@ def main() -> None:
         )
     )
     result: dict[str, Any] = {"views": len(views), "patch": facts.patch_size}
+    distance = round(options.distance * facts.patch_size)
     for where in ("elsewhere", "chest wall"):
-        shown = views if where == "elsewhere" else [moved(v, facts.patch_size) for v in views]
+        shown = views if where == "elsewhere" else [moved(view, distance) for view in views]
         for way in WAYS:
             measured, _ = measure_localization(
                 with_heat(shown, heater, way), distance=facts.patch_size // 2, replicates=1000

@@ -116,10 +116,11 @@ def draw_pairs(preprocessing: Preprocessing, patients: int, seed: int = 0) -> li
             expected="a conversion that neither crops nor turns images",
             received=f"crop {conversion.crop_to_breast}, orientation {conversion.orientation}",
         )
-    # As large as the model takes it: a lesion has the size that it has in training.
-    config = PhantomConfig(
-        patients=patients, seed=_SEED + seed, height=geometry.height, width=_width(geometry)
-    )
+    config = PhantomConfig(patients=patients, seed=_SEED + seed)
+    if geometry.height > config.height:  # never enlarged: it would be smoother than other images
+        config = PhantomConfig(
+            patients=patients, seed=_SEED + seed, height=geometry.height, width=_width(geometry)
+        )
     pairs = []
     # All lesions of a view are taken out: where another stays, it could move.
     plans = [
@@ -131,14 +132,14 @@ def draw_pairs(preprocessing: Preprocessing, patients: int, seed: int = 0) -> li
         for plan in plans:
             view = draw_view(config, plan)
             other = draw_view(config, replace(plan, lesions=(), splits=()))
-            mask = np.any([drawn > 0 for drawn in view.masks], axis=0)
+            mask = geometry.apply_mask(np.any([drawn > 0 for drawn in view.masks], axis=0))
             pairs.append(
                 Pair(
                     f"{plan.patient_key}_{plan.laterality}_{plan.view}",
                     plan.patient_key,
                     preprocessing.from_source(view.pixels, 16, plan.laterality),
                     preprocessing.from_source(other.pixels, 16, plan.laterality),
-                    mask,
+                    mask.astype(bool),
                 )
             )
             bar.advance()

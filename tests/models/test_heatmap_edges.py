@@ -11,6 +11,7 @@ from mammo_core.models import (
     coordinates,
     extended_heatmap,
     heatmap,
+    image_heatmap,
     sliding_window,
 )
 
@@ -37,13 +38,15 @@ def images(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).normal(0, 60, (2, height, width, 1)).astype(np.float32)
 
 
-@pytest.mark.parametrize("extension", ["reflect", "zero"])
+@pytest.mark.parametrize("extension", ["black", "reflect", "zero"])
 @pytest.mark.parametrize("shape", [(96, 80), (97, 83), (56, 56)])
 def test_inside_it_is_the_map_of_one_pass(patch_model, extension, shape):
     x = images(*shape)
     maps, rows, columns = extended_heatmap(patch_model, x, SIDE, extension=extension)
     assert maps.shape == (2, len(rows), len(columns), 5)
     inner_rows, inner_columns = coordinates(patch_model, shape, SIDE)
+    inside = maps[:, np.isin(rows, inner_rows)][:, :, np.isin(columns, inner_columns)]
+    assert np.array_equal(inside, heatmap(patch_model, x, SIDE))
     assert set(inner_rows) <= set(rows) and set(inner_columns) <= set(columns)
     assert rows[0] <= 0 and rows[-1] >= shape[0] - 1 and np.ptp(np.diff(rows)) == 0
     assert columns[0] <= 0 and columns[-1] >= shape[1] - 1
@@ -66,6 +69,16 @@ def test_without_padding_it_is_the_map_of_windows(unpadded, extension):
     starts = tuple((line - line[0]).astype(np.int64) for line in (rows, columns))
     windows = sliding_window(unpadded, wide, 20, 4, starts=starts)
     np.testing.assert_allclose(maps[0], windows.values, rtol=0, atol=1e-4)
+
+
+def test_black_is_the_darkest_level_of_each_image(unpadded):
+    x = images(45, 38)
+    maps, rows, columns = extended_heatmap(unpadded, x, 20, extension="black")
+    for k, image in enumerate(x):
+        wide = np.pad(image, ((40, 40), (40, 40), (0, 0)), constant_values=image.min())
+        plain = image_heatmap(unpadded, wide, 20)
+        at = np.isin(plain.rows - 40, rows), np.isin(plain.columns - 40, columns)
+        np.testing.assert_allclose(maps[k], plain.values[at[0]][:, at[1]], rtol=0, atol=1e-4)
 
 
 def test_far_from_the_edges_nothing_changes(unpadded):

@@ -1,7 +1,8 @@
 """Heatmaps that reach the edges of an image.
 
 A patch that is centered on the edge of an image lies half outside it. The image is extended by
-whole steps of the network, so that inside it the positions are those of `one_pass`.
+whole steps of the network, so that the positions inside are those of `one_pass`, whose map they
+keep.
 """
 
 from typing import Literal
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from mammo_core.models.heatmaps.grid import Side
 from mammo_core.models.heatmaps.one_pass import Maps, coordinates, heatmap, network_stride
 
-Extension = Literal["reflect", "zero"]
+Extension = Literal["black", "reflect", "zero"]
 Centers = npt.NDArray[np.float64]
 
 
@@ -31,8 +32,9 @@ def extended_heatmap(
         model: As in `heatmap`.
         batch: `(n, H, W, channels) float32`, on the network's scale.
         patch_size: As in `heatmap`.
-        extension: What a patch sees beyond the edge: the image reflected at its outermost pixels,
-            or zeros, as in the network's own padding.
+        extension: What a patch sees beyond the edge: the image reflected at its outermost pixels;
+            zeros, as in the network's own padding; or the darkest level of the image. Which is
+            best is measured in docs/heatmaps.md.
         tile: As in `heatmap`.
 
     Returns:
@@ -50,9 +52,12 @@ def extended_heatmap(
         (_steps_to(line[0], step), _steps_to(side - 1 - line[-1], step))
         for line, step, side in zip(centers, steps, shape, strict=True)
     ]
-    mode: Literal["reflect", "constant"] = "reflect" if extension == "reflect" else "constant"
-    extended = np.pad(batch, ((0, 0), *margins, (0, 0)), mode)
+    extended = _extended(batch, margins, extension)
     maps = heatmap(model, extended, patch_size, tile=tile)
+    # Where a patch fits into the image, nothing changes: its features have the image's own padding.
+    first = [before // step for (before, _), step in zip(margins, steps, strict=True)]
+    inside = [slice(k, k + len(line)) for k, line in zip(first, centers, strict=True)]
+    maps[:, inside[0], inside[1]] = heatmap(model, batch, patch_size, tile=tile)
     rows, columns = (
         line - before
         for line, (before, _) in zip(
@@ -62,6 +67,18 @@ def extended_heatmap(
         )
     )
     return maps, rows, columns
+
+
+def _extended(
+    batch: npt.NDArray[np.float32], margins: list[tuple[int, int]], extension: Extension
+) -> npt.NDArray[np.float32]:
+    if extension == "reflect":
+        return np.pad(batch, ((0, 0), *margins, (0, 0)), "reflect")
+    extended = np.pad(batch, ((0, 0), *margins, (0, 0)))
+    if extension == "black":
+        outside = np.pad(np.zeros(batch.shape[1:3], bool), margins, constant_values=True)
+        extended[:, outside] = batch.min(axis=(1, 2))[:, np.newaxis]
+    return extended
 
 
 def _steps_to(distance: float, step: int) -> int:
