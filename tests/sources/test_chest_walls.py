@@ -62,5 +62,5 @@ def test_sides_are_compared(
     images = index(config).images
     warnings = json.loads(images["warnings"].iloc[0] or "[]")
     assert [warning["code"] for warning in warnings] == by_header
-    (of_pixels,) = inspect_files(config.files(), images).warnings.values()
+    of_pixels = next(iter(inspect_files(config.files(), images).warnings.values()), ())
     assert [warning.code for warning in of_pixels] == by_pixels
