@@ -39,6 +39,7 @@ def runner(cluster):
     return RunnerConfig(runner="dask", address=cluster.address)
 
 
+@pytest.mark.slow
 def test_killed_workers_and_a_restarted_scheduler_change_no_byte(
     cluster, runner, phantom_tables, tmp_path, capsys
 ):

@@ -19,20 +19,11 @@ class DaskCluster:
     Args:
         folder: Where the processes write their logs and files.
         workers: How many workers to start.
-        environment: More variables of their environment.
-        protocol: The protocol of the connections, tcp or tls.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        workers: int = 2,
-        environment: dict[str, str] | None = None,
-        protocol: str = "tcp",
-    ) -> None:
+    def __init__(self, folder: Path, workers: int = 2) -> None:
         self.folder = folder
-        self.address = f"{protocol}://127.0.0.1:{free_port()}"
-        self.environment = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
+        self.address = f"tcp://127.0.0.1:{free_port()}"
         self.scheduler: subprocess.Popen[bytes] | None = None
         self.workers: list[subprocess.Popen[bytes]] = []
         self._count = workers
@@ -58,20 +49,14 @@ class DaskCluster:
 
     def start_scheduler(self) -> None:
         """Start the scheduler, or start it again at the same address."""
-        protocol, _, host_and_port = self.address.partition("://")
-        host, _, port = host_and_port.partition(":")
-        self.scheduler = self._start(
-            "scheduler", "--protocol", protocol, "--host", host, "--port", port, "--no-show"
-        )
+        port = self.address.rpartition(":")[2]
+        options = ("--host", "127.0.0.1", "--port", port, "--no-show")
+        self.scheduler = self._start("scheduler", *options)
 
     def start_worker(self) -> None:
         """Start one more worker, with one thread; it waits for the scheduler."""
         options = ("--nthreads", "1", "--no-nanny", "--memory-limit", "0")
         self.workers.append(self._start("worker", self.address, *options, "--death-timeout", "300"))
-
-    def log(self) -> str:
-        """Return what the processes have printed."""
-        return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
 
     def wait_for_workers(self, count: int) -> None:
         """Wait until so many workers are registered."""
@@ -91,7 +76,7 @@ class DaskCluster:
         return subprocess.Popen(
             [*command, *options],
             cwd=self.folder,
-            env=self.environment,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=log,
             stderr=log,
             preexec_fn=end_with_parent,
