@@ -170,8 +170,9 @@ def explanations(
 ) -> None:
     """Test explanations: the same breast of the phantom with and without its lesion.
 
-    Where a lesion is taken out, the probability of a trained model and the heat of its map must
-    fall; those of a model trained on shuffled labels (--set shuffle_labels=true) must not.
+    Where a lesion is taken out, the heat of a trained model must fall, and its probability there
+    or with a benign lesion instead (a model that never saw a view without a lesion has no opinion
+    on one); those of a model trained on shuffled labels (--set shuffle_labels=true) must not.
     """
     import json
 
@@ -191,7 +192,7 @@ def explanations(
         name = uri if uri not in results else f"{uri} ({package.model_id[:12]})"
         results[name] = result
         pictures = pictures or overlays
-        for what in ("probability", "heat", "heat_elsewhere"):
+        for what in ("probability", "against_benign", "heat", "heat_elsewhere"):
             fall = getattr(result, what)
             typer.echo(f"{name}: {what.replace('_', ' ')} {fall.fall}, {fall.verdict}")
     folder = out / "explanations"

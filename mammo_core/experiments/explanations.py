@@ -1,8 +1,10 @@
 """The counterfactual test of explanations: the same breast with and without its lesion.
 
-The phantom draws a breast twice, once with and once without its malignant lesions, and scans both
-with the same noise. Where a lesion was taken out, the probability of a model and the heat of its
-map must fall; those of a model that was trained on shuffled labels must not.
+The phantom draws a breast three times, with its malignant lesions, with benign ones in their place
+and without any, and scans all with the same noise. Where a lesion was taken out, the heat of a
+model's map must fall; the probability must fall without it or, for a model whose training had a
+lesion in every view (as CBIS-DDSM has), with a benign one. Those of a model that was trained on
+shuffled labels must not.
 """
 
 from collections.abc import Sequence
@@ -19,6 +21,8 @@ from mammo_core.metrics import Interval
 from mammo_core.metrics.bootstrap import patient_draws, percentile_interval
 from mammo_core.metrics.weighted import ratio
 from mammo_core.phantom import PhantomConfig, draw_view, plan_views
+from mammo_core.phantom.latent import separation
+from mammo_core.phantom.plan import LesionPlan
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.progress import progress
 from mammo_core.reporting import Overlay, Page, Table, overlay
@@ -32,12 +36,13 @@ Verdict = Literal["falls", "does not fall"]
 
 @dataclass(frozen=True)
 class Pair:
-    """A view with and without its malignant lesions.
+    """A view with its malignant lesions, with benign ones, and without any.
 
     Attributes:
         name: The view.
         patient_key: Its patient.
         shown: `(H, W) uint16, [0, 65535]`, with them, in the geometry of the model.
+        benign: The same with benign lesions of the same size in their place.
         removed: The same without them.
         mask: `(H, W) bool`, where they were.
     """
@@ -45,6 +50,7 @@ class Pair:
     name: str
     patient_key: str
     shown: npt.NDArray[np.uint16]
+    benign: npt.NDArray[np.uint16]
     removed: npt.NDArray[np.uint16]
     mask: npt.NDArray[np.bool_]
 
@@ -77,7 +83,8 @@ class Counterfactual(BaseModel):
         map_kind: How its map is made.
         n_views: Number of pairs.
         n_patients: Number of patients.
-        probability: The probability of the view.
+        probability: The probability of the view, without the lesions.
+        against_benign: The same with benign lesions in their place.
         heat: The mean of the map where the lesions are.
         heat_elsewhere: The mean of the map in the rest of the image, which should not change.
     """
@@ -89,13 +96,15 @@ class Counterfactual(BaseModel):
     n_views: int
     n_patients: int
     probability: Fall
+    against_benign: Fall
     heat: Fall
     heat_elsewhere: Fall
 
     @property
     def explains(self) -> bool:
-        """Whether the probability falls, and the heat where the lesions were."""
-        return self.probability.verdict == self.heat.verdict == "falls"
+        """Whether the heat falls where the lesions were, and the probability with or without."""
+        verdicts = {self.probability.verdict, self.against_benign.verdict}
+        return self.heat.verdict == "falls" and "falls" in verdicts
 
 
 def draw_pairs(preprocessing: Preprocessing, patients: int, seed: int = 0) -> list[Pair]:
@@ -132,16 +141,19 @@ def draw_pairs(preprocessing: Preprocessing, patients: int, seed: int = 0) -> li
         for plan in plans:
             view = draw_view(config, plan)
             other = draw_view(config, replace(plan, lesions=(), splits=()))
-            mask = geometry.apply_mask(np.any([drawn > 0 for drawn in view.masks], axis=0))
-            pairs.append(
-                Pair(
-                    f"{plan.patient_key}_{plan.laterality}_{plan.view}",
-                    plan.patient_key,
-                    preprocessing.from_source(view.pixels, 16, plan.laterality),
-                    preprocessing.from_source(other.pixels, 16, plan.laterality),
-                    mask.astype(bool),
-                )
+            benign = draw_view(config, replace(plan, lesions=_benign(plan.lesions, config)))
+            where, other_place = (
+                np.any([mask > 0 for mask in drawn.masks], axis=0) for drawn in (view, benign)
             )
+            # The shape of a lesion decides how its place is drawn: most are in the same one.
+            if (where & other_place).sum() >= 0.5 * min(where.sum(), other_place.sum()):
+                shown, twin, removed = (
+                    preprocessing.from_source(drawn.pixels, 16, plan.laterality)
+                    for drawn in (view, benign, other)
+                )
+                mask = geometry.apply_mask(where).astype(bool)
+                name = f"{plan.patient_key}_{plan.laterality}_{plan.view}"
+                pairs.append(Pair(name, plan.patient_key, shown, twin, removed, mask))
             bar.advance()
     fitting = [pair for pair in pairs if pair.mask.shape == pair.shown.shape]
     if not fitting:
@@ -181,7 +193,8 @@ def check_explanations(
     rows, overlays = [], []
     with progress("explain", len(pairs), "pairs") as bar:
         for number, pair in enumerate(pairs):
-            probabilities = package.predict(np.stack([pair.shown, pair.removed]))
+            stack = np.stack([pair.shown, pair.removed, pair.shown, pair.benign])
+            probabilities = package.predict(stack)
             maps = [heat_of(package, pixels, kind) for pixels in (pair.shown, pair.removed)]
             rows.append(
                 [
@@ -195,7 +208,7 @@ def check_explanations(
                     (pair.shown, pair.removed),
                     maps,
                     ("with", "without"),
-                    probabilities,
+                    probabilities[:2],
                     strict=True,
                 ):
                     caption = f"{pair.name} {text} its malignant lesion: probability {value:.2f}"
@@ -213,8 +226,9 @@ def check_explanations(
         n_views=len(pairs),
         n_patients=len(set(patients.tolist())),
         probability=fall(0),
-        heat=fall(2),
-        heat_elsewhere=fall(4),
+        against_benign=fall(2),
+        heat=fall(4),
+        heat_elsewhere=fall(6),
     )
     return result, overlays
 
@@ -232,7 +246,7 @@ def explanation_page(results: dict[str, Counterfactual], overlays: Sequence[Over
             "model": name,
             "measured": what,
             "with the lesion": f"{fall.shown:.3f}",
-            "without it": f"{fall.removed:.3f}",
+            "without it, or with a benign one": f"{fall.removed:.3f}",
             "fall": str(fall.fall),
             "views in which it falls": str(fall.share),
             "result": fall.verdict,
@@ -240,6 +254,7 @@ def explanation_page(results: dict[str, Counterfactual], overlays: Sequence[Over
         for name, result in results.items()
         for what, fall in (
             ("probability", result.probability),
+            ("probability, with a benign lesion in its place", result.against_benign),
             ("heat where the lesion is", result.heat),
             ("heat elsewhere", result.heat_elsewhere),
         )
@@ -247,9 +262,10 @@ def explanation_page(results: dict[str, Counterfactual], overlays: Sequence[Over
     first = next(iter(results.values()))
     page.section(
         "Result",
-        f"{first.n_views:,} views of {first.n_patients:,} patients of the phantom, drawn twice "
-        "with the same noise. A model that has learned what lesions look like falls where they "
-        "are taken out; one that was trained on shuffled labels does not.",
+        f"{first.n_views:,} views of {first.n_patients:,} patients of the phantom, drawn with the "
+        "same noise. Where a lesion is taken out, the heat of a trained model falls; so does its "
+        "probability there, or with a benign lesion instead, if its training had a lesion in every "
+        "view. A model of shuffled labels does not fall.",
     )
     page.table(Table.from_records(rows))
     if overlays:
@@ -284,6 +300,15 @@ def _fall(
         fall=interval,
         share=share,
         verdict="falls" if interval.low > 0 else "does not fall",
+    )
+
+
+def _benign(lesions: Sequence[LesionPlan], config: PhantomConfig) -> tuple[LesionPlan, ...]:
+    """The lesions that would be there if they were benign: as typical of their class."""
+    apart = 2 * separation(config.difficulty)
+    return tuple(
+        replace(lesion, degree=lesion.degree - apart, malignant=False, pathology="BENIGN")
+        for lesion in lesions
     )
 
 

@@ -57,7 +57,8 @@ def test_a_model_that_responds_to_lesions_falls_and_one_of_noise_does_not(pairs)
 
     few = pairs[:4]
     result, overlays = check_explanations(model(trained), few, replicates=200)
-    assert result.explains and result.probability.fall.value == pytest.approx(0.7, abs=1e-6)
+    assert result.explains and result.against_benign.fall.value < 0.7
+    assert result.probability.fall.value == pytest.approx(0.7, abs=1e-6)
     assert result.heat.fall.value > 0.1 and result.probability.share.value == 1.0
     assert len(overlays) == 8 and "without its malignant lesion" in overlays[1].caption
 
@@ -66,6 +67,13 @@ def test_a_model_that_responds_to_lesions_falls_and_one_of_noise_does_not(pairs)
     assert not shuffled.explains and shuffled.probability.verdict == "does not fall"
     html = explanation_page({"trained": result, "shuffled": shuffled}, overlays)
     assert html.count("does not fall") >= 1 and html.count("data:image/png") == 8
+
+
+def test_the_benign_lesion_is_in_the_same_place(pairs):
+    for pair in pairs:
+        changed = np.abs(pair.benign.astype(int) - pair.removed.astype(int))
+        assert changed[pair.mask].mean() > 10 * max(changed[~pair.mask].mean(), 1)
+        assert (pair.benign != pair.shown).any()
 
 
 def test_the_same_seed_draws_the_same_pairs(pairs):
