@@ -35,6 +35,18 @@ ALLOWED = {
         "an installed package; no file of a user or of the store names it"
     ),
     ("mammo_core/datasets/tables.py", "from_parquet", "pyarrow.parquet.ParquetFile"): PARQUET,
+    ("mammo_core/datasets/shard_tables.py", "_read_shard_table", "pyarrow.parquet.ParquetFile"): (
+        PARQUET
+    ),
+    ("mammo_core/features/duplicates.py", "_read_digests", "pyarrow.parquet.ParquetFile"): PARQUET,
+    ("mammo_core/sources/files/file_fact_cache.py", "read", "pyarrow.parquet.ParquetFile"): PARQUET,
+    ("mammo_core/sources/published/published.py", "_read", "importlib.import_module"): OUR_MODULES,
+    ("mammo_core/cli/experiment.py", "explanations", "?.load"): PACKAGE,
+    ("mammo_core/packaging/exports.py", "_write_onnx", "tf2onnx.graph.Node.__hash__"): (
+        "a hash of names, for the same bytes in every process"
+    ),
+    ("benchmarks/scale.py", "run_step", "subprocess.Popen"): OUR_MODULE,
+    ("benchmarks/table.py", "measure", "subprocess.run"): OUR_MODULE,
     (
         "mammo_core/datasets/tfio.py",
         "_exit_before_destructors",

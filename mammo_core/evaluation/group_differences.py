@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from mammo_core.evaluation.predictions import class_patients
-from mammo_core.metrics.binary.auc import weighted_auc
+from mammo_core.metrics import weighted_auc
 from mammo_core.metrics.bootstrap import patient_draws
 from mammo_core.metrics.weighted import Weighted
 

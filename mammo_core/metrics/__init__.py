@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from mammo_core.lazy import import_lazily
 
 if TYPE_CHECKING:
-    from mammo_core.metrics.binary.auc import auc
+    from mammo_core.metrics.binary.auc import auc, weighted_auc
     from mammo_core.metrics.binary.average_precision import average_precision
     from mammo_core.metrics.binary.brier import brier_score
     from mammo_core.metrics.binary.partial_auc import partial_auc
@@ -86,12 +86,13 @@ __all__ = [
     "sensitive_operating_point",
     "sensitivity_at_specificity",
     "specificity_at_sensitivity",
+    "weighted_auc",
 ]
 
 import_lazily(
     __name__,
     {
-        "binary.auc": ["auc"],
+        "binary.auc": ["auc", "weighted_auc"],
         "binary.average_precision": ["average_precision"],
         "binary.brier": ["brier_score"],
         "binary.partial_auc": ["partial_auc"],

@@ -184,11 +184,11 @@ class Backend:
         path.write_text(yaml.safe_dump_all([spec, platform]))
         return path
 
-    def until(self, what: str, found: Callable[[], Any], seconds: float = 900.0) -> Any:
+    def until(self, what: str, ask: Callable[[], Any], seconds: float = 900.0) -> Any:
         """Ask until there is an answer."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            if answer := found():
+            if answer := ask():
                 return answer
             time.sleep(3)
         raise AssertionError(f"waited {seconds:.0f} s for {what}")

@@ -12,7 +12,7 @@ def _versions(backend, name: str) -> list[str]:
 
 def _trainings(backend, run_id: str) -> dict[str, dict[str, str]]:
     """Step → digests of the files of its output, by name, for the two trainings of a run."""
-    found: dict[str, dict[str, str]] = backend.python(
+    digests_of_steps: dict[str, dict[str, str]] = backend.python(
         f"""
 import json
 digests = {{}}
@@ -23,7 +23,7 @@ for step in ("train-patch", "train-image"):
 print(json.dumps(digests))
 """
     )
-    return found
+    return digests_of_steps
 
 
 def test_two_train_runs_with_different_recipes(backend, trained, report):
@@ -67,14 +67,14 @@ def test_two_schedules_of_one_champion(backend, trained, larger_phantom, tmp_pat
         path.write_text(yaml.safe_dump(schedule))
         backend.mammo("pipeline", "schedule", "create", path)
 
-    def begun(name: str) -> str:
+    def run_of(name: str) -> str:
         printed = backend.mammo("pipeline", "list", "--experiment", name, "--json", check=False)
         rows = json.loads(printed)
         return rows[-1]["id"] if rows else ""
 
     run_ids = []
     for name in names:
-        run_ids.append(backend.until(f"a run of {name}", lambda name=name: begun(name), 300))
+        run_ids.append(backend.until(f"a run of {name}", lambda name=name: run_of(name), 300))
         backend.mammo("pipeline", "schedule", "pause", name)
     said = []
     for name, run_id in zip(names, run_ids, strict=True):

@@ -122,17 +122,17 @@ def test_the_summary_reads_the_record_of_its_run_alone(run, monkeypatch):
     key = "evaluations/e1/a/report.html"
     output = {"output": "evaluations/e1/manifest.json", "counts": {}}
     run.write_status("evaluate", "succeeded", 1.0, facts={"auc": 0.9, "report": key}, **output)
-    asked = []
+    read_keys = []
     for name in ("read", "exists", "entry", "state", "fetch"):
         method = getattr(type(run.store), name)
 
         def call(store, key, *rest, method=method):
-            asked.append(key)
+            read_keys.append(key)
             return method(store, key, *rest)
 
         monkeypatch.setattr(type(run.store), name, call)
     assert summarize(run)["report"] == key
-    assert asked and all(key.startswith(f"runs/{run.id}/") for key in asked)
+    assert read_keys and all(key.startswith(f"runs/{run.id}/") for key in read_keys)
 
 
 def test_a_partition_that_failed_is_no_error_once_the_step_succeeded(run):

@@ -32,10 +32,10 @@ def test_copies_of_every_kind_are_found_and_nothing_else(pictures):
             kinds.append(kind)
     pairs = same_pictures(digests_of(shown))
     assert [pair for pair in pairs if owners[pair[0]] != owners[pair[1]]] == []
-    found = Counter(
+    kinds_of_pairs = Counter(
         kinds[second - len(pictures)] for first, second in pairs if first < len(pictures)
     )
-    assert found == Counter(kinds) and len(found) == 16
+    assert kinds_of_pairs == Counter(kinds) and len(kinds_of_pairs) == 16
 
 
 def test_views_breasts_and_patients_never_match(pictures):
