@@ -93,8 +93,7 @@ ROLES: Final = {
     ),
     "train": StoreRole(
         "training and evaluation",
-        # With the decision that let a model pass: then there is nothing to release.
-        reads=("tables", "records", "features", "frames", "models", "gates", "pushes"),
+        reads=("tables", "records", "features", "frames", "models"),
         writes=("trainings", "evaluations", "regions", "candidates", "model scores", "runs"),
     ),
     "duel": StoreRole(

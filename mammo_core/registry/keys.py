@@ -48,6 +48,16 @@ def marker_key(name: str, version: int) -> str:
     return f"models/{name}/published/{version}.json"
 
 
+def released_key(name: str, id: str) -> str:
+    """Return the key of the note that a candidate passed a gate and was pushed.
+
+    Args:
+        name: Name of the model.
+        id: Content id of the candidate, its evaluation and the gate's settings.
+    """
+    return f"models/{name}/released/{id}.json"
+
+
 def version_uri(store: Store, name: str, version: int) -> str:
     """Return the URI of a version."""
     return f"{store.uri}/{version_folder(name, version)}"

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from mammo_core.datasets import Manifest
+from mammo_core.datasets import Manifest, parse
 from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.duel.kinds import DUEL, DuelFacts
 from mammo_core.errors import ModelError, RunError
@@ -12,7 +12,7 @@ from mammo_core.packaging.kinds import CANDIDATE
 from mammo_core.recipes import Recipe
 from mammo_core.registry import champion
 from mammo_core.registry.candidates import is_version
-from mammo_core.registry.keys import version_uri
+from mammo_core.registry.keys import released_key, version_uri
 from mammo_core.registry.kinds import GATE, PUSH, GateFacts, PushFacts
 from mammo_core.registry.versions import read_marker, read_package
 from mammo_core.runs import Run
@@ -162,7 +162,11 @@ def push(context: StepContext, candidate: Manifest, decision: Manifest) -> Manif
         )
         context.facts["registered"] = entry
         context.say(f"registered as {entry['model_version']} in the model registry")
-    note = {"gate": decision.id, "push": manifest.id}
+    note = {
+        "gate": decision.model_dump(mode="json"),
+        "push": manifest.model_dump(mode="json"),
+        "facts": _gate_facts(store, decision),
+    }
     store.write(_note_of(recipe, candidate), json.dumps(note).encode())
     return manifest
 
@@ -171,7 +175,7 @@ def is_released(run: Run, recipe: Recipe, candidate: Manifest) -> bool:
     """Return whether this very model is the champion and has passed this gate; record it if so.
 
     Then there is nothing to decide and nothing to push: the statuses of `gate` and `push` are
-    those of the run that pushed it.
+    those of the run that pushed it. Only the registry is read, which the training may, too.
 
     Args:
         run: The record of the run.
@@ -181,16 +185,14 @@ def is_released(run: Run, recipe: Recipe, candidate: Manifest) -> bool:
     store, note = run.store, _note_of(recipe, candidate)
     if not store.exists(note):
         return False
-    ids = read_object(store, note, MAXIMUM_NOTE_BYTES)
-    decision, pushed = GATE.find(store, ids["gate"]), PUSH.find(store, ids["push"])
+    record = read_object(store, note, MAXIMUM_NOTE_BYTES)
+    decision, pushed = (parse(json.dumps(record[name]), note) for name in ("gate", "push"))
     current = champion(store, recipe.model_name)
-    if decision is None or pushed is None or current is None:
-        return False
     facts = PUSH.facts_of(pushed)
-    if (current.version, current.model_id) != (facts.version, facts.model_id):
+    if current is None or (current.version, current.model_id) != (facts.version, facts.model_id):
         return False
     for name, manifest, shown in (
-        ("gate", decision, _gate_facts(store, decision)),
+        ("gate", decision, record["facts"]),
         ("push", pushed, facts.model_dump()),
     ):
         context = StepContext(name, run, recipe)
@@ -215,10 +217,10 @@ def _gate_facts(store: Store, decision: Manifest) -> dict[str, Any]:
 
 
 def _note_of(recipe: Recipe, candidate: Manifest) -> str:
-    """The key of the note about a push: which decision let it pass, for this gate."""
+    """The key of the note about a push in the registry: which decision let it pass."""
     settings = {**_settings(recipe), "name": recipe.model_name}
     inputs = [(CANDIDATE.folder, candidate.id), ("evaluation", candidate.lineage["evaluation"])]
-    return PUSH.note("memos", PUSH.content_id(settings, inputs))
+    return released_key(recipe.model_name, PUSH.content_id(settings, inputs))
 
 
 def _push(context: StepContext, candidate: Manifest, champion_id: str) -> PushFacts:

@@ -64,7 +64,7 @@ RIGHTS = {
         (*_RECORDS, "features", "model scores", "frames", "validations", "new images", "runs"),
     ),
     "train": (
-        (*_RECORDS, "features", "frames", "gates", "pushes", *_MODELS),
+        (*_RECORDS, "features", "frames", *_MODELS),
         ("model scores", *_TRAININGS, "evaluations", "regions", "candidates", "runs"),
     ),
     "duel": (("sources", "tables", "frames", "candidates", *_MODELS), ("duels", "runs")),

@@ -33,7 +33,13 @@ def pushed(file_store):
     uri = put_version(file_store, recipe.model_name, 1, {}, "m1")
     push = PushFacts(model_uri=uri, version=1, model_id="m1")
     publish(file_store, PUSH.manifest("p1", config={}, facts=push))
-    note = json.dumps({"gate": "g1", "push": "p1"}).encode()
+    note = json.dumps(
+        {
+            "gate": decision.model_dump(mode="json"),
+            "push": PUSH.manifest("p1", config={}, facts=push).model_dump(mode="json"),
+            "facts": {"gate": json.loads(page)},
+        }
+    ).encode()
     file_store.write(_note_of(recipe, candidate()), note)
     return file_store, recipe, uri
 
