@@ -18,17 +18,19 @@ from tests.kfp.backend import Backend, Ended
 
 _NEEDED = ("MAMMO_VERIFY_KFP", "MAMMO_KFP_HOST", "KUBECONFIG")
 _SKIP = "a real KFP is used by `make verify-kfp` alone, with MAMMO_KFP_HOST and KUBECONFIG"
+#: Longest time of a test, whose runs have limits of their own (seconds).
+_TEST_S = 4 * 3600
 #: Patients of the phantom, and of the larger one with new images.
 PATIENTS, MORE_PATIENTS = 12, 16
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip all of this folder at once where no backend is named."""
-    if all(os.environ.get(name) for name in _NEEDED):
-        return
+    """Skip all of this folder at once where no backend is named; else give its runs their time."""
+    used = all(os.environ.get(name) for name in _NEEDED)
+    marker = pytest.mark.timeout(_TEST_S) if used else pytest.mark.skip(reason=_SKIP)
     for item in items:
         if item.path.parent == Path(__file__).parent:
-            item.add_marker(pytest.mark.skip(reason=_SKIP))
+            item.add_marker(marker)
 
 
 @pytest.fixture(scope="session")

@@ -105,7 +105,7 @@ def test_unschedulable(backend, phantom, report):
     terminated(backend, report, "unschedulable, terminated", run_id)
 
 
-def test_out_of_memory(backend, trained, report):
+def test_out_of_memory(backend, phantom, report):
     """A step over its memory limit is named as such, with its remedy."""
 
     def squeeze(executors, _):
@@ -189,7 +189,7 @@ def test_controller_restarts(backend, report, undisturbed):
     disturb(backend, report, "controller restarted", undisturbed, restart)
 
 
-def test_terminate(backend, trained, report):
+def test_terminate(backend, phantom, report):
     """A run that trains is terminated; its summary says so, and nothing of it works on."""
     run_id = backend.submit(settings=backend.settings(32))
     backend.until("train-patch to run", lambda: backend.step_pods(run_id, "train-patch", "Running"))
