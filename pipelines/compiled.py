@@ -3,6 +3,7 @@
 import importlib
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,8 @@ def _not_compiled_error(received: str) -> RecipeError:
     )
 
 
+#: Characters of a value in a message.
+_SHOWN = 200
 _KINDS: dict[str, tuple[type, ...]] = {
     "STRING": (str,),
     "NUMBER_INTEGER": (int,),
@@ -220,18 +223,23 @@ def validate_parameters(text: str, values: dict[str, Any]) -> dict[str, Any]:
         if not fits:
             raise RecipeError(
                 f"The parameter {name} is not valid",
-                expected=f"a value of type {kind}: {known[name].get('description', '')}",
-                received=repr(value),
+                expected=f"a value of type {kind}: {_description(known[name])}",
+                received=repr(value)[:_SHOWN],
             )
     for name, definition in known.items():
         if name not in values and not definition.get("isOptional"):
             raise RecipeError(
                 f"The parameter {name} is missing",
-                expected=definition.get("description", "a value"),
+                expected=_description(definition),
                 received="none",
                 hint=f"give it with --param {name}=…",
             )
     return values
+
+
+def _description(definition: Mapping[str, Any]) -> str:
+    """The help text of a parameter in one line."""
+    return " ".join(definition.get("description", "a value").split())
 
 
 def _require_no_placeholders(name: str, value: Any) -> None:
