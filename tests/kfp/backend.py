@@ -102,9 +102,9 @@ class Backend:
             content: dict[str, Any] = json.load(answer)
         return content
 
-    def settings(self, seed: int = 1, *more: str) -> list[str]:
+    def settings(self, seed: int = 1, *more: str, name: str = "") -> list[str]:
         """Return the overrides of a small run whose model belongs to these tests alone."""
-        return [*SMALL, f"model_name={self.name}", f"seed={seed}", *more]
+        return [*SMALL, f"model_name={name or self.name}", f"seed={seed}", *more]
 
     def submit(
         self,

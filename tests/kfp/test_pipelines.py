@@ -71,11 +71,10 @@ def test_retrain_with_new_images(backend, trained, larger_phantom, report):
 
 def test_transfer(backend, trained, report):
     """A model of another name is made from the champion."""
-    name = f"{backend.name}-transfer"
     start = f"{backend.store}/models/{backend.name}/1"
     ended = backend.run(
         "transfer",
-        settings=[*backend.settings(2), f"model_name={name}"],
+        settings=backend.settings(2, name=f"{backend.name}-transfer"),
         more=["--param", f"start={start}"],
     )
     report("transfer", ended)

@@ -31,7 +31,7 @@ def test_two_train_runs_with_different_recipes(backend, trained, report):
     alone = _trainings(backend, trained.run_id)
     names = [f"{backend.name}-{letter}" for letter in "ab"]
     run_ids = [
-        backend.submit(settings=[*backend.settings(seed), f"model_name={name}"])
+        backend.submit(settings=backend.settings(seed, name=name))
         for seed, name in ((41, names[0]), (42, names[1]))
     ]
     for name, run_id in zip(names, run_ids, strict=True):
