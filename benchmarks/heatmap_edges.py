@@ -113,9 +113,8 @@ def main() -> None:
     from mammo_core.training.networks import load_network
 
     store = open_store(options.store)
-    ids = sorted(
-        {key.split("/")[1] for key in store.list("evaluations/") if key.endswith("/manifest.json")}
-    )
+    keys = store.list(f"{EVALUATION.folder}/")
+    ids = sorted({key.split("/")[1] for key in keys if key.endswith("/manifest.json")})
     evaluation = EVALUATION.read(store, options.evaluation or ids[-1])
     lineage = evaluation.lineage
     patch_training = PATCH_TRAINING.read(store, lineage["patch_training"])

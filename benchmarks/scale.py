@@ -201,7 +201,7 @@ def records(folder: Path) -> None:
             )
         )
 
-    make_output(store, "datasets/images/scale", make)
+    make_output(store, IMAGE_DATASET.output("scale"), make)
 
 
 def _pictures(count: int) -> list[str]:
@@ -322,7 +322,7 @@ def validation(folder: Path) -> None:
     from mammo_core.features.config import ValidationConfig
     from mammo_core.features.data_checks.validation_report import draft_validation
     from mammo_core.features.frame import frame_from_manifest
-    from mammo_core.features.kinds import FRAME
+    from mammo_core.features.kinds import FRAME, VALIDATION
     from mammo_core.ingest.kinds import IMAGE_DATASET
 
     store, manifest = _store(folder), _only(folder, FRAME)
@@ -330,7 +330,7 @@ def validation(folder: Path) -> None:
     part = champion.images.iloc[: len(champion.images) * 9 // 10]
     champion = type(champion)(champion.id, part, champion.lesions, champion.facts)
     make_output(
-        store, "validations/scale",
+        store, VALIDATION.output("scale"),
         lambda attempt: draft_validation(
             attempt, "0" * 32, ValidationConfig(), frame=manifest,
             images=_only(folder, IMAGE_DATASET), champion=champion, no_champion_reason="",

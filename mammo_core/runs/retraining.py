@@ -9,6 +9,7 @@ between them. It ends with the summary of its run.
 import json
 import time
 
+from mammo_core.features.kinds import NEW_IMAGES
 from mammo_core.runs.run import Run
 from mammo_core.store import MAXIMUM_NOTE_BYTES, Store, parse_object
 
@@ -28,7 +29,7 @@ def claim_retraining(run: Run, model: str, champion_uri: str) -> str:
     Returns:
         Id of the other run that trains this champion on; empty if this run may.
     """
-    key = f"new-images/claims/{model}.json"
+    key = NEW_IMAGES.note("claims", model)
     claim = {"run": run.id, "champion": champion_uri, "since": round(time.time(), 3)}
     data = (json.dumps(claim, sort_keys=True) + "\n").encode()
     while True:

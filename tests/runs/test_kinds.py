@@ -24,7 +24,9 @@ OWNERS = {
 #: Files with the same words in other names: REST paths, folders of a source, and the roles, whose
 #: places tests/pipelines/test_roles.py compares with the kinds.
 OTHERS = (
-    *("mammo_core/serving/", "pipelines/client.py", "pipelines/roles.py"),
+    *("mammo_core/serving/", "mammo_core/tracking/", "pipelines/run_requests.py"),
+    *("pipelines/roles.py", "pipelines/score.py", "pipelines/transfer.py"),
+    "mammo_core/phantom/layouts/",
     *("mammo_core/sources/adapters/cbis_ddsm/", "mammo_core/features/publish.py"),
 )
 #: A key or a part of one: a folder and what is in it.
