@@ -38,12 +38,17 @@ RECIPE = {
 
 
 def write_breast(path, seed):
-    """Write a bright half disc on black, so that there is background to sample."""
+    """Write a bright half disc on black, so that there is background to sample.
+
+    Its texture is its own: two of one texture would be taken for copies of one mammogram.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.zeros((160, 120), np.uint16)
+    rng = np.random.default_rng(seed)
+    pixels = np.zeros((160, 120), np.float32)
     cv2.circle(pixels, (0, 80), 76, 30000, -1)
-    noise = np.random.default_rng(seed).integers(0, 2000, pixels.shape)
-    cv2.imwrite(str(path), np.where(pixels > 0, pixels + noise, 0).astype(np.uint16))
+    texture = cv2.resize(rng.normal(0, 5000, (16, 12)), (120, 160), interpolation=cv2.INTER_CUBIC)
+    noise = rng.integers(0, 2000, pixels.shape)
+    cv2.imwrite(str(path), np.where(pixels > 0, pixels + texture + noise, 0).astype(np.uint16))
 
 
 def inbreast(root):
