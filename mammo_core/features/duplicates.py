@@ -1,6 +1,7 @@
 """Images of a dataset that show the same picture, and the patients they link."""
 
 import base64
+from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 #: The column of an image dataset's statistics with the digests; nothing else reads it.
 PICTURE: Final = "picture"
+#: Other patients whose pictures one may be a copy of. A picture like those of more has nothing of
+#: its own to compare: a flat one, a test pattern, a drawing.
+_MOST_PATIENTS: Final = 4
 #: Rows of the statistics that are read at a time.
 _ROWS: Final = 16_384
 
@@ -27,16 +31,19 @@ class Duplicates:
     Attributes:
         pairs: Ids of two images that show the same picture, sorted.
         links: Patient → the one who stands for all patients linked with her.
+        indistinct: Images that look like those of more than four other patients; they link nobody.
     """
 
     pairs: tuple[tuple[str, str], ...]
     links: dict[str, str]
+    indistinct: int = 0
 
     @property
     def facts(self) -> dict[str, int]:
-        """Numbers of images with a copy, of pairs, and of patients who share a picture."""
+        """Numbers of images with a copy, of pairs, of patients who share a picture, of others."""
         images = {image_id for pair in self.pairs for image_id in pair}
-        return {"images": len(images), "pairs": len(self.pairs), "patients": len(self.links)}
+        counts = {"images": len(images), "pairs": len(self.pairs), "patients": len(self.links)}
+        return {**counts, "indistinct": self.indistinct}
 
 
 def find_duplicates(store: Store, dataset: Manifest, images: "pd.DataFrame") -> Duplicates:
@@ -54,8 +61,18 @@ def find_duplicates(store: Store, dataset: Manifest, images: "pd.DataFrame") -> 
     image_ids, digests = _read_digests(store, dataset, patients.keys())
     positions = same_pictures(digests)
     pairs = sorted(tuple(sorted((image_ids[one], image_ids[other]))) for one, other in positions)
-    links = link_patients((patients[one], patients[other]) for one, other in pairs)
-    return Duplicates(tuple((one, other) for one, other in pairs), links)
+    resembled: dict[str, set[str]] = defaultdict(set)
+    for one, other in pairs:
+        resembled[one].add(patients[other])
+        resembled[other].add(patients[one])
+    indistinct = {
+        image_id
+        for image_id, others in resembled.items()
+        if len(others - {patients[image_id]}) > _MOST_PATIENTS
+    }
+    kept = tuple((one, other) for one, other in pairs if not {one, other} & indistinct)
+    links = link_patients((patients[one], patients[other]) for one, other in kept)
+    return Duplicates(kept, links, len(indistinct))
 
 
 def _read_digests(

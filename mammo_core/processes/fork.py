@@ -61,7 +61,8 @@ def call_in_fork(
             os.close(write_end)  # ends the fork where we were interrupted
         exit_code = os.waitstatus_to_exitcode(status)
         answer.seek(0)
-        return ForkResult(exit_code, json.loads(answer.read()) if exit_code == 0 else None)
+        text = answer.read()  # of our own fork, and no file of a store
+        return ForkResult(exit_code, json.loads(text) if exit_code == 0 else None)
 
 
 def _call(function: Callable[[], Any], answer: IO[bytes], lifeline: int) -> NoReturn:

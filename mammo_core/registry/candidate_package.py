@@ -10,7 +10,6 @@ from mammo_core.datasets.tables import read_table
 from mammo_core.evaluation.kinds import EVALUATION
 from mammo_core.features.frame import IMAGE_CLASSES, frame_from_manifest
 from mammo_core.packaging.source_commit import git_sha
-from mammo_core.registry.opening import open_package
 from mammo_core.sources.adapter import get_adapter
 from mammo_core.sources.card.known_terms import dataset_terms
 from mammo_core.sources.card.terms import Terms
@@ -173,5 +172,7 @@ def _terms_of_start(weights: str) -> list[Terms]:
 
     if "/" not in weights or weights.endswith(_WEIGHT_FILES):
         return []
+    from mammo_core.registry.opening import open_package
+
     folder = open_package(weights).folder
     return list(read_content(folder, "training_data.json", TrainingData).terms)

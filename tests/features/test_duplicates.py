@@ -17,8 +17,12 @@ def test_copies_in_other_files_link_their_patients(file_store, tmp_path):
     pictures = {f"{at}.png": picture for at, picture in enumerate(pixels)}
     pictures["copy.png"] = cv2.resize(pixels[0][:, ::-1], None, fx=0.6, fy=0.6)
     pictures["8-bit.png"] = (pixels[1] >> 8).astype("uint8")
+    # A picture like those of many patients has nothing of its own to compare: it links nobody.
+    crowd = {f"crowd-{at}.png": pixels[2] >> at for at in range(1, 7)}
+    pictures |= crowd
     patients = {f"{at}.png": view.patient_key for at, view in enumerate(views)}
     patients |= {"copy.png": "another", "8-bit.png": patients["1.png"]}
+    patients |= {name: name for name in crowd}
     rows = []
     for name, picture in pictures.items():
         cv2.imwrite(str(tmp_path / name), picture)
@@ -35,7 +39,7 @@ def test_copies_in_other_files_link_their_patients(file_store, tmp_path):
     }
     assert {frozenset(pair) for pair in result.pairs} == expected
     assert set(result.links) == {patients["0.png"], "another"}
-    assert result.facts == {"images": 4, "pairs": 2, "patients": 2}
+    assert result.facts == {"images": 4, "pairs": 2, "patients": 2, "indistinct": 7}
     # Who was left out meanwhile links nobody.
     fewer = images[images["path"] != "copy.png"]
     assert find_duplicates(file_store, dataset, fewer).links == {}

@@ -79,7 +79,9 @@ def test_wrong_keys_are_errors_at_their_location(pairs, values, location, kind):
 
 
 def test_an_unknown_adapter_in_a_recipe_names_the_others():
-    with pytest.raises(RecipeError, match=r"source\.adapter.*cbis_ddsm, folders, inbreast, table"):
+    with pytest.raises(
+        RecipeError, match=r"source\.adapter.*bcdr, cbis_ddsm, cmmd, csaw_cc, embed"
+    ):
         load_recipe("phantom", ["source.adapter=nothing"])
 
 

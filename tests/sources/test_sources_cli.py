@@ -97,7 +97,9 @@ def test_check_from_a_bucket(s3_environment, tmp_path):
     uri = "s3://mammo-check/in"
     upload(open_store(uri), {name: files.local(name) for name in files.names()})
     result = CliRunner().invoke(app, ["check", "--tables", uri, "--images", uri, "--json"])
-    assert json.loads(result.stdout) == check_cbis_ddsm(str(tree), str(tree))
+    facts = json.loads(result.stdout)
+    assert facts.pop("terms")["license"] == "CC BY 3.0"
+    assert facts == check_cbis_ddsm(str(tree), str(tree))
 
 
 def test_check_with_images(tmp_path):
@@ -114,7 +116,7 @@ def test_check_with_images(tmp_path):
 def test_an_unknown_source_is_refused_with_the_known_ones(tmp_path):
     result = CliRunner().invoke(app, ["check", "--source", "x", "--tables", str(tmp_path)])
     assert isinstance(result.exception, RecipeError)
-    assert "cbis-ddsm, folders, inbreast, table" in str(result.exception)
+    assert "cbis-ddsm, cmmd, csaw-cc, embed, folders, inbreast" in str(result.exception)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def pictures(tmp_path_factory):
     import pydicom
 
     root = tmp_path_factory.mktemp("phantom") / "tree"
-    create(root, PhantomConfig(patients=4, seed=5, height=192, width=150), workers=1)
+    create(root, PhantomConfig(patients=10, seed=5, height=192, width=150), workers=1)
     mammograms = []
     for path in sorted(root.rglob("*.dcm")):
         data = pydicom.dcmread(path)
