@@ -31,7 +31,7 @@ def test_the_same_command_completes_a_killed_run(undisturbed, pipeline, tmp_path
         )
         status = tmp_path / "store" / "runs" / runs / "steps" / f"{step}.json"
         _wait_for(status, process)
-        time.sleep(0.5)
+        time.sleep(0.05)  # sampling takes less than a second
         followers = _followers(process.pid)
         assert followers, "the step does not follow its command"
         if victims in ("step", "both"):
