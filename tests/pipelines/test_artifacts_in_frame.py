@@ -5,11 +5,14 @@ page has an origin of its own there, no storage, and loads nothing of another or
 """
 
 import html
+import http.server
 import json
 import os
-import re
+import queue
 import shutil
+import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -46,32 +49,62 @@ _ERRORS = """<script>
 const problems = [];
 addEventListener("error", event => problems.push(event.message || "not loaded"), true);
 </script>"""
-_AROUND = """<!doctype html><html><body><pre id="answer">nothing</pre>
+# The listener stands before the frame, so no message is missed.
+_AROUND = """<!doctype html><html><body><script>
+addEventListener("message", event => fetch("/answer", {{
+  method: "POST", body: JSON.stringify(event.data),
+}}));
+</script>
 <iframe sandbox="allow-scripts" width="1200" height="700" srcdoc="{page}"></iframe>
-<script>
-addEventListener("message", event => {{
-  document.getElementById("answer").textContent = JSON.stringify(event.data);
-}});
-</script></body></html>"""
+</body></html>"""
+#: How long a browser may take on a machine that is busy with other tests, in seconds.
+_PATIENCE = 180
 
 
 def in_frame(page: str, folder: Path) -> dict:
     """Open a page as KFP's viewer does, and return what the browser made of it."""
     probed = page.replace("<head>", "<head>" + _ERRORS, 1).replace("</body>", _PROBE)
-    around = folder / "around.html"
-    around.write_text(_AROUND.format(page=html.escape(probed, quote=True)))
-    done = subprocess.run(
-        [
-            str(CHROMIUM),
-            *("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=10000"),
-            *(f"--user-data-dir={folder}/profile", "--dump-dom", f"file://{around}"),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=True,
-    )
-    return json.loads(html.unescape(re.findall(r'<pre id="answer">(.*?)</pre>', done.stdout)[0]))
+    around = _AROUND.format(page=html.escape(probed, quote=True)).encode()
+    answers: queue.Queue[bytes] = queue.Queue()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._reply(around if self.path == "/" else b"")
+
+        def do_POST(self) -> None:
+            answers.put(self.rfile.read(int(self.headers["Content-Length"])))
+            self._reply(b"")
+
+        def _reply(self, body: bytes) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        # The browser answers by itself: a dump of its page at a set time may come too early.
+        browser = subprocess.Popen(
+            [
+                str(CHROMIUM),
+                *("--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"),
+                f"--user-data-dir={folder}/profile",
+                f"http://127.0.0.1:{server.server_port}/",
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            return json.loads(answers.get(timeout=_PATIENCE))
+        finally:
+            os.killpg(browser.pid, signal.SIGKILL)
+            browser.wait()
+            server.shutdown()
 
 
 def a_summary(folder):
