@@ -8,7 +8,7 @@ tests/pipelines/recordings.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 _TAG = "`make images` builds them; push them to a registry that the nodes reach, or load them there"
@@ -24,6 +24,10 @@ _NODES = (
 )
 _DISK = "free space on the node, or add nodes; then run it again: what is finished is reused"
 _AGAIN = "run it again: what is finished is reused"
+_BY_ITSELF = (
+    "nothing to do yet: Argo starts a lost pod again while it has attempts left, and what is "
+    "finished is reused"
+)
 _IMAGE_REASONS = (
     "ErrImagePull",
     "ImagePullBackOff",
@@ -47,12 +51,21 @@ class Fault:
         received: What Kubernetes says.
         remedy: What to do.
         expected: What would have been right.
+        lost: Whether the pod went away without an end of its own: Argo may start it again.
     """
 
     reason: str
     received: str
     remedy: str
     expected: str = "a pod that starts"
+    lost: bool = False
+
+    def as_of(self, ended: bool) -> "Fault":
+        """Return the fault with the remedy for a task that has ended, or that goes on.
+
+        Until then a lost pod is Argo's to start again.
+        """
+        return replace(self, remedy=_BY_ITSELF) if self.lost and not ended else self
 
     def line(self) -> str:
         """Return the fault as one line."""
@@ -111,7 +124,7 @@ def fault_of_message(message: str) -> Fault | None:
     if "OOMKilled" in message:
         return _out_of_memory(text)
     if "pod deleted" in message or "node is lost" in message:
-        return Fault("its pod was deleted", text, _AGAIN, "a pod that ends by itself")
+        return Fault("its pod was deleted", text, _AGAIN, "a pod that ends by itself", lost=True)
     if re.match(r"(Unschedulable|PodInitializing)?:? ?0/\d+ nodes are available", message):
         return _unschedulable(text)
     for reason in _IMAGE_REASONS:
@@ -143,7 +156,8 @@ def _of_phase(status: Mapping[str, Any]) -> Fault | None:
             "an end within the time limit",
         )
     if reason:
-        return Fault(f"its pod was lost ({reason})", text, _AGAIN, "a pod that ends by itself")
+        expected = "a pod that ends by itself"
+        return Fault(f"its pod was lost ({reason})", text, _AGAIN, expected, lost=True)
     for condition in status.get("conditions") or []:
         unscheduled = condition.get("type") == "PodScheduled" and condition.get("status") == "False"
         if unscheduled and status.get("phase") == "Pending":

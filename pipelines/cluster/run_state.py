@@ -283,9 +283,9 @@ class _Tasks:
         for pod in reversed(pods):
             fault = fault_of_pod(pod, pod.get("warnings"))
             if fault is not None:
-                return fault
-        messages = [node.message for node, _ in mine if node.message]
-        return next(filter(None, map(fault_of_message, messages)), None)
+                return fault.as_of(state in FINAL)
+        fault = next(filter(None, (fault_of_message(node.message) for node, _ in mine)), None)
+        return fault and fault.as_of(state in FINAL)
 
     def _faults_of_groups(self, tasks: list[GraphTask]) -> Iterator[Fault]:
         """Yield what is wrong with pods that belong to no task: the drivers of groups."""
@@ -293,12 +293,13 @@ class _Tasks:
         for pod, spot in self._pods:
             fault = fault_of_pod(pod, pod.get("warnings")) if spot.path not in paths else None
             if fault is not None and self._state not in ("SUCCEEDED", "TERMINATED"):
-                yield fault
+                yield fault.as_of(self._state in FINAL)
         for node, spot in self._spots:
             fault = fault_of_message(node.message) if spot.path not in paths else None
             if fault is not None and self._state != "SUCCEEDED":
                 # Each attempt is one pod more, of another name.
-                yield replace(fault, received=fault.received.partition(": ")[2])
+                fault = replace(fault, received=fault.received.partition(": ")[2])
+                yield fault.as_of(self._state in FINAL)
 
     def _labels(self, task: GraphTask, iterations: tuple[int, ...], count: int) -> dict[str, str]:
         if not iterations:

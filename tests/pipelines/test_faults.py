@@ -114,6 +114,24 @@ def test_the_words_of_argo_are_understood(message, reason):
 
 
 @pytest.mark.parametrize(
+    "fault",
+    [
+        fault_of_message("pod deleted"),
+        fault_of_pod({"status": {"phase": "Failed", "reason": "NodeLost"}}),
+    ],
+)
+def test_a_lost_pod_is_argos_to_start_again_until_the_task_has_ended(fault):
+    assert "run it again" in fault.as_of(ended=True).remedy
+    assert "run it again" not in fault.as_of(ended=False).remedy
+    assert "Argo starts a lost pod again" in fault.as_of(ended=False).line()
+
+
+def test_what_argo_does_not_try_again_keeps_its_remedy():
+    fault = fault_of_pod(_ended(1, "OOMKilled"))
+    assert fault.as_of(ended=False) == fault
+
+
+@pytest.mark.parametrize(
     "message", ["", "main: Error (exit code 1)", "omitted: depends condition not met"]
 )
 def test_other_words_of_argo_are_no_fault(message):
