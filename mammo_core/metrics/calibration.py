@@ -16,8 +16,8 @@ from mammo_core.errors import RecordError
 from mammo_core.metrics.checks import require_binary, require_probabilities
 from mammo_core.metrics.settings import Method
 
-_EDGE = 1e-7
-"""Probabilities are clipped to [_EDGE, 1 - _EDGE] before the logit: float32 reaches 0 and 1."""
+EDGE = 1e-7
+"""Probabilities are clipped to [EDGE, 1 - EDGE] before the logit: float32 reaches 0 and 1."""
 
 
 class Calibration(BaseModel):
@@ -76,7 +76,7 @@ class Calibration(BaseModel):
             return array
         if self.method == "isotonic":
             return np.asarray(np.interp(array, self.knots, self.values))
-        return _expit(self.slope * _logit(array) + self.intercept)
+        return expit(self.slope * logit(array) + self.intercept)
 
 
 def fit_calibration(method: Method, labels: npt.ArrayLike, scores: npt.ArrayLike) -> Calibration:
@@ -98,11 +98,11 @@ def fit_calibration(method: Method, labels: npt.ArrayLike, scores: npt.ArrayLike
         return Calibration()
     if method == "isotonic":
         return _isotonic(label_array, score_array)
-    logits = _logit(score_array)
+    logits = logit(score_array)
     slope, intercept = (
         (_inverse_temperature(label_array, logits), 0.0)
         if method == "temperature"
-        else _platt(label_array, logits)
+        else fit_line(label_array, logits)
     )
     if slope < 0:
         raise RecordError(
@@ -128,14 +128,33 @@ def _inverse_temperature(labels: npt.NDArray[np.int64], logits: npt.NDArray[np.f
     return float(np.exp(result.x))
 
 
-def _platt(labels: npt.NDArray[np.int64], logits: npt.NDArray[np.float64]) -> tuple[float, float]:
-    from sklearn.linear_model import LogisticRegression
+def platt_targets(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return Platt's targets: as if there were one more record of the other class.
 
-    # Platt's targets: as if there were one more image of the other class. Without them a
-    # separable set has no finite slope. A target t is two records of weight t and 1 - t.
+    Without them a separable set has no finite optimum.
+
+    Args:
+        labels: `(n,)`, 0 or 1.
+
+    Returns:
+        `(n,) float64, (0, 1)`.
+    """
     positives = int(labels.sum())
     negatives = len(labels) - positives
-    target = np.where(labels == 1, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    return np.where(labels == 1, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+
+
+def fit_line(labels: npt.NDArray[np.int64], logits: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Return slope and intercept of the logit that fit Platt's targets best.
+
+    Args:
+        labels: `(n,)`, 0 or 1, both present.
+        logits: `(n,)` finite numbers.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    # A target t is two records of weight t and 1 - t.
+    target = platt_targets(labels)
     model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8)
     twice = np.concatenate([logits, logits])[:, np.newaxis]
     model.fit(twice, np.repeat([1, 0], len(labels)), np.concatenate([target, 1 - target]))
@@ -217,12 +236,22 @@ def reliability_curve(
     )
 
 
-def _logit(array: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    clipped = np.clip(array, _EDGE, 1 - _EDGE)
+def logit(array: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the logits of probabilities, which are clipped to [EDGE, 1 - EDGE] first.
+
+    Args:
+        array: Probabilities of any shape, [0, 1].
+    """
+    clipped = np.clip(array, EDGE, 1 - EDGE)
     return np.asarray(np.log(clipped) - np.log1p(-clipped))
 
 
-def _expit(array: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    from scipy.special import expit
+def expit(array: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the probabilities of logits.
 
-    return np.asarray(expit(array), dtype=np.float64)
+    Args:
+        array: Finite numbers of any shape.
+    """
+    from scipy import special
+
+    return np.asarray(special.expit(array), dtype=np.float64)
