@@ -32,8 +32,13 @@ PARAMETERS = {
     "xception": 20_861_480,
     "inception_v3": 21_802_784,
     "convnext_tiny": 27_820_128,
+    "convnext_small": 49_454_688,
+    "convnext_base": 87_566_464,
     "efficientnetv2_s": 20_331_360,
+    "efficientnetv2_m": 53_150_388,
     "efficientnet_b0": 4_049_564,
+    "efficientnet_b3": 10_783_528,
+    "efficientnet_b5": 28_513_520,
 }
 QUICK = ("compact", "yaroslav", "vgg16")
 EVERY = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS]

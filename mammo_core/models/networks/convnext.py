@@ -1,4 +1,4 @@
-"""ConvNeXt-Tiny of `keras.applications`."""
+"""ConvNeXt (Liu et al. 2022) of `keras.applications`."""
 
 import re
 
@@ -14,25 +14,25 @@ from mammo_core.models.registry import (
 
 
 def _rename(name: str) -> str:
-    name = name.removeprefix("convnext_tiny_")
+    name = re.sub("^convnext_(tiny|small|base)_", "", name)
     if match := re.fullmatch(r"downsampling_block_(\d)(.*)", name):
         return f"stage_{int(match[1]) + 1}_downsampling{match[2]}"
     # The normalization after the last stage; Keras numbers its name.
     return "stage_3_norm" if re.fullmatch(r"layer_normalization(_\d+)?", name) else name
 
 
-_APPLICATION = Application("ConvNeXtTiny", {"include_preprocessing": False}, rename=_rename)
-
-register_network(
-    Network(
-        name="convnext_tiny",
-        channels=3,
-        path=(Window(4, 4), *(HALVE,) * 3),
-        feature="stage_3_norm",
-        members=named_blocks("stem", *numbered("stage_", 0, 3)),
-        top=("stage_3",),
-        application=_APPLICATION,
-        imagenet=_APPLICATION,
-        divisor=57.6,  # 255 times ImageNet's mean standard deviation, 0.226
+for _size in ("Tiny", "Small", "Base"):
+    _application = Application(f"ConvNeXt{_size}", {"include_preprocessing": False}, rename=_rename)
+    register_network(
+        Network(
+            name=f"convnext_{_size.lower()}",
+            channels=3,
+            path=(Window(4, 4), *(HALVE,) * 3),
+            feature="stage_3_norm",
+            members=named_blocks("stem", *numbered("stage_", 0, 3)),
+            top=("stage_3",),
+            application=_application,
+            imagenet=_application,
+            divisor=57.6,  # 255 times ImageNet's mean standard deviation, 0.226
+        )
     )
-)

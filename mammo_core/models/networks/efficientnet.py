@@ -1,4 +1,4 @@
-"""EfficientNetV2-S and EfficientNet-B0 of `keras.applications`."""
+"""EfficientNet (Tan and Le 2019) and EfficientNetV2 (2021) of `keras.applications`."""
 
 from mammo_core.models.registry import (
     SAME,
@@ -17,35 +17,32 @@ def _members(last: int) -> tuple[tuple[str, str], ...]:
     return (*named_blocks("stem"), *units, *named_blocks("top"))
 
 
-_V2_S = Application("EfficientNetV2S", {"include_preprocessing": False})
-_B0 = Application("EfficientNetB0")
+def _register(
+    name: str, application: Application, blocks: int, path: tuple[Window, ...], divisor: float
+) -> None:
+    register_network(
+        Network(
+            name=name,
+            channels=3,
+            path=path,
+            feature="top_activation",
+            members=_members(blocks),
+            top=(f"block{blocks}", "top"),
+            application=application,
+            imagenet=application,
+            divisor=divisor,
+        )
+    )
 
-register_network(
-    Network(
-        name="efficientnetv2_s",
-        channels=3,
-        path=(SAME,) * 5,
-        feature="top_activation",
-        members=_members(6),
-        top=("block6", "top"),
-        application=_V2_S,
-        imagenet=_V2_S,
-        divisor=128.0,
-    )
+
+# The stem and the blocks 2, 3, 4 and 6 halve the map; Keras pads them as for an even side.
+_PATH = tuple(
+    Window(size, 2, padding)
+    for size, padding in ((3, (0, 1)), (3, (0, 1)), (5, (1, 2)), (3, (0, 1)), (5, (1, 2)))
 )
-register_network(
-    Network(
-        name="efficientnet_b0",
-        channels=3,
-        path=tuple(
-            Window(size, 2, padding)
-            for size, padding in ((3, (0, 1)), (3, (0, 1)), (5, (1, 2)), (3, (0, 1)), (5, (1, 2)))
-        ),
-        feature="top_activation",
-        members=_members(7),
-        top=("block7", "top"),
-        application=_B0,
-        imagenet=_B0,
-        divisor=57.6,  # 255 times ImageNet's mean standard deviation, 0.226
-    )
-)
+for _size in (0, 3, 5):
+    # 57.6 is 255 times ImageNet's mean standard deviation, 0.226.
+    _register(f"efficientnet_b{_size}", Application(f"EfficientNetB{_size}"), 7, _PATH, 57.6)
+for _letter, _blocks in (("S", 6), ("M", 7)):
+    _V2 = Application(f"EfficientNetV2{_letter}", {"include_preprocessing": False})
+    _register(f"efficientnetv2_{_letter.lower()}", _V2, _blocks, (SAME,) * 5, 128.0)
