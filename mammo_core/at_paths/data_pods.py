@@ -102,8 +102,9 @@ def begin(
 def _source_in_bucket(recipe: str, settings: Sequence[str]) -> str:
     """Return where the source of a recipe is if it names a folder that this pod does not have."""
     with suppress(MammoError):  # `begin` says it
-        root = load_recipe(recipe, settings).source.root
-        if "://" not in root and not Path(root).exists():
+        source = load_recipe(recipe, settings).source
+        root = source.root if source is not None else ""  # several sources name their roots
+        if root and "://" not in root and not Path(root).exists():
             return f"{SOURCES}/{Path(root).name.replace('_', '-')}"
     return ""
 
@@ -123,8 +124,10 @@ def sample_partition(*, partition: str, tables: str, out: str, **run: Any) -> di
     pod = Pod(**run)
 
     def work() -> dict[str, Any]:
-        images = pod.step("convert", tables=read(tables)).manifest
-        return written(pod.step("sample", images=images, partition=partition), out)
+        indexed = read(tables)
+        images = pod.step("convert", tables=indexed).manifest
+        result = pod.step("sample", tables=indexed, images=images, partition=partition)
+        return written(result, out)
 
     metadata: dict[str, Any] = pod.together(f"sample-{partition.replace('/', '-of-')}", work)
     return metadata
@@ -154,7 +157,7 @@ def prepare_data(
             pod.step("validate-data", images=images, frame=frame)
         finally:
             _show_validation(pod, report)
-        patches = pod.step("sample", images=images).manifest
+        patches = pod.step("sample", tables=indexed, images=images).manifest
         bundle = {"tables": indexed, "images": images, "frame": frame, "patches": patches}
         names = network_names(pod.recipe(pod.run()))
         return [write_bundle(out, bundle), names if len(names) > 1 else []]

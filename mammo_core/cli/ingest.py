@@ -84,5 +84,5 @@ def _run(
         result = steps.convert.execute(run, tables=tables, partition=partition)
     else:
         images = steps.convert(run, tables=tables)
-        result = steps.sample.execute(run, images=images, partition=partition)
+        result = steps.sample.execute(run, tables=tables, images=images, partition=partition)
     typer.echo(json.dumps(result.metadata))

@@ -36,10 +36,12 @@ class RunData(NamedTuple):
     """The outputs of the data steps.
 
     Attributes:
+        tables: The tables of the source.
         images: The image dataset.
         frame: The frame.
     """
 
+    tables: Manifest
     images: Manifest
     frame: Manifest
 
@@ -158,7 +160,11 @@ def _references(recipe: Recipe, trials: Sequence[Trial]) -> list[tuple[str, str]
     return [
         *((f"start {uri}", start_identity(uri)) for uri in sorted(starts)),
         *((f"weights {uri}", digest) for uri, digest in digests if digest),
-        *((f"table {name}", digest) for name, digest in referenced_tables(recipe.source)),
+        *(
+            (f"table {name}", digest)
+            for source in recipe.all_sources
+            for name, digest in referenced_tables(source)
+        ),
     ]
 
 
@@ -170,7 +176,7 @@ def prepare_data(run: Run) -> RunData:
     """Run the data steps of a run in this process."""
     tables = steps.index(run)
     images = steps.convert(run, tables=tables)
-    return RunData(images, steps.publish_features(run, tables=tables, images=images))
+    return RunData(tables, images, steps.publish_features(run, tables=tables, images=images))
 
 
 def run_trial(store: Store, run_id: str, experiment: str, trial: Trial) -> Manifest:
@@ -203,9 +209,9 @@ def _make_trial(attempt: Attempt, id: str, run_id: str, trial: Trial) -> Draft:
     if "epochs" in trial.facts:
         return _make_leak_trial(attempt, id, run, recipe, trial)
     data = prepare_data(run)
-    inputs = data._asdict()
+    inputs = {"images": data.images, "frame": data.frame}
     if trial.patch:
-        patches = steps.sample(run, images=data.images)
+        patches = steps.sample(run, tables=data.tables, images=data.images)
         inputs["patch_training"] = steps.train_patch(run, patches=patches, frame=data.frame)
     # A trial of no patients scores the model package as it is.
     training = steps.train_image(run, **inputs) if trial.facts.get("patients") != 0 else None

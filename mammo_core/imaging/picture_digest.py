@@ -139,6 +139,18 @@ def likeness(texture: _Floats, other: _Floats, enough: float = 1.0) -> float:
     return best
 
 
+def likeness_in_place(texture: _Floats, other: _Floats) -> float:
+    """Return how alike two textures are where they are: their correlation, [-1, 1].
+
+    Args:
+        texture: As `texture_of` returns it.
+        other: Another one. That of a picture without texture is like no other: 0.
+    """
+    one, two = texture - texture.mean(), other - other.mean()
+    strength = float(np.sqrt((one * one).sum() * (two * two).sum()))
+    return float((one * two).sum()) / strength if strength else 0.0
+
+
 def _best(texture: Any, part: Any) -> float:
     import cv2
 

@@ -1,6 +1,6 @@
 """Sample the patches of one mammogram."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +38,12 @@ class SampledView:
     failures: tuple[tuple[str, str], ...]
 
 
-def sample_view(record: ImageRecord, config: SamplingConfig, seed: int) -> SampledView:
+def sample_view(
+    record: ImageRecord,
+    config: SamplingConfig,
+    seed: int,
+    others: Sequence[npt.NDArray[np.bool_]] = (),
+) -> SampledView:
     """Sample the patches of one image.
 
     The centers of lesion patches are uniform in the bounding box of the lesion's largest
@@ -53,28 +58,35 @@ def sample_view(record: ImageRecord, config: SamplingConfig, seed: int) -> Sampl
         record: The image with its lesion masks.
         config: Settings of the sampler.
         seed: The run's seed.
+        others: `(h, w) bool` each, in the geometry of the record: lesions of the other files of
+            the view. They have patches of their own there; `compatible` does not know them.
     """
     if config.compatible:
         patches, failures = sample_as_original(record, config)
     else:
-        sampler = _Sampler(record, config, seed)
+        sampler = _Sampler(record, config, seed, others)
         patches, failures = sampler.sample(), sampler.failures
     return SampledView(tuple(sorted(patches, key=lambda patch: patch.patch_id)), tuple(failures))
 
 
 class _Sampler:
-    def __init__(self, record: ImageRecord, config: SamplingConfig, seed: int) -> None:
+    def __init__(
+        self,
+        record: ImageRecord,
+        config: SamplingConfig,
+        seed: int,
+        others: Sequence[npt.NDArray[np.bool_]] = (),
+    ) -> None:
         self.record, self.config, self.seed = record, config, seed
         self.failures: list[tuple[str, str]] = []
         self.canvas = Canvas(record.image_id, record.pixels, config.patch_size)
         self.tables = [OverlapTable(lesion.mask, config.patch_size) for lesion in record.lesions]
-        self.union = self._union() if len(self.tables) > 1 else None
-
-    def _union(self) -> OverlapTable:
-        union = np.zeros(self.record.pixels.shape, bool)
-        for lesion in self.record.lesions:
-            np.logical_or(union, lesion.mask, out=union)
-        return OverlapTable(union, self.config.patch_size)
+        # Every lesion, and all of them together.
+        masks = [*(lesion.mask for lesion in record.lesions), *others]
+        self.lesions = [*self.tables, *(OverlapTable(mask, config.patch_size) for mask in others)]
+        if len(masks) > 1:
+            union = np.logical_or.reduce(masks)
+            self.lesions.append(OverlapTable(union, config.patch_size))
 
     def sample(self) -> list[PatchRecord]:
         patches: list[PatchRecord] = []
@@ -212,7 +224,7 @@ class _Sampler:
         A small lesion can be completely in a patch and still be a small part of all lesions.
         """
         overlaps = np.zeros(len(centers))
-        for table in [*self.tables, *([self.union] if self.union else [])]:
+        for table in self.lesions:
             np.maximum(overlaps, table.overlap(centers), out=overlaps)
         return overlaps
 

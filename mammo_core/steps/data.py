@@ -78,7 +78,8 @@ def has_records(run: Run, recipe: Recipe, tables: Manifest) -> bool:
     dataset = IMAGE_DATASET.find(run.store, ingest.convert_id(recipe.convert, images, lesions))
     if dataset is None:
         return False
-    patches = ingest.sample_id(recipe.sampling, recipe.seed, dataset)
+    others = ingest.other_files(run.store, dataset, ingest.view_ids(images))
+    patches = ingest.sample_id(recipe.sampling, recipe.seed, dataset, others)
     return PATCH_DATASET.find(run.store, patches) is not None
 
 
@@ -177,11 +178,13 @@ def _bring_online(context: StepContext, folder: str) -> None:
 
 
 @step("sample")
-def sample(context: StepContext, images: Manifest) -> Manifest:
+def sample(context: StepContext, tables: Manifest, images: Manifest) -> Manifest:
     """Cut the patches of the image records, or of a partition of them."""
     from mammo_core import ingest
 
     recipe = context.recipe
+    views = ingest.view_ids(_tables_of(context, tables)[0])
+    others = ingest.other_files(context.store, images, views)
 
     def make(attempt: Attempt) -> Draft:
         return ingest.make_patches(
@@ -191,9 +194,10 @@ def sample(context: StepContext, images: Manifest) -> Manifest:
             seed=recipe.seed,
             runner=recipe.runner,
             partition=context.partition,
+            others=others,
         )
 
-    id = ingest.sample_id(recipe.sampling, recipe.seed, images)
+    id = ingest.sample_id(recipe.sampling, recipe.seed, images, others)
     manifest = context.reuse_or_make(PATCH_DATASET, id, make)
     if "patches" in manifest.counts:  # a partition does not have the counts of the dataset
         # Too few patches of a lesion are listed in the rejects table; they fail no step.

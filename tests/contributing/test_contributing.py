@@ -122,7 +122,7 @@ def outputs(metric, phantom_run):
     tables = steps.index(run)
     images = steps.convert(run, tables=tables)
     frame = steps.publish_features(run, tables=tables, images=images)
-    patches = steps.sample(run, images=images)
+    patches = steps.sample(run, tables=tables, images=images)
     data = {"images": images, "frame": frame}
     networks = {"patch_training": steps.train_patch(run, patches=patches, frame=frame)}
     networks["image_training"] = steps.train_image(run, **data, **networks)

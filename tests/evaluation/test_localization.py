@@ -1,5 +1,7 @@
 """Marks on heatmaps, and what they find."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,9 +12,10 @@ from mammo_core.evaluation.localization.measure import (
     ShownView,
     measure_localization,
 )
-from mammo_core.evaluation.localization.views import files_of_views, one_image_per_view
+from mammo_core.evaluation.localization.views import Heater, one_image_per_view, shown_views
 from mammo_core.evaluation.report.lesions import lesions as lesions_section
 from mammo_core.reporting import Page
+from mammo_core.store import open_store
 
 SHAPE = (60, 50)
 
@@ -158,4 +161,28 @@ def test_a_view_is_shown_once_by_the_file_that_was_chosen():
         ["image_id", "view_id", "not_chosen"]
     ]
     assert one_image_per_view(predictions, images)["image_id"].tolist() == ["b", "c"]
-    assert files_of_views(images, pd.Series(["two"])) == {"two": ["c", "d"]}
+
+
+class NoHeater(Heater):
+    def heat(self, pixels):
+        return {}
+
+
+def test_a_view_has_the_lesions_of_all_its_tables(tmp_path):
+    """Views with a mass and a calcification, which the tables of both have, each with a file."""
+    from mammo_core.phantom import PhantomConfig, create
+    from mammo_core.preprocessing import Geometry, Preprocessing
+    from tests.support.ingest import convert_tables, read_tables
+
+    create(tmp_path / "tree", PhantomConfig(patients=12, seed=1, height=192, width=144), workers=1)
+    tables = read_tables(tmp_path / "tree")
+    store = open_store(str(tmp_path / "store"))
+    dataset = convert_tables(store, tables)
+    geometry = Geometry(height=96, width=72)
+    heater = NoHeater(None, Preprocessing(geometry=geometry, bit_depth=16, mean=0), 24, None)
+    frame = SimpleNamespace(images=tables.images, lesions=tables.lesions)
+    predictions = tables.images.assign(probability=0.5)[["image_id", "view_id", "patient_key"]]
+    shown = list(shown_views(store, dataset, frame, predictions, heater))
+    counts = tables.lesions["view_id"].value_counts().to_dict()
+    assert {view.view_id: len(view.lesions) for view in shown} == counts
+    assert sum({lesion.lesion_type for lesion in x.lesions} == {"mass", "calc"} for x in shown) >= 2

@@ -41,7 +41,7 @@ def main(uri: str, source: str, run_id: str, extent: str) -> None:
         outputs = {"tables": tables, "images": images}
         if extent == "data":
             outputs["frame"] = steps.publish_features(run, tables=tables, images=images)
-        outputs["patches"] = steps.sample(run, images=images)
+        outputs["patches"] = steps.sample(run, tables=tables, images=images)
         ids = {name: output.id for name, output in outputs.items()}
     print(f"done {json.dumps(ids)} {time.monotonic() - start:.1f}", flush=True)
 

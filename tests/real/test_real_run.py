@@ -75,7 +75,7 @@ def six(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> SixViewRun
     run.step("index", "tables")
     run.step("convert", "images", tables="tables")
     run.step("publish_features", "frame", tables="tables", images="images")
-    run.step("sample", "patches", images="images")
+    run.step("sample", "patches", tables="tables", images="images")
     run.step("train_patch", "patch_training", patches="patches", frame="frame")
     run.step(
         "train_image",

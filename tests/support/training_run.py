@@ -27,7 +27,7 @@ def run_training(run: Run) -> dict[str, Manifest]:
     images = steps.convert(run, tables=tables)
     frame = steps.publish_features(run, tables=tables, images=images)
     steps.validate_data(run, images=images, frame=frame)
-    patches = steps.sample(run, images=images)
+    patches = steps.sample(run, tables=tables, images=images)
     patch_training = steps.train_patch(run, patches=patches, frame=frame)
     data = {"images": images, "frame": frame}
     image_training = steps.train_image(run, **data, patch_training=patch_training)

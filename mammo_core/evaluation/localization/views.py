@@ -1,6 +1,6 @@
 """The test views with their heatmaps and with the lesions of all their files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mammo_core.datasets import ImageRecord, Manifest
+from mammo_core.datasets import ImageRecord, LesionMask, Manifest
 from mammo_core.evaluation.image_records import iterate_images
 from mammo_core.evaluation.localization.measure import ShownLesion, ShownView, Target
 from mammo_core.evaluation.patch_heat import patch_heatmaps
 from mammo_core.features.frame import Frame
+from mammo_core.ingest.other_files import other_files, view_ids
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.sampling import LabelMap
 from mammo_core.store import Store
@@ -64,7 +65,8 @@ def shown_views(
 ) -> Iterator[ShownView]:
     """Yield the test views, each once, in the order of the dataset.
 
-    A view with several files is that file of it which was chosen, or else the first by its id.
+    A view with several files is that file of it which was chosen, or else the first by its id. It
+    has the lesions of all its files that show the same picture.
 
     Args:
         store: Where the images are.
@@ -75,20 +77,17 @@ def shown_views(
     """
     rows = one_image_per_view(predictions, frame.images)
     by_image = rows.set_index("image_id")
-    siblings = files_of_views(frame.images, rows["view_id"])
-    masks = _sibling_masks(store, images, siblings)
+    shown = frame.images[frame.images["view_id"].isin(rows["view_id"])]
+    others = other_files(store, images, view_ids(shown))
+    masks = _other_masks(store, images, {id: others.get(id, ()) for id in rows["image_id"]})
     lesions = frame.lesions.set_index("lesion_id")
     area = dict(zip(frame.images["image_id"], frame.images.get("area_mm2", ()), strict=False))
     for record in iterate_images(store, images, rows["image_id"]):
         row = by_image.loc[record.image_id]
         pixel_mm2 = _pixel_area(record, area.get(record.image_id), heater.preprocessing)
-        others = [
-            mask
-            for name in siblings.get(row.view_id, ())
-            if name != record.image_id
-            for mask in masks.get((name, *_size(record)), ())
-        ]
-        lesion_masks = {**dict(others), **{x.lesion_id: x.mask for x in record.lesions}}
+        lesion_masks = {
+            x.lesion_id: x.mask for x in (*masks.get(record.image_id, ()), *record.lesions)
+        }
         yield ShownView(
             image_id=record.image_id,
             view_id=str(row.view_id),
@@ -126,26 +125,18 @@ def one_image_per_view(predictions: pd.DataFrame, images: pd.DataFrame) -> pd.Da
     return ordered.drop_duplicates("view_id").drop(columns="is_other")
 
 
-def files_of_views(images: pd.DataFrame, views: "pd.Series[str]") -> dict[str, list[str]]:
-    """Return the image ids of each of some views that has several files."""
-    rows = images[images["view_id"].isin(views)]
-    groups = rows.groupby("view_id")["image_id"].apply(sorted)
-    return {str(view): ids for view, ids in groups.items() if len(ids) > 1}
-
-
-def _sibling_masks(
-    store: Store, images: Manifest, siblings: dict[str, list[str]]
-) -> dict[tuple[str, int, int], list[tuple[str, npt.NDArray[np.bool_]]]]:
-    """The masks of the files of views that have several, by image id and size of the source."""
-    ids = [name for names in siblings.values() for name in names]
-    return {
-        (record.image_id, *_size(record)): [(x.lesion_id, x.mask) for x in record.lesions]
-        for record in iterate_images(store, images, ids)
+def _other_masks(
+    store: Store, images: Manifest, others: Mapping[str, Sequence[str]]
+) -> dict[str, list[LesionMask]]:
+    """Read the lesions of the other files of views, by the id of the file that is shown."""
+    requested = {name for names in others.values() for name in names}
+    lesions = {
+        record.image_id: record.lesions for record in iterate_images(store, images, requested)
     }
-
-
-def _size(record: ImageRecord) -> tuple[int, int]:
-    return record.source_rows, record.source_columns
+    return {
+        image_id: [lesion for name in names for lesion in lesions.get(name, ())]
+        for image_id, names in others.items()
+    }
 
 
 def _pixel_area(
