@@ -59,7 +59,7 @@ def copy_application(network: Network, source: keras.Model, seed: int) -> keras.
         if not isinstance(layer, layers.Layer):
             # The shortcuts of ConvNeXt are bare additions, whose names Keras numbers.
             return layers.Add(name=_addition_name(application, layer))
-        return seeded_copy(layer, seed, rename(layer))
+        return seeded_copy(layer, seed, rename(layer), application.adapt)
 
     def call(layer: Any, x: Any, *args: Any, **options: Any) -> Any:
         if isinstance(layer, _PREPROCESSING):

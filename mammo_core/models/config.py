@@ -11,6 +11,12 @@ _Positive = Annotated[int, Field(ge=1)]
 _Pair = tuple[_Positive, _Positive]
 
 
+def _form(name: str, topology: str) -> str | None:
+    """Return the name of a network in another topology; None if it has none."""
+    network = NETWORKS[name]
+    return {"keras2": network.keras2, "torch": network.torch}.get(topology)
+
+
 class NetworkConfig(BaseModel):
     """A patch network.
 
@@ -18,7 +24,9 @@ class NetworkConfig(BaseModel):
         name: Name of a registered network; docs/models.md lists them.
         topology: `"keras2"` builds ResNet50 as Keras 2.0.8 did, for the published weights:
             its padding, pooling, epsilon and names differ from today's. The original's other
-            networks have not changed.
+            networks have not changed. `"torch"` builds it as torchvision and timm do, for
+            their weights: padding on both sides, their epsilon; ConvNeXt without the
+            normalization after its last stage.
         weights: `"none"` (random, from the seed), `"imagenet"`, or a file or its URI
             (`s3://bucket/…`): `.keras` (a patch model of the same network) or `.h5` (the
             network without its head).
@@ -30,7 +38,7 @@ class NetworkConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    topology: Literal["today", "keras2"] = "today"
+    topology: Literal["today", "keras2", "torch"] = "today"
     weights: str = "none"
     weights_classes: tuple[str, ...] = ()
     dropout: float = Field(default=0.0, ge=0, lt=1)
@@ -46,20 +54,24 @@ class NetworkConfig(BaseModel):
         return name
 
     @model_validator(mode="after")
-    def _require_keras2_network(self) -> Self:
-        if self.topology == "keras2" and NETWORKS[self.name].keras2 is None:
-            original = [name for name in network_names() if NETWORKS[name].keras2 is not None]
+    def _require_topology(self) -> Self:
+        if self.topology != "today" and _form(self.name, self.topology) is None:
+            known = [name for name in network_names() if _form(name, self.topology) is not None]
+            problem = (
+                f"The original had no network {self.name}"
+                if self.topology == "keras2"
+                else f"{self.name} is not built as PyTorch does"
+            )
             raise ValueError(
-                f"The original had no network {self.name}. Expected topology keras2 with "
-                f"one of {', '.join(original)}. Received {self.name}."
+                f"{problem}. Expected topology {self.topology} with "
+                f"one of {', '.join(known)}. Received {self.name}."
             )
         return self
 
     @property
     def network(self) -> str:
         """Name in the registry, topology included."""
-        keras2 = NETWORKS[self.name].keras2 if self.topology == "keras2" else None
-        return keras2 or self.name
+        return _form(self.name, self.topology) or self.name
 
 
 class HeatmapConfig(BaseModel):
@@ -91,11 +103,13 @@ class HeadConfig(BaseModel):
     whole-image classifier"). `parse` reads both.
 
     Attributes:
-        kind: Bottleneck blocks (`residual`), plain convolutions (`vgg`), or dense layers on
-            the flattened features (`fc`).
+        kind: Bottleneck blocks (`residual`), plain convolutions (`vgg`), inverted bottlenecks
+            with squeeze and excitation (`mbconv`, of EfficientNet), or dense layers on the
+            flattened features (`fc`).
         depths: Filters of each block; not for fc.
         repetitions: Units of each block; one number per depth.
-        enlarge: Filters of a bottleneck's last convolution, as a multiple of its depth.
+        enlarge: Filters of a bottleneck's last convolution, or of the widest one of an inverted
+            bottleneck, as a multiple of its depth.
         units: Units of the first dense layer; each further layer has half as many. Like the next
             two, for fc only.
         layers: Number of dense layers before the last.
@@ -109,7 +123,7 @@ class HeadConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["residual", "vgg", "fc"] = "residual"
+    kind: Literal["residual", "vgg", "mbconv", "fc"] = "residual"
     depths: tuple[int, ...] = (512, 512)
     repetitions: tuple[int, ...] = (2, 2)
     enlarge: int = Field(default=2, ge=1)
@@ -126,7 +140,8 @@ class HeadConfig(BaseModel):
 
         Args:
             text: Blocks joined by `+`: `[512-512-1024]x2` (bottlenecks: depth, depth, and
-                the enlarged one), `512x1` (plain convolutions) or `fc16-8` (dense layers).
+                the enlarged one), `512x1` (plain convolutions), `[3072-1536]x1` (inverted
+                bottlenecks: the widest, and the depth) or `fc16-8` (dense layers).
                 A single block means two equal ones. `heatmap+` before the blocks and
                 `+shortcut` after them add these.
             options: Other attributes.
@@ -187,12 +202,15 @@ class TwoViewConfig(BaseModel):
             layers, as in the original.
         join: How the features of the views are joined: `concatenate`, as in the original; or their
             `mean` or `max`, which do not distinguish CC from MLO.
+        join_maps: Whether the feature maps are joined before the head, which then sees both
+            views, as in Petrini and Kim 2025 (arXiv 2503.19945); else the vectors after it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     towers: Literal["shared", "separate"] = "shared"
     join: Literal["concatenate", "mean", "max"] = "concatenate"
+    join_maps: bool = Field(default=False, exclude_if=lambda maps: not maps)  # keeps older ids
 
 
 def _parse_blocks(text: str, parts: list[str]) -> dict[str, Any]:
@@ -201,6 +219,7 @@ def _parse_blocks(text: str, parts: list[str]) -> dict[str, Any]:
         units = [int(number) for number in match[1].split("-")]
         if units == [units[0] // 2**number for number in range(len(units))]:
             return {"kind": "fc", "units": units[0], "layers": len(units)}
+    inverted = [re.fullmatch(r"\[(\d+)-(\d+)\]x(\d+)", part) for part in parts]
     residual = [re.fullmatch(r"\[(\d+)-(\d+)-(\d+)\]x(\d+)", part) for part in parts]
     plain = [re.fullmatch(r"(\d+)x(\d+)", part) for part in parts]
     copies = 2 if len(parts) == 1 else 1
@@ -215,6 +234,16 @@ def _parse_blocks(text: str, parts: list[str]) -> dict[str, Any]:
                 "repetitions": tuple(units for *_, units in numbers),
                 "enlarge": min(enlarge),
             }
+    if parts and all(inverted):
+        widths = [tuple(map(int, match.groups())) for match in inverted if match] * copies
+        times = {wide // deep for wide, deep, _ in widths if deep}
+        if len(times) == 1 and all(wide == deep * min(times) for wide, deep, _ in widths):
+            return {
+                "kind": "mbconv",
+                "depths": tuple(deep for _, deep, _ in widths),
+                "repetitions": tuple(units for *_, units in widths),
+                "enlarge": min(times),
+            }
     if parts and all(plain):
         numbers = [tuple(map(int, match.groups())) for match in plain if match] * copies
         return {
@@ -224,5 +253,5 @@ def _parse_blocks(text: str, parts: list[str]) -> dict[str, Any]:
         }
     raise ValueError(
         f"{text!r} is not a head. Expected something like [512-512-1024]x2, 512x1, "
-        f"256x1+128x1, fc16-8 or heatmap+fc16-8+shortcut. Received {text!r}."
+        f"256x1+128x1, [3072-1536]x1, fc16-8 or heatmap+fc16-8+shortcut. Received {text!r}."
     )

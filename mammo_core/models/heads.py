@@ -37,7 +37,9 @@ class Head:
         """
         if self.config.kind == "fc":
             return self._dense(x)
-        add_block = self._residual if self.config.kind == "residual" else self._vgg
+        add_block = {"residual": self._residual, "vgg": self._vgg, "mbconv": self._mbconv}[
+            self.config.kind
+        ]
         blocks = zip(self.config.depths, self.config.repetitions, strict=True)
         for number, (depth, units) in enumerate(blocks, start=1):
             x = add_block(x, f"head_block{number}", depth, units)
@@ -106,6 +108,62 @@ class Head:
             x = self._activation(self._convolution(x, name, depth, 3), name)
         return layers.MaxPooling2D(2, dtype=self.dtype, name=f"{block}_pool")(x)
 
+    def _mbconv(self, x: Any, block: str, depth: int, units: int) -> Any:
+        """Add inverted bottlenecks (Tan and Le 2019, table 1); the first halves the map.
+
+        The map is padded by a cell on each side, as in Petrini and Kim 2022 and 2025.
+        """
+        wide = depth * self.config.enlarge
+        for unit in range(1, units + 1):
+            name, stride = f"{block}_unit{unit}", 2 if unit == 1 else 1
+            y = self._pointwise(x, f"{name}_expand", wide)
+            y = layers.ZeroPadding2D(1, dtype=self.dtype, name=f"{name}_pad")(y)
+            y = layers.DepthwiseConv2D(
+                3,
+                strides=stride,
+                use_bias=False,
+                depthwise_initializer=self._initializer(f"{name}_depthwise"),
+                dtype=self.dtype,
+                name=f"{name}_depthwise",
+            )(y)
+            y = self._normalized(y, f"{name}_depthwise")
+            y = self._activation(y, f"{name}_depthwise", "silu")
+            y = self._excited(y, name, wide, max(depth // 4, 1))
+            y = self._pointwise(y, f"{name}_project", depth, activation=None)
+            x = layers.Add(dtype=self.dtype, name=f"{name}_add")([x, y]) if unit > 1 else y
+        return x
+
+    def _pointwise(self, x: Any, name: str, filters: int, activation: str | None = "silu") -> Any:
+        x = layers.Conv2D(
+            filters,
+            1,
+            use_bias=False,
+            kernel_initializer=self._initializer(name),
+            dtype=self.dtype,
+            name=f"{name}_conv",
+        )(x)
+        x = self._normalized(x, name)
+        return x if activation is None else self._activation(x, name, activation)
+
+    def _excited(self, x: Any, name: str, filters: int, squeezed: int) -> Any:
+        """Weigh the channels by what all positions show."""
+        weights = layers.GlobalAveragePooling2D(
+            keepdims=True, dtype=self.dtype, name=f"{name}_squeeze"
+        )(x)
+        for part, count, activation in (
+            ("reduce", squeezed, "silu"),
+            ("excite", filters, "sigmoid"),
+        ):
+            weights = layers.Conv2D(
+                count,
+                1,
+                activation=activation,
+                kernel_initializer=self._initializer(f"{name}_{part}"),
+                dtype=self.dtype,
+                name=f"{name}_{part}",
+            )(weights)
+        return layers.Multiply(dtype=self.dtype, name=f"{name}_excited")([x, weights])
+
     def _dense(self, x: Any) -> Any:
         """Add dense layers, each with half the units of the previous one."""
         flat = layers.Flatten(dtype=self.dtype, name="head_flatten")(x)
@@ -116,7 +174,7 @@ class Head:
             x = layers.Dense(
                 units, kernel_initializer=initializer, dtype=self.dtype, name=f"{name}_dense"
             )(x)
-            x = self._activation(self._batch_norm(x, name), name)
+            x = self._activation(self._normalized(x, name), name)
         return (x, flat) if self.config.shortcut else x
 
     def _convolution(self, x: Any, name: str, filters: int, size: int, stride: int = 1) -> Any:
@@ -129,15 +187,15 @@ class Head:
             dtype=self.dtype,
             name=f"{name}_conv",
         )(x)
-        return self._batch_norm(x, name)
+        return self._normalized(x, name)
 
-    def _batch_norm(self, x: Any, name: str) -> Any:
+    def _normalized(self, x: Any, name: str) -> Any:
         return layers.BatchNormalization(
             momentum=self.config.momentum, dtype=self.dtype, name=f"{name}_bn"
         )(x)
 
-    def _activation(self, x: Any, name: str) -> Any:
-        x = layers.Activation("relu", dtype=self.dtype, name=f"{name}_relu")(x)
+    def _activation(self, x: Any, name: str, function: str = "relu") -> Any:
+        x = layers.Activation(function, dtype=self.dtype, name=f"{name}_{function}")(x)
         return self._dropout(x, name)
 
     def _dropout(self, x: Any, name: str) -> Any:

@@ -1,5 +1,6 @@
 """Layers whose random weights depend on the seed and the layer's name only."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -13,9 +14,21 @@ def layer_seed(seed: int, name: str) -> int:
     return derive_seed(seed, "layer", name) % 2**31
 
 
-def seeded_copy(layer: Any, seed: int, name: str) -> Any:
-    """Return a new layer with the same configuration, seeded by its name."""
+Adapt = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
+
+
+def seeded_copy(layer: Any, seed: int, name: str, adapt: Adapt | None = None) -> Any:
+    """Return a new layer with the same configuration, seeded by its name.
+
+    Args:
+        layer: A layer.
+        seed: Seed of the network.
+        name: Name of the copy.
+        adapt: Changes the configuration, see `Application`.
+    """
     config = {**layer.get_config(), "name": name}
+    if adapt is not None:
+        config = dict(adapt(type(layer).__name__, config))
     for key, value in config.items():
         if key.endswith("_initializer") and "seed" in (value or {}).get("config", {}):
             source = name if key == "kernel_initializer" else f"{name}/{key}"

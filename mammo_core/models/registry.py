@@ -58,12 +58,15 @@ class Application:
         blocks_of: Returns the block of each layer of the Keras model, in graph order, for a
             network whose layer names do not show where a block begins; called with the
             `Network` and the Keras model. None: a block begins at its first named layer.
+        adapt: Returns the configuration of a layer here, from its class (`BatchNormalization`) and
+            the configuration that Keras gave it; None: the same.
     """
 
     builder: str
     options: Mapping[str, Any] = field(default_factory=dict)
     rename: Callable[[str], str] = str
     blocks_of: "Callable[[Network, Any], list[str]] | None" = None
+    adapt: Callable[[str, Mapping[str, Any]], Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,8 @@ class Network:
         pool_name: Name of the global pool.
         keras2: Registry name of this network as Keras 2.0.8 built it; None if the original
             system did not have it.
+        torch: Registry name of this network as torchvision and timm build it; None if it is not
+            built so.
     """
 
     name: str
@@ -109,6 +114,7 @@ class Network:
     pooled: int = 1
     pool_name: str = "average_pool"
     keras2: str | None = None
+    torch: str | None = None
 
     scale = 255.0
 
@@ -231,10 +237,10 @@ def register_network(network: Network) -> Network:
 def network_names() -> list[str]:
     """Return the names that a recipe may use.
 
-    The Keras 2 form of another network is not among them: a recipe reaches it by
-    `topology: keras2`.
+    The forms of another network are not among them: a recipe reaches them by `topology`.
     """
     hidden = {each.keras2 for each in NETWORKS.values() if each.keras2 != each.name}
+    hidden |= {each.torch for each in NETWORKS.values() if each.torch != each.name}
     return [name for name in NETWORKS if name not in hidden]
 
 

@@ -15,7 +15,7 @@ from mammo_core.errors import ModelError
 from mammo_core.models.config import VIEWS, TwoViewConfig
 from mammo_core.models.graph import nested_model, rename_operation
 from mammo_core.models.layers import softmax_layer
-from mammo_core.models.registry import is_member, network_of
+from mammo_core.models.registry import Network, is_member, network_of
 from mammo_core.models.weights import set_layer_weights, transfer_weights
 
 Image = npt.NDArray[np.float32]
@@ -26,7 +26,9 @@ def to_two_views(whole: keras.Model, config: TwoViewConfig) -> keras.Model:
 
     Each view passes through a tower, which is the classifier up to its last layer; the features
     are joined and classified. Before training, the logits of a breast are the mean of the
-    classifier's logits for each view (joined by `max`: those of the larger features).
+    classifier's logits for each view (joined by `max`: those of the larger features). With
+    `join_maps` a tower ends with the feature map, and the classifier's head takes the joined maps:
+    before training, it sees their mean (or maximum).
 
     A view of zeros means a missing view (no mammogram is constant at the mean). The other view's
     features replace it, so that a breast with one view gets the classifier's own result.
@@ -51,6 +53,8 @@ def to_two_views(whole: keras.Model, config: TwoViewConfig) -> keras.Model:
             hint="Convert a patch classifier to whole images first",
         )
     tower, kernel, bias = _split_classifier(whole)
+    if config.join_maps:
+        tower = keras.Model(whole.inputs[0], whole.get_layer(network.feature).output)
     inputs = [keras.Input(whole.inputs[0].shape[1:], name=view) for view in VIEWS]
     if config.towers == "shared":
         copies = [_copy(tower, "tower")] * 2
@@ -58,6 +62,11 @@ def to_two_views(whole: keras.Model, config: TwoViewConfig) -> keras.Model:
         copies = [_copy(tower, f"{view}_tower") for view in VIEWS]
     features = [copy(x) for copy, x in zip(copies, inputs, strict=True)]
     present = [_present(x, view) for x, view in zip(inputs, VIEWS, strict=True)]
+    if config.join_maps:
+        present = [
+            rename_operation(ops.reshape(x, (-1, 1, 1, 1)), f"{name}_present_map")
+            for x, name in zip(present, VIEWS, strict=True)
+        ]
     filled = [
         rename_operation(
             ops.where(present[view], features[view], features[1 - view]), f"{name}_or_other"
@@ -70,6 +79,8 @@ def to_two_views(whole: keras.Model, config: TwoViewConfig) -> keras.Model:
         "max": layers.Maximum,
     }[config.join]
     x = join(name="head_join", dtype=whole.get_layer(network.feature).dtype_policy)(filled)
+    if config.join_maps:
+        return _with_head(whole, network, inputs, x)
     outputs = softmax_layer(len(bias), seed=0)(x)
     model = keras.Model(inputs, outputs, name=f"{network.name}_two_view")
     if config.join == "concatenate":
@@ -95,7 +106,8 @@ def two_view_config(model: keras.Model) -> TwoViewConfig | None:
     if join is None or [tensor.name for tensor in model.inputs] != list(VIEWS):
         return None
     towers = "shared" if "tower" in names else "separate"
-    return TwoViewConfig.model_validate({"towers": towers, "join": join})
+    maps = len(names["head_join"].output.shape) > 2
+    return TwoViewConfig.model_validate({"towers": towers, "join": join, "join_maps": maps})
 
 
 def breast_batch(breasts: Sequence[tuple[Image | None, Image | None]]) -> dict[str, Image]:
@@ -137,6 +149,44 @@ def _split_classifier(whole: keras.Model) -> tuple[keras.Model, Any, Any]:
     x = joined([part.input for part in parts])
     kernels, biases = zip(*(part.get_weights() for part in parts), strict=True)
     return keras.Model(whole.inputs[0], x), np.concatenate(kernels), sum(biases)
+
+
+def _with_head(whole: keras.Model, network: Network, inputs: list[Any], x: Any) -> keras.Model:
+    """Put the head of a classifier on joined maps.
+
+    A layer that takes concatenated maps has its weights twice, halved: it sees their mean.
+    """
+    head = keras.Model(whole.get_layer(network.feature).output, whole.outputs[0])
+    outputs: list[Any] = []
+
+    def call(layer: Any, *args: Any, **options: Any) -> Any:
+        outputs.append(layer(*args, **options))
+        return outputs[-1]
+
+    # The clone has an input of its own; the tensors of its calls lead back to both views.
+    keras.models.clone_model(head, input_tensors=x, call_function=call)
+    model = keras.Model(inputs, outputs[-1], name=f"{network.name}_two_view")
+    channels = whole.get_layer(network.feature).output.shape[-1]
+    for layer in head.layers:
+        if not layer.weights:
+            continue
+        target = model.get_layer(layer.name)
+        values = [
+            value if value.shape == tuple(weight.shape) else _doubled(value, channels)
+            for value, weight in zip(layer.get_weights(), target.weights, strict=True)
+        ]
+        set_layer_weights(target, values, what=f"the classifier {whole.name}")
+    return model
+
+
+def _doubled(kernel: Any, channels: int) -> Any:
+    """Return a kernel for maps of two views: of a convolution, or a dense layer on a flat map."""
+    outputs = kernel.shape[-1]
+    each = kernel.reshape(-1, channels, outputs) / np.float32(2)
+    both = np.concatenate([each, each], axis=1)
+    if kernel.ndim == 2:
+        return both.reshape(-1, outputs)
+    return both.reshape(*kernel.shape[:-2], 2 * channels, outputs)
 
 
 def _copy(tower: keras.Model, name: str) -> keras.Model:

@@ -61,6 +61,7 @@ SMALL = HeatmapConfig(average_pool=(2, 2), max_pool=(2, 2))
 HEADS = {
     "residual": HeadConfig(depths=(8, 8), repetitions=(1, 2), dropout=0.2),
     "vgg": HeadConfig(kind="vgg", depths=(8,), repetitions=(2,)),
+    "mbconv": HeadConfig(kind="mbconv", depths=(8,), repetitions=(2,)),
     "fc": HeadConfig(kind="fc", units=64),
     "fc-shortcut": HeadConfig(kind="fc", units=64, shortcut=True),
     "heatmap-fc-shortcut": HeadConfig(kind="fc", units=64, shortcut=True, heatmap=SMALL),

@@ -24,6 +24,7 @@ SMALL_HEATMAP = HeatmapConfig(average_pool=(2, 2), max_pool=(2, 2))
 HEADS = {
     "residual": HeadConfig(depths=(8, 8), repetitions=(1, 2)),
     "vgg": HeadConfig(kind="vgg", depths=(8,), repetitions=(2,)),
+    "mbconv": HeadConfig(kind="mbconv", depths=(8, 8), repetitions=(2, 1), dropout=0.1),
     "fc": HeadConfig(kind="fc", units=8, dropout=0.1),
     "fc-shortcut": HeadConfig(kind="fc", units=8, layers=3, shortcut=True),
     "heatmap-fc": HeadConfig(kind="fc", units=8, heatmap=SMALL_HEATMAP, shortcut=True),
@@ -124,6 +125,10 @@ def test_parameters_of_the_published_yaroslav_network() -> None:
             HeadConfig(depths=(256, 128), repetitions=(3, 3)),
         ),
         ("512x1", HeadConfig(kind="vgg", repetitions=(1, 1))),
+        (
+            "[3072-1536]x1+[3072-1536]x1",
+            HeadConfig(kind="mbconv", depths=(1536, 1536), repetitions=(1, 1)),
+        ),
         ("256x1+128x1", HeadConfig(kind="vgg", depths=(256, 128), repetitions=(1, 1))),
         ("fc64-32", HeadConfig(kind="fc")),
         (

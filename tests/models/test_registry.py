@@ -37,6 +37,14 @@ PARAMETERS = {
     "efficientnetv2_s": 20_331_360,
     "efficientnetv2_m": 53_150_388,
     "efficientnet_b0": 4_049_564,
+    # Those of torchvision's features: the same layers.
+    "efficientnet_b0_torch": 4_049_564,
+    "efficientnet_b3_torch": 10_783_528,
+    "efficientnet_b5_torch": 28_513_520,
+    # Without the normalization after the last stage: 2 x 768, 768 and 1,024.
+    "convnext_tiny_torch": 27_820_128 - 2 * 768,
+    "convnext_small_torch": 49_454_688 - 2 * 768,
+    "convnext_base_torch": 87_566_464 - 2 * 1024,
     "efficientnet_b3": 10_783_528,
     "efficientnet_b5": 28_513_520,
 }
@@ -50,13 +58,16 @@ def body(name: str) -> keras.Model:
 
 
 def config(name: str, **options: Any) -> NetworkConfig:
-    topology = "keras2" if name.endswith("_keras2") else "today"
-    return NetworkConfig(name=name.removesuffix("_keras2"), topology=topology, **options)
+    base, _, topology = name.rpartition("_")
+    if topology not in ("keras2", "torch"):
+        base, topology = name, "today"
+    return NetworkConfig(name=base, topology=topology, **options)
 
 
 def test_recipes_can_name_every_network() -> None:
     assert set(PARAMETERS) == set(NETWORKS)
-    assert network_names() == sorted(set(NETWORKS) - {"resnet50_keras2"})
+    forms = {name for name in NETWORKS if name.endswith(("_keras2", "_torch"))}
+    assert network_names() == sorted(set(NETWORKS) - forms)
     for name in NETWORKS:
         assert config(name).network == name
 

@@ -23,6 +23,7 @@ from mammo_core.models import (
     save_model,
     to_two_views,
     to_whole_image,
+    two_view_config,
 )
 
 HEADS = {
@@ -36,6 +37,15 @@ CONFIGS = [
     for towers in ("shared", "separate")
     for join in ("concatenate", "mean", "max")
 ]
+
+
+MAPS = {
+    "residual": HEADS["residual"],
+    "mbconv": HeadConfig(kind="mbconv", depths=(8,), repetitions=(2,)),
+    "vgg": HeadConfig(kind="vgg", depths=(32,), repetitions=(1,)),
+    "fc": HeadConfig(kind="fc", units=32),
+    "heatmap": HEADS["shortcut"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +90,52 @@ def test_it_starts_from_the_single_view_classifier(
     np.testing.assert_allclose(outputs[0], both[0], rtol=0, atol=1e-6)
     np.testing.assert_allclose(outputs[1], whole.predict_on_batch(cc)[1], rtol=0, atol=1e-5)
     np.testing.assert_allclose(outputs[2], whole.predict_on_batch(mlo)[2], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("head", MAPS)
+@pytest.mark.parametrize("towers", ["shared", "separate"])
+def test_maps_are_joined_before_the_head(
+    patch_model: keras.Model, head: str, towers: str, tmp_path: Path
+) -> None:
+    """The same map twice is its mean, so the network starts as the single-view classifier."""
+    whole = to_whole_image(patch_model, MAPS[head], (96, 96), classes=3)
+    config = TwoViewConfig(towers=towers, join_maps=True)  # type: ignore[arg-type]
+    model = to_two_views(whole, config)
+    assert two_view_config(model) == config
+    cc, mlo = views()
+    alone = whole.predict_on_batch(cc)
+    np.testing.assert_allclose(model.predict_on_batch([cc, cc]), alone, rtol=0, atol=1e-5)
+    missing = model.predict_on_batch([cc, np.zeros_like(mlo)])
+    np.testing.assert_allclose(missing, alone, rtol=0, atol=1e-5)
+    both = model.predict_on_batch([cc, mlo])
+    assert np.abs(both - alone).max() > 1e-6
+    save_model(model, tmp_path / "model.keras")
+    assert np.array_equal(load_model(tmp_path / "model.keras").predict_on_batch([cc, mlo]), both)
+    members = blocks(model)
+    assert {layer.name for layer in leaf_layers(model) if layer.weights} <= {
+        name for names in members.values() for name in names
+    }
+
+
+def test_joined_maps_are_in_the_order_of_the_views(patch_model: keras.Model) -> None:
+    """After a training of the first layer of the head, exchanged views have another output."""
+    whole = to_whole_image(patch_model, MAPS["mbconv"], (96, 96))
+    model = to_two_views(whole, TwoViewConfig(join_maps=True))
+    layer = model.get_layer("head_block1_unit1_expand_conv")
+    kernel = layer.get_weights()[0]
+    channels = kernel.shape[2] // 2
+    kernel[:, :, channels:] = 0  # MLO counts for nothing
+    layer.set_weights([kernel])
+    cc, mlo = views()
+    both = model.predict_on_batch([cc, mlo])
+    np.testing.assert_allclose(model.predict_on_batch([cc, cc]), both, rtol=0, atol=1e-6)
+    assert np.abs(model.predict_on_batch([mlo, cc]) - both).max() > 1e-5
+
+
+def test_the_configuration_without_joined_maps_is_as_before() -> None:
+    """The ids of trainings contain it."""
+    assert TwoViewConfig().model_dump() == {"towers": "shared", "join": "concatenate"}
+    assert TwoViewConfig(join_maps=True).model_dump()["join_maps"] is True
 
 
 def test_a_head_with_a_shortcut(patch_model: keras.Model) -> None:
