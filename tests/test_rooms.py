@@ -39,6 +39,8 @@ ROOMS = [
     "scoring",
     "duel",
     "serving",
+    "acceptance",
+    "monitoring",
     "recipes",
     "runs",
     "steps",

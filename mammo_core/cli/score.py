@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mammo_core.cli.scoring_options import DecideUnlike, OnRequest, PublicKey
+from mammo_core.cli.scoring_options import DecideUnlike, EventIds, Events, OnRequest, PublicKey
 
 
 def score(
@@ -61,6 +61,8 @@ def score(
             "holds the file finds its row.",
         ),
     ] = False,
+    events: Events = "",
+    event_ids: EventIds = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per batch of the network.")] = 8,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Threads that read files.")] = 2,
 ) -> None:
@@ -70,10 +72,13 @@ def score(
     <FILE>.rejects.csv lists the files that cannot be scored, with the reason. An interrupted run
     resumes when the command is repeated. The exit code is 1 if no file can be scored.
     """
+    from mammo_core.monitoring.batches import open_event_store
+    from mammo_core.monitoring.writer import EventWriter
     from mammo_core.progress import progress
     from mammo_core.registry import open_package
     from mammo_core.scoring import ScoreOptions, list_files, output_files
     from mammo_core.scoring import score as score_files
+    from mammo_core.scoring.events import EventRecorder
     from mammo_core.scoring.gray_levels import GENERAL_RULES
     from mammo_core.scoring.model import WHY_UNDECIDED
     from mammo_core.scoring.tables import format_of
@@ -94,13 +99,22 @@ def score(
         decide_unlike=decide_unlike,
         keyed_ids=keyed_ids,
     )
-    with progress("score", len(files), "images") as bar:
-        summary = score_files(packages, files, out, options, progress=bar.advance)
+    writer = EventWriter(open_event_store(events)) if events else None
+    recorder = EventRecorder([writer], event_ids) if writer is not None else None
+    try:
+        with progress("score", len(files), "images") as bar:
+            summary = score_files(
+                packages, files, out, options, progress=bar.advance, recorder=recorder
+            )
+    finally:
+        recorded = writer.close() if writer is not None else {}
     names = ", ".join(f"{package.manifest.name} {package.model_id[:12]}" for package in packages)
     typer.echo(
         f"{summary.scored} scored, {summary.rejected} rejected of {summary.files} files in "
         f"{summary.seconds:.1f} s ({summary.images_per_s:.1f} images/s), model {names}"
     )
+    if recorded:
+        typer.echo(f"{recorded['written']} events recorded, {recorded['dropped']} dropped")
     if packages[0].unit == "breast":
         typer.echo("Each image has the probability of its breast: the model uses both views")
     if summary.resumed:

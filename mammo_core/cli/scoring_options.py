@@ -34,3 +34,21 @@ Acknowledge = Annotated[
         help="Terms of data that forbid this, and which you acknowledge; or MAMMO_ACKNOWLEDGED.",
     ),
 ]
+Events = Annotated[
+    str,
+    typer.Option(
+        "--events",
+        metavar="URI",
+        envvar="MAMMO_EVENTS",
+        help="Record an event of each scored image here (s3://mammo-events, or a folder), for "
+        "`mammo monitor`.",
+    ),
+]
+EventIds = Annotated[
+    bool,
+    typer.Option(
+        "--event-ids",
+        help="Events have the digest of the file and the key of the exam under the site key, so "
+        "that labels can be joined later.",
+    ),
+]

@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from mammo_core.cli.scoring_options import Acknowledge, DecideUnlike, OnRequest, PublicKey
+from mammo_core.cli.scoring_options import (
+    Acknowledge,
+    DecideUnlike,
+    EventIds,
+    Events,
+    OnRequest,
+    PublicKey,
+)
 
 
 def serve(
@@ -77,6 +84,8 @@ def serve(
     acknowledge: Acknowledge = None,
     on_request: OnRequest = False,
     decide_unlike: DecideUnlike = False,
+    events: Events = "",
+    event_ids: EventIds = False,
     api_pages: Annotated[
         bool, typer.Option("--api-pages", help="Serve a page about the API at /docs.")
     ] = False,
@@ -146,6 +155,8 @@ def serve(
             expected=f"{'.'.join(map(str, fault['loc'])) or 'limits'}: {fault['msg']}",
             received=str(fault["input"]) if fault["loc"] else f"{max_connections} connections",
         ) from error
+    from mammo_core.monitoring.batches import open_event_store
+    from mammo_core.monitoring.writer import EventWriter
     from mammo_core.serving.transport.authentication import authenticator_from_files
     from mammo_core.serving.transport.tls import tls_from_files
 
@@ -164,4 +175,6 @@ def serve(
         name=name,
         public_key=public_key,
         acknowledged=acknowledge or (),
+        events=EventWriter(open_event_store(events)) if events else None,
+        keyed_events=event_ids,
     )

@@ -42,6 +42,8 @@ class DecodedImage:
         warnings: What the header says, and what the policy of the model warns of.
         unlike: How its gray levels differ from those of training images.
         maps: For every model, where these pixels are in the file.
+        measures: For every model, the gray levels of the file as that model reads it.
+        has_keyed_id: Whether `digest` is that of the file under the site key.
     """
 
     digest: str
@@ -54,6 +56,8 @@ class DecodedImage:
     warnings: tuple[ImageWarning, ...] = ()
     unlike: tuple[UnlikeTraining, ...] = ()
     maps: tuple[SourceMap, ...] = ()
+    measures: tuple[GrayMeasures, ...] = ()
+    has_keyed_id: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,6 +171,7 @@ def decode_file(
         warnings=tuple(dict.fromkeys((*facts.warnings, *warnings))),
         unlike=unlike,
         maps=tuple(decoded.maps),
+        measures=tuple(decoded.measures),
     )
 
 

@@ -20,6 +20,7 @@ from mammo_core.evaluation.aggregate import Unit
 from mammo_core.packaging import Package
 from mammo_core.scoring import tables
 from mammo_core.scoring.domain import domain_warnings
+from mammo_core.scoring.events import EventRecorder
 from mammo_core.scoring.explain import ImageExplainer
 from mammo_core.scoring.files import InputFile, list_files
 from mammo_core.scoring.images import DecodedImage, PolicyRule, Reject, decode_file
@@ -27,6 +28,7 @@ from mammo_core.scoring.journal import Journal
 from mammo_core.scoring.model import ScoringModel
 from mammo_core.scoring.patients import PatientKeys
 from mammo_core.scoring.results import ScoreSummary, output_files, rejects_path, write_results
+from mammo_core.scoring.site_rules import SiteRules
 from mammo_core.scoring.units import ScoringUnit, build_unit, group_files
 from mammo_core.sources.identity.patients import content_key, site_key
 
@@ -50,6 +52,7 @@ class ScoreOptions:
         decide_unlike: Whether images unlike the training images get a decision, too.
         keyed_ids: Whether the id of an image is the digest of its file under the site key, so that
             nobody who holds the file finds it in the table.
+        site: The rules of the site that accepted the model; None: those of the package.
     """
 
     batch_size: int = 8
@@ -62,6 +65,7 @@ class ScoreOptions:
     on_request: bool = False
     decide_unlike: bool = False
     keyed_ids: bool = False
+    site: SiteRules | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("batch size", self.batch_size), ("number of workers", self.workers)):
@@ -78,6 +82,7 @@ def score(
     options: ScoreOptions | None = None,
     *,
     progress: Callable[[int], None] | None = None,
+    recorder: EventRecorder | None = None,
 ) -> ScoreSummary:
     """Score DICOM files and gray PNG and TIFF files, in folders and buckets.
 
@@ -93,18 +98,19 @@ def score(
         out: The `.csv`, `.json` or `.parquet` to write.
         options: The options of the run.
         progress: Called after every batch with the number of files completed.
+        recorder: Records an event for each scored image of this run; None: nothing is recorded.
 
     Raises:
         RecipeError: A path does not exist or contains no file; an option is not valid.
         SourceError: Ids are keyed, and there is no site key.
-        ModelError: A network does not return probabilities.
+        ModelError: A network does not return probabilities, or the site accepted another model.
         StoreError: A bucket cannot be read.
         OSError: A disk failed; no table is written.
     """
     options = options or ScoreOptions()
     packages = [model] if isinstance(model, Package) else list(model)
     scoring_model = ScoringModel.from_packages(
-        packages, options.weights, options.flips, options.operating_point
+        packages, options.weights, options.flips, options.operating_point, options.site
     )
     scoring_model = replace(scoring_model, decide_unlike=options.decide_unlike)
     tables.format_of(out)
@@ -126,7 +132,7 @@ def score(
     read = partial(_read, model=scoring_model, patients=keys, rule=rule, id_key=id_key)
     with _decode_ahead(files[done:], read, options.workers, ahead) as items:
         for batch in _batches(items, groups, done, scoring_model.unit, size):
-            rows, regions = _score_batch(scoring_model, batch.units, size, explainer)
+            rows, regions = _score_batch(scoring_model, batch.units, size, explainer, recorder)
             reasons = [(reject.name, reject.reason) for reject in batch.rejects]
             journal.add(batch.files, rows, reasons, regions)
             if progress is not None:
@@ -202,12 +208,20 @@ class _Batch:
 
 def _settings(model: ScoringModel, options: ScoreOptions, size: int) -> dict[str, Any]:
     # The weights are in the description of the model, in its order.
-    values = asdict(options) | {"heatmaps": str(options.heatmaps), "workers": 0, "weights": None}
+    values = asdict(replace(options, site=None))
+    values |= {"heatmaps": str(options.heatmaps), "workers": 0, "weights": None}
+    del values["site"]
+    if options.site is not None:
+        values["site"] = options.site.model_dump(mode="json")
     return {"model": model.describe(), "size": size, "options": values}
 
 
 def _score_batch(
-    model: ScoringModel, units: list[ScoringUnit], size: int, explainer: ImageExplainer
+    model: ScoringModel,
+    units: list[ScoringUnit],
+    size: int,
+    explainer: ImageExplainer,
+    recorder: EventRecorder | None,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the rows of the images and of the regions."""
     if not units:
@@ -221,12 +235,16 @@ def _score_batch(
             model.unit, probability, float(calibrated[index]), unit.is_unlike
         )
         fields["scores"] = [float(values[index]) for values in scores]
+        warnings = {}
         for image in unit.images:
             heatmap, image_regions = explainer.explain(unit, image, probability)
             row = image_row(model, image)
             row["warnings"] += warning_list(unit.warnings(image))
+            warnings[image.digest] = row["warnings"]
             rows.append(row | fields | {"heatmap": heatmap})
             regions += image_regions
+        if recorder is not None:
+            recorder.record(model.model_id, unit, fields, warnings)
     return rows, regions
 
 
@@ -263,7 +281,7 @@ def _read(
     image = decode_file(file, model.preprocessings, patients, rule)
     if isinstance(image, Reject) or not id_key:
         return image
-    return replace(image, digest=content_key(id_key, image.digest))
+    return replace(image, digest=content_key(id_key, image.digest), has_keyed_id=True)
 
 
 @contextmanager

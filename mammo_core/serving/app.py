@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from mammo_core.packaging import Package
+from mammo_core.scoring.events import EventRecorder, EventSink
 from mammo_core.scoring.model import ScoringModel
 from mammo_core.serving.config import ServeConfig
 from mammo_core.serving.faults import http_error_content
@@ -29,6 +30,8 @@ def create_app(
     authenticator: Authenticator | None = None,
     log: AccessLog | None = None,
     metrics: ServerMetrics | None = None,
+    events: EventSink | None = None,
+    keyed_events: bool = False,
 ) -> FastAPI:
     """Create the service of a model.
 
@@ -41,6 +44,11 @@ def create_app(
         authenticator: Recognizes clients; None to serve anyone.
         log: The log of requests; by default none.
         metrics: The metrics to update; by default new ones.
+        events: Takes an event for each scored file; None: only the metrics count them.
+        keyed_events: Whether events have ids under the site key.
+
+    Raises:
+        SourceError: Events are to have keyed ids, and there is no site key.
     """
     scoring_model = ScoringModel.of(model)
     if metrics is None:
@@ -54,6 +62,9 @@ def create_app(
         metrics,
         signed_by=signed_by,
         has_tokens=authenticator is not None,
+        recorder=EventRecorder(
+            [metrics] if events is None else [metrics, events], keyed=keyed_events
+        ),
     )
 
     @asynccontextmanager

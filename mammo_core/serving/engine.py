@@ -15,6 +15,7 @@ import numpy.typing as npt
 from mammo_core.dicom import read_facts
 from mammo_core.errors import RecordError
 from mammo_core.packaging.prediction import require_pixels
+from mammo_core.scoring.events import EventRecorder
 from mammo_core.scoring.files import InputFile
 from mammo_core.scoring.images import DecodedImage, decode_file
 from mammo_core.scoring.model import ScoringModel
@@ -57,12 +58,19 @@ class Engine:
         slots: Images decoded or scored at a time; waiting ones have no pixels in memory.
         on_request: Whether images are scored that the model's policy scores on request only.
         decide_unlike: Whether images unlike the training images get a decision, too.
+        recorder: Records an event for each scored file; None: nothing is recorded.
     """
 
     def __init__(
-        self, model: ScoringModel, slots: int, on_request: bool = False, decide_unlike: bool = False
+        self,
+        model: ScoringModel,
+        slots: int,
+        on_request: bool = False,
+        decide_unlike: bool = False,
+        recorder: EventRecorder | None = None,
     ) -> None:
         self.model = replace(model, decide_unlike=decide_unlike)
+        self._recorder = recorder
         self._rule = self.model.policy_rule(on_request)
         self._keys = PatientKeys()
         self._queue = FairQueue(slots)
@@ -112,12 +120,7 @@ class Engine:
     ) -> dict[str, Any]:
         unit = await self._read_unit(files)
         scores = await self.score([unit.pixels])
-        fields = self.model.score_fields(
-            self.model.unit,
-            float(scores.probability[0]),
-            float(scores.calibrated[0]),
-            unit.is_unlike,
-        )
+        fields = self._fields(unit, scores, 0)
         rows = []
         for image in unit.images:
             row = image_row(self.model, image)
@@ -126,6 +129,10 @@ class Engine:
             if explain:
                 row["regions"] = await self._on_network(partial(self._regions, unit, image))
             rows.append(row)
+        if self._recorder is not None:
+            pairs = zip(unit.images, rows, strict=True)
+            warnings = {image.digest: row["warnings"] for image, row in pairs}
+            self._recorder.record(self.model.model_id, unit, fields, warnings)
         if self.model.unit == "image":
             return rows[0] | fields
         sides = [row["laterality"] for row in rows if row["laterality"]]
@@ -147,7 +154,7 @@ class Engine:
 
     async def read_pixels(
         self, client: str, files: Sequence[tuple[Path, str | None]]
-    ) -> tuple[Inputs, list[dict[str, Any]]]:
+    ) -> tuple[ScoringUnit, list[dict[str, Any]]]:
         """Wait for a slot and read image files as each package takes them.
 
         Args:
@@ -155,13 +162,12 @@ class Engine:
             files: As in `score_files`.
 
         Returns:
-            For every package `(H, W) uint16, [0, 65535]`, for a breast `(2, H, W)`; and how it is
-            unlike training images.
+            The image or breast, and how it is unlike training images.
         """
         heavy = await self._are_heavy(client, files)
         async with self._queue.slot(client, heavy=heavy):
             unit = await self._read_unit(files)
-            return unit.pixels, _unlike_rows(unit)
+            return unit, _unlike_rows(unit)
 
     async def score(self, images: Sequence[Inputs]) -> Probabilities:
         """Score images in the geometry of each package; the caller has a slot.
@@ -186,10 +192,34 @@ class Engine:
 
         return await self._on_network(predict)
 
+    def record(self, units: Sequence[ScoringUnit], scores: Probabilities) -> None:
+        """Record the scores of files that `read_pixels` read, unless nothing is recorded.
+
+        Args:
+            units: Images or breasts.
+            scores: Their probabilities.
+        """
+        if self._recorder is not None:
+            for at, unit in enumerate(units):
+                warnings = {
+                    image.digest: image_row(self.model, image)["warnings"] for image in unit.images
+                }
+                self._recorder.record(
+                    self.model.model_id, unit, self._fields(unit, scores, at), warnings
+                )
+
     def close(self) -> None:
         """Stop the threads."""
         for executor in (self._inspectors, self._readers, self._network):
             executor.shutdown(wait=False, cancel_futures=True)
+
+    def _fields(self, unit: ScoringUnit, scores: Probabilities, at: int) -> dict[str, Any]:
+        return self.model.score_fields(
+            self.model.unit,
+            float(scores.probability[at]),
+            float(scores.calibrated[at]),
+            unit.is_unlike,
+        )
 
     async def _on_network(self, work: Callable[[], _Result]) -> _Result:
         return await self._run(self._network, work)

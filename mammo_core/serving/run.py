@@ -6,16 +6,17 @@ import resource
 import signal
 import ssl
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Final, Protocol
 
 from mammo_core.errors import RecipeError
 from mammo_core.packaging import require_expected_outputs
 from mammo_core.packaging.allowed_uses import require_use
 from mammo_core.registry import open_package
+from mammo_core.scoring.events import EventSink
 from mammo_core.serving.config import ServeConfig
 from mammo_core.serving.transport.access_log import AccessLog
 from mammo_core.serving.transport.authentication import Authenticator
@@ -23,6 +24,16 @@ from mammo_core.serving.transport.connections import Connections, ListeningSocke
 
 #: File descriptors for everything but connections: bodies, decoders, libraries.
 _OTHER_FILES: Final = 256
+
+
+class EventStore(EventSink, Protocol):
+    """Records events in a store."""
+
+    def counts(self) -> Mapping[str, int]:
+        """Return the events `written`, `dropped` and `waiting`, and the store's `failures`."""
+
+    def close(self) -> Mapping[str, int]:
+        """Write what waits; return the counts."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,8 @@ def serve(
     name: str = "",
     public_key: Path | None = None,
     acknowledged: Sequence[str] = (),
+    events: EventStore | None = None,
+    keyed_events: bool = False,
 ) -> None:
     """Load packages, check them, and serve them as one model.
 
@@ -68,6 +81,8 @@ def serve(
             and `ensemble` for several.
         public_key: PEM file of the key that must have signed the packages.
         acknowledged: Names of terms that forbid to serve a model, and do not stop the server.
+        events: Records an event for each scored file; closed at the end. None: none are recorded.
+        keyed_events: Whether events have ids under the site key.
 
     Raises:
         SourceError: The terms of a model's data forbid to serve it, and were not acknowledged.
@@ -84,6 +99,8 @@ def serve(
 
     _raise_file_limit(config.max_connections + _OTHER_FILES)
     metrics = ServerMetrics()
+    if events is not None:
+        metrics.watch_events(events.counts)
     connections = Connections(config.max_connections)
     # Bound before the model is loaded, so that a port in use is reported at once; opened after.
     with _bind(access.host, access.port, connections) as listener:
@@ -117,6 +134,8 @@ def serve(
             authenticator=access.authenticator,
             log=log,
             metrics=metrics,
+            events=events,
+            keyed_events=keyed_events,
         )
 
         def announce() -> None:
@@ -147,6 +166,8 @@ def serve(
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _ignore_signal)
         server.run()
+        if events is not None:
+            events.close()
         print("stopped", flush=True)
         if not app.state.service.engine.is_idle:
             # A thread cannot be stopped, and Python would wait for it; temporary files go first.

@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from mammo_core.evaluation.decisions import NamedPoint
 from mammo_core.models.config import VIEWS
 from mammo_core.reporting.page import NOTICE
+from mammo_core.scoring.events import EventRecorder
 from mammo_core.scoring.model import ScoringModel
 from mammo_core.serving.api_page import build_api_page
 from mammo_core.serving.config import ServeConfig
@@ -50,6 +51,7 @@ class Service:
         metrics: The metrics to update.
         signed_by: Ids of the keys that signed the packages, or `unsigned`.
         has_tokens: Whether clients need a token.
+        recorder: Records an event for each scored file; None: nothing is recorded.
     """
 
     def __init__(
@@ -62,8 +64,9 @@ class Service:
         *,
         signed_by: str = "unsigned",
         has_tokens: bool = False,
+        recorder: EventRecorder | None = None,
     ) -> None:
-        self.engine = Engine(model, config.slots, config.on_request, config.decide_unlike)
+        self.engine = Engine(model, config.slots, config.on_request, config.decide_unlike, recorder)
         self._model, self._name, self._version = model, name, version
         self._config, self._metrics, self._signed_by = config, metrics, signed_by
         self._document = build_openapi(model, name, version, config, has_tokens=has_tokens)
@@ -221,7 +224,9 @@ class Service:
         read = [await self.engine.read_pixels(client, files) for files in written]
         unlike = {number: rows for number, (_, rows) in enumerate(read) if rows}
         async with self.engine.slot(client):
-            return infer, await self.engine.score([pixels for pixels, _ in read]), unlike
+            scores = await self.engine.score([unit.pixels for unit, _ in read])
+        self.engine.record([unit for unit, _ in read], scores)
+        return infer, scores, unlike
 
     async def _work(self, request: Request, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Wait for work within its time, as long as the client does.

@@ -1,6 +1,7 @@
 """From a URI to a store."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -9,7 +10,7 @@ from mammo_core.store.base import Store
 from mammo_core.store.file import FileStore
 
 
-def open_store(uri: str) -> Store:
+def open_store(uri: str, environment: Mapping[str, str] | None = None) -> Store:
     """Open the store at a URI; nothing is read or written yet.
 
     Args:
@@ -17,6 +18,7 @@ def open_store(uri: str) -> Store:
             (taken as it is), or `s3://bucket/prefix` (server and credentials come from the
             environment: MAMMO_S3_ENDPOINT, MAMMO_S3_ACCESS_KEY, MAMMO_S3_SECRET_KEY, or
             the AWS_* names).
+        environment: Where server and credentials are read; None: the environment of the process.
 
     Raises:
         StoreError: The URI does not name a store.
@@ -38,7 +40,9 @@ def open_store(uri: str) -> Store:
             from mammo_core.store.s3 import S3Store
             from mammo_core.store.s3_settings import S3Settings
 
-            settings = S3Settings.from_environment(os.environ)
+            settings = S3Settings.from_environment(
+                os.environ if environment is None else environment
+            )
             return S3Store(settings, bucket, prefix.strip("/"))
     if scheme == "file" and location:
         return FileStore(Path(unquote(location)))

@@ -15,7 +15,7 @@ def watch(rng, rate=0.05, horizon=2000, reference=1000):
 
 def test_bets_are_fair():
     """Their mean over uniform p-values is 0, and no gambler can lose more than everything."""
-    gains = np.array([_bets(p) for p in (np.arange(20_000) + 0.5) / 20_000])
+    gains = _bets((np.arange(20_000) + 0.5) / 20_000)
     np.testing.assert_allclose(gains.mean(axis=0), 0, atol=1e-6)
     assert gains.min() > -1
 
@@ -56,7 +56,39 @@ def test_memory_is_flat():
     alarm.add(rng.normal(size=2000), rng)
     size = len(alarm.counts)
     alarm.add(rng.normal(size=4000), rng)
-    assert len(alarm.counts) == size <= 260 and len(alarm.wealth) <= 4000 / 50
+    assert len(alarm.counts) == size <= 260 and len(alarm.wealth.by_way) == 12
+
+
+def test_numbers_may_come_in_any_parts():
+    """Each p-value is the rank among the reference and all numbers before, computed directly."""
+    reference = np.arange(100.0)
+    values = np.random.default_rng(1).normal(90, 40, 300).round(1)
+    whole = DriftAlarm.watch(reference, rate=0.01, horizon=200)
+    whole.add(values, np.random.default_rng(2))
+    parts = DriftAlarm.watch(reference, rate=0.01, horizon=200)
+    rng = np.random.default_rng(2)
+    for part in np.split(values, [1, 50, 51, 120, 220]):
+        parts.add(part, rng)
+    np.testing.assert_array_equal(whole.counts, parts.counts)
+    np.testing.assert_allclose(whole.wealth.by_way, parts.wealth.by_way)
+    assert whole.alarm_at == parts.alarm_at is not None
+    # The same, one number and one gambler at a time.
+    ties, before = (
+        np.random.default_rng(2).random(300),
+        list(np.searchsorted(whole.edges, reference, "right")),
+    )
+    gamblers, money = [], 1.0
+    for count, (value, tie) in enumerate(zip(values, ties, strict=True)):
+        if count % 50 == 0 and count < 200:
+            gamblers.append(np.full(12, 0.25 / 12))
+            money -= 0.25
+        number = int(np.searchsorted(whole.edges, value, "right"))
+        above = sum(other > number for other in before)
+        same = sum(other == number for other in before) + 1
+        gains = _bets(np.array([(above + tie * same) / (len(before) + 1)]))[0]
+        gamblers = [wealth * (1 + gains) for wealth in gamblers]
+        before.append(number)
+    assert whole.wealth.total == pytest.approx(sum(w.sum() for w in gamblers) + money)
 
 
 def test_discrete_numbers_and_a_constant_reference():
@@ -73,7 +105,7 @@ def test_the_same_numbers_raise_the_same_alarm():
         rng = np.random.default_rng(6)
         alarm = watch(rng)
         alarm.add(rng.normal(0.8, 1, 400), rng)
-        return alarm.alarm_at, alarm.highest
+        return alarm.alarm_at, alarm.wealth.highest
 
     assert first_alarm() == first_alarm()
 
