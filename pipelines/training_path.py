@@ -25,6 +25,10 @@ class _Evaluated(NamedTuple):
     Output: bool
 
 
+#: The box in which networks are trained, and the model is evaluated.
+_TRAIN = "Train and evaluate"
+
+
 def run_identity(store: Any, run_id: Any) -> dict[str, Any]:
     """Return the component arguments that identify the run.
 
@@ -201,10 +205,11 @@ def training_group(parallelism: int) -> Any:
             network = on_platform(
                 steps.train_network(**arguments, member=member), "Train network", nodes
             )
-        trained = on_platform(steps.train(**arguments), "Train", nodes).after(network)
+        trained = on_platform(steps.train(**arguments), _TRAIN, nodes).after(network)
         with dsl.If(regions == True, name="Second stage"):  # noqa: E712
-            on_platform(steps.regions(**arguments, networks=trained.output), "Second stage", nodes)
-        return _evaluate(arguments, trained, nodes)
+            networks_of_all = trained.outputs["networks"]
+            on_platform(steps.regions(**arguments, networks=networks_of_all), "Second stage", nodes)
+        return _evaluated(trained)
 
     return training
 
@@ -227,8 +232,7 @@ def continued_training_group() -> Any:
         inner = RunArguments(store, run_id, recipe, recipe_digest)
         nodes = NodePlacement(gpu_type, gpu_count, node_selector, tolerations)
         arguments = {**inner.arguments, **nodes.arguments, "data": data}
-        trained = on_platform(steps.train(**arguments, starts=True), "Train", nodes)
-        return _evaluate(arguments, trained, nodes)
+        return _evaluated(on_platform(steps.train(**arguments, starts=True), _TRAIN, nodes))
 
     return training
 
@@ -254,12 +258,10 @@ def train_and_evaluate(
     return task.set_display_name("Training and evaluation")
 
 
-def _evaluate(
-    arguments: dict[str, Any], trained: dsl.PipelineTask, nodes: NodePlacement
-) -> _Evaluated:
-    task = on_platform(steps.evaluate(**arguments, networks=trained.output), "Evaluate", nodes)
+def _evaluated(trained: dsl.PipelineTask) -> _Evaluated:
+    """Return what the task that trains and evaluates hands to the release."""
     names = ("evaluation", "candidate", "Output")
-    return _Evaluated(*(task.outputs[name] for name in names))
+    return _Evaluated(*(trained.outputs[name] for name in names))
 
 
 def release(

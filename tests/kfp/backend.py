@@ -20,10 +20,11 @@ import yaml
 
 from pipelines.platform import SIGNING_SECRET, STEP_LABEL, USER
 
-#: Overrides of the recipe `phantom`: one epoch of each training, and a gate that lets it pass.
+#: Overrides of the recipe `phantom`: one epoch of patches, a few short ones of images (a checkpoint
+#: follows each, and pods are lost in between), and a gate that lets it pass.
 SMALL = (
     'patch_training.stages=[{"train": "all", "learning_rate": 0.001, "epochs": 1}]',
-    'image_training.stages=[{"train": "head", "learning_rate": 0.001, "epochs": 1}]',
+    'image_training.stages=[{"train": "head", "learning_rate": 0.001, "epochs": 6}]',
     "gate.min_auc=0.0",
     "gate.margin=1.0",
 )
@@ -161,6 +162,34 @@ class Backend:
             if works and f"[{step}]" in self.kubectl("logs", name, "-c", "main", check=False):
                 return name
         return ""
+
+    def run_of(self, pod: str) -> str:
+        """Return the run of a pod."""
+        return self.kubectl("get", "pod", pod, "-o", "jsonpath={.metadata.labels.pipeline/runid}")
+
+    def attempts(self, run_id: str) -> set[str]:
+        """Return the values of KFP_RETRY_INDEX in the pods of our steps."""
+        return {
+            str(variable.get("value"))
+            for pod in self.pods(run_id)
+            if STEP_LABEL in pod["metadata"]["labels"]
+            for container in pod["spec"]["containers"]
+            for variable in container.get("env", [])
+            if variable["name"] == "KFP_RETRY_INDEX"
+        }
+
+    def until_checkpoint(self, id: str) -> None:
+        """Wait until a training has a checkpoint in the store."""
+        self.python(
+            f"""
+import json, time
+end = time.monotonic() + 900
+while not list(store.list("checkpoints/{id}")):
+    assert time.monotonic() < end, "no checkpoint"
+    time.sleep(0.5)
+print(json.dumps(True))
+"""
+        )
 
     def record(self, run_id: str) -> dict[str, dict[str, Any]]:
         """Return step → what the run's record says of it."""

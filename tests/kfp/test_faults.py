@@ -169,12 +169,20 @@ def disturb(backend, report, what: str, undisturbed, disturbance) -> None:
 
 
 def test_pod_deleted_in_train_image(backend, report, undisturbed):
-    """Argo tries a lost pod again; the same classifier comes out of it."""
+    """Argo tries a lost pod again; it goes on from the checkpoint, to the same classifier."""
+    run_ids = []
 
     def delete(pod: str) -> None:
+        run_ids.append(backend.run_of(pod))
+        backend.until_checkpoint(undisturbed[0]["id"])
         backend.kubectl("delete", "pod", pod, "--wait=false")
+        printed = backend.until_status(run_ids[0], "its pod was deleted")
+        assert "run it again" not in printed, printed
 
     disturb(backend, report, "pod deleted in train-image", undisturbed, delete)
+    logs = backend.mammo("pipeline", "logs", run_ids[0], "--step", "Train and evaluate")
+    backend.keep("pod deleted in train-image-logs", logs)
+    assert "resuming from a checkpoint" in logs, logs
 
 
 def test_controller_restarts(backend, report, undisturbed):
@@ -192,7 +200,54 @@ def test_controller_restarts(backend, report, undisturbed):
 def test_terminate(backend, phantom, report):
     """A run that trains is terminated; its summary says so, and nothing of it works on."""
     run_id = backend.submit(settings=backend.settings(32))
-    backend.until("train-patch to run", lambda: backend.step_pods(run_id, "train-patch", "Running"))
+    backend.until("train-patch to run", lambda: backend.working(run_id, "train-patch"))
     terminated(backend, report, "terminated while it trains", run_id)
     read = f'print(json.dumps(json.loads(store.read("runs/{run_id}/summary.json"))["state"]))'
     assert backend.python(f"import json\n{read}") == "terminated"
+
+
+def kill_all(backend, pod: str) -> None:
+    """End every process of a step's container, as the kernel does on cgroup v2: exit code 137.
+
+    The first process is Argo's, and hands on how the launcher ended.
+    """
+    backend.kubectl("exec", pod, "-c", "main", "--", "sh", "-c", "kill -9 -1", check=False)
+
+
+def test_a_killed_container(backend, phantom, report):
+    """It is named; with the shipped setting Argo tries it again, in smaller batches; else nobody.
+
+    `mammo pipeline retry` goes on with the failed run.
+    """
+    defaults = backend.kubectl("get", "configmap", "workflow-controller-configmap", "-o", "yaml")
+    retried = "lastRetry.exitCode" in defaults
+    what = f"container killed in train-image, {'with' if retried else 'without'} the setting"
+    run_id = backend.submit(settings=backend.settings(33 if retried else 34))
+    kill_all(backend, backend.until("train-image", lambda: backend.working(run_id, "train-image")))
+    ended = backend.wait(run_id)
+    if retried:
+        report(what, ended)
+        assert ended.state == "SUCCEEDED", ended.printed
+        # By this variable a pod that is tried again works in smaller batches from its start.
+        assert backend.attempts(run_id) == {"0", "1"}
+        return
+    failed(backend, report, what, ended, "killed without a word", "137")
+    printed = backend.mammo("pipeline", "retry", run_id, "--wait", check=False)
+    report("the same run after mammo pipeline retry", backend.wait(run_id))
+    backend.keep("retry of a failed run", printed)
+    assert backend.get(f"runs/{run_id}")["state"] == "SUCCEEDED", printed
+
+
+def test_an_evicted_pod(backend, phantom, report):
+    """A pod that fills its folder is evicted by the node; it is named, with its remedy."""
+
+    def shrink(_, platform):
+        for name, executor in platform.items():
+            if name.startswith("exec-train"):
+                for mount in executor["emptyDirMounts"]:
+                    if mount["mountPath"] == "/scratch":
+                        mount["sizeLimit"] = "64Ki"
+
+    file = backend.compiled("train", shrink)
+    ended = backend.run(settings=backend.settings(35), file=file)
+    failed(backend, report, "evicted", ended, "evicted")

@@ -96,7 +96,7 @@ def test_every_task_is_named_bounded_and_unprivileged(compiled, name):
 @pytest.mark.parametrize("name", PIPELINES)
 def test_gpus_are_asked_for_by_parameters_that_reach_the_task(compiled, name):
     spec, kubernetes = _parts(compiled[name])
-    expected = {"train", "train-network", "evaluate", "duel", "score", "regions"}
+    expected = {"train", "train-network", "duel", "score", "regions"}
     labels = set()
     for label, executor in spec["deploymentSpec"]["executors"].items():
         settings = kubernetes["deploymentSpec"]["executors"][label]

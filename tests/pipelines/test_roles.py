@@ -21,14 +21,15 @@ MAKERS = {
     "new-images": "index-new",
     "trainings/patch": "train",
     "trainings/image": "train",
-    "evaluations": "evaluate",
+    "evaluations": "train",
     "regions": "regions",
-    "candidates": "evaluate",
+    "candidates": "train",
     "duels": "duel",
     "duels/scores": "duel",
     "gates": "release",
     "pushes": "release",
     "scores": "score",
+    "acceptances": "score",  # no step: `mammo accept`, with the Secret of that role
 }
 
 
