@@ -16,6 +16,7 @@ from mammo_core.packaging import Package
 from mammo_core.preprocessing import Preprocessing
 from mammo_core.scoring.gray_levels import GENERAL_RULES
 from mammo_core.scoring.images import PolicyRule
+from mammo_core.scoring.site_rules import SiteRules
 
 #: Why there is no decision; the first one that holds.
 FLIPS_NOT_EVALUATED: Final = "flips_not_evaluated"
@@ -43,6 +44,7 @@ class ScoringModel:
             evaluated.
         point: Name of the operating point for decisions; None: the first one of the package.
         decide_unlike: Whether images unlike the training images get a decision, too.
+        site: The rules of the site that accepted the model; None: those of the package.
     """
 
     packages: tuple[Package, ...]
@@ -50,6 +52,7 @@ class ScoringModel:
     flips: bool | None = None
     point: str | None = None
     decide_unlike: bool = False
+    site: SiteRules | None = None
 
     @classmethod
     def from_packages(
@@ -58,17 +61,27 @@ class ScoringModel:
         weights: Sequence[float] | None = None,
         flips: bool | None = None,
         point: str | None = None,
+        site: SiteRules | None = None,
     ) -> "ScoringModel":
         """Combine packages.
 
         Raises:
             RecipeError: The weights do not match the packages, an operating point is named for
-                several packages or for flips that were not evaluated, or some packages take one
-                image and others two views.
+                several packages or for flips that were not evaluated, some packages take one
+                image and others two views, or a site accepted one model and there are several.
+            ModelError: The site accepted another model.
             RecordError: The package has no operating point of that name.
         """
         ordered, shares = _in_order(packages, weights)
-        model = cls(ordered, shares, flips=flips, point=point)
+        if site is not None:
+            if len(ordered) > 1:
+                raise RecipeError(
+                    f"The site {site.site} accepted one model",
+                    expected="that model alone",
+                    received=f"{len(ordered)} models",
+                )
+            site.require_model(ordered[0])
+        model = cls(ordered, shares, flips=flips, point=point, site=site)
         units = [package.unit for package in ordered]
         if len(set(units)) > 1:
             raise RecipeError(
@@ -141,7 +154,8 @@ class ScoringModel:
 
     def rules_of(self, package: Package) -> DecisionRules | None:
         """Return the rules of a package for the flips in use; None if they were not evaluated."""
-        return package.rules.with_flips(self._flips(package))
+        rules = package.rules if self.site is None else self.site.rules
+        return rules.with_flips(self._flips(package))
 
     def decision_point(self, level: Level) -> NamedPoint | None:
         """Return the operating point of a level, or None if there is none."""
@@ -164,6 +178,9 @@ class ScoringModel:
     ) -> dict[str, Any]:
         """Return the fields of a score: both probabilities, operating point and decision.
 
+        With a site, also `site` and the group of its triage, which is empty where an image has
+        no decision because of what it is.
+
         Args:
             level: The level of the score.
             probability: [0, 1], uncalibrated.
@@ -183,7 +200,21 @@ class ScoringModel:
             "operating_point": point.name if point is not None else "",
             "decision": decision,
             "no_decision": reason,
+            **self.site_fields(level, probability, is_decided=reason in ("", NO_OPERATING_POINT)),
         }
+
+    def site_fields(self, level: Level, probability: float, *, is_decided: bool) -> dict[str, str]:
+        """Return the fields that a score has with a site: `triage` and `site`.
+
+        Args:
+            level: The level of the score.
+            probability: [0, 1], uncalibrated.
+            is_decided: Whether the limits hold for this score.
+        """
+        if self.site is None:
+            return {}
+        group = self.site.group(level, probability) if is_decided else ""
+        return {"triage": group, "site": self.site.site}
 
     def predict(
         self, pixels: Sequence[Sequence[npt.NDArray[np.uint16]]], size: int
@@ -256,6 +287,7 @@ class ScoringModel:
                 }
                 for package, weight in zip(self.packages, self.weights, strict=True)
             ],
+            **({} if self.site is None else {"site": self.site.describe()}),
         }
 
     @property

@@ -81,6 +81,8 @@ def write_results(
     """
     numbers: dict[str, dict[str, str]] = {}
     counts: Counter[str] = Counter()
+    site_columns = tables.SITE_COLUMNS if model.site is not None else ()
+    image_columns = (*tables.IMAGE_COLUMNS, *site_columns)
 
     def images() -> Iterator[dict[str, Any]]:
         for batch in journal.batches():
@@ -93,7 +95,7 @@ def write_results(
             counts["warned"] += bool(row["warnings"])
             counts["unlike"] += bool(row["unlike_training"])
             counts["without_patient"] += not (row["patient"] and row["laterality"])
-            yield {name: row[name] for name in tables.IMAGE_COLUMNS}
+            yield {name: row[name] for name in image_columns}
 
     def rejects() -> Iterator[Mapping[str, Any]]:
         for batch in journal.batches():
@@ -120,13 +122,13 @@ def write_results(
         tables.write_json(out, {"model": model.describe()}, content)
         return counts, [out, *written]
     further: list[tuple[str, tuple[str, ...], Iterable[Mapping[str, Any]]]] = [
-        ("breasts", tables.BREAST_COLUMNS, breasts),
-        ("patients", tables.PATIENT_COLUMNS, patients),
+        ("breasts", (*tables.BREAST_COLUMNS, *site_columns), breasts),
+        ("patients", (*tables.PATIENT_COLUMNS, *site_columns), patients),
     ]
     if explain:
         further.append(("regions", tables.REGION_COLUMNS, regions()))
     for name, columns, rows in further:
         written.append(tables.sibling_table(out, name))
         tables.write_table(written[-1], columns, rows)
-    tables.write_table(out, tables.IMAGE_COLUMNS, counted_images())
+    tables.write_table(out, image_columns, counted_images())
     return counts, [out, *written]

@@ -38,6 +38,8 @@ PATIENT_COLUMNS: Final = (
     "unlike_training",
 )  # fmt: skip
 REJECT_COLUMNS: Final = ("path", "reason")
+#: Further columns of all tables of scores with the record of a site.
+SITE_COLUMNS: Final = ("triage", "site")
 REGION_COLUMNS: Final = (
     "id", "path", "kind", "rank", "row", "column", "top", "left", "bottom", "right", "area",
     "peak", "mean",
