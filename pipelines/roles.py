@@ -36,6 +36,7 @@ PLACES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     # With the pointers to the champions.
     "models": ((STORE, "models/"),),
     "scores": ((STORE, "scores/"), ("mammo-scores", "")),
+    "acceptances": ((STORE, "acceptances/"),),
     "runs": ((STORE, "runs/"),),
     "monitoring": ((STORE, "monitoring/"),),
     "events": (("mammo-events", ""),),
@@ -107,9 +108,11 @@ ROLES: Final = {
         writes=("gates", "pushes", "models", "runs"),
     ),
     "score": StoreRole(
-        "the pipeline `score`", reads=("sources", "models"), writes=("scores", "runs")
+        "the pipeline `score`, and `mammo accept`",
+        reads=("sources", "models"),
+        writes=("scores", "acceptances", "runs"),
     ),
-    "serve": StoreRole("`mammo serve`", reads=("models",)),
+    "serve": StoreRole("`mammo serve`", reads=("models", "acceptances")),
     "events": StoreRole(
         "whoever records events of a model in use", writes=("events",), put_only=True
     ),

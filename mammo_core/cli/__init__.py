@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 import typer
 
 from mammo_core.cli import (
+    accept,
     dicom,
     experiment,
     export,
@@ -52,6 +53,7 @@ def create_app() -> typer.Typer:
     app.command("convert")(ingest.convert)
     app.command("sample")(ingest.sample)
     app.command("export")(export.export)
+    app.command("accept")(accept.accept)
     app.command("score")(score.score)
     app.command("reproduce")(reproduce.reproduce)
     app.command("serve")(serve.serve)

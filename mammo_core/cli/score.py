@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from mammo_core.cli.scoring_options import DecideUnlike, EventIds, Events, OnRequest, PublicKey
+from mammo_core.cli.scoring_options import (
+    DecideUnlike,
+    EventIds,
+    Events,
+    OnRequest,
+    PublicKey,
+    RequireSite,
+    Site,
+    read_site_rules,
+)
 
 
 def score(
@@ -50,6 +59,8 @@ def score(
         bool,
         typer.Option("--explain", help="Also write the regions with the highest scores."),
     ] = False,
+    site: Site = None,
+    require_site: RequireSite = False,
     public_key: PublicKey = None,
     on_request: OnRequest = False,
     decide_unlike: DecideUnlike = False,
@@ -85,6 +96,7 @@ def score(
 
     # A wrong path is reported before a network is loaded.
     format_of(out)
+    site_rules = read_site_rules(site, require_site)
     files = list_files(paths, exclude=output_files(out))
     packages = [open_package(uri, public_key).load() for uri in model]
     options = ScoreOptions(
@@ -98,6 +110,7 @@ def score(
         on_request=on_request,
         decide_unlike=decide_unlike,
         keyed_ids=keyed_ids,
+        site=site_rules,
     )
     writer = EventWriter(open_event_store(events)) if events else None
     recorder = EventRecorder([writer], event_ids) if writer is not None else None
@@ -113,6 +126,10 @@ def score(
         f"{summary.scored} scored, {summary.rejected} rejected of {summary.files} files in "
         f"{summary.seconds:.1f} s ({summary.images_per_s:.1f} images/s), model {names}"
     )
+    if site_rules is not None:
+        typer.echo(
+            f"Calibration, thresholds and triage of {site_rules.site}, {site_rules.accepted_on}"
+        )
     if recorded:
         typer.echo(f"{recorded['written']} events recorded, {recorded['dropped']} dropped")
     if packages[0].unit == "breast":

@@ -12,6 +12,9 @@ from mammo_core.cli.scoring_options import (
     Events,
     OnRequest,
     PublicKey,
+    RequireSite,
+    Site,
+    read_site_rules,
 )
 
 
@@ -46,6 +49,8 @@ def serve(
             help="Name of the model in paths; default: its published name, or `ensemble`."
         ),
     ] = "",
+    site: Site = None,
+    require_site: RequireSite = False,
     public_key: PublicKey = None,
     tokens: Annotated[
         Path | None,
@@ -129,6 +134,7 @@ def serve(
     from mammo_core.serving.run import Access
     from mammo_core.serving.run import serve as run
 
+    site_rules = read_site_rules(site, require_site)
     if max_connections is None:
         max_connections = max(768, max_requests + 256)
     try:
@@ -174,6 +180,7 @@ def serve(
         weights=weight or None,
         name=name,
         public_key=public_key,
+        site=site_rules,
         acknowledged=acknowledge or (),
         events=EventWriter(open_event_store(events)) if events else None,
         keyed_events=event_ids,

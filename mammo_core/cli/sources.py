@@ -56,19 +56,11 @@ def check(
     """
     import json
 
-    from mammo_core.errors import RecipeError, SourceError
-    from mammo_core.sources.adapter import get_adapter
+    from mammo_core.errors import RecipeError
     from mammo_core.sources.card.known_terms import terms_line, terms_of
     from mammo_core.sources.check import check_source, fact_lines
 
-    try:
-        adapter = get_adapter(source.replace("-", "_"))
-    except SourceError as error:
-        raise RecipeError(
-            "--source cannot be used",
-            expected=error.expected.replace("_", "-"),
-            received=repr(source),
-        ) from error
+    adapter = adapter_of(source)
     needed = {"tables": [tables], "images": [images], "either": [tables, images]}
     if not any(needed[adapter.check_input]):
         either = adapter.check_input == "either"
@@ -88,7 +80,7 @@ def check(
         "mapping": mapping,
     }
     stated = {name: value for name, value in options.items() if value}
-    config = _config(adapter, tables, images, partial, stated)
+    config = source_config(adapter, tables, images, stated, partial=partial)
     terms = terms_of(config)
     facts = check_source(config, images is not None, report)
     facts["terms"] = terms.model_dump(mode="json") if terms is not None else None
@@ -184,13 +176,45 @@ def site_key() -> None:
     typer.echo(f"{state} {path}, fingerprint {fingerprint(site_key())}")
 
 
-def _config(
+def adapter_of(source: str) -> "Adapter":
+    """Return the adapter that `--source` names; `-` and `_` are the same.
+
+    Raises:
+        RecipeError: There is none of this name.
+    """
+    from mammo_core.errors import RecipeError, SourceError
+    from mammo_core.sources.adapter import get_adapter
+
+    try:
+        return get_adapter(source.replace("-", "_"))
+    except SourceError as error:
+        raise RecipeError(
+            "--source cannot be used",
+            expected=error.expected.replace("_", "-"),
+            received=repr(source),
+        ) from error
+
+
+def source_config(
     adapter: "Adapter",
     tables: str | None,
     images: str | None,
-    partial: bool,
     options: Mapping[str, bool | str],
+    *,
+    partial: bool = False,
 ) -> "SourceConfig":
+    """Return the source that options of a command name.
+
+    Args:
+        adapter: Its adapter.
+        tables: The case tables.
+        images: The images.
+        options: Options of the adapter.
+        partial: Whether tables may be missing.
+
+    Raises:
+        RecipeError: The adapter has no such option.
+    """
     from mammo_core.errors import RecipeError
     from mammo_core.sources.config import SourceConfig
 

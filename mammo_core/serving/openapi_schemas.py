@@ -64,6 +64,7 @@ def build_schemas(model: ScoringModel, config: ServeConfig) -> dict[str, Any]:
             operating_point=_TEXT,
             decision={"enum": ["positive", "negative", ""]},
             no_decision=_TEXT | {"description": "Why there is no decision: a code, or empty"},
+            **_site(model),
             unlike_training={
                 "type": "array",
                 "description": "How the gray levels differ from those of training images; then "
@@ -96,6 +97,17 @@ def build_schemas(model: ScoringModel, config: ServeConfig) -> dict[str, Any]:
             },
         ),
     }
+
+
+def _site(model: ScoringModel) -> dict[str, Any]:
+    """Return the schemas of the fields that an answer has with the record of a site."""
+    if model.site is None:
+        return {}
+    groups = {
+        "enum": ["low", "unsure", "high", ""],
+        "description": "The triage of the site; empty where it gives no guarantee",
+    }
+    return {"triage": groups, "site": _TEXT}
 
 
 def _infer_request(model: ScoringModel, config: ServeConfig) -> dict[str, Any]:

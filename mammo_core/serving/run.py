@@ -17,6 +17,7 @@ from mammo_core.packaging import require_expected_outputs
 from mammo_core.packaging.allowed_uses import require_use
 from mammo_core.registry import open_package
 from mammo_core.scoring.events import EventSink
+from mammo_core.scoring.site_rules import SiteRules
 from mammo_core.serving.config import ServeConfig
 from mammo_core.serving.transport.access_log import AccessLog
 from mammo_core.serving.transport.authentication import Authenticator
@@ -63,6 +64,7 @@ def serve(
     weights: Sequence[float] | None = None,
     name: str = "",
     public_key: Path | None = None,
+    site: SiteRules | None = None,
     acknowledged: Sequence[str] = (),
     events: EventStore | None = None,
     keyed_events: bool = False,
@@ -80,6 +82,7 @@ def serve(
         name: Name of the model in paths; by default its name in the registry or in the package,
             and `ensemble` for several.
         public_key: PEM file of the key that must have signed the packages.
+        site: The rules of the site that accepted the model; None: those of the package.
         acknowledged: Names of terms that forbid to serve a model, and do not stop the server.
         events: Records an event for each scored file; closed at the end. None: none are recorded.
         keyed_events: Whether events have ids under the site key.
@@ -87,7 +90,7 @@ def serve(
     Raises:
         SourceError: The terms of a model's data forbid to serve it, and were not acknowledged.
         ModelError: A package does not verify, is not signed by a trusted key, or does not
-            reproduce its expected outputs.
+            reproduce its expected outputs, or the site accepted another model.
         RecipeError: A port is in use, there are too few file descriptors, or the packages or
             weights cannot be combined.
     """
@@ -115,7 +118,7 @@ def serve(
         for opened in members:
             require_use(opened, "serving", acknowledged, "served")
         packages = [opened.load() for opened in members]
-        scoring_model = ScoringModel.from_packages(packages, weights)
+        scoring_model = ScoringModel.from_packages(packages, weights, site=site)
         samples = sum(require_expected_outputs(package).samples for package in packages)
         model_id = scoring_model.model_id
         model, version = "ensemble", model_id[:12]

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -133,6 +133,7 @@ class Service:
                     "signed_by": self._signed_by,
                     "operating_point": point.name if point else "",
                     "gray_levels": model.gray_levels,
+                    **({} if model.site is None else model.site.describe()),
                     "notice": NOTICE,
                 },
             }
@@ -193,6 +194,8 @@ class Service:
         }
         if unlike:
             head["parameters"]["unlike_training"] = json.dumps(unlike)
+        if self._model.site is not None:
+            head["parameters"] |= self._site_parameters(scores, unlike)
         values = dict(
             zip(
                 OUTPUTS,
@@ -202,6 +205,21 @@ class Service:
         )
         content, headers = infer_response(head, infer, values)
         return Response(content, headers=headers)
+
+    def _site_parameters(
+        self, scores: Probabilities, unlike: Mapping[int, object]
+    ) -> dict[str, str]:
+        """Return the site, and the groups of its triage as JSON text, for an inference."""
+        fields = [
+            self._model.site_fields(
+                self._model.unit,
+                float(probability),
+                is_decided=self._config.decide_unlike or number not in unlike,
+            )
+            for number, probability in enumerate(scores.probability)
+        ]
+        groups = json.dumps([each["triage"] for each in fields])
+        return {"site": fields[0]["site"] if fields else "", "triage": groups}
 
     async def _infer(
         self, client: str, body: Path, length: str | None
