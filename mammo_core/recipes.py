@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, ConfigDict, Field, ValidationError, model_validator
 
 from mammo_core.documents import MAXIMUM_YAML_BYTES, DocumentError, parse_yaml, read_bounded
 from mammo_core.errors import RecipeError
@@ -26,33 +26,18 @@ from mammo_core.sampling import FIVE_CLASSES, GEOMETRIES, LabelMap, SamplingConf
 from mammo_core.sources import SourceConfig, SplitConfig
 from mammo_core.sources.auditing.policy import ImagePolicy
 from mammo_core.sources.identity.label_windows import LabelsConfig
+from mammo_core.sources.several.entry import Mixing, SourceEntry, require_valid_sources
+from mammo_core.sources.several.recipe_keys import HasSources
 from mammo_core.store import open_store
 from mammo_core.tracking.config import TrackingConfig
 from mammo_core.training.config import HardwareConfig, ImageTrainingConfig, PatchTrainingConfig
+from mammo_core.training.member import MemberConfig
 
 #: Folder of the named recipes; MAMMO_RECIPES overrides it (container images set it).
 _FOLDER = Path(__file__).parent.parent / "recipes"
 
 
-class MemberConfig(BaseModel):
-    """One network of an ensemble: how it differs from the recipe.
-
-    Attributes:
-        name: Name of the member.
-        weight: Weight of its probabilities in the mean.
-        patch_training: Keys of `patch_training` that differ.
-        image_training: Keys of `image_training` that differ.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
-    weight: float = Field(default=1.0, gt=0)
-    patch_training: dict[str, Any] = {}
-    image_training: dict[str, Any] = {}
-
-
-class Recipe(BaseModel):
+class Recipe(HasSources):
     """The configuration of a run, from the source to the pushed model.
 
     Attributes:
@@ -64,7 +49,11 @@ class Recipe(BaseModel):
         seed: Seed of everything random; the draws of a record depend on it and the record's id.
         max_reject_share: A step fails if more than this fraction of its inputs is rejected.
         shuffle_labels: Permute the labels over patients: a check whose AUC must be near 0.5.
-        source: The mammograms and their tables.
+        source: The mammograms and their tables, where they are of one source.
+        sources: Several sources instead, of which some can be held out as external tests.
+        mixing: How trainings draw from several sources: `classes` (each source as often as its
+            weight says, and in it every class equally often), `sources` (the classes of a source
+            as often as they are), or `none` (every record once).
         images: What is done with images that are not plain CC and MLO mammograms.
         labels: How images get their labels.
         convert: The image records: their size, and how images are processed before.
@@ -98,7 +87,10 @@ class Recipe(BaseModel):
     seed: int = Field(ge=0)
     max_reject_share: float = Field(default=0.05, ge=0, le=1)
     shuffle_labels: bool = False
-    source: SourceConfig
+    # Recipes with one source are written without the keys of several: their bytes stay the same.
+    source: SourceConfig | None = Field(default=None, exclude_if=lambda source: source is None)
+    sources: tuple[SourceEntry, ...] = Field(default=(), exclude_if=lambda sources: not sources)
+    mixing: Mixing = Field(default="classes", exclude_if=lambda mixing: mixing == "classes")
     images: ImagePolicy = ImagePolicy()
     labels: LabelsConfig = LabelsConfig()
     convert: ConvertConfig
@@ -145,12 +137,19 @@ class Recipe(BaseModel):
         images, convert = values.get("images", {}), values.get("convert", {})
         if not isinstance(images, dict) or not isinstance(convert, dict):
             return values
-        stated = stated_conversion(images, values.get("source"))
+        stated = stated_conversion(images, [values.get("source"), *_listed(values.get("sources"))])
         return {**values, "convert": {**stated, **convert}}
 
     @model_validator(mode="after")
     def _require_one_policy(self) -> "Recipe":
-        require_stated_conversion(self.convert, self.images, self.source)
+        require_valid_sources(self.source, self.sources, self.mixing, self.images)
+        require_stated_conversion(self.convert, self.images, self.all_sources)
+        balances = (self.patch_training.balance, self.image_training.balance)
+        if self.sources and self.mixing != "none" and "balanced_sampling" in balances:
+            raise ValueError(
+                "balance balanced_sampling contradicts mixing, which draws records of several "
+                "sources; choose mixing none, or balance batch_weights"
+            )
         return self
 
     @model_validator(mode="after")
@@ -201,9 +200,7 @@ class Recipe(BaseModel):
                 received=name,
             )
         values = self.model_dump(mode="json", exclude={"members"})
-        for key in ("patch_training", "image_training"):
-            values[key] = _merge(values[key], getattr(member, key))
-        return Recipe.model_validate(values)
+        return Recipe.model_validate(member.changed(values))
 
     def to_json(self) -> str:
         """Return the resolved recipe as it is written into the record of a run."""
@@ -244,6 +241,10 @@ def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
         raise _invalid_recipe_error(origin, error) from error
 
 
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else []
+
+
 class _UniqueKeyLoader(yaml.SafeLoader):
     """Refuses repeated keys of a mapping, of which YAML would silently use the last."""
 
@@ -271,14 +272,6 @@ def _require_distinct_keys(overrides: Sequence[str]) -> None:
                 hint="--source sets source.root, --shuffle-labels sets shuffle_labels",
             )
         values[path] = text
-
-
-def _merge(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(values)
-    for key, value in changes.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
-    return merged
 
 
 def _read(reference: str) -> tuple[str, str]:

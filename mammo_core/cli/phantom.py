@@ -44,6 +44,12 @@ def create(
     vendors: Annotated[
         int, typer.Option(help="Vendors whose systems made the images: each has a look of its own.")
     ] = 1,
+    first_vendor: Annotated[
+        int,
+        typer.Option(
+            help="Position of the first of these vendors, 0 to 7: data sets of different vendors."
+        ),
+    ] = 0,
     priors: Annotated[
         int | None,
         typer.Option(
@@ -84,6 +90,7 @@ def create(
         difficulty=difficulty,
         likeness=likeness,
         vendors=vendors,
+        first_vendor=first_vendor,
         priors=priors,
         prevalence=prevalence,
     )

@@ -15,6 +15,7 @@ from mammo_core.evaluation.aggregate import unit_of
 from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.evaluation.inference import evaluate_patches, image_predictions, leaking_images
 from mammo_core.evaluation.kinds import EVALUATION, EvaluationFacts, EvaluationSummary
+from mammo_core.evaluation.lesion_sizes import lesion_sizes
 from mammo_core.evaluation.localization.measure import measure_localization
 from mammo_core.evaluation.localization.views import Heater, shown_views
 from mammo_core.evaluation.pictures import heatmap_overlays, patch_examples
@@ -22,11 +23,13 @@ from mammo_core.evaluation.report import tables as report_tables
 from mammo_core.evaluation.report import wording
 from mammo_core.evaluation.report.run import report
 from mammo_core.evaluation.screening import evaluate_screening
+from mammo_core.evaluation.source_matrix import SourceResult, evaluate_sources, source_aucs
 from mammo_core.evaluation.whole_image import evaluate
 from mammo_core.features.frame import SPLIT_COUNTS, SPLITS, Frame, frame_from_manifest
 from mammo_core.features.withheld import withheld_lines
 from mammo_core.sampling import LabelMap
 from mammo_core.sources.kinds import TABLES
+from mammo_core.sources.several.names import EXTERNAL
 from mammo_core.sources.splitting.splits import SplitConfig
 from mammo_core.store import Store
 from mammo_core.training.kinds import IMAGE_TRAINING, PATCH_TRAINING
@@ -114,6 +117,9 @@ def make_evaluation(
         return image_predictions(store, images, rows, image_model, preprocessing, config)
 
     predictions = {split: predict(frame.split(split)) for split in ("test", "validation")}
+    sizes = lesion_sizes(store, images, frame, predictions["test"], preprocessing)
+    predictions["test"] = predictions["test"].assign(lesion_size=sizes)
+    external = predict(frame.split(EXTERNAL)) if frame.facts.sources else None
     other_flips = None
     if config.rules_for_other_flips:
         other = config.model_copy(update={"flips": not config.flips})
@@ -165,6 +171,12 @@ def make_evaluation(
     screening = evaluate_screening(
         predictions["test"], predictions["validation"], result.rules, config, seed
     )
+    by_source: tuple[SourceResult, ...] = ()
+    if external is not None:
+        by_source = evaluate_sources(
+            predictions["test"], external, frame.facts.sources, result.rules, config, seed
+        )
+        predictions |= {EXTERNAL: external} if len(external) else {}
     html = report(
         title=f"{options.recipe}: evaluation",
         facts={
@@ -185,10 +197,7 @@ def make_evaluation(
             ),
         },
         result=result,
-        dataset_counts=[
-            {"split": split, **{name: frame.facts.splits[split][name] for name in SPLIT_COUNTS}}
-            for split in SPLITS
-        ],
+        dataset_counts=_dataset_counts(frame),
         patches=patch_result,
         histories={
             "Patch classifier": read_history(store, inputs.patch_training),
@@ -200,6 +209,7 @@ def make_evaluation(
         regions=regions,
         localization=localization,
         screening=screening,
+        by_source=by_source,
         rejects=_rejects(store, inputs),
     )
     metrics = {
@@ -210,6 +220,7 @@ def make_evaluation(
             for name, part in (("localization", localization), ("screening", screening))
             if part is not None
         },
+        **({"sources": [each.model_dump(mode="json") for each in by_source]} if by_source else {}),
     }
     rules = f"{result.rules.model_dump_json()}\n"
     contents = {
@@ -240,6 +251,7 @@ def make_evaluation(
                 summary=summary,
                 shuffled_labels=frame.shuffled_labels,
                 withheld=frame.facts.withheld,
+                sources=source_aucs(by_source),
             ),
             lineage=inputs.lineage,
         ),
@@ -267,6 +279,20 @@ def publish_image_scores(
         model_id=model_id,
         evaluation_id=evaluation.id,
     )
+
+
+def _dataset_counts(frame: Frame) -> list[dict[str, Any]]:
+    """What is in each split, of each source where there are several."""
+    rows = [
+        {"split": split, **{name: frame.facts.splits[split][name] for name in SPLIT_COUNTS}}
+        for split in SPLITS
+    ]
+    for source, facts in frame.facts.sources.items():
+        rows += [
+            {"split": split, "source": source, **{name: counts[name] for name in SPLIT_COUNTS}}
+            for split, counts in facts["splits"].items()
+        ]
+    return rows
 
 
 def _leaking_patients(

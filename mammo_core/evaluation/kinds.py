@@ -39,11 +39,16 @@ class EvaluationFacts(Facts):
         summary: The numbers by which runs are compared.
         shuffled_labels: Whether the labels were permuted over patients.
         withheld: Cause → number of patients who are on no side (`FrameFacts.withheld`).
+        sources: Name of each of several sources → AUC per image on its test patients, or on all
+            of an external source, and the ends of the 95 % interval; empty where there is one.
     """
 
     summary: EvaluationSummary
     shuffled_labels: bool
     withheld: dict[str, int] = Field(default_factory=dict)
+    sources: dict[str, tuple[float, float, float]] = Field(
+        default_factory=dict, exclude_if=lambda sources: not sources
+    )
 
 
 class RegionFacts(Facts):
@@ -64,5 +69,5 @@ class RegionFacts(Facts):
     n_test_breasts: int
 
 
-EVALUATION = register_kind(Kind("evaluations", 8, EvaluationFacts, intermediate=True))
+EVALUATION = register_kind(Kind("evaluations", 9, EvaluationFacts, intermediate=True))
 REGIONS = register_kind(Kind("regions", 3, RegionFacts, intermediate=True))

@@ -11,6 +11,7 @@ from mammo_core.evaluation.decisions import DecisionRules
 from mammo_core.evaluation.group_differences import GroupDifference, compare_groups
 from mammo_core.evaluation.predictions import class_patients, small_set_warning, widen_extreme
 from mammo_core.metrics import Interval, auc_interval, counts_at
+from mammo_core.sources.several.names import NAME_COLUMN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,8 +25,9 @@ _DENSITIES = {
 }
 #: Columns of the test set whose groups are evaluated where it has several.
 STATED = (
-    *("label_origin", "site", "machine", "race", "ethnicity"),
-    *("manufacturer", "image_type", "implant"),
+    NAME_COLUMN,
+    *("label_origin", "site", "machine", "race", "ethnicity", "age_band"),
+    *("manufacturer", "image_type", "implant", "lesion_size"),
 )
 
 
@@ -33,7 +35,8 @@ class Subgroup(BaseModel):
     """The performance on one group of images.
 
     Attributes:
-        by: Grouping: lesion type, view, breast density, source, label origin, site, machine, race,
+        by: Grouping: lesion type, view, breast density, source (the adapter), source name (of
+            several sources), label origin, site, machine, race,
             ethnicity, manufacturer, image type, implant or split.
         group: Name of the group.
         n_images: Number of images.

@@ -1,6 +1,7 @@
 """From joined features to a frame."""
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,7 @@ from mammo_core.features.frame import PATCH_CLASSES, SPLITS
 from mammo_core.features.join import JoinKeys
 from mammo_core.features.kinds import FRAME, FrameFacts
 from mammo_core.preprocessing import RESCALE_FACTOR, IntensityConfig
+from mammo_core.sources.several.names import EXTERNAL, NAME_COLUMN, name_of
 from mammo_core.sources.splitting.splits import require_disjoint
 
 #: The facts that `assemble_frame` computes; the others are given.
@@ -60,7 +62,7 @@ def assemble_frame(
         lesions: One row per lesion (`join`).
         keys: What was joined.
         patients: patient_key, split; published with the frame.
-        facts: The other facts of the frame: shuffled_labels, leaking_patients, split.
+        facts: The other facts of the frame: shuffled_labels, leaking_patients, split, sources.
         intensity: How gray levels become numbers.
         lineage: Ids of what the features were made from.
 
@@ -74,6 +76,10 @@ def assemble_frame(
     for name, kind in (*MEANING, *TARGETS):
         if kind == "flag":
             frame_images[name] = _flags(frame_images[name])
+    sources = facts.get("sources", {})
+    if sources:
+        frame_images[NAME_COLUMN] = [name_of(key) for key in frame_images["patient_key"]]
+        facts = {**facts, "sources": _by_source(frame_images, sources)}
     frame_lesions = _lesions(lesions, included)
     train = included[included["split"] == "train"]
     if not len(train):
@@ -111,6 +117,16 @@ def assemble_frame(
     folder = attempt.folder(manifest.folder)
     files = tuple(put_table(attempt.store, folder, n, table) for n, table in tables.items())
     return Draft(manifest.model_copy(update={"files": files}))
+
+
+def _by_source(images: pd.DataFrame, sources: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the numbers of each source by split to what is known of it."""
+    result: dict[str, Any] = {}
+    for name, source in sources.items():
+        rows = images[images[NAME_COLUMN] == name]
+        splits = (EXTERNAL,) if source["role"] == EXTERNAL else SPLITS
+        result[name] = {**source, "splits": {split: _counts(rows, split) for split in splits}}
+    return result
 
 
 def _lesions(lesions: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:

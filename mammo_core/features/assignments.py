@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mammo_core.datasets.manifests import Manifest, content_id
 from mammo_core.datasets.outputs import Attempt, Draft, reuse_or_make
 from mammo_core.datasets.tables import put_table, read_table, to_parquet
+from mammo_core.features.data_checks.contamination import Person, persons
 from mammo_core.features.kinds import ASSIGNMENT, AssignmentFacts
 from mammo_core.sources.splitting.sides import Sides
 from mammo_core.sources.splitting.splits import SplitConfig
@@ -27,8 +28,7 @@ from mammo_core.store import MAXIMUM_NOTE_BYTES, Store, parse_object, read_objec
 if TYPE_CHECKING:
     import pandas as pd
 
-#: (namespace, patient key): a patient of any source.
-Patient = tuple[str, str]
+Patient = Person
 _SIDES: Final = "+"
 
 
@@ -92,9 +92,9 @@ class Assignment:
             images: image_id, patient_key, namespace.
         """
         by_key: dict[str, set[tuple[str, ...]]] = {}
-        columns = (images["namespace"], images["patient_key"], images["image_id"])
-        for namespace, key, image_id in zip(*columns, strict=True):
-            patients = [(str(namespace), str(key)), self.images.get(str(image_id))]
+        columns = (persons(images), images["patient_key"], images["image_id"])
+        for person, key, image_id in zip(*columns, strict=True):
+            patients = [person, self.images.get(str(image_id))]
             for patient in patients:
                 if patient is not None and patient in self.patients:
                     by_key.setdefault(str(key), set()).add(self.patients[patient])
@@ -208,12 +208,12 @@ def assignment_of(
     """
     patients: dict[Patient, tuple[str, ...]] = {}
     files: dict[str, Patient] = {}
-    columns = (images["namespace"], images["patient_key"], images["image_id"])
-    for namespace, key, image_id in zip(*columns, strict=True):
+    columns = (persons(images), images["patient_key"], images["image_id"])
+    for person, key, image_id in zip(*columns, strict=True):
         side = sides[str(key)]
         if "excluded" not in side:
-            patients[(str(namespace), str(key))] = side
-            files[str(image_id)] = (str(namespace), str(key))
+            patients[person] = side
+            files[str(image_id)] = person
     if before is None:
         return Assignment(patients, files)
     return Assignment({**patients, **before.patients}, {**files, **before.images})

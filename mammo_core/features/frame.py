@@ -11,6 +11,7 @@ from mammo_core.ingest.kinds import dataset_facts
 from mammo_core.preprocessing import IntensityConfig, Preprocessing
 from mammo_core.sampling.labels import BACKGROUND, FIVE_CLASSES, LESION_CLASSES, LabelMap
 from mammo_core.sources.auditing.policy import ImagePolicy
+from mammo_core.sources.several.names import NAME_COLUMN
 from mammo_core.store import Store
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Frame:
             image is (`definitions.MEANING`), source, breast_density, manufacturer, bits_stored,
             intensity_mean, intensity_standard_deviation (of the record, [0, 65535]),
             lesion_types, label (0 or 1), label_origin, what else the source says about the breast
-            (`definitions.TARGETS`), split.
+            (`definitions.TARGETS`), split; source_name where there are several sources.
         lesions: lesion_id, image_id, patient_key, patch_class, split.
         facts: All facts of its manifest.
     """
@@ -94,6 +95,13 @@ class Frame:
         """Return the images of a split, sorted by id."""
         rows: pd.DataFrame = self.images[self.images["split"] == name]
         return rows.sort_values("image_id").reset_index(drop=True)
+
+    def source_names(self) -> dict[str, str]:
+        """Return image id → name of its source; nothing where there is one source."""
+        if NAME_COLUMN not in self.images:
+            return {}
+        rows = zip(self.images["image_id"], self.images[NAME_COLUMN], strict=True)
+        return {str(id): str(name) for id, name in rows}
 
     def image_labels(self, split: str) -> dict[str, int]:
         """Return image id → 1 for malignant, 0 for not, for the images of a split."""

@@ -30,6 +30,8 @@ class FrameFacts(Facts):
             `pairs`), and of patients who share one (`patients`).
         images: What was done with images that are not plain mammograms.
         gray_levels: Measure of gray levels → its distribution over the training images.
+        sources: Name → adapter, role and numbers of images, patients and malignant images by
+            split, of each of several sources; empty where there is one.
     """
 
     mean: float
@@ -43,6 +45,9 @@ class FrameFacts(Facts):
     duplicates: dict[str, int] = Field(default_factory=dict)
     images: ImagePolicy = ImagePolicy()
     gray_levels: dict[str, Distribution] = Field(default_factory=dict)
+    sources: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, exclude_if=lambda sources: not sources
+    )
 
 
 class AssignmentFacts(Facts):
@@ -87,7 +92,7 @@ class NewImagesFacts(Facts):
     summary: str
 
 
-FRAME = register_kind(Kind("frames", 7, FrameFacts))
+FRAME = register_kind(Kind("frames", 8, FrameFacts))
 #: Beside the features: whoever may publish them may store sides. Garbage collection keeps all
 #: that is there.
 ASSIGNMENT = register_kind(Kind("features/assignments", 1, AssignmentFacts))

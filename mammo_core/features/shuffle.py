@@ -4,6 +4,7 @@ import pandas as pd
 
 from mammo_core.features.frame import SPLITS
 from mammo_core.seeds import generator
+from mammo_core.sources.several.names import EXTERNAL
 
 
 def shuffle_labels(
@@ -32,7 +33,7 @@ def shuffle_labels(
         sorted(zip(images["patient_key"], image_splits, strict=True), key=_excluded_first)
     )
     labels: dict[str, int] = {}
-    for split in (*SPLITS, "excluded"):
+    for split in (*SPLITS, EXTERNAL, "excluded"):
         patients = sorted(patient for patient, name in split_of.items() if name == split)
         draw = generator(seed, "shuffle-labels", split)
         others = [patients[index] for index in draw.permutation(len(patients))]

@@ -38,7 +38,7 @@ def make_images(
     images: pd.DataFrame,
     lesions: pd.DataFrame,
     *,
-    root: str | Path,
+    root: str | Path | SourceFiles,
     config: ConvertConfig,
     runner: RunnerConfig,
     lineage: dict[str, str],
@@ -53,7 +53,7 @@ def make_images(
         attempt: The attempt to make the dataset.
         images: The images table (sources).
         lesions: The lesions table (sources).
-        root: Folder or URI that the paths of the tables are relative to.
+        root: Folder or URI that the paths of the tables are relative to, or the files there.
         config: Conversion, geometry and size of shards.
         runner: Where the work is done.
         lineage: Ids of what the tables were made from.
@@ -122,11 +122,13 @@ def _builder(
     store: Store,
     images: pd.DataFrame,
     lesions: pd.DataFrame,
-    root: str | Path,
+    root: str | Path | SourceFiles,
     config: ConvertConfig,
     lineage: dict[str, str],
 ) -> DatasetBuilder:
     inputs, settings = _inputs(images, lesions), _settings(config)
+    if not isinstance(root, SourceFiles):
+        root = SourceFiles.open(str(root), lossy_jpeg=config.lossy_jpeg)
     dataset = IMAGE_DATASET.manifest(
         convert_id(config, images, lesions),
         config=config.model_dump(mode="json"),
@@ -168,7 +170,7 @@ def _builder(
             ShardPlan(index, digest(group), len(group), group)
             for index, group in enumerate(groups, reused.next_index)
         ],
-        make_shard=partial(_make_shard, source=SourceFiles.open(str(root)).uri, config=config),
+        make_shard=partial(_make_shard, files=root, config=config),
         table=STATISTICS_TABLE,
         columns=STATISTICS,
         count=count,
@@ -203,12 +205,11 @@ def _source(image: ImageInput, config: ConvertConfig) -> tuple[str, str]:
 
 
 def _make_shard(
-    store: Store, folder: str, shard: ShardPlan, source: str, config: ConvertConfig
+    store: Store, folder: str, shard: ShardPlan, files: SourceFiles, config: ConvertConfig
 ) -> tuple[StoredFile | None, list[ImageOutcome]]:
     import cv2
 
     cv2.setNumThreads(1)  # the runner's workers already use every core
-    files = SourceFiles.open(source, lossy_jpeg=config.lossy_jpeg)
 
     def images() -> Iterator[tuple[ImageOutcome, Iterable[bytes]]]:
         for image in shard.inputs:

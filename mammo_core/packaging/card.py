@@ -139,6 +139,7 @@ def markdown(content: Mapping[str, Any]) -> str:
         "## Metrics",
         "",
         *_list(content["metrics"]),
+        *_sources(content["metrics"].get("details", {}).get("sources", ())),
         *(_PER_BREAST if unit == "breast" else []),
         "",
         "## Calibration and operating points",
@@ -165,6 +166,30 @@ def markdown(content: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _sources(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The source matrix: AUC and rates at the operating point, with intervals."""
+    if not results:
+        return []
+    lines = [
+        "",
+        "| tested on | role | images | patients | AUC | sensitivity | specificity |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for result in results:
+        cells = [result["metrics"].get("auc"), result["sensitivity"], result["specificity"]]
+        role = "held out" if result["role"] == "external" else "training, its test patients"
+        counts = f"{result['n_images']} | {result['n_patients']}"
+        values = " | ".join(map(_interval, cells))
+        lines.append(f"| {result['source']} | {role} | {counts} | {values} |")
+    return lines
+
+
+def _interval(value: Mapping[str, float] | None) -> str:
+    if not value:
+        return "–"
+    return f"{value['value']:.3f} ({value['low']:.3f}–{value['high']:.3f})"
 
 
 def _training_data(data: Mapping[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mammo_core.features.data_checks.contamination import with_namespace
+from mammo_core.features.data_checks.contamination import persons, with_namespace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,11 +71,11 @@ class PatientList(BaseModel):
         patients = {each for name in names for each in self.patients.get(name, ())}
         files = {each for name in names for each in self.images.get(name, ())}
         rows = with_namespace(images)
-        columns = (rows["namespace"], rows["patient_key"], rows["image_id"])
+        columns = (persons(rows), rows["patient_key"], rows["image_id"])
         listed = frozenset(
             str(key)
-            for namespace, key, image_id in zip(*columns, strict=True)
-            if _digest(self.frame_id, str(namespace), str(key)) in patients
+            for person, key, image_id in zip(*columns, strict=True)
+            if _digest(self.frame_id, *person) in patients
             or _digest(self.frame_id, str(image_id)) in files
         )
         return listed.union(*(each.patients_in(rows, splits) for each in self.earlier))
@@ -104,10 +104,10 @@ def patient_list(
     files: dict[str, set[str]] = {}
     for number, table in enumerate((images, *ancestors)):
         rows = with_namespace(table)
-        columns = (rows["split"], rows["namespace"], rows["patient_key"], rows["image_id"])
-        for split, namespace, key, image_id in zip(*columns, strict=True):
+        columns = (rows["split"], persons(rows), rows["image_id"])
+        for split, person, image_id in zip(*columns, strict=True):
             name = f"{split}{_ANCESTORS}" if number else str(split)
-            patient = _digest(frame_id, str(namespace), str(key))
+            patient = _digest(frame_id, *person)
             patients.setdefault(name, set()).add(patient)
             files.setdefault(name, set()).add(_digest(frame_id, str(image_id)))
     return PatientList(

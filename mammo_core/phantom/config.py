@@ -16,7 +16,7 @@ CBIS_LAYOUTS = ("original", "nbia")
 MAXIMUM_PRIORS = 10
 MAXIMUM_VENDORS = 8  # the looks of mammo_core.phantom.looks, which draws and is slow to load
 #: Parameters that the first phantoms did not have.
-_ADDED = ("likeness", "vendors", "priors", "prevalence")
+_ADDED = ("likeness", "vendors", "first_vendor", "priors", "prevalence")
 MAXIMUM_PATIENTS = 20_000  # the pseudonyms have five digits and leave gaps, as CBIS-DDSM does
 
 
@@ -36,6 +36,8 @@ class PhantomConfig(BaseModel):
             to 1; see `mammo_core.phantom.likeness`.
         vendors: Number of vendors whose systems made the images, each with a look of its own; see
             `mammo_core.phantom.looks`.
+        first_vendor: Position of the first of these among the vendors that there are, from 0; a
+            published layout counts from its own.
         priors: Earlier exams of each patient; None: as many as the data set of the layout has.
         prevalence: Share of patients with a cancer; None: the one of the layout.
 
@@ -53,6 +55,7 @@ class PhantomConfig(BaseModel):
     difficulty: float = 0.62
     likeness: float = 0.0
     vendors: int = 1
+    first_vendor: int = 0
     priors: int | None = None
     prevalence: float | None = None
 
@@ -64,6 +67,7 @@ class PhantomConfig(BaseModel):
         _require_between("difficulty", self.difficulty, 0, 1)
         _require_between("likeness", self.likeness, 0, 1)
         _require_between("vendors", self.vendors, 1, MAXIMUM_VENDORS)
+        _require_between("first vendor", self.first_vendor, 0, MAXIMUM_VENDORS - 1)
         _require_between("priors", self.priors or 0, 0, MAXIMUM_PRIORS)
         _require_between("prevalence", self.prevalence or 0, 0, 1)
         _require_layout(self.layout, self.priors)

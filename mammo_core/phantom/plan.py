@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from mammo_core.phantom.config import PhantomConfig
+from mammo_core.phantom.config import MAXIMUM_VENDORS, PhantomConfig
 from mammo_core.phantom.latent import appearance, separation
 from mammo_core.seeds import generator
 
@@ -219,7 +219,7 @@ def _patient_views(
                         else "again"
                     ),
                     number=number,
-                    vendor=index % config.vendors,
+                    vendor=(config.first_vendor + index % config.vendors) % MAXIMUM_VENDORS,
                 )
             )
     return views

@@ -46,6 +46,7 @@ from mammo_core.runs.patient_traces import (
 from mammo_core.runs.run import record_keys, run_of_status
 from mammo_core.sources.identity.forgotten import tombstone_key
 from mammo_core.sources.kinds import TABLES
+from mammo_core.sources.several.names import plain_id
 from mammo_core.store import Store
 from mammo_core.store.earlier_versions import remove_earlier_versions
 
@@ -101,7 +102,8 @@ def forget(
 
     Args:
         store: The store.
-        patient_key: Her key, as in the tables.
+        patient_key: Her key, as in the tables of her source; a name of a source before it is
+            ignored, as a key is forgotten in all of them.
         key: Signs the tombstone; None leaves it unsigned.
         report: Called with what is being rewritten.
         keep_versions: Leave earlier versions of objects in the bucket.
@@ -113,6 +115,7 @@ def forget(
         RecordError: The store knows no such patient, or an output was changed meanwhile.
         StoreError: The store fails, or an output is being written for too long.
     """
+    patient_key = plain_id(patient_key)
     with store.lease(tombstone_key(patient_key)):
         outputs = _outputs(store)
         traces = _traces(store, outputs, patient_key)

@@ -13,6 +13,7 @@ from mammo_core.runs.garbage import ids_in
 from mammo_core.runs.patient_traces import Traces
 from mammo_core.runs.run import read_start_packages
 from mammo_core.sources.kinds import TABLES
+from mammo_core.sources.several.names import plain_id
 from mammo_core.store import Store
 
 #: Kinds of outputs that are data, and not what somebody learned from it.
@@ -91,7 +92,7 @@ def fitted_models(store: Store, outputs: list[Manifest], traces: Traces) -> Fitt
             result.unknown += [text for text in origin.unknown if text not in result.unknown]
             splits: set[str] = set()
             for frame in origin.frames:
-                rows = frame.images[frame.images["patient_key"] == traces.patient]
+                rows = frame.images[frame.images["patient_key"].map(plain_id) == traces.patient]
                 splits |= set(rows["split"])
             if splits:
                 result.models.append(f"{ref.name}/{ref.version}: {', '.join(sorted(splits))}")

@@ -12,6 +12,7 @@ import pandas as pd
 from mammo_core.csv_cells import unescape_cell
 from mammo_core.datasets.tables import from_parquet, to_parquet
 from mammo_core.documents import parse_json
+from mammo_core.sources.several.names import plain_id
 
 #: Columns whose values name a patient's images, lesions and files.
 _NAMES: Final = (
@@ -48,7 +49,7 @@ class Traces:
         """Add the names in the rows of a table that name the patient; return whether it does."""
         known = False
         for patients in (name for name in _PATIENTS if name in table.columns):
-            rows = table[table[patients].astype(str) == self.patient]
+            rows = table[table[patients].astype(str).map(plain_id) == self.patient]
             known |= bool(len(rows))
             for name in (name for name in _NAMES if name in rows.columns):
                 self.names |= {str(value) for value in rows[name] if str(value)} - {"nan", "None"}
@@ -59,7 +60,9 @@ class Traces:
 
     def is_name(self, text: str) -> bool:
         """Whether a text is, or begins with, a name of the patient."""
-        return text in self.names or text.startswith((f"{self.patient}_", f"{self.patient}/"))
+        plain = plain_id(text)
+        begins = plain.startswith((f"{self.patient}_", f"{self.patient}/"))
+        return text in self.names or plain == self.patient or begins
 
     def mask(self, table: pd.DataFrame) -> "pd.Series[bool]":
         """Return which rows of a table are about the patient."""

@@ -13,10 +13,13 @@ from mammo_core.ingest.partition import partition_names
 from mammo_core.ingest.partition_count import choose_partition_count
 from mammo_core.recipes import Recipe
 from mammo_core.runs import Run, read_start_packages, start_packages_of
+from mammo_core.sources.several.names import NAME_COLUMN
 from mammo_core.steps.step import StepContext, step
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from mammo_core.features.duplicates import Duplicates
 
 #: Pairs of copies that the record of a run names.
 _PAIRS_NOTED = 100
@@ -35,7 +38,7 @@ def convert(context: StepContext, tables: Manifest) -> Manifest:
             attempt,
             images,
             lesions,
-            root=recipe.source.files().uri,
+            root=recipe.source_files(),
             config=recipe.convert,
             runner=recipe.runner,
             lineage={"tables": tables.id},
@@ -105,6 +108,10 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
     table, lesions = _tables_of(context, tables)
     statistics = read_table(store, images, "statistics.parquet", without=(PICTURE,))
     duplicates = find_duplicates(store, images, table)
+    links = duplicates.links
+    if recipe.sources:
+        links = _links(context, tables, table, duplicates)
+    training, external = _by_role(recipe, table)
     if duplicates.pairs:
         context.say(
             "{images} images show the same picture as another one; {patients} patients share one, "
@@ -117,10 +124,11 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
         split=recipe.split,
         model_name=recipe.model_name,
         tables=tables,
-        images=table,
+        images=training,
+        external=external,
         start_packages=start_packages_of(recipe),
         read_start_packages=read_start_packages,
-        links=duplicates.links,
+        links=links,
     )
     sides = run_sides(request, context)
     result = sides.result
@@ -141,6 +149,7 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
             "withheld": sides.facts,
             "duplicates": duplicates.facts,
             "gray_levels": training_gray_levels(statistics, splits),
+            **({"sources": _source_facts(recipe)} if recipe.sources else {}),
         },
         shuffle_labels=recipe.shuffle_labels,
         seed=recipe.seed,
@@ -160,6 +169,39 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
     facts = FRAME.facts_of(frame)
     context.note(splits=facts.splits, mean=facts.mean)
     return frame
+
+
+def _by_role(recipe: Recipe, images: "pd.DataFrame") -> "tuple[pd.DataFrame, pd.DataFrame | None]":
+    """The images that are divided into splits, and those of external sources, if any."""
+    if not recipe.sources:
+        return images, None
+    is_training = images[NAME_COLUMN].isin(recipe.training_names)
+    external = images[~is_training].reset_index(drop=True)
+    return images[is_training].reset_index(drop=True), external if len(external) else None
+
+
+def _links(
+    context: StepContext, tables: Manifest, images: "pd.DataFrame", duplicates: "Duplicates"
+) -> dict[str, str]:
+    """Link patients of several sources: by pictures, by a file in both, by a published name."""
+    from mammo_core.features.data_checks.contamination import same_patients, with_namespace
+    from mammo_core.sources.several.join import links_of
+    from mammo_core.sources.several.union import LINKS
+    from mammo_core.sources.splitting.linked_sides import link_patients
+
+    files = links_of(read_table(context.store, tables, LINKS))
+    names = same_patients(with_namespace(images))
+    links = link_patients([*duplicates.links.items(), *files, *names])
+    if len(links) > len(duplicates.links):
+        context.say(
+            f"{len(files)} pairs of patients of two sources have a file in common, and "
+            f"{len(names)} a published name: they are kept on one side"
+        )
+    return links
+
+
+def _source_facts(recipe: Recipe) -> dict[str, dict[str, str]]:
+    return {entry.name: {"adapter": entry.adapter, "role": entry.role} for entry in recipe.sources}
 
 
 def _bring_online(context: StepContext, folder: str) -> None:

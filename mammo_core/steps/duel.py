@@ -39,7 +39,7 @@ def duel(context: StepContext, tables: Manifest, frame: Manifest, candidate: Man
                 candidate,
                 open_candidate(store, candidate),
                 open_package(current.uri),
-                recipe.source.files(),
+                recipe.source_files(),
             )
             return make_duel(attempt, id, config, inputs, context.say)
         challenger = Contestant(

@@ -13,6 +13,8 @@ from mammo_core.ingest.kinds import PATCH_DATASET
 from mammo_core.models.backend import prepare_keras
 from mammo_core.models.weight_files import weights_digest
 from mammo_core.recipes import Recipe
+from mammo_core.sources.several.entry import training_sources
+from mammo_core.sources.several.names import name_of
 from mammo_core.steps.step import StepContext, step
 from mammo_core.training.config import FitConfig
 from mammo_core.training.kinds import (
@@ -23,9 +25,10 @@ from mammo_core.training.kinds import (
 )
 
 if TYPE_CHECKING:
-    from mammo_core.features.frame import Frame
+    from mammo_core.datasets.breasts import BreastViews
     from mammo_core.packaging import OpenedPackage
     from mammo_core.training.fit import TrainingResult
+    from mammo_core.training.mixing import SourceMixing
     from mammo_core.training.session import TrainingSession
 
 
@@ -41,6 +44,7 @@ def train_patch(
         "seed": recipe.seed,
         "label_map": label_map.model_dump(mode="json"),
         **_reader_setting(recipe),
+        **_mixing_setting(recipe),
     }
     weights = weights_digest(config.network.weights)
     inputs = [(m.kind, m.id) for m in (patches, frame)]
@@ -63,10 +67,18 @@ def train_patch(
         preprocessing = data.preprocessing(patches, network_of(model).channels)
         labels = {split: data.patch_labels(table, split, label_map) for split in FITTED_SPLITS}
         source = partial(_record_source, context, config, patches, labels, len(label_map.names))
+        names = data.source_names()
+        if names:
+            names = {
+                patch: names[image]
+                for patch, image in zip(table["patch_id"], table["image_id"], strict=True)
+                if patch in labels["train"]
+            }
+        sources = _sources(recipe, source, labels["train"], names)
         result = session.fit(
             model,
             config,
-            {split: source(split) for split in FITTED_SPLITS},
+            sources,
             label_map.names,
             preprocessing,
             from_scratch=config.from_scratch,
@@ -114,6 +126,7 @@ def train_image(
         **config.model_dump(mode="json", exclude={"start", "start_differences"}),
         "seed": recipe.seed,
         **_reader_setting(recipe),
+        **_mixing_setting(recipe),
     }
     inputs = [(m.kind, m.id) for m in (images, frame)]
     lineage = {"images": images.id, "frame": frame.id}
@@ -157,15 +170,22 @@ def train_image(
                 seed=recipe.seed,
             )
         labels = {split: data.image_labels(split) for split in FITTED_SPLITS}
-        source: Callable[[str], Any] = (
-            partial(_record_source, context, config, images, labels, len(IMAGE_CLASSES))
-            if config.two_view is None
-            else partial(_breast_source, context, config, images, data)
+        names = data.source_names()
+        source: Callable[[str], Any] = partial(
+            _record_source, context, config, images, labels, len(IMAGE_CLASSES)
         )
+        if config.two_view is not None:
+            from mammo_core.evaluation.breasts import breast_views
+
+            breasts = {split: breast_views(data.split(split)) for split in FITTED_SPLITS}
+            source = partial(_breast_source, context, config, images, breasts)
+            labels["train"] = {name: views.label for name, views in breasts["train"].items()}
+            names = {name: name_of(name) for name in breasts["train"]}
+        sources = _sources(recipe, source, labels["train"], names)
         result = session.fit(
             initial.model,
             config,
-            {split: source(split) for split in FITTED_SPLITS},
+            sources,
             IMAGE_CLASSES,
             initial.preprocessing,
             from_scratch=initial.from_scratch,
@@ -254,16 +274,59 @@ def _record_source(
     )
 
 
+def _sources(
+    recipe: Recipe,
+    source: Callable[[str], Any],
+    labels: Mapping[str, int],
+    names: Mapping[str, str],
+) -> dict[str, Any]:
+    """The records of training and validation; those of several sources are drawn by weight.
+
+    Args:
+        recipe: The recipe.
+        source: Returns the records of a split.
+        labels: Id of each training record → its class.
+        names: Id of each training record → the name of its source; unused where there is one.
+    """
+    from mammo_core.training.mixing import MixedSource
+    from mammo_core.training.session import FITTED_SPLITS
+
+    sources = {split: source(split) for split in FITTED_SPLITS}
+    mixing = _mixing_of(recipe)
+    if mixing is not None:
+        sources["train"] = MixedSource(sources["train"], recipe.seed, labels, names, mixing)
+    return sources
+
+
+def _mixing_of(recipe: Recipe) -> "SourceMixing | None":
+    from mammo_core.training.mixing import SourceMixing
+
+    training = training_sources(recipe.sources)
+    if not training or recipe.mixing == "none":
+        return None
+    weights = {entry.name: entry.weight for entry in training}
+    return SourceMixing(mixing=recipe.mixing, weights=weights)
+
+
+def _mixing_setting(recipe: Recipe) -> dict[str, Any]:
+    """How several sources are mixed is part of a training's id."""
+    mixing = _mixing_of(recipe)
+    return {"sources": mixing.model_dump(mode="json")} if mixing is not None else {}
+
+
 def _breast_source(
-    context: StepContext, config: FitConfig, images: Manifest, frame: "Frame", split: str
+    context: StepContext,
+    config: FitConfig,
+    images: Manifest,
+    breasts: "Mapping[str, Mapping[str, BreastViews]]",
+    split: str,
 ) -> Any:
     from mammo_core.datasets.breasts import BreastSource
-    from mammo_core.evaluation.breasts import breast_views
 
     return BreastSource(
         context.store,
         images,
-        breast_views(frame.split(split)),
+        breasts[split],
         classes=len(IMAGE_CLASSES),
         batch_size=config.batch_size,
         shuffle_seed=context.recipe.seed if split == "train" else None,

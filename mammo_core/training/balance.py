@@ -91,18 +91,19 @@ class BalancedSource:
             yield _concatenate(pending)
 
     def _copies(self, epoch: int) -> Iterator[Batch]:
-        shares = [
-            self.size / (self._present * count) if count else 0.0 for count in self.class_counts
-        ]
         self._batch_size = 0
         for batch in self._source.batches(epoch):
             self._batch_size = self._batch_size or len(batch.ids)
             for at, (id, label) in enumerate(zip(batch.ids, batch.labels, strict=True)):
                 row = slice(at, at + 1)
                 draw = generator(self._seed, "balance", id, epoch).random()
-                for copy in range(int(shares[label] + draw)):
+                for copy in range(int(self._expected_copies(id, int(label)) + draw)):
                     name = f"{id}{COPY_SEPARATOR}{copy}" if copy else id
                     yield Batch([name], batch.pixels[row], batch.labels[row])
+
+    def _expected_copies(self, id: str, label: int) -> float:
+        """How often a record is expected in an epoch."""
+        return self.size / (self._present * self._source.class_counts[label])
 
     def _shuffled(self, epoch: int) -> Iterator[Batch]:
         """Shuffle the records that fit into memory, so that copies are not adjacent."""

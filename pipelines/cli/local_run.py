@@ -86,7 +86,8 @@ def _resolved_recipe(request: RunRequest, find_batch_size: bool) -> "Recipe":
     if request.source is not None:
         overrides.append(f"source.root={json.dumps(request.source)}")
     recipe = load_recipe(request.recipe, overrides)
-    _require_source(recipe.source)
+    for source in recipe.all_sources:
+        _require_source(source)
     if find_batch_size:
         recipe = load_recipe(request.recipe, [*overrides, *_largest_batch_sizes(recipe)])
     return recipe
@@ -110,7 +111,7 @@ def _require_source(source: "SourceConfig") -> None:
     except SourceError as error:
         raise RecipeError(
             error.problem,
-            expected=f"{error.expected} (source.root)",
+            expected=f"{error.expected} (source.root, or root of one of the sources)",
             received=error.received,
             hint="create the phantom first with `mammo phantom create`, or pass --source DIR",
         ) from error

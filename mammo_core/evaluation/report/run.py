@@ -12,7 +12,9 @@ from mammo_core.evaluation.patches import PatchEvaluation
 from mammo_core.evaluation.report import sections
 from mammo_core.evaluation.report.lesions import lesions
 from mammo_core.evaluation.report.screening import screening as add_screening
+from mammo_core.evaluation.report.sources import sources as add_sources
 from mammo_core.evaluation.screening import Screening
+from mammo_core.evaluation.source_matrix import SourceResult
 from mammo_core.evaluation.whole_image import EvaluationResult
 from mammo_core.reporting import (
     Overlay,
@@ -41,6 +43,7 @@ def report(
     regions: Iterable[Mapping[str, Any]] = (),
     localization: Localization | None = None,
     screening: Screening | None = None,
+    by_source: Sequence[SourceResult] = (),
     rejects: Iterable[Mapping[str, Any]] = (),
     seconds: Mapping[str, float] | None = None,
 ) -> str:
@@ -60,6 +63,7 @@ def report(
         regions: Rows of the table of the hottest regions in them.
         localization: How well heatmaps find the lesions.
         screening: What the model would do in screening.
+        by_source: The performance on each of several sources.
         rejects: Rows item, kind, reason, step.
         seconds: Duration of each step.
 
@@ -69,6 +73,7 @@ def report(
     page = Page(title, "From mammograms to an evaluated whole-image classifier")
     sections.summary(page, result)
     sections.on_test(page, result)
+    add_sources(page, by_source)
     sections.groups(page, result)
     if screening is not None:
         add_screening(page, screening)

@@ -1,5 +1,6 @@
 """Find test patients that a model was fitted to: their scores are not those of new patients."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
@@ -7,11 +8,15 @@ import pandas as pd
 from mammo_core.dicom.meanings.manufacturers import is_phantom
 from mammo_core.sources.adapter import registered_adapters
 from mammo_core.sources.identity.patients import publisher_of
+from mammo_core.sources.several.names import NAME_COLUMN, plain_id
 
 #: Training fits the weights; validation chooses epoch, calibration and thresholds.
 FITTED_SPLITS = ("train", "validation")
 #: Keys are HMACs under a site key: equal keys mean the same patient if the site keys are equal.
 _SITE = "site"
+_PHANTOM = "phantom"
+#: (namespace, key): a patient of any source.
+Person = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -61,9 +66,10 @@ def patients_seen(ours: pd.DataFrame, theirs: pd.DataFrame) -> frozenset[str]:
         ours: image_id, patient_key, namespace.
         theirs: The same columns.
     """
-    their_keys = set(zip(theirs["namespace"], theirs["patient_key"], strict=True))
-    pairs = zip(ours["namespace"], ours["patient_key"], strict=True)
-    same_key = pd.Series([pair in their_keys for pair in pairs], index=ours.index, dtype=bool)
+    their_keys = set(persons(theirs))
+    same_key = pd.Series(
+        [person in their_keys for person in persons(ours)], index=ours.index, dtype=bool
+    )
     same_file = ours["image_id"].isin(set(theirs["image_id"]))
     return frozenset(map(str, ours.loc[same_key | same_file, "patient_key"]))
 
@@ -97,12 +103,41 @@ def with_namespace(images: pd.DataFrame) -> pd.DataFrame:
     return images.assign(namespace=[_namespace(*map(str, row)) for row in rows])
 
 
+def persons(images: pd.DataFrame) -> Iterator[Person]:
+    """Yield who each row is of.
+
+    A published pseudonym is the same patient whatever its source is called in a run. Keys of
+    sites and of phantoms keep the names of several sources: two sites may number their patients
+    alike.
+
+    Args:
+        images: namespace, patient_key; source_name where there are several sources.
+    """
+    several = NAME_COLUMN in images
+    for namespace, key in zip(images["namespace"], images["patient_key"], strict=True):
+        is_published = several and namespace not in (_SITE, _PHANTOM)
+        yield str(namespace), plain_id(str(key)) if is_published else str(key)
+
+
+def same_patients(images: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return the pairs of keys of one run that are the same patient of a published data set.
+
+    Args:
+        images: namespace, patient_key.
+    """
+    keys: dict[Person, set[str]] = {}
+    for person, key in zip(persons(images), images["patient_key"], strict=True):
+        keys.setdefault(person, set()).add(str(key))
+    groups = [sorted(group) for group in keys.values() if len(group) > 1]
+    return sorted((group[0], other) for group in groups for other in group[1:])
+
+
 def _namespace(key: str, source: str, manufacturer: str) -> str:
     if is_phantom(manufacturer):
-        return "phantom"
+        return _PHANTOM
     adapter = registered_adapters().get(source)
     if adapter is None:  # the keys of an adapter that is not installed here may be anybody's
         return _SITE
     if not adapter.needs_site_key:
         return source
-    return (publisher_of(key) if adapter.keeps_pseudonyms else "") or _SITE
+    return (publisher_of(plain_id(key)) if adapter.keeps_pseudonyms else "") or _SITE

@@ -152,7 +152,7 @@ def _patient(
         index=index,
         key=key,
         density=density,
-        vendor=(look + index % config.vendors) % len(LOOKS),
+        vendor=(look + config.first_vendor + index % config.vendors) % len(LOOKS),
         implant=is_dealt(index, _IMPLANT_SHARE),
         age=int(draw.integers(40, 75)),
         cancer=cancer,

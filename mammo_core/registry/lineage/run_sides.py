@@ -22,6 +22,7 @@ from mammo_core.registry.lineage.vault import (
     inherited_sides,
 )
 from mammo_core.sources.kinds import TABLES
+from mammo_core.sources.several.names import EXTERNAL
 from mammo_core.sources.splitting.linked_sides import left_out, linked_sides
 from mammo_core.sources.splitting.splits import assign
 from mammo_core.store import Store
@@ -59,6 +60,7 @@ class SidesRequest:
         start_packages: URIs of the packages that training starts from.
         read_start_packages: Returns those of another run.
         links: Patient → the one who stands for all patients whose images show the same pictures.
+        external: Images of the sources that are held out; None where there is none.
     """
 
     store: Store
@@ -69,6 +71,7 @@ class SidesRequest:
     start_packages: Sequence[str]
     read_start_packages: Callable[[Store, str], list[str]]
     links: Mapping[str, str] = field(default_factory=dict)
+    external: "pd.DataFrame | None" = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,8 @@ def run_sides(request: SidesRequest, listener: Listener) -> RunSides:
             recipe does not exclude them.
         SourceError: The patients cannot be assigned as the recipe says.
     """
+    import pandas as pd
+
     store, config, name = request.store, request.split, request.model_name
     images, read_start_packages = request.images, request.read_start_packages
     fold = config.fold if config.name == "folds" else 0
@@ -133,11 +138,17 @@ def run_sides(request: SidesRequest, listener: Listener) -> RunSides:
     _report(listener, draw.name, counts, origin, has_earlier)
     chosen = {key: side[fold] for key, side in sides.items()}
     withheld = _withhold(listener, chosen, vault)
+    if request.external is not None:  # not stored: the role of a source decides, not a draw
+        images = pd.concat([images, request.external], ignore_index=True)
+        ours = with_namespace(images)
+        chosen |= dict.fromkeys(request.external["patient_key"].astype(str), EXTERNAL)
     copies = left_out(chosen, request.links)
     if copies:
         chosen |= dict.fromkeys(copies, "excluded")
         withheld |= {"copies_on_another_side": len(copies)}
-    split = ours.assign(split=ours["patient_key"].map(chosen))
+    # No model may have been fitted to external patients either.
+    tested = ours["patient_key"].map(chosen).replace(EXTERNAL, "test")
+    split = ours.assign(split=tested)
     overlaps = _overlaps(request, split, starts, listener)
     overlap = frozenset[str]().union(*(each.shared for each in overlaps))
     chosen |= dict.fromkeys(overlap, "excluded")

@@ -74,8 +74,18 @@ def dataset_terms(store: "Store", dataset: "Manifest") -> list[Terms]:
         StoreError: The store failed.
     """
     tables = TABLES.find(store, dataset.lineage.get("tables", ""))
-    stated = TABLES.facts_of(tables).source.get("terms") if tables is not None else None
-    return [Terms.model_validate(stated)] if stated else []
+    return stated_terms(tables) if tables is not None else []
+
+
+def stated_terms(tables: "Manifest") -> list[Terms]:
+    """Return the terms of the source of tables, or of each of several sources.
+
+    Args:
+        tables: Manifest of the tables.
+    """
+    facts = TABLES.facts_of(tables).source
+    stated = [facts.get("terms"), *facts.get("terms_of_sources", {}).values()]
+    return list(dict.fromkeys(Terms.model_validate(terms) for terms in stated if terms))
 
 
 def terms_line(source: "SourceConfig") -> str:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from mammo_core.sources.kinds import TABLES
+from mammo_core.sources.several.names import plain_id
 from mammo_core.store import Store
 
 if TYPE_CHECKING:  # quick to load: see the package
@@ -24,7 +25,7 @@ def tombstone_key(patient_key: str) -> str:
     """Return the key of the tombstone of a patient.
 
     Args:
-        patient_key: Her key in the tables.
+        patient_key: Her key in the tables of her source.
     """
     digest = hashlib.sha256(f"mammo tombstone\0{patient_key}".encode()).hexdigest()
     return f"{TOMBSTONES}/{digest[:32]}.json"
@@ -35,12 +36,12 @@ def forgotten_patients(store: Store, patient_keys: Iterable[str]) -> set[str]:
 
     Args:
         store: The store with the tombstones.
-        patient_keys: Keys of patients.
+        patient_keys: Keys of patients; with several sources those with the names of the sources.
     """
     buried = set(store.list(f"{TOMBSTONES}/"))
     if not buried:
         return set()
-    return {str(key) for key in patient_keys if tombstone_key(str(key)) in buried}
+    return {str(key) for key in patient_keys if tombstone_key(plain_id(str(key))) in buried}
 
 
 def leave_out_forgotten(store: Store, tables: "SourceTables") -> "SourceTables":

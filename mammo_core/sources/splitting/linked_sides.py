@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
+from mammo_core.errors import SourceError
+from mammo_core.sources.several.names import NAME_COLUMN
 from mammo_core.sources.splitting.sides import EXCLUDED, Sides, Vault, all_sides
 from mammo_core.sources.splitting.splits import SplitConfig
 
@@ -10,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: What a model was fitted to most decides: copies of it cannot test the model.
-_ORDER: Final = ("train", "validation", "test")
+_ORDER: Final = ("train", "validation", "test", "external")
 
 
 def link_patients(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -43,7 +45,8 @@ def linked_sides(
 ) -> Sides:
     """Return the sides of all patients as `all_sides`; new ones who are linked share theirs.
 
-    Official and given sides stay as they are, and so do those of known patients.
+    Official and given sides stay as they are, and so do those of known patients. Patients of
+    several sources are drawn for each source apart, so that every split has its share of each.
 
     Args:
         images: As for `all_sides`.
@@ -56,12 +59,37 @@ def linked_sides(
         SourceError: As `all_sides`.
     """
     if not links or config.name not in ("stratified", "folds"):
-        return all_sides(images, config, known, vault)
+        return _sides_by_source(images, config, known, vault)
     keys = images["patient_key"].astype(str)
     joined = images.assign(patient_key=keys.map(lambda key: links.get(key, key)))
     limits = Vault(_joined(vault.tested, links), _joined(vault.fitted, links))
-    drawn = all_sides(joined, config, _joined_sides(known, links), limits)
+    drawn = _sides_by_source(joined, config, _joined_sides(known, links), limits)
     return {key: known.get(key, drawn[links.get(key, key)]) for key in keys.unique()}
+
+
+def _sides_by_source(
+    images: "pd.DataFrame",
+    config: SplitConfig,
+    known: Mapping[str, tuple[str, ...]],
+    vault: Vault,
+) -> Sides:
+    """As `all_sides`, for each source apart; a given split names patients of all sources."""
+    if config.name == "given" or NAME_COLUMN not in images:
+        return all_sides(images, config, known, vault)
+    # Linked patients of several sources are drawn with the first of them.
+    names = images.groupby("patient_key")[NAME_COLUMN].transform("min")
+    sides: Sides = {}
+    for name in sorted(names.unique()):
+        try:
+            sides |= all_sides(images[names == name], config, known, vault)
+        except SourceError as error:
+            raise SourceError(
+                f"The patients of the source {name} cannot be assigned: {error.problem}",
+                expected=error.expected,
+                received=error.received,
+                hint=error.hint,
+            ) from error
+    return sides
 
 
 def _joined(keys: Iterable[str], links: Mapping[str, str]) -> frozenset[str]:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mammo_core.errors import SourceError
 from mammo_core.seeds import generator
+from mammo_core.sources.several.names import EXTERNAL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +74,7 @@ class SplitResult:
     """The split of each patient and image.
 
     Args:
-        patients: patient_key, split (train|validation|test|excluded), one row a patient.
+        patients: patient_key, split (train|validation|test|external|excluded), one row a patient.
         leaking: Patients in several official splits.
         images: image_id, patient_key, split: that of the patient, except that images that a
             leaking patient loses are `excluded`.
@@ -116,6 +117,7 @@ def assign(
     if config.name == "official-without-leak":
         lost = [
             str(key) in leaking
+            and patients[str(key)] != EXTERNAL
             and ("test" if patients[str(key)] == "test" else "train") not in str(names).split("+")
             for key, names in zip(images["patient_key"], images["official_splits"], strict=True)
         ]
