@@ -72,8 +72,8 @@ def build_candidate_package(
         store: The object store.
         folder: Where the package is written.
         inputs: What it is built from.
-        settings: `name` of the model, `recipe`, `source` (the adapter), `weights`,
-            `split` and `acknowledged` (names of terms, with commas).
+        settings: `name` of the model, `recipe`, `source` (the adapter, or several with `+`),
+            `weights`, `split` and `acknowledged` (names of terms, with commas).
         run_id: The run that builds it.
         read_start_packages: Returns the packages that another run started from.
 
@@ -149,12 +149,13 @@ def _training_data(
 
     tables = TABLES.find(store, inputs.images.lineage["tables"])
     started = _terms_of_start(settings["weights"])
+    licenses = [get_adapter(name).license for name in settings["source"].split("+")]
     data = training_data(
         frame_from_manifest(store, inputs.frame),
         read_table(store, tables, "images.parquet") if tables is not None else None,
         source=settings["source"],
         recipe=settings["recipe"],
-        license=get_adapter(settings["source"]).license,
+        license="; ".join(dict.fromkeys(filter(None, licenses))),
         weights=settings["weights"],
         split=settings["split"],
     )

@@ -30,10 +30,10 @@ def build_candidate(
     settings = {
         "name": recipe.model_name,
         "recipe": recipe.name,
-        "source": recipe.source.adapter,
+        "source": recipe.adapters,
         "weights": recipe.image_training.start or recipe.patch_training.network.weights,
         "split": recipe.split.name,
-        "acknowledged": ",".join(sorted(recipe.source.acknowledged)),
+        "acknowledged": ",".join(recipe.acknowledged),
     }
     id = CANDIDATE.content_id(settings, inputs.content_inputs())
 
