@@ -1,0 +1,5 @@
+"""Fixtures of several tests of this room."""
+
+from tests.support.key_fixtures import configure, keys
+
+__all__ = ["configure", "keys"]
