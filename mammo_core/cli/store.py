@@ -193,9 +193,12 @@ def gc(
     use by active runs, and unpublished data of the last 24 hours are kept.
     """
     import json
+    from functools import partial
 
     from mammo_core.datasets.compaction import compact as rewrite
     from mammo_core.datasets.compaction import needs_compaction
+    from mammo_core.packaging.signatures.keys import SigningKey
+    from mammo_core.registry.audit.rewrites import note_rewrite
     from mammo_core.registry.references import referred_ids
     from mammo_core.runs.garbage import Garbage, find_garbage
     from mammo_core.runs.removal import remove_garbage
@@ -203,6 +206,7 @@ def gc(
 
     store = open_store(uri)
     store.require_exists()
+    key = SigningKey.from_environment()
 
     def report(text: str) -> None:
         if not as_json:
@@ -213,7 +217,7 @@ def gc(
     for manifest in rewritten:
         report(f"{'rewriting' if apply else 'would rewrite'} {manifest.folder}")
         if apply:
-            rewrite(store, manifest)
+            rewrite(store, manifest, partial(note_rewrite, store, key=key))
 
     def describe(item: Garbage) -> str:
         return f"{item.name}: {item.reason}, {len(item.keys)} files, {item.bytes} bytes"

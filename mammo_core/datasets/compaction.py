@@ -8,7 +8,7 @@ that was read (If-Match), and the replaced files are kept for a day for active r
 import heapq
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pandas as pd
@@ -39,12 +39,16 @@ def needs_compaction(manifest: Manifest) -> bool:
     return has_items and (not only_own_shards or any(file.excluded for file in shards))
 
 
-def compact(store: Store, manifest: Manifest) -> Manifest:
+def compact(
+    store: Store, manifest: Manifest, replacing: Callable[[str, bytes, bytes], None] | None = None
+) -> Manifest:
     """Rewrite the records of a dataset, sorted and without the excluded ones.
 
     Args:
         store: The store of the dataset.
         manifest: The dataset.
+        replacing: Called before the manifest is replaced: the folder of the dataset, its manifest
+            as it is stored, and the new one.
 
     Returns:
         Its new manifest, with the same id.
@@ -82,7 +86,10 @@ def compact(store: Store, manifest: Manifest) -> Manifest:
         note_key = f"{current.folder}/{replaced_note(lease.attempt)}"
         store.write(note_key, note)
         lease.check()
-        if not store.write_if(compacted.key, compacted.to_json().encode(), old_data):
+        new_data = compacted.to_json().encode()
+        if replacing is not None:
+            replacing(compacted.folder, old_data, new_data)
+        if not store.write_if(compacted.key, new_data, old_data):
             store.delete(note_key)
             raise RecordError(
                 f"The manifest {compacted.key} was changed while its dataset was compacted",

@@ -1,46 +1,24 @@
 """The gate's decision about a challenger, from what evaluation and duel wrote."""
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mammo_core.datasets import Manifest, StoredFile
+from mammo_core.datasets import StoredFile
 from mammo_core.datasets.manifests import put_bytes
 from mammo_core.datasets.tables import read_table
+from mammo_core.duel.inputs import DecisionInputs
 from mammo_core.duel.kinds import DUEL, Contestant, DuelFacts
+from mammo_core.duel.planned_changes import predictions_of, review_changes
 from mammo_core.duel.run_duel import CHALLENGER, CHAMPION, LEFT_OUT, TABLE
 from mammo_core.evaluation.aggregate import LEVELS
-from mammo_core.evaluation.config import EvaluationConfig
 from mammo_core.evaluation.kinds import EVALUATION
 from mammo_core.features.withheld import withheld_lines
 from mammo_core.packaging.contents import TOLERANCE
-from mammo_core.registry.config import GateConfig
 from mammo_core.registry.gate import GateResult, decide
 from mammo_core.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass(frozen=True)
-class DecisionInputs:
-    """What the gate decides on, and how.
-
-    Attributes:
-        name: Name of the model.
-        evaluation: The evaluation of the challenger.
-        duel: The duel.
-        gate: The conditions.
-        config: How the page of the comparison is computed.
-        seed: Seed of the bootstrap.
-    """
-
-    name: str
-    evaluation: Manifest
-    duel: Manifest
-    gate: GateConfig
-    config: EvaluationConfig
-    seed: int
 
 
 def decide_from_duel(
@@ -59,6 +37,8 @@ def decide_from_duel(
         table = read_table(store, inputs.duel, TABLE)
         compared = table[table[LEFT_OUT] == ""]
     result = _decide(store, inputs, facts, compared)
+    if not EVALUATION.facts_of(inputs.evaluation).shuffled_labels:
+        result = review_changes(store, inputs, facts, compared, result)
     withheld = withheld_lines(EVALUATION.facts_of(inputs.evaluation).withheld)
     result = result.model_copy(update={"reasons": [*result.reasons, *withheld]})
     data = json.dumps(result.model_dump(mode="json"), sort_keys=True, indent=1).encode()
@@ -91,8 +71,8 @@ def _decide(
             aggregation=challenger.aggregation,
         )
     result = decide(
-        _predictions(compared, CHALLENGER),
-        _predictions(compared, CHAMPION),
+        predictions_of(compared, CHALLENGER),
+        predictions_of(compared, CHAMPION),
         inputs.gate,
         inputs.seed,
         tested=tested,
@@ -140,12 +120,6 @@ def _remarks(facts: DuelFacts, challenger: Contestant, champion: Contestant) -> 
     return lines
 
 
-def _predictions(compared: "pd.DataFrame", role: str) -> "pd.DataFrame":
-    return compared.drop(columns=[CHALLENGER, CHAMPION, LEFT_OUT]).assign(
-        probability=compared[role]
-    )
-
-
 def _largest_difference(tested: "pd.DataFrame", compared: "pd.DataFrame") -> float:
     """How far the challenger's probabilities in the duel are from those of its evaluation."""
     both = compared.merge(tested[["image_id", "probability"]], on="image_id")
@@ -173,8 +147,8 @@ def _page(
     if champion is None or compared is None or result.compared_auc is None:
         return decision_report(title, reasons, shown)
     comparison = compare(
-        _predictions(compared, CHALLENGER),
-        _predictions(compared, CHAMPION),
+        predictions_of(compared, CHALLENGER),
+        predictions_of(compared, CHAMPION),
         inputs.config,
         inputs.seed,
         names=("challenger", champion.name.removeprefix("the ")),

@@ -101,6 +101,38 @@ def auc_difference(
     return percentile_interval(value, first["auc"] - second["auc"])
 
 
+def metric_difference(
+    labels: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    reference: npt.ArrayLike,
+    groups: npt.ArrayLike,
+    metric: WeightedMetric,
+    replicates: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Return metric(scores) - metric(reference) on the same records, paired by patient.
+
+    Args:
+        labels: `(n,)`, 0 or 1, both present.
+        scores: `(n,)` finite numbers of one model.
+        reference: `(n,)` finite numbers of the other model, same records in the same order.
+        groups: `(n,)` patient keys.
+        metric: The metric.
+        replicates: Bootstrap replicates.
+        seed: Seed of the draws.
+
+    Raises:
+        RecordError: As in `auc_difference`.
+        ModelError: A score is not finite.
+    """
+    label_array, score_array = require_binary(labels, scores)
+    _, reference_array = require_binary(labels, reference)
+    sets = [score_array, reference_array]
+    values = [float(metric(unweighted(label_array, each))[0]) for each in sets]
+    first, second = _bootstrap(label_array, sets, groups, {"": metric}, replicates, seed)
+    return percentile_interval(values[0] - values[1], first[""] - second[""])
+
+
 def mean_auc_interval(
     labels: npt.ArrayLike,
     runs: Sequence[npt.ArrayLike],

@@ -16,6 +16,7 @@ from mammo_core.errors import ModelError
 from mammo_core.evaluation.aggregate import Unit, unit_of
 from mammo_core.evaluation.decisions import DecisionRules
 from mammo_core.packaging.card import INTENDED_USE, LIMITATIONS, card, markdown
+from mammo_core.packaging.chain import CHAIN, Chain
 from mammo_core.packaging.contents import (
     EXPECTED,
     FORMAT,
@@ -34,6 +35,7 @@ from mammo_core.packaging.keras_file import write_model
 from mammo_core.packaging.patient_list import PATIENTS, PatientList
 from mammo_core.packaging.prediction import predict
 from mammo_core.packaging.samples import phantom_samples
+from mammo_core.packaging.settings import SETTINGS, ModelSettings
 from mammo_core.packaging.signatures.checksums import digest, write_sums
 from mammo_core.preprocessing import Preprocessing
 
@@ -60,6 +62,8 @@ def build(
     limitations: Sequence[str] = LIMITATIONS,
     exports: Sequence[Export] = (),
     patients: PatientList | None = None,
+    settings: ModelSettings | None = None,
+    chain: Chain | None = None,
 ) -> PackageManifest:
     """Write a model package, unsigned: `registry.push` signs it as a version of a model.
 
@@ -89,6 +93,8 @@ def build(
         limitations: Section of the model card.
         exports: Further formats of the network.
         patients: Who it was fitted to and tested on, as keyed digests.
+        settings: The settings that it was trained and evaluated with.
+        chain: The outputs that it rests on, by the digests of their manifests.
 
     Returns:
         The manifest (package.json).
@@ -122,8 +128,9 @@ def build(
             ("training_data.json", data.model_dump(mode="json")),
         ):
             write_json(temporary / file, value)
-        if patients is not None:
-            write_json(temporary / PATIENTS, patients.model_dump(mode="json"))
+        for file, part in ((PATIENTS, patients), (SETTINGS, settings), (CHAIN, chain)):
+            if part is not None:
+                write_json(temporary / file, part.model_dump(mode="json"))
         digests = {path.name: digest(path) for path in sorted(temporary.iterdir())}
         _write_expected(temporary, preprocessing, label_map, samples)
         manifest = PackageManifest(

@@ -19,4 +19,4 @@ class CandidateFacts(Facts):
 
 
 #: Packages without name, version and signature in a registry; `push` adds these.
-CANDIDATE = register_kind(Kind("candidates", 1, CandidateFacts, intermediate=True))
+CANDIDATE = register_kind(Kind("candidates", 2, CandidateFacts, intermediate=True))

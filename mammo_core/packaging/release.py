@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,11 @@ _WRITTEN = (RELEASE, SIGNATURE, SUMS)
 
 @contextmanager
 def released(
-    package: OpenedPackage, name: str, version: int, key: SigningKey | None
+    package: OpenedPackage,
+    name: str,
+    version: int,
+    key: SigningKey | None,
+    documents: Mapping[str, bytes] | None = None,
 ) -> Iterator[Path]:
     """Yield a folder with a package as a version of a model: release.json, signature, SHA256SUMS.
 
@@ -31,17 +35,21 @@ def released(
         name: Name of the model.
         version: The version.
         key: Key to sign with; None: the version is unsigned, and says so.
+        documents: Name → content of files that the release adds, or puts in place of those of an
+            earlier release.
 
     Raises:
         ModelError: The key cannot be used, or a file of the package was changed meanwhile.
     """
+    documents = documents or {}
+    written = (*_WRITTEN, *documents)
     with tempfile.TemporaryDirectory(prefix="mammo-release-") as temporary:
         folder = Path(temporary) / package.folder.name
         shutil.copytree(
             package.folder,
             folder,
             copy_function=_link_or_copy,
-            ignore=lambda parent, _: _WRITTEN if Path(parent) == package.folder else (),
+            ignore=lambda parent, _: written if Path(parent) == package.folder else (),
         )
         release = Release(
             name=name,
@@ -50,17 +58,21 @@ def released(
             signed_by=key.public_id() if key is not None else UNSIGNED,
         )
         write_json(folder / RELEASE, release.model_dump(mode="json"))
+        for file, content in documents.items():
+            (folder / file).write_bytes(content)
         if key is not None:
             sign(folder, key)
         write_sums(folder)
-        _require_unchanged(package, read_sums(folder))
+        _require_unchanged(package, read_sums(folder), written)
         yield folder
 
 
-def _require_unchanged(package: OpenedPackage, released: Mapping[str, str]) -> None:
+def _require_unchanged(
+    package: OpenedPackage, released: Mapping[str, str], written: Collection[str]
+) -> None:
     """Require that what was signed is what was verified, file by file."""
     before, after = (
-        {name: digest for name, digest in digests.items() if name not in _WRITTEN}
+        {name: digest for name, digest in digests.items() if name not in written}
         for digests in (package.digests, released)
     )
     if before != after:

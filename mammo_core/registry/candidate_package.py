@@ -19,6 +19,7 @@ from mammo_core.training.kinds import IMAGE_TRAINING, PATCH_TRAINING
 
 if TYPE_CHECKING:
     from mammo_core.packaging import PackageManifest, TrainingData
+    from mammo_core.packaging.settings import ModelSettings
 
 #: Endings of files of weights alone, which say nothing about their data.
 _WEIGHT_FILES = (".h5", ".hdf5", ".keras", ".npz")
@@ -37,15 +38,18 @@ class CandidateInputs:
 
     def content_inputs(self) -> list[tuple[str, str]]:
         """Return what its content address is made of: kind and id of each."""
-        made_from = (
+        tables = (TABLES.folder, self.images.lineage["tables"])
+        return [*((manifest.kind, manifest.id) for manifest in self.outputs()), tables]
+
+    def outputs(self) -> tuple[Manifest, ...]:
+        """Return the outputs."""
+        return (
             self.images,
             self.frame,
             self.patch_training,
             self.image_training,
             self.evaluation,
         )
-        tables = (TABLES.folder, self.images.lineage["tables"])
-        return [*((manifest.kind, manifest.id) for manifest in made_from), tables]
 
     def lineage(self) -> dict[str, Any]:
         """Return the lineage of its manifest."""
@@ -63,6 +67,7 @@ def build_candidate_package(
     folder: Path,
     inputs: CandidateInputs,
     settings: Mapping[str, str],
+    described: "ModelSettings",
     run_id: str,
     read_start_packages: ReadStartPackages,
 ) -> "PackageManifest":
@@ -74,6 +79,7 @@ def build_candidate_package(
         inputs: What it is built from.
         settings: `name` of the model, `recipe`, `source` (the adapter, or several with `+`),
             `weights`, `split` and `acknowledged` (names of terms, with commas).
+        described: The settings of the model.
         run_id: The run that builds it.
         read_start_packages: Returns the packages that another run started from.
 
@@ -83,6 +89,7 @@ def build_candidate_package(
     """
     from mammo_core import packaging
     from mammo_core.evaluation.decisions import DecisionRules
+    from mammo_core.packaging.chain import chain_of
     from mammo_core.registry.lineage.ancestry import ancestry_of, recorded_site_key
     from mammo_core.registry.lineage.fitted_patients import fitted_lineage, fitted_patients
     from mammo_core.training.networks import load_network
@@ -118,6 +125,8 @@ def build_candidate_package(
             store.read(inputs.evaluation.file("decision_rules.json").key)
         ),
         training_data=_training_data(store, inputs, settings),
+        settings=described,
+        chain=chain_of(store, inputs.outputs()),
         # A model of permuted labels is never pushed.
         exports=() if facts.shuffled_labels else ("saved_model", "onnx"),
     )

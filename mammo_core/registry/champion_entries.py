@@ -11,7 +11,7 @@ states the least number (`champions`), or the bucket keeps every version of an o
 
 import hashlib
 import json
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,7 +22,8 @@ from mammo_core.registry.versions import parse_file, require_name, to_file
 from mammo_core.store import Store
 
 Action = Literal["begin", "push", "promote", "rollback"]
-_KIND = "application/vnd.mammo-pipelines.champion+json"
+#: Media type of what the signature of an entry is about.
+ENTRY_TYPE: Final = "application/vnd.mammo-pipelines.champion+json"
 _PROMOTE = "`mammo models promote NAME VERSION` states the champion anew."
 
 
@@ -66,7 +67,7 @@ class ChampionEntry(BaseModel):
         if key is None:
             return self
         entry = self.model_copy(update={"signed_by": key.public_id()})
-        return entry.model_copy(update={"signature": key.sign(_KIND, entry.content)})
+        return entry.model_copy(update={"signature": key.sign(ENTRY_TYPE, entry.content)})
 
     def require_trusted(self, trust: TrustPolicy | None) -> None:
         """Require the signature of a trusted key, if there is a policy.
@@ -78,7 +79,7 @@ class ChampionEntry(BaseModel):
             return
         what = f"the champion's entry {self.sequence} of {self.name}"
         key = trust.require(self.signed_by, what)
-        if not key.has_signed_text(_KIND, self.content, self.signature):
+        if not key.has_signed_text(ENTRY_TYPE, self.content, self.signature):
             raise ModelError(
                 f"The signature of {what} is invalid",
                 expected=f"a signature by {key.name}",
@@ -148,7 +149,7 @@ def read_for_repair(store: Store, name: str) -> tuple[bytes | None, ChampionEntr
     least = _least_sequence(store, name, trust)
     data = _read(store, name)
     saved = ChampionEntry(name=name, sequence=1, action="begin")
-    numbers = sorted(_logged(store, name), reverse=True)
+    numbers = sorted(entry_numbers(store, name), reverse=True)
     stored = (data, *(store.read(entry_key(name, number)) for number in numbers[:1]))
     for candidate in stored:
         try:
@@ -179,7 +180,7 @@ def read_entries(store: Store, name: str) -> list[ChampionEntry]:
     for number in range(current.sequence - 1, 0, -1):
         key = entry_key(name, number)
         data = store.read(key) if store.exists(key) else b""
-        if not data and number < min(_logged(store, name), default=0):
+        if not data and number < min(entry_numbers(store, name), default=0):
             break  # the log was lost before an operator stated the champion anew
         entry = parse_entry(data, name)
         if entry.sequence != number:
@@ -252,7 +253,8 @@ def _read(store: Store, name: str) -> bytes | None:
     return store.read(key) if store.exists(key) else None
 
 
-def _logged(store: Store, name: str) -> list[int]:
+def entry_numbers(store: Store, name: str) -> list[int]:
+    """Return the numbers of the entries in the log."""
     keys = store.list(f"models/{require_name(name)}/champions/")
     numbers = (key.rpartition("/")[2].removesuffix(".json") for key in keys)
     return [int(number) for number in numbers if number.isdecimal()]
@@ -260,7 +262,7 @@ def _logged(store: Store, name: str) -> list[int]:
 
 def _least_sequence(store: Store, name: str, trust: TrustPolicy | None) -> int:
     stated = trust.champions.get(name, 0) if trust is not None else 0
-    return max([stated, *_logged(store, name)])
+    return max([stated, *entry_numbers(store, name)])
 
 
 def _has_versions(store: Store, name: str) -> bool:

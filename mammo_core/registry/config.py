@@ -1,8 +1,12 @@
 """The configuration of the gate."""
 
-from typing import Literal
+from operator import not_
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from mammo_core.registry.change_plan.loading import read_plan
+from mammo_core.registry.change_plan.plan import ChangePlan
 
 
 class GateConfig(BaseModel):
@@ -20,6 +24,8 @@ class GateConfig(BaseModel):
             model was fitted to; with fewer, the two cannot be compared.
         cannot_compare: What happens to a model that cannot be compared with the champion: it is
             not pushed ("stop"), or pushed if it reaches min_auc ("push").
+        plan: The change-control plan: which data, settings and metrics may differ from the
+            champion's. A file or URI (YAML), whose content becomes part of the resolved recipe.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,3 +36,14 @@ class GateConfig(BaseModel):
     bootstrap_replicates: int = Field(default=2000, ge=100)
     min_patients: int = Field(default=2, ge=1)
     cannot_compare: Literal["stop", "push"] = "stop"
+    # Left out where there is none: the ids of decisions stay the same.
+    plan: ChangePlan | None = Field(default=None, exclude_if=not_)
+
+    @field_validator("plan", mode="before")
+    @classmethod
+    def _read_file(cls, value: Any) -> Any:
+        return read_plan(value) if isinstance(value, str) else value
+
+    def conditions(self) -> dict[str, Any]:
+        """Return the conditions without the plan, as plain JSON."""
+        return self.model_dump(mode="json", exclude={"plan"})

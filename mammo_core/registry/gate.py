@@ -1,14 +1,16 @@
 """The release gate: a model must be good enough, and not worse than the champion."""
 
+from operator import not_
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from mammo_core.errors import RecordError
 from mammo_core.evaluation import Aggregation, at_level, validate_predictions
 from mammo_core.evaluation.aggregate import Unit, cc_and_mlo_views
 from mammo_core.evaluation.predictions import class_patients, require_same_records
 from mammo_core.metrics import auc, auc_difference
+from mammo_core.registry.change_plan.changes import Change
 from mammo_core.registry.config import GateConfig
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ class GateResult(BaseModel):
         champion_auc: AUC of the champion there; None if there is no champion.
         difference: Challenger minus champion.
         difference_ci95: Its interval (low, high).
+        changes: The changes that a change-control plan decided about; left out without one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +47,7 @@ class GateResult(BaseModel):
     champion_auc: float | None = None
     difference: float | None = None
     difference_ci95: tuple[float, float] | None = None
+    changes: tuple[Change, ...] = Field(default=(), exclude_if=not_)
 
 
 def decide(

@@ -19,6 +19,7 @@ from mammo_core.registry.champions import champion
 from mammo_core.registry.keys import marker_key, model_folder, version_folder, version_uri
 from mammo_core.registry.opening import open_for_push
 from mammo_core.registry.promotion import advance, begin
+from mammo_core.registry.release_decision import DECISION, ReleaseDecision
 from mammo_core.registry.versions import PublishedMarker, require_name, to_file, versions
 from mammo_core.store import Store, require_conditional_writes
 
@@ -50,6 +51,7 @@ def push(
     accept_unsigned: bool = False,
     acknowledged: Sequence[str] = (),
     compared_with: str | None = None,
+    decision: ReleaseDecision | None = None,
 ) -> PushResult:
     """Publish a package as the next version of a model, and as its champion.
 
@@ -68,6 +70,8 @@ def push(
         acknowledged: Names of terms that forbid to pass the model on, and do not stop the push.
         compared_with: Model id of the champion that the model was compared with, empty for none: a
             new version is only published while that is the champion. None: whatever it is.
+        decision: The decision of the gate, which becomes part of what is signed; None: it was
+            pushed by hand.
 
     Raises:
         SourceError: The terms of its data forbid to pass the model on, and were not acknowledged.
@@ -105,7 +109,7 @@ def push(
         number = same[0] if same else _claim(store, name, package)
         if new:
             target = version_folder(name, number)
-            with released(package, name, number, key) as release:
+            with released(package, name, number, key, _documents(decision)) as release:
                 _copy(store, release, target)
                 marker = PublishedMarker(
                     model_id=package.model_id, sums=digest(release / SUMS), signed_by=signer
@@ -126,6 +130,10 @@ def push(
         ) from fault
     uri = version_uri(store, name, number)
     return PushResult(version=number, uri=uri, new=new, signed_by=signer)
+
+
+def _documents(decision: ReleaseDecision | None) -> dict[str, bytes]:
+    return {} if decision is None else {DECISION: to_file(decision)}
 
 
 def _champion_fault(store: Store, name: str) -> ModelError | None:

@@ -3,14 +3,19 @@
 from collections.abc import Iterator
 from typing import Any
 
+from mammo_core.packaging.kinds import CANDIDATE
 from mammo_core.packaging.signatures.checksums import SUMS, read_sums
 from mammo_core.registry.keys import version_folder
+from mammo_core.registry.version_files import released_by
 from mammo_core.registry.versions import VersionRef, models, read_marker, versions
 from mammo_core.store import Store
 
 
 def referred_ids(store: Store) -> set[str]:
     """Return every string in the lineage of every published version, ids of outputs included.
+
+    The outputs that its release was decided by are among them; not its candidate, whose files the
+    version has itself.
 
     Raises:
         ModelError: A lineage cannot be read, so what its version needs is unknown.
@@ -19,6 +24,9 @@ def referred_ids(store: Store) -> set[str]:
     ids: set[str] = set()
     for ref in _all_versions(store):
         ids.update(_strings(ref.lineage(store)))
+        decision = released_by(store, ref)
+        if decision is not None:
+            ids.update(link.id for link in decision.links if link.kind != CANDIDATE.folder)
     return ids
 
 

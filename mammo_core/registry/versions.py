@@ -99,21 +99,33 @@ def versions(store: Store, name: str) -> list[VersionRef]:
         ModelError: The name is invalid, or a version's marker is damaged.
     """
     refs = []
+    for number in published_numbers(store, name):
+        key = marker_key(name, number)
+        marker = parse_file(PublishedMarker, store.read(key), key)
+        refs.append(
+            VersionRef(
+                name=name,
+                version=number,
+                model_id=marker.model_id,
+                uri=version_uri(store, name, number),
+                signed_by=marker.signed_by,
+            )
+        )
+    return refs
+
+
+def published_numbers(store: Store, name: str) -> list[int]:
+    """Return the numbers of the published versions of a model, ascending.
+
+    Raises:
+        ModelError: The name is invalid.
+    """
+    numbers = []
     for key in store.list(f"models/{require_name(name)}/published/"):
         file, dot, extension = key.rpartition("/")[2].partition(".")
         if (dot, extension) == (".", "json") and file.isdecimal():
-            marker = parse_file(PublishedMarker, store.read(key), key)
-            number = int(file)
-            refs.append(
-                VersionRef(
-                    name=name,
-                    version=number,
-                    model_id=marker.model_id,
-                    uri=version_uri(store, name, number),
-                    signed_by=marker.signed_by,
-                )
-            )
-    return sorted(refs, key=lambda ref: ref.version)
+            numbers.append(int(file))
+    return sorted(numbers)
 
 
 def models(store: Store) -> list[str]:

@@ -6,7 +6,6 @@ compaction. Pages that may show her images are replaced. Models cannot be change
 trained on her are listed. A tombstone keeps her from being indexed again.
 """
 
-import gzip
 import hashlib
 import json
 from collections.abc import Callable
@@ -25,10 +24,12 @@ from mammo_core.datasets.manifests import (
 from mammo_core.datasets.shard_tables import complete, with_shard_table
 from mammo_core.datasets.shards import read_shard, record_image_id, write_shard
 from mammo_core.datasets.tables import from_parquet, to_parquet
-from mammo_core.documents import MAXIMUM_JSON_BYTES, inflate, parse_json
+from mammo_core.documents import MAXIMUM_JSON_BYTES
 from mammo_core.errors import RecordError, StoreError
 from mammo_core.features.kinds import ASSIGNMENT, FRAME
 from mammo_core.packaging.signatures.keys import SigningKey
+from mammo_core.registry.audit.rewrites import note_rewrite
+from mammo_core.runs.file_caches import remove_caches
 from mammo_core.runs.garbage import output_of_status
 from mammo_core.runs.patient_outputs import (
     MAXIMUM_TABLE_BYTES,
@@ -44,13 +45,12 @@ from mammo_core.runs.patient_traces import (
     without_patient,
 )
 from mammo_core.runs.run import record_keys, run_of_status
-from mammo_core.sources.identity.forgotten import tombstone_key
+from mammo_core.sources.identity.forgotten import TOMBSTONE_TYPE, tombstone_key
 from mammo_core.sources.kinds import TABLES
 from mammo_core.sources.several.names import plain_id
 from mammo_core.store import Store
 from mammo_core.store.earlier_versions import remove_earlier_versions
 
-_KIND: Final = "application/vnd.mammo-pipelines.tombstone+json"
 _FEATURES: Final = "features"
 _PAGES: Final = (".html", ".png")
 
@@ -138,10 +138,10 @@ def forget(
         # after a kill still knows them.
         ordered = sorted(outputs, key=lambda each: each.kind in (FRAME.folder, TABLES.folder))
         for manifest in ordered:
-            _rewrite_output(store, manifest, traces, derived, result, report)
+            _rewrite_output(store, manifest, traces, derived, result, report, key)
         _rewrite_features(store, traces, result, report)
         _rewrite_records_of_runs(store, traces, derived, result)
-        _remove_caches(store, traces)
+        remove_caches(store, traces.patient)
         if not keep_versions:
             _remove_versions(store, result)
         return result
@@ -172,6 +172,7 @@ def _rewrite_output(
     derived: set[str],
     result: Forgotten,
     report: Callable[[str], None],
+    key: SigningKey | None,
 ) -> None:
     """Write the files of an output that know the patient again, and swap its manifest."""
     with store.lease(listed.folder) as lease:
@@ -198,7 +199,9 @@ def _rewrite_output(
         changed = manifest.model_copy(update={"files": kept, "facts": facts})
         swapped = with_shard_table(store, changed)
         lease.check()
-        if not store.write_if(swapped.key, swapped.to_json().encode(), old):
+        new = swapped.to_json().encode()
+        note_rewrite(store, swapped.folder, old, new, key, result.tombstone)
+        if not store.write_if(swapped.key, new, old):
             raise RecordError(
                 f"The manifest {swapped.key} was changed while a patient was removed from it",
                 expected="no other process that writes it",
@@ -320,18 +323,6 @@ def _rewrite_records_of_runs(
                 store.write_if(key, content, data)
 
 
-def _remove_caches(store: Store, traces: Traces) -> None:
-    """Delete the facts about files, which any run computes again, and her days of exams."""
-    for key in list(store.list(f"{TABLES.folder}/file-facts/")):
-        store.delete(key)
-    for key in list(store.list(f"{TABLES.folder}/exam-days/")):
-        data = store.read(key, 2**28)
-        days = parse_json(inflate(data, 2**28), max_bytes=2**28)
-        if days.pop(traces.patient, None) is not None:
-            text = json.dumps(days, sort_keys=True).encode()
-            store.write_if(key, gzip.compress(text, 6, mtime=0), data)
-
-
 def _bury(store: Store, result: Forgotten, key: SigningKey | None) -> None:
     """Write the tombstone: it names neither the patient nor her images."""
     if store.exists(result.tombstone):
@@ -345,6 +336,6 @@ def _bury(store: Store, result: Forgotten, key: SigningKey | None) -> None:
         "signed_by": key.public_id() if key is not None else "unsigned",
     }
     signed = json.dumps({"key": result.tombstone, **content}, sort_keys=True).encode()
-    content["signature"] = key.sign(_KIND, signed) if key is not None else ""
+    content["signature"] = key.sign(TOMBSTONE_TYPE, signed) if key is not None else ""
     data = (json.dumps(content, sort_keys=True, indent=1) + "\n").encode()
     store.write_if(result.tombstone, data, None)

@@ -7,6 +7,7 @@ from mammo_core.datasets import Manifest
 from mammo_core.datasets.outputs import Attempt, Draft
 from mammo_core.models.backend import prepare_keras
 from mammo_core.packaging.kinds import CANDIDATE, CandidateFacts
+from mammo_core.packaging.settings import model_settings
 from mammo_core.registry.candidate_package import CandidateInputs, build_candidate_package
 from mammo_core.runs import read_start_packages
 from mammo_core.steps.step import StepContext, step
@@ -35,7 +36,10 @@ def build_candidate(
         "split": recipe.split.name,
         "acknowledged": ",".join(recipe.acknowledged),
     }
-    id = CANDIDATE.content_id(settings, inputs.content_inputs())
+    # Some of these enter none of the outputs: checks of new data, for instance.
+    described = model_settings(recipe.model_dump(mode="json"))
+    config = {**settings, "settings": described.digest}
+    id = CANDIDATE.content_id(config, inputs.content_inputs())
 
     def make(attempt: Attempt) -> Draft:
         prepare_keras()
@@ -44,13 +48,19 @@ def build_candidate(
         with tempfile.TemporaryDirectory(prefix="mammo-package-") as temporary:
             folder = Path(temporary) / "package"
             package = build_candidate_package(
-                attempt.store, folder, inputs, settings, context.run.id, read_start_packages
+                attempt.store,
+                folder,
+                inputs,
+                settings,
+                described,
+                context.run.id,
+                read_start_packages,
             )
             files = put_package(attempt.store, attempt.folder(CANDIDATE.output(id)), folder)
         facts = CandidateFacts(model_id=package.model_id, name=package.name, unit=package.unit)
         lineage = inputs.lineage()
         return Draft(
-            CANDIDATE.manifest(id, config=settings, files=files, facts=facts, lineage=lineage)
+            CANDIDATE.manifest(id, config=config, files=files, facts=facts, lineage=lineage)
         )
 
     manifest = context.reuse_or_make(CANDIDATE, id, make)

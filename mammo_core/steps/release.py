@@ -5,15 +5,18 @@ from typing import Any
 
 from mammo_core.datasets import Manifest, parse
 from mammo_core.datasets.outputs import Attempt, Draft
-from mammo_core.duel.kinds import DUEL, DuelFacts
+from mammo_core.duel.kinds import DUEL, PACKAGE_SCORES, DuelFacts
 from mammo_core.errors import ModelError, RunError
 from mammo_core.packaging import signing_key
+from mammo_core.packaging.chain import link_of
 from mammo_core.packaging.kinds import CANDIDATE
 from mammo_core.recipes import Recipe
 from mammo_core.registry import champion
 from mammo_core.registry.candidates import is_version
 from mammo_core.registry.keys import released_key, version_uri
 from mammo_core.registry.kinds import GATE, PUSH, GateFacts, PushFacts
+from mammo_core.registry.release_decision import ReleaseDecision
+from mammo_core.registry.version_files import released_by
 from mammo_core.registry.versions import read_marker, read_package
 from mammo_core.runs import Run
 from mammo_core.steps.step import StepContext, step
@@ -43,10 +46,13 @@ def gate(context: StepContext, evaluation: Manifest, duel: Manifest) -> Manifest
             received=f"a duel of the evaluation {duel.lineage.get('evaluation')}",
         )
     config, settings = recipe.gate.model_dump(mode="json"), _settings(recipe)
+    if facts.champion is not None and recipe.gate.plan is None:
+        settings |= _plan_of_champion(context)
     id = GATE.content_id(settings, [(m.kind, m.id) for m in (evaluation, duel)])
 
     def make(attempt: Attempt) -> Draft:
-        from mammo_core.duel.decision import DecisionInputs, decide_from_duel
+        from mammo_core.duel.decision import decide_from_duel
+        from mammo_core.duel.inputs import DecisionInputs
 
         inputs = DecisionInputs(
             name=recipe.model_name,
@@ -147,7 +153,7 @@ def push(context: StepContext, candidate: Manifest, decision: Manifest) -> Manif
         return PUSH.find(store, id_of(facts)) if facts is not None else None
 
     def make(attempt: Attempt) -> Draft:
-        facts = pushed() or _push(context, candidate, decision.lineage["champion"])
+        facts = pushed() or _push(context, candidate, decision)
         return Draft(PUSH.manifest(id_of(facts), config=config, facts=facts, lineage=lineage))
 
     inputs = PUSH.content_id(config, lineage.items())
@@ -223,15 +229,49 @@ def _note_of(recipe: Recipe, candidate: Manifest) -> str:
     return released_key(recipe.model_name, PUSH.content_id(settings, inputs))
 
 
-def _push(context: StepContext, candidate: Manifest, champion_id: str) -> PushFacts:
+def _plan_of_champion(context: StepContext) -> dict[str, str]:
+    """What decides where a recipe names no plan: that of the champion, which stops the release."""
+    current = champion(context.store, context.recipe.model_name)
+    released = released_by(context.store, current) if current is not None else None
+    plan = released.plan if released is not None else None
+    return {"plan_of_champion": plan.digest} if plan is not None else {}
+
+
+def _push(context: StepContext, candidate: Manifest, decision: Manifest) -> PushFacts:
     from mammo_core.registry import open_candidate
     from mammo_core.registry import push as push_package
 
     store = context.store
     package = open_candidate(store, candidate)
     pushed = push_package(
-        store, package.folder, context.recipe.model_name, compared_with=champion_id
+        store,
+        package.folder,
+        context.recipe.model_name,
+        compared_with=decision.lineage["champion"],
+        decision=_released(context, candidate, decision),
     )
     context.say(f"{'pushed' if pushed.new else 'reusing'} {pushed.uri}")
     model_id = CANDIDATE.facts_of(candidate).model_id
     return PushFacts(model_uri=pushed.uri, version=pushed.version, model_id=model_id)
+
+
+def _released(context: StepContext, candidate: Manifest, decision: Manifest) -> ReleaseDecision:
+    """What the signature of the version vouches for besides the model: how it was decided."""
+    store, gate_config = context.store, context.recipe.gate
+    fought = DUEL.read(store, decision.lineage["duel"])
+    scores = [
+        PACKAGE_SCORES.find(store, fought.lineage.get(name, ""))
+        for name in ("challenger_scores", "champion_scores")
+    ]
+    outputs = [candidate, fought, *(each for each in scores if each is not None), decision]
+    result = read_object(store, decision.file("gate.json").key)
+    return ReleaseDecision(
+        model_id=CANDIDATE.facts_of(candidate).model_id,
+        champion=decision.lineage["champion"],
+        decision=result["decision"],
+        reasons=tuple(result["reasons"]),
+        gate=gate_config.conditions(),
+        plan=gate_config.plan,
+        changes=tuple(result.get("changes", ())),
+        links=tuple(link_of(store, each) for each in outputs),
+    )

@@ -5,13 +5,14 @@ who must not come back without saying who she is to anyone who does not know her
 """
 
 import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from mammo_core.sources.kinds import TABLES
 from mammo_core.sources.several.names import plain_id
-from mammo_core.store import Store
+from mammo_core.store import MAXIMUM_NOTE_BYTES, Store, read_object
 
 if TYPE_CHECKING:  # quick to load: see the package
     from mammo_core.sources.tables.source_tables import SourceTables
@@ -19,6 +20,8 @@ if TYPE_CHECKING:  # quick to load: see the package
 #: Beside the tables, so that who indexes may read them.
 TOMBSTONES: Final = f"{TABLES.folder}/tombstones"
 CAUSE: Final = "forgotten"
+#: Media type of what the signature of a tombstone is about.
+TOMBSTONE_TYPE: Final = "application/vnd.mammo-pipelines.tombstone+json"
 
 
 def tombstone_key(patient_key: str) -> str:
@@ -29,6 +32,23 @@ def tombstone_key(patient_key: str) -> str:
     """
     digest = hashlib.sha256(f"mammo tombstone\0{patient_key}".encode()).hexdigest()
     return f"{TOMBSTONES}/{digest[:32]}.json"
+
+
+def tombstone_content(store: Store, key: str) -> tuple[bytes, str, str]:
+    """Return the bytes of a tombstone that are signed, the id of the key, and the signature.
+
+    Args:
+        store: The store with the tombstone.
+        key: Its key.
+
+    Raises:
+        RecordError: It is damaged.
+        StoreError: There is none, or the store fails.
+    """
+    content = read_object(store, key, MAXIMUM_NOTE_BYTES)
+    signature = str(content.pop("signature", ""))
+    signed = json.dumps({"key": key, **content}, sort_keys=True).encode()
+    return signed, str(content.get("signed_by", "")), signature
 
 
 def forgotten_patients(store: Store, patient_keys: Iterable[str]) -> set[str]:

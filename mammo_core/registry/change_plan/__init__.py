@@ -1,0 +1,1 @@
+"""The change-control plan: what may change from one released model to the next."""
