@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mammo_core.cli import networks
+from mammo_core.cli import model_audit, networks
 from mammo_core.cli.scoring_options import Acknowledge
 
 app = typer.Typer(no_args_is_help=True, help="Model packages and their registry.")
@@ -275,6 +275,8 @@ def compare(
         raise typer.Exit(1)
 
 
+app.command("sheet")(model_audit.reporting_sheet)
+app.command("audit")(model_audit.audit_model)
 app.command("describe")(networks.describe_model)
 app.command("find-batch-size")(networks.find_batch_size)
 app.command("import-keras2")(networks.import_keras2)
