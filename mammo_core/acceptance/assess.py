@@ -19,6 +19,7 @@ from mammo_core.acceptance.levels import (
 from mammo_core.acceptance.measures import LevelMeasures, measure_level
 from mammo_core.evaluation.aggregate import LEVELS, Level, Unit
 from mammo_core.evaluation.decisions import DecisionRules, LevelRules
+from mammo_core.metrics.calibration import Calibration
 from mammo_core.metrics.recalibration import at_prevalence
 from mammo_core.scoring.site_rules import SiteRules
 
@@ -53,12 +54,14 @@ class AssessedLevel:
 
     Attributes:
         cases: The cases.
+        package: The package's own calibration.
         fitted: The rules that were fitted to them.
         crossed: What rules do that were fitted to other patients; None: too few patients.
         measures: The figures.
     """
 
     cases: LevelCases
+    package: Calibration
     fitted: FittedLevel
     crossed: CrossFitted | None
     measures: LevelMeasures
@@ -133,7 +136,7 @@ def _assess_level(
     crossed = cross_fit(cases, package, config) if cases.has_both_classes else None
     auc = model.aucs.get(cases.level)
     measures = measure_level(cases, fitted, crossed, package, auc, config)
-    return AssessedLevel(cases, fitted, crossed, measures)
+    return AssessedLevel(cases, package, fitted, crossed, measures)
 
 
 def _in_use(rules: LevelRules, config: AcceptanceConfig) -> LevelRules:

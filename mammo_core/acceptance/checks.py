@@ -140,7 +140,7 @@ def _calibration(measures: LevelMeasures, fitted: FittedLevel, config: Acceptanc
 def _rates(measures: LevelMeasures, fitted: FittedLevel, config: AcceptanceConfig) -> Check:
     triage = measures.triage
     received = fitted.triage_fault
-    if fitted.triage is not None and triage is not None:
+    if triage is not None:
         received = (
             f"{measures.malignant_patients} malignant patients, who can guarantee "
             f"{triage.smallest_miss_rate:.4f}, and {measures.benign_patients} benign ones, "
@@ -152,4 +152,5 @@ def _rates(measures: LevelMeasures, fitted: FittedLevel, config: AcceptanceConfi
         expected=f"enough patients to guarantee a miss rate of {config.miss_rate:g} and a false "
         f"alarm rate of {config.false_alarm_rate:g}",
         received=received,
+        hint=fitted.triage_hint,
     )

@@ -75,6 +75,7 @@ class FittedLevel:
         recalibration: How the calibration was corrected; None: it is the package's own.
         calibration_fault: Why it could not be corrected, or empty.
         triage_fault: Why there are no limits, or empty.
+        triage_hint: What to do about it.
     """
 
     rules: LevelRules
@@ -82,6 +83,7 @@ class FittedLevel:
     recalibration: Recalibration | None = None
     calibration_fault: str = ""
     triage_fault: str = ""
+    triage_hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ def fit_level(cases: LevelCases, package: Calibration, config: AcceptanceConfig)
             recalibration = recalibrate(cases.labels, cases.scores, cases.patients, package)
         except RecordError as error:
             calibration_fault = str(error)
-    triage, triage_fault = None, ""
+    triage, triage_fault, triage_hint = None, "", ""
     try:
         triage = fit_triage(
             cases.labels,
@@ -155,7 +157,7 @@ def fit_level(cases: LevelCases, package: Calibration, config: AcceptanceConfig)
             false_alarm_rate=config.false_alarm_rate,
         )
     except RecordError as error:
-        triage_fault = str(error)
+        triage_fault, triage_hint = str(error), error.hint or ""
     calibration = package if recalibration is None else recalibration.calibration
     rules = LevelRules(
         calibration=calibration,
@@ -163,7 +165,7 @@ def fit_level(cases: LevelCases, package: Calibration, config: AcceptanceConfig)
         n_malignant=malignant,
         n_benign=benign,
     )
-    return FittedLevel(rules, triage, recalibration, calibration_fault, triage_fault)
+    return FittedLevel(rules, triage, recalibration, calibration_fault, triage_fault, triage_hint)
 
 
 def cross_fit(

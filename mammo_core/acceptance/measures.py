@@ -51,9 +51,10 @@ class CalibrationMeasure(_Measure):
         z: Sum of the residuals of the site's over its standard error, by patient.
         package_brier: Brier score of the package's own.
         site_brier: Brier score of the site's, fitted to other patients.
-        shift: Added to the logit of the package's own, at its mean over the cases.
+        shift: Added to the logit of the package's own, at its mean over the cases, where the slope
+            turns.
         slope: Slope of that logit.
-        shift_shrinkage: Share of the fitted shift that was taken.
+        shift_shrinkage: Share of the difference between seen and expected cancers that was taken.
         slope_shrinkage: Share of the fitted change of the slope that was taken.
         isotonic_weight: Weight of an isotonic curve.
     """

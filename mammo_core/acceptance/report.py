@@ -1,5 +1,6 @@
 """The page of an acceptance."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -116,29 +117,22 @@ def _discrimination(page: Page, levels: tuple[AssessedLevel, ...]) -> None:
         "Intervals: 95 %, bootstrapped by patient. Sensitivity and specificity are those of "
         "thresholds that were chosen on other patients.",
     )
-    page.table(
-        Table.from_records(
-            [
-                {
-                    "per": level.cases.level,
-                    "cases": level.measures.n,
-                    "malignant": level.measures.n_malignant,
-                    "AUC": str(level.measures.auc or "–"),
-                    "of the package": level.measures.package_auc,
-                    **{
-                        f"{point.name}: {name}": value
-                        for point in level.measures.points
-                        for name, value in (
-                            ("threshold", point.threshold),
-                            ("sensitivity", point.sensitivity),
-                            ("specificity", point.specificity),
-                        )
-                    },
-                }
-                for level in levels
-            ]
-        )
-    )
+    columns: dict[str, dict[str, Any]] = {}
+    for level in levels:
+        measures = level.measures
+        columns[level.cases.level] = {
+            "cases": measures.n,
+            "malignant": measures.n_malignant,
+            "AUC": str(measures.auc or "–"),
+            "AUC of the package on its own test set": measures.package_auc,
+        }
+        for point in measures.points:
+            columns[level.cases.level] |= {
+                f"{point.name}: threshold": point.threshold,
+                f"{point.name}: sensitivity": point.sensitivity,
+                f"{point.name}: specificity": point.specificity,
+            }
+    _by_level(page, columns)
     patients = levels[-1]
     if not patients.cases.has_both_classes:
         return
@@ -154,7 +148,7 @@ def _discrimination(page: Page, levels: tuple[AssessedLevel, ...]) -> None:
                 if point.sensitivity is not None and point.specificity is not None
             },
         ),
-        "The site's cases; the points are the operating points, chosen on other patients",
+        "The site's exams; the points are the operating points, chosen on other patients",
         wide=False,
     )
 
@@ -172,43 +166,40 @@ def _calibration(page: Page, levels: tuple[AssessedLevel, ...], config: Acceptan
             f"In use, probabilities are those at a prevalence of {config.prevalence:g}; the "
             "figures and the plot are of the mixture of these cases."
         )
-    rows = []
+    columns: dict[str, dict[str, Any]] = {}
     for level in levels:
         measure = level.measures.calibration
         if measure is not None:
-            rows.append(
-                {
-                    "per": level.cases.level,
-                    "seen": measure.observed,
-                    "expected by the package": measure.package,
-                    "by the site's": measure.site,
-                    "Brier score of the package": measure.package_brier,
-                    "of the site's": measure.site_brier,
-                    "shift": measure.shift,
-                    "of it taken": measure.shift_shrinkage,
-                    "slope": measure.slope,
-                    "change taken": measure.slope_shrinkage,
-                    "weight of the isotonic curve": measure.isotonic_weight,
-                }
-            )
-    if not rows:
+            columns[level.cases.level] = {
+                "malignant": measure.observed,
+                "expected by the package's calibration": measure.package,
+                "expected by the site's": measure.site,
+                "Brier score of the package's": measure.package_brier,
+                "Brier score of the site's": measure.site_brier,
+                "shift of the logit": measure.shift,
+                "share of the difference that was taken": measure.shift_shrinkage,
+                "slope of the logit": measure.slope,
+                "share of the change that was taken": measure.slope_shrinkage,
+                "weight of an isotonic curve": measure.isotonic_weight,
+            }
+    if not columns:
         page.text("There are too few patients for a calibration.")
         return
-    page.table(Table.from_records(rows))
+    _by_level(page, columns)
     patients = levels[-1]
     if patients.crossed is None:
         return
     labels = patients.cases.labels
-    both = {
-        "site's, on other patients": reliability_curve(labels, patients.crossed.calibrated),
-    }
+    curves = {"package's": reliability_curve(labels, patients.package.apply(patients.cases.scores))}
+    if config.calibration == "site":
+        curves["site's, on other patients"] = reliability_curve(labels, patients.crossed.calibrated)
     page.figure(
         reliability_plot(
-            {name: (curve.predicted, curve.observed) for name, curve in both.items()},
-            {name: (curve.low, curve.high) for name, curve in both.items()},
-            list(both.values())[-1].counts,
+            {name: (curve.predicted, curve.observed) for name, curve in curves.items()},
+            {name: (curve.low, curve.high) for name, curve in curves.items()},
+            list(curves.values())[-1].counts,
         ),
-        "Exams of the site, with their number",
+        "The site's exams, with their number",
         wide=False,
     )
 
@@ -221,28 +212,24 @@ def _triage(page: Page, levels: tuple[AssessedLevel, ...], config: AcceptanceCon
         "like these, whatever the model is. “At one site” is the rate that a site keeps with a "
         "probability of 95 %. Shares: with limits that were fitted to other patients.",
     )
-    rows = []
+    columns: dict[str, dict[str, Any]] = {}
     for level in levels:
         measure, limits = level.measures.triage, level.fitted.triage
-        if measure is None:
-            continue
-        rows.append(
-            {
-                "per": level.cases.level,
-                "low below": None if limits is None else limits.low,
-                "high from": None if limits is None else limits.high,
-                "smallest miss rate": measure.smallest_miss_rate,
-                "misses at one site": measure.miss_rate_of_site,
+        if measure is not None:
+            columns[level.cases.level] = {
+                "low: score below": None if limits is None else limits.low,
+                "high: score from": None if limits is None else limits.high,
+                "smallest miss rate of these patients": measure.smallest_miss_rate,
+                "miss rate at one site": measure.miss_rate_of_site,
                 "smallest false alarm rate": measure.smallest_false_alarm_rate,
-                "false alarms at one site": measure.false_alarm_rate_of_site,
-                "malignant low / unsure / high": _shares(measure.malignant),
-                "benign low / unsure / high": _shares(measure.benign),
+                "false alarm rate at one site": measure.false_alarm_rate_of_site,
+                "malignant: low / unsure / high": _shares(measure.malignant),
+                "benign: low / unsure / high": _shares(measure.benign),
             }
-        )
-    if not rows:
+    if not columns:
         page.text("There are cases of one class only.")
         return
-    page.table(Table.from_records(rows))
+    _by_level(page, columns)
     patients = levels[-1]
     limits = patients.fitted.triage
     if limits is None:
@@ -254,8 +241,17 @@ def _triage(page: Page, levels: tuple[AssessedLevel, ...], config: AcceptanceCon
             None if limits is None else (limits.low, limits.high),
             title="Scores per patient and exam",
         ),
-        "Dashed: the limits between low, unsure and high",
+        "Dashed: the limits between low, unsure and high"
+        if limits is not None
+        else "No limits: the patients are too few for the rates",
     )
+
+
+def _by_level(page: Page, columns: Mapping[str, Mapping[str, Any]]) -> None:
+    """Add a table with a column for each level."""
+    names = next(iter(columns.values()))
+    rows = tuple((name, *(values.get(name) for values in columns.values())) for name in names)
+    page.table(Table(("", *(f"per {level}" for level in columns)), rows))
 
 
 def _shares(shares: dict[Any, float]) -> str:

@@ -38,9 +38,11 @@ class Recalibration:
 
     Attributes:
         calibration: From the uncalibrated probability to the corrected one.
-        shift: Added to the logit of the model's own probability, at the mean logit of the cases.
+        shift: Added to the logit of the model's own probability, at the mean logit of the cases,
+            where the slope turns.
         slope: Slope of that logit, about its mean.
-        shift_shrinkage: Share of the fitted shift that was taken, [0, 1].
+        shift_shrinkage: Share of the difference between observed and expected cancers that was
+            taken, [0, 1].
         slope_shrinkage: Share of the fitted change of the slope that was taken, [0, 1].
         isotonic_weight: Weight of the isotonic curve, [0, 1).
     """
@@ -91,14 +93,16 @@ def recalibrate(
         )
     # The cases of a patient are not independent: the likelihood counts patients.
     share = len(set(np.asarray(groups).astype(str).tolist())) / len(truth)
-    shift = _best_shift(target, centered + middle)
-    gain = share * _gain(target, centered + middle, centered + middle + shift)
-    shift_shrinkage = _shrinkage(gain)
-    sloped = _best_shift(target, slope * centered + middle)
-    gain = share * _gain(target, centered + middle + shift, slope * centered + middle + sloped)
-    slope_shrinkage = _shrinkage(gain)
+    shifted = logits + _best_shift(target, logits)
+    shift_shrinkage = _shrinkage(share * _gain(target, logits, shifted))
+    line = slope * centered + middle
+    line += _best_shift(target, line)
+    slope_shrinkage = _shrinkage(share * _gain(target, shifted, line))
     slope = 1 + slope_shrinkage * (slope - 1)
-    shift = shift_shrinkage * _best_shift(target, slope * centered + middle)
+    # Without a shift, the mean probability stays that of the model, whatever the slope is.
+    line = slope * centered + middle
+    kept = _best_shift(expit(logits), line)
+    shift = kept + shift_shrinkage * (_best_shift(target, line) - kept)
     curve = _compose(model, slope, middle + shift - slope * middle)
     weight = 0.0
     if min(patients) >= isotonic_from:

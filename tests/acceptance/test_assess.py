@@ -93,8 +93,8 @@ def test_too_few_patients_with_cancer_are_refused_with_the_smallest_rate():
     """Three cancers of 300, as in screening: no prevalence shift of the model can be seen."""
     result = assessed(draw(np.random.default_rng(1), 3, 297))
     check = failed(result)["guaranteed rates"]
-    assert "at least 0.2500, the smallest that 3 malignant patients can guarantee" in check.received
-    assert "bring at least 19 malignant patients" in check.received
+    assert "3 malignant patients, who can guarantee 0.2500" in check.received
+    assert "bring at least 19 malignant patients" in check.hint
     assert "patient" not in result.rules.triage
     assert result.levels[-1].measures.triage.smallest_miss_rate == 0.25
     assert not result.is_accepted
