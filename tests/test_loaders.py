@@ -39,6 +39,7 @@ ALLOWED = {
         PARQUET
     ),
     ("mammo_core/features/duplicates.py", "_read_digests", "pyarrow.parquet.ParquetFile"): PARQUET,
+    ("mammo_core/ingest/other_files.py", "_rows", "pyarrow.parquet.ParquetFile"): PARQUET,
     ("mammo_core/sources/files/file_fact_cache.py", "read", "pyarrow.parquet.ParquetFile"): PARQUET,
     ("mammo_core/sources/published/published.py", "_read", "importlib.import_module"): OUR_MODULES,
     ("mammo_core/cli/experiment.py", "explanations", "?.load"): PACKAGE,

@@ -2,57 +2,32 @@
 
 The phantom draws a breast three times, with its malignant lesions, with benign ones in their place
 and without any, and scans all with the same noise. Where a lesion was taken out, the heat of a
-model's map must fall; the probability must fall without it or, for a model whose training had a
-lesion in every view (as CBIS-DDSM has), with a benign one. Those of a model that was trained on
-shuffled labels must not.
+model's map must fall, and with a benign one in its place the heat of malignancy; the probability
+must fall without it or, for a model whose training had a lesion in every view (as CBIS-DDSM has),
+with a benign one. For a model that was trained on shuffled labels, neither probability nor the heat
+of malignancy may fall. The heat of any lesion may: shuffled labels still say where lesions are.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from mammo_core.errors import ModelError, RecordError
+from mammo_core.errors import ModelError
 from mammo_core.evaluation.explanation import MapKind, has_patch_map, heat_of
+from mammo_core.evaluation.patch_heat import patch_heatmaps
+from mammo_core.experiments.lesion_pairs import Pair
 from mammo_core.metrics import Interval
 from mammo_core.metrics.bootstrap import patient_draws, percentile_interval
 from mammo_core.metrics.weighted import ratio
-from mammo_core.phantom import PhantomConfig, draw_view, plan_views
-from mammo_core.phantom.latent import separation
-from mammo_core.phantom.plan import LesionPlan
-from mammo_core.preprocessing import Preprocessing
 from mammo_core.progress import progress
 from mammo_core.reporting import Overlay, Page, Table, overlay
 
-#: A seed of its own: no phantom that a model was trained on has these patients.
-_SEED: Final = 977_000
 _SHOWN: Final = 6
 
 Verdict = Literal["falls", "does not fall"]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A view with its malignant lesions, with benign ones, and without any.
-
-    Attributes:
-        name: The view.
-        patient_key: Its patient.
-        shown: `(H, W) uint16, [0, 65535]`, with them, in the geometry of the model.
-        benign: The same with benign lesions of the same size in their place.
-        removed: The same without them.
-        mask: `(H, W) bool`, where they were.
-    """
-
-    name: str
-    patient_key: str
-    shown: npt.NDArray[np.uint16]
-    benign: npt.NDArray[np.uint16]
-    removed: npt.NDArray[np.uint16]
-    mask: npt.NDArray[np.bool_]
 
 
 class Fall(BaseModel):
@@ -86,6 +61,8 @@ class Counterfactual(BaseModel):
         probability: The probability of the view, without the lesions.
         against_benign: The same with benign lesions in their place.
         heat: The mean of the map where the lesions are.
+        malignant_heat: The same of a map of malignant lesions, with benign ones in their place;
+            None if the classes of the patch classifier do not say which are malignant.
         heat_elsewhere: The mean of the map in the rest of the image, which should not change.
     """
 
@@ -98,72 +75,15 @@ class Counterfactual(BaseModel):
     probability: Fall
     against_benign: Fall
     heat: Fall
+    malignant_heat: Fall | None
     heat_elsewhere: Fall
 
     @property
     def explains(self) -> bool:
-        """Whether the heat falls where the lesions were, and the probability with or without."""
-        verdicts = {self.probability.verdict, self.against_benign.verdict}
-        return self.heat.verdict == "falls" and "falls" in verdicts
-
-
-def draw_pairs(preprocessing: Preprocessing, patients: int, seed: int = 0) -> list[Pair]:
-    """Draw views with and without their malignant lesions.
-
-    Args:
-        preprocessing: Preprocessing of the model.
-        patients: Number of patients of the phantom, about half of whom have such a lesion.
-        seed: Other seeds draw other patients.
-
-    Raises:
-        RecordError: None of them has one.
-    """
-    geometry, conversion = preprocessing.geometry, preprocessing.conversion
-    if conversion.crop_to_breast or conversion.orientation != "as_stored":
-        raise RecordError(
-            "No pair can be drawn",
-            expected="a conversion that neither crops nor turns images",
-            received=f"crop {conversion.crop_to_breast}, orientation {conversion.orientation}",
-        )
-    config = PhantomConfig(patients=patients, seed=_SEED + seed)
-    if geometry.height > config.height:  # never enlarged: it would be smoother than other images
-        config = PhantomConfig(
-            patients=patients, seed=_SEED + seed, height=geometry.height, width=_width(geometry)
-        )
-    pairs = []
-    # All lesions of a view are taken out: where another stays, it could move.
-    plans = [
-        plan
-        for plan in plan_views(config)
-        if plan.lesions and all(lesion.malignant for lesion in plan.lesions)
-    ]
-    with progress("draw pairs", len(plans), "views") as bar:
-        for plan in plans:
-            view = draw_view(config, plan)
-            other = draw_view(config, replace(plan, lesions=(), splits=()))
-            benign = draw_view(config, replace(plan, lesions=_benign(plan.lesions, config)))
-            where, other_place = (
-                np.any([mask > 0 for mask in drawn.masks], axis=0) for drawn in (view, benign)
-            )
-            # The shape of a lesion decides how its place is drawn: most are in the same one.
-            if (where & other_place).sum() >= 0.5 * min(where.sum(), other_place.sum()):
-                shown, twin, removed = (
-                    preprocessing.from_source(drawn.pixels, 16, plan.laterality)
-                    for drawn in (view, benign, other)
-                )
-                mask = geometry.apply_mask(where).astype(bool)
-                name = f"{plan.patient_key}_{plan.laterality}_{plan.view}"
-                pairs.append(Pair(name, plan.patient_key, shown, twin, removed, mask))
-            bar.advance()
-    fitting = [pair for pair in pairs if pair.mask.shape == pair.shown.shape]
-    if not fitting:
-        raise RecordError(
-            "No pair can be drawn",
-            expected="views with a malignant lesion, as large as the images of the model",
-            received=f"{len(pairs)} views, none of that size",
-            hint="Draw more patients.",
-        )
-    return fitting
+        """Whether heat falls where the lesions were, and the probability in one of both ways."""
+        probability = {self.probability.verdict, self.against_benign.verdict}
+        heat = {fall.verdict for fall in (self.heat, self.malignant_heat) if fall is not None}
+        return heat == {"falls"} and "falls" in probability
 
 
 def check_explanations(
@@ -190,17 +110,20 @@ def check_explanations(
             received=f"one that takes a {package.unit}",
         )
     kind: MapKind = "patch classifier" if has_patch_map(package) else "occlusion"
+    malignant = _malignant_classes(package) if kind == "patch classifier" else []
     rows, overlays = [], []
     with progress("explain", len(pairs), "pairs") as bar:
         for number, pair in enumerate(pairs):
             stack = np.stack([pair.shown, pair.removed, pair.shown, pair.benign])
             probabilities = package.predict(stack)
             maps = [heat_of(package, pixels, kind) for pixels in (pair.shown, pair.removed)]
+            both = [_malignant_heat(package, p, malignant) for p in (pair.shown, pair.benign)]
             rows.append(
                 [
                     *(float(value) for value in probabilities),
                     *(float(heat[pair.mask].mean()) for heat in maps),
                     *(float(heat[~pair.mask].mean()) for heat in maps),
+                    *(float(heat[pair.mask].mean()) for heat in both),
                 ]
             )
             if number < _SHOWN:
@@ -228,6 +151,7 @@ def check_explanations(
         probability=fall(0),
         against_benign=fall(2),
         heat=fall(4),
+        malignant_heat=fall(8) if malignant else None,
         heat_elsewhere=fall(6),
     )
     return result, overlays
@@ -256,8 +180,10 @@ def explanation_page(results: dict[str, Counterfactual], overlays: Sequence[Over
             ("probability", result.probability),
             ("probability, with a benign lesion in its place", result.against_benign),
             ("heat where the lesion is", result.heat),
+            ("heat of malignancy, with a benign lesion in its place", result.malignant_heat),
             ("heat elsewhere", result.heat_elsewhere),
         )
+        if fall is not None
     ]
     first = next(iter(results.values()))
     page.section(
@@ -265,7 +191,8 @@ def explanation_page(results: dict[str, Counterfactual], overlays: Sequence[Over
         f"{first.n_views:,} views of {first.n_patients:,} patients of the phantom, drawn with the "
         "same noise. Where a lesion is taken out, the heat of a trained model falls; so does its "
         "probability there, or with a benign lesion instead, if its training had a lesion in every "
-        "view. A model of shuffled labels does not fall.",
+        "view. Of a model of shuffled labels, neither the probability nor the heat of malignancy "
+        "falls; that of any lesion may, because shuffled labels still say where lesions are.",
     )
     page.table(Table.from_records(rows))
     if overlays:
@@ -273,6 +200,28 @@ def explanation_page(results: dict[str, Counterfactual], overlays: Sequence[Over
         for picture in overlays:
             page.figure(overlay(picture), picture.caption)
     return page.html()
+
+
+def _malignant_classes(package: Any) -> list[int]:
+    """The classes of a patch classifier that are malignant, by their names."""
+    return [
+        index
+        for name, index in package.labels.patch.items()
+        if name == "malignant" or name.endswith("_mal")
+    ]
+
+
+def _malignant_heat(
+    package: Any, pixels: npt.NDArray[np.uint16], classes: list[int]
+) -> npt.NDArray[np.float32]:
+    """The probability of a malignant lesion at each pixel, `(h, w) float32, [0, 1]`."""
+    if not classes:
+        return np.zeros(pixels.shape, np.float32)
+    images = package.preprocessing.to_network(pixels[np.newaxis])
+    side = package.manifest.patch_size
+    heat: npt.NDArray[np.float32]
+    (heat,) = patch_heatmaps(package.patch_model, images, side, [classes])[0]
+    return heat
 
 
 def _fall(
@@ -301,17 +250,3 @@ def _fall(
         share=share,
         verdict="falls" if interval.low > 0 else "does not fall",
     )
-
-
-def _benign(lesions: Sequence[LesionPlan], config: PhantomConfig) -> tuple[LesionPlan, ...]:
-    """The lesions that would be there if they were benign: as typical of their class."""
-    apart = 2 * separation(config.difficulty)
-    return tuple(
-        replace(lesion, degree=lesion.degree - apart, malignant=False, pathology="BENIGN")
-        for lesion in lesions
-    )
-
-
-def _width(geometry: Any) -> int:
-    """A width that the phantom can have, as close to the model's as possible."""
-    return int(min(max(geometry.width, 0.45 * geometry.height), 1.2 * geometry.height))

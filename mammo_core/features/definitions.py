@@ -68,6 +68,7 @@ TARGETS: tuple[tuple[str, Kind], ...] = (
     ("machine", "text"),
     ("race", "text"),
     ("ethnicity", "text"),
+    ("age_band", "text"),
 )
 IMAGE_METADATA = ViewDefinition(
     "image_metadata",

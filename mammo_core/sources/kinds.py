@@ -19,4 +19,4 @@ class TableFacts(Facts):
     source: dict[str, Any] = Field(default_factory=dict)
 
 
-TABLES = register_kind(Kind("tables", 7, TableFacts, intermediate=True))
+TABLES = register_kind(Kind("tables", 8, TableFacts, intermediate=True))

@@ -1,4 +1,4 @@
-"""Reports in a real browser: nothing is broken or wider than the screen of a laptop."""
+"""Reports in a real browser: nothing is broken or wider than a laptop, a phone or paper."""
 
 import html
 import json
@@ -19,7 +19,14 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this ma
 
 # Appended to the page; the dumped DOM then contains the measurements of the browser.
 _PROBE = """<script>
+if (location.hash == "#paper") {  // the rules for printing hold on this screen
+  const rules = [...document.styleSheets[0].cssRules].filter(rule => rule.media);
+  const print = rules.filter(rule => rule.media.mediaText == "print");
+  const text = print.flatMap(rule => [...rule.cssRules].map(inner => inner.cssText)).join(" ");
+  document.head.insertAdjacentHTML("beforeend", `<style>${text}</style>`);
+}
 const layout = {
+  tables: [...document.querySelectorAll("table")].map(table => table.getBoundingClientRect().right),
   images: [...document.images].map(image => [image.complete, image.naturalWidth]),
   width: document.documentElement.scrollWidth,
   window: window.innerWidth,
@@ -33,13 +40,22 @@ document.getElementById("layout").textContent = JSON.stringify(layout);
 </script></body>"""
 
 
-def layout_of(page, folder, width=1366):
-    (folder / "page.html").write_text(page.replace("</body>", _PROBE))
+def layout_of(page, folder, width=1366, fragment=""):
+    return dump(page.replace("</body>", _PROBE), folder, width, fragment)
+
+
+def dump(page, folder, width=1366, fragment=""):
+    """What the page measures, in its element `layout`."""
+    (folder / "page.html").write_text(page)
     done = subprocess.run(
         [
             str(CHROMIUM),
             *("--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},768"),
-            *(f"--user-data-dir={folder}/profile", "--dump-dom", f"file://{folder}/page.html"),
+            *(
+                f"--user-data-dir={folder}/profile",
+                "--dump-dom",
+                f"file://{folder}/page.html{fragment}",
+            ),
         ],
         capture_output=True,
         text=True,
@@ -105,3 +121,30 @@ def test_a_report_on_a_laptop(pages, name, tmp_path):
     assert all(complete and width > 200 for complete, width in layout["images"])
     assert layout["smallest"] >= 13
     assert layout["requests"] == []  # no network requests
+
+
+@pytest.mark.parametrize("name", ["evaluation", "comparison"])
+def test_a_report_on_a_phone(pages, name, tmp_path):
+    """In a frame of 390 pixels: the windows of Chromium are wider."""
+    inner = (
+        pages[name]
+        .replace("</body>", _PROBE)
+        .replace("</body>", "<script>parent.postMessage(layout, '*')</script></body>")
+    )
+    (tmp_path / "inner.html").write_text(inner)
+    outer = (
+        '<body><iframe src="inner.html" style="width:390px;height:800px;border:0"></iframe>'
+        '<pre id="layout"></pre><script>addEventListener("message", event => document'
+        '.getElementById("layout").textContent = JSON.stringify(event.data))</script></body>'
+    )
+    layout = dump(outer, tmp_path)
+    assert layout["window"] == 390 and layout["width"] <= 390
+    assert layout["smallest"] >= 13
+
+
+@pytest.mark.parametrize("name", ["evaluation", "comparison"])
+def test_a_report_on_paper(pages, name, tmp_path):
+    """A4 without its margins of 14 mm is 182 mm wide, 688 pixels of CSS."""
+    layout = layout_of(pages[name], tmp_path, width=688, fragment="#paper")
+    assert layout["window"] == 688 and layout["width"] <= 688
+    assert layout["tables"] and max(layout["tables"]) <= 688 + 1

@@ -117,9 +117,9 @@ def test_measures_by_hand():
     sizes = {name: count for name, (count, _) in malignant.groups.items()}
     assert sizes == {
         "type: mass": 5,
-        "size: below 10 mm": 1,
-        "size: 10 to 20 mm": 2,
-        "size: 20 mm or more": 2,
+        "size: 0 to 10 mm": 1,
+        "size: 10 to 20 mm": 3,
+        "size: 20 to 50 mm": 1,
     }
     assert every.groups["type: calc"][0] == 1
     hit = marks[marks["target"] == "malignant"]

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mammo_core.errors import ModelError, RecordError
-from mammo_core.experiments.explanations import check_explanations, draw_pairs, explanation_page
+from mammo_core.errors import ModelError, RecipeError, RecordError
+from mammo_core.experiments.explanations import check_explanations, explanation_page
+from mammo_core.experiments.lesion_pairs import Pair, draw_pairs
 from mammo_core.preprocessing import Conversion, Geometry, Preprocessing
 
 PREPROCESSING = Preprocessing(geometry=Geometry(height=192, width=150), mean=20.0)
@@ -89,3 +90,65 @@ def test_what_cannot_be_tested_is_refused(pairs):
         draw_pairs(turned, 4)
     with pytest.raises(ModelError, match="takes one image"):
         check_explanations(model(lambda _: 0.5, unit="breast"), pairs)
+
+
+def patch_package(names, probability):
+    """A package whose patch classifier knows lesions by their brightness alone."""
+    import keras
+
+    image = keras.Input((None, None, 1))
+    features = keras.layers.Conv2D(1, 1, name="features")(image)
+    classes = keras.layers.Dense(3, activation="softmax", name="classes")
+    network = keras.Model(image, classes(keras.layers.GlobalAveragePooling2D()(features)))
+    network.get_layer("features").set_weights([np.ones((1, 1, 1, 1)), np.zeros(1)])
+    # Dark: background. 0.5: the second class. 0.9: the third.
+    classes.set_weights([np.array([[0.0, 20.0, 40.0]]), np.array([0.0, -6.0, -18.0])])
+    package = model(probability)
+    package.patch_model = network
+    package.labels = SimpleNamespace(patch={name: index for index, name in enumerate(names)})
+    package.manifest = SimpleNamespace(patch_size=8)
+    package.preprocessing = SimpleNamespace(
+        to_network=lambda pixels: (pixels[..., np.newaxis] / 65535).astype(np.float32)
+    )
+    return package
+
+
+def bright_pairs():
+    for number in range(4):
+        pixels = {name: np.full((32, 24), 6_000, np.uint16) for name in ("one", "two", "none")}
+        mask = np.zeros((32, 24), bool)
+        mask[8:24, 6:20] = True
+        pixels["one"][mask], pixels["two"][mask] = 59_000, 32_000
+        yield Pair(f"v{number}", f"p{number}", pixels["one"], pixels["two"], pixels["none"], mask)
+
+
+def test_the_heat_of_malignancy_is_asked_with_a_benign_lesion_in_the_place():
+    def bright(pixels):
+        return pixels.max() / 65535
+
+    names = ("background", "benign", "malignant")
+    knows, _ = check_explanations(patch_package(names, bright), list(bright_pairs()), replicates=99)
+    assert knows.malignant_heat.fall.value > 0.5 and knows.explains
+    assert knows.heat.fall.value > 0.5
+
+    # Shuffled labels: where lesions are is known, which are malignant is not.
+    shuffled = patch_package(names, lambda _: 0.5)
+    weights = shuffled.patch_model.layers[-1].get_weights()
+    weights[0][:, 2], weights[1][2] = weights[0][:, 1], weights[1][1]
+    shuffled.patch_model.layers[-1].set_weights(weights)
+    result, _ = check_explanations(shuffled, list(bright_pairs()), replicates=99)
+    assert result.heat.verdict == "falls" and result.malignant_heat.fall.value < 0.1
+    assert result.probability.verdict == "does not fall" and not result.explains
+
+    # Classes that do not say which is malignant.
+    unnamed = patch_package(("background", "a", "b"), bright)
+    result, _ = check_explanations(unnamed, list(bright_pairs()), replicates=99)
+    assert result.malignant_heat is None and result.explains
+
+
+def test_pairs_of_another_layout_have_its_views_and_its_look():
+    """MIAS: pairs of films, all MLO."""
+    films = draw_pairs(PREPROCESSING, patients=24, layout="mias")
+    assert films and all(pair.name.endswith("_MLO") for pair in films)
+    with pytest.raises(RecipeError, match="layout"):
+        draw_pairs(PREPROCESSING, patients=24, layout="other")

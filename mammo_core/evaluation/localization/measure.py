@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from mammo_core.errors import RecipeError, RecordError
+from mammo_core.evaluation.lesion_sizes import size_group
 from mammo_core.evaluation.localization.marks import Mark, Mask, Matching, marks_of, match
 from mammo_core.imaging import breast_mask
 from mammo_core.metrics import Interval, proportion_interval
@@ -23,9 +24,6 @@ Target = Literal["lesion", "malignant"]
 TARGETS: tuple[Target, ...] = ("malignant", "lesion")
 MATCHINGS: tuple[Matching, ...] = ("center", "overlap")
 
-#: Equivalent diameters that divide lesions into sizes, mm; as the T stages of tumors do (AJCC).
-SIZES_MM = (10.0, 20.0)
-
 
 @dataclass(frozen=True)
 class ShownLesion:
@@ -35,13 +33,13 @@ class ShownLesion:
         mask: `(h, w) bool`, in the geometry of the image.
         is_malignant: Whether it is malignant.
         lesion_type: Its type: `mass`, `calc`, …
-        diameter_mm: Diameter of a circle of its area, mm; None if the pixel spacing is unknown.
+        dimension_mm: Its greatest dimension, mm; None if the pixel spacing is unknown.
     """
 
     mask: Mask
     is_malignant: bool
     lesion_type: str
-    diameter_mm: float | None
+    dimension_mm: float | None
 
 
 @dataclass(frozen=True)
@@ -218,14 +216,8 @@ class _Collected:
 
 def _groups(lesion: ShownLesion) -> tuple[str, ...]:
     names = [f"type: {lesion.lesion_type or 'unknown'}"]
-    if lesion.diameter_mm is not None:
-        low, high = SIZES_MM
-        if lesion.diameter_mm < low:
-            names.append(f"size: below {low:g} mm")
-        elif lesion.diameter_mm < high:
-            names.append(f"size: {low:g} to {high:g} mm")
-        else:
-            names.append(f"size: {high:g} mm or more")
+    if lesion.dimension_mm is not None:
+        names.append(f"size: {size_group(lesion.dimension_mm)}")
     return tuple(names)
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mammo_core.datasets import ImageRecord, LesionMask, Manifest
+from mammo_core.datasets import LesionMask, Manifest
 from mammo_core.evaluation.image_records import iterate_images
+from mammo_core.evaluation.lesion_sizes import greatest_dimension, pixel_spacing
 from mammo_core.evaluation.localization.measure import ShownLesion, ShownView, Target
 from mammo_core.evaluation.patch_heat import patch_heatmaps
 from mammo_core.features.frame import Frame
@@ -84,7 +85,7 @@ def shown_views(
     area = dict(zip(frame.images["image_id"], frame.images.get("area_mm2", ()), strict=False))
     for record in iterate_images(store, images, rows["image_id"]):
         row = by_image.loc[record.image_id]
-        pixel_mm2 = _pixel_area(record, area.get(record.image_id), heater.preprocessing)
+        spacing = pixel_spacing(record, area.get(record.image_id), heater.preprocessing)
         lesion_masks = {
             x.lesion_id: x.mask for x in (*masks.get(record.image_id, ()), *record.lesions)
         }
@@ -98,9 +99,7 @@ def shown_views(
                     mask=mask,
                     is_malignant=lesions.at[name, "pathology"] == "MALIGNANT",
                     lesion_type=str(lesions.at[name, "lesion_type"]),
-                    diameter_mm=None
-                    if pixel_mm2 is None
-                    else 2 * float(np.sqrt(mask.sum() * pixel_mm2 / np.pi)),
+                    dimension_mm=None if spacing is None else greatest_dimension(mask, spacing),
                 )
                 for name, mask in sorted(lesion_masks.items())
                 if name in lesions.index and mask.any()
@@ -137,21 +136,3 @@ def _other_masks(
         image_id: [lesion for name in names for lesion in lesions.get(name, ())]
         for image_id, names in others.items()
     }
-
-
-def _pixel_area(
-    record: ImageRecord, area_mm2: float | None, preprocessing: Preprocessing
-) -> float | None:
-    """Area of a pixel of the record at the detector, mm²; None if it is unknown."""
-    cropped = preprocessing.conversion.crop_to_breast
-    if area_mm2 is None or not np.isfinite(area_mm2) or area_mm2 <= 0 or cropped:
-        return None
-    source = record.source_rows * record.source_columns
-    height, width = record.pixels.shape
-    geometry = preprocessing.geometry
-    if geometry.resize == "forced":
-        return float(area_mm2 / (height * width))
-    scale = record.source_rows / height
-    if geometry.resize == "pad":
-        scale = max(scale, record.source_columns / width)
-    return float(area_mm2 / source * scale**2)

@@ -11,6 +11,7 @@ from mammo_core.evaluation.localization.measure import Localization
 from mammo_core.evaluation.patches import PatchEvaluation
 from mammo_core.evaluation.report import sections
 from mammo_core.evaluation.report.lesions import lesions
+from mammo_core.evaluation.report.plain_words import plain_words
 from mammo_core.evaluation.report.screening import screening as add_screening
 from mammo_core.evaluation.report.sources import sources as add_sources
 from mammo_core.evaluation.screening import Screening
@@ -71,6 +72,9 @@ def report(
         HTML that needs no network and no other file.
     """
     page = Page(title, "From mammograms to an evaluated whole-image classifier")
+    page.section("In plain words")
+    for sentence in plain_words(result, localization, screening):
+        page.text(sentence)
     sections.summary(page, result)
     sections.on_test(page, result)
     add_sources(page, by_source)

@@ -152,6 +152,9 @@ def groups(page: Page, result: EvaluationResult) -> None:
         "Per image; sensitivity and specificity at the first operating point. Small groups are "
         "marked: their differences are likely to be due to chance.",
     )
+    lowest = wording.lowest_group(result)
+    if lowest:
+        page.text(lowest)
     page.table(Table.from_records(tables.subgroups_table(result)))
     rows = [
         (

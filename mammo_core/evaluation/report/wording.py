@@ -108,6 +108,23 @@ def cautions(result: EvaluationResult) -> list[str]:
     return sentences
 
 
+def lowest_group(result: EvaluationResult) -> str:
+    """Return which group has the lowest AUC of all that are large enough; empty without one."""
+    groups = [
+        (group.auc, group)
+        for group in result.subgroups
+        if group.auc is not None and not group.warning
+    ]
+    if not groups:
+        return ""
+    auc, group = min(groups, key=lambda item: item[0].value)
+    return (
+        f"Lowest of all groups that are not small: {group.by} {group.group}, AUC "
+        f"{_format_interval(auc)} on {group.n_images:,} images. The lowest of many is low by "
+        "chance, too."
+    )
+
+
 def markdown(result: EvaluationResult, patches: PatchEvaluation | None = None) -> str:
     """Return the results as Markdown (the KFP UI shows it with the run)."""
     rows = metrics_table(result)

@@ -70,6 +70,7 @@ _DISTRIBUTIONS: Final = {
     "label_origin": "origin of the label",
     "race": "race",
     "ethnicity": "ethnicity",
+    "age_band": "age",
     "site": "site",
 }
 _LISTED: Final = 20

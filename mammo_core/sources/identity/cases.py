@@ -39,6 +39,7 @@ class Targets:
         machine: The source's name for a mammography unit.
         race: In the words of the source.
         ethnicity: In the words of the source.
+        age_band: Ten years that the patient's age at the exam is in: see `age_bands`.
     """
 
     label_origin: LabelOrigin = ""
@@ -51,6 +52,7 @@ class Targets:
     machine: str = ""
     race: str = ""
     ethnicity: str = ""
+    age_band: str = ""
 
 
 @dataclass(frozen=True, slots=True)

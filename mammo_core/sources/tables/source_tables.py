@@ -23,7 +23,7 @@ MEANING_COLUMNS: Final = (
 #: What else a source says about the breast of an image, under the names of `cases.Targets`.
 TARGET_COLUMNS: Final = (
     "label_origin", "birads", "invasive", "subtype", "years_to_cancer",
-    "years_to_last_negative_exam", "site", "machine", "race", "ethnicity",
+    "years_to_last_negative_exam", "site", "machine", "race", "ethnicity", "age_band",
 )  # fmt: skip
 IMAGE_COLUMNS: Final = (
     "image_id", "path", "patient_key", "exam_key", "exam_day", "pathology_day", "laterality",

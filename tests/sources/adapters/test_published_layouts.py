@@ -121,6 +121,10 @@ def test_origins_and_targets(indexed):
     assert "synthetic" in set(embed["image_type"])
     assert set(embed.loc[embed["malignant"] == 1, "invasive"]) <= {True, False}
     assert embed["race"].nunique() == 4 and embed["ethnicity"].nunique() == 2
+    for name in ("embed", "rsna_2023", "bcdr"):  # ages of 40 to 74 at the last exam
+        bands = set(indexed[name].images["age_band"])
+        assert bands <= {"under 40", "40 to 49", "50 to 59", "60 to 69", "70 or more"}
+        assert len(bands) > 1
     assert indexed["mias"].images["view"].eq("MLO").all()
 
 

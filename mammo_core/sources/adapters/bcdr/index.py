@@ -13,6 +13,7 @@ from urllib.parse import quote
 from mammo_core.errors import SourceError
 from mammo_core.sources.config import SourceConfig
 from mammo_core.sources.files.source_files import SourceFiles
+from mammo_core.sources.identity.age_bands import stated_age_band
 from mammo_core.sources.identity.cases import UNKNOWN_LABEL, ImageCase, LesionCase, Targets
 from mammo_core.sources.lesions.mask_shapes import POLYGON
 from mammo_core.sources.published.birads import read_density
@@ -92,7 +93,7 @@ def _read_set(
     rejects: Rejects,
 ) -> list[ImageCase]:
     by_image = _read_outlines(_uri(listing, outlines), counts, rejects) if outlines else {}
-    table = read_table_at(_uri(listing, path), _IMAGE_COLUMNS, ("density",))
+    table = read_table_at(_uri(listing, path), _IMAGE_COLUMNS, ("density", "age"))
     rows: list[tuple[str, Cells]] = []
     for item, cells in table.rows(rejects):
         if cells["image_type_name"].upper() in _VIEWS and cells["patient_id"]:
@@ -131,7 +132,10 @@ def _read_set(
                 breast_density=read_density(cells.get("density", "")) or 0,
                 lesions=lesions,
                 exam_key=cells["study_id"],
-                targets=Targets(label_origin="biopsy" if _breast(cells) in labels else ""),
+                targets=Targets(
+                    label_origin="biopsy" if _breast(cells) in labels else "",
+                    age_band=stated_age_band(cells.get("age", "")),
+                ),
             )
         )
     return cases

@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from mammo_core.sources.adapters.embed import EmbedOptions
 from mammo_core.sources.config import SourceConfig
+from mammo_core.sources.identity.age_bands import stated_age_band
 from mammo_core.sources.identity.cases import UNKNOWN_LABEL, LabelOrigin
 from mammo_core.sources.published.birads import most_concerning, read_density
 from mammo_core.sources.published.tables import read_table
@@ -17,7 +18,7 @@ CLINICAL_TABLES: Final = ("EMBED_OpenData_clinical.csv", "EMBED_OpenData_clinica
 _REQUIRED: Final = ("empi_anon", "acc_anon", "asses", "side", "path_severity")
 _OPTIONAL: Final = (
     "study_date_anon", "tissueden", "bside", "massshape", "calcfind", "calcdistri",
-    "procdate_anon", "RACE_DESC", "ETHNICITY_DESC", "ETHNIC_GROUP_DESC",
+    "procdate_anon", "RACE_DESC", "ETHNICITY_DESC", "ETHNIC_GROUP_DESC", "age_at_study",
 )  # fmt: skip
 #: Assessment → BI-RADS category. X is none.
 _CATEGORIES: Final = {"A": 0, "N": 1, "B": 2, "P": 3, "S": 4, "M": 5, "K": 6}
@@ -83,6 +84,7 @@ class ExamRecord:
         density: 1 to 4; 0 when unknown, and for a man.
         race: In the words of the source.
         ethnicity: In the words of the source.
+        age_band: The band that `age_at_study` is in.
         breasts: LEFT and RIGHT → findings.
     """
 
@@ -91,6 +93,7 @@ class ExamRecord:
     density: int = 0
     race: str = ""
     ethnicity: str = ""
+    age_band: str = ""
     breasts: dict[str, BreastFindings] = field(default_factory=lambda: defaultdict(BreastFindings))
 
 
@@ -116,6 +119,7 @@ def read_exams(config: SourceConfig, rejects: Rejects) -> tuple[dict[str, ExamRe
         exam.density = exam.density or read_density(cells.get("tissueden", "")) or 0
         race = cells.get("RACE_DESC") or cells.get("ETHNICITY_DESC", "")
         exam.race = exam.race or race
+        exam.age_band = exam.age_band or stated_age_band(cells.get("age_at_study", ""))
         exam.ethnicity = exam.ethnicity or cells.get("ETHNIC_GROUP_DESC", "")
         _add_finding(exam, cells)
     return exams, len(table)

@@ -112,6 +112,7 @@ def read_embed(config: SourceConfig, files: SourceFiles | None, rejects: Rejects
                     machine=cells.get("ManufacturerModelName", ""),
                     race=exam.race,
                     ethnicity=exam.ethnicity,
+                    age_band=exam.age_band,
                 ),
             )
         )

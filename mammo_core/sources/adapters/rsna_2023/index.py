@@ -13,6 +13,7 @@ from mammo_core.dicom import parse_laterality
 from mammo_core.dicom.meanings.view_text import read_view_position
 from mammo_core.sources.config import SourceConfig
 from mammo_core.sources.files.source_files import SourceFiles
+from mammo_core.sources.identity.age_bands import stated_age_band
 from mammo_core.sources.identity.cases import ImageCase, Targets
 from mammo_core.sources.published.birads import read_category, read_density
 from mammo_core.sources.published.images import ImageFinder
@@ -23,7 +24,7 @@ from mammo_core.sources.tables.source_tables import Rejects
 _REQUIRED: Final = ("patient_id", "image_id", "laterality", "view", "cancer")
 _OPTIONAL: Final = (
     "site_id", "biopsy", "invasive", "BIRADS", "implant", "density", "machine_id",
-    "difficult_negative_case",
+    "difficult_negative_case", "age",
 )  # fmt: skip
 #: Names of files: the image, or patient and image.
 _NAME: Final = re.compile(r"(?:\d+[_@ -]+)?(\d+)")
@@ -78,6 +79,7 @@ def read_rsna_2023(config: SourceConfig, files: SourceFiles | None, rejects: Rej
                     invasive=_flag(cells, "invasive") if cancer else None,
                     site=cells.get("site_id", ""),
                     machine=cells.get("machine_id", ""),
+                    age_band=stated_age_band(cells.get("age", "")),
                 ),
             )
         )

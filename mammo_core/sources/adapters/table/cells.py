@@ -21,6 +21,7 @@ from mammo_core.sources.adapters.table.regions import (
     read_outlines,
     require_path,
 )
+from mammo_core.sources.identity.age_bands import age_band
 from mammo_core.sources.identity.cases import UNKNOWN_LABEL
 from mammo_core.sources.identity.patients import normalize_id
 
@@ -185,6 +186,7 @@ _TARGETS: Final[Mapping[str, tuple[str, Parser]]] = {
     "machine": ("any text", str),
     "race": ("any text", str),
     "ethnicity": ("any text", str),
+    "age_band": ("an age in years, of which the band of ten is kept, or nothing", age_band),
 }
 _DATE: Final = "a date YYYY-MM-DD, or as `dates` says, or nothing"
 _NUMBER: Final = "a number of pixels, or nothing"
