@@ -63,7 +63,7 @@ class Claim(BaseModel):
         measures: Name → number. With predictions: `auc`, `auc_low`, `auc_high` (per image),
             `breast_auc`, `patient_auc`, `images`, `patients`; after retraining also
             `patch_accuracy`. Of an experiment: `TRIAL`, `ARM`, `ARM.low`, `ARM.high`, and
-            `difference` likewise.
+            `difference` and comparisons likewise.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -275,10 +275,9 @@ def measure_result(data: bytes) -> dict[str, float]:
             added = [row.get(name) for name in ("adds", "adds_low", "adds_high")]
             values |= _with_ends(f"{row['arm']} adds", *added) if None not in added else {}
         values |= {str(row["trial"]): float(row["auc"]) for row in result["rows"]}
-        difference = result.get("difference")
-        if difference:
-            ends = difference["value"], difference["low"], difference["high"]
-            values |= _with_ends("difference", *ends)
+        one = {"name": "difference", **(result.get("difference") or {})}
+        for row in [*result.get("comparisons", ()), *([one] if "value" in one else [])]:
+            values |= _with_ends(str(row["name"]), row["value"], row["low"], row["high"])
     except (DocumentError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(
             "The result of the experiment cannot be read",

@@ -9,7 +9,7 @@ from mammo_core.errors import RecipeError
 from mammo_core.seeds import generator
 from mammo_core.training.config import ImageTrainingConfig
 
-ExperimentKind = Literal["patch-pretraining", "transfer-curve", "folds", "leaks"]
+ExperimentKind = Literal["patch-pretraining", "transfer-curve", "folds", "leaks", "sources"]
 PATCH, SCRATCH = "patch-initialized", "from-scratch"
 UNTRAINED = "as-it-is"
 

@@ -24,6 +24,9 @@ def result_files(result: ExperimentResult, title: str, command: str) -> dict[str
     plot = _plot(result)
     page = Page(title, result.conclusion)
     page.section("Result").facts({"Command": command, "Conclusion": result.conclusion})
+    if result.comparisons:
+        page.table(Table.from_records(_source_matrix(result)))
+        page.table(Table.from_records(result.comparisons))
     page.table(Table.from_records(result.summary))
     if result.kind == "leaks":
         page.figure(plot, "What each mistake adds to the AUC, with 95 % intervals")
@@ -41,6 +44,15 @@ def result_files(result: ExperimentResult, title: str, command: str) -> dict[str
     }
 
 
+def _source_matrix(result: ExperimentResult) -> list[dict[str, Any]]:
+    """Rows: what a network was trained on; columns: what it was tested on."""
+    rows: dict[str, dict[str, Any]] = {}
+    for row in result.summary:
+        cells = rows.setdefault(row["trained_on"], {"trained on": row["trained_on"]})
+        cells[row["tested_on"]] = f"{row['auc']:.3f} ({row['low']:.3f}–{row['high']:.3f})"
+    return list(rows.values())
+
+
 def _csv(rows: list[dict[str, Any]]) -> bytes:
     text: str = pd.DataFrame([escape_row(row) for row in rows]).to_csv(index=False)
     return text.encode()
@@ -48,6 +60,9 @@ def _csv(rows: list[dict[str, Any]]) -> bytes:
 
 def _markdown(result: ExperimentResult, command: str) -> str:
     summary, rows = _markdown_table(result.summary), _markdown_table(result.rows)
+    if result.comparisons:
+        matrix = _markdown_table(_source_matrix(result))
+        summary = f"{matrix}\n{_markdown_table(result.comparisons)}\n{summary}"
     return f"    {command}\n\n{summary}\n{rows}\n{result.conclusion}\n"
 
 

@@ -1,7 +1,7 @@
 """The result of an experiment: a row for each trial, their summary, and the conclusion."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ class ExperimentResult:
         difference: For patch-pretraining, the mean paired AUC difference, patch-initialized minus
             from scratch, seeds averaged, patients resampled; else None.
         conclusion: The conclusion, in a sentence.
+        comparisons: Further numbers with their intervals: name, value, low, high.
     """
 
     kind: ExperimentKind
@@ -33,10 +34,14 @@ class ExperimentResult:
     summary: list[dict[str, Any]]
     difference: Interval | None
     conclusion: str
+    comparisons: list[dict[str, Any]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
-        return asdict(self)
+        values = asdict(self)
+        return (
+            values if self.comparisons else {k: v for k, v in values.items() if k != "comparisons"}
+        )
 
 
 def summarize_trials(

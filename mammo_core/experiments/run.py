@@ -208,6 +208,8 @@ def _make_trial(attempt: Attempt, id: str, run_id: str, trial: Trial) -> Draft:
     run.write_recipe(recipe)
     if "epochs" in trial.facts:
         return _make_leak_trial(attempt, id, run, recipe, trial)
+    if "sources" in trial.facts:
+        return _make_source_trial(attempt, id, run, recipe, trial)
     data = prepare_data(run)
     inputs = {"images": data.images, "frame": data.frame}
     if trial.patch:
@@ -244,6 +246,23 @@ def _make_leak_trial(attempt: Attempt, id: str, run: Run, recipe: Recipe, trial:
             counts={"test_images": int(table["image_id"].nunique())},
             facts=TrialFacts(name=trial.name, trained_on=int(table["trained_on"].iloc[0])),
             lineage={"tables": tables.id, "images": images.id},
+        )
+    )
+
+
+def _make_source_trial(attempt: Attempt, id: str, run: Run, recipe: Recipe, trial: Trial) -> Draft:
+    """A trial of several sources, in which patch classifiers are compared."""
+    from mammo_core.experiments.source_trials import source_scores
+
+    table, frame = source_scores(run, recipe)
+    return Draft(
+        TRIAL.manifest(
+            id,
+            config={"trial": trial.to_json()},
+            files=[put_table(attempt.store, attempt.folder(TRIAL.output(id)), _SCORES, table)],
+            counts={"test_images": int(table["image_id"].nunique())},
+            facts=TrialFacts(name=trial.name, trained_on=int(table["trained_on"].iloc[0])),
+            lineage={"frame": frame.id},
         )
     )
 

@@ -1,6 +1,6 @@
 """Frames: which image or lesion, which label, which split, and the training statistics."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mammo_core.datasets import Manifest
@@ -11,7 +11,7 @@ from mammo_core.ingest.kinds import dataset_facts
 from mammo_core.preprocessing import IntensityConfig, Preprocessing
 from mammo_core.sampling.labels import BACKGROUND, FIVE_CLASSES, LESION_CLASSES, LabelMap
 from mammo_core.sources.auditing.policy import ImagePolicy
-from mammo_core.sources.several.names import NAME_COLUMN
+from mammo_core.sources.several.names import EXTERNAL, NAME_COLUMN
 from mammo_core.store import Store
 
 if TYPE_CHECKING:
@@ -90,6 +90,11 @@ class Frame:
     def image_policy(self) -> ImagePolicy:
         """What was done with images that are not plain mammograms."""
         return self.facts.images
+
+    def without_external(self) -> "Frame":
+        """Return the frame without the images of sources that are held out."""
+        kept = self.images["split"] != EXTERNAL
+        return self if kept.all() else replace(self, images=self.images[kept])
 
     def split(self, name: str) -> "pd.DataFrame":
         """Return the images of a split, sorted by id."""

@@ -9,9 +9,12 @@ from mammo_core.features.kinds import FRAME
 from mammo_core.ingest.kinds import IMAGE_DATASET
 from mammo_core.registry.versions import VersionRef
 from mammo_core.sources.kinds import TABLES
+from mammo_core.sources.several.names import EXTERNAL, NAME_COLUMN
 from mammo_core.store import Store
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from mammo_core.features.new_images import NewImages
 
 
@@ -45,9 +48,18 @@ def new_since_champion(
     if frame is not None and current is not None:
         earlier_tables = TABLES.find(store, str(current.lineage(store).get("tables_id", "")))
         if earlier_tables is not None:
-            earlier = read_table(store, earlier_tables, "images.parquet")
+            earlier = _training_images(store, earlier_tables)
+    images = _training_images(store, tables)
+    known = frame.without_external() if frame is not None else None
+    return new_images_since(store, images, known, folder=MAIN, before=earlier)
+
+
+def _training_images(store: Store, tables: Manifest) -> "pd.DataFrame":
+    """The images of tables, without those of sources that are held out."""
     images = read_table(store, tables, "images.parquet")
-    return new_images_since(store, images, frame, folder=MAIN, before=earlier)
+    roles = TABLES.facts_of(tables).source.get("roles", {})
+    held_out = {name for name, role in roles.items() if role == EXTERNAL}
+    return images[~images[NAME_COLUMN].isin(held_out)] if held_out else images
 
 
 def has_same_conversion(store: Store, images: Manifest, current: VersionRef) -> bool:
