@@ -1,4 +1,4 @@
-"""`mammo experiment`: trainings compared, leaks, explanations."""
+"""`mammo experiment`: trainings compared, leaks, explanations, vendors."""
 
 import sys
 from pathlib import Path
@@ -190,40 +190,73 @@ def explanations(
     ],
     patients: Annotated[int, typer.Option(min=4, help="Patients of the phantom.")] = 60,
     seed: Annotated[int, typer.Option(min=0, help="Other seeds draw other patients.")] = 0,
+    layout: Annotated[
+        str, typer.Option(help="Layout of the phantom that the models were trained on.")
+    ] = "original",
     out: _Out = _DEFAULT_OUT,
 ) -> None:
     """Test explanations: the same breast of the phantom with and without its lesion.
 
     Where a lesion is taken out, the heat of a trained model must fall, and its probability there
     or with a benign lesion instead (a model that never saw a view without a lesion has no opinion
-    on one); those of a model trained on shuffled labels (--set shuffle_labels=true) must not.
+    on one). Of a model trained on shuffled labels (--set shuffle_labels=true), neither the
+    probability nor the heat of malignancy may fall. Nobody pushes such a model; its package is in
+    candidates/<id>/package of the store.
     """
     import json
 
-    from mammo_core.experiments.explanations import (
-        check_explanations,
-        draw_pairs,
-        explanation_page,
-    )
+    from mammo_core.experiments.explanations import check_explanations, explanation_page
+    from mammo_core.experiments.lesion_pairs import draw_pairs
     from mammo_core.registry import open_package
 
     results: dict[str, Counterfactual] = {}
     pictures: list[Overlay] = []
     for uri in models:
         package = open_package(uri).load()
-        pairs = draw_pairs(package.preprocessing, patients, seed)
+        pairs = draw_pairs(package.preprocessing, patients, seed, layout)
         result, overlays = check_explanations(package, pairs, seed=seed)
         name = uri if uri not in results else f"{uri} ({package.model_id[:12]})"
         results[name] = result
         pictures = pictures or overlays
-        for what in ("probability", "against_benign", "heat", "heat_elsewhere"):
+        for what in ("probability", "against_benign", "heat", "malignant_heat", "heat_elsewhere"):
             fall = getattr(result, what)
-            typer.echo(f"{name}: {what.replace('_', ' ')} {fall.fall}, {fall.verdict}")
+            if fall is not None:
+                typer.echo(f"{name}: {what.replace('_', ' ')} {fall.fall}, {fall.verdict}")
     folder = out / "explanations"
     folder.mkdir(parents=True, exist_ok=True)
     text = {name: result.model_dump(mode="json") for name, result in results.items()}
     (folder / "result.json").write_text(json.dumps(text, indent=1))
     (folder / "result.html").write_text(explanation_page(results, pictures))
+    typer.echo(f"{folder}/result.html")
+
+
+@app.command("vendors")
+def vendors(
+    evaluations: Annotated[
+        list[str] | None,
+        typer.Option("--evaluation", metavar="ID", help="An evaluation; may be repeated."),
+    ] = None,
+    store: _Store = _DEFAULT_STORE,
+    out: _Out = _DEFAULT_OUT,
+) -> None:
+    """Show evaluated models by the vendors they were trained on, tested on each vendor.
+
+    By default, all evaluations in the store are shown, but those of shuffled labels.
+    """
+    import json
+
+    from mammo_core.experiments.vendors import vendor_matrix, vendor_page
+    from mammo_core.store import open_store
+
+    cells = vendor_matrix(open_store(store), evaluations or ())
+    for cell in cells:
+        trained = ", ".join(cell.trained_on)
+        typer.echo(f"trained on {trained}; {cell.n_images} images of {cell.vendor}: {cell.auc}")
+    folder = out / "vendors"
+    folder.mkdir(parents=True, exist_ok=True)
+    text = [cell.model_dump(mode="json") for cell in cells]
+    (folder / "result.json").write_text(json.dumps(text, indent=1))
+    (folder / "result.html").write_text(vendor_page(cells))
     typer.echo(f"{folder}/result.html")
 
 
