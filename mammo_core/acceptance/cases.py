@@ -30,6 +30,8 @@ COLUMNS = (
     *("image_id", "patient_key", "exam_key", "laterality", "view_id", "label", "probability"),
     *("unlike_training", "warnings"),
 )
+#: Kinds of rejects that are cases.
+_CASE_KINDS = ("image", "row")
 #: Bytes of a package's list of patients.
 _MAXIMUM_LIST = 2**28
 
@@ -130,7 +132,8 @@ def score_cases(
     fitted, unknown = fitted_patients(tables.images, opened)
     rows = tables.images[~tables.images["patient_key"].isin(fitted)]
     scored: dict[str, dict[str, Any]] = {}
-    rejects = Counter(cause or "fault" for cause in tables.rejects["cause"])
+    left_out = tables.rejects[tables.rejects["kind"].isin(_CASE_KINDS)]  # not masks and lesions
+    rejects = Counter(cause or "fault" for cause in left_out["cause"])
     for batch in scored_batches(package, rows, config.files(), advance):
         rejects.update(["not scored"] * len(batch.rejects))
         for unit, probability in batch.scores:

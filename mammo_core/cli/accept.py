@@ -95,8 +95,13 @@ def accept(
     from mammo_core.registry import open_package
     from mammo_core.store import open_store
 
-    if not site_name.strip():
-        raise RecipeError("The site has no name", expected="--site-name", received="an empty one")
+    site_name = site_name.strip()
+    if not 0 < len(site_name) <= 100 or not site_name.isprintable():
+        raise RecipeError(
+            "--site-name cannot be used",
+            expected="1 to 100 printable characters",
+            received=repr(site_name[:100]),
+        )
     try:
         config = AcceptanceConfig.model_validate(
             {
@@ -121,7 +126,7 @@ def accept(
     result = accept_model(
         open_package(model, public_key),
         _cases(cases, images, source, mapping),
-        site_name.strip(),
+        site_name,
         out,
         config,
         store=open_store(store) if store is not None else None,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from mammo_core.errors import ModelError
 from mammo_core.evaluation.aggregate import Level
@@ -19,7 +19,7 @@ class SiteRules(BaseModel):
     """The rules of a model at a site, in the place of those of its package.
 
     Attributes:
-        site: Name of the site.
+        site: Name of the site, at most 100 characters and none that control a terminal.
         accepted_on: The day of its acceptance (UTC).
         model_name: Name of the model.
         model_version: Its version; None for a package that was never pushed.
@@ -30,7 +30,7 @@ class SiteRules(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    site: str
+    site: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")
     accepted_on: date
     model_name: str
     model_version: int | None

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from mammo_core.acceptance.kinds import ACCEPTANCE
-from mammo_core.acceptance.record import RECORD, open_site_rules, read_record
+from mammo_core.acceptance.record import RECORD, open_site_rules, read_record, today
 from mammo_core.cli import create_app as create_command
 from mammo_core.errors import ModelError, RecipeError
 from mammo_core.evaluation.decisions import DecisionRules, LevelRules, NamedPoint
@@ -188,6 +188,50 @@ def test_patients_whom_the_model_was_fitted_to_are_left_out(site, tmp_path):
     folder = build_small(tmp_path / "package", seed=2, patients=listed)
     fitted, unknown = fitted_patients(tables.images, verify(folder))
     assert fitted == frozenset(known["patient_key"][:2]) and not unknown
+
+
+def test_a_model_of_breasts_is_accepted_per_breast_and_patient(tmp_path, monkeypatch, two_views):
+    import cv2
+
+    from mammo_core.acceptance.assess import assess
+    from mammo_core.acceptance.cases import read_cases, score_cases
+    from mammo_core.acceptance.config import AcceptanceConfig
+    from mammo_core.acceptance.run import accepted_model
+    from mammo_core.packaging import verify
+    from mammo_core.sources.config import SourceConfig
+
+    monkeypatch.setenv("MAMMO_SITE_KEY", KEY)
+    lines = ["image_path,patient_id,laterality,view,label"]
+    for number in range(6):
+        for view in ("CC", "MLO"):
+            name = f"{number}-{view}.png"
+            cv2.imwrite(str(tmp_path / name), draw_breast(2 * number + (view == "CC"), bits=16))
+            lines.append(f"{name},P{number},L,{view},{number % 2}")
+    (tmp_path / "cases.csv").write_text("\n".join(lines))
+    config = SourceConfig(adapter="table", root=str(tmp_path), tables=str(tmp_path / "cases.csv"))
+    opened = verify(two_views.folder)
+    scored = score_cases(read_cases(config, two_views), config, opened, two_views)
+    assert scored.counts.images == 12 and scored.counts.exams == 6
+    # Both images of a breast have its probability.
+    assert scored.images.groupby("patient_key")["probability"].nunique().eq(1).all()
+    result = assess(
+        scored.images,
+        scored.counts,
+        accepted_model(opened, two_views),
+        "Clinic",
+        today(),
+        AcceptanceConfig(replicates=100, miss_rate=0.25, false_alarm_rate=0.25),
+    )
+    assert [level.cases.level for level in result.levels] == ["breast", "patient"]
+    assert result.levels[0].measures.n == 6
+    model = ScoringModel.from_packages([two_views], site=result.rules)
+    assert model.score_fields("breast", 0.0, 0.0, False)["triage"] == "low"
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "x" * 101])
+def test_a_site_has_a_name(site, name):
+    result = run("accept", "--model", site.package, "--cases", site.table, "--site-name", name)
+    assert isinstance(result.exception, RecipeError) and "--site-name" in str(result.exception)
 
 
 @pytest.fixture(scope="module")
