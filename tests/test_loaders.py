@@ -43,6 +43,7 @@ ALLOWED = {
     ("mammo_core/sources/files/file_fact_cache.py", "read", "pyarrow.parquet.ParquetFile"): PARQUET,
     ("mammo_core/sources/published/published.py", "_read", "importlib.import_module"): OUR_MODULES,
     ("mammo_core/cli/experiment.py", "explanations", "?.load"): PACKAGE,
+    ("mammo_core/acceptance/run.py", "accept", "opened.load"): PACKAGE,
     ("mammo_core/packaging/exports.py", "_write_onnx", "tf2onnx.graph.Node.__hash__"): (
         "a hash of names, for the same bytes in every process"
     ),
