@@ -17,6 +17,7 @@ from mammo_core.cli import (
     features,
     ingest,
     models,
+    monitor,
     phantom,
     readers,
     reproduce,
@@ -57,6 +58,7 @@ def create_app() -> typer.Typer:
     app.command("score")(score.score)
     app.command("reproduce")(reproduce.reproduce)
     app.command("serve")(serve.serve)
+    app.command("monitor")(monitor.monitor)
     # `mammo pipeline` needs KFP, which the library never imports; it is added by name.
     for entry in entry_points(group="mammo.commands"):
         app.add_typer(entry.load(), name=entry.name)

@@ -1,11 +1,14 @@
 """Scoring records what it did, and nothing that names a patient, an exam or a file."""
 
 import json
+import sys
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from mammo_core.cli.monitor import monitor as monitor_command
 from mammo_core.cli.score import score as score_command
 from mammo_core.errors import SourceError
 from mammo_core.imaging.plausibility import DISTRIBUTED
@@ -14,9 +17,12 @@ from mammo_core.scoring import ScoreOptions, score
 from mammo_core.scoring.events import EventRecorder
 from mammo_core.sources.identity.patients import content_key, patient_key, site_key, study_key
 from mammo_core.store import open_store
+from tests.monitoring.events import make_events, put
 
 app = typer.Typer()
 app.command("score")(score_command)
+watching = typer.Typer()
+watching.command()(monitor_command)
 
 
 class Sink(list):
@@ -112,3 +118,55 @@ def test_the_command_records_events(exams, package_folder, tmp_path):
     result = CliRunner().invoke(app, [str(argument) for argument in arguments[:-2]])
     assert result.exit_code == 0 and (tmp_path / "s.csv").read_bytes() == before
     assert len(list(store.list(""))) == 1
+
+
+def test_the_command_watches_and_starts_another_once(tmp_path, package_folder, package):
+    random = np.random.default_rng(0)
+    events = open_store(str(tmp_path / "events"))
+    model = {"model_id": package.model_id}
+    put(events, make_events(random, 100, **model), number=1)
+    put(events, make_events(random, 100, shift=0.2, start=500, **model), number=2)
+    code = f"open({str(tmp_path / 'started')!r}, 'a').write('x')"
+    arguments = [
+        "--model",
+        package_folder,
+        "--events",
+        tmp_path / "events",
+        "--store",
+        tmp_path / "store",
+    ]
+    arguments += ["--baseline", "50", "--horizon", "500", "--out", tmp_path / "page.html"]
+    arguments += ["--on-alarm", f'{sys.executable} -c "{code}"']
+    result = CliRunner().invoke(watching, [str(argument) for argument in arguments])
+    assert result.exit_code == 3, result.output
+    assert "new alarm: ge, ffdm: median" in result.output and "started for" in result.output
+    assert (tmp_path / "page.html").read_text().count("<img") >= 2
+    result = CliRunner().invoke(watching, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    assert "alarm: ge, ffdm: median" in result.output and "new alarm" not in result.output
+    assert (tmp_path / "started").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    ("monitoring", "code", "started"),
+    [
+        ("{on_alarm: retrain, watched: [inputs]}", 3, True),
+        ("{on_alarm: retrain, watched: [auc]}", 3, False),
+        ("{on_alarm: notify}", 2, False),
+    ],
+)
+def test_the_plan_decides_what_an_alarm_starts(
+    tmp_path, package_folder, package, monitoring, code, started
+):
+    random, model = np.random.default_rng(0), {"model_id": package.model_id}
+    events = open_store(str(tmp_path / "events"))
+    put(events, make_events(random, 100, **model), number=1)
+    put(events, make_events(random, 100, shift=0.2, start=500, **model), number=2)
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(f"name: plan\nmodel: phantom\nmonitoring: {monitoring}\n")
+    arguments = ["--model", package_folder, "--events", tmp_path / "events", "--plan", plan]
+    arguments += ["--store", tmp_path / "store", "--baseline", 50, "--horizon", 500]
+    arguments += ["--on-alarm", f"touch {tmp_path / 'started'}"]
+    result = CliRunner().invoke(watching, [str(argument) for argument in arguments])
+    assert getattr(result.exception, "exit_code", result.exit_code) == code, result.output
+    assert (tmp_path / "started").exists() == started
