@@ -106,7 +106,7 @@ def assess(
         config: What the site requires.
     """
     levels = tuple(
-        _assess_level(cases_at(images, level, model.rules.aggregation), model, config)
+        assess_level(cases_at(images, level, model.rules.aggregation), model, config)
         for level in levels_of(model.unit)
     )
     fitted = {each.cases.level: each.fitted for each in levels}
@@ -128,9 +128,16 @@ def assess(
     return Assessment(site_rules, levels, checks)
 
 
-def _assess_level(
+def assess_level(
     cases: LevelCases, model: AcceptedModel, config: AcceptanceConfig
 ) -> AssessedLevel:
+    """Fit the rules of a level to its cases, and measure them.
+
+    Args:
+        cases: The cases.
+        model: The model.
+        config: What the site requires.
+    """
     package = model.rules.at(cases.level).calibration
     fitted = fit_level(cases, package, config)
     crossed = cross_fit(cases, package, config) if cases.has_both_classes else None

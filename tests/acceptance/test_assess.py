@@ -7,15 +7,23 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
+from mammo_core.acceptance.assess import assess_level
 from mammo_core.acceptance.config import AcceptanceConfig
+from mammo_core.acceptance.levels import LevelCases
 from mammo_core.evaluation.decisions import LevelRules
 from mammo_core.metrics import auc, brier_score
 from tests.acceptance.simulated import DISTANCE, MODEL, OWN, QUICK, RULES, assessed, draw
 
-#: `make verify-statistics` simulates the sites of the issue, CI some of them.
-#: Fewer levels than of a model of images: quicker.
 BREASTS = replace(MODEL, unit="breast")
+#: `make verify-statistics` simulates 1,000 sites, CI some of them.
 WHOLE = bool(os.environ.get("MAMMO_VERIFY_STATISTICS"))
+
+
+def cases_of(table):
+    """The cases per patient, each of whom has one image."""
+    columns = (table[name].to_numpy() for name in ("label", "probability", "patient_key"))
+    labels, scores, patients = columns
+    return LevelCases("patient", labels, scores, patients.astype(str))
 
 
 def failed(assessment):
@@ -29,11 +37,11 @@ def test_guaranteed_rates_and_reported_figures_cover_new_patients():
     rates, of_site, errors, scores, covered = [], [], [], [], 0
     for seed in range(sites):
         rng = np.random.default_rng(seed)
-        result = assessed(draw(rng, malignant, benign), config, BREASTS)
-        patients = result.levels[-1].measures
+        level = assess_level(cases_of(draw(rng, malignant, benign)), MODEL, config)
+        patients, fitted = level.measures, level.fitted
         new = draw(rng, 2000, 2000)
         labels, values = new["label"].to_numpy(), new["probability"].to_numpy()
-        groups = np.array(result.rules.triage["patient"].groups(values))
+        groups = np.array(fitted.triage.groups(values))
         missed = (groups[labels == 1] == "low").mean()
         alarmed = (groups[labels == 0] == "high").mean()
         rates.append((missed, alarmed))
@@ -43,14 +51,14 @@ def test_guaranteed_rates_and_reported_figures_cover_new_patients():
                 alarmed <= patients.triage.false_alarm_rate_of_site,
             )
         )
-        calibrated = result.rules.rules.patient.calibration.apply(values)
+        calibrated = fitted.rules.calibration.apply(values)
         weights = np.where(labels == 1, malignant, benign)
         errors.append(
             patients.calibration.site_brier
             - np.average((calibrated - labels) ** 2, weights=weights)
         )
         reported = patients.points[0]
-        threshold = result.rules.rules.patient.operating_points[0].threshold
+        threshold = fitted.rules.operating_points[0].threshold
         scores.append(reported.sensitivity - (values[labels == 1] >= threshold).mean())
         covered += patients.auc.low <= auc(labels, values) <= patients.auc.high
     mean, error = np.mean(rates, axis=0), np.std(rates, axis=0) / np.sqrt(sites)
