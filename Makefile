@@ -76,11 +76,14 @@ verify-duplicates: .venv/.test-installed ## Recall of each kind of copy and prec
 verify-scale: .venv/.test-installed ## Time and memory of the steps of tables at 50,000 and 500,000 images (half an hour)
 	PYTHONPATH=. .venv/bin/python benchmarks/scale.py --images 50000,500000 $(ARGS)
 
-verify-statistics: .venv/.test-installed ## The coverage of intervals on 2,000 simulated sets (five minutes)
-	MAMMO_VERIFY_STATISTICS=1 $(PYTHON) -m pytest -s tests/metrics/test_froc.py tests/metrics/test_drift_alarm.py -k "cover or quiet" $(ARGS)
+verify-statistics: .venv/.test-installed ## The coverage of intervals on 2,000 simulated sets, rates of 1,000 simulated sites (ten minutes)
+	MAMMO_VERIFY_STATISTICS=1 $(PYTHON) -m pytest -s tests/metrics/test_froc.py tests/metrics/test_drift_alarm.py tests/acceptance/test_assess.py -k "cover or quiet" $(ARGS)
+
+verify-monitoring: .venv/.test-installed ## A simulated year of 50,000 scores with a new gray curve, and 200 quiet years (half an hour)
+	MAMMO_VERIFY_MONITORING=1 $(PYTHON) -m pytest -s tests/monitoring/test_year.py $(ARGS)
 
 verify-networks: .venv/.test-installed ## Compare every network on TensorFlow and JAX (minutes)
-	MAMMO_VERIFY_NETWORKS=1 $(PYTHON) -m pytest tests/models/test_backends.py $(ARGS)
+	MAMMO_VERIFY_NETWORKS=1 $(PYTHON) -m pytest tests/models/test_backends.py tests/models/test_registry.py tests/models/test_weights.py tests/models/test_receptive_field.py tests/models/checkpoints tests/packaging/test_torch_models.py $(ARGS)
 
 verify-own-data: .venv/.test-installed ## Follow docs/own-data.md to a pushed model, with a hospital's archive made of a phantom (minutes)
 	$(FOLLOW) $(PYTHON) -m tests.own_data.follow

@@ -1,4 +1,4 @@
-"""`mammo models describe`, `find-batch-size`, `import-keras2`: networks, published or not."""
+"""`mammo models describe`, `find-batch-size` and imports: networks, published or not."""
 
 import json
 from pathlib import Path
@@ -143,3 +143,38 @@ def import_keras2(
         scale = f"pixel x {contract['rescale_factor']:.6g} - {contract['mean']:g}"
         typer.echo(f"input contract: {size}, {scale}")
     typer.echo(f"model: {result.folder or result.model}")
+
+
+def import_torch(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A checkpoint: of torch.save, or safetensors.")
+    ],
+    network: Annotated[
+        str,
+        typer.Option(
+            help="petrini-2022-efficientnet-b0, petrini-2025-efficientnet-b3 or "
+            "petrini-2025-convnext-base: both views of a breast."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The model package.")],
+    key: Annotated[
+        str, typer.Option(help="Where in the file the weights are, if there are several.")
+    ] = "",
+    preprocessing: Annotated[
+        str,
+        typer.Option(
+            help="A JSON file or object with what differs from the published input: "
+            '{"geometry": {"height": 576, "width": 448}}.'
+        ),
+    ] = "",
+    as_json: _Json = False,
+) -> None:
+    """Import a published two-view network of PyTorch as a package; its code is not run."""
+    from mammo_core.packaging.torch_models import import_torch as import_checkpoint
+
+    content = import_checkpoint(file, out, network, key=key or None, preprocessing=preprocessing)
+    if as_json:
+        typer.echo(json.dumps(content, indent=2))
+        return
+    typer.echo(f"{content['file']} ({content['format']}): {content['parameters']:,} parameters")
+    typer.echo(f"package: {content['package']}")

@@ -28,8 +28,9 @@ class NetworkConfig(BaseModel):
             their weights: padding on both sides, their epsilon; ConvNeXt without the
             normalization after its last stage.
         weights: `"none"` (random, from the seed), `"imagenet"`, or a file or its URI
-            (`s3://bucket/…`): `.keras` (a patch model of the same network) or `.h5` (the
-            network without its head).
+            (`s3://bucket/…`): `.keras` (a patch model of the same network), `.h5` (the
+            network without its head) or a checkpoint of torchvision or timm (`.safetensors`,
+            `.pt`, `.pth`, `.bin`, `.ckpt`).
         weights_classes: Classes of the head in the `.keras` file, by index, where they are not
             stored with it. The head is taken over only if they are those of the recipe.
         dropout: Rate before the last dense layer; 0 adds no layer.

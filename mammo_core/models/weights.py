@@ -15,7 +15,10 @@ from mammo_core.models.storage import load_model
 from mammo_core.models.weight_files import local_weights
 from mammo_core.store import open_store
 
-_SUFFIXES = (".keras", ".h5")
+#: Of PyTorch and safetensors: `torch.save` knows no ending, these are the usual ones.
+_CHECKPOINTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
+_SUFFIXES = (".keras", ".h5", *_CHECKPOINTS)
+_FILES = "a .keras or .h5 file, or a checkpoint of PyTorch (.safetensors, .pt, .pth, .bin, .ckpt)"
 _NEW_HEAD = "a new head"
 
 
@@ -58,7 +61,7 @@ def load_weights(
     except MammoError as error:
         raise ModelError(
             f"Cannot fetch the weights {weights}",
-            expected=f"a {' or '.join(_SUFFIXES)} file at this URI",
+            expected=f"{_FILES} at this URI",
             received=str(error),
         ) from error
     return _load_file(model, body, network, path, names)
@@ -128,7 +131,7 @@ def _require_suffix(weights: str) -> None:
     if not weights.endswith(_SUFFIXES):
         raise ModelError(
             f"Cannot read weights from {weights}",
-            expected='"none", "imagenet" or a .keras or .h5 file',
+            expected=f'"none", "imagenet" or {_FILES}',
             received=weights,
         )
 
@@ -143,7 +146,7 @@ def _load_file(
     if not path.is_file():
         raise ModelError(
             f"No weights file {path}",
-            expected='"none", "imagenet" or a .keras or .h5 file',
+            expected=f'"none", "imagenet" or {_FILES}',
             received=str(path),
         )
     _require_suffix(str(path))
@@ -158,6 +161,12 @@ def _load_file(
             return f"{_NEW_HEAD}: its classes are {', '.join(stored)}, not {', '.join(ours)}"
         set_layer_weights(head, theirs.get_weights(), what=path.name)
         return f"with its head, classes {', '.join(stored)}"
+    if path.suffix in _CHECKPOINTS:
+        from mammo_core.models.checkpoints import read_checkpoint
+        from mammo_core.models.checkpoints.transfer import load_body
+
+        load_body(body, network, read_checkpoint(path).tensors, path.name)
+        return _NEW_HEAD
     # A file of an application has the layers as Keras builds them.
     target = body
     if network.application is not None:

@@ -117,7 +117,7 @@ def import_model(
     mean = published_mean(file.name)
     contract = None if mean is None else {"mean": mean}
     if preprocessing:
-        contract = _read_contract(preprocessing)
+        contract = read_contract(preprocessing)
     if out.suffix == ".keras" and (out.is_dir() or patch is not None):
         raise RecipeError(
             f"{out.name} cannot be written",
@@ -265,7 +265,12 @@ def _alphanumeric(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.replace("%5B", "").replace("%5D", "").lower())
 
 
-def _read_contract(text: str) -> dict[str, Any]:
+def read_contract(text: str) -> dict[str, Any]:
+    """Return the fields of an input contract: a dataset's name, a JSON file or a JSON object.
+
+    Raises:
+        RecipeError: It cannot be read.
+    """
     if text in MEANS:
         return {"mean": MEANS[text]}
     try:
@@ -294,15 +299,7 @@ def _complete_contract(contract: Mapping[str, Any], model: Any, name: str) -> Pr
     size = {"height": height or _GEOMETRY[0], "width": width or _GEOMETRY[1]}
     fields = {"channels": channels, **contract}
     fields["geometry"] = {**size, **dict(fields.get("geometry") or {})}
-    try:
-        preprocessing = Preprocessing.model_validate(fields)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        raise RecipeError(
-            f"The preprocessing for {name} cannot be used",
-            expected="the fields of Preprocessing: mean, geometry, channels, rescale_factor, …",
-            received=f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}",
-        ) from error
+    preprocessing = validated_contract(fields, name)
     geometry = preprocessing.geometry
     if not _accepts(geometry, height, width) or preprocessing.channels != channels:
         raise ModelError(
@@ -311,6 +308,27 @@ def _complete_contract(contract: Mapping[str, Any], model: Any, name: str) -> Pr
             received=f"{geometry.height}x{geometry.width}, {preprocessing.channels}",
         )
     return preprocessing
+
+
+def validated_contract(fields: Mapping[str, Any], name: str) -> Preprocessing:
+    """Return an input contract.
+
+    Args:
+        fields: Fields of `Preprocessing`.
+        name: Name of the network's file in errors.
+
+    Raises:
+        RecipeError: They are not those of an input contract.
+    """
+    try:
+        return Preprocessing.model_validate(dict(fields))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise RecipeError(
+            f"The preprocessing for {name} cannot be used",
+            expected="the fields of Preprocessing: mean, geometry, channels, rescale_factor, …",
+            received=f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}",
+        ) from error
 
 
 def _accepts(geometry: Geometry, height: int | None, width: int | None) -> bool:

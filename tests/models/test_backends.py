@@ -33,7 +33,17 @@ from mammo_core.models.precision import with_precision
 
 TOLERANCE = 1e-4
 #: Networks made of layers that another has too: that one is compared in each run of the tests.
-ALIKE = {"vgg19": "vgg16", "resnet50": "resnet50_keras2"}
+ALIKE = {
+    "vgg19": "vgg16",
+    "resnet50": "resnet50_keras2",
+    "efficientnetv2_m": "efficientnetv2_s",
+    **{f"efficientnet_b{n}{form}": "efficientnet_b0" for n in (3, 5) for form in ("", "_torch")},
+    **{
+        f"convnext_{s}{form}": "convnext_tiny" for s in ("small", "base") for form in ("", "_torch")
+    },
+    "efficientnet_b0_torch": "efficientnet_b0",
+    "convnext_tiny_torch": "convnext_tiny",
+}
 WHOLE = os.environ.get("MAMMO_VERIFY_NETWORKS") == "1"
 # XLA compiles every network for one prediction; without optimizations that takes half the time.
 QUICK_XLA = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
@@ -84,8 +94,10 @@ def randomize_statistics(model: keras.Model) -> keras.Model:
 
 
 def patch(name: str) -> keras.Model:
-    topology = "keras2" if name.endswith("_keras2") else "today"
-    config = NetworkConfig(name=name.removesuffix("_keras2"), topology=topology, dropout=0.3)  # type: ignore[arg-type]
+    base, _, topology = name.rpartition("_")
+    if topology not in ("keras2", "torch"):
+        base, topology = name, "today"
+    config = NetworkConfig(name=base, topology=topology, dropout=0.3)  # type: ignore[arg-type]
     return randomize_statistics(build_patch_network(config, (256, 256), 5, seed=1))
 
 

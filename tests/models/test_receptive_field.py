@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from network_names import TESTED
 
 from mammo_core.errors import ModelError
 from mammo_core.models import NETWORKS, NetworkConfig, build_patch_network
@@ -15,7 +16,7 @@ KERAS2 = {"name": "resnet50", "topology": "keras2"}
 
 @pytest.mark.parametrize(
     "name",
-    [name if name in SMALL else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS],
+    [name if name in SMALL else pytest.param(name, marks=pytest.mark.slow) for name in TESTED],
 )
 def test_every_network_has_the_geometry_of_the_registry(name: str):
     network = NETWORKS[name]

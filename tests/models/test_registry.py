@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import pytest
+from network_names import TESTED
 from pydantic import ValidationError
 
 from mammo_core.errors import ModelError
@@ -49,7 +50,7 @@ PARAMETERS = {
     "efficientnet_b5": 28_513_520,
 }
 QUICK = ("compact", "yaroslav", "vgg16")
-EVERY = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS]
+EVERY = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in TESTED]
 
 
 @cache

@@ -78,12 +78,12 @@ def _read(
 ) -> tuple[str, str, dict[str, npt.NDArray[Any]]]:
     if start.startswith(b"PK\x03\x04"):
         form, (content, read) = "torch", torch_file.open_zip(path)
-    elif start.startswith(b"\x80"):
-        form, (content, read) = "torch, legacy", torch_file.open_legacy(path)
-    elif start[8:9] == b"{":
+    elif start[8:9] == b"{":  # after the length of the header, whose first byte may be any
         if key:
             raise refused(f"a safetensors file, which has no key {key!r}")
         return "safetensors", "", _read_safetensors(path)
+    elif start.startswith(b"\x80"):
+        form, (content, read) = "torch, legacy", torch_file.open_legacy(path)
     else:
         raise refused("neither a file of torch.save nor safetensors")
     location, states = _state(content, key)

@@ -72,6 +72,19 @@ def test_a_whole_network_is_refused_with_the_remedy() -> None:
     assert error.value.hint is not None and "state_dict()" in error.value.hint
 
 
+def test_a_long_header_of_safetensors(tmp_path: Path) -> None:
+    """A header whose length begins like a pickle: 0x80."""
+    from safetensors.numpy import save
+
+    for length in range(1, 257):
+        data = save({"w": np.ones(2, np.float32)}, metadata={"note": "x" * length})
+        if data[0] == 0x80:
+            break
+    assert data[0] == 0x80
+    (tmp_path / "weights.safetensors").write_bytes(data)
+    assert read_checkpoint(tmp_path / "weights.safetensors").tensors["w"].tolist() == [1, 1]
+
+
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="No such file"):
         read_checkpoint(tmp_path / "none.pt")
