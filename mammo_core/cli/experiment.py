@@ -200,8 +200,8 @@ def explanations(
     Where a lesion is taken out, the heat of a trained model must fall, and its probability there
     or with a benign lesion instead (a model that never saw a view without a lesion has no opinion
     on one). Of a model trained on shuffled labels (--set shuffle_labels=true), neither the
-    probability nor the heat of malignancy may fall. Nobody pushes such a model; its package is in
-    candidates/<id>/package of the store.
+    probability nor the heat of malignancy may fall. Nobody pushes such a model: name the folder of
+    its package, candidates/<id>/<attempt> in a store that is a folder.
     """
     import json
 

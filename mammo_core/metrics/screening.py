@@ -88,6 +88,9 @@ def screening_rates(
 ) -> ScreeningRates:
     """Return what a threshold does at a prevalence.
 
+    Resampling gives a sensitivity or specificity of exactly 0 or 1 no width. It is drawn instead
+    from what so many patients leave open (Jeffreys), and with it what follows from it.
+
     Args:
         labels: `(n,)`, 0 or 1, both present.
         scores: `(n,)` finite numbers.
@@ -105,23 +108,28 @@ def screening_rates(
     called = values >= threshold
     patient_of, draws = patient_draws(len(truth), groups, replicates, seed)
 
-    def rates(weights: Array, shares: Array) -> dict[str, Array]:
-        positives, negatives = weights @ (truth == 1), weights @ (truth == 0)
-        sensitivity = ratio(weights @ (called & (truth == 1)), positives)
-        specificity = ratio(weights @ (~called & (truth == 0)), negatives)
-        return _at_prevalence(sensitivity, specificity, shares)
+    def right(weights: Array) -> list[Array]:
+        """Sensitivity and specificity of each replicate."""
+        return [
+            ratio(weights @ (decided & (truth == label)), weights @ (truth == label))
+            for label, decided in ((1, called), (0, ~called))
+        ]
 
-    value = rates(np.ones((1, len(truth))), np.array([prevalence.value]))
+    observed = right(np.ones((1, len(truth))))
+    value = _at_prevalence(observed[0], observed[1], np.array([prevalence.value]))
+    parts = [right(times[:, patient_of]) for times in draws]
+    resampled = [np.concatenate([part[at] for part in parts]) for at in (0, 1)]
+    for at, label in enumerate((1, 0)):
+        if observed[at][0] in (0, 1):
+            patients = len(np.unique(patient_of[truth == label]))
+            resampled[at] = _left_open(float(observed[at][0]), patients, replicates, seed, label)
     shares = prevalence.draw(replicates, seed)
-    drawn: list[dict[str, Array]] = []
-    done = 0
-    for times in draws:
-        drawn.append(rates(times[:, patient_of], shares[done : done + len(times)]))
-        done += len(times)
+    drawn = _at_prevalence(resampled[0], resampled[1], shares)
 
     def of(name: str) -> Interval:
-        replicates_of = np.concatenate([part[name] for part in drawn])
-        return percentile_interval(float(value[name][0]), replicates_of)
+        interval = percentile_interval(float(value[name][0]), drawn[name])
+        low, high = min(interval.low, interval.value), max(interval.high, interval.value)
+        return Interval(interval.value, low, high, interval.replicates)
 
     def or_none(name: str) -> Interval | None:
         return of(name) if np.isfinite(value[name][0]) else None
@@ -195,6 +203,13 @@ def net_benefit(
     with_model = prevalence.value * sensitivity - (1 - prevalence.value) * false_rate * cost
     everyone = prevalence.value - (1 - prevalence.value) * cost
     return with_model, everyone
+
+
+def _left_open(share: float, patients: int, count: int, seed: int, label: int) -> Array:
+    """Draw shares `(count,) float64` from what so many patients that agree leave open."""
+    random = generator(seed, "left-open", label)
+    alike = share * patients
+    return np.asarray(random.beta(alike + 0.5, patients - alike + 0.5, size=count))
 
 
 def _at_prevalence(sensitivity: Array, specificity: Array, prevalence: Array) -> dict[str, Array]:

@@ -107,6 +107,10 @@ def test_measures_by_hand():
     assert (malignant.n_lesions, malignant.n_marked, malignant.n_images) == (5, 5, 5)
     assert malignant.counted == "normal"
     assert malignant.at_rates[0.125].value == 1.0 and malignant.figure_of_merit.value == 1.0
+    # All lesions of 5 patients: Wilson's interval, 5 / (5 + 1.96²).
+    wilson = pytest.approx(5 / (5 + 1.959964**2), abs=1e-6)
+    assert malignant.at_rates[0.125].low == result.pointing["malignant"].low == wilson
+    assert malignant.groups["type: mass"][1].low == wilson
     every = result.curve("lesion", "center")
     assert (every.n_lesions, every.n_marked) == (6, 5)
     assert every.at_rates[4.0].value == pytest.approx(5 / 6)
@@ -146,6 +150,7 @@ def test_the_section_of_the_report():
     lesions_section(page, result)
     html = page.html()
     assert "malignant lesions, by overlap" in html and "images without one" in html
+    assert "marked by center" in html and "marked by overlap" in html
     assert "size: 10 to 20 mm" in html and html.count("data:image/png") == 1
 
 

@@ -92,6 +92,8 @@ def test_the_second_reader_by_hand(tmp_path):
     people, model = result.readings
     # By people: e1, e2, e4 and e6 disagree, the third recalls e1 alone.
     assert people.sensitivity.value == 2 / 4 and people.specificity.value == 1.0
+    # Wilson's interval of 4 patients of 4: 4 / (4 + 1.96²).
+    assert people.specificity.low == pytest.approx(4 / (4 + 1.959964**2), abs=1e-6)
     assert people.arbitrations.value == 4 / 8 and people.reads.value == 2.5
     # With the model: e3, e4 and e5 disagree, the third recalls e3 alone.
     assert model.sensitivity.value == 3 / 4 and model.specificity.value == 1.0

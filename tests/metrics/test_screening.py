@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from mammo_core.errors import RecordError
 from mammo_core.metrics.screening import (
@@ -40,6 +41,26 @@ def test_an_uncertain_prevalence_widens_what_depends_on_it():
     for name in ("ppv", "npv", "detected", "missed"):
         one, other = getattr(exact, name), getattr(counted, name)
         assert other.value == one.value and other.high - other.low > 1.1 * (one.high - one.low)
+
+
+def test_what_all_patients_agree_on_is_not_certain():
+    """All 5 cancers are flagged: Jeffreys' interval of 5 of 5."""
+    low = float(stats.beta.ppf(0.025, 5.5, 0.5))
+    scores = np.where(LABELS == 1, 0.9, SCORES)
+    rates = screening_rates(LABELS, scores, PATIENTS, 0.5, Prevalence(0.01), replicates=20_000)
+    assert rates.sensitivity.value == rates.sensitivity.high == 1.0
+    assert rates.sensitivity.low == pytest.approx(low, abs=0.01)
+    assert rates.missed.value == rates.missed.low == 0.0
+    assert rates.missed.high == pytest.approx(10 * (1 - low), abs=0.1)
+    assert rates.npv.low < rates.npv.value == 1.0
+    # Two exams of each patient are no more patients.
+    twice = screening_rates(
+        np.repeat(LABELS, 2), np.repeat(scores, 2), np.repeat(PATIENTS, 2), 0.5, Prevalence(0.01)
+    )
+    assert twice.sensitivity.low == pytest.approx(low, abs=0.03)
+    # No false alarm, either: the recall rate is not exactly that of the cancers.
+    perfect = screening_rates(LABELS, 1.0 * LABELS, PATIENTS, 0.5, Prevalence(0.01))
+    assert perfect.false_alarms.value == 0 and perfect.false_alarms.high > 100
 
 
 def test_at_the_prevalence_of_the_set_they_are_its_own():

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from mammo_core.errors import RecipeError, RecordError
 from mammo_core.evaluation.lesion_sizes import size_group
 from mammo_core.evaluation.localization.marks import Mark, Mask, Matching, marks_of, match
+from mammo_core.evaluation.predictions import widen_extreme
 from mammo_core.imaging import breast_mask
 from mammo_core.metrics import Interval, proportion_interval
 from mammo_core.metrics.localization.froc import RATES, UNMARKED, MarkedLesions, froc
@@ -79,7 +80,7 @@ class Curve(BaseModel):
         at_rates: False marks per image → sensitivity.
         figure_of_merit: JAFROC's figure of merit.
         groups: Name of a group of lesions → number of lesions and sensitivity at one false mark
-            per image.
+            per image. A share of exactly 0 or 1 has Wilson's interval, each patient counted once.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -246,6 +247,9 @@ def _curve(
             patients,
         )
 
+    def widened(interval: Interval, kept: npt.NDArray[np.bool_]) -> Interval:
+        return widen_extreme(interval, len(np.unique(patients[views[kept]])))
+
     everything = np.ones(len(scores), np.bool_)
     whole = _defined(partial(froc, marked(everything), RATES, replicates, seed))
     if whole is None:
@@ -254,7 +258,8 @@ def _curve(
     for name in sorted({name for names in collected.groups for name in names}):
         kept = np.array([name in names for names in collected.groups])
         part = _defined(partial(froc, marked(kept), (1.0,), replicates, seed))
-        groups[name] = (int(kept.sum()), None if part is None else part.at_rates[1.0])
+        share = None if part is None else widened(part.at_rates[1.0], kept)
+        groups[name] = (int(kept.sum()), share)
     return Curve(
         target=target,
         matching=matching,
@@ -264,7 +269,7 @@ def _curve(
         n_images=whole.n_images,
         sensitivity=whole.sensitivity,
         false_marks=whole.false_marks,
-        at_rates=whole.at_rates,
+        at_rates={r: widened(share, everything) for r, share in whole.at_rates.items()},
         figure_of_merit=whole.figure_of_merit,
         groups=groups,
     )
@@ -284,7 +289,8 @@ def _pointing(
     views = list(collected.pointed)
     hit = np.array([collected.pointed[number] for number in views])
     low, high = proportion_interval(hit, patients[views], replicates, seed)
-    return Interval(float(hit.mean()), low, high, replicates)
+    interval = Interval(float(hit.mean()), low, high, replicates)
+    return widen_extreme(interval, len(np.unique(patients[views])))
 
 
 def _rows(

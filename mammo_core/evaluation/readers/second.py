@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mammo_core.evaluation.predictions import widen_extreme
 from mammo_core.evaluation.readers.table import read_table_of_readers, require_binary_column
 from mammo_core.metrics import Interval
 from mammo_core.metrics.bootstrap import patient_draws, percentile_interval
@@ -95,11 +96,19 @@ def second_reader(
     once = [np.ones((1, len(table)))]
     values = {name: _measures(*way, malignant, people[name], once) for name, way in ways.items()}
     drawn = {name: _measures(*way, malignant, people[name], weights) for name, way in ways.items()}
+    keys = table["patient_id"]
+    patients = {
+        "sensitivity": keys[malignant].nunique(),
+        "specificity": keys[~malignant].nunique(),
+    }
     readings = tuple(
         Reading(
             name,
             **{
-                key: percentile_interval(float(values[name][key][0]), drawn[name][key])
+                key: widen_extreme(
+                    percentile_interval(float(values[name][key][0]), drawn[name][key]),
+                    patients.get(key, 0),
+                )
                 for key in drawn[name]
             },
         )

@@ -48,18 +48,15 @@ def lesions(page: Page, result: Localization) -> None:
         wide=False,
     )
     page.table(Table.from_records([_row(curve) for curve in result.curves]))
-    rows = [
-        {
-            "lesions": f"{_TARGETS[curve.target]}, {name}",
-            "number": number,
-            "marked at 1 false mark per image": _text(share),
-        }
-        for curve in result.curves
-        if curve.matching == "center"
-        for name, (number, share) in curve.groups.items()
-    ]
+    rows: dict[str, dict[str, object]] = {}
+    for curve in result.curves:
+        for name, (number, marked) in curve.groups.items():
+            title = f"{_TARGETS[curve.target]}, {name}"
+            row = rows.setdefault(title, {"lesions": title, "number": number})
+            row[f"marked {_MATCHINGS[curve.matching]}"] = _text(marked)
     if rows:
-        page.table(Table.from_records(rows))
+        page.text("By type and size: the share marked at one false mark per image.")
+        page.table(Table.from_records(rows.values()))
 
 
 def _row(curve: Curve) -> dict[str, object]:
