@@ -1,11 +1,13 @@
 """Change-control plans: their schema, and changes that they allow and forbid."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from mammo_core.documents import parse_yaml
 from mammo_core.errors import RecipeError, RecordError
 from mammo_core.metrics.settings import MetricSettings
 from mammo_core.packaging.contents import TrainingData
@@ -18,6 +20,7 @@ from mammo_core.registry.change_plan.plan import ChangePlan
 from mammo_core.registry.change_plan.review import DescribedModel, review
 from mammo_core.sources.card.terms import Terms
 
+REPOSITORY = Path(__file__).parents[2]
 PLAN = {
     "name": "screening 2026",
     "model": "m",
@@ -286,3 +289,10 @@ def test_settings_name_no_place():
     assert settings["image_training.start"] == "m"
     assert settings["source.adapter"] == "cbis_ddsm"
     assert not any(key.startswith(("gate", "runner", "expected")) for key in settings)
+
+
+def test_the_plan_in_the_docs_is_valid():
+    text = (REPOSITORY / "docs" / "change-control.md").read_text()
+    plan = ChangePlan.model_validate(parse_yaml(text.split("```yaml\n")[1].split("```")[0]))
+    assert plan.allows_retraining
+    assert plan.settings.limits["image_training.batch_size"].most == 32

@@ -1,7 +1,9 @@
 """Reporting sheets: every item is answered from the package, or says why it is not available."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -173,9 +175,11 @@ def test_an_item_is_answered_or_says_why_and_follows_the_facts(item, evidence):
         assert item.fill is not None
 
 
-def test_every_statement_belongs_to_an_item():
+def test_every_statement_belongs_to_an_item_and_is_in_the_docs():
     used = {item.statement for sheet in SHEETS.values() for item in sheet.items}
     assert set(Statements.model_fields) <= used
+    text = (Path(__file__).parents[2] / "docs" / "sheets.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == set(Statements.model_fields)
 
 
 def test_most_items_are_answered_from_the_run_alone(evidence):

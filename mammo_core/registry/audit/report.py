@@ -105,7 +105,8 @@ class Audit(BaseModel):
         for version in self.versions:
             lines += _version_lines(version)
         signatures = "signatures verified" if self.trust else "signatures not verified: no policy"
-        state = "the chain is whole" if not self.faults else f"{len(self.faults)} faults"
+        count = len(self.faults)
+        state = f"{count} fault{'s' if count > 1 else ''}" if count else "the chain is whole"
         lines += ["", f"{self.objects} objects read, {signatures}: {state}"]
         return [*lines, *(f"  {fault.key}: {fault.problem}" for fault in self.faults)]
 
