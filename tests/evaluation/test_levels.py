@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import (
     average_precision_score,
@@ -177,6 +178,12 @@ def test_the_worst_errors_come_first(tables, result):
     everything = report_tables.errors_table(tables[0], result, limit=1000)
     counts = result.at_operating_point
     assert len(everything) == counts.false_negatives + counts.false_positives
+    # A view with two files is listed once, by the worse one.
+    again = tables[0].assign(
+        image_id="x" + tables[0]["image_id"], probability=tables[0]["probability"] * 0.999
+    )
+    twice = report_tables.errors_table(pd.concat([tables[0], again]), result, limit=1000)
+    assert len({row["view"] for row in twice}) == len(twice) >= len(everything)
 
 
 def test_one_class_per_breast_is_reported(tables):

@@ -106,7 +106,7 @@ def differences_table(result: EvaluationResult) -> list[dict[str, object]]:
 def errors_table(
     test: "pd.DataFrame", result: EvaluationResult, limit: int = 10
 ) -> list[dict[str, object]]:
-    """Return the images that were classified wrongly, as rows, the worst of each kind first.
+    """Return the views that were classified wrongly, as rows, the worst of each kind first.
 
     Args:
         test: The predictions that were evaluated.
@@ -114,7 +114,7 @@ def errors_table(
         limit: Largest number of rows of each kind.
 
     Returns:
-        Malignant images below the first operating point and benign ones above it; empty if
+        Views with malignant images below the first operating point and benign ones above it; empty if
         there is no operating point.
     """
     point = result.rules.image.point()
@@ -122,8 +122,8 @@ def errors_table(
         return []
     ordered = test.sort_values(["probability", "image_id"])
     called = ordered["probability"] >= point.threshold
-    missed = ordered[(ordered["label"] == 1) & ~called].head(limit)
-    alarms = ordered[(ordered["label"] == 0) & called].iloc[::-1].head(limit)
+    missed = ordered[(ordered["label"] == 1) & ~called]
+    alarms = ordered[(ordered["label"] == 0) & called].iloc[::-1]
     facts = [name for name in ("lesion_types", "breast_density") if name in test.columns]
     return [
         {
@@ -133,5 +133,6 @@ def errors_table(
             **{name.replace("_", " "): row[name] for name in facts},
         }
         for error, rows in (("missed", missed), ("false alarm", alarms))
-        for row in rows.to_dict("records")
+        # Of a view with several files, the worst one stands for it.
+        for row in rows.drop_duplicates("view_id").head(limit).to_dict("records")
     ]
