@@ -19,6 +19,7 @@ from pydantic_core import PydanticUndefined
 from mammo_core.errors import RecordError
 from mammo_core.recipes import Recipe
 from mammo_core.sources.adapter import registered_adapters
+from mammo_core.sources.several.entry import ADDED_KEYS
 
 RECIPE_KEYS = "recipe keys"
 _HEADER = "| key | type | default | meaning |\n|---|---|---|---|"
@@ -68,7 +69,14 @@ def recipe_reference() -> str:
         if model is None:
             single_keys.append(key)
             continue
-        keys = list(_keys(model, f"{name}{_suffix(field.annotation)}.", documented))
+        prefix = f"{name}{_suffix(field.annotation)}."
+        if name == "sources":  # with those of `source`, `images` and `labels`
+            added = [(k, f) for k, f in model.model_fields.items() if k in ADDED_KEYS]
+            table = _table([_key(model, each, its_field, prefix) for each, its_field in added])
+            text = f"{key.meaning} Each has the keys of `source`, and these."
+            sections.append(f"### `{name}`\n\n{text}\n\n{table}")
+            continue
+        keys = list(_keys(model, prefix, documented))
         if name == "source":
             keys += _adapter_keys(documented)
         documented[model] = name

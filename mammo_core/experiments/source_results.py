@@ -143,16 +143,16 @@ def _compare(drawn: Mapping[tuple[str, str], Drawn], targets: Sequence[str]) -> 
         chosen = [drawn[pair] for pair in pairs]
         return float(np.mean([v for v, _ in chosen])), np.mean([d for _, d in chosen], axis=0)
 
-    own = mean([(target, target) for target in targets])
+    mine = mean([(target, target) for target in targets])
     one = mean([(other, target) for target in targets for other in targets if other != target])
     mixed = mean(
         [(PLUS.join(name for name in targets if name != target), target) for target in targets]
     )
     every = mean([(PLUS.join(targets), target) for target in targets])
-    drop = own[0] - one[0], own[1] - one[1]
+    drop = mine[0] - one[0], mine[1] - one[1]
     recovered = mixed[0] - one[0], mixed[1] - one[1]
     numbers = {
-        "own source": own,
+        "own source": mine,
         "one other source": one,
         "all other sources": mixed,
         "all sources": every,
