@@ -11,7 +11,6 @@ from mammo_core.models import NETWORKS, NetworkConfig, build_patch_network
 from mammo_core.models.heatmaps.receptive_field import receptive_field
 
 SMALL = ("compact", "yaroslav", "vgg16")
-KERAS2 = {"name": "resnet50", "topology": "keras2"}
 
 
 @pytest.mark.parametrize(
@@ -20,8 +19,11 @@ KERAS2 = {"name": "resnet50", "topology": "keras2"}
 )
 def test_every_network_has_the_geometry_of_the_registry(name: str):
     network = NETWORKS[name]
-    config = KERAS2 if name == "resnet50_keras2" else {"name": name}
-    model = build_patch_network(NetworkConfig(**config), (256, 256), 2, seed=0)
+    base, _, topology = name.rpartition("_")
+    if topology not in ("keras2", "torch"):
+        base, topology = name, "today"
+    config = NetworkConfig.model_validate({"name": base, "topology": topology})
+    model = build_patch_network(config, (256, 256), 2, seed=0)
     features = keras.Model(model.inputs[0], model.get_layer(network.feature).output)
     for side in (224, 288, 901):
         field = receptive_field(features, side, axis=0)
