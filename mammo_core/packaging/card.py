@@ -174,12 +174,12 @@ def _sources(results: Sequence[Mapping[str, Any]]) -> list[str]:
         return []
     lines = [
         "",
-        "| tested on | role | images | patients | AUC | sensitivity | specificity |",
+        "| tested on | patients of it | images | patients | AUC | sensitivity | specificity |",
         "|---|---|---|---|---|---|---|",
     ]
     for result in results:
         cells = [result["metrics"].get("auc"), result["sensitivity"], result["specificity"]]
-        role = "held out" if result["role"] == "external" else "training, its test patients"
+        role = "all, held out" if result["role"] == "external" else "test patients"
         counts = f"{result['n_images']} | {result['n_patients']}"
         values = " | ".join(map(_interval, cells))
         lines.append(f"| {result['source']} | {role} | {counts} | {values} |")

@@ -10,28 +10,42 @@ from mammo_core.sources.several.names import EXTERNAL
 
 
 def sources_table(results: Sequence[SourceResult]) -> list[dict[str, object]]:
-    """Return the source matrix as rows: a source each, with a column for each metric.
+    """Return the source matrix as rows: a source each.
 
     Args:
         results: The performance on each source.
     """
-    shown = [metric for metric in metrics() if any(metric.name in r.metrics for r in results)]
     return [
         {
             "tested on": result.source,
-            "role": _role(result),
+            "patients of it": _part(result),
             "images": result.n_images,
             "malignant": result.n_malignant,
             "patients": result.n_patients,
-            **{
-                metric.label: tables.format_value(result.metrics.get(metric.name), metric.decimals)
-                for metric in shown
-            },
-            "sensitivity": _rate(result.sensitivity),
-            "specificity": _rate(result.specificity),
-            "note": result.note,
+            "AUC": _interval(result.auc),
+            "sensitivity": _interval(result.sensitivity),
+            "specificity": _interval(result.specificity),
         }
         for result in results
+    ]
+
+
+def source_metrics_table(results: Sequence[SourceResult]) -> list[dict[str, object]]:
+    """Return all metrics as rows, with a column for each source: there are too many for columns.
+
+    Args:
+        results: The performance on each source.
+    """
+    return [
+        {
+            "metric": metric.label,
+            **{
+                result.source: tables.format_value(result.metrics.get(metric.name), metric.decimals)
+                for result in results
+            },
+        }
+        for metric in metrics()
+        if any(metric.name in result.metrics for result in results)
     ]
 
 
@@ -55,8 +69,19 @@ def sources(page: Page, results: Sequence[SourceResult]) -> None:
     )
     page.section("Source matrix", text)
     page.table(Table.from_records(sources_table(results)))
+    for result in results:
+        if result.note:
+            page.text(f"{result.source}: {result.note}.")
+    rows = source_metrics_table(results)
+    if rows:
+        page.table(Table.from_records(rows))
     bars = [
-        (f"{result.source} ({_role(result)})", auc.value, auc.low, auc.high)
+        (
+            f"{result.source}{', held out' if result.role == EXTERNAL else ''}",
+            auc.value,
+            auc.low,
+            auc.high,
+        )
         for result in results
         if (auc := result.auc) is not None
     ]
@@ -68,9 +93,9 @@ def sources(page: Page, results: Sequence[SourceResult]) -> None:
         )
 
 
-def _role(result: SourceResult) -> str:
-    return "held out" if result.role == EXTERNAL else "training, its test patients"
+def _part(result: SourceResult) -> str:
+    return "all, held out" if result.role == EXTERNAL else "test patients"
 
 
-def _rate(value: object) -> str:
+def _interval(value: object) -> str:
     return "–" if value is None else str(value)
