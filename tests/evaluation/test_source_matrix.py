@@ -98,13 +98,16 @@ def test_a_source_of_one_class_has_its_counts_and_a_reason(results):
 
 def test_the_report_and_the_card_show_the_matrix(results):
     page = Page("report")
-    sources(page, results)
+    settings = CONFIG.metric_settings("isotonic")
+    sources(page, results, settings)
     html = page.html()
     assert "Source matrix" in html and "Trained on film, bright; held out: dark, calm" in html
     rows = sources_table(results)
     assert [row["patients of it"] for row in rows] == ["test patients"] * 3 + ["all, held out"] * 2
     assert rows[-1]["AUC"] == "–"
-    assert {"film", "dark", "calm"} <= set(source_metrics_table(results)[0])
+    assert {"film", "dark", "calm"} <= set(source_metrics_table(results, settings)[0])
+    names = [row["metric"] for row in source_metrics_table(results, settings)]
+    assert len(set(names)) == len(names)
     lines = card_lines([result.model_dump(mode="json") for result in results])
     assert sum(line.startswith("| dark | all, held out | 80 | 40 | 0.") for line in lines) == 1
 
@@ -112,6 +115,6 @@ def test_the_report_and_the_card_show_the_matrix(results):
 def test_without_several_sources_nothing_is_added():
     page = Page("report")
     before = page.html()
-    sources(page, ())
+    sources(page, (), CONFIG.metric_settings("none"))
     assert page.html() == before
     assert card_lines(()) == []

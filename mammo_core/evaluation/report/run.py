@@ -77,7 +77,8 @@ def report(
         page.text(sentence)
     sections.summary(page, result)
     sections.on_test(page, result)
-    add_sources(page, by_source)
+    settings = result.config.metric_settings(result.rules.image.calibration.method)
+    add_sources(page, by_source, settings)
     sections.groups(page, result)
     if screening is not None:
         add_screening(page, screening)

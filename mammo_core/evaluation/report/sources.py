@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mammo_core.evaluation.report import tables
 from mammo_core.evaluation.source_matrix import ALL, SourceResult
-from mammo_core.metrics import metrics
+from mammo_core.metrics import MetricSettings, metrics
 from mammo_core.reporting import Page, Table, forest_plot
 from mammo_core.sources.several.names import EXTERNAL
 
@@ -30,15 +30,18 @@ def sources_table(results: Sequence[SourceResult]) -> list[dict[str, object]]:
     ]
 
 
-def source_metrics_table(results: Sequence[SourceResult]) -> list[dict[str, object]]:
+def source_metrics_table(
+    results: Sequence[SourceResult], settings: MetricSettings
+) -> list[dict[str, object]]:
     """Return all metrics as rows, with a column for each source: there are too many for columns.
 
     Args:
         results: The performance on each source.
+        settings: Those that the metrics were computed with.
     """
     return [
         {
-            "metric": metric.label,
+            "metric": metric.row_label(settings),
             **{
                 result.source: tables.format_value(result.metrics.get(metric.name), metric.decimals)
                 for result in results
@@ -49,12 +52,13 @@ def source_metrics_table(results: Sequence[SourceResult]) -> list[dict[str, obje
     ]
 
 
-def sources(page: Page, results: Sequence[SourceResult]) -> None:
+def sources(page: Page, results: Sequence[SourceResult], settings: MetricSettings) -> None:
     """Add the source matrix.
 
     Args:
         page: The page.
         results: The performance on each source; nothing is added where there is none.
+        settings: Those that the metrics were computed with.
     """
     if not results:
         return
@@ -72,7 +76,7 @@ def sources(page: Page, results: Sequence[SourceResult]) -> None:
     for result in results:
         if result.note:
             page.text(f"{result.source}: {result.note}.")
-    rows = source_metrics_table(results)
+    rows = source_metrics_table(results, settings)
     if rows:
         page.table(Table.from_records(rows))
     bars = [
