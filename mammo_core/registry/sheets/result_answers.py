@@ -102,12 +102,12 @@ def differences(e: Evidence) -> Answer:
 
 def fairness(e: Evidence) -> Answer:
     """How differences between groups were looked for."""
-    found = differences(e)
-    if found.why:
-        return found
+    compared = differences(e)
+    if compared.why:
+        return compared
     return Answer(
         "The AUC of every group is given with its interval, and groupings are tested for a "
-        f"difference, saying when the data cannot tell.\n{found.text}"
+        f"difference, saying when the data cannot tell.\n{compared.text}"
     )
 
 
