@@ -138,8 +138,9 @@ def missing(e: Evidence) -> Answer:
     if share is None:
         return Answer(why=NO_SETTINGS)
     lines = [
-        "Files that cannot be read, or that show something else than a mammogram, are rejected with "
-        f"a reason, and nothing is imputed; a run fails if more than {float(share):.0%} of its images are."
+        "Files that cannot be read, or that show something else than a mammogram, are rejected "
+        "with a reason, and nothing is imputed; a run fails if more than "
+        f"{float(share):.0%} of its images are."
     ]
     if e.package.unit == "breast":
         lines.append("If one view of a breast is missing, the other one is used for both.")
