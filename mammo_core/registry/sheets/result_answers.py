@@ -172,7 +172,7 @@ def external(e: Evidence) -> Answer:
     for each in e.by_source:
         if each["role"] == "external":
             auc = each.get("metrics", {}).get("auc") or each.get("auc")
-            value = f"AUC {_interval(auc)}" if _has_value(auc) else f"no AUC ({each['note']})"
+            value = f"AUC {_interval(auc)}" if auc else f"no AUC ({each['note']})"
             lines.append(
                 f"{each['source']}: {value}, {each['n_images']} images of {each['n_patients']} "
                 f"patients, {each['n_malignant']} malignant"
