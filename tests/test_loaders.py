@@ -158,7 +158,7 @@ ALLOWED = {
     **dict.fromkeys(
         (
             ("mammo_core/cli/models.py", "verify_model", "opened.load"),
-            ("mammo_core/cli/score.py", "score", "?.load"),
+            ("mammo_core/cli/score.py", "score", "package.load"),
             ("mammo_core/experiments/run.py", "_test_scores", "?.load"),
             ("mammo_core/packaging/initial_model.py", "from_package", "package.load"),
             ("mammo_core/duel/run_duel.py", "make", "package.load"),

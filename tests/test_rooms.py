@@ -38,6 +38,7 @@ ROOMS = [
     "registry",
     "scoring",
     "duel",
+    "results",
     "serving",
     "acceptance",
     "monitoring",

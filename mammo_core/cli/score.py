@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from mammo_core.cli.dicom_results import DicomResults
 from mammo_core.cli.scoring_options import (
     DecideUnlike,
     EventIds,
@@ -61,6 +62,20 @@ def score(
     ] = False,
     site: Site = None,
     require_site: RequireSite = False,
+    dicom_out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for the results as DICOM objects, with the patient of their images.",
+        ),
+    ] = None,
+    dicom_time: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME",
+            help="When the exams were scored, ISO 8601 with an offset; default: now.",
+        ),
+    ] = "",
     public_key: PublicKey = None,
     on_request: OnRequest = False,
     decide_unlike: DecideUnlike = False,
@@ -96,9 +111,11 @@ def score(
 
     # A wrong path is reported before a network is loaded.
     format_of(out)
+    results = DicomResults(dicom_out, dicom_time)
     site_rules = read_site_rules(site, require_site)
-    files = list_files(paths, exclude=output_files(out))
-    packages = [open_package(uri, public_key).load() for uri in model]
+    files = list_files(paths, exclude=[*output_files(out), *results.files()])
+    opened = [open_package(uri, public_key) for uri in model]
+    packages = [package.load() for package in opened]
     options = ScoreOptions(
         batch_size=batch_size,
         weights=tuple(weight) if weight else None,
@@ -110,6 +127,7 @@ def score(
         on_request=on_request,
         decide_unlike=decide_unlike,
         keyed_ids=keyed_ids,
+        outlines=results.have_outlines(packages, explain),
         site=site_rules,
     )
     writer = EventWriter(open_event_store(events)) if events else None
@@ -117,7 +135,13 @@ def score(
     try:
         with progress("score", len(files), "images") as bar:
             summary = score_files(
-                packages, files, out, options, progress=bar.advance, recorder=recorder
+                packages,
+                files,
+                out,
+                options,
+                progress=bar.advance,
+                recorder=recorder,
+                deliver=results.deliver(opened),
             )
     finally:
         recorded = writer.close() if writer is not None else {}
@@ -154,6 +178,7 @@ def score(
         )
     for path in summary.written:
         typer.echo(f"{'rejects' if path == summary.rejects else 'scores'}: {path}")
+    results.report()
     if not summary.scored:
         typer.echo("No file could be scored: see the rejects.", err=True)
         raise typer.Exit(1)

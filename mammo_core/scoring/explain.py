@@ -12,6 +12,7 @@ import numpy.typing as npt
 from mammo_core.scoring.files import InputFile
 from mammo_core.scoring.images import DecodedImage
 from mammo_core.scoring.model import ScoringModel
+from mammo_core.scoring.outlines import outlines_in_file
 from mammo_core.scoring.units import ScoringUnit
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class ImageExplainer:
         files: All files of the run.
         heatmaps: Folder for the heatmaps; None for none.
         regions: Whether regions are returned.
+        outlines: Whether they have their `outline` in pixels of the file.
     """
 
     def __init__(
@@ -104,8 +106,10 @@ class ImageExplainer:
         files: Sequence[InputFile],
         heatmaps: Path | None,
         regions: bool,
+        outlines: bool = False,
     ) -> None:
         self._model, self._heatmaps, self._regions = model, heatmaps, regions
+        self._outlines = outlines
         names = Counter(file.name for file in files) if heatmaps else Counter()
         self._repeated_names = {name for name, count in names.items() if count > 1}
 
@@ -129,6 +133,10 @@ class ImageExplainer:
             {"id": image.digest, "path": image.name, "kind": explanation.kind, **asdict(region)}
             for region in explanation.regions
         ]
+        if self._outlines:
+            outlines = outlines_in_file(self._model, image, explanation)
+            for row, outline in zip(regions, outlines, strict=True):
+                row |= {"outline": outline, "location": image.location}
         name = self._draw(image, picture, explanation.heat, probability)
         return name, regions if self._regions else []
 

@@ -45,6 +45,22 @@ class InputFile:
     source: SourceFiles | None = None
     stated: StatedView | None = None
 
+    @property
+    def location(self) -> str:
+        """Where the file is: an absolute path, or the URI of an object."""
+        if self.path is not None:
+            return str(self.path.absolute())
+        return f"{self.source.uri if self.source is not None else ''}/{self.name}"
+
+    def is_unchanged(self) -> bool:
+        """Whether a local file is still the one that was listed; objects in a bucket count as it.
+
+        Raises:
+            OSError: The disk failed.
+        """
+        # A file of a breast also states how many the breast has (`units.group_files`).
+        return self.path is None or f"{self.version} ".startswith(f"{_version(self.path)} ")
+
     @contextmanager
     def as_local_file(self) -> Iterator[Path]:
         """Provide a local copy of the file within a `with` block.
@@ -105,9 +121,8 @@ def list_files(
     files: list[InputFile] = []
     for root in roots:
         for file in _files_of(root):
-            location = _location(file)
-            if location not in listed:
-                listed.add(location)
+            if file.location not in listed:
+                listed.add(file.location)
                 files.append(file)
     if not files:
         raise RecipeError(
@@ -130,12 +145,6 @@ def _files_of(root: str | Path | InputFile) -> Iterable[InputFile]:
     if isinstance(root, InputFile):
         return [root]
     return _local_files(root) if isinstance(root, Path) else _remote_files(root)
-
-
-def _location(file: InputFile) -> str:
-    if file.path is not None:
-        return str(file.path.absolute())
-    return f"{file.source.uri if file.source is not None else ''}/{file.name}"
 
 
 def _remote_files(uri: str) -> Iterator[InputFile]:

@@ -44,6 +44,7 @@ class DecodedImage:
         maps: For every model, where these pixels are in the file.
         measures: For every model, the gray levels of the file as that model reads it.
         has_keyed_id: Whether `digest` is that of the file under the site key.
+        location: Where the file is (`InputFile.location`).
     """
 
     digest: str
@@ -58,6 +59,7 @@ class DecodedImage:
     maps: tuple[SourceMap, ...] = ()
     measures: tuple[GrayMeasures, ...] = ()
     has_keyed_id: bool = False
+    location: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,7 @@ def decode_file(
         unlike=unlike,
         maps=tuple(decoded.maps),
         measures=tuple(decoded.measures),
+        location=file.location,
     )
 
 

@@ -1,11 +1,13 @@
 """The progress of a scoring run, so that the same command can resume it."""
 
+import datetime
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mammo_core.errors import RecordError
 from mammo_core.scoring.files import InputFile
 
 
@@ -32,6 +34,19 @@ class Journal:
             return None
         return str(head["salt"])
 
+    def began(self) -> str:
+        """Return when the run began, resumed or not: ISO 8601 with the offset of this machine.
+
+        Raises:
+            RecordError: There is no run.
+        """
+        head = next(self._lines(), None)
+        if head is None:
+            raise RecordError(
+                f"The journal {self.path.name} has no run", expected="a header", received="none"
+            )
+        return str(head["began"])
+
     def start(self, files: Sequence[InputFile], salt: str) -> int:
         """Keep the batches that are still valid; return the number of files in them.
 
@@ -41,9 +56,10 @@ class Journal:
         """
         kept: list[str] = []
         done = 0
+        began = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
         if self.salt() is not None:
             lines = self._lines()
-            next(lines)
+            began = next(lines).get("began", began)
             for batch in lines:
                 scored = batch["files"]
                 now = [[file.name, file.version] for file in files[done : done + len(scored)]]
@@ -51,7 +67,7 @@ class Journal:
                     break
                 kept.append(json.dumps(batch))
                 done += len(scored)
-        head = json.dumps({"settings": self._settings, "salt": salt})
+        head = json.dumps({"settings": self._settings, "salt": salt, "began": began})
         part = self.path.with_name(f"{self.path.name}.part")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         part.write_text("".join(f"{line}\n" for line in [head, *kept]), encoding="utf-8")

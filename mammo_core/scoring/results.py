@@ -105,7 +105,8 @@ def write_results(
 
     def regions() -> Iterator[Mapping[str, Any]]:
         for batch in journal.batches():
-            yield from batch["regions"]
+            for row in batch["regions"]:
+                yield {name: row[name] for name in tables.REGION_COLUMNS}
 
     # The rejects come first, so that new scores never lack their rejects.
     written = [rejects_path(out)]

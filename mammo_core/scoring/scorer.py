@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mammo_core.dicom import ImageWarning
 from mammo_core.errors import RecipeError
 from mammo_core.evaluation.aggregate import Unit
 from mammo_core.packaging import Package
 from mammo_core.scoring import tables
-from mammo_core.scoring.domain import domain_warnings
+from mammo_core.scoring.delivery import Delivery
 from mammo_core.scoring.events import EventRecorder
 from mammo_core.scoring.explain import ImageExplainer
 from mammo_core.scoring.files import InputFile, list_files
+from mammo_core.scoring.image_rows import image_row, warning_list
 from mammo_core.scoring.images import DecodedImage, PolicyRule, Reject, decode_file
 from mammo_core.scoring.journal import Journal
 from mammo_core.scoring.model import ScoringModel
@@ -53,6 +53,7 @@ class ScoreOptions:
         keyed_ids: Whether the id of an image is the digest of its file under the site key, so that
             nobody who holds the file finds it in the table.
         site: The rules of the site that accepted the model; None: those of the package.
+        outlines: Whether what is delivered has regions with their outlines.
     """
 
     batch_size: int = 8
@@ -66,6 +67,7 @@ class ScoreOptions:
     decide_unlike: bool = False
     keyed_ids: bool = False
     site: SiteRules | None = None
+    outlines: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("batch size", self.batch_size), ("number of workers", self.workers)):
@@ -83,6 +85,7 @@ def score(
     *,
     progress: Callable[[int], None] | None = None,
     recorder: EventRecorder | None = None,
+    deliver: Callable[[Delivery], None] | None = None,
 ) -> ScoreSummary:
     """Score DICOM files and gray PNG and TIFF files, in folders and buckets.
 
@@ -99,6 +102,8 @@ def score(
         options: The options of the run.
         progress: Called after every batch with the number of files completed.
         recorder: Records an event for each scored image of this run; None: nothing is recorded.
+        deliver: Called with all that was scored, once the tables are written. If it raises, the
+            same command calls it again without scoring anything again.
 
     Raises:
         RecipeError: A path does not exist or contains no file; an option is not valid.
@@ -126,7 +131,13 @@ def score(
     done = journal.start(files, keys.salt)
     if done and progress is not None:
         progress(done)
-    explainer = ImageExplainer(scoring_model, files, options.heatmaps, options.explain)
+    explainer = ImageExplainer(
+        scoring_model,
+        files,
+        options.heatmaps,
+        regions=options.explain or options.outlines,
+        outlines=options.outlines,
+    )
     ahead = size if scoring_model.unit == "image" else 2 * size
     rule = scoring_model.policy_rule(options.on_request)
     read = partial(_read, model=scoring_model, patients=keys, rule=rule, id_key=id_key)
@@ -138,6 +149,8 @@ def score(
             if progress is not None:
                 progress(len(batch.files))
     counts, written = write_results(out, scoring_model, journal, keys.numbered, options.explain)
+    if deliver is not None:
+        deliver(Delivery(scoring_model, tuple(files), journal, keys.numbered))
     journal.remove()
     return ScoreSummary(
         files=len(files),
@@ -153,48 +166,6 @@ def score(
         written=tuple(written),
         no_decision=scoring_model.why_undecided(scoring_model.unit),
     )
-
-
-def image_row(model: ScoringModel, image: DecodedImage) -> dict[str, Any]:
-    """Return the row of an image without its score; the warnings are those of all packages."""
-    facts = image.facts
-    domain = [
-        warning
-        for package in model.packages
-        for warning in domain_warnings(facts, package.training_data, package.preprocessing)
-    ]
-    return {
-        "id": image.digest,
-        "path": image.name,
-        "laterality": facts.laterality or "",
-        "view": facts.view or "",
-        "model_id": model.model_id,
-        "patient": image.patient,
-        "exam": image.exam,
-        "rows": facts.rows,
-        "columns": facts.columns,
-        "bits_stored": facts.bits_stored,
-        "spacing_mm": facts.spacing_mm,
-        "transfer_syntax": facts.transfer_syntax,
-        "photometric": facts.photometric,
-        "manufacturer": facts.manufacturer,
-        **{
-            name: value
-            for name, value in facts.model_dump(mode="json").items()
-            if name in tables.MEANING_COLUMNS
-        },
-        "unlike_training": [item.row() for item in image.unlike],
-        "warnings": warning_list((*domain, *image.warnings)),
-    }
-
-
-def warning_list(warnings: Iterable[ImageWarning]) -> list[dict[str, str]]:
-    """Return warnings as rows keep them: `code` and `message`, each once.
-
-    Args:
-        warnings: The warnings.
-    """
-    return [warning.model_dump() for warning in dict.fromkeys(warnings)]
 
 
 @dataclass
@@ -241,7 +212,7 @@ def _score_batch(
             row = image_row(model, image)
             row["warnings"] += warning_list(unit.warnings(image))
             warnings[image.digest] = row["warnings"]
-            rows.append(row | fields | {"heatmap": heatmap})
+            rows.append(row | fields | {"heatmap": heatmap, "location": image.location})
             regions += image_regions
         if recorder is not None:
             recorder.record(model.model_id, unit, fields, warnings)

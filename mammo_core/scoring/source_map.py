@@ -52,6 +52,31 @@ class SourceMap:
         sampled = _sample(sampled.T, across, width).T
         return np.where(inside, sampled, 0).astype(np.float32)
 
+    def points_to_source(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return where points of a network's image are in the image of the file.
+
+        Args:
+            points: `(n, 2) float64`, row and column in pixel indices.
+
+        Returns:
+            `(n, 2) float64`, row and column in pixel indices of the file; those of a point in the
+            padding are those of the nearest point of the image.
+        """
+        x, y, width, height = self.placement.box or (0, 0, self.columns, self.rows)
+        geometry = self.geometry
+        scaled, _ = output_size((height, width), geometry.height, geometry.width, geometry.resize)
+        down = _stretch(points[:, 0], scaled[0], height)
+        across = _stretch(points[:, 1], scaled[1], width)
+        if self.placement.flipped:
+            across = width - 1 - across
+        return np.stack([down + y, across + x], axis=1)
+
+
+def _stretch(positions: npt.NDArray[np.float64], count: int, size: int) -> npt.NDArray[np.float64]:
+    """Return positions among `count` pixels as positions among `size`; the reverse of `_sample`."""
+    stretched = (positions + 0.5) * size / count - 0.5
+    return np.asarray(np.clip(stretched, -0.5, size - 0.5), dtype=np.float64)
+
 
 def _centers(size: int, step: int) -> npt.NDArray[np.float64]:
     """Centers of squares in pixel indices; that of the last one is within the image."""

@@ -17,10 +17,10 @@ from mammo_core.errors import RecordError
 from mammo_core.packaging.prediction import require_pixels
 from mammo_core.scoring.events import EventRecorder
 from mammo_core.scoring.files import InputFile
+from mammo_core.scoring.image_rows import image_row, warning_list
 from mammo_core.scoring.images import DecodedImage, decode_file
 from mammo_core.scoring.model import ScoringModel
 from mammo_core.scoring.patients import PatientKeys
-from mammo_core.scoring.scorer import image_row, warning_list
 from mammo_core.scoring.units import ScoringUnit, build_breast
 from mammo_core.serving.transport.fair_queue import FairQueue
 

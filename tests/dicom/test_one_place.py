@@ -7,7 +7,7 @@ import pytest
 from dicom_files import mammogram, random_words, save
 
 from mammo_core.dicom import read_facts, read_identity
-from mammo_core.dicom.headers.header import ALLOWED, IDENTIFYING
+from mammo_core.dicom.headers.header import ALLOWED, COPIED, IDENTIFYING, REFERENCE
 
 LIBRARY = Path(__file__).resolve().parents[2] / "mammo_core"
 #: What only the DICOM room may use.
@@ -23,15 +23,28 @@ def imports(path):
 
 
 def test_no_other_room_reads_a_header():
-    # The phantom writes headers.
+    # The phantom and DICOM results write headers.
     others = {
         str(path.relative_to(LIBRARY)): name
         for path in LIBRARY.rglob("*.py")
-        if path.relative_to(LIBRARY).parts[0] not in ("dicom", "phantom")
+        if path.relative_to(LIBRARY).parts[0] not in ("dicom", "phantom", "results")
         for name in imports(path)
         if name.startswith(HEADER_READERS)
     }
     assert others == {}
+
+
+def test_only_results_take_patient_and_study_from_a_header():
+    users = {
+        path.relative_to(LIBRARY).parts[0]
+        for path in LIBRARY.rglob("*.py")
+        if "mammo_core.dicom.headers.study_header" in imports(path)
+    }
+    assert users == {"results"}
+    assert not (set(COPIED) | set(REFERENCE)) & (
+        set(ALLOWED) - {"SOPClassUID", "PatientIdentityRemoved"}
+    )
+    assert not [p for p in (LIBRARY / "results").rglob("*.py") if "dcmread" in p.read_text()]
 
 
 def test_no_field_of_the_patient_is_allowed_for_facts():

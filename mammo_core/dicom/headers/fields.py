@@ -2,8 +2,9 @@
 
 import io
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
 from mammo_core.dicom.headers.inflate import open_inflated
@@ -11,6 +12,8 @@ from mammo_core.dicom.headers.limits import MAXIMUM_HEADER_BYTES
 from mammo_core.errors import DicomError
 
 if TYPE_CHECKING:  # slow to import
+    from pydicom.dataset import Dataset
+
     from mammo_core.dicom.headers.walk import TagTree
 
 #: Keyword (PS3.6), or eight hexadecimal digits for the groups that have none → None for a value, or
@@ -100,8 +103,36 @@ def read_fields(file: BinaryIO, name: str, fields: Fields) -> Header:
             or a header over a limit.
         OSError: The disk failed.
     """
+    with _only_dicom_errors(name):
+        data, header = _read_elements(file, name, fields)
+        values = _field_values(data, fields)
+        values.file_meta = header.data
+        return replace(header, data=values)
+
+
+def read_elements(file: BinaryIO, name: str, fields: Fields) -> "Dataset":
+    """Read some fields of the header of a DICOM file as they are stored, within the same limits.
+
+    Args:
+        file: The open file.
+        name: The file, for messages.
+        fields: The fields to read; others are skipped.
+
+    Returns:
+        The elements, unconverted, with the character set of the file.
+
+    Raises:
+        DicomError: As `read_fields`, for a value that is not converted only later.
+        OSError: The disk failed.
+    """
+    with _only_dicom_errors(name):
+        return _read_elements(file, name, fields)[0]
+
+
+@contextmanager
+def _only_dicom_errors(name: str) -> Iterator[None]:
     try:
-        return _read_fields(file, name, fields)
+        yield
     except (DicomError, MemoryError):
         raise
     except Exception as error:
@@ -126,7 +157,8 @@ def error_without_text(error: BaseException) -> Exception:
     return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)
 
 
-def _read_fields(file: BinaryIO, name: str, fields: Fields) -> Header:
+def _read_elements(file: BinaryIO, name: str, fields: Fields) -> "tuple[Dataset, Header]":
+    """Return the elements, and a header whose data is the file meta group."""
     from pydicom import config
     from pydicom.dataset import FileMetaDataset
 
@@ -164,9 +196,7 @@ def _read_fields(file: BinaryIO, name: str, fields: Fields) -> Header:
         walk.data_set({}, True, lambda tag: tag >> 16 != 0)
         walk = Walk(file, name, little_endian=syntax != _BIG_ENDIAN)
     data = walk.data_set(_tag_tree(fields), syntax == _IMPLICIT, lambda tag: tag in _PIXELS)
-    values = _field_values(data, fields)
-    values.file_meta = FileMetaDataset(meta)
-    return Header(values, walk.position, deflated_offset)
+    return data, Header(FileMetaDataset(meta), walk.position, deflated_offset)
 
 
 def _field_values(data: Any, fields: Fields) -> FieldValues:

@@ -102,6 +102,34 @@ IDENTIFYING: Final[Fields] = dict.fromkeys(
     )
 )
 
+#: The fields of patient and study that a DICOM result has from the image that it is about: the
+#: modules Patient (PS3.3 C.7.1.1), General Study (C.7.2.1) and Patient Study (C.7.2.2), without
+#: sequences. Only `read_study_header` reads them, and only `mammo_core.results` writes them.
+COPIED: Final[Fields] = dict.fromkeys(
+    (
+        "SpecificCharacterSet",
+        "TimezoneOffsetFromUTC",
+        "PatientName",
+        "PatientID",
+        "IssuerOfPatientID",
+        "TypeOfPatientID",
+        "PatientBirthDate",
+        "PatientSex",
+        "PatientIdentityRemoved",
+        "DeidentificationMethod",
+        "StudyInstanceUID",
+        "StudyDate",
+        "StudyTime",
+        "StudyID",
+        "StudyDescription",
+        "AccessionNumber",
+        "ReferringPhysicianName",
+        "PatientAge",
+    )
+)
+#: What a DICOM result refers to an image by.
+REFERENCE: Final[Fields] = dict.fromkeys(("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID"))
+
 #: Defined terms of Modality (PS3.3 C.7.3.1.1.1). A damaged header can contain a patient's name in
 #: any field, so values outside these lists are never repeated.
 _MODALITIES: Final = frozenset({
