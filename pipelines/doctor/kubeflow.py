@@ -48,7 +48,12 @@ def find_kubeflow(connect: "Callable[[], KfpClient]", tag: str) -> list[CheckRes
     if missing:
         text = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not uploaded"
         return [first, CheckResult("pipelines", "absent", text, "mammo pipeline upload")]
-    old = sorted(name for name, latest in present.items() if "mammo-" in name and latest != tag)
+    # A version is named by the tag, or by the tag and more: `-signed`, the digest of its content.
+    old = sorted(
+        name
+        for name, latest in present.items()
+        if "mammo-" in name and latest != tag and not latest.startswith(f"{tag}-")
+    )
     text = f"uploaded; {', '.join(old)} last in another version than {tag}" if old else "uploaded"
     return [first, CheckResult("pipelines", "ok", text)]
 

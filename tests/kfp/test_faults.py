@@ -206,12 +206,13 @@ def test_terminate(backend, phantom, report):
     assert backend.python(f"import json\n{read}") == "terminated"
 
 
-def kill_all(backend, pod: str) -> None:
-    """End every process of a step's container, as the kernel does on cgroup v2: exit code 137.
+def kill_launcher(backend, pod: str) -> None:
+    """End KFP's launcher in a step's container: it ends as one that the kernel killed, with 137.
 
-    The first process is Argo's, and hands on how the launcher ended.
+    The first process is Argo's and hands that on; the step's own would end with 1.
     """
-    backend.kubectl("exec", pod, "-c", "main", "--", "sh", "-c", "kill -9 -1", check=False)
+    children = 'for s in /proc/[0-9]*/stat; do set -- $(cat $s); [ "$4" = 1 ] && kill -9 $1; done'
+    backend.kubectl("exec", pod, "-c", "main", "--", "sh", "-c", children, check=False)
 
 
 def test_a_killed_container(backend, phantom, report):
@@ -223,7 +224,9 @@ def test_a_killed_container(backend, phantom, report):
     retried = "lastRetry.exitCode" in defaults
     what = f"container killed in train-image, {'with' if retried else 'without'} the setting"
     run_id = backend.submit(settings=backend.settings(33 if retried else 34))
-    kill_all(backend, backend.until("train-image", lambda: backend.working(run_id, "train-image")))
+    kill_launcher(
+        backend, backend.until("train-image", lambda: backend.working(run_id, "train-image"))
+    )
     ended = backend.wait(run_id)
     if retried:
         report(what, ended)

@@ -7,16 +7,19 @@ import base64
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from pipelines.doctor.checks import CheckResult
 from pipelines.doctor.cluster import Cluster, Target
+from pipelines.doctor.kubeflow import find_kubeflow
 from pipelines.doctor.outside import OUTSIDE
 from pipelines.doctor.pod import INSIDE, pod
 from tests.manifests.test_manifests import violations
 from tests.support.key_fixtures import make_key, write_policy
 
+YAML = Path(__file__).parents[2] / "pipelines" / "yaml"
 CORE = "/api/v1/namespaces/kubeflow"
 ROLES = ("data", "train", "duel", "release", "score")
 BINDING = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
@@ -307,3 +310,16 @@ def test_a_cluster_that_does_not_answer_is_unknown(target, monkeypatch):
 
     monkeypatch.setattr(where.cluster, "request", refuse)
     assert {result.state for result in _results(where)} == {"unknown"}
+
+
+@pytest.mark.parametrize(
+    ("version", "is_old"), [("abc", False), ("abc-signed", False), ("abd", True), ("ab", True)]
+)
+def test_a_version_of_the_tag_and_more_is_of_the_tag(server, connect_to, version, is_old):
+    """Pipelines that check the signing key are uploaded as `TAG-signed`."""
+    client = connect_to(server)
+    for path in sorted(YAML.glob("*.yaml")):
+        client.upload(path.read_text(), version)
+    _, pipelines = find_kubeflow(lambda: client, "abc")
+    assert pipelines.state == "ok"
+    assert ("in another version" in pipelines.text) is is_old
