@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from mammo_core.dicom.headers.fields import error_without_text
 from mammo_core.dicom.headers.study_header import StudyHeader
 from mammo_core.errors import RecordError
 from mammo_core.results.codes import SCHEME, ascii_text
@@ -45,8 +46,24 @@ def measurement_report(record: ExamRecord, headers: Mapping[str, StudyHeader]) -
         The document, ready to be saved. The same record and headers give the same bytes.
 
     Raises:
-        RecordError: An image has no header, or headers are of several studies.
+        RecordError: An image has no header, headers are of several studies, or an image is an
+            instance that no document may refer to so.
     """
+    first = _require_one_study(record, headers)
+    try:
+        document = _document(record, headers)
+    except (KeyError, TypeError, ValueError) as error:  # of highdicom; they quote values
+        raise RecordError(
+            "The DICOM result of an exam cannot be written",
+            expected="images of a storage class of PS3.4",
+            received=f"images that highdicom refuses ({type(error).__name__})",
+        ) from error_without_text(error)
+    set_times(document, local_time(record, first))
+    copy_patient_and_study(document, first)
+    return document
+
+
+def _document(record: ExamRecord, headers: Mapping[str, StudyHeader]) -> "Dataset":
     from highdicom.sr import (
         CodedConcept,
         ComprehensiveSR,
@@ -59,7 +76,6 @@ def measurement_report(record: ExamRecord, headers: Mapping[str, StudyHeader]) -
 
     from mammo_core.results.measurement_groups import measurement_groups
 
-    first = _require_one_study(record, headers)
     version = importlib.metadata.version("mammo-pipelines")
     device = DeviceObserverIdentifyingAttributes(
         uid=derived_uid("device", *(model.model_id for model in record.models)),
@@ -88,8 +104,6 @@ def measurement_report(record: ExamRecord, headers: Mapping[str, StudyHeader]) -
         **equipment(record, version),
     )
     document.CodingSchemeIdentificationSequence = [_our_scheme()]
-    set_times(document, local_time(record, first))
-    copy_patient_and_study(document, first)
     return document
 
 

@@ -331,3 +331,10 @@ def test_images_of_two_patients_make_no_result(headers):
     assert "P-1" not in str(error.value)
     with pytest.raises(RecordError, match="header of every image"):
         measurement_report(record, {})
+
+
+def test_an_instance_of_an_unknown_class_has_no_result_and_ends_nothing(headers):
+    record = exam()
+    with pytest.raises(RecordError, match="cannot be written") as error:
+        measurement_report(record, headers(record, SOPClassUID="1.2.3.4"))
+    assert "1.2.3.4" not in str(error.value) and "KeyError" in str(error.value)
