@@ -63,7 +63,7 @@ def monitor(
     ] = None,
     horizon: Annotated[
         int | None,
-        typer.Option(help="Exams of a group that are expected, for a new watch; default: 20000."),
+        typer.Option(help="Exams of a group that are expected, for a new watch; default: 10000."),
     ] = None,
     restart: Annotated[
         bool,

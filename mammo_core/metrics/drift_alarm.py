@@ -18,9 +18,10 @@ from mammo_core.metrics.checks import require_finite
 
 #: Bins of the reference. Within a bin ranks are drawn, so that memory stays the same.
 _BINS: Final = 256
-#: What the gamblers bet on: higher and lower numbers, a wider and a narrower spread; and how much.
-_SHAPES: Final = 4
-_STAKES: Final = (0.15, 0.4, 0.8)
+#: What the gamblers bet on, as if numbers were normal: higher and lower means (in standard
+#: deviations), narrower and wider spreads (as parts of it).
+_SHIFTS: Final = np.array([-1.6, -0.8, -0.4, 0.4, 0.8, 1.6])
+_SPREADS: Final = np.array([0.4, 0.7, 1.4, 2.0])
 #: Fewest numbers of a reference.
 FEWEST: Final = 20
 
@@ -59,7 +60,7 @@ class DriftAlarm:
                 expected=f"at least {FEWEST} reference numbers",
                 received=f"{len(values)} numbers",
             )
-        wealth = Wealth.start(_SHAPES * len(_STAKES), rate=rate, horizon=horizon)
+        wealth = Wealth.start(len(_SHIFTS) + len(_SPREADS), rate=rate, horizon=horizon)
         # Numbers below and above all of the reference have bins of their own.
         quantiles = np.quantile(values, np.linspace(0, 1, _BINS + 1))
         edges = np.unique(np.r_[quantiles, np.nextafter(values.max(), np.inf)])
@@ -111,8 +112,15 @@ class DriftAlarm:
 
 
 def _bets(p_values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Gains at p-values, `(n, shapes * stakes)`: each has mean 0 under uniform p-values."""
-    centered = 1 - 2 * p_values  # positive for numbers above the reference
-    spread = 1.5 * centered**2 - 0.5
-    shapes = np.stack([centered, -centered, spread, -spread], axis=1)
-    return np.asarray((shapes[:, :, np.newaxis] * np.array(_STAKES)).reshape(len(p_values), -1))
+    """Gains at p-values, `(n, g)`: each has mean 0 under uniform p-values.
+
+    They are ratios of likelihoods, less 1, of the normal scores of p-values; so large changes are
+    noticed about as soon as they can be.
+    """
+    from scipy.special import ndtri
+
+    # Numbers above the reference have high scores.
+    scores = -ndtri(np.clip(p_values, 1e-12, 1 - 1e-12))[:, np.newaxis]
+    shifts = np.exp(_SHIFTS * scores - _SHIFTS**2 / 2)
+    spreads = np.exp(scores**2 / 2 * (1 - _SPREADS**-2.0)) / _SPREADS
+    return np.concatenate([shifts, spreads], axis=1) - 1

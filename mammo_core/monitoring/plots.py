@@ -84,7 +84,7 @@ def evidence_plot(group: Group, threshold: float) -> bytes:
 
 
 def _name_weeks(axes: "Axes", weeks: Sequence[str]) -> None:
-    step = max(1, len(weeks) // 4)
+    step = max(1, -(-len(weeks) // 3))
     positions = list(range(0, len(weeks), step))
     axes.set_xticks(positions, [weeks[at] for at in positions], fontsize=7)
     axes.set_xlim(-0.5, max(len(weeks) - 0.5, 0.5))

@@ -43,7 +43,7 @@ class WatchSettings(BaseModel):
     rate: float = Field(default=0.05, gt=0, lt=1)
     baseline: int = Field(default=200, ge=20, le=5000)
     baseline_labels: int = Field(default=50, ge=20, le=5000)
-    horizon: int = Field(default=20_000, ge=1)
+    horizon: int = Field(default=10_000, ge=1)
     groups: int = Field(default=12, ge=1, le=50)
     outside: float = Field(default=0.1, gt=TAILS, lt=1)
 

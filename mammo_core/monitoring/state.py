@@ -139,7 +139,7 @@ class State(_Part):
     """The state of a watch.
 
     Attributes:
-        format: Of this description.
+        format: Number of this format.
         model_id: Id of the model.
         settings: Settings of the watch.
         groups: Name → group.

@@ -15,8 +15,10 @@ def watch(rng, rate=0.05, horizon=2000, reference=1000):
 
 def test_bets_are_fair():
     """Their mean over uniform p-values is 0, and no gambler can lose more than everything."""
-    gains = _bets((np.arange(20_000) + 0.5) / 20_000)
-    np.testing.assert_allclose(gains.mean(axis=0), 0, atol=1e-6)
+    gains = _bets((np.arange(1_000_000) + 0.5) / 1_000_000)
+    # The sum leaves out the last part of the tails.
+    np.testing.assert_allclose(gains.mean(axis=0), 0, atol=1.5e-2)
+    assert gains.mean(axis=0).max() < 1e-6
     assert gains.min() > -1
 
 
@@ -56,7 +58,7 @@ def test_memory_is_flat():
     alarm.add(rng.normal(size=2000), rng)
     size = len(alarm.counts)
     alarm.add(rng.normal(size=4000), rng)
-    assert len(alarm.counts) == size <= 260 and len(alarm.wealth.by_way) == 12
+    assert len(alarm.counts) == size <= 260 and len(alarm.wealth.by_way) == 10
 
 
 def test_numbers_may_come_in_any_parts():
@@ -80,7 +82,7 @@ def test_numbers_may_come_in_any_parts():
     gamblers, money = [], 1.0
     for count, (value, tie) in enumerate(zip(values, ties, strict=True)):
         if count % 50 == 0 and count < 200:
-            gamblers.append(np.full(12, 0.25 / 12))
+            gamblers.append(np.full(10, 0.25 / 10))
             money -= 0.25
         number = int(np.searchsorted(whole.edges, value, "right"))
         above = sum(other > number for other in before)

@@ -1,4 +1,4 @@
-"""What a call of `mammo monitor` does: events that are read once, state, pages, labels, and what an alarm starts."""
+"""A call of `mammo monitor`: events that are read once, state, pages, labels, alarms."""
 
 import json
 import sys
