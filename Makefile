@@ -70,8 +70,9 @@ verify-leaks: .venv/.test-installed ## What popular mistakes add to an AUC, on t
 	@$(FOLLOW) .venv/bin/mammo phantom create $(PHANTOM)-leaks --patients 600 --seed 1 --size 576x448 --likeness 1
 	@$(FOLLOW) .venv/bin/mammo experiment leaks --source $(PHANTOM)-leaks $(ARGS)
 
-verify-duplicates: .venv/.test-installed ## Recall of each kind of copy and precision among 2,000 images (three minutes)
+verify-duplicates: .venv/.test-installed ## Recall of each kind of copy and precision among 2,000 images; views, breasts and earlier exams (four minutes)
 	PYTHONPATH=. .venv/bin/python benchmarks/duplicates.py $(ARGS)
+	PYTHONPATH=. .venv/bin/python benchmarks/duplicates.py --priors 2
 
 verify-scale: .venv/.test-installed ## Time and memory of the steps of tables at 50,000 and 500,000 images (half an hour)
 	PYTHONPATH=. .venv/bin/python benchmarks/scale.py --images 50000,500000 $(ARGS)

@@ -115,6 +115,9 @@ ALLOWED = {
         "a module named by the parent process, in a folder that only it can write to"
     ),
     ("mammo_core/processes/launch.py", "main", "os.execvp"): "a command given by the parent",
+    ("mammo_core/processes/memory.py", "give_back_memory", "ctypes.CDLL"): (
+        "the C library in memory"
+    ),
     ("mammo_core/processes/pool.py", "_begin_worker", "ctypes.CDLL"): "the C library in memory",
     ("mammo_core/processes/pool.py", "_context", "multiprocessing.get_context"): CONTEXT,
     (

@@ -1,10 +1,13 @@
 """Tables as Parquet in the store."""
 
+import hashlib
 import io
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammo_core.datasets.manifests import Manifest, StoredFile, fetch_verified, put_bytes
+from mammo_core.processes import give_back_memory
 from mammo_core.store import Store
 
 if TYPE_CHECKING:
@@ -26,6 +29,8 @@ def to_parquet(table: "pd.DataFrame") -> bytes:
 
     arrow = pa.Table.from_pandas(table.reset_index(drop=True), preserve_index=False)
     pq.write_table(arrow.replace_schema_metadata(None), buffer, compression="zstd")
+    del arrow
+    give_back_memory()  # as much as the table
     return buffer.getvalue()
 
 
@@ -59,10 +64,39 @@ def from_parquet(source: Path | bytes, without: "Collection[str]" = ()) -> "pd.D
     return table
 
 
+@dataclass(frozen=True)
+class EncodedTable:
+    """A table as Parquet, encoded once for its digest and its file.
+
+    Attributes:
+        name: Name of its file.
+        data: Its bytes.
+        count: Its rows.
+    """
+
+    name: str
+    data: bytes = field(repr=False)
+    count: int
+
+    @classmethod
+    def of(cls, name: str, table: "pd.DataFrame") -> "EncodedTable":
+        """Encode a table: see `to_parquet`."""
+        return cls(name, to_parquet(table), len(table))
+
+    @property
+    def digest(self) -> tuple[str, str]:
+        """Name and SHA-256, as an id by content needs them."""
+        return self.name, hashlib.sha256(self.data).hexdigest()
+
+    def put(self, store: Store, folder: str) -> StoredFile:
+        """Write it as a file of an output."""
+        stored = put_bytes(store, folder, self.name, self.data)
+        return stored.model_copy(update={"count": self.count})
+
+
 def put_table(store: Store, folder: str, name: str, table: "pd.DataFrame") -> StoredFile:
     """Write a table as a Parquet file of an output."""
-    stored = put_bytes(store, folder, name, to_parquet(table))
-    return stored.model_copy(update={"count": len(table)})
+    return EncodedTable.of(name, table).put(store, folder)
 
 
 def read_table(

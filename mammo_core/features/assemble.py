@@ -1,15 +1,14 @@
 """From joined features to a frame."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from mammo_core.datasets.outputs import Attempt, Draft
-from mammo_core.datasets.tables import put_table, to_parquet
+from mammo_core.datasets.tables import EncodedTable
 from mammo_core.errors import RecordError
-from mammo_core.features.definitions import MEANING, TARGETS
+from mammo_core.features.definitions import INTENSITY_STATISTICS, MEANING, TARGETS
 from mammo_core.features.frame import PATCH_CLASSES, SPLITS
 from mammo_core.features.join import JoinKeys
 from mammo_core.features.kinds import FRAME, FrameFacts
@@ -19,6 +18,7 @@ from mammo_core.sources.splitting.splits import require_disjoint
 
 #: The facts that `assemble_frame` computes; the others are given.
 COMPUTED_FACTS = frozenset({"mean", "rescale_factor", "intensity", "splits"})
+_STATISTICS = [name for name, _ in INTENSITY_STATISTICS.fields]
 #: Column of the joined features → column of the frame's images.
 _COLUMNS = {
     "image_id": "image_id",
@@ -70,7 +70,8 @@ def assemble_frame(
         RecordError: There is no training image, or a lesion has no class.
         SourceError: A patient is in two splits.
     """
-    included = images[images["split"] != "excluded"]
+    excluded = images["split"] == "excluded"
+    included = images[~excluded] if excluded.any() else images
     require_disjoint(included)
     frame_images = included[list(_COLUMNS)].rename(columns=_COLUMNS).reset_index(drop=True)
     for name, kind in (*MEANING, *TARGETS):
@@ -81,7 +82,7 @@ def assemble_frame(
         frame_images[NAME_COLUMN] = [name_of(key) for key in frame_images["patient_key"]]
         facts = {**facts, "sources": _by_source(frame_images, sources)}
     frame_lesions = _lesions(lesions, included)
-    train = included[included["split"] == "train"]
+    train = included.loc[included["split"] == "train", _STATISTICS]
     if not len(train):
         raise RecordError(
             "The training split is empty",
@@ -96,12 +97,12 @@ def assemble_frame(
         intensity=intensity,
         splits={name: _counts(frame_images, name) for name in SPLITS},
     )
-    tables = {
-        "images.parquet": frame_images,
-        "lesions.parquet": frame_lesions,
-        "splits.parquet": patients[["patient_key", "split"]],
-    }
-    digests = [(n, hashlib.sha256(to_parquet(table)).hexdigest()) for n, table in tables.items()]
+    tables = [
+        EncodedTable.of("images.parquet", frame_images),
+        EncodedTable.of("lesions.parquet", frame_lesions),
+        EncodedTable.of("splits.parquet", patients[["patient_key", "split"]]),
+    ]
+    digests = [table.digest for table in tables]
     id = FRAME.content_id(all_facts.model_dump(mode="json"), digests)
     manifest = FRAME.manifest(
         id,
@@ -115,7 +116,7 @@ def assemble_frame(
         lineage=lineage,
     )
     folder = attempt.folder(manifest.folder)
-    files = tuple(put_table(attempt.store, folder, n, table) for n, table in tables.items())
+    files = tuple(table.put(attempt.store, folder) for table in tables)
     return Draft(manifest.model_copy(update={"files": files}))
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mammo_core.datasets.manifests import Manifest, content_id
 from mammo_core.datasets.outputs import Attempt, Draft, reuse_or_make
-from mammo_core.datasets.tables import put_table, read_table, to_parquet
+from mammo_core.datasets.tables import EncodedTable, read_table
 from mammo_core.features.data_checks.contamination import Person, persons
 from mammo_core.features.kinds import ASSIGNMENT, AssignmentFacts
 from mammo_core.sources.splitting.sides import Sides
@@ -245,17 +245,19 @@ def read_assignment(store: Store, manifest: Manifest) -> Assignment:
 def _publish(
     store: Store, draw: DrawId, state: Assignment, origin: str, lineage: Mapping[str, str]
 ) -> Manifest:
-    tables = {
-        "patients.parquet": _table(
-            ((*patient, _SIDES.join(sides)) for patient, sides in state.patients.items()),
-            ["namespace", "patient_key", "sides"],
-        ),
-        "images.parquet": _table(
-            ((id, *patient) for id, patient in state.images.items()),
-            ["image_id", "namespace", "patient_key"],
-        ),
-    }
-    digests = [(n, hashlib.sha256(to_parquet(table)).hexdigest()) for n, table in tables.items()]
+    patients = _table(
+        ((*patient, _SIDES.join(sides)) for patient, sides in state.patients.items()),
+        ["namespace", "patient_key", "sides"],
+    )
+    images = _table(
+        ((id, *patient) for id, patient in state.images.items()),
+        ["image_id", "namespace", "patient_key"],
+    )
+    tables = [
+        EncodedTable.of("patients.parquet", patients),
+        EncodedTable.of("images.parquet", images),
+    ]
+    digests = [table.digest for table in tables]
     id = ASSIGNMENT.content_id(draw.to_json(), digests)
 
     def make(attempt: Attempt) -> Draft:
@@ -264,7 +266,7 @@ def _publish(
             ASSIGNMENT.manifest(
                 id,
                 config=draw.to_json(),
-                files=[put_table(store, folder, name, table) for name, table in tables.items()],
+                files=[table.put(store, folder) for table in tables],
                 counts={"patients": len(state.patients), "images": len(state.images)},
                 facts=AssignmentFacts(origin=origin),
                 lineage=lineage,

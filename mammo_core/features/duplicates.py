@@ -85,14 +85,15 @@ def _read_digests(
     from mammo_core.imaging.picture_digest import DIGEST_BYTES
 
     known: list[str] = []
-    parts = [np.empty((0, DIGEST_BYTES), np.uint8)]
     path = fetch_verified(store, dataset.file("statistics.parquet"))
     with pq.ParquetFile(path, pre_buffer=False) as file:
         columns = ["image_id", PICTURE]
+        digests = np.empty((file.metadata.num_rows, DIGEST_BYTES), np.uint8)
         for batch in file.iter_batches(_ROWS, columns=columns, use_threads=False):
             ids, texts = (batch.column(name).to_pylist() for name in columns)
             rows = [row for row in zip(ids, texts, strict=True) if row[0] in image_ids]
             joined = base64.b64decode("".join(text for _, text in rows))
+            part = np.frombuffer(joined, np.uint8).reshape(-1, DIGEST_BYTES)
+            digests[len(known) : len(known) + len(rows)] = part
             known += [image_id for image_id, _ in rows]
-            parts.append(np.frombuffer(joined, np.uint8).reshape(-1, DIGEST_BYTES))
-    return known, np.concatenate(parts)
+    return known, digests[: len(known)]

@@ -12,12 +12,13 @@ import pandas as pd
 from mammo_core.errors import RecordError
 from mammo_core.features import definitions, stored_registry, view_files
 from mammo_core.features.definitions import ViewDefinition
+from mammo_core.processes import give_back_memory
 from mammo_core.store import Store
 
 #: How many ids an error lists.
 _LISTED = 5
 #: How many ids are joined at a time: Feast takes about 8 kB of memory for each.
-_PART = 50_000
+_PART = 20_000
 _DATED_IMAGE_VIEWS = (definitions.IMAGE_METADATA, definitions.IMAGE_LABEL)
 _UNDATED_IMAGE_VIEWS = (definitions.SPLIT_ASSIGNMENT, definitions.INTENSITY_STATISTICS)
 _LESION_VIEWS = (definitions.LESION_ANNOTATION, definitions.LESION_LABEL)
@@ -101,6 +102,7 @@ def join(
             ids = ids.assign(assignment_id=keys.assignment_id, dataset_id=keys.dataset_id)
             undated = _historical_features(feast, ids, now, _UNDATED_IMAGE_VIEWS, part.views)
             images.append(dated.merge(undated, on="image_id", validate="one_to_one"))
+            give_back_memory()
         lesions = []
         for part in parts_of["lesion_id"]:
             part.show(workspace)

@@ -283,19 +283,24 @@ def _publish_rows(store: Store, tables: FeatureTables) -> dict[str, int]:
     images, lesions = tables.images, tables.lesions
     if tables.shuffle_labels:
         images, lesions = shuffle_labels(images, lesions, tables.splits, tables.seed)
-    images = images.assign(assignment_id=tables.assignment_id)
+    images = images.copy(deep=False)
+    images["assignment_id"] = tables.assignment_id
     images["split"] = images["image_id"].map(tables.splits).fillna("excluded")
     lesions = lesions.rename(
         columns={"image_id": "lesion_image_id", "malignant": "lesion_malignant"}
     )
-    image_labels, lesion_labels = with_corrections(store, tables.folder, images, lesions)
+    image_labels, lesion_labels = with_corrections(
+        store, tables.folder, _columns(images, definitions.IMAGE_LABEL), lesions
+    )
     rows_by_view = [
         (definitions.IMAGE_METADATA, images),
         (definitions.IMAGE_LABEL, image_labels),
         (definitions.SPLIT_ASSIGNMENT, images),
         (
             definitions.INTENSITY_STATISTICS,
-            tables.statistics.assign(dataset_id=tables.dataset_id),
+            _columns(tables.statistics, definitions.INTENSITY_STATISTICS).assign(
+                dataset_id=tables.dataset_id
+            ),
         ),
         (definitions.LESION_ANNOTATION, lesions),
         (definitions.LESION_LABEL, lesion_labels),
@@ -307,3 +312,8 @@ def _publish_rows(store: Store, tables: FeatureTables) -> dict[str, int]:
         view.name: view_files.append_rows(store, tables.folder, view, rows, now)
         for view, rows in rows_by_view
     }
+
+
+def _columns(table: pd.DataFrame, view: definitions.ViewDefinition) -> pd.DataFrame:
+    """Return a copy of the columns that a view has, and of no others."""
+    return table[[name for name in view.columns if name in table]]

@@ -62,11 +62,11 @@ def append_rows(
     event = pd.Timestamp(at)
     if len(latest):
         event = max(event, latest["event_timestamp"].max() + pd.Timedelta(microseconds=1))
-    stamped = table.assign(
-        event_timestamp=event, created=pd.Timestamp(datetime.now(at.tzinfo))
-    ).astype(dict.fromkeys(TIMES, "datetime64[us, UTC]"))
+    times = (event, pd.Timestamp(datetime.now(at.tzinfo)))
+    for column, time in zip(TIMES, times, strict=True):  # no copy: the table may be large
+        table[column] = pd.Series(time, table.index, dtype="datetime64[us, UTC]")
     name = f"{folder}/{view.name}/rows-{event:%Y%m%dT%H%M%S%f}-{digest}.parquet"
-    store.write_if(name, to_parquet(stamped), None)  # never replaced
+    store.write_if(name, to_parquet(table), None)  # never replaced
     return len(table)
 
 
@@ -176,7 +176,7 @@ def _read(store: Store, key: str, view: ViewDefinition) -> pd.DataFrame:
 
 
 def _with_types(rows: pd.DataFrame, view: ViewDefinition) -> pd.DataFrame:
-    table = rows[[name for name in view.columns if name in rows]].copy()
+    table = rows[[name for name in view.columns if name in rows]].copy(deep=False)
     for name, kind in view.fields:
         if name in view.optional:
             empty = "" if kind == "text" else float("nan")
@@ -193,7 +193,7 @@ def _with_types(rows: pd.DataFrame, view: ViewDefinition) -> pd.DataFrame:
             expected=", ".join(view.columns),
             received=f"no {', '.join(missing)}",
         )
-    table = table[view.columns].copy()
+    table = table[view.columns].copy(deep=False)
     required = [name for name in view.columns if name not in view.optional]
     missing_values = [name for name in required if table[name].isna().any()]
     if missing_values:

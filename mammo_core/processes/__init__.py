@@ -15,6 +15,7 @@ from mammo_core.processes.call import call_in_process
 from mammo_core.processes.follow import FOLLOW, child_environment, follow_parent, start_time
 from mammo_core.processes.fork import ForkResult, call_in_fork
 from mammo_core.processes.lighter import lighter_batch, works_lighter
+from mammo_core.processes.memory import give_back_memory
 from mammo_core.processes.run import ProcessError, ProcessResult, run_process, start_process
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "call_in_process",
     "child_environment",
     "follow_parent",
+    "give_back_memory",
     "lighter_batch",
     "run_process",
     "start_process",

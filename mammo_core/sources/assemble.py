@@ -97,7 +97,9 @@ def assemble(
         del paths, described, by_path, files_of_cases  # as large as the tables
         warnings: list[Row] = list(facts.get("warnings", []))
         if site_key is not None:
-            keys = list(pool.map(lambda image: _header_keys(files, image, site_key), chosen))
+            keys = run_all(
+                pool, lambda image: _header_keys(files, image, site_key), chosen, "headers", None
+            )
             warnings += _patient_warnings(chosen, keys)
             warnings += _exam_warnings(chosen, keys)
             chosen = [

@@ -9,6 +9,11 @@ from typing import Any, Final
 IMPLANT_DISPLACED: Final = "implant displaced"
 _TYPES: Final = {"": 0, "ffdm": 0, "film": 0, "contrast low-energy": 1}
 _OTHER_TYPE: Final = 2
+#: Columns of the table of images that the choice depends on.
+CANDIDATE_COLUMNS: Final = (
+    "image_id", "view", "view_class", "view_modifiers", "image_type", "partial_view", "area_mm2",
+    "acquisition_order",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -112,8 +117,7 @@ def candidate_of(row: Any) -> Candidate:
     """Return the candidate of a row of the table of images, or of a frame.
 
     Args:
-        row: A named tuple with image_id, view, view_class, view_modifiers, image_type,
-            partial_view, area_mm2 and acquisition_order.
+        row: A named tuple with CANDIDATE_COLUMNS.
     """
     modifiers = tuple(name for name in str(row.view_modifiers).split("+") if name)
     return Candidate(

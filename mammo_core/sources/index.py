@@ -2,11 +2,13 @@
 
 from typing import TYPE_CHECKING
 
+from mammo_core.processes import give_back_memory
 from mammo_core.sources.adapter import get_adapter
 from mammo_core.sources.tables.source_tables import (
     IMAGE_COLUMNS,
     LESION_COLUMNS,
     REJECT_COLUMNS,
+    PackedTables,
     ProgressCall,
     SourceTables,
 )
@@ -58,7 +60,10 @@ def index(
     """
     files = files or config.files()
     files.require_root(f"image folder {config.root}")
-    tables = get_adapter(config.adapter).index(config, files, progress, workers)
+    packed = PackedTables.of(get_adapter(config.adapter).index(config, files, progress, workers))
+    give_back_memory()
+    tables = packed.unpacked()
+    del packed
     from mammo_core.sources.auditing.policy import ImagePolicy
     from mammo_core.sources.identity.label_windows import LabelsConfig
     from mammo_core.sources.selection import select

@@ -2,32 +2,35 @@
 
 import json
 from collections import Counter
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from mammo_core.dicom import ImageMeaning, ImageWarning
-from mammo_core.sources.auditing.policy import ImagePolicy, judge
-from mammo_core.sources.best_image import candidate_of, choose_views
+from mammo_core.sources.auditing.policy import ImagePolicy, Verdict, judge
+from mammo_core.sources.best_image import CANDIDATE_COLUMNS, candidate_of, choose_views
 from mammo_core.sources.identity.cases import UNKNOWN_LABEL, breast_id
 from mammo_core.sources.identity.label_windows import LABEL_COLUMNS, LabelsConfig, link_labels
 from mammo_core.sources.tables.source_tables import (
-    IMAGE_COLUMNS,
     LESION_COLUMNS,
+    MEANING_COLUMNS,
     REJECT_COLUMNS,
     PackedRow,
     Rejects,
     Row,
     SourceTables,
-    TableBuilder,
     rows_of,
     table_of,
 )
 
 if TYPE_CHECKING:  # quick to load: see the package
+    import numpy.typing as npt
     import pandas as pd
 
 #: Cause of images without a label, in the table of rejects.
 UNKNOWN_LABEL_CAUSE = "unknown_label"
+_BREAST_COLUMNS: Final = ("patient_key", "exam_key", "laterality")
+#: What the reason of an image without a label says.
+_REASON_COLUMNS: Final = ["path", "exam_day", "pathology_day"]
 _ON_REQUEST = "Expected an image that the policy of the recipe accepts for training"
 
 
@@ -43,31 +46,31 @@ def select(tables: SourceTables, policy: ImagePolicy, labels: LabelsConfig) -> S
         The tables with the remaining images: their labels, warnings, view classes, and why an
         image is not the one that stands for its view.
     """
-    kept = TableBuilder(IMAGE_COLUMNS)
-    rejects = Rejects()
-    dated = [PackedRow(row) for row in rows_of(tables.images[list(LABEL_COLUMNS)])]
-    for row, label in zip(rows_of(tables.images), link_labels(dated, labels), strict=True):
-        meaning = meaning_of(row)
-        verdict = judge(meaning, policy)
-        if verdict.action in ("on_request", "reject"):
-            reason = f"{_sentence(verdict.reason)} {_ON_REQUEST}. Received {verdict.action}."
-            rejects.add(row["path"], "image", reason, verdict.code)
-            continue
-        if label == UNKNOWN_LABEL:
+    import numpy as np
+
+    images, rejects = tables.images, Rejects()
+    group, kinds = _kinds(images, policy)
+    stated = np.array(_labels(images, labels), np.int64)
+    refused = np.array([kind.is_refused for kind in kinds], bool)[group]
+    left_out_rows = refused | (stated == UNKNOWN_LABEL)
+    places = np.flatnonzero(left_out_rows)
+    for at, row in zip(places, rows_of(images.loc[left_out_rows, _REASON_COLUMNS]), strict=True):
+        if refused[at]:
+            kind = kinds[group[at]]
+            rejects.add(row["path"], "image", kind.reason, kind.verdict.code)
+        else:
             rejects.add(row["path"], "image", _unknown_label(row, labels), UNKNOWN_LABEL_CAUSE)
-            continue
-        warnings = [
-            *meaning.warnings,
-            *(ImageWarning(code=cause.code, message=cause.message) for cause in verdict.causes),
-        ]
-        texts = [warning.model_dump() for warning in dict.fromkeys(warnings)]
-        row["warnings"] = json.dumps(texts) if texts else ""
-        row["malignant"] = label
-        row["view_class"] = policy.view_class(row["view"] or None)
-        kept.add(row)
+    if places.size:
+        kept, group = images[~left_out_rows].reset_index(drop=True), group[~left_out_rows]
+    else:
+        kept = images.copy(deep=False)
+    for name in ("warnings", "view_class"):
+        texts = np.array([getattr(kind, name) for kind in kinds], "object")
+        kept[name] = texts[group]
+    kept["malignant"] = stated[~left_out_rows]
     left_out = Counter(str(row["cause"]) for row in rejects.rows)
     facts = {**tables.facts, "left_out": dict(sorted(left_out.items()))}
-    result = remaining_tables(replace(tables, facts=facts), kept.table(), rejects.rows)
+    result = remaining_tables(replace(tables, facts=facts), kept, rejects.rows)
     if left_out:
         facts["used"] = {
             "images": len(result.images),
@@ -75,6 +78,61 @@ def select(tables: SourceTables, policy: ImagePolicy, labels: LabelsConfig) -> S
             "patients": int(result.images["patient_key"].nunique()),
         }
     return result
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What the policy says about all images of which the tables say the same.
+
+    Attributes:
+        verdict: What it says.
+        warnings: Their cell of that name.
+        view_class: Their cell of that name.
+    """
+
+    verdict: Verdict
+    warnings: str
+    view_class: str
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether such an image is left out."""
+        return self.verdict.action in ("on_request", "reject")
+
+    @property
+    def reason(self) -> str:
+        """Why it is left out."""
+        verdict = self.verdict
+        return f"{_sentence(verdict.reason)} {_ON_REQUEST}. Received {verdict.action}."
+
+
+def _kinds(images: "pd.DataFrame", policy: ImagePolicy) -> "tuple[npt.NDArray[Any], list[_Kind]]":
+    """Return (images,) int: the kind of each image, and the kinds: a large source has a few."""
+    import numpy as np
+
+    columns = ["laterality", *MEANING_COLUMNS]
+    group = images.groupby(columns, dropna=False, sort=False).ngroup().to_numpy()
+    _, first = np.unique(group, return_index=True)
+    return group, [_kind(row, policy) for row in rows_of(images[columns].iloc[first])]
+
+
+def _kind(row: Row, policy: ImagePolicy) -> _Kind:
+    meaning = meaning_of(row)
+    verdict = judge(meaning, policy)
+    warnings = [
+        *meaning.warnings,
+        *(ImageWarning(code=cause.code, message=cause.message) for cause in verdict.causes),
+    ]
+    texts = [warning.model_dump() for warning in dict.fromkeys(warnings)]
+    return _Kind(
+        verdict, json.dumps(texts) if texts else "", policy.view_class(row["view"] or None)
+    )
+
+
+def _labels(images: "pd.DataFrame", labels: LabelsConfig) -> list[int]:
+    if labels.window_days is None:
+        return [int(label) for label in images["malignant"]]
+    return link_labels([PackedRow(row) for row in rows_of(images[list(LABEL_COLUMNS)])], labels)
 
 
 def remaining_tables(
@@ -89,9 +147,10 @@ def remaining_tables(
     """
     images["pathology_day"] = images["pathology_day"].replace(float("inf"), float("nan"))
     reasons: dict[str, str] = {}
+    several = images.duplicated([*_BREAST_COLUMNS, "view_class"], keep=False)
     for choice in choose_views(
         (breast_id(row.patient_key, row.exam_key, row.laterality), candidate_of(row))
-        for row in images.itertuples()
+        for row in images.loc[several, [*_BREAST_COLUMNS, *CANDIDATE_COLUMNS]].itertuples()
     ).values():
         reasons |= choice.reasons
     images["not_chosen"] = images["image_id"].map(reasons).fillna("").astype("object")

@@ -6,7 +6,8 @@ from typing import Any
 
 from mammo_core.datasets.manifests import put_bytes
 from mammo_core.datasets.outputs import Attempt, Draft
-from mammo_core.datasets.tables import put_table, to_parquet
+from mammo_core.datasets.tables import EncodedTable
+from mammo_core.processes import give_back_memory
 from mammo_core.progress import Progress
 from mammo_core.sources.adapter import get_adapter
 from mammo_core.sources.auditing.policy import ImagePolicy
@@ -54,6 +55,7 @@ def make_tables(
     progress = _ProgressBars()
     tables = index(source, progress.show, files=files, policy=policy, labels=labels)
     tables = leave_out_forgotten(store, tables)
+    give_back_memory()
     inspection = inspect_files(files, tables.images, progress=progress.show)
     progress.close()
     plausibility = (policy or ImagePolicy()).plausibility
@@ -61,12 +63,23 @@ def make_tables(
     tables = apply_plausibility(tables, inspection, plausibility)
     splits = official_splits(tables.images)
     leaking = tuple(sorted(key for key, names in splits.items() if len(names) > 1))
-    by_name = {
-        "images.parquet": tables.images,
-        "lesions.parquet": tables.lesions,
-        "rejects.parquet": tables.rejects,
-    }
-    digests = [(n, hashlib.sha256(to_parquet(table)).hexdigest()) for n, table in by_name.items()]
+    page = audit_page(
+        tables.images,
+        tables.lesions,
+        tables.rejects,
+        inspection,
+        source=source.adapter,
+        warnings=tables.facts.get("warnings", ()),
+        implausible=implausible,
+    )
+    files.fact_cache.write(store, files.uri)
+    del files, inspection  # as large as the tables
+    give_back_memory()
+    encoded = [
+        EncodedTable.of("images.parquet", tables.images),
+        EncodedTable.of("lesions.parquet", tables.lesions),
+        EncodedTable.of("rejects.parquet", tables.rejects),
+    ]
     terms = terms_of_images(source, tables.images)
     config: dict[str, Any] = {"adapter": source.adapter}
     if source.terms is not None:  # other terms make other tables: what is made of them knows both
@@ -74,7 +87,7 @@ def make_tables(
     facts = {**tables.facts, "terms": terms.model_dump(mode="json") if terms is not None else None}
     faults, left_out = rejects_by_fault(tables.rejects)
     manifest = TABLES.manifest(
-        TABLES.content_id(config, digests),
+        TABLES.content_id(config, [table.digest for table in encoded]),
         config=config,
         counts={
             "images": len(tables.images),
@@ -88,20 +101,10 @@ def make_tables(
         facts=TableFacts(leaking_patients=leaking, source=facts),
     )
     folder = attempt.folder(manifest.folder)
-    stored = [put_table(store, folder, name, table) for name, table in by_name.items()]
+    stored = [table.put(store, folder) for table in encoded]
     card = croissant_card(tables, stored, adapter=source.adapter, id=manifest.id, terms=terms)
     text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
     stored.append(put_bytes(store, folder, CARD, text.encode()))
-    page = audit_page(
-        tables.images,
-        tables.lesions,
-        tables.rejects,
-        inspection,
-        source=source.adapter,
-        warnings=tables.facts.get("warnings", ()),
-        implausible=implausible,
-    )
-    files.fact_cache.write(store, files.uri)
     stored.append(put_bytes(store, folder, "audit.html", page.encode()))
     return Draft(manifest.model_copy(update={"files": tuple(stored)}))
 

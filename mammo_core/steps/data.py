@@ -11,6 +11,7 @@ from mammo_core.features.kinds import FRAME
 from mammo_core.ingest.kinds import IMAGE_DATASET, PATCH_DATASET
 from mammo_core.ingest.partition import partition_names
 from mammo_core.ingest.partition_count import choose_partition_count
+from mammo_core.processes import give_back_memory
 from mammo_core.recipes import Recipe
 from mammo_core.runs import Run, read_start_packages, start_packages_of
 from mammo_core.sources.several.names import NAME_COLUMN
@@ -158,6 +159,8 @@ def publish_features(context: StepContext, tables: Manifest, images: Manifest) -
         intensity=recipe.intensity,
         locations=record_locations(store, images),
     )
+    del table, training, external, request, sides, result, duplicates  # as large as `features`
+    give_back_memory()
 
     def make(attempt: Attempt) -> Draft:
         draft = make_frame(attempt, features, recipe.as_of)

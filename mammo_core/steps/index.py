@@ -61,6 +61,7 @@ def _index_source(
     context.say(terms_line(source))
     # The tables' id depends on their content; the memo finds it without reading the files.
     digest = listing_digest(source, files, policy, labels)
+    del files  # its listing is as large as the tables
 
     def make(attempt: Attempt) -> Draft:
         return make_tables(attempt, source, policy, labels)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mammo_core.datasets import Manifest, publish
-from mammo_core.datasets.tables import put_table, read_table, to_parquet
+from mammo_core.datasets.tables import EncodedTable, put_table, read_table, to_parquet
 
 
 def table():
@@ -55,3 +55,11 @@ print(len(os.listdir("/proc/self/task")) - before)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "0"
+
+
+def test_an_encoded_table_is_the_file_that_is_put(file_store):
+    table = pd.DataFrame({"id": ["a", "b"], "number": [1, 2]})
+    encoded = EncodedTable.of("t.parquet", table)
+    one, other = encoded.put(file_store, "one"), put_table(file_store, "other", "t.parquet", table)
+    assert encoded.digest == ("t.parquet", one.sha256) == ("t.parquet", other.sha256)
+    assert (one.count, one.size) == (2, len(encoded.data))

@@ -139,7 +139,8 @@ def _add_content(
 
 
 def _cross_table(title: str, values: pd.Series, splits: pd.Series, names: Iterable[str]) -> Table:
-    counts = Counter(zip(values.astype(str), splits.astype(str), strict=True))
+    texts = values.astype(str)
+    counts = Counter(texts.groupby([texts, splits.astype(str)], sort=False).size().to_dict())
     rows = [
         {
             title: value,
@@ -197,7 +198,8 @@ def _add_duplicates(
         "another one; their decoded pixels were compared. "
         + ("Images with equal pixels in different files:" if groups else "No two are equal."),
     )
-    by_id = images.assign(split=splits).set_index("image_id")
+    compared = images["image_id"].isin({image_id for group in groups for image_id in group})
+    by_id = images[compared].assign(split=splits).set_index("image_id")
     rows = []
     for number, group in enumerate(groups, 1):
         members = by_id.loc[group]

@@ -1,7 +1,7 @@
 """Images of a source whose gray levels no mammogram has: rejected or warned of, by policy."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mammo_core.errors import SourceError
@@ -11,11 +11,9 @@ from mammo_core.sources.auditing.policy import PlausibilityPolicy
 from mammo_core.sources.files.file_inspection import FileInspection
 from mammo_core.sources.selection import meaning_of, remaining_tables
 from mammo_core.sources.tables.source_tables import (
-    IMAGE_COLUMNS,
     Rejects,
     Row,
     SourceTables,
-    TableBuilder,
     rows_of,
 )
 
@@ -75,20 +73,29 @@ def apply_plausibility(
     Raises:
         SourceError: No image is left.
     """
+    import numpy as np
+
     listed = find_implausible(tables.images, inspection, policy)
     implausible = {item.image_id: item for item in listed}
-    kept = TableBuilder(IMAGE_COLUMNS)
     rejects = Rejects()
-    for row in rows_of(tables.images):
+    images = tables.images.copy(deep=False)
+    concerned = images["image_id"].isin({*implausible, *inspection.warnings})
+    warnings, is_kept = images["warnings"].tolist(), [True] * len(images)
+    rows = rows_of(images[concerned])
+    for at, row in zip(concerned.to_numpy().nonzero()[0].tolist(), rows, strict=True):
         item = implausible.get(row["image_id"])
         error = None if item is None else rejection([item.fault], policy, row["path"])
         if error is not None:
             rejects.add(row["path"], "image", str(error))
+            is_kept[at] = False
             continue
-        warnings = _warnings(row, inspection, item)
-        kept.add({**row, "warnings": json.dumps(warnings) if warnings else ""})
-    images = kept.table()
-    if rejects.rows and images.empty:
+        listed_warnings = _warnings(row, inspection, item)
+        warnings[at] = json.dumps(listed_warnings) if listed_warnings else ""
+    images["warnings"] = np.array(warnings, "object")
+    if not rejects.rows:
+        return replace(tables, images=images)
+    images = images[is_kept].reset_index(drop=True)
+    if images.empty:
         raise SourceError(
             "No image of the source has the gray levels of a mammogram",
             expected="at least one plausible image",

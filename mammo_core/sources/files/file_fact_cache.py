@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from mammo_core.processes import give_back_memory
 from mammo_core.sources.kinds import TABLES
 from mammo_core.store import Store
 from mammo_core.store.base import Entry
@@ -89,7 +90,7 @@ class FileFactCache:
             with pq.ParquetFile(store.fetch(key), pre_buffer=False) as file:
                 _require_limits(file.metadata)
                 cache = cls(file.read(["key", "answer"], use_threads=False).cast(_schema()))
-            pa.default_memory_pool().release_unused()
+            give_back_memory()
             return cache
         except (ValueError, TypeError, KeyError, OSError, pa.ArrowException):
             return cls()  # every answer is computed again
@@ -108,21 +109,21 @@ class FileFactCache:
         import pyarrow.parquet as pq
 
         kept = np.flatnonzero(self._is_used)
-        keys = [self._keys[at].tobytes() for at in kept] + list(self._new)
+        new = np.frombuffer(b"".join(self._new), ">u8").reshape(-1, 2)
+        keys = np.concatenate([self._keys[kept], new])
+        order = np.lexsort((keys[:, 1], keys[:, 0]))
         answers = pa.array(list(self._new.values()), pa.large_binary())
         if self._answers is not None:
             answers = pa.concat_arrays([self._answers.take(pa.array(kept)), answers])
-        order = sorted(range(len(keys)), key=keys.__getitem__)
-        table = pa.table(
-            [
-                pa.array([keys[at] for at in order], _schema()[0].type),
-                answers.take(pa.array(order)),
-            ],
-            schema=_schema(),
-        )
+        answers = answers.take(pa.array(order))
+        sorted_keys = pa.py_buffer(np.ascontiguousarray(keys[order], ">u8"))
+        column = pa.Array.from_buffers(_schema()[0].type, len(order), [None, sorted_keys])
+        table = pa.table([column, answers], schema=_schema())
         with tempfile.TemporaryDirectory(prefix="mammo-facts-") as folder:
             path = Path(folder) / "facts.parquet"
             pq.write_table(table, path, compression="none", use_dictionary=False)
+            del table, column, answers
+            give_back_memory()
             store.put_file(_key(source_uri), path)
 
     def cached(

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import os
 import sys
-from collections import Counter, defaultdict
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -97,36 +97,38 @@ def inspect_files(
         OSError: The disk failed.
         StoreError: The server failed.
     """
-    sizes = Counter(zip(images["rows"], images["columns"], strict=True))
+    ids, names = images["image_id"].tolist(), images["path"].tolist()
+    shared = images.duplicated(["rows", "columns"], keep=False).to_numpy()
     shown = {image_id for group in shown_groups(images, split).values() for image_id in group}
     result = FileInspection(compared=not files.remote, fact_cache=files.fact_cache)
 
-    def inspect(row: Any) -> None:
-        compare = result.compared and sizes[row.rows, row.columns] > 1
-        draw = row.image_id in shown
+    def inspect(at: int) -> None:
+        image_id, name = ids[at], names[at]
+        compare = result.compared and bool(shared[at])
+        draw = image_id in shown
         image = files.cached(
             f"audit, compare: {compare}, draw: {draw}, measure: {result.compared or draw}",
-            [row.path],
+            [name],
             _IMAGE_INSPECTION,
-            lambda: _inspect_image(files, row.path, compare, draw, result.compared),
+            lambda: _inspect_image(files, name, compare, draw, result.compared),
         )
-        result.spacing[row.image_id] = sys.intern(image.spacing)
+        result.spacing[image_id] = sys.intern(image.spacing)
         if image.pixel_sha256:
-            result.pixel_sha256[row.image_id] = image.pixel_sha256
+            result.pixel_sha256[image_id] = image.pixel_sha256
         if image.measures is not None:
-            result.measured.add(row.image_id)
+            result.measured.add(image_id)
             if faults := find_faults(image.measures):
-                result.faults[row.image_id] = tuple(faults)
+                result.faults[image_id] = tuple(faults)
         if image.warnings:
-            result.warnings[row.image_id] = image.warnings
+            result.warnings[image_id] = image.warnings
         if image.thumbnail:
             pixels = np.frombuffer(base64.b64decode(image.thumbnail), "<u2")
-            result.thumbnails[row.image_id] = pixels.reshape(_THUMBNAIL)
+            result.thumbnails[image_id] = pixels.reshape(_THUMBNAIL)
         if image.undecodable:
-            result.undecodable[row.image_id] = image.undecodable
+            result.undecodable[image_id] = image.undecodable
 
     with ThreadPoolExecutor(min(_DECODERS, len(os.sched_getaffinity(0)))) as pool:
-        run_all(pool, inspect, list(images.itertuples()), "images to audit", progress)
+        run_all(pool, inspect, list(range(len(ids))), "images to audit", progress)
     return result
 
 

@@ -22,7 +22,7 @@ from mammo_core.sources.suggest.columns import Columns, find_columns
 from mammo_core.sources.suggest.dates import find_dates
 from mammo_core.sources.suggest.paths import find_path_form
 from mammo_core.sources.suggest.published_tables import Likeness, find_likeness
-from mammo_core.sources.tables.csv_table import open_table, split_uri
+from mammo_core.sources.tables.csv_table import MAXIMUM_STREAMED_BYTES, open_table, split_uri
 from mammo_core.sources.tables.text_table import TextColumn, read_text_table
 
 #: Rows that are looked at.
@@ -116,7 +116,7 @@ def suggest(uri: str, images: SourceFiles | None = None, sheet: str = "") -> Sug
 
 def _encoding_of(uri: str) -> str:
     files, name = split_uri(uri)
-    with open_table(files, name) as path:
+    with open_table(files, name, MAXIMUM_STREAMED_BYTES) as path:
         if name.lower().endswith((".parquet", ".xlsx", ".xls")):
             return "utf-8"
         for encoding in ("utf-8", "utf-16", "cp1252"):

@@ -14,8 +14,10 @@ from urllib.parse import unquote
 from mammo_core.errors import SourceError
 from mammo_core.sources.files.source_files import SourceFiles
 
-#: Bytes of a table: a million rows of a published collection have 200 MB.
+#: Bytes of a table that is read as a whole: a million rows of a published collection have 200 MB.
 _MAXIMUM_BYTES: Final = 2**28
+#: Bytes of a table of which only some columns are kept: those of EMBED have hundreds of columns.
+MAXIMUM_STREAMED_BYTES: Final = 2**32
 MAXIMUM_ROWS: Final = 2_000_000
 #: Cells of all rows: each takes up to a hundred bytes. Tables of a million rows have ten columns.
 MAXIMUM_CELLS: Final = 20_000_000
@@ -95,12 +97,15 @@ def read_csv_among(files: SourceFiles, path: str) -> CsvTable:
 
 
 @contextmanager
-def open_table(files: SourceFiles, path: str) -> Iterator[Path]:
-    """Yield a local file with the bytes of a table of at most 256 MiB.
+def open_table(
+    files: SourceFiles, path: str, maximum_bytes: int = _MAXIMUM_BYTES
+) -> Iterator[Path]:
+    """Yield a local file with the bytes of a table.
 
     Args:
         files: The files it is among.
         path: Its path among them.
+        maximum_bytes: What it may have; by default 256 MiB.
 
     Raises:
         SourceError: There is no such file, or it is too large.
@@ -111,10 +116,10 @@ def open_table(files: SourceFiles, path: str) -> Iterator[Path]:
             size = local.stat().st_size
             if not local.is_file():
                 raise FileNotFoundError
-            if size > _MAXIMUM_BYTES:
+            if size > maximum_bytes:
                 raise SourceError(
                     f"The table {name} cannot be read",
-                    expected=f"at most {_MAXIMUM_BYTES} bytes",
+                    expected=f"at most {maximum_bytes} bytes",
                     received=f"{size} bytes",
                 )
             yield local

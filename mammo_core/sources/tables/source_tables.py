@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:  # quick to load: see the package
     import pandas as pd
+    import pyarrow as pa
 
 #: Called with what is being done, how many are done, and of how many.
 ProgressCall = Callable[[str, int, int], None]
@@ -50,8 +51,9 @@ _OPTIONAL_NUMBERS: Final = {
     "magnification_factor", "area_mm2",
 }  # fmt: skip
 
-#: Items that are handed to threads at once.
+#: Items that are handed to threads at once, and the tasks that they are divided into.
 _WAITING: Final = 4096
+_TASKS: Final = 256
 
 Row = MutableMapping[str, Any]
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -114,6 +116,41 @@ class SourceTables:
     facts: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class PackedTables:
+    """Tables of a source as Arrow keeps them: no cell is an object of its own.
+
+    Cells that are made beside other objects keep all of that memory from being used again, so
+    those of a large source are packed once the others are gone, and made anew.
+
+    Args:
+        tables: Images, lesions and rejects as Arrow tables.
+        types: The types of their columns as pandas tables.
+        facts: See `SourceTables`.
+    """
+
+    tables: "tuple[pa.Table, ...]"
+    types: "tuple[pd.Series, ...]"
+    facts: dict[str, Any]
+
+    @classmethod
+    def of(cls, source: SourceTables) -> "PackedTables":
+        """Pack the tables of a source."""
+        import pyarrow as pa
+
+        tables = (source.images, source.lesions, source.rejects)
+        packed = (pa.Table.from_pandas(each, preserve_index=False, nthreads=1) for each in tables)
+        return cls(tuple(packed), tuple(each.dtypes for each in tables), source.facts)
+
+    def unpacked(self) -> SourceTables:
+        """Return the tables; an unknown cell is None or NaN."""
+        images, lesions, rejects = (
+            table.to_pandas(use_threads=False).astype(types)
+            for table, types in zip(self.tables, self.types, strict=True)
+        )
+        return SourceTables(images, lesions, rejects, self.facts)
+
+
 class Rejects:
     """What is left out, and why, in the order in which it was read."""
 
@@ -164,34 +201,6 @@ def table_of(rows: Iterable[Mapping[str, Any]], columns: tuple[str, ...]) -> "pd
     )
 
 
-class TableBuilder:
-    """Builds a table of rows that come one after the other, a few thousand of them in memory.
-
-    Args:
-        columns: As for `table_of`.
-    """
-
-    def __init__(self, columns: tuple[str, ...]) -> None:
-        self._columns = columns
-        self._rows: list[Mapping[str, Any]] = []
-        self._parts: list[pd.DataFrame] = []
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Add a row."""
-        self._rows.append(row)
-        if len(self._rows) >= _WAITING:
-            self._parts.append(table_of(self._rows, self._columns))
-            self._rows = []
-
-    def table(self) -> "pd.DataFrame":
-        """Return the table of all rows, as `table_of`."""
-        import pandas as pd
-
-        parts = [*self._parts, table_of(self._rows, self._columns)]
-        filled = [part for part in parts if len(part)] or parts[:1]
-        return pd.concat(filled, ignore_index=True) if len(filled) > 1 else filled[0]
-
-
 def rows_of(table: "pd.DataFrame") -> Iterator[dict[str, Any]]:
     """Yield the rows of a table, a few thousand of them in memory at a time.
 
@@ -221,12 +230,15 @@ def run_all(
 ) -> list[R]:
     """Do the work for every item, and report the progress.
 
+    Of thousands of items, a thread gets several at a time: handing over one takes longer than to
+    look up an answer that is known.
+
     Args:
         pool: The threads that do it.
         work: Called with each item.
         items: The items.
         what: Plural of the items, for the progress.
-        progress: Called after each item; None reports nothing.
+        progress: Called after each task; None reports nothing.
 
     Returns:
         The results, in the order of the items.
@@ -234,8 +246,11 @@ def run_all(
     results: list[R] = []
     for start in range(0, len(items), _WAITING):
         # A task that waits for a thread takes as much memory as its result.
-        for result in pool.map(work, items[start : start + _WAITING]):
-            results.append(result)
+        waiting = items[start : start + _WAITING]
+        size = max(1, len(waiting) // _TASKS)
+        tasks = [waiting[at : at + size] for at in range(0, len(waiting), size)]
+        for done in pool.map(lambda task: [work(item) for item in task], tasks):
+            results += done
             if progress is not None:
                 progress(what, len(results), len(items))
     return results

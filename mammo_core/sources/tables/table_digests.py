@@ -10,11 +10,10 @@ from typing import Any, Final
 from mammo_core.sources.adapter import get_adapter
 from mammo_core.sources.config import SourceConfig
 from mammo_core.sources.files.source_files import SourceFiles
+from mammo_core.sources.tables.csv_table import MAXIMUM_STREAMED_BYTES
 
 #: Endings of case tables, patient lists and contours.
 _SUFFIXES: Final = (".csv", ".tsv", ".txt", ".json", ".xml", ".xls", ".xlsx")
-#: Tables have less (bytes).
-_LARGEST: Final = 2**28
 
 
 def table_digests(source: SourceConfig, files: SourceFiles) -> dict[str, str]:
@@ -28,7 +27,8 @@ def table_digests(source: SourceConfig, files: SourceFiles) -> dict[str, str]:
     return {
         name: files.sha256(name)
         for name, entry in files.entries.items()
-        if entry.size <= _LARGEST and (name.lower().endswith(_SUFFIXES) or name in named)
+        if entry.size <= MAXIMUM_STREAMED_BYTES
+        and (name.lower().endswith(_SUFFIXES) or name in named)
     }
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from mammo_core.sources.tables.csv_table import (
     MAXIMUM_CELLS,
+    MAXIMUM_STREAMED_BYTES,
     csv_lines,
     csv_rows,
     open_table,
@@ -114,7 +115,9 @@ def read_text_table(
     files, path = split_uri(uri)
     name = path.rsplit("/", 1)[-1]
     stated = {"encoding": encoding, "sheet": sheet}
-    with open_table(files, path) as local, _open_rows(local, name, stated) as rows:
+    # A workbook is in memory as a whole; of the others, only the columns that are read are.
+    limit = () if name.lower().endswith(_WORKBOOKS) else (MAXIMUM_STREAMED_BYTES,)
+    with open_table(files, path, *limit) as local, _open_rows(local, name, stated) as rows:
         _, header = next(rows)
         chosen = list(choose(header))
         return _encode(name, header, chosen, islice(rows, maximum_rows))
@@ -140,6 +143,7 @@ def _open_workbook(path: Path, name: str, stated: Mapping[str, str]) -> Iterator
     yield workbook_rows(path, name, stated["sheet"])
 
 
+_WORKBOOKS: Final = (".xlsx", ".xls")
 #: Ending of a file → how it is opened; any other is CSV.
 _FORMATS: Final[Mapping[str, OpenRows]] = {
     ".parquet": _open_parquet,

@@ -7,6 +7,7 @@ import pytest
 
 from mammo_core.imaging.picture_digest import DIGEST_BYTES, picture_digest
 from mammo_core.phantom import PhantomConfig, draw_view, plan_views
+from mammo_core.phantom.layouts.population import plan_population, view_plan
 from mammo_core.sources.duplicates.pairs import same_pictures
 from tests.support.copies import copies_of
 
@@ -41,6 +42,23 @@ def test_copies_of_every_kind_are_found_and_nothing_else(pictures):
 def test_views_breasts_and_patients_never_match(pictures):
     assert len(pictures) > 30
     assert same_pictures(digests_of(pictures)) == []
+
+
+def test_views_that_were_once_taken_for_copies_are_none():
+    # Found by benchmarks/duplicates.py --priors 2: patient, exam, side and view of each pair.
+    config = PhantomConfig(patients=40, seed=3, layout="csaw_cc", priors=2, likeness=1.0)
+    patients = plan_population(config, look=0)
+
+    def pixels(patient, exam, side, view):
+        planned = patients[patient].exams[exam - 1]
+        breast = next(each for each in planned.breasts if each.laterality == side)
+        return draw_view(config, view_plan(patients[patient], planned, breast, view)).pixels
+
+    for one, other in (
+        ((7, 2, "LEFT", "MLO"), (37, 1, "RIGHT", "MLO")),
+        ((37, 1, "LEFT", "CC"), (37, 3, "RIGHT", "CC")),
+    ):
+        assert same_pictures(digests_of([pixels(*one), pixels(*other)])) == []
 
 
 def test_two_mixed_tissues_are_not_one_picture(pictures):

@@ -150,3 +150,33 @@ def test_time_and_memory_of_many_rows():
     assert facts["views"] == 50_000 and facts["problems"] == 0
     assert facts["cpu_s"] < 2 * 60 / 20 + 3
     assert facts["peak_mb"] < 300
+
+
+def test_a_table_beyond_256_mib_is_read_line_by_line(tmp_path):
+    # EMBED's metadata has hundreds of columns, of which a dozen are read.
+    path, rows = tmp_path / "metadata.csv", 2_200
+    filling = "x" * 124_000
+    with path.open("w") as file:
+        print("patient,header,side", file=file)
+        for number in range(rows):
+            print(number // 2, filling, "LR"[number % 2], sep=",", file=file)
+    assert path.stat().st_size > 2**28
+    table = read_text_table(str(path), lambda header: [0, 2])
+    assert table.rows == rows
+    assert [table.cells[2].words[code] for code in table.cells[2].codes[:3]] == ["L", "R", "L"]
+    assert len(table.cells[0].words) == rows // 2
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"), [("a.csv", 2**32), ("a.parquet", 2**32), ("a.xlsx", 2**28)]
+)
+def test_a_larger_table_is_refused_before_it_is_read(tmp_path, name, limit):
+    path = tmp_path / name
+    with path.open("wb") as file:
+        file.truncate(limit + 1)
+    with pytest.raises(SourceError) as error:
+        read_text_table(str(path), lambda header: [0])
+    assert (error.value.expected, error.value.received) == (
+        f"at most {limit} bytes",
+        f"{limit + 1} bytes",
+    )
