@@ -23,7 +23,9 @@ _LEFT_OUT: Final = (
 )
 #: Sections of a recipe about sources, and their keys whose texts say nothing about where it is.
 _SOURCES: Final = ("source", "sources")
-_OF_SOURCE: Final = ("name", "adapter", "image_id", "acknowledged", "terms")
+_OF_SOURCE: Final = (
+    *("name", "role", "adapter", "image_id", "acknowledged", "terms", "images", "labels"),
+)
 
 
 class ModelSettings(BaseModel):

@@ -64,17 +64,15 @@ def test_the_gate_executes_the_plan_and_a_push_records_it(released, tmp_path):
     assert record.plan.name == "spring" and record.champion == ""
     assert [link.kind for link in record.links] == ["candidates", "duels", "gates"]
 
-    # Another learning rate is not in the plan; another seed is.
-    changed = documented(
-        scene, tmp_path / "rate", 2, "seed=5", "image_training.stages.0.learning_rate=0.1"
-    )
+    # Another batch size is not in the plan; another seed is.
+    changed = documented(scene, tmp_path / "batch", 2, "seed=5", "image_training.batch_size=3")
     candidate = put_candidate(scene.store, changed, id="a" * 32, evaluation="5" * 32)
     result, _ = gate_of(scene, candidate, PLAN)
     assert not result["passed"] and result["decision"] == "stop"
     assert [change["name"] for change in result["changes"] if not change["allowed"]] == [
-        "image_training.stages.0.learning_rate"
+        "image_training.batch_size"
     ]
-    assert any("learning_rate: 0.001 → 0.1: forbidden" in reason for reason in result["reasons"])
+    assert any("batch_size: 8 → 3: forbidden" in reason for reason in result["reasons"])
 
     # A plan cannot be left by leaving it out, nor be replaced by one that does not say so.
     result, _ = gate_of(scene, candidate, None)

@@ -291,6 +291,15 @@ def test_settings_name_no_place():
     assert not any(key.startswith(("gate", "runner", "expected")) for key in settings)
 
 
+def test_settings_of_several_sources_have_their_roles_and_policies_without_their_places():
+    recipe = load_recipe("phantom_sources").model_dump(mode="json")
+    recipe["sources"][0] |= {"role": "external", "images": {"implants": "reject"}}
+    settings = model_settings(recipe).settings
+    assert settings["sources.0.role"] == "external"
+    assert settings["sources.0.images.implants"] == "reject"
+    assert not any(key.endswith((".root", ".tables")) for key in settings)
+
+
 def test_the_plan_in_the_docs_is_valid():
     text = (REPOSITORY / "docs" / "change-control.md").read_text()
     plan = ChangePlan.model_validate(parse_yaml(text.split("```yaml\n")[1].split("```")[0]))

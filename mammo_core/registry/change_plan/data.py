@@ -102,8 +102,7 @@ def _moves(before: ModelData, after: ModelData, splits: tuple[str, ...]) -> _Mov
         known, kept = patients_seen(ours, theirs), patients_seen(theirs, ours)
         count = theirs["patient_key"].nunique()
         return _Moves(ours_count - len(known), count - len(kept), count)
-    listed = before.listed
-    assert listed is not None  # noqa: S101  _patients has looked
+    listed = before.listed or PatientList(frame_id="", patients={}, images={})
     known = listed.patients_in(ours, splits)
     count = len({each for split in splits for each in listed.patients.get(split, ())})
     return _Moves(ours_count - len(known), max(count - len(known), 0), count)

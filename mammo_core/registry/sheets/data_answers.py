@@ -104,10 +104,11 @@ def subsets(e: Evidence) -> Answer:
 
 def identities(e: Evidence) -> Answer:
     """How patients are named in the data."""
-    image_id = e.settings.get("source.image_id")
-    if image_id is None:
+    kinds = {value for key, value in e.settings.items() if key.endswith(".image_id")}
+    if not kinds:
         return Answer(why=NO_SETTINGS)
-    named = "the SHA-256 of its file" if image_id == "digest" else "a digest under the site key"
+    texts = {"digest": "the SHA-256 of its file", "keyed": "a digest under the site key"}
+    named = " or ".join(sorted(texts.get(str(kind), str(kind)) for kind in kinds))
     return Answer(
         "Records, tables and the package have no field, name or date of a header that identifies "
         "a patient. Patients have the public pseudonym of their collection, or a digest under the "
