@@ -135,3 +135,16 @@ def two_views(tmp_path_factory):
         training_data=TrainingData(views=("CC", "MLO")),
     )
     return load(folder)
+
+
+@pytest.fixture(scope="session")
+def two_tables(tmp_path_factory):
+    """A phantom with views that have a file in each table: with a mass and a calcification."""
+    from mammo_core.phantom import PhantomConfig, create
+    from tests.support.ingest import read_tables
+
+    root = tmp_path_factory.mktemp("two-tables") / "tree"
+    create(root, PhantomConfig(patients=12, seed=1, height=192, width=144), workers=1)
+    tables = read_tables(root)
+    assert (tables.images["view_id"].value_counts() == 2).sum() >= 2
+    return tables

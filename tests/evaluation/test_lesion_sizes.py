@@ -65,13 +65,11 @@ def test_the_spacing_of_a_record(resize, size, spacing):
     assert pixel_spacing(record(*size), 1200.0, cropped) is None
 
 
-def test_images_have_the_size_of_the_lesions_that_give_their_label(tmp_path):
-    from mammo_core.phantom import PhantomConfig, create
+def test_images_have_the_size_of_the_lesions_that_give_their_label(two_tables, tmp_path):
     from mammo_core.store import open_store
-    from tests.support.ingest import convert_tables, read_tables
+    from tests.support.ingest import convert_tables
 
-    create(tmp_path / "tree", PhantomConfig(patients=12, seed=1, height=192, width=144), workers=1)
-    tables = read_tables(tmp_path / "tree")
+    tables = two_tables
     store = open_store(str(tmp_path / "store"))
     dataset = convert_tables(store, tables)
     preprocessing = Preprocessing(geometry=Geometry(height=96, width=72), mean=0)

@@ -173,14 +173,12 @@ class NoHeater(Heater):
         return {}
 
 
-def test_a_view_has_the_lesions_of_all_its_tables(tmp_path):
+def test_a_view_has_the_lesions_of_all_its_tables(two_tables, tmp_path):
     """Views with a mass and a calcification, which the tables of both have, each with a file."""
-    from mammo_core.phantom import PhantomConfig, create
     from mammo_core.preprocessing import Geometry, Preprocessing
-    from tests.support.ingest import convert_tables, read_tables
+    from tests.support.ingest import convert_tables
 
-    create(tmp_path / "tree", PhantomConfig(patients=12, seed=1, height=192, width=144), workers=1)
-    tables = read_tables(tmp_path / "tree")
+    tables = two_tables
     store = open_store(str(tmp_path / "store"))
     dataset = convert_tables(store, tables)
     geometry = Geometry(height=96, width=72)

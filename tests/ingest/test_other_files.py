@@ -12,24 +12,12 @@ from mammo_core.ingest.runner import RunnerConfig
 from mammo_core.sampling import SamplingConfig
 from mammo_core.sampling.overlap import OverlapTable
 from mammo_core.store import open_store
-from tests.support.ingest import Source, convert_tables, read_tables
+from tests.support.ingest import Source, convert_tables
 
 RUNNER = RunnerConfig(workers=1)
 CONFIG = SamplingConfig(
     patch_size=24, lesion_patches=1, background_patches=12, hard_negatives=0, background_overlap=0
 )
-
-
-@pytest.fixture(scope="session")
-def two_tables(tmp_path_factory) -> Source:
-    """A phantom with views that have a file in each table: with a mass and a calcification."""
-    from mammo_core.phantom import PhantomConfig, create
-
-    root = tmp_path_factory.mktemp("two-tables") / "tree"
-    create(root, PhantomConfig(patients=12, seed=1, height=192, width=144), workers=1)
-    tables = read_tables(root)
-    assert (tables.images["view_id"].value_counts() == 2).sum() >= 2
-    return tables
 
 
 @pytest.fixture(scope="module")
