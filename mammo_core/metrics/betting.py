@@ -71,7 +71,7 @@ class Wealth:
         """Settle the bets on some observations, in their order.
 
         Args:
-            gains: `(n, g) float64`, more than -1: what each way to bet gains on a stake of 1. Given
+            gains: `(n, g) float64`, at least -1: what each way to bet gains on a stake of 1. Given
                 what came before, their means are at most 0 if the hypothesis holds.
         """
         done = 0
