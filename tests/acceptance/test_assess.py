@@ -30,6 +30,7 @@ def failed(assessment):
     return {check.name: check for check in assessment.checks if not check.passed}
 
 
+@pytest.mark.timeout(0 if WHOLE else 600)
 def test_guaranteed_rates_and_reported_figures_cover_new_patients():
     """Each site accepts on its cases; its next patients have the rates it was promised."""
     sites, malignant, benign = (1000, 60, 140) if WHOLE else (40, 60, 140)
