@@ -121,7 +121,7 @@ class PackedTables:
     """Tables of a source as Arrow keeps them: no cell is an object of its own.
 
     Cells that are made beside other objects keep all of that memory from being used again, so
-    those of a large source are packed once the others are gone, and made anew.
+    those of a large source are packed until the others are gone, and created again.
 
     Args:
         tables: Images, lesions and rejects as Arrow tables.
