@@ -46,7 +46,8 @@ def triage_plot(
                 axes.text(at, 0.93, name, transform=across, ha="center", fontsize=9, color=GRAY)
     axes.set_xlim(0, 1)
     axes.margins(y=0.2)
-    axes.legend(loc="upper right", fontsize=8, framealpha=0.85, edgecolor="none")
+    # Above the axes, where it hides neither a score nor the name of a group.
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, fontsize=8, frameon=False)
     return png(canvas)
 
 
