@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from mammo_core.errors import ModelError
 from mammo_core.evaluation.explanation import MapKind, has_patch_map, heat_of
 from mammo_core.evaluation.patch_heat import patch_heatmaps
+from mammo_core.evaluation.predictions import widen_extreme
 from mammo_core.experiments.lesion_pairs import Pair
 from mammo_core.metrics import Interval
 from mammo_core.metrics.bootstrap import patient_draws, percentile_interval
@@ -247,6 +248,6 @@ def _fall(
         shown=float(shown.mean()),
         removed=float(removed.mean()),
         fall=interval,
-        share=share,
+        share=widen_extreme(share, len(set(patients.tolist()))),
         verdict="falls" if interval.low > 0 else "does not fall",
     )

@@ -36,8 +36,12 @@ CITED = {
     "docs/original-system.md": None,  # figures of the original system and its users
     "docs/from-the-original.md": None,  # the same
     "docs/recipes.md": None,  # settings
-    # one AUC with its interval and one accuracy, equal at two commits on one machine
-    "docs/verification.md": {"0.8969415", "0.7945177", "0.9690902", "0.8825"},
+    # one AUC with its interval and one accuracy, equal at two commits on one machine; both after
+    # backgrounds had changed
+    "docs/verification.md": {
+        *("0.8969415", "0.7945177", "0.9690902", "0.8825"),
+        *("0.8969", "0.8933", "0.8888"),
+    },
 }
 _NUMBER = re.compile(r"(?<![\d.\w/,-])[+−-]?(0\.\d{2,})(?![\d.]*\d)")
 
