@@ -23,7 +23,7 @@ from mammo_core.scoring.events import ScoreEvent
 #: Share of the exams of each vendor.
 SHARES = (0.45, 0.3, 0.15, 0.1)
 #: Exponent of the new gray curve.
-NEW_CURVE = 1.25
+NEW_CURVE = 1.4
 MODEL_ID = "5" * 64
 START = datetime(2027, 1, 4)
 CHANGE = datetime(2027, 7, 1)
