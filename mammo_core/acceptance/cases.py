@@ -131,6 +131,7 @@ def score_cases(
     """
     fitted, unknown = fitted_patients(tables.images, opened)
     rows = tables.images[~tables.images["patient_key"].isin(fitted)]
+    advance(len(tables.images) - len(rows))  # those that are left out are done
     scored: dict[str, dict[str, Any]] = {}
     left_out = tables.rejects[tables.rejects["kind"].isin(_CASE_KINDS)]  # not masks and lesions
     rejects = Counter(cause or "fault" for cause in left_out["cause"])
