@@ -114,8 +114,8 @@ def errors_table(
         limit: Largest number of rows of each kind.
 
     Returns:
-        Views with malignant images below the first operating point and benign ones above it; empty if
-        there is no operating point.
+        Views with malignant images below the first operating point and benign ones above it;
+        empty if there is no operating point.
     """
     point = result.rules.image.point()
     if point is None:
