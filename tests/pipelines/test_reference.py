@@ -77,4 +77,4 @@ def test_every_step_of_a_pipeline_is_in_the_table(name):
 def test_the_secrets_of_a_step_are_in_its_row():
     rows = {line.split("`")[1]: line for line in resource_table().splitlines() if "`" in line}
     assert rows["index"].endswith("| `mammo-s3-data`, `mammo-site-key` |")
-    assert rows["train"].startswith("| `train` | 500m | 2G | 48G | yes | 144 | 3 |")
+    assert rows["train"].startswith("| `train` | 500m | 2G | 48G | yes | 156 | 3 |")
