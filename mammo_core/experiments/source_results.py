@@ -15,8 +15,7 @@ from mammo_core.errors import RecordError
 from mammo_core.experiments.plan import Trial
 from mammo_core.experiments.results import ExperimentResult
 from mammo_core.experiments.source_trials import PLUS
-from mammo_core.metrics import Interval
-from mammo_core.metrics.binary.auc import weighted_auc
+from mammo_core.metrics import Interval, weighted_auc
 from mammo_core.metrics.bootstrap import patient_draws, percentile_interval
 from mammo_core.metrics.weighted import Weighted, unweighted
 from mammo_core.sources.several.names import NAME_COLUMN

@@ -93,7 +93,7 @@ def subgroup_changes(plan: ChangePlan, compared: Compared) -> Iterator[Change]:
         plan: The plan.
         compared: The predictions of both models.
     """
-    from mammo_core.metrics.binary.auc import weighted_auc
+    from mammo_core.metrics import weighted_auc
 
     for rule in plan.subgroups:
         groups = dict(_groups(compared.challenger, rule.by))
