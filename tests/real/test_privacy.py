@@ -155,7 +155,7 @@ def test_no_step_writes_or_prints_planted_values(tree, tmp_path, capfd, caplog):
     tables = run("index", "tables")
     images = run("convert", "images", tables="tables")
     run("publish_features", "frame", tables="tables", images="images")
-    patches = run("sample", "patches", images="images")
+    patches = run("sample", "patches", tables="tables", images="images")
     assert tables.counts["rejects"] + images.counts["rejected_images"] >= 1
     assert images.counts["images"] >= 12
     assert sum(patches.counts.values()) > 0
