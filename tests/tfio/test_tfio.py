@@ -65,7 +65,7 @@ def published(s3_server, recipe, tree):
         at_paths.publish_features(
             **common, tables=out["tables"], images=out["images"], out=out["frame"]
         )
-        at_paths.sample(**common, images=out["images"], out=out["patches"])
+        at_paths.sample(**common, tables=out["tables"], images=out["images"], out=out["patches"])
         yield {**common, **out}
 
 

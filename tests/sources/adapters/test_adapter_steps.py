@@ -141,7 +141,7 @@ def test_from_files_to_patches_and_frame(write_source, images, lesions, tmp_path
     labels = read_table(store, frame, "images.parquet")
     assert len(labels) == images and set(labels["label"]) == {0, 1}
     assert frame.facts["splits"]["train"]["images"] > 0
-    patches = run("sample", "patches", images="images")
+    patches = run("sample", "patches", tables="tables", images="images")
     assert patches.counts["lesion"] > 0 and patches.counts["background"] > 0
     if write_source is table:
         # The split is the column of the table: no patient moves.
