@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from mammo_core.sources.lesions.masks import mask_file
 from mammo_core.sources.selection import remaining_tables
 from mammo_core.sources.several.names import NAME_COLUMN, named_id, named_path
 from mammo_core.sources.tables.source_tables import (
@@ -95,6 +94,8 @@ def _copy(path: str, owner: str) -> Row:
 
 
 def _with_names(name: str, part: SourceTables) -> SourceTables:
+    from mammo_core.sources.lesions.masks import mask_file
+
     images, lesions, rejects = part.images.copy(), part.lesions.copy(), part.rejects.copy()
     for table, columns in ((images, _IMAGE_IDS), (lesions, _LESION_IDS)):
         for column in columns:
