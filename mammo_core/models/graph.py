@@ -62,6 +62,28 @@ def rename_operation(tensor: Any, name: str) -> Any:
     return tensor
 
 
+def copied_onto(model: keras.Model, x: Any) -> Any:
+    """Copy the layers of a model, with new weights, and call them on another tensor.
+
+    `clone_model` alone returns a model with an input of its own, cut off from what computed `x`.
+
+    Args:
+        model: A model of one input and one output.
+        x: A symbolic tensor.
+
+    Returns:
+        The output for `x`, a symbolic tensor.
+    """
+    outputs: list[Any] = []
+
+    def call(layer: Any, *args: Any, **options: Any) -> Any:
+        outputs.append(layer(*args, **options))
+        return outputs[-1]
+
+    keras.models.clone_model(model, input_tensors=x, call_function=call)
+    return outputs[-1]
+
+
 def leaf_layers(model: keras.Model) -> list[Any]:
     """Return every layer of a model once, in order, including those inside nested models.
 

@@ -13,7 +13,7 @@ from keras import layers, ops
 
 from mammo_core.errors import ModelError
 from mammo_core.models.config import VIEWS, TwoViewConfig
-from mammo_core.models.graph import nested_model, rename_operation
+from mammo_core.models.graph import copied_onto, nested_model, rename_operation
 from mammo_core.models.layers import softmax_layer
 from mammo_core.models.registry import Network, is_member, network_of
 from mammo_core.models.weights import set_layer_weights, transfer_weights
@@ -157,15 +157,7 @@ def _with_head(whole: keras.Model, network: Network, inputs: list[Any], x: Any) 
     A layer that takes concatenated maps has its weights twice, halved: it sees their mean.
     """
     head = keras.Model(whole.get_layer(network.feature).output, whole.outputs[0])
-    outputs: list[Any] = []
-
-    def call(layer: Any, *args: Any, **options: Any) -> Any:
-        outputs.append(layer(*args, **options))
-        return outputs[-1]
-
-    # The clone has an input of its own; the tensors of its calls lead back to both views.
-    keras.models.clone_model(head, input_tensors=x, call_function=call)
-    model = keras.Model(inputs, outputs[-1], name=f"{network.name}_two_view")
+    model = keras.Model(inputs, copied_onto(head, x), name=f"{network.name}_two_view")
     channels = whole.get_layer(network.feature).output.shape[-1]
     for layer in head.layers:
         if not layer.weights:

@@ -189,18 +189,13 @@ def _standardized(body: Any) -> Any:
     """Put a first layer before a network that standardizes each image by its own gray levels."""
     import keras
 
+    from mammo_core.models.graph import copied_onto
+
     inputs = keras.Input(body.inputs[0].shape[1:], name="pixels")
     standardize = keras.layers.LayerNormalization(
         axis=(1, 2, 3), epsilon=1e-6, center=False, scale=False, dtype="float32", name="standardize"
     )
-    outputs: list[Any] = []
-
-    def call(layer: Any, *args: Any, **options: Any) -> Any:
-        outputs.append(layer(*args, **options))
-        return outputs[-1]
-
-    keras.models.clone_model(body, input_tensors=standardize(inputs), call_function=call)
-    return keras.Model(inputs, outputs[-1], name=body.name)
+    return keras.Model(inputs, copied_onto(body, standardize(inputs)), name=body.name)
 
 
 def _names(model: TorchModel) -> Any:
